@@ -1,0 +1,316 @@
+use super::*;
+use crate::clock::manual::ManualClock;
+use crate::queue::Queue;
+use crate::transport::scripted::{ScriptedTransport, Seen, reply};
+use crate::transport::{Fault, Reply};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+const DOCUMENT: &str = r#"{"issuer":"https://a.example","token_endpoint":"https://a.example/token","token_endpoint_auth_methods_supported":["client_secret_post"]}"#;
+
+/// A provider that knows the secret `right`, and gives each client a token of its own that lives an hour.
+fn provider(seen: &Seen) -> Result<Reply, Fault> {
+    match &seen.form {
+        None => reply(200, DOCUMENT),
+        Some(form) if form.contains("client_secret=right") => {
+            let id = form
+                .split("client_id=")
+                .nth(1)
+                .unwrap()
+                .split('&')
+                .next()
+                .unwrap();
+            reply(
+                200,
+                &format!(
+                    r#"{{"access_token":"token-of-{id}","token_type":"Bearer","expires_in":3600}}"#
+                ),
+            )
+        }
+        Some(_) => reply(401, r#"{"error":"invalid_client"}"#),
+    }
+}
+
+struct Lab {
+    transport: Arc<ScriptedTransport>,
+    clock: Arc<ManualClock>,
+    engine: Engine,
+    gate: Gate,
+}
+
+impl Lab {
+    fn new(transport: ScriptedTransport) -> Lab {
+        let (transport, clock) = (Arc::new(transport), Arc::new(ManualClock::new()));
+        let engine =
+            Engine::with_parts(EngineOptions::default(), transport.clone(), clock.clone()).unwrap();
+        Lab {
+            transport,
+            clock,
+            engine,
+            gate: Gate::from_json(r#"{"issuer":"https://a.example"}"#).unwrap(),
+        }
+    }
+
+    fn queue(&self) -> Queue {
+        Queue::new(&self.engine).unwrap()
+    }
+
+    fn ask(&self, queue: &Queue, query: &str, user_data: usize) -> Answer {
+        let request = Request {
+            query: Some(query.as_bytes()),
+            ..Request::default()
+        };
+        queue.authenticate(&self.gate, &request, user_data).unwrap()
+    }
+
+    fn blocking(&self, query: &str) -> Outcome {
+        let request = Request {
+            query: Some(query.as_bytes()),
+            ..Request::default()
+        };
+        self.engine
+            .authenticate_blocking(&self.gate, &request)
+            .unwrap()
+    }
+}
+
+fn pending(answer: Answer) -> Ticket {
+    match answer {
+        Answer::Pending(ticket) => ticket,
+        Answer::Ready(outcome) => panic!("not pending: {outcome:?}"),
+    }
+}
+
+/// Waits for `count` completions, as an event loop does.
+fn drain(queue: &Queue, count: usize) -> Vec<(usize, String)> {
+    let mut drained = Vec::new();
+    while drained.len() < count {
+        let mut fds = [PollFd::new(queue.as_fd(), PollFlags::POLLIN)];
+        assert_eq!(
+            poll(&mut fds, PollTimeout::from(20_000u16)).unwrap(),
+            1,
+            "nothing came; so far {drained:?}"
+        );
+        while let Some(completion) = queue.next().unwrap() {
+            drained.push((completion.user_data, show(&completion.outcome)));
+        }
+    }
+    drained.sort();
+    drained
+}
+
+fn show(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Allow(allow) => format!(
+            "{} {} {}",
+            allow.how().name(),
+            allow.client_id(),
+            allow.authorization()
+        ),
+        Outcome::Deny(deny) => {
+            format!("{} {} {:?}", deny.how().name(), deny.status(), deny.cause())
+        }
+    }
+}
+
+#[test]
+fn a_miss_is_exchanged_once_and_then_hit() {
+    let lab = Lab::new(ScriptedTransport::new(provider));
+    let query = "client_id=a&client_secret=right";
+    assert_eq!(show(&lab.blocking(query)), "MISS a Bearer token-of-a");
+    assert_eq!(show(&lab.blocking(query)), "HIT a Bearer token-of-a");
+    assert_eq!(
+        show(&lab.blocking("client_secret=right&client_id=b")),
+        "MISS b Bearer token-of-b"
+    );
+    assert_eq!(lab.transport.token_requests(), 2);
+}
+
+#[test]
+fn a19_a_wrong_secret_never_hits() {
+    let lab = Lab::new(ScriptedTransport::new(provider));
+    lab.blocking("client_id=a&client_secret=right");
+    assert_eq!(
+        show(&lab.blocking("client_id=a&client_secret=wrong")),
+        "MISS 401 CredentialsRefused"
+    );
+    assert_eq!(
+        show(&lab.blocking("client_id=a")),
+        "NONE 400 IncompletePair"
+    );
+    assert_eq!(show(&lab.blocking("x=1")), "NONE 401 NoCredentials");
+    assert_eq!(
+        show(&lab.blocking("client_id=a&client_secret=right")),
+        "HIT a Bearer token-of-a"
+    );
+}
+
+#[test]
+fn a20_concurrent_requests_for_one_token_cause_one_exchange() {
+    let lab = Lab::new(ScriptedTransport::holding(provider));
+    let queue = lab.queue();
+    for user_data in 0..100 {
+        let id = if user_data % 2 == 0 { "even" } else { "odd" };
+        pending(lab.ask(
+            &queue,
+            &format!("client_id={id}&client_secret=right"),
+            user_data,
+        ));
+    }
+    lab.transport.gate.add_permits(2);
+    let outcomes = drain(&queue, 100);
+    assert_eq!(outcomes[0].1, "MISS even Bearer token-of-even");
+    assert_eq!(outcomes[1].1, "MISS odd Bearer token-of-odd");
+    assert_eq!(outcomes[98].1, "JOINED even Bearer token-of-even");
+    assert_eq!(outcomes[99].1, "JOINED odd Bearer token-of-odd");
+    assert_eq!(lab.transport.token_requests(), 2);
+    assert!(matches!(
+        lab.ask(&queue, "client_id=odd&client_secret=right", 0),
+        Answer::Ready(Outcome::Allow(_))
+    ));
+}
+
+#[test]
+fn a21_a_leader_that_goes_away_takes_nobody_with_it() {
+    let lab = Lab::new(ScriptedTransport::holding(provider));
+    let (leading, following) = (lab.queue(), lab.queue());
+    let query = "client_id=a&client_secret=right";
+    let leader = pending(lab.ask(&leading, query, 1));
+    pending(lab.ask(&following, query, 2));
+    leading.cancel(leader).unwrap();
+    drop(leading);
+    lab.transport.gate.add_permits(1);
+    assert_eq!(
+        drain(&following, 1),
+        [(2, "JOINED a Bearer token-of-a".to_owned())]
+    );
+}
+
+#[test]
+fn a25_a_token_is_not_served_after_its_life() {
+    let lab = Lab::new(ScriptedTransport::new(provider));
+    let query = "client_id=a&client_secret=right";
+    lab.blocking(query);
+    lab.clock.advance(Duration::from_secs(3594));
+    assert!(show(&lab.blocking(query)).starts_with("HIT"));
+    lab.clock.advance(Duration::from_secs(1));
+    assert!(show(&lab.blocking(query)).starts_with("MISS"));
+}
+
+#[test]
+fn a_token_that_must_not_be_cached_serves_its_waiters_only() {
+    let lab = Lab::new(ScriptedTransport::holding(|seen| match seen.form {
+        None => reply(200, DOCUMENT),
+        Some(_) => reply(
+            200,
+            r#"{"access_token":"t","token_type":"Bearer","expires_in":0}"#,
+        ),
+    }));
+    let queue = lab.queue();
+    let query = "client_id=a&client_secret=right";
+    pending(lab.ask(&queue, query, 1));
+    pending(lab.ask(&queue, query, 2));
+    lab.transport.gate.add_permits(1);
+    assert_eq!(
+        drain(&queue, 2),
+        [
+            (1, "MISS a Bearer t".to_owned()),
+            (2, "JOINED a Bearer t".to_owned())
+        ]
+    );
+    pending(lab.ask(&queue, query, 3));
+    lab.transport.gate.add_permits(1);
+    assert_eq!(drain(&queue, 1), [(3, "MISS a Bearer t".to_owned())]);
+    assert_eq!(lab.transport.token_requests(), 2);
+}
+
+#[test]
+fn a17_an_exchange_that_panics_denies_everybody_and_the_engine_goes_on() {
+    let lab = Lab::new(ScriptedTransport::new(|seen| match &seen.form {
+        Some(form) if form.contains("client_id=bad") => panic!("planted"),
+        _ => provider(seen),
+    }));
+    assert_eq!(
+        show(&lab.blocking("client_id=bad&client_secret=right")),
+        "MISS 500 Internal"
+    );
+    assert_eq!(
+        show(&lab.blocking("client_id=a&client_secret=right")),
+        "MISS a Bearer token-of-a"
+    );
+}
+
+#[test]
+fn dropping_an_engine_with_a_flight_under_way_returns() {
+    let lab = Lab::new(ScriptedTransport::holding(provider));
+    let queue = lab.queue();
+    pending(lab.ask(&queue, "client_id=a&client_secret=right", 1));
+    drop(queue);
+    drop(lab);
+}
+
+#[test]
+fn a27_the_cache_is_bounded_in_bytes() {
+    let options = EngineOptions {
+        cache_max_bytes: 64 * 1024,
+    };
+    let (transport, clock) = (
+        Arc::new(ScriptedTransport::new(provider)),
+        Arc::new(ManualClock::new()),
+    );
+    let engine = Engine::with_parts(options, transport.clone(), clock).unwrap();
+    let gate = Gate::from_json(r#"{"issuer":"https://a.example"}"#).unwrap();
+    let ask = |client: usize| {
+        let query = format!("client_id=client{client}&client_secret=right");
+        let request = Request {
+            query: Some(query.as_bytes()),
+            ..Request::default()
+        };
+        engine.authenticate_blocking(&gate, &request).unwrap()
+    };
+    (0..1000).for_each(|client| drop(ask(client)));
+    let hits = (0..1000)
+        .filter(|client| show(&ask(*client)).starts_with("HIT"))
+        .count();
+    assert!(
+        hits < 64 * 1024 / 256,
+        "{hits} tokens of at least 256 bytes in 64 KiB"
+    );
+    assert_eq!(transport.token_requests(), 2000 - hits);
+}
+
+#[test]
+fn engines_with_the_same_options_are_one() {
+    let options = EngineOptions {
+        cache_max_bytes: 12_345,
+    };
+    let (one, two) = (
+        Engine::shared(options.clone()).unwrap(),
+        Engine::shared(options).unwrap(),
+    );
+    assert!(Arc::ptr_eq(&one.inner, &two.inner));
+    let other = Engine::shared(EngineOptions::default()).unwrap();
+    assert!(!Arc::ptr_eq(&one.inner, &other.inner));
+}
+
+#[test]
+fn options_that_cannot_be_are_refused() {
+    for json in [
+        "[]",
+        "{",
+        r#"{"cache_max_byte":1}"#,
+        r#"{"cache_max_bytes":0}"#,
+        r#"{"cache_max_bytes":"1"}"#,
+    ] {
+        assert_eq!(
+            EngineOptions::from_json(json).unwrap_err().kind(),
+            ErrorKind::ConfigValue,
+            "{json}"
+        );
+    }
+    assert_eq!(
+        EngineOptions::from_json("{}").unwrap(),
+        EngineOptions::default()
+    );
+}

@@ -1,0 +1,194 @@
+use super::*;
+use crate::clock::manual::ManualClock;
+use crate::gate::Gate;
+use crate::secret::Secret;
+use crate::transport::scripted::{ScriptedTransport, Seen, reply};
+use zeroize::Zeroizing;
+
+const GATE: &str = r#"{"issuer":"https://a.example","token_post_args_names":"audience","token_post_args_values":"https://example.com/"}"#;
+
+fn document(methods: &str) -> String {
+    format!(
+        r#"{{"issuer":"https://a.example","token_endpoint":"https://a.example/token?tenant=x","token_endpoint_auth_methods_supported":{methods}}}"#
+    )
+}
+
+/// Exchanges `id`/`secret` with a provider that lists `methods` and answers `answer`; what the token endpoint saw.
+async fn run(
+    gate: &str,
+    methods: &'static str,
+    id: &str,
+    secret: &str,
+    answer: impl Fn() -> Result<Reply, Fault> + Send + Sync + 'static,
+) -> (Result<Grant, Denial>, Option<Seen>) {
+    let scripted = Arc::new(ScriptedTransport::new(move |seen| match seen.form {
+        None => reply(200, &document(methods)),
+        Some(_) => answer(),
+    }));
+    let (transport, clock): (Arc<dyn Transport>, Arc<dyn Clock>) =
+        (scripted.clone(), Arc::new(ManualClock::new()));
+    let rules = Gate::from_json(gate).unwrap().rules;
+    let credentials = Credentials {
+        client_id: id.to_owned(),
+        client_secret: Secret::new(secret),
+    };
+    let provider = Provider::new(rules.issuer.clone());
+    let granted = exchange(&provider, &rules, &credentials, &transport, &clock).await;
+    let seen = scripted
+        .seen
+        .lock()
+        .unwrap()
+        .iter()
+        .find(|seen| seen.form.is_some())
+        .cloned();
+    (granted, seen)
+}
+
+fn ok() -> Result<Reply, Fault> {
+    reply(
+        200,
+        r#"{"access_token":"t0ken","token_type":"Bearer","expires_in":3600}"#,
+    )
+}
+
+async fn denial(answer: impl Fn() -> Result<Reply, Fault> + Send + Sync + 'static) -> Denial {
+    run(GATE, "[\"client_secret_post\"]", "id", "s3cret", answer)
+        .await
+        .0
+        .unwrap_err()
+}
+
+#[tokio::test]
+async fn f05_the_request_is_the_grant_with_scope_and_arguments() {
+    let (granted, seen) = run(GATE, "[\"client_secret_post\"]", "id", "s&c=r+t", ok).await;
+    assert_eq!(granted.unwrap().authorization(), "Bearer t0ken");
+    let seen = seen.unwrap();
+    assert_eq!(
+        seen.url, "https://a.example/token?tenant=x",
+        "the endpoint's own query stays (RFC 6749 3.2)"
+    );
+    assert_eq!(
+        seen.form.as_deref(),
+        Some(
+            "grant_type=client_credentials&scope=openid&audience=https%3A%2F%2Fexample.com%2F\
+             &client_id=id&client_secret=s%26c%3Dr%2Bt"
+        )
+    );
+    assert_eq!(seen.authorization, None);
+}
+
+#[tokio::test]
+async fn scopes_may_be_left_out() {
+    let gate = GATE.replace("{\"issuer", "{\"scopes\":[],\"issuer");
+    let (_, seen) = run(&gate, "[\"client_secret_post\"]", "id", "s", ok).await;
+    assert!(!seen.unwrap().form.unwrap().contains("scope"));
+}
+
+#[tokio::test]
+async fn f01_basic_encodes_both_halves_first() {
+    for (id, secret, expect) in [
+        ("id", "secret", "id:secret"),
+        ("a b", "%&+", "a+b:%25%26%2B"),
+        ("a:b", "c:d", "a%3Ab:c%3Ad"),
+        ("", "", ":"),
+        // RFC 6749 appendix B
+        (" %&+\u{a3}\u{20ac}", "x", "+%25%26%2B%C2%A3%E2%82%AC:x"),
+    ] {
+        let (_, seen) = run(GATE, "[\"client_secret_basic\"]", id, secret, ok).await;
+        let seen = seen.unwrap();
+        let header = seen.authorization.unwrap();
+        let decoded = STANDARD
+            .decode(header.strip_prefix("Basic ").unwrap())
+            .unwrap();
+        assert_eq!(String::from_utf8(decoded).unwrap(), expect);
+        let form = seen.form.unwrap();
+        assert!(
+            !form.contains("client_id") && !form.contains("client_secret"),
+            "{form}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_is_classified_by_status_and_then_by_error() {
+    let body = |error: &str| format!(r#"{{"error":"{error}","error_description":"s3cret"}}"#);
+    for (status, answer, cause) in [
+        (401, body("invalid_client"), Cause::CredentialsRefused),
+        (401, body("access_denied"), Cause::CredentialsRefused),
+        (401, body("unauthorized_client"), Cause::CredentialsRefused),
+        (401, "Unauthorized".to_owned(), Cause::CredentialsRefused),
+        (403, String::new(), Cause::CredentialsRefused),
+        (403, body("access_denied"), Cause::ClientForbidden),
+        (400, body("invalid_client"), Cause::CredentialsRefused),
+        (400, body("unauthorized_client"), Cause::ClientForbidden),
+        (400, body("invalid_scope"), Cause::ClientForbidden),
+        (400, body("invalid_target"), Cause::ClientForbidden),
+        (400, body("invalid_request"), Cause::RequestRefused),
+        (400, body("unsupported_grant_type"), Cause::RequestRefused),
+        (400, body("s3cret"), Cause::RequestRefused),
+        (404, String::new(), Cause::RequestRefused),
+        (429, body("too_many_requests"), Cause::ProviderBusy),
+        (500, String::new(), Cause::ProviderFailed),
+        (503, body("invalid_client"), Cause::ProviderFailed),
+        (302, String::new(), Cause::ProviderAnswerInvalid),
+        (204, String::new(), Cause::ProviderAnswerInvalid),
+        (200, "s3cret".to_owned(), Cause::ProviderAnswerInvalid),
+    ] {
+        let text = answer.clone();
+        let denial = denial(move || reply(status, &text)).await;
+        assert_eq!(denial.cause, cause, "{status} {answer}");
+        assert!(!denial.detail.contains("s3cret"), "{}", denial.detail);
+    }
+}
+
+#[tokio::test]
+async fn a39_retry_after_is_passed_on_within_bounds() {
+    for (retry_after, expect) in [
+        (Some(30), 30),
+        (Some(0), 1),
+        (Some(4_000_000), 3600),
+        (None, 5),
+    ] {
+        let answer = move || {
+            Ok(Reply {
+                status: 429,
+                retry_after,
+                body: Zeroizing::default(),
+            })
+        };
+        assert_eq!(denial(answer).await.retry_after, Some(expect));
+    }
+}
+
+#[tokio::test]
+async fn a22_transport_faults_are_never_wrong_credentials() {
+    for (fault, cause) in [
+        (
+            Fault::Unreachable("refused".to_owned()),
+            Cause::ProviderUnreachable,
+        ),
+        (Fault::Broken("closed".to_owned()), Cause::ProviderFailed),
+        (Fault::TooLong, Cause::ProviderAnswerInvalid),
+    ] {
+        assert_eq!(denial(move || Err(fault.clone())).await.cause, cause);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a31_a_provider_that_never_answers_meets_the_deadline() {
+    let scripted = Arc::new(ScriptedTransport::holding(|_| {
+        reply(200, &document("null"))
+    }));
+    let (transport, clock): (Arc<dyn Transport>, Arc<dyn Clock>) =
+        (scripted, Arc::new(ManualClock::new()));
+    let rules = Gate::from_json(GATE).unwrap().rules;
+    let credentials = Credentials {
+        client_id: "id".to_owned(),
+        client_secret: Secret::new("s"),
+    };
+    let provider = Provider::new(rules.issuer.clone());
+    let denial = exchange(&provider, &rules, &credentials, &transport, &clock)
+        .await
+        .unwrap_err();
+    assert_eq!(denial.cause, Cause::ProviderTimeout);
+}

@@ -1,0 +1,154 @@
+//! The key of a token: everything that can change it.
+//!
+//! `key = BLAKE3-MAC(process key, version ‖ gate's fingerprint ‖ len ‖ client_id ‖ len ‖ client_secret)`. Every
+//! variable part is preceded by its length, so no two different tuples encode to the same bytes. The process key is
+//! random, so that keys mean nothing outside of the process and cannot be made to collide in the maps below.
+
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+
+/// Identifies a token in this process: a 256-bit MAC. Flight table and token cache use the same key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key([u8; 32]);
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+    }
+}
+
+/// The random key under which this process's [`Key`]s are made.
+pub(crate) struct ProcessKey([u8; 32]);
+
+/// Identifies what a gate asks for: two gates that would get the same token have the same fingerprint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fingerprint([u8; 32]);
+
+/// Changed whenever the encoding changes.
+const VERSION: u8 = 1;
+
+impl ProcessKey {
+    pub(crate) fn random() -> Result<ProcessKey, getrandom::Error> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes)?;
+        Ok(ProcessKey(bytes))
+    }
+
+    /// No allocation, no system call: a hit computes this.
+    pub(crate) fn key(&self, gate: &Fingerprint, client_id: &[u8], client_secret: &[u8]) -> Key {
+        let mut mac = blake3::Hasher::new_keyed(&self.0);
+        mac.update(&[VERSION]);
+        mac.update(&gate.0);
+        update_with_length(&mut mac, client_id);
+        update_with_length(&mut mac, client_secret);
+        Key(*mac.finalize().as_bytes())
+    }
+}
+
+/// Collects what a gate's token depends on.
+pub(crate) struct FingerprintBuilder(blake3::Hasher);
+
+impl FingerprintBuilder {
+    pub(crate) fn new() -> FingerprintBuilder {
+        FingerprintBuilder(blake3::Hasher::new_derive_key(
+            "credgate 2026 gate fingerprint v1",
+        ))
+    }
+
+    pub(crate) fn part(&mut self, part: &[u8]) -> &mut FingerprintBuilder {
+        update_with_length(&mut self.0, part);
+        self
+    }
+
+    /// A list: its length first, so that lists that follow each other cannot run into one another.
+    pub(crate) fn list<'a>(
+        &mut self,
+        parts: impl ExactSizeIterator<Item = &'a [u8]>,
+    ) -> &mut FingerprintBuilder {
+        self.0.update(&(parts.len() as u64).to_le_bytes());
+        for part in parts {
+            self.part(part);
+        }
+        self
+    }
+
+    pub(crate) fn finish(&self) -> Fingerprint {
+        Fingerprint(*self.0.finalize().as_bytes())
+    }
+}
+
+fn update_with_length(hasher: &mut blake3::Hasher, part: &[u8]) {
+    hasher.update(&(part.len() as u64).to_le_bytes());
+    hasher.update(part);
+}
+
+/// For maps whose key is a [`Key`]: it is uniformly distributed and secret already, so eight bytes of it are the hash.
+pub(crate) type KeyHash = BuildHasherDefault<KeyHasher>;
+
+#[derive(Default)]
+pub(crate) struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = word;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(parts: &[&[u8]]) -> Fingerprint {
+        let mut builder = FingerprintBuilder::new();
+        builder.list(parts.iter().copied());
+        builder.finish()
+    }
+
+    #[test]
+    fn a18_no_shift_of_bytes_between_parts_gives_the_same_key() {
+        let process = ProcessKey([7; 32]);
+        let gate = gate(&[b"issuer"]);
+        let key = process.key(&gate, b"client:a", b"secret");
+        for (id, secret) in [
+            ("client", ":asecret"),
+            ("client:asecret", ""),
+            ("", "client:asecret"),
+            ("client:a", "secre"),
+        ] {
+            assert_ne!(key, process.key(&gate, id.as_bytes(), secret.as_bytes()));
+        }
+        assert_eq!(key, process.key(&gate, b"client:a", b"secret"));
+    }
+
+    #[test]
+    fn a18_lists_that_follow_each_other_do_not_run_together() {
+        let mut one = FingerprintBuilder::new();
+        one.list([b"a".as_slice(), b"b"].into_iter())
+            .list([b"c".as_slice()].into_iter());
+        let mut two = FingerprintBuilder::new();
+        two.list([b"a".as_slice()].into_iter())
+            .list([b"b".as_slice(), b"c"].into_iter());
+        assert_ne!(one.finish(), two.finish());
+        assert_ne!(gate(&[b"ab"]), gate(&[b"a", b"b"]));
+    }
+
+    #[test]
+    fn keys_of_two_processes_differ() {
+        let gate = gate(&[b"issuer"]);
+        let (one, two) = (ProcessKey::random().unwrap(), ProcessKey::random().unwrap());
+        assert_ne!(
+            one.key(&gate, b"id", b"secret"),
+            two.key(&gate, b"id", b"secret")
+        );
+    }
+}

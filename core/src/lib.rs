@@ -1,0 +1,52 @@
+//! Credgate authenticates headless clients at a gateway.
+//!
+//! A machine client sends its `client_id` and `client_secret` with an ordinary request (HTTP Basic, query string or
+//! body). Credgate, inside the gateway process, exchanges them at the OpenID provider's token endpoint with the OAuth
+//! 2.0 client credentials grant ([RFC 6749 section 4.4]), keeps the token, and hands the gateway what it forwards
+//! upstream: `Authorization: Bearer …`. The secret travels no further.
+//!
+//! | word | meaning |
+//! |---|---|
+//! | [`Gate`] | one compiled configuration; made before or after a fork, no thread, no I/O |
+//! | [`Engine`] | the per-process machinery: token cache, flights, HTTP client, one thread |
+//! | [`Queue`] | where an event loop finds its completions, with a descriptor to watch |
+//! | [`Request`] | what the host shows the library |
+//! | [`Outcome`] | allow (what to send upstream) or deny (what to answer), and how it came about |
+//!
+//! A hit is answered in the call. A miss answers [`Answer::Pending`], and the outcome comes through the queue: nothing
+//! is ever called back on the library's thread.
+//!
+//! [RFC 6749 section 4.4]: https://www.rfc-editor.org/rfc/rfc6749#section-4.4
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+mod cache;
+mod clock;
+mod config;
+mod credentials;
+mod engine;
+mod error;
+mod exchange;
+mod extract;
+mod flight;
+mod gate;
+mod hide;
+mod key;
+mod outcome;
+pub mod process;
+mod provider;
+mod queue;
+mod request;
+mod runtime;
+mod secret;
+mod token;
+mod transport;
+
+pub use engine::{Answer, Engine, EngineOptions};
+pub use error::{Error, ErrorKind};
+pub use gate::Gate;
+pub use hide::{hide_body, hide_query, redact_query};
+pub use outcome::{Allow, Cause, Deny, How, Outcome};
+pub use queue::{Completion, Queue, Ticket};
+pub use request::{Request, Source};
+pub use token::Grant;

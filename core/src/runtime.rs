@@ -1,0 +1,187 @@
+//! The one thread on which everything happens that is not a hit.
+
+use crate::clock::Clock;
+use crate::credentials::Credentials;
+use crate::engine::Shared;
+use crate::error::{Error, ErrorKind};
+use crate::exchange::exchange;
+use crate::gate::Rules;
+use crate::key::Key;
+use crate::outcome::{Cause, Denial};
+use crate::provider::{Issuer, Provider, ProviderId};
+use crate::token::Grant;
+use crate::transport::Transport;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use std::collections::HashMap;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// An exchange to be made.
+pub(crate) struct Job {
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) credentials: Credentials,
+    pub(crate) landing: Landing,
+}
+
+/// The promise that a flight lands, whatever happens to its exchange: dropped without a result, it denies.
+pub(crate) struct Landing {
+    shared: Arc<Shared>,
+    key: Option<Key>,
+}
+
+/// A running thread. Dropping it ends the thread, and abandons exchanges under way.
+pub(crate) struct Runtime {
+    jobs: Option<UnboundedSender<Job>>,
+    ended: mpsc::Receiver<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How long a host waits for the thread to end.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// Names are resolved on threads of their own, never more than this many.
+const MAX_RESOLVERS: usize = 4;
+
+impl Landing {
+    pub(crate) fn new(shared: Arc<Shared>, key: Key) -> Landing {
+        Landing {
+            shared,
+            key: Some(key),
+        }
+    }
+
+    pub(crate) fn land(mut self, result: Result<Grant, Denial>) {
+        if let Some(key) = self.key.take() {
+            self.shared.land(key, result);
+        }
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            let denial = if std::thread::panicking() {
+                Denial::new(
+                    Cause::Internal,
+                    "an exchange panicked; this is a defect of credgate",
+                )
+            } else {
+                Denial::new(Cause::ShuttingDown, "")
+            };
+            self.shared.land(key, Err(denial));
+        }
+    }
+}
+
+impl Runtime {
+    pub(crate) fn start(
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Runtime, Error> {
+        let system = |what: &str, error: std::io::Error| {
+            Error::with_source(ErrorKind::System, format!("cannot {what}: {error}"), error)
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(MAX_RESOLVERS)
+            .thread_name("credgate-dns")
+            .build()
+            .map_err(|error| system("start the runtime", error))?;
+        let (jobs, received) = unbounded_channel();
+        let (end, ended) = mpsc::channel();
+        let io = Io {
+            transport,
+            clock,
+            providers: HashMap::new(),
+        };
+        let thread = without_signals(|| {
+            std::thread::Builder::new()
+                .name("credgate-io".to_owned())
+                .spawn(move || {
+                    runtime.block_on(io.run(received));
+                    // Ends what is under way: each abandoned exchange lands as a denial.
+                    runtime.shutdown_timeout(Duration::from_millis(100));
+                    drop(end);
+                })
+        })
+        .map_err(|error| system("start a thread", error))?;
+        Ok(Runtime {
+            jobs: Some(jobs),
+            ended,
+            thread: Some(thread),
+        })
+    }
+
+    /// Hands over an exchange. Where the thread is gone, the job is dropped and so its flight lands.
+    pub(crate) fn submit(&self, job: Job) {
+        if let Some(jobs) = &self.jobs {
+            drop(jobs.send(job));
+        }
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.jobs = None;
+        // Bounded: a thread that hangs in the system's resolver must not hang the host. It is left behind then.
+        if self.ended.recv_timeout(JOIN_TIMEOUT) != Err(mpsc::RecvTimeoutError::Timeout)
+            && let Some(thread) = self.thread.take()
+        {
+            drop(thread.join());
+        }
+    }
+}
+
+/// What the thread owns.
+struct Io {
+    transport: Arc<dyn Transport>,
+    clock: Arc<dyn Clock>,
+    providers: HashMap<ProviderId, Arc<Provider>>,
+}
+
+impl Io {
+    async fn run(mut self, mut jobs: UnboundedReceiver<Job>) {
+        while let Some(Job {
+            rules,
+            credentials,
+            landing,
+        }) = jobs.recv().await
+        {
+            let provider = self.provider(&rules.issuer);
+            let (transport, clock) = (Arc::clone(&self.transport), Arc::clone(&self.clock));
+            tokio::spawn(async move {
+                let result = exchange(&provider, &rules, &credentials, &transport, &clock).await;
+                landing.land(result);
+            });
+        }
+    }
+
+    fn provider(&mut self, issuer: &Issuer) -> Arc<Provider> {
+        let provider = self
+            .providers
+            .entry(issuer.provider_id())
+            .or_insert_with(|| Arc::new(Provider::new(issuer.clone())));
+        Arc::clone(provider)
+    }
+}
+
+/// Runs `start` with all signals blocked, as threads inherit it: a signal is the host's, and would not wake its loop
+/// if this thread took it. Those that a fault of the thread itself raises stay.
+fn without_signals<T>(start: impl FnOnce() -> T) -> T {
+    let mut blocked = SigSet::all();
+    for own in [
+        Signal::SIGBUS,
+        Signal::SIGFPE,
+        Signal::SIGILL,
+        Signal::SIGSEGV,
+    ] {
+        blocked.remove(own);
+    }
+    let before = blocked.thread_swap_mask(SigmaskHow::SIG_SETMASK);
+    let started = start();
+    if let Ok(before) = before {
+        let _ = before.thread_set_mask();
+    }
+    started
+}

@@ -1,0 +1,301 @@
+//! HTTP to the provider, as a seam: tests script it.
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use url::Url;
+use zeroize::Zeroizing;
+
+/// Whose certificates are trusted.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Trust {
+    /// The system's certificate store.
+    System,
+    /// These PEM certificates and no others.
+    Only(Arc<[u8]>),
+}
+
+impl Trust {
+    /// The error is `None` where there is nothing in the file at all.
+    pub(crate) fn from_pem(pem: Vec<u8>) -> Result<Trust, Option<reqwest::Error>> {
+        if reqwest::Certificate::from_pem_bundle(&pem)?.is_empty() {
+            return Err(None);
+        }
+        Ok(Trust::Only(pem.into()))
+    }
+
+    pub(crate) fn pem(&self) -> Option<&[u8]> {
+        match self {
+            Trust::System => None,
+            Trust::Only(pem) => Some(pem),
+        }
+    }
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Trust::System => "System",
+            Trust::Only(_) => "Only(…)",
+        })
+    }
+}
+
+/// A request to the provider: POST with a form when there is one, else GET.
+pub(crate) struct Call {
+    pub(crate) url: Url,
+    pub(crate) form: Option<Form>,
+    /// The longest body that is read.
+    pub(crate) max_answer: usize,
+}
+
+/// A form with a secret in it.
+pub(crate) struct Form {
+    pub(crate) body: Zeroizing<String>,
+    /// The value of `Authorization`, where the client authenticates with it.
+    pub(crate) authorization: Option<Zeroizing<String>>,
+}
+
+/// What came back.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    /// Seconds, where the provider sent a number of them.
+    pub(crate) retry_after: Option<u32>,
+    pub(crate) body: Zeroizing<Vec<u8>>,
+}
+
+/// Why nothing came back. The texts are log-safe.
+#[derive(Debug, Clone)]
+pub(crate) enum Fault {
+    /// No connection: name, network, certificate.
+    Unreachable(String),
+    /// A connection, and then no complete answer.
+    Broken(String),
+    /// The answer is longer than [`Call::max_answer`].
+    TooLong,
+}
+
+pub(crate) type Answer<'t> = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send + 't>>;
+
+/// Sends a call. Deadlines are the caller's: dropping the future abandons the call.
+pub(crate) trait Transport: Send + Sync {
+    fn send<'t>(&'t self, trust: &'t Trust, call: Call) -> Answer<'t>;
+}
+
+/// The real one: one connection pool for each set of trusted certificates.
+#[derive(Default)]
+pub(crate) struct HttpTransport {
+    clients: Mutex<HashMap<Trust, reqwest::Client>>,
+}
+
+impl Transport for HttpTransport {
+    fn send<'t>(&'t self, trust: &'t Trust, call: Call) -> Answer<'t> {
+        Box::pin(async move {
+            let client = self
+                .client(trust)
+                .map_err(|error| Fault::Unreachable(reason(&error)))?;
+            let request = match call.form {
+                None => client.get(call.url),
+                Some(form) => post(&client, call.url, form)?,
+            };
+            let response = request
+                .header(ACCEPT, "application/json")
+                .send()
+                .await
+                .map_err(fault)?;
+            read(response, call.max_answer).await
+        })
+    }
+}
+
+impl HttpTransport {
+    fn client(&self, trust: &Trust) -> Result<reqwest::Client, reqwest::Error> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(trust) {
+            return Ok(client.clone());
+        }
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("credgate/", env!("CARGO_PKG_VERSION")))
+            // A redirect would carry the secret to where nobody configured it to go.
+            .redirect(reqwest::redirect::Policy::none())
+            // Neither the environment nor the library decides on its own to send a secret elsewhere, or twice.
+            .no_proxy()
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .tls_version_min(reqwest::tls::Version::TLS_1_2)
+            .pool_max_idle_per_host(8)
+            // Below the five seconds after which common servers hang up, perhaps on a request under way.
+            .pool_idle_timeout(Duration::from_secs(4));
+        if let Some(pem) = trust.pem() {
+            builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem)?);
+        }
+        let client = builder.build()?;
+        clients.insert(trust.clone(), client.clone());
+        Ok(client)
+    }
+}
+
+fn post(client: &reqwest::Client, url: Url, form: Form) -> Result<reqwest::RequestBuilder, Fault> {
+    let request = client
+        .post(url)
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        // Owned by the bytes: wiped when the last of them is sent.
+        .body(Bytes::from_owner(form.body));
+    let Some(authorization) = form.authorization else {
+        return Ok(request);
+    };
+    let mut value = HeaderValue::from_str(&authorization)
+        .map_err(|_| Fault::Broken("the credentials do not fit a header".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(request.header(AUTHORIZATION, value))
+}
+
+async fn read(mut response: reqwest::Response, max: usize) -> Result<Reply, Fault> {
+    let status = response.status().as_u16();
+    let retry_after = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.trim().parse().ok());
+    // All at once, so that no reallocation leaves a copy behind that nobody wipes.
+    let mut body = Zeroizing::new(Vec::with_capacity(
+        response.content_length().unwrap_or(0).min(max as u64) as usize,
+    ));
+    while let Some(chunk) = response.chunk().await.map_err(fault)? {
+        if body.len() + chunk.len() > max {
+            return Err(Fault::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Reply {
+        status,
+        retry_after,
+        body,
+    })
+}
+
+fn fault(error: reqwest::Error) -> Fault {
+    let reason = reason(&error);
+    if error.is_connect() {
+        Fault::Unreachable(reason)
+    } else {
+        Fault::Broken(reason)
+    }
+}
+
+/// The innermost cause, which is the system's or the TLS library's. The outer ones repeat URLs.
+fn reason(error: &reqwest::Error) -> String {
+    let mut cause: &dyn StdError = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    // A certificate's names are somebody else's words.
+    cause
+        .to_string()
+        .chars()
+        .map(|c| {
+            if c == ' ' || c.is_ascii_graphic() {
+                c
+            } else {
+                '?'
+            }
+        })
+        .take(200)
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod scripted {
+    use super::{Answer, Call, Fault, Reply, Transport, Trust};
+    use std::sync::Mutex;
+    use tokio::sync::Semaphore;
+    use zeroize::Zeroizing;
+
+    /// What a call looked like.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub(crate) struct Seen {
+        pub(crate) url: String,
+        pub(crate) form: Option<String>,
+        pub(crate) authorization: Option<String>,
+    }
+
+    type Script = dyn Fn(&Seen) -> Result<Reply, Fault> + Send + Sync;
+
+    /// Answers by a script, and holds token requests back until they are released.
+    pub(crate) struct ScriptedTransport {
+        script: Box<Script>,
+        pub(crate) seen: Mutex<Vec<Seen>>,
+        pub(crate) gate: Semaphore,
+    }
+
+    impl ScriptedTransport {
+        /// Everything is answered at once.
+        pub(crate) fn new(
+            script: impl Fn(&Seen) -> Result<Reply, Fault> + Send + Sync + 'static,
+        ) -> ScriptedTransport {
+            ScriptedTransport {
+                script: Box::new(script),
+                seen: Mutex::default(),
+                gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            }
+        }
+
+        /// Token requests wait for a permit of `gate`.
+        pub(crate) fn holding(
+            script: impl Fn(&Seen) -> Result<Reply, Fault> + Send + Sync + 'static,
+        ) -> ScriptedTransport {
+            ScriptedTransport {
+                gate: Semaphore::new(0),
+                ..ScriptedTransport::new(script)
+            }
+        }
+
+        pub(crate) fn token_requests(&self) -> usize {
+            self.seen
+                .lock()
+                .unwrap()
+                .iter()
+                .filter(|seen| seen.form.is_some())
+                .count()
+        }
+    }
+
+    pub(crate) fn reply(status: u16, body: &str) -> Result<Reply, Fault> {
+        Ok(Reply {
+            status,
+            retry_after: None,
+            body: Zeroizing::new(body.as_bytes().to_vec()),
+        })
+    }
+
+    impl Transport for ScriptedTransport {
+        fn send<'t>(&'t self, _trust: &'t Trust, call: Call) -> Answer<'t> {
+            Box::pin(async move {
+                let (form, authorization) = match call.form {
+                    Some(form) => (
+                        Some(form.body.to_string()),
+                        form.authorization.map(|value| value.to_string()),
+                    ),
+                    None => (None, None),
+                };
+                let seen = Seen {
+                    url: call.url.into(),
+                    form,
+                    authorization,
+                };
+                let is_token_request = seen.form.is_some();
+                self.seen.lock().unwrap().push(seen.clone());
+                if is_token_request {
+                    self.gate.acquire().await.unwrap().forget();
+                }
+                (self.script)(&seen)
+            })
+        }
+    }
+}

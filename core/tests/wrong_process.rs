@@ -1,0 +1,40 @@
+//! After a fork an engine refuses. In a file of its own, because the note is for the whole process.
+
+use credgate_core::{Engine, EngineOptions, ErrorKind, Gate, Queue, Request, process};
+
+#[test]
+fn an_engine_made_before_a_fork_refuses_after_it_and_a_new_one_works() {
+    let engine = Engine::shared(EngineOptions::default()).expect("an engine");
+    let queue = Queue::new(&engine).expect("a queue");
+    let gate = Gate::from_json(r#"{"issuer":"https://a.example"}"#).expect("a gate");
+    let request = Request {
+        query: Some(b"client_id=a&client_secret=b"),
+        ..Request::default()
+    };
+
+    process::note_fork();
+    assert!(!engine.is_usable());
+    let refused = [
+        queue.check_process().err(),
+        Queue::new(&engine).err(),
+        queue.authenticate(&gate, &request, 0).err(),
+        queue.next().err(),
+        engine.authenticate_blocking(&gate, &request).err(),
+    ];
+    for error in refused {
+        assert_eq!(
+            error.map(|error| error.kind()),
+            Some(ErrorKind::WrongProcess)
+        );
+    }
+    drop((queue, engine));
+
+    let engine = Engine::shared(EngineOptions::default()).expect("an engine");
+    assert!(
+        Queue::new(&engine)
+            .expect("a queue")
+            .next()
+            .expect("usable")
+            .is_none()
+    );
+}

@@ -1,0 +1,60 @@
+//! Strings that C passes: a pointer and a length.
+
+use crate::boundary::Fail;
+use crate::status::{CREDGATE_INVALID_ARGUMENT, CREDGATE_NULL_ARGUMENT};
+use std::ffi::c_char;
+
+/// Borrows a string; NULL is none.
+///
+/// # Safety
+///
+/// A pointer that is not NULL points to `len` bytes that nobody writes to while `'a` lasts.
+pub(crate) unsafe fn optional<'a>(
+    start: *const c_char,
+    len: usize,
+) -> Result<Option<&'a [u8]>, Fail> {
+    match (start.is_null(), len) {
+        (true, 0) => Ok(None),
+        (true, _) => Err(Fail(CREDGATE_INVALID_ARGUMENT)),
+        (false, 0) => Ok(Some(b"")),
+        // SAFETY: the caller vouches for pointer and length.
+        (false, _) => Ok(Some(unsafe {
+            std::slice::from_raw_parts(start.cast(), len)
+        })),
+    }
+}
+
+/// Borrows a string that must be there.
+///
+/// # Safety
+///
+/// As [`optional`].
+pub(crate) unsafe fn required<'a>(start: *const c_char, len: usize) -> Result<&'a [u8], Fail> {
+    // SAFETY: the caller vouches for pointer and length.
+    unsafe { optional(start, len) }?.ok_or(Fail(CREDGATE_NULL_ARGUMENT))
+}
+
+/// Borrows UTF-8 text that must be there.
+///
+/// # Safety
+///
+/// As [`optional`].
+pub(crate) unsafe fn text<'a>(start: *const c_char, len: usize) -> Result<&'a str, Fail> {
+    // SAFETY: the caller vouches for pointer and length.
+    let bytes = unsafe { required(start, len) }?;
+    std::str::from_utf8(bytes).map_err(|_| Fail(CREDGATE_INVALID_ARGUMENT))
+}
+
+/// Borrows memory to write to.
+///
+/// # Safety
+///
+/// A pointer that is not NULL points to `len` initialised bytes that nobody else uses while `'a` lasts.
+pub(crate) unsafe fn writable<'a>(start: *mut c_char, len: usize) -> Result<&'a mut [u8], Fail> {
+    match (start.is_null(), len) {
+        (_, 0) => Ok(&mut []),
+        (true, _) => Err(Fail(CREDGATE_NULL_ARGUMENT)),
+        // SAFETY: the caller vouches for pointer and length.
+        (false, _) => Ok(unsafe { std::slice::from_raw_parts_mut(start.cast(), len) }),
+    }
+}

@@ -1,0 +1,72 @@
+//! Engines.
+
+use crate::boundary::{boundary, boundary_void};
+use crate::bytes;
+use crate::error::{credgate_error, report};
+use crate::handle::{self, Out};
+use crate::status::CREDGATE_OK;
+use credgate_core::{Engine, EngineOptions, process};
+use std::ffi::c_char;
+use std::sync::Once;
+
+/// The machinery of a process: token cache, provider connections, one thread.
+///
+/// Methods: credgate_engine_new, credgate_engine_free.
+pub struct credgate_engine(pub(crate) Engine);
+
+/// Makes the engine of this process, after any fork; asking again with the same options gives the same engine. The
+/// options are a JSON object, or NULL for the defaults: {"cache_max_bytes": 67108864}.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_engine_new(
+    json: *const c_char,
+    json_len: usize,
+    out_engine: *mut *mut credgate_engine,
+    out_error: *mut *mut credgate_error,
+) -> i32 {
+    boundary(|| {
+        watch_forks();
+        quiet_panics();
+        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        unsafe {
+            let out_engine = Out::required(out_engine)?;
+            let options = match bytes::optional(json, json_len)? {
+                None => EngineOptions::default(),
+                Some(_) => EngineOptions::from_json(bytes::text(json, json_len)?)
+                    .map_err(|error| report(&error, out_error))?,
+            };
+            let engine = Engine::shared(options).map_err(|error| report(&error, out_error))?;
+            out_engine.set(handle::give(credgate_engine(engine)));
+        }
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// Frees a handle of an engine. With the last one, and the last queue, the thread ends; that is waited for, no longer
+/// than two seconds.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_engine_free(engine: *mut credgate_engine) {
+    boundary_void(|| {
+        // SAFETY: C passes NULL or an engine that it does not use again.
+        unsafe { handle::free(engine) };
+    });
+}
+
+/// Has every forked child noted. Once: handlers cannot be taken back, and the library is never unloaded.
+fn watch_forks() {
+    extern "C" fn in_child() {
+        process::note_fork();
+    }
+
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: the handler is static, and does nothing but add to a number.
+        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    });
+}
+
+/// A panic is caught and answered; what Rust prints of it would hold its message, and with RUST_BACKTRACE cost tens of
+/// megabytes. The hook is that of this copy of Rust's library alone.
+fn quiet_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
+}

@@ -1,0 +1,87 @@
+//! Gates.
+
+use crate::boundary::{boundary, boundary_void};
+use crate::bytes;
+use crate::error::{credgate_error, report};
+use crate::handle::{self, Out};
+use crate::request::{self, credgate_request};
+use crate::status::CREDGATE_OK;
+use credgate_core::Gate;
+use std::ffi::c_char;
+
+/// One compiled configuration: an issuer, how credentials are found, what is asked for.
+///
+/// Methods: credgate_gate_new, credgate_gate_wants_body, credgate_gate_timeout, credgate_gate_free.
+pub struct credgate_gate(pub(crate) Gate);
+
+/// Compiles a configuration: a JSON object, or Kong's plugin object. Starts no thread and opens no connection: it may
+/// be called before a fork and while the provider is down. On an error of the configuration, *out_error (which may be
+/// NULL) says which field to change.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_gate_new(
+    json: *const c_char,
+    json_len: usize,
+    out_gate: *mut *mut credgate_gate,
+    out_error: *mut *mut credgate_error,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        unsafe {
+            let out_gate = Out::required(out_gate)?;
+            let gate = Gate::from_json(bytes::text(json, json_len)?)
+                .map_err(|error| report(&error, out_error))?;
+            out_gate.set(handle::give(credgate_gate(gate)));
+        }
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// Whether the body of this request can hold credentials, and so should be read and shown: by method, media type and
+/// length in bytes (-1: not known yet). The request's own body is not looked at.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_gate_wants_body(
+    gate: *const credgate_gate,
+    request: *const credgate_request,
+    content_length: i64,
+    out_wants: *mut bool,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        let (gate, request, out_wants) = unsafe {
+            (
+                handle::borrow(gate)?,
+                request::borrow(request)?,
+                Out::required(out_wants)?,
+            )
+        };
+        out_wants.set(
+            gate.0
+                .wants_body(&request, u64::try_from(content_length).ok()),
+        );
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// The deadline of a whole exchange, discovery included, in milliseconds: no outcome takes longer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_gate_timeout(
+    gate: *const credgate_gate,
+    out_milliseconds: *mut u32,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        let (gate, out_milliseconds) =
+            unsafe { (handle::borrow(gate)?, Out::required(out_milliseconds)?) };
+        out_milliseconds.set(u32::try_from(gate.0.timeout().as_millis()).unwrap_or(u32::MAX));
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// Frees a gate. Requests that wait for an outcome keep what they need of it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_gate_free(gate: *mut credgate_gate) {
+    boundary_void(|| {
+        // SAFETY: C passes NULL or a gate that it does not use again.
+        unsafe { handle::free(gate) };
+    });
+}

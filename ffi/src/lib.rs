@@ -1,0 +1,39 @@
+//! The C ABI of Credgate. `include/credgate.h` is generated from this crate and is its manual.
+//!
+//! No behaviour is here: every function translates to one call of `credgate_core`.
+#![allow(
+    non_camel_case_types,
+    reason = "types are named as C names them, so that the header needs no renaming"
+)]
+
+mod version;
+
+mod status;
+
+mod boundary;
+mod bytes;
+mod handle;
+
+mod error;
+
+mod request;
+
+mod gate;
+
+mod outcome;
+
+mod engine;
+
+mod queue;
+
+mod hide;
+
+pub use engine::*;
+pub use error::*;
+pub use gate::*;
+pub use hide::*;
+pub use outcome::*;
+pub use queue::*;
+pub use request::*;
+pub use status::*;
+pub use version::*;

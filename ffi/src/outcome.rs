@@ -1,0 +1,183 @@
+//! Outcomes.
+
+use crate::boundary::{Fail, boundary_void};
+use crate::handle;
+use crate::status::{
+    CREDGATE_HOW_NONE, CREDGATE_INVALID_ARGUMENT, CREDGATE_OK, CREDGATE_SOURCE_NONE, how_number,
+    source_number,
+};
+use credgate_core::{Allow, Deny, Grant, Outcome};
+use std::ffi::{c_char, c_void};
+use std::mem::{offset_of, size_of};
+use std::ptr;
+use std::sync::Arc;
+
+/// What becomes of a request. Strings belong to the outcome, and live until credgate_outcome_release.
+///
+/// Methods: credgate_outcome_release.
+#[repr(C)]
+pub struct credgate_outcome {
+    /// In: sizeof(credgate_outcome).
+    pub struct_size: u32,
+    /// 0: allow. Else deny: the status to answer with.
+    pub http_status: u32,
+    /// CREDGATE_HOW_*: how it came about.
+    pub how: u32,
+    /// CREDGATE_SOURCE_*: where the credentials were, and so what has to be hidden from the upstream.
+    pub source: u32,
+    /// CREDGATE_OK on allow, else the cause.
+    pub code: i32,
+    /// Seconds for Retry-After; 0: no such header.
+    pub retry_after: u32,
+    /// Allow: whose token it is. Deny: empty, as nobody has been authenticated.
+    pub client_id: *const c_char,
+    /// Its length in bytes.
+    pub client_id_len: usize,
+    /// Allow: the value of the Authorization header to send upstream, "Bearer ...".
+    pub authorization: *const c_char,
+    /// Its length in bytes.
+    pub authorization_len: usize,
+    /// Deny: the value of the WWW-Authenticate header; empty: no such header.
+    pub challenge: *const c_char,
+    /// Its length in bytes.
+    pub challenge_len: usize,
+    /// Deny: the media type of the body.
+    pub content_type: *const c_char,
+    /// Its length in bytes.
+    pub content_type_len: usize,
+    /// Deny: the body to answer with, JSON.
+    pub body: *const c_char,
+    /// Its length in bytes.
+    pub body_len: usize,
+    /// Deny: one line for the operator's log, without a secret; empty: nothing worth a line.
+    pub detail: *const c_char,
+    /// Its length in bytes.
+    pub detail_len: usize,
+    /// Private: what keeps the strings alive.
+    pub owner_allow: *const c_void,
+    /// Private: what keeps the strings alive.
+    pub owner_deny: *mut c_void,
+}
+
+/// Where an outcome goes, once its size is known to suffice.
+pub(crate) struct Target(*mut credgate_outcome);
+
+impl Target {
+    /// Checks the caller's struct.
+    ///
+    /// # Safety
+    ///
+    /// NULL, or a struct of at least its `struct_size` bytes that may be written to.
+    pub(crate) unsafe fn new(outcome: *mut credgate_outcome) -> Result<Target, Fail> {
+        const { assert!(offset_of!(credgate_outcome, struct_size) == 0) };
+        // SAFETY: the size stands first.
+        let struct_size = unsafe { handle::borrow(outcome.cast::<u32>()) }?;
+        if (*struct_size as usize) < size_of::<credgate_outcome>() {
+            return Err(Fail(CREDGATE_INVALID_ARGUMENT));
+        }
+        Ok(Target(outcome))
+    }
+
+    pub(crate) fn set(self, outcome: Outcome) {
+        // SAFETY: checked and vouched for when it was made.
+        unsafe {
+            let struct_size = (*self.0).struct_size;
+            let filled = match outcome {
+                Outcome::Allow(allow) => from_allow(&allow),
+                Outcome::Deny(deny) => from_deny(deny),
+            };
+            self.0.write(credgate_outcome {
+                struct_size,
+                ..filled
+            });
+        }
+    }
+}
+
+const EMPTY: credgate_outcome = credgate_outcome {
+    struct_size: 0,
+    http_status: 0,
+    how: CREDGATE_HOW_NONE,
+    source: CREDGATE_SOURCE_NONE,
+    code: CREDGATE_OK,
+    retry_after: 0,
+    client_id: ptr::null(),
+    client_id_len: 0,
+    authorization: ptr::null(),
+    authorization_len: 0,
+    challenge: ptr::null(),
+    challenge_len: 0,
+    content_type: ptr::null(),
+    content_type_len: 0,
+    body: ptr::null(),
+    body_len: 0,
+    detail: ptr::null(),
+    detail_len: 0,
+    owner_allow: ptr::null(),
+    owner_deny: ptr::null_mut(),
+};
+
+/// No allocation: the token's own reference count keeps it alive.
+fn from_allow(allow: &Allow) -> credgate_outcome {
+    let owner = Arc::into_raw(Arc::clone(allow.grant()));
+    let (client_id, authorization) = (allow.client_id(), allow.authorization());
+    credgate_outcome {
+        how: how_number(allow.how()),
+        source: source_number(allow.source()),
+        client_id: client_id.as_ptr().cast(),
+        client_id_len: client_id.len(),
+        authorization: authorization.as_ptr().cast(),
+        authorization_len: authorization.len(),
+        owner_allow: owner.cast(),
+        ..EMPTY
+    }
+}
+
+fn from_deny(deny: Deny) -> credgate_outcome {
+    let owner = handle::give(deny);
+    // SAFETY: made in the line above; what it borrows lies behind its own pointers and stays where it is.
+    let deny = unsafe { &*owner };
+    let (challenge, content_type) = (deny.challenge().unwrap_or_default(), deny.content_type());
+    let (body, detail) = (deny.body(), deny.detail());
+    credgate_outcome {
+        http_status: deny.status().into(),
+        how: how_number(deny.how()),
+        code: deny.cause().code(),
+        retry_after: deny.retry_after().unwrap_or(0),
+        challenge: challenge.as_ptr().cast(),
+        challenge_len: challenge.len(),
+        content_type: content_type.as_ptr().cast(),
+        content_type_len: content_type.len(),
+        body: body.as_ptr().cast(),
+        body_len: body.len(),
+        detail: detail.as_ptr().cast(),
+        detail_len: detail.len(),
+        owner_deny: owner.cast(),
+        ..EMPTY
+    }
+}
+
+/// Releases what an outcome holds, and empties it. Releasing it again, or one that was zeroed and never filled, does
+/// nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_outcome_release(outcome: *mut credgate_outcome) {
+    boundary_void(|| {
+        // SAFETY: C passes NULL, or an outcome that is zeroed or was filled by the library.
+        unsafe {
+            if let Some(outcome) = outcome.as_mut() {
+                let struct_size = outcome.struct_size;
+                let released = ptr::replace(
+                    outcome,
+                    credgate_outcome {
+                        struct_size,
+                        ..EMPTY
+                    },
+                );
+                if !released.owner_allow.is_null() {
+                    drop(Arc::from_raw(released.owner_allow.cast::<Grant>()));
+                }
+                handle::free(released.owner_deny.cast::<Deny>());
+            }
+        }
+    });
+}

@@ -1,0 +1,168 @@
+//! Queues, and the requests that go through them.
+
+use crate::boundary::{Fail, boundary, boundary_void};
+use crate::engine::credgate_engine;
+use crate::error::{credgate_error, report};
+use crate::gate::credgate_gate;
+use crate::handle::{self, Out};
+use crate::outcome::{Target, credgate_outcome};
+use crate::request::{self, credgate_request};
+use crate::status::{CREDGATE_EMPTY, CREDGATE_INVALID_ARGUMENT, CREDGATE_OK, CREDGATE_PENDING};
+use credgate_core::{Answer, Error, Queue, Ticket};
+use std::ffi::{c_int, c_void};
+use std::mem::size_of;
+use std::os::fd::{AsFd, AsRawFd};
+use std::ptr;
+
+/// Where one event loop finds its outcomes.
+///
+/// Methods: credgate_queue_new, credgate_queue_fd, credgate_authenticate, credgate_queue_next, credgate_ticket_cancel,
+/// credgate_queue_free.
+pub struct credgate_queue(Queue);
+
+/// An outcome that has arrived.
+#[repr(C)]
+pub struct credgate_completion {
+    /// In: sizeof(credgate_completion).
+    pub struct_size: u32,
+    /// What the host gave to credgate_authenticate.
+    pub user_data: *mut c_void,
+    /// In: its struct_size. Out: what became of the request; the host releases it.
+    pub outcome: credgate_outcome,
+}
+
+/// Makes a queue: one for each event loop.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_queue_new(
+    engine: *const credgate_engine,
+    out_queue: *mut *mut credgate_queue,
+    out_error: *mut *mut credgate_error,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        unsafe {
+            let (engine, out_queue) = (handle::borrow(engine)?, Out::required(out_queue)?);
+            let queue = Queue::new(&engine.0).map_err(|error| report(&error, out_error))?;
+            out_queue.set(handle::give(credgate_queue(queue)));
+        }
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// The descriptor to watch for reading: readable while outcomes wait. Never read, write or close it; it closes with
+/// the queue.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_queue_fd(
+    queue: *const credgate_queue,
+    out_fd: *mut c_int,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        let (queue, out_fd) = unsafe { (usable(queue)?, Out::required(out_fd)?) };
+        out_fd.set(queue.as_fd().as_raw_fd());
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// Authenticates a request. CREDGATE_OK: *outcome is filled, *out_ticket is not. CREDGATE_PENDING: *out_ticket is
+/// filled, and the outcome will come through the queue with user_data. Never blocks; a token that is cached costs no
+/// allocation and no system call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_authenticate(
+    gate: *const credgate_gate,
+    queue: *const credgate_queue,
+    request: *const credgate_request,
+    user_data: *mut c_void,
+    outcome: *mut credgate_outcome,
+    out_ticket: *mut u64,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        let (gate, queue, request, outcome, out_ticket) = unsafe {
+            (
+                handle::borrow(gate)?,
+                handle::borrow(queue)?,
+                request::borrow(request)?,
+                Target::new(outcome)?,
+                Out::required(out_ticket)?,
+            )
+        };
+        let user_data = user_data.expose_provenance();
+        match queue
+            .0
+            .authenticate(&gate.0, &request, user_data)
+            .map_err(fail)?
+        {
+            Answer::Ready(ready) => {
+                outcome.set(ready);
+                Ok(CREDGATE_OK)
+            }
+            Answer::Pending(ticket) => {
+                out_ticket.set(ticket.0);
+                Ok(CREDGATE_PENDING)
+            }
+        }
+    })
+}
+
+/// The next outcome that has arrived. CREDGATE_OK: *completion is filled. CREDGATE_EMPTY: there is none. Never blocks.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_queue_next(
+    queue: *const credgate_queue,
+    completion: *mut credgate_completion,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL, as the header asks; the size stands first.
+        unsafe {
+            let queue = handle::borrow(queue)?;
+            let struct_size = handle::borrow(completion.cast::<u32>())?;
+            if (*struct_size as usize) < size_of::<credgate_completion>() {
+                return Err(Fail(CREDGATE_INVALID_ARGUMENT));
+            }
+            let outcome = Target::new(&raw mut (*completion).outcome)?;
+            let Some(arrived) = queue.0.next().map_err(fail)? else {
+                return Ok(CREDGATE_EMPTY);
+            };
+            (*completion).user_data = ptr::with_exposed_provenance_mut(arrived.user_data);
+            outcome.set(arrived.outcome);
+        }
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// Forgets a request: its outcome never surfaces, also where it has arrived already. Its exchange goes on for others.
+/// A ticket that is not known any more is no error.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_ticket_cancel(queue: *const credgate_queue, ticket: u64) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes a valid queue or NULL, as the header asks.
+        let queue = unsafe { handle::borrow(queue) }?;
+        queue.0.cancel(Ticket(ticket)).map_err(fail)?;
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// Frees a queue, and forgets the requests that wait in it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_queue_free(queue: *mut credgate_queue) {
+    boundary_void(|| {
+        // SAFETY: C passes NULL or a queue that it does not use again.
+        unsafe { handle::free(queue) };
+    });
+}
+
+/// A queue of this process.
+///
+/// # Safety
+///
+/// As [`handle::borrow`].
+unsafe fn usable<'a>(queue: *const credgate_queue) -> Result<&'a Queue, Fail> {
+    // SAFETY: the caller vouches for the pointer.
+    let queue = unsafe { handle::borrow(queue) }?;
+    queue.0.check_process().map_err(fail)?;
+    Ok(&queue.0)
+}
+
+fn fail(error: Error) -> Fail {
+    Fail(error.kind().code())
+}

@@ -1,0 +1,224 @@
+//! The numbers that C sees. Each belongs to a kind or cause in the core, which has it as `code()`.
+
+use credgate_core::{How, Source};
+use std::ffi::{CStr, c_char};
+
+/// Done.
+pub const CREDGATE_OK: i32 = 0;
+/// The outcome will come through the queue.
+pub const CREDGATE_PENDING: i32 = 1;
+/// No outcome has arrived.
+pub const CREDGATE_EMPTY: i32 = 2;
+/// A pointer that must not be NULL is.
+pub const CREDGATE_NULL_ARGUMENT: i32 = 1001;
+/// An argument cannot be: a struct_size too small, a NULL string with a length, text that is not UTF-8.
+pub const CREDGATE_INVALID_ARGUMENT: i32 = 1002;
+/// The handle was made in another process.
+pub const CREDGATE_WRONG_PROCESS: i32 = 1003;
+/// A defect of the library, caught.
+pub const CREDGATE_PANIC: i32 = 1004;
+/// The output does not fit.
+pub const CREDGATE_BUFFER_TOO_SMALL: i32 = 1005;
+/// The operating system refused something.
+pub const CREDGATE_SYSTEM: i32 = 1006;
+/// The configuration is not a JSON object.
+pub const CREDGATE_CONFIG_SYNTAX: i32 = 2001;
+/// The configuration has a field that does not exist.
+pub const CREDGATE_CONFIG_UNKNOWN_FIELD: i32 = 2002;
+/// A field of the configuration has a value that cannot be.
+pub const CREDGATE_CONFIG_VALUE: i32 = 2003;
+/// A file that the configuration names cannot be used.
+pub const CREDGATE_CONFIG_FILE: i32 = 2004;
+
+/// There are no credentials in any place that is looked at.
+pub const CREDGATE_NO_CREDENTIALS: i32 = 3001;
+/// An id or a secret is empty, or Basic holds no colon.
+pub const CREDGATE_EMPTY_CREDENTIAL: i32 = 3002;
+/// Authorization: Basic is not followed by base64.
+pub const CREDGATE_MALFORMED_BASIC: i32 = 3003;
+/// client_id or client_secret does not decode, or is no string.
+pub const CREDGATE_MALFORMED_PARAMETER: i32 = 3004;
+/// client_id stands without client_secret, or the other way round.
+pub const CREDGATE_INCOMPLETE_PAIR: i32 = 3005;
+/// client_id or client_secret stands twice.
+pub const CREDGATE_REPEATED_PARAMETER: i32 = 3006;
+/// There are credentials in two places.
+pub const CREDGATE_TWO_PLACES: i32 = 3007;
+/// An id or a secret is not printable ASCII.
+pub const CREDGATE_INVALID_CHARACTERS: i32 = 3008;
+/// Id and secret together are longer than 2,048 bytes.
+pub const CREDGATE_TOO_LONG: i32 = 3009;
+/// The provider refused these credentials.
+pub const CREDGATE_CREDENTIALS_REFUSED: i32 = 4001;
+/// The provider does not grant this client what the gate asks for.
+pub const CREDGATE_CLIENT_FORBIDDEN: i32 = 4002;
+/// The provider found the gateway's request wrong.
+pub const CREDGATE_REQUEST_REFUSED: i32 = 4003;
+/// The provider cannot be reached, or is not trusted.
+pub const CREDGATE_PROVIDER_UNREACHABLE: i32 = 4101;
+/// The provider answered 5xx, or hung up.
+pub const CREDGATE_PROVIDER_FAILED: i32 = 4102;
+/// The provider's answer cannot be used.
+pub const CREDGATE_PROVIDER_ANSWER_INVALID: i32 = 4103;
+/// The provider answered 429.
+pub const CREDGATE_PROVIDER_BUSY: i32 = 4104;
+/// The provider did not answer in time.
+pub const CREDGATE_PROVIDER_TIMEOUT: i32 = 4105;
+/// A defect of the library.
+pub const CREDGATE_INTERNAL: i32 = 5001;
+/// The engine is being shut down.
+pub const CREDGATE_SHUTTING_DOWN: i32 = 5002;
+
+/// Nothing was looked up: the request holds no usable credentials.
+pub const CREDGATE_HOW_NONE: u32 = 0;
+/// The token cache had it.
+pub const CREDGATE_HOW_HIT: u32 = 1;
+/// An exchange was made for this request.
+pub const CREDGATE_HOW_MISS: u32 = 2;
+/// An exchange was under way for another request with the same credentials.
+pub const CREDGATE_HOW_JOINED: u32 = 3;
+
+/// Denied, or not known.
+pub const CREDGATE_SOURCE_NONE: u32 = 0;
+/// Authorization: Basic.
+pub const CREDGATE_SOURCE_HEADER: u32 = 1;
+/// The query string.
+pub const CREDGATE_SOURCE_QUERY: u32 = 2;
+/// A form or a JSON object.
+pub const CREDGATE_SOURCE_BODY: u32 = 3;
+
+/// The name of a status or outcome code, such as "WRONG_PROCESS"; "UNKNOWN" for any other number. NUL-terminated,
+/// static.
+#[unsafe(no_mangle)]
+pub extern "C" fn credgate_status_name(status: i32) -> *const c_char {
+    name(status).as_ptr()
+}
+
+/// The name of a CREDGATE_HOW_* value: "NONE", "HIT", "MISS", "JOINED"; "UNKNOWN" for any other number.
+/// NUL-terminated, static.
+#[unsafe(no_mangle)]
+pub extern "C" fn credgate_how_name(how: u32) -> *const c_char {
+    let name = match how {
+        CREDGATE_HOW_NONE => c"NONE",
+        CREDGATE_HOW_HIT => c"HIT",
+        CREDGATE_HOW_MISS => c"MISS",
+        CREDGATE_HOW_JOINED => c"JOINED",
+        _ => c"UNKNOWN",
+    };
+    name.as_ptr()
+}
+
+fn name(status: i32) -> &'static CStr {
+    match status {
+        CREDGATE_OK => c"OK",
+        CREDGATE_PENDING => c"PENDING",
+        CREDGATE_EMPTY => c"EMPTY",
+        CREDGATE_NULL_ARGUMENT => c"NULL_ARGUMENT",
+        CREDGATE_INVALID_ARGUMENT => c"INVALID_ARGUMENT",
+        CREDGATE_WRONG_PROCESS => c"WRONG_PROCESS",
+        CREDGATE_PANIC => c"PANIC",
+        CREDGATE_BUFFER_TOO_SMALL => c"BUFFER_TOO_SMALL",
+        CREDGATE_SYSTEM => c"SYSTEM",
+        CREDGATE_CONFIG_SYNTAX => c"CONFIG_SYNTAX",
+        CREDGATE_CONFIG_UNKNOWN_FIELD => c"CONFIG_UNKNOWN_FIELD",
+        CREDGATE_CONFIG_VALUE => c"CONFIG_VALUE",
+        CREDGATE_CONFIG_FILE => c"CONFIG_FILE",
+        CREDGATE_NO_CREDENTIALS => c"NO_CREDENTIALS",
+        CREDGATE_EMPTY_CREDENTIAL => c"EMPTY_CREDENTIAL",
+        CREDGATE_MALFORMED_BASIC => c"MALFORMED_BASIC",
+        CREDGATE_MALFORMED_PARAMETER => c"MALFORMED_PARAMETER",
+        CREDGATE_INCOMPLETE_PAIR => c"INCOMPLETE_PAIR",
+        CREDGATE_REPEATED_PARAMETER => c"REPEATED_PARAMETER",
+        CREDGATE_TWO_PLACES => c"TWO_PLACES",
+        CREDGATE_INVALID_CHARACTERS => c"INVALID_CHARACTERS",
+        CREDGATE_TOO_LONG => c"TOO_LONG",
+        CREDGATE_CREDENTIALS_REFUSED => c"CREDENTIALS_REFUSED",
+        CREDGATE_CLIENT_FORBIDDEN => c"CLIENT_FORBIDDEN",
+        CREDGATE_REQUEST_REFUSED => c"REQUEST_REFUSED",
+        CREDGATE_PROVIDER_UNREACHABLE => c"PROVIDER_UNREACHABLE",
+        CREDGATE_PROVIDER_FAILED => c"PROVIDER_FAILED",
+        CREDGATE_PROVIDER_ANSWER_INVALID => c"PROVIDER_ANSWER_INVALID",
+        CREDGATE_PROVIDER_BUSY => c"PROVIDER_BUSY",
+        CREDGATE_PROVIDER_TIMEOUT => c"PROVIDER_TIMEOUT",
+        CREDGATE_INTERNAL => c"INTERNAL",
+        CREDGATE_SHUTTING_DOWN => c"SHUTTING_DOWN",
+        _ => c"UNKNOWN",
+    }
+}
+
+pub(crate) fn how_number(how: How) -> u32 {
+    match how {
+        How::None => CREDGATE_HOW_NONE,
+        How::Hit => CREDGATE_HOW_HIT,
+        How::Miss => CREDGATE_HOW_MISS,
+        How::Joined => CREDGATE_HOW_JOINED,
+        // A way that this header does not know yet.
+        _ => u32::MAX,
+    }
+}
+
+pub(crate) fn source_number(source: Source) -> u32 {
+    match source {
+        Source::Header => CREDGATE_SOURCE_HEADER,
+        Source::Query => CREDGATE_SOURCE_QUERY,
+        Source::Body => CREDGATE_SOURCE_BODY,
+        _ => CREDGATE_SOURCE_NONE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use credgate_core::{Cause, ErrorKind};
+
+    #[test]
+    fn every_number_is_the_cores() {
+        for (cause, number) in [
+            (Cause::NoCredentials, CREDGATE_NO_CREDENTIALS),
+            (Cause::EmptyCredential, CREDGATE_EMPTY_CREDENTIAL),
+            (Cause::MalformedBasic, CREDGATE_MALFORMED_BASIC),
+            (Cause::MalformedParameter, CREDGATE_MALFORMED_PARAMETER),
+            (Cause::IncompletePair, CREDGATE_INCOMPLETE_PAIR),
+            (Cause::RepeatedParameter, CREDGATE_REPEATED_PARAMETER),
+            (Cause::TwoPlaces, CREDGATE_TWO_PLACES),
+            (Cause::InvalidCharacters, CREDGATE_INVALID_CHARACTERS),
+            (Cause::TooLong, CREDGATE_TOO_LONG),
+            (Cause::CredentialsRefused, CREDGATE_CREDENTIALS_REFUSED),
+            (Cause::ClientForbidden, CREDGATE_CLIENT_FORBIDDEN),
+            (Cause::RequestRefused, CREDGATE_REQUEST_REFUSED),
+            (Cause::ProviderUnreachable, CREDGATE_PROVIDER_UNREACHABLE),
+            (Cause::ProviderFailed, CREDGATE_PROVIDER_FAILED),
+            (
+                Cause::ProviderAnswerInvalid,
+                CREDGATE_PROVIDER_ANSWER_INVALID,
+            ),
+            (Cause::ProviderBusy, CREDGATE_PROVIDER_BUSY),
+            (Cause::ProviderTimeout, CREDGATE_PROVIDER_TIMEOUT),
+            (Cause::Internal, CREDGATE_INTERNAL),
+            (Cause::ShuttingDown, CREDGATE_SHUTTING_DOWN),
+        ] {
+            assert_eq!(cause.code(), number, "{cause:?}");
+            assert_ne!(name(number), c"UNKNOWN", "{cause:?}");
+        }
+        for (kind, number) in [
+            (ErrorKind::ConfigFile, CREDGATE_CONFIG_FILE),
+            (ErrorKind::ConfigSyntax, CREDGATE_CONFIG_SYNTAX),
+            (ErrorKind::ConfigUnknownField, CREDGATE_CONFIG_UNKNOWN_FIELD),
+            (ErrorKind::ConfigValue, CREDGATE_CONFIG_VALUE),
+            (ErrorKind::System, CREDGATE_SYSTEM),
+            (ErrorKind::WrongProcess, CREDGATE_WRONG_PROCESS),
+        ] {
+            assert_eq!(kind.code(), number, "{kind:?}");
+            assert_ne!(name(number), c"UNKNOWN", "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_way_is_the_cores() {
+        for how in [How::None, How::Hit, How::Miss, How::Joined] {
+            // SAFETY: the function answers a static C string.
+            let name = unsafe { CStr::from_ptr(credgate_how_name(how_number(how))) };
+            assert_eq!(name.to_str(), Ok(how.name()));
+        }
+    }
+}

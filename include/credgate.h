@@ -1,0 +1,398 @@
+/*
+ * credgate.h: client credentials at a gateway, exchanged, cached, forwarded.
+ *
+ * Generated from ffi/src by `tests/run.sh header --update`. Do not edit.
+ *
+ * Conventions. Functions answer a status: CREDGATE_OK, CREDGATE_PENDING,
+ * CREDGATE_EMPTY, or an error (credgate_status_name tells its name). Outputs
+ * come last and are written on success only. Strings are a pointer and a
+ * length, never NUL-terminated unless it is said; a NULL pointer is "none". A
+ * NULL handle is answered CREDGATE_NULL_ARGUMENT; freeing NULL is fine. Plain
+ * structs begin with struct_size, which the caller sets to the struct's
+ * sizeof; they only ever grow at their end.
+ *
+ * Ownership. What the caller passes is used within the call and never kept.
+ * What the library hands out as a borrowed string names its owner, and lives
+ * as long as that.
+ *
+ * Threads and processes. Gates and engines may be used from any thread; a
+ * queue is drained by one thread at a time. Loading the library starts
+ * nothing; making a gate starts nothing; an engine starts one thread with the
+ * first request that needs the provider. That thread blocks all signals and
+ * never calls the host. An engine and its queues belong to the process that
+ * made them: after a fork they answer CREDGATE_WRONG_PROCESS, and freeing them
+ * there is safe. A gate may be made before a fork and used after it.
+ *
+ * Completions. credgate_authenticate answers at once when the token is cached
+ * or the request holds no credentials. Else it answers CREDGATE_PENDING and a
+ * ticket. Watch credgate_queue_fd for reading; when it is readable, call
+ * credgate_queue_next until it answers CREDGATE_EMPTY. A ticket that was
+ * cancelled never surfaces, so user_data may point to what the host then frees.
+ *
+ * Errors. What a client of the gateway is told is an outcome, never an error:
+ * an error is for those who write the host or its configuration. Status codes
+ * are never reused: 1000 is the use of the library, 2000 the configuration;
+ * outcome codes are 3000 for the request, 4000 for the provider's refusal,
+ * 4100 for its failure, 5000 for the library.
+ *
+ * Versions. The soname is the ABI version. A host that loads the library at
+ * run time compares credgate_abi_version() with CREDGATE_ABI_VERSION.
+ */
+
+
+#ifndef CREDGATE_H
+#define CREDGATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// The version of this ABI, and of the soname.
+#define CREDGATE_ABI_VERSION 1
+
+// Done.
+#define CREDGATE_OK 0
+
+// The outcome will come through the queue.
+#define CREDGATE_PENDING 1
+
+// No outcome has arrived.
+#define CREDGATE_EMPTY 2
+
+// A pointer that must not be NULL is.
+#define CREDGATE_NULL_ARGUMENT 1001
+
+// An argument cannot be: a struct_size too small, a NULL string with a length, text that is not UTF-8.
+#define CREDGATE_INVALID_ARGUMENT 1002
+
+// The handle was made in another process.
+#define CREDGATE_WRONG_PROCESS 1003
+
+// A defect of the library, caught.
+#define CREDGATE_PANIC 1004
+
+// The output does not fit.
+#define CREDGATE_BUFFER_TOO_SMALL 1005
+
+// The operating system refused something.
+#define CREDGATE_SYSTEM 1006
+
+// The configuration is not a JSON object.
+#define CREDGATE_CONFIG_SYNTAX 2001
+
+// The configuration has a field that does not exist.
+#define CREDGATE_CONFIG_UNKNOWN_FIELD 2002
+
+// A field of the configuration has a value that cannot be.
+#define CREDGATE_CONFIG_VALUE 2003
+
+// A file that the configuration names cannot be used.
+#define CREDGATE_CONFIG_FILE 2004
+
+// There are no credentials in any place that is looked at.
+#define CREDGATE_NO_CREDENTIALS 3001
+
+// An id or a secret is empty, or Basic holds no colon.
+#define CREDGATE_EMPTY_CREDENTIAL 3002
+
+// Authorization: Basic is not followed by base64.
+#define CREDGATE_MALFORMED_BASIC 3003
+
+// client_id or client_secret does not decode, or is no string.
+#define CREDGATE_MALFORMED_PARAMETER 3004
+
+// client_id stands without client_secret, or the other way round.
+#define CREDGATE_INCOMPLETE_PAIR 3005
+
+// client_id or client_secret stands twice.
+#define CREDGATE_REPEATED_PARAMETER 3006
+
+// There are credentials in two places.
+#define CREDGATE_TWO_PLACES 3007
+
+// An id or a secret is not printable ASCII.
+#define CREDGATE_INVALID_CHARACTERS 3008
+
+// Id and secret together are longer than 2,048 bytes.
+#define CREDGATE_TOO_LONG 3009
+
+// The provider refused these credentials.
+#define CREDGATE_CREDENTIALS_REFUSED 4001
+
+// The provider does not grant this client what the gate asks for.
+#define CREDGATE_CLIENT_FORBIDDEN 4002
+
+// The provider found the gateway's request wrong.
+#define CREDGATE_REQUEST_REFUSED 4003
+
+// The provider cannot be reached, or is not trusted.
+#define CREDGATE_PROVIDER_UNREACHABLE 4101
+
+// The provider answered 5xx, or hung up.
+#define CREDGATE_PROVIDER_FAILED 4102
+
+// The provider's answer cannot be used.
+#define CREDGATE_PROVIDER_ANSWER_INVALID 4103
+
+// The provider answered 429.
+#define CREDGATE_PROVIDER_BUSY 4104
+
+// The provider did not answer in time.
+#define CREDGATE_PROVIDER_TIMEOUT 4105
+
+// A defect of the library.
+#define CREDGATE_INTERNAL 5001
+
+// The engine is being shut down.
+#define CREDGATE_SHUTTING_DOWN 5002
+
+// Nothing was looked up: the request holds no usable credentials.
+#define CREDGATE_HOW_NONE 0
+
+// The token cache had it.
+#define CREDGATE_HOW_HIT 1
+
+// An exchange was made for this request.
+#define CREDGATE_HOW_MISS 2
+
+// An exchange was under way for another request with the same credentials.
+#define CREDGATE_HOW_JOINED 3
+
+// Denied, or not known.
+#define CREDGATE_SOURCE_NONE 0
+
+// Authorization: Basic.
+#define CREDGATE_SOURCE_HEADER 1
+
+// The query string.
+#define CREDGATE_SOURCE_QUERY 2
+
+// A form or a JSON object.
+#define CREDGATE_SOURCE_BODY 3
+
+// The machinery of a process: token cache, provider connections, one thread.
+//
+// Methods: credgate_engine_new, credgate_engine_free.
+typedef struct credgate_engine credgate_engine;
+
+// What went wrong. Holds no secret.
+//
+// Methods: credgate_error_message, credgate_error_free.
+typedef struct credgate_error credgate_error;
+
+// One compiled configuration: an issuer, how credentials are found, what is asked for.
+//
+// Methods: credgate_gate_new, credgate_gate_wants_body, credgate_gate_timeout, credgate_gate_free.
+typedef struct credgate_gate credgate_gate;
+
+// Where one event loop finds its outcomes.
+//
+// Methods: credgate_queue_new, credgate_queue_fd, credgate_authenticate, credgate_queue_next, credgate_ticket_cancel,
+// credgate_queue_free.
+typedef struct credgate_queue credgate_queue;
+
+// An HTTP request as the host received it. Every string is used within the call only.
+typedef struct credgate_request {
+    // sizeof(credgate_request).
+    uint32_t struct_size;
+    // The method, such as POST.
+    const char *method;
+    // Its length in bytes.
+    size_t method_len;
+    // The value of the Authorization header; NULL: there is none. A host that receives several refuses the request.
+    const char *authorization;
+    // Its length in bytes.
+    size_t authorization_len;
+    // The query string without '?', as sent; NULL: there is none.
+    const char *query;
+    // Its length in bytes.
+    size_t query_len;
+    // The value of the Content-Type header; NULL: there is none.
+    const char *content_type;
+    // Its length in bytes.
+    size_t content_type_len;
+    // The whole body, where credgate_gate_wants_body asked for it; NULL: there is none, or it was not read.
+    const char *body;
+    // Its length in bytes.
+    size_t body_len;
+} credgate_request;
+
+// What becomes of a request. Strings belong to the outcome, and live until credgate_outcome_release.
+//
+// Methods: credgate_outcome_release.
+typedef struct credgate_outcome {
+    // In: sizeof(credgate_outcome).
+    uint32_t struct_size;
+    // 0: allow. Else deny: the status to answer with.
+    uint32_t http_status;
+    // CREDGATE_HOW_*: how it came about.
+    uint32_t how;
+    // CREDGATE_SOURCE_*: where the credentials were, and so what has to be hidden from the upstream.
+    uint32_t source;
+    // CREDGATE_OK on allow, else the cause.
+    int32_t code;
+    // Seconds for Retry-After; 0: no such header.
+    uint32_t retry_after;
+    // Allow: whose token it is. Deny: empty, as nobody has been authenticated.
+    const char *client_id;
+    // Its length in bytes.
+    size_t client_id_len;
+    // Allow: the value of the Authorization header to send upstream, "Bearer ...".
+    const char *authorization;
+    // Its length in bytes.
+    size_t authorization_len;
+    // Deny: the value of the WWW-Authenticate header; empty: no such header.
+    const char *challenge;
+    // Its length in bytes.
+    size_t challenge_len;
+    // Deny: the media type of the body.
+    const char *content_type;
+    // Its length in bytes.
+    size_t content_type_len;
+    // Deny: the body to answer with, JSON.
+    const char *body;
+    // Its length in bytes.
+    size_t body_len;
+    // Deny: one line for the operator's log, without a secret; empty: nothing worth a line.
+    const char *detail;
+    // Its length in bytes.
+    size_t detail_len;
+    // Private: what keeps the strings alive.
+    const void *owner_allow;
+    // Private: what keeps the strings alive.
+    void *owner_deny;
+} credgate_outcome;
+
+// An outcome that has arrived.
+typedef struct credgate_completion {
+    // In: sizeof(credgate_completion).
+    uint32_t struct_size;
+    // What the host gave to credgate_authenticate.
+    void *user_data;
+    // In: its struct_size. Out: what became of the request; the host releases it.
+    struct credgate_outcome outcome;
+} credgate_completion;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// The version of the ABI that the library speaks.
+uint32_t credgate_abi_version(void);
+
+// The version of the library, such as "0.1.0". NUL-terminated, static.
+const char *credgate_version(void);
+
+// The name of a status or outcome code, such as "WRONG_PROCESS"; "UNKNOWN" for any other number. NUL-terminated,
+// static.
+const char *credgate_status_name(int32_t status);
+
+// The name of a CREDGATE_HOW_* value: "NONE", "HIT", "MISS", "JOINED"; "UNKNOWN" for any other number.
+// NUL-terminated, static.
+const char *credgate_how_name(uint32_t how);
+
+// What went wrong and what to do about it: one line of UTF-8. It belongs to the error and lives as long.
+int32_t credgate_error_message(const struct credgate_error *error,
+                               const char **out_message,
+                               size_t *out_len);
+
+// Frees an error.
+void credgate_error_free(struct credgate_error *error);
+
+// Compiles a configuration: a JSON object, or Kong's plugin object. Starts no thread and opens no connection: it may
+// be called before a fork and while the provider is down. On an error of the configuration, *out_error (which may be
+// NULL) says which field to change.
+int32_t credgate_gate_new(const char *json,
+                          size_t json_len,
+                          struct credgate_gate **out_gate,
+                          struct credgate_error **out_error);
+
+// Whether the body of this request can hold credentials, and so should be read and shown: by method, media type and
+// length in bytes (-1: not known yet). The request's own body is not looked at.
+int32_t credgate_gate_wants_body(const struct credgate_gate *gate,
+                                 const struct credgate_request *request,
+                                 int64_t content_length,
+                                 bool *out_wants);
+
+// The deadline of a whole exchange, discovery included, in milliseconds: no outcome takes longer.
+int32_t credgate_gate_timeout(const struct credgate_gate *gate,
+                              uint32_t *out_milliseconds);
+
+// Frees a gate. Requests that wait for an outcome keep what they need of it.
+void credgate_gate_free(struct credgate_gate *gate);
+
+// Releases what an outcome holds, and empties it. Releasing it again, or one that was zeroed and never filled, does
+// nothing.
+void credgate_outcome_release(struct credgate_outcome *outcome);
+
+// Makes the engine of this process, after any fork; asking again with the same options gives the same engine. The
+// options are a JSON object, or NULL for the defaults: {"cache_max_bytes": 67108864}.
+int32_t credgate_engine_new(const char *json,
+                            size_t json_len,
+                            struct credgate_engine **out_engine,
+                            struct credgate_error **out_error);
+
+// Frees a handle of an engine. With the last one, and the last queue, the thread ends; that is waited for, no longer
+// than two seconds.
+void credgate_engine_free(struct credgate_engine *engine);
+
+// Makes a queue: one for each event loop.
+int32_t credgate_queue_new(const struct credgate_engine *engine,
+                           struct credgate_queue **out_queue,
+                           struct credgate_error **out_error);
+
+// The descriptor to watch for reading: readable while outcomes wait. Never read, write or close it; it closes with
+// the queue.
+int32_t credgate_queue_fd(const struct credgate_queue *queue,
+                          int *out_fd);
+
+// Authenticates a request. CREDGATE_OK: *outcome is filled, *out_ticket is not. CREDGATE_PENDING: *out_ticket is
+// filled, and the outcome will come through the queue with user_data. Never blocks; a token that is cached costs no
+// allocation and no system call.
+int32_t credgate_authenticate(const struct credgate_gate *gate,
+                              const struct credgate_queue *queue,
+                              const struct credgate_request *request,
+                              void *user_data,
+                              struct credgate_outcome *outcome,
+                              uint64_t *out_ticket);
+
+// The next outcome that has arrived. CREDGATE_OK: *completion is filled. CREDGATE_EMPTY: there is none. Never blocks.
+int32_t credgate_queue_next(const struct credgate_queue *queue,
+                            struct credgate_completion *completion);
+
+// Forgets a request: its outcome never surfaces, also where it has arrived already. Its exchange goes on for others.
+// A ticket that is not known any more is no error.
+int32_t credgate_ticket_cancel(const struct credgate_queue *queue,
+                               uint64_t ticket);
+
+// Frees a queue, and forgets the requests that wait in it.
+void credgate_queue_free(struct credgate_queue *queue);
+
+// Copies a query string to out without its client_id and client_secret parameters; everything else stays byte for
+// byte. The room at out must be at least that of the query.
+int32_t credgate_query_hide(const char *query,
+                            size_t query_len,
+                            char *out,
+                            size_t out_room,
+                            size_t *out_len);
+
+// Copies a body to out without its credentials, by its media type: parameters of a form, members of a JSON object.
+// Everything else stays byte for byte. The room at out must be at least that of the body.
+int32_t credgate_body_hide(const char *content_type,
+                           size_t content_type_len,
+                           const char *body,
+                           size_t body_len,
+                           char *out,
+                           size_t out_room,
+                           size_t *out_len);
+
+// Overwrites the value of every client_secret of a query string in place with '*', whatever its spelling: for lines
+// that are logged. The length stays.
+int32_t credgate_query_redact(char *query,
+                              size_t query_len);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* CREDGATE_H */
