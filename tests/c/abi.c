@@ -1,0 +1,341 @@
+/*
+ * What a C host may rely on, as a program of assertions. Prints the name of
+ * each group as it passes; a failure aborts and names its line.
+ *
+ *   abi ISSUER     an http://127.0.0.1 issuer that nothing listens on
+ */
+
+#include <credgate.h>
+
+#include <dirent.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define check(condition)                                                      \
+    do {                                                                      \
+        if (!(condition)) {                                                   \
+            fprintf(stderr, "abi.c:%d: %s\n", __LINE__, #condition);          \
+            abort();                                                          \
+        }                                                                     \
+    } while (0)
+
+#define text(literal) (literal), (sizeof(literal) - 1)
+
+
+static credgate_gate *make_gate(const char *issuer)
+{
+    char json[256];
+    credgate_gate *gate = NULL;
+    int len = snprintf(json, sizeof(json),
+        "{\"issuer\": \"%s\", \"allow_loopback_http\": true}", issuer);
+
+    check(credgate_gate_new(json, (size_t) len, &gate, NULL) == CREDGATE_OK);
+    return gate;
+}
+
+
+static credgate_request make_request(const char *query)
+{
+    credgate_request request = { .struct_size = sizeof(request) };
+
+    request.method = "GET";
+    request.method_len = 3;
+    request.query = query;
+    request.query_len = query == NULL ? 0 : strlen(query);
+    return request;
+}
+
+
+static void null_is_answered_and_freeing_it_is_fine(credgate_gate *gate,
+    credgate_queue *queue)
+{
+    credgate_request request = make_request(NULL);
+    credgate_outcome outcome = { .struct_size = sizeof(outcome) };
+    credgate_gate *new_gate;
+    uint64_t ticket;
+    uint32_t milliseconds;
+    size_t len;
+    bool wants;
+    int fd;
+
+    check(credgate_gate_new(NULL, 0, &new_gate, NULL)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_gate_new(NULL, 5, &new_gate, NULL)
+          == CREDGATE_INVALID_ARGUMENT);
+    check(credgate_gate_new(text("{}"), NULL, NULL) == CREDGATE_NULL_ARGUMENT);
+    check(credgate_gate_timeout(NULL, &milliseconds)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_gate_timeout(gate, NULL) == CREDGATE_NULL_ARGUMENT);
+    check(credgate_gate_wants_body(NULL, &request, 0, &wants)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_gate_wants_body(gate, NULL, 0, &wants)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_queue_new(NULL, NULL, NULL) == CREDGATE_NULL_ARGUMENT);
+    check(credgate_queue_fd(NULL, &fd) == CREDGATE_NULL_ARGUMENT);
+    check(credgate_queue_next(queue, NULL) == CREDGATE_NULL_ARGUMENT);
+    check(credgate_ticket_cancel(NULL, 1) == CREDGATE_NULL_ARGUMENT);
+    check(credgate_authenticate(NULL, queue, &request, NULL, &outcome, &ticket)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_authenticate(gate, NULL, &request, NULL, &outcome, &ticket)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_authenticate(gate, queue, NULL, NULL, &outcome, &ticket)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_authenticate(gate, queue, &request, NULL, NULL, &ticket)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_authenticate(gate, queue, &request, NULL, &outcome, NULL)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_query_hide(text("a=1"), NULL, 0, &len)
+          == CREDGATE_BUFFER_TOO_SMALL);
+    credgate_gate_free(NULL);
+    credgate_engine_free(NULL);
+    credgate_queue_free(NULL);
+    credgate_error_free(NULL);
+    credgate_outcome_release(NULL);
+    puts("null_is_answered_and_freeing_it_is_fine");
+}
+
+
+static void a_struct_that_is_too_small_is_refused(credgate_gate *gate,
+    credgate_queue *queue)
+{
+    credgate_request request = make_request(NULL);
+    credgate_outcome outcome = { .struct_size = sizeof(outcome) - 1 };
+    uint64_t ticket;
+
+    check(credgate_authenticate(gate, queue, &request, NULL, &outcome, &ticket)
+          == CREDGATE_INVALID_ARGUMENT);
+    outcome.struct_size = sizeof(outcome);
+    request.struct_size = sizeof(request) - 1;
+    check(credgate_authenticate(gate, queue, &request, NULL, &outcome, &ticket)
+          == CREDGATE_INVALID_ARGUMENT);
+    puts("a_struct_that_is_too_small_is_refused");
+}
+
+
+static void an_error_says_which_field_to_change(void)
+{
+    credgate_gate *gate = NULL;
+    credgate_error *error = NULL;
+    const char *message;
+    size_t len;
+
+    check(credgate_gate_new(text("{\"isuer\": \"https://a.example\"}"), &gate,
+                            &error)
+          == CREDGATE_CONFIG_UNKNOWN_FIELD);
+    check(gate == NULL);
+    check(credgate_error_message(error, &message, &len) == CREDGATE_OK);
+    check(len == strlen("unknown field \"isuer\": did you mean \"issuer\"?"));
+    check(memcmp(message, "unknown field \"isuer\"", 21) == 0);
+    credgate_error_free(error);
+    check(strcmp(credgate_status_name(CREDGATE_CONFIG_UNKNOWN_FIELD),
+                 "CONFIG_UNKNOWN_FIELD") == 0);
+    check(strcmp(credgate_status_name(77), "UNKNOWN") == 0);
+    puts("an_error_says_which_field_to_change");
+}
+
+
+static void a_denial_is_ready_at_once(credgate_gate *gate,
+    credgate_queue *queue)
+{
+    credgate_request request = make_request("x=1");
+    credgate_outcome outcome = { .struct_size = sizeof(outcome) };
+    uint64_t ticket;
+
+    check(credgate_authenticate(gate, queue, &request, NULL, &outcome, &ticket)
+          == CREDGATE_OK);
+    check(outcome.http_status == 401);
+    check(outcome.code == CREDGATE_NO_CREDENTIALS);
+    check(outcome.how == CREDGATE_HOW_NONE);
+    check(outcome.client_id_len == 0 && outcome.authorization_len == 0);
+    check(outcome.body_len == strlen("{\"message\":\"Unauthorized\"}"));
+    check(memcmp(outcome.challenge, "Bearer realm=\"127.0.0.1\"", 24) == 0);
+    credgate_outcome_release(&outcome);
+    credgate_outcome_release(&outcome);
+    check(outcome.struct_size == sizeof(outcome) && outcome.body == NULL);
+    puts("a_denial_is_ready_at_once");
+}
+
+
+/* Waits for one completion; what its user_data was. */
+static void *wait_for_one(credgate_queue *queue)
+{
+    credgate_completion completion = {
+        .struct_size = sizeof(completion),
+        .outcome = { .struct_size = sizeof(completion.outcome) },
+    };
+    struct pollfd watched = { .events = POLLIN };
+
+    check(credgate_queue_fd(queue, &watched.fd) == CREDGATE_OK);
+    check(poll(&watched, 1, 30000) == 1);
+    check(credgate_queue_next(queue, &completion) == CREDGATE_OK);
+    check(completion.outcome.http_status == 502);
+    check(completion.outcome.retry_after > 0);
+    check(completion.outcome.detail_len > 0);
+    credgate_outcome_release(&completion.outcome);
+    check(credgate_queue_next(queue, &completion) == CREDGATE_EMPTY);
+    check(poll(&watched, 1, 0) == 0);
+    return completion.user_data;
+}
+
+
+static void a_cancelled_ticket_never_surfaces(credgate_gate *gate,
+    credgate_queue *queue)
+{
+    credgate_request request = make_request("client_id=a&client_secret=b");
+    credgate_outcome outcome = { .struct_size = sizeof(outcome) };
+    uint64_t cancelled, kept;
+    int one, two;
+
+    check(credgate_authenticate(gate, queue, &request, &one, &outcome,
+                                &cancelled) == CREDGATE_PENDING);
+    check(credgate_authenticate(gate, queue, &request, &two, &outcome, &kept)
+          == CREDGATE_PENDING);
+    check(credgate_ticket_cancel(queue, cancelled) == CREDGATE_OK);
+    check(credgate_ticket_cancel(queue, cancelled) == CREDGATE_OK);
+    check(credgate_ticket_cancel(queue, UINT64_MAX) == CREDGATE_OK);
+    check(wait_for_one(queue) == &two);
+    puts("a_cancelled_ticket_never_surfaces");
+}
+
+
+static void credentials_are_hidden_and_redacted(void)
+{
+    char out[64], query[] = "a=1&client_secret=b&client_id=c&d=%20";
+    const char json[] = "{\"client_id\":\"a\",\"x\":1,\"client_secret\":\"b\"}";
+    size_t len;
+
+    check(credgate_query_hide(query, strlen(query), out, sizeof(out), &len)
+          == CREDGATE_OK);
+    check(len == 9 && memcmp(out, "a=1&d=%20", 9) == 0);
+    check(credgate_body_hide(text("application/json"), text(json), out,
+                             sizeof(out), &len) == CREDGATE_OK);
+    check(len == 7 && memcmp(out, "{\"x\":1}", 7) == 0);
+    check(credgate_body_hide(NULL, 0, text(json), out, sizeof(out), &len)
+          == CREDGATE_OK);
+    check(len == strlen(json));
+    check(credgate_query_redact(query, strlen(query)) == CREDGATE_OK);
+    check(strcmp(query, "a=1&client_secret=*&client_id=c&d=%20") == 0);
+    puts("credentials_are_hidden_and_redacted");
+}
+
+
+/* The threads whose name begins with "credgate"; each must block SIGQUIT. */
+static int count_threads(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    struct dirent *task;
+    int count = 0;
+
+    check(tasks != NULL);
+    while ((task = readdir(tasks)) != NULL) {
+        char path[300], line[128];
+        unsigned long long blocked = 0;
+        int is_ours = 0;
+        FILE *status;
+
+        if (task->d_name[0] == '.') {
+            continue;
+        }
+        snprintf(path, sizeof(path), "/proc/self/task/%s/status",
+                 task->d_name);
+        status = fopen(path, "r");
+        check(status != NULL);
+        while (fgets(line, sizeof(line), status) != NULL) {
+            is_ours |= strncmp(line, "Name:\tcredgate", 14) == 0;
+            sscanf(line, "SigBlk: %llx", &blocked);
+        }
+        fclose(status);
+        if (is_ours) {
+            count++;
+            check(blocked & (1ULL << 2));
+            check(!(blocked & (1ULL << 10)));
+        }
+    }
+    closedir(tasks);
+    return count;
+}
+
+
+static void after_a_fork_handles_refuse(credgate_gate *gate,
+    credgate_engine *engine, credgate_queue *queue)
+{
+    credgate_request request = make_request("client_id=a&client_secret=b");
+    credgate_outcome outcome = { .struct_size = sizeof(outcome) };
+    credgate_completion completion = {
+        .struct_size = sizeof(completion),
+        .outcome = { .struct_size = sizeof(completion.outcome) },
+    };
+    credgate_engine *own = NULL;
+    credgate_queue *new_queue = NULL;
+    uint64_t ticket;
+    int fd, status;
+    pid_t child = fork();
+
+    check(child != -1);
+    if (child == 0) {
+        alarm(30);
+        check(credgate_authenticate(gate, queue, &request, NULL, &outcome,
+                                    &ticket) == CREDGATE_WRONG_PROCESS);
+        check(credgate_queue_next(queue, &completion)
+              == CREDGATE_WRONG_PROCESS);
+        check(credgate_queue_fd(queue, &fd) == CREDGATE_WRONG_PROCESS);
+        check(credgate_ticket_cancel(queue, 1) == CREDGATE_WRONG_PROCESS);
+        check(credgate_queue_new(engine, &new_queue, NULL)
+              == CREDGATE_WRONG_PROCESS);
+        credgate_queue_free(queue);
+        credgate_engine_free(engine);
+        check(credgate_engine_new(NULL, 0, &own, NULL) == CREDGATE_OK);
+        check(credgate_queue_new(own, &new_queue, NULL) == CREDGATE_OK);
+        check(credgate_authenticate(gate, new_queue, &request, &fd, &outcome,
+                                    &ticket) == CREDGATE_PENDING);
+        check(wait_for_one(new_queue) == &fd);
+        credgate_queue_free(new_queue);
+        credgate_engine_free(own);
+        credgate_gate_free(gate);
+        _exit(0);
+    }
+    check(waitpid(child, &status, 0) == child);
+    check(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    check(credgate_authenticate(gate, queue, &request, &fd, &outcome, &ticket)
+          == CREDGATE_PENDING);
+    check(wait_for_one(queue) == &fd);
+    puts("after_a_fork_handles_refuse");
+}
+
+
+int main(int argc, char **argv)
+{
+    credgate_gate *gate;
+    credgate_engine *engine = NULL, *again = NULL;
+    credgate_queue *queue = NULL;
+
+    check(argc == 2);
+    check(credgate_abi_version() == CREDGATE_ABI_VERSION);
+    gate = make_gate(argv[1]);
+    check(credgate_engine_new(NULL, 0, &engine, NULL) == CREDGATE_OK);
+    check(credgate_engine_new(NULL, 0, &again, NULL) == CREDGATE_OK);
+    credgate_engine_free(again);
+    check(credgate_queue_new(engine, &queue, NULL) == CREDGATE_OK);
+    check(count_threads() == 0);
+
+    null_is_answered_and_freeing_it_is_fine(gate, queue);
+    a_struct_that_is_too_small_is_refused(gate, queue);
+    an_error_says_which_field_to_change();
+    a_denial_is_ready_at_once(gate, queue);
+    credentials_are_hidden_and_redacted();
+    check(count_threads() == 0);
+    a_cancelled_ticket_never_surfaces(gate, queue);
+    check(count_threads() == 1);
+    after_a_fork_handles_refuse(gate, engine, queue);
+
+    credgate_queue_free(queue);
+    credgate_engine_free(engine);
+    check(count_threads() == 0);
+    credgate_gate_free(gate);
+    puts("the_thread_ends_with_the_last_handle");
+    return 0;
+}

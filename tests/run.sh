@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# Installs what is missing and runs the tests of all languages.
+#
+#   tests/run.sh                    every suite
+#   tests/run.sh SUITE...           these suites only
+#   tests/run.sh header --update    writes include/credgate.h anew
+#
+# Suites: lint rust c nginx python demo. Ends with 0 when every test passed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+source tests/lib.sh
+
+readonly suites=(lint rust c nginx python demo)
+readonly results=target/tests
+declare -A passed=() failed=() seconds=()
+
+usage() {
+    sed -n '2,8s/^# \{0,1\}//p' "$0"
+    exit 2
+}
+
+# Runs a command as one test: check NAME COMMAND...
+check() {
+    local name=$1
+    shift
+    if "$@" >"$results/$name.log" 2>&1; then
+        echo "ok      $name"
+        ((passed[$suite] += 1))
+    else
+        cat "$results/$name.log"
+        echo "FAILED  $name: $*"
+        ((failed[$suite] += 1))
+    fi
+}
+
+# Runs pytest and counts what it ran: run_pytest ARGUMENTS...
+run_pytest() {
+    local report=$results/$suite-$RANDOM.xml ran bad
+    (cd tests && "$venv/bin/python" -m pytest --junitxml="../$report" "$@")
+    local status=$?
+    read -r ran bad < <("$venv/bin/python" - "$report" <<'PYTHON'
+import sys
+import xml.etree.ElementTree as tree
+
+suites = list(tree.parse(sys.argv[1]).iter("testsuite"))
+total = lambda name: sum(int(suite.get(name, 0)) for suite in suites)
+# A skipped test is one that did not pass.
+print(total("tests"), total("failures") + total("errors") + total("skipped"))
+PYTHON
+    ) || { ran=1 bad=1; }
+    ((status != 0 && bad == 0)) && ((ran += 1, bad += 1))
+    ((passed[$suite] += ran - bad, failed[$suite] += bad))
+}
+
+suite_lint() {
+    need_apt shellcheck
+    need_venv
+    check rustfmt cargo fmt --all --check
+    check clippy cargo clippy --quiet --workspace --all-targets -- -D warnings
+    check rustdoc env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps -p credgate-core --document-private-items
+    check ruff "$venv/bin/ruff" check python/credgate
+    check ruff-format "$venv/bin/ruff" format --check python/credgate
+    check mypy "$venv/bin/mypy" --strict python/credgate
+    check shellcheck shellcheck -x tests/*.sh tests/lab/*.sh ffi/nginx/build.sh .ci/run
+}
+
+suite_rust() {
+    local log=$results/rust.log
+    cargo test --workspace --exclude credgate-python 2>&1 | tee "$log" | grep -vE '^test .* ok$|^$'
+    local status=${PIPESTATUS[0]}
+    ((passed[rust] += $(sum_of passed "$log"), failed[rust] += $(sum_of failed "$log")))
+    # A failure to compile counts as one as well.
+    ((status != 0 && failed[rust] == 0)) && ((failed[rust] += 1))
+}
+
+# Adds up what cargo's closing lines count: sum_of passed|failed LOG
+sum_of() {
+    grep -oE "[0-9]+ $1;" "$2" | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+suite_c() {
+    need_apt gcc g++ binutils valgrind openssl
+    need_lab
+    need_venv
+    build_library
+    run_pytest c
+}
+
+suite_nginx() {
+    need_apt nginx nginx-dev valgrind openssl
+    need_lab
+    need_venv
+    build_library
+    build_module
+    run_pytest nginx
+}
+
+suite_python() {
+    need_lab
+    need_venv
+    check install "$venv/bin/pip" install --quiet --force-reinstall --no-deps ./python
+    check stubtest "$venv/bin/stubtest" --ignore-disjoint-bases credgate
+    run_pytest python
+    run_pytest --doctest-modules --pyargs credgate
+}
+
+suite_demo() {
+    check demo tests/demo.sh
+    ((failed[demo] == 0)) && tail -n 3 "$results/demo.log"
+}
+
+main() {
+    if [[ ${1-} == header ]]; then
+        [[ ${2-} == --update ]] && export CREDGATE_UPDATE_HEADER=1
+        exec cargo test --quiet -p credgate-ffi --test header
+    fi
+    local wanted=("$@") suite
+    ((${#wanted[@]})) || wanted=("${suites[@]}")
+    for suite in "${wanted[@]}"; do
+        [[ " ${suites[*]} " == *" $suite "* ]] || usage
+    done
+    mkdir -p "$results"
+    for suite in "${wanted[@]}"; do
+        echo "=== $suite"
+        passed[$suite]=0 failed[$suite]=0
+        local start=$SECONDS
+        "suite_$suite"
+        seconds[$suite]=$((SECONDS - start))
+    done
+    local all_passed=0 all_failed=0
+    printf '\n%-8s %7s %7s %8s\n' suite passed failed seconds
+    for suite in "${wanted[@]}"; do
+        printf '%-8s %7d %7d %8d\n' "$suite" "${passed[$suite]}" "${failed[$suite]}" "${seconds[$suite]}"
+        ((all_passed += passed[$suite], all_failed += failed[$suite]))
+        # A suite that ran nothing has not passed.
+        ((passed[$suite] + failed[$suite] > 0)) || ((all_failed += 1))
+    done
+    echo "$all_passed passed, $all_failed failed"
+    ((all_failed == 0))
+}
+
+main "$@"
