@@ -75,7 +75,8 @@ pub enum Answer {
 }
 
 /// The machinery of this process. Belongs to the process that made it; its thread starts with the first miss, and ends
-/// with the last handle.
+/// with the last handle. Cloning makes another handle.
+#[derive(Clone)]
 pub struct Engine {
     pub(crate) inner: Arc<Inner>,
 }

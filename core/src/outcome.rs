@@ -64,9 +64,9 @@ impl Allow {
         self.grant.client_id()
     }
 
-    /// The token itself: holds the strings alive without copying them.
-    pub fn grant(&self) -> &Arc<Grant> {
-        &self.grant
+    /// The token itself, which holds the strings alive.
+    pub fn into_grant(self) -> Arc<Grant> {
+        self.grant
     }
 
     /// How it came about.

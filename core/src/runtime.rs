@@ -13,7 +13,7 @@ use crate::token::Grant;
 use crate::transport::Transport;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use std::collections::HashMap;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -34,9 +34,13 @@ pub(crate) struct Landing {
 /// A running thread. Dropping it ends the thread, and abandons exchanges under way.
 pub(crate) struct Runtime {
     jobs: Option<UnboundedSender<Job>>,
-    ended: mpsc::Receiver<()>,
+    ended: Arc<Ended>,
     thread: Option<JoinHandle<()>>,
 }
+
+/// Tells that the thread is about to end. (A channel would do, but leaves an allocation on the host's thread.)
+#[derive(Default)]
+struct Ended(Mutex<bool>, Condvar);
 
 /// How long a host waits for the thread to end.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -75,21 +79,14 @@ impl Drop for Landing {
 }
 
 impl Runtime {
+    /// Starts the thread; all else happens on it, so that the host is not kept.
     pub(crate) fn start(
         transport: Arc<dyn Transport>,
         clock: Arc<dyn Clock>,
     ) -> Result<Runtime, Error> {
-        let system = |what: &str, error: std::io::Error| {
-            Error::with_source(ErrorKind::System, format!("cannot {what}: {error}"), error)
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(MAX_RESOLVERS)
-            .thread_name("credgate-dns")
-            .build()
-            .map_err(|error| system("start the runtime", error))?;
         let (jobs, received) = unbounded_channel();
-        let (end, ended) = mpsc::channel();
+        let ended = Arc::new(Ended::default());
+        let end = Arc::clone(&ended);
         let io = Io {
             transport,
             clock,
@@ -99,13 +96,14 @@ impl Runtime {
             std::thread::Builder::new()
                 .name("credgate-io".to_owned())
                 .spawn(move || {
-                    runtime.block_on(io.run(received));
-                    // Ends what is under way: each abandoned exchange lands as a denial.
-                    runtime.shutdown_timeout(Duration::from_millis(100));
-                    drop(end);
+                    serve(io, received);
+                    end.tell();
                 })
         })
-        .map_err(|error| system("start a thread", error))?;
+        .map_err(|error| {
+            let message = format!("cannot start a thread: {error}");
+            Error::with_source(ErrorKind::System, message, error)
+        })?;
         Ok(Runtime {
             jobs: Some(jobs),
             ended,
@@ -125,10 +123,46 @@ impl Drop for Runtime {
     fn drop(&mut self) {
         self.jobs = None;
         // Bounded: a thread that hangs in the system's resolver must not hang the host. It is left behind then.
-        if self.ended.recv_timeout(JOIN_TIMEOUT) != Err(mpsc::RecvTimeoutError::Timeout)
+        if self.ended.wait(JOIN_TIMEOUT)
             && let Some(thread) = self.thread.take()
         {
             drop(thread.join());
+        }
+    }
+}
+
+impl Ended {
+    fn tell(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.1.notify_all();
+    }
+
+    fn wait(&self, timeout: Duration) -> bool {
+        let ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.1.wait_timeout_while(ended, timeout, |ended| !*ended);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// The thread's life: until nobody can submit any more.
+fn serve(io: Io, mut jobs: UnboundedReceiver<Job>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(MAX_RESOLVERS)
+        .thread_name("credgate-dns")
+        .build();
+    match runtime {
+        Ok(runtime) => {
+            runtime.block_on(io.run(jobs));
+            // Ends what is under way: each abandoned exchange lands as a denial.
+            runtime.shutdown_timeout(Duration::from_millis(100));
+        }
+        Err(error) => {
+            let detail: Arc<str> = format!("cannot start the runtime: {error}").into();
+            while let Some(job) = jobs.blocking_recv() {
+                job.landing
+                    .land(Err(Denial::new(Cause::Internal, Arc::clone(&detail))));
+            }
         }
     }
 }

@@ -1,7 +1,10 @@
 //! What stands between C and Rust in every exported function.
 
 use crate::status::CREDGATE_PANIC;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+use std::thread;
 
 /// Why a call ends early: the status to answer.
 pub(crate) struct Fail(pub(crate) i32);
@@ -9,17 +12,46 @@ pub(crate) struct Fail(pub(crate) i32);
 /// What the body of an exported function answers.
 pub(crate) type Answer = Result<i32, Fail>;
 
+thread_local! {
+    /// Whether this thread is inside an exported function.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Runs the body of an exported function: an error becomes its status, and no panic gets past.
 pub(crate) fn boundary(body: impl FnOnce() -> Answer) -> i32 {
-    match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(status) | Err(Fail(status))) => status,
-        Err(_) => CREDGATE_PANIC,
+    match guarded(body) {
+        Some(Ok(status) | Err(Fail(status))) => status,
+        None => CREDGATE_PANIC,
     }
 }
 
 /// The same for functions that answer nothing.
 pub(crate) fn boundary_void(body: impl FnOnce()) {
-    drop(catch_unwind(AssertUnwindSafe(body)));
+    guarded(body);
+}
+
+fn guarded<T>(body: impl FnOnce() -> T) -> Option<T> {
+    INSIDE.set(true);
+    let result = catch_unwind(AssertUnwindSafe(body)).ok();
+    INSIDE.set(false);
+    result
+}
+
+/// Keeps Rust from printing the library's own panics, which are caught and answered: their messages might hold what
+/// must not be logged, and with RUST_BACKTRACE a trace costs tens of megabytes. Others' panics are printed as before.
+pub(crate) fn quiet_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            let is_own = thread::current()
+                .name()
+                .is_some_and(|name| name.starts_with("credgate-"));
+            if !is_own && !INSIDE.get() {
+                before(panic);
+            }
+        }));
+    });
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use std::ffi::c_char;
 ///
 /// # Safety
 ///
-/// A pointer that is not NULL points to `len` bytes that nobody writes to while `'a` lasts.
+/// A pointer that is not NULL points to `len` bytes that nobody writes to
+/// while `'a` lasts.
 pub(crate) unsafe fn optional<'a>(
     start: *const c_char,
     len: usize,
@@ -49,7 +50,8 @@ pub(crate) unsafe fn text<'a>(start: *const c_char, len: usize) -> Result<&'a st
 ///
 /// # Safety
 ///
-/// A pointer that is not NULL points to `len` initialised bytes that nobody else uses while `'a` lasts.
+/// A pointer that is not NULL points to `len` initialised bytes that nobody
+/// else uses while `'a` lasts.
 pub(crate) unsafe fn writable<'a>(start: *mut c_char, len: usize) -> Result<&'a mut [u8], Fail> {
     match (start.is_null(), len) {
         (_, 0) => Ok(&mut []),

@@ -1,6 +1,6 @@
 //! Engines.
 
-use crate::boundary::{boundary, boundary_void};
+use crate::boundary::{boundary, boundary_void, quiet_panics};
 use crate::bytes;
 use crate::error::{credgate_error, report};
 use crate::handle::{self, Out};
@@ -14,8 +14,9 @@ use std::sync::Once;
 /// Methods: credgate_engine_new, credgate_engine_free.
 pub struct credgate_engine(pub(crate) Engine);
 
-/// Makes the engine of this process, after any fork; asking again with the same options gives the same engine. The
-/// options are a JSON object, or NULL for the defaults: {"cache_max_bytes": 67108864}.
+/// Makes the engine of this process, after any fork; asking again with the
+/// same options gives the same engine. The options are a JSON object, or NULL
+/// for the defaults: {"cache_max_bytes": 67108864}.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_engine_new(
     json: *const c_char,
@@ -41,8 +42,8 @@ pub unsafe extern "C" fn credgate_engine_new(
     })
 }
 
-/// Frees a handle of an engine. With the last one, and the last queue, the thread ends; that is waited for, no longer
-/// than two seconds.
+/// Frees a handle of an engine. With the last one, and the last queue, the
+/// thread ends; that is waited for, no longer than two seconds.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_engine_free(engine: *mut credgate_engine) {
     boundary_void(|| {
@@ -51,7 +52,8 @@ pub unsafe extern "C" fn credgate_engine_free(engine: *mut credgate_engine) {
     });
 }
 
-/// Has every forked child noted. Once: handlers cannot be taken back, and the library is never unloaded.
+/// Has every forked child noted. Once: handlers cannot be taken back, and the
+/// library is never unloaded.
 fn watch_forks() {
     extern "C" fn in_child() {
         process::note_fork();
@@ -62,11 +64,4 @@ fn watch_forks() {
         // SAFETY: the handler is static, and does nothing but add to a number.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     });
-}
-
-/// A panic is caught and answered; what Rust prints of it would hold its message, and with RUST_BACKTRACE cost tens of
-/// megabytes. The hook is that of this copy of Rust's library alone.
-fn quiet_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
 }

@@ -13,7 +13,8 @@ pub struct credgate_error {
     message: String,
 }
 
-/// Turns an error of the core into its status, and hands the rest over where the caller asked for it.
+/// Turns an error of the core into its status, and hands the rest over where
+/// the caller asked for it.
 ///
 /// # Safety
 ///
@@ -25,7 +26,8 @@ pub(crate) unsafe fn report(error: &Error, out_error: *mut *mut credgate_error) 
     Fail(error.kind().code())
 }
 
-/// What went wrong and what to do about it: one line of UTF-8. It belongs to the error and lives as long.
+/// What went wrong and what to do about it: one line of UTF-8. It belongs to
+/// the error and lives as long.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_error_message(
     error: *const credgate_error,

@@ -9,14 +9,17 @@ use crate::status::CREDGATE_OK;
 use credgate_core::Gate;
 use std::ffi::c_char;
 
-/// One compiled configuration: an issuer, how credentials are found, what is asked for.
+/// One compiled configuration: an issuer, how credentials are found, what is
+/// asked for.
 ///
-/// Methods: credgate_gate_new, credgate_gate_wants_body, credgate_gate_timeout, credgate_gate_free.
+/// Methods: credgate_gate_new, credgate_gate_wants_body,
+/// credgate_gate_timeout, credgate_gate_free.
 pub struct credgate_gate(pub(crate) Gate);
 
-/// Compiles a configuration: a JSON object, or Kong's plugin object. Starts no thread and opens no connection: it may
-/// be called before a fork and while the provider is down. On an error of the configuration, *out_error (which may be
-/// NULL) says which field to change.
+/// Compiles a configuration: a JSON object, or Kong's plugin object. Starts no
+/// thread and opens no connection: it may be called before a fork and while
+/// the provider is down. On an error of the configuration, *out_error (which
+/// may be NULL) says which field to change.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_new(
     json: *const c_char,
@@ -36,8 +39,9 @@ pub unsafe extern "C" fn credgate_gate_new(
     })
 }
 
-/// Whether the body of this request can hold credentials, and so should be read and shown: by method, media type and
-/// length in bytes (-1: not known yet). The request's own body is not looked at.
+/// Whether the body of this request can hold credentials, and so should be
+/// read and shown: by method, media type and length in bytes (-1: not known
+/// yet). The request's own body is not looked at.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_wants_body(
     gate: *const credgate_gate,
@@ -62,7 +66,8 @@ pub unsafe extern "C" fn credgate_gate_wants_body(
     })
 }
 
-/// The deadline of a whole exchange, discovery included, in milliseconds: no outcome takes longer.
+/// The deadline of a whole exchange, discovery included, in milliseconds: no
+/// outcome takes longer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_timeout(
     gate: *const credgate_gate,

@@ -34,7 +34,8 @@ pub(crate) unsafe fn borrow<'a, T>(pointer: *const T) -> Result<&'a T, Fail> {
 pub(crate) struct Out<T>(*mut T);
 
 impl<T> Out<T> {
-    /// Checks an output before there is anything to write, so that nothing is made that could not be handed over.
+    /// Checks an output before there is anything to write, so that nothing is
+    /// made that could not be handed over.
     ///
     /// # Safety
     ///

@@ -7,8 +7,9 @@ use crate::status::{CREDGATE_BUFFER_TOO_SMALL, CREDGATE_OK};
 use credgate_core::{hide_body, hide_query, redact_query};
 use std::ffi::c_char;
 
-/// Copies a query string to out without its client_id and client_secret parameters; everything else stays byte for
-/// byte. The room at out must be at least that of the query.
+/// Copies a query string to out without its client_id and client_secret
+/// parameters; everything else stays byte for byte. The room at out must be at
+/// least that of the query.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_query_hide(
     query: *const c_char,
@@ -28,8 +29,9 @@ pub unsafe extern "C" fn credgate_query_hide(
     })
 }
 
-/// Copies a body to out without its credentials, by its media type: parameters of a form, members of a JSON object.
-/// Everything else stays byte for byte. The room at out must be at least that of the body.
+/// Copies a body to out without its credentials, by its media type: parameters
+/// of a form, members of a JSON object. Everything else stays byte for byte.
+/// The room at out must be at least that of the body.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_body_hide(
     content_type: *const c_char,
@@ -52,8 +54,8 @@ pub unsafe extern "C" fn credgate_body_hide(
     })
 }
 
-/// Overwrites the value of every client_secret of a query string in place with '*', whatever its spelling: for lines
-/// that are logged. The length stays.
+/// Overwrites the value of every client_secret of a query string in place with
+/// '*', whatever its spelling: for lines that are logged. The length stays.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_query_redact(query: *mut c_char, query_len: usize) -> i32 {
     boundary(|| {

@@ -5,6 +5,10 @@
     non_camel_case_types,
     reason = "types are named as C names them, so that the header needs no renaming"
 )]
+#![allow(
+    clippy::missing_safety_doc,
+    reason = "what C must keep to is said once, in the header's chapters"
+)]
 
 mod version;
 

@@ -12,7 +12,8 @@ use std::mem::{offset_of, size_of};
 use std::ptr;
 use std::sync::Arc;
 
-/// What becomes of a request. Strings belong to the outcome, and live until credgate_outcome_release.
+/// What becomes of a request. Strings belong to the outcome, and live until
+/// credgate_outcome_release.
 ///
 /// Methods: credgate_outcome_release.
 #[repr(C)]
@@ -23,17 +24,20 @@ pub struct credgate_outcome {
     pub http_status: u32,
     /// CREDGATE_HOW_*: how it came about.
     pub how: u32,
-    /// CREDGATE_SOURCE_*: where the credentials were, and so what has to be hidden from the upstream.
+    /// CREDGATE_SOURCE_*: where the credentials were, and so what has to be
+    /// hidden from the upstream.
     pub source: u32,
     /// CREDGATE_OK on allow, else the cause.
     pub code: i32,
     /// Seconds for Retry-After; 0: no such header.
     pub retry_after: u32,
-    /// Allow: whose token it is. Deny: empty, as nobody has been authenticated.
+    /// Allow: whose token it is. Deny: empty, as nobody has been
+    /// authenticated.
     pub client_id: *const c_char,
     /// Its length in bytes.
     pub client_id_len: usize,
-    /// Allow: the value of the Authorization header to send upstream, "Bearer ...".
+    /// Allow: the value of the Authorization header to send upstream, "Bearer
+    /// ...".
     pub authorization: *const c_char,
     /// Its length in bytes.
     pub authorization_len: usize,
@@ -49,7 +53,8 @@ pub struct credgate_outcome {
     pub body: *const c_char,
     /// Its length in bytes.
     pub body_len: usize,
-    /// Deny: one line for the operator's log, without a secret; empty: nothing worth a line.
+    /// Deny: one line for the operator's log, without a secret; empty: nothing
+    /// worth a line.
     pub detail: *const c_char,
     /// Its length in bytes.
     pub detail_len: usize,
@@ -67,7 +72,8 @@ impl Target {
     ///
     /// # Safety
     ///
-    /// NULL, or a struct of at least its `struct_size` bytes that may be written to.
+    /// NULL, or a struct of at least its `struct_size` bytes that may be
+    /// written to.
     pub(crate) unsafe fn new(outcome: *mut credgate_outcome) -> Result<Target, Fail> {
         const { assert!(offset_of!(credgate_outcome, struct_size) == 0) };
         // SAFETY: the size stands first.
@@ -83,7 +89,7 @@ impl Target {
         unsafe {
             let struct_size = (*self.0).struct_size;
             let filled = match outcome {
-                Outcome::Allow(allow) => from_allow(&allow),
+                Outcome::Allow(allow) => from_allow(allow),
                 Outcome::Deny(deny) => from_deny(deny),
             };
             self.0.write(credgate_outcome {
@@ -118,17 +124,18 @@ const EMPTY: credgate_outcome = credgate_outcome {
 };
 
 /// No allocation: the token's own reference count keeps it alive.
-fn from_allow(allow: &Allow) -> credgate_outcome {
-    let owner = Arc::into_raw(Arc::clone(allow.grant()));
-    let (client_id, authorization) = (allow.client_id(), allow.authorization());
+fn from_allow(allow: Allow) -> credgate_outcome {
+    let (how, source) = (how_number(allow.how()), source_number(allow.source()));
+    let grant = allow.into_grant();
+    let (client_id, authorization) = (grant.client_id(), grant.authorization());
     credgate_outcome {
-        how: how_number(allow.how()),
-        source: source_number(allow.source()),
+        how,
+        source,
         client_id: client_id.as_ptr().cast(),
         client_id_len: client_id.len(),
         authorization: authorization.as_ptr().cast(),
         authorization_len: authorization.len(),
-        owner_allow: owner.cast(),
+        owner_allow: Arc::into_raw(grant).cast(),
         ..EMPTY
     }
 }
@@ -157,8 +164,8 @@ fn from_deny(deny: Deny) -> credgate_outcome {
     }
 }
 
-/// Releases what an outcome holds, and empties it. Releasing it again, or one that was zeroed and never filled, does
-/// nothing.
+/// Releases what an outcome holds, and empties it. Releasing it again, or one
+/// that was zeroed and never filled, does nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_outcome_release(outcome: *mut credgate_outcome) {
     boundary_void(|| {

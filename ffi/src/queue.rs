@@ -16,8 +16,8 @@ use std::ptr;
 
 /// Where one event loop finds its outcomes.
 ///
-/// Methods: credgate_queue_new, credgate_queue_fd, credgate_authenticate, credgate_queue_next, credgate_ticket_cancel,
-/// credgate_queue_free.
+/// Methods: credgate_queue_new, credgate_queue_fd, credgate_authenticate,
+/// credgate_queue_next, credgate_ticket_cancel, credgate_queue_free.
 pub struct credgate_queue(Queue);
 
 /// An outcome that has arrived.
@@ -27,7 +27,8 @@ pub struct credgate_completion {
     pub struct_size: u32,
     /// What the host gave to credgate_authenticate.
     pub user_data: *mut c_void,
-    /// In: its struct_size. Out: what became of the request; the host releases it.
+    /// In: its struct_size. Out: what became of the request; the host releases
+    /// it.
     pub outcome: credgate_outcome,
 }
 
@@ -49,8 +50,8 @@ pub unsafe extern "C" fn credgate_queue_new(
     })
 }
 
-/// The descriptor to watch for reading: readable while outcomes wait. Never read, write or close it; it closes with
-/// the queue.
+/// The descriptor to watch for reading: readable while outcomes wait. Never
+/// read, write or close it; it closes with the queue.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_queue_fd(
     queue: *const credgate_queue,
@@ -64,9 +65,10 @@ pub unsafe extern "C" fn credgate_queue_fd(
     })
 }
 
-/// Authenticates a request. CREDGATE_OK: *outcome is filled, *out_ticket is not. CREDGATE_PENDING: *out_ticket is
-/// filled, and the outcome will come through the queue with user_data. Never blocks; a token that is cached costs no
-/// allocation and no system call.
+/// Authenticates a request. CREDGATE_OK: *outcome is filled, *out_ticket is
+/// not. CREDGATE_PENDING: *out_ticket is filled, and the outcome will come
+/// through the queue with user_data. Never blocks; a token that is cached
+/// costs no allocation and no system call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_authenticate(
     gate: *const credgate_gate,
@@ -105,7 +107,8 @@ pub unsafe extern "C" fn credgate_authenticate(
     })
 }
 
-/// The next outcome that has arrived. CREDGATE_OK: *completion is filled. CREDGATE_EMPTY: there is none. Never blocks.
+/// The next outcome that has arrived. CREDGATE_OK: *completion is filled.
+/// CREDGATE_EMPTY: there is none. Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_queue_next(
     queue: *const credgate_queue,
@@ -130,8 +133,9 @@ pub unsafe extern "C" fn credgate_queue_next(
     })
 }
 
-/// Forgets a request: its outcome never surfaces, also where it has arrived already. Its exchange goes on for others.
-/// A ticket that is not known any more is no error.
+/// Forgets a request: its outcome never surfaces, also where it has arrived
+/// already. Its exchange goes on for others. A ticket that is not known any
+/// more is no error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_ticket_cancel(queue: *const credgate_queue, ticket: u64) -> i32 {
     boundary(|| {

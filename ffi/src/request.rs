@@ -8,7 +8,8 @@ use credgate_core::Request;
 use std::ffi::c_char;
 use std::mem::size_of;
 
-/// An HTTP request as the host received it. Every string is used within the call only.
+/// An HTTP request as the host received it. Every string is used within the
+/// call only.
 #[repr(C)]
 pub struct credgate_request {
     /// sizeof(credgate_request).
@@ -17,7 +18,8 @@ pub struct credgate_request {
     pub method: *const c_char,
     /// Its length in bytes.
     pub method_len: usize,
-    /// The value of the Authorization header; NULL: there is none. A host that receives several refuses the request.
+    /// The value of the Authorization header; NULL: there is none. A host that
+    /// receives several refuses the request.
     pub authorization: *const c_char,
     /// Its length in bytes.
     pub authorization_len: usize,
@@ -29,7 +31,8 @@ pub struct credgate_request {
     pub content_type: *const c_char,
     /// Its length in bytes.
     pub content_type_len: usize,
-    /// The whole body, where credgate_gate_wants_body asked for it; NULL: there is none, or it was not read.
+    /// The whole body, where credgate_gate_wants_body asked for it; NULL:
+    /// there is none, or it was not read.
     pub body: *const c_char,
     /// Its length in bytes.
     pub body_len: usize,

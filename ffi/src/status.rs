@@ -11,7 +11,8 @@ pub const CREDGATE_PENDING: i32 = 1;
 pub const CREDGATE_EMPTY: i32 = 2;
 /// A pointer that must not be NULL is.
 pub const CREDGATE_NULL_ARGUMENT: i32 = 1001;
-/// An argument cannot be: a struct_size too small, a NULL string with a length, text that is not UTF-8.
+/// An argument cannot be: a struct_size too small, a NULL string with a
+/// length, text that is not UTF-8.
 pub const CREDGATE_INVALID_ARGUMENT: i32 = 1002;
 /// The handle was made in another process.
 pub const CREDGATE_WRONG_PROCESS: i32 = 1003;
@@ -87,15 +88,15 @@ pub const CREDGATE_SOURCE_QUERY: u32 = 2;
 /// A form or a JSON object.
 pub const CREDGATE_SOURCE_BODY: u32 = 3;
 
-/// The name of a status or outcome code, such as "WRONG_PROCESS"; "UNKNOWN" for any other number. NUL-terminated,
-/// static.
+/// The name of a status or outcome code, such as "WRONG_PROCESS"; "UNKNOWN"
+/// for any other number. NUL-terminated, static.
 #[unsafe(no_mangle)]
 pub extern "C" fn credgate_status_name(status: i32) -> *const c_char {
     name(status).as_ptr()
 }
 
-/// The name of a CREDGATE_HOW_* value: "NONE", "HIT", "MISS", "JOINED"; "UNKNOWN" for any other number.
-/// NUL-terminated, static.
+/// The name of a CREDGATE_HOW_* value: "NONE", "HIT", "MISS", "JOINED";
+/// "UNKNOWN" for any other number. NUL-terminated, static.
 #[unsafe(no_mangle)]
 pub extern "C" fn credgate_how_name(how: u32) -> *const c_char {
     let name = match how {

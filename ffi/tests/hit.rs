@@ -1,0 +1,202 @@
+//! A hit allocates nothing, through the C ABI, from all of its places. (A JSON body with nested values costs the JSON
+//! library one allocation, for its stack of brackets.)
+
+use base64::Engine as _;
+use credgate::*;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::BorrowedFd;
+use std::ptr;
+use std::thread;
+
+/// Counts the allocations of the thread that asks.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: everything is the system allocator's; only a number is kept beside it.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: passed on as it came.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: passed on as it came.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// A provider on loopback that gives everybody the same token. Answers its issuer.
+fn provider() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let issuer = format!("http://{}", listener.local_addr().expect("an address"));
+    let document = format!(
+        r#"{{"issuer":"{issuer}","token_endpoint":"{issuer}/token","token_endpoint_auth_methods_supported":["client_secret_post"]}}"#
+    );
+    thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            answer(connection, &document);
+        }
+    });
+    issuer
+}
+
+/// Answers requests on a connection until the client hangs up.
+fn answer(mut connection: TcpStream, document: &str) {
+    let mut reader = BufReader::new(connection.try_clone().expect("a connection"));
+    loop {
+        let (mut head, mut length) = (String::new(), 0);
+        while !head.ends_with("\r\n\r\n") {
+            let start = head.len();
+            if reader.read_line(&mut head).unwrap_or(0) == 0 {
+                return;
+            }
+            if let Some(value) = head[start..]
+                .to_ascii_lowercase()
+                .strip_prefix("content-length:")
+            {
+                length = value.trim().parse().expect("a length");
+            }
+        }
+        reader.read_exact(&mut vec![0; length]).expect("the form");
+        let body = if head.starts_with("POST") {
+            r#"{"access_token":"t0ken","token_type":"Bearer","expires_in":3600}"#
+        } else {
+            document
+        };
+        write!(
+            connection,
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .expect("an answer");
+    }
+}
+
+/// A C host's handles.
+struct Host {
+    gate: *mut credgate_gate,
+    queue: *mut credgate_queue,
+}
+
+impl Host {
+    fn new(json: &str) -> Host {
+        let (mut gate, mut engine, mut queue) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        // SAFETY: valid pointers all.
+        unsafe {
+            assert_eq!(
+                credgate_gate_new(json.as_ptr().cast(), json.len(), &mut gate, ptr::null_mut()),
+                CREDGATE_OK
+            );
+            assert_eq!(
+                credgate_engine_new(ptr::null(), 0, &mut engine, ptr::null_mut()),
+                CREDGATE_OK
+            );
+            assert_eq!(
+                credgate_queue_new(engine, &mut queue, ptr::null_mut()),
+                CREDGATE_OK
+            );
+        }
+        Host { gate, queue }
+    }
+
+    /// Authenticates and releases; how it came about, and the status.
+    fn ask(&self, request: &credgate_request) -> (i32, u32, u32) {
+        // SAFETY: all-zero is a valid outcome that holds nothing.
+        let mut outcome: credgate_outcome = unsafe { std::mem::zeroed() };
+        outcome.struct_size = size_of::<credgate_outcome>() as u32;
+        let mut ticket = 0;
+        // SAFETY: valid pointers all.
+        unsafe {
+            let status = credgate_authenticate(
+                self.gate,
+                self.queue,
+                request,
+                ptr::null_mut(),
+                &mut outcome,
+                &mut ticket,
+            );
+            let answer = (status, outcome.how, outcome.http_status);
+            credgate_outcome_release(&mut outcome);
+            answer
+        }
+    }
+
+    /// Waits for the one outcome under way.
+    fn wait(&self) {
+        let mut fd = -1;
+        // SAFETY: valid pointers; all-zero is a valid completion; the descriptor lives as long as the queue.
+        unsafe {
+            assert_eq!(credgate_queue_fd(self.queue, &mut fd), CREDGATE_OK);
+            let fd = BorrowedFd::borrow_raw(fd);
+            let mut fds = [nix::poll::PollFd::new(fd, nix::poll::PollFlags::POLLIN)];
+            assert_eq!(nix::poll::poll(&mut fds, 20_000u16), Ok(1));
+            let mut completion: credgate_completion = std::mem::zeroed();
+            completion.struct_size = size_of::<credgate_completion>() as u32;
+            completion.outcome.struct_size = size_of::<credgate_outcome>() as u32;
+            assert_eq!(
+                credgate_queue_next(self.queue, &mut completion),
+                CREDGATE_OK
+            );
+            assert_eq!(completion.outcome.http_status, 0);
+            credgate_outcome_release(&mut completion.outcome);
+        }
+    }
+}
+
+fn request(method: &str) -> credgate_request {
+    // SAFETY: all-zero is a valid request that holds nothing.
+    let mut request: credgate_request = unsafe { std::mem::zeroed() };
+    request.struct_size = size_of::<credgate_request>() as u32;
+    request.method = method.as_ptr().cast();
+    request.method_len = method.len();
+    request
+}
+
+#[test]
+fn a_hit_allocates_nothing() {
+    let host = Host::new(&format!(
+        r#"{{"issuer":"{}","allow_loopback_http":true}}"#,
+        provider()
+    ));
+    let header = format!(
+        "Basic {}",
+        base64::engine::general_purpose::STANDARD.encode("client:s3cret")
+    );
+    let form = "x=1&client_id=client&client_secret=s3cret";
+    let json = r#"{"client_id":"client","x":1,"client_secret":"s3cret"}"#;
+
+    let mut by_header = request("GET");
+    (by_header.authorization, by_header.authorization_len) = (header.as_ptr().cast(), header.len());
+    let mut by_query = request("GET");
+    (by_query.query, by_query.query_len) = (form.as_ptr().cast(), form.len());
+    let mut by_body = request("POST");
+    (by_body.content_type, by_body.content_type_len) = (c"application/json".as_ptr(), 16);
+    (by_body.body, by_body.body_len) = (json.as_ptr().cast(), json.len());
+
+    assert_eq!(host.ask(&by_header).0, CREDGATE_PENDING);
+    host.wait();
+    for request in [&by_header, &by_query, &by_body] {
+        let before = ALLOCATIONS.get();
+        let answer = host.ask(request);
+        let allocated = ALLOCATIONS.get() - before;
+        assert_eq!(answer, (CREDGATE_OK, CREDGATE_HOW_HIT, 0));
+        assert_eq!(allocated, 0);
+    }
+    let before = ALLOCATIONS.get();
+    drop(vec![0u8; 10]);
+    assert_eq!(
+        ALLOCATIONS.get() - before,
+        1,
+        "the count sees an allocation"
+    );
+}
