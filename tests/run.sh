@@ -7,11 +7,13 @@
 #
 # Suites: lint rust c nginx python demo. Ends with 0 when every test passed.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
+# shellcheck source=tests/lib.sh
 source tests/lib.sh
 
 readonly suites=(lint rust c nginx python demo)
 readonly results=target/tests
+readonly bin=$ROOT/target/venv/bin
 declare -A passed=() failed=() seconds=()
 
 usage() {
@@ -36,9 +38,9 @@ check() {
 # Runs pytest and counts what it ran: run_pytest ARGUMENTS...
 run_pytest() {
     local report=$results/$suite-$RANDOM.xml ran bad
-    (cd tests && "$venv/bin/python" -m pytest --junitxml="../$report" "$@")
+    (cd tests && "$bin/python" -m pytest --junitxml="../$report" "$@")
     local status=$?
-    read -r ran bad < <("$venv/bin/python" - "$report" <<'PYTHON'
+    read -r ran bad < <("$bin/python" - "$report" <<'PYTHON'
 import sys
 import xml.etree.ElementTree as tree
 
@@ -58,10 +60,10 @@ suite_lint() {
     check rustfmt cargo fmt --all --check
     check clippy cargo clippy --quiet --workspace --all-targets -- -D warnings
     check rustdoc env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps -p credgate-core --document-private-items
-    check ruff "$venv/bin/ruff" check python/credgate
-    check ruff-format "$venv/bin/ruff" format --check python/credgate
-    check mypy "$venv/bin/mypy" --strict python/credgate
-    check shellcheck shellcheck -x tests/*.sh tests/lab/*.sh ffi/nginx/build.sh .ci/run
+    check ruff "$bin/ruff" check python/credgate
+    check ruff-format "$bin/ruff" format --check python/credgate
+    check mypy "$bin/mypy" --strict python/credgate
+    check shellcheck shellcheck -x -P SCRIPTDIR tests/*.sh tests/lab/*.sh ffi/nginx/build.sh .ci/run
 }
 
 suite_rust() {
@@ -98,8 +100,8 @@ suite_nginx() {
 suite_python() {
     need_lab
     need_venv
-    check install "$venv/bin/pip" install --quiet --force-reinstall --no-deps ./python
-    check stubtest "$venv/bin/stubtest" --ignore-disjoint-bases credgate
+    check install "$bin/pip" install --quiet --force-reinstall --no-deps ./python
+    check stubtest "$bin/stubtest" --ignore-disjoint-bases credgate
     run_pytest python
     run_pytest --doctest-modules --pyargs credgate
 }

@@ -174,7 +174,7 @@ fn failed(metadata: &Metadata, cause: Cause, why: &str) -> Denial {
     Denial::new(
         cause,
         format!(
-            "the token endpoint {} answered: {why}",
+            "token endpoint {}: {why}",
             metadata.token_endpoint
         ),
     )

@@ -112,9 +112,9 @@ def test_the_example_runs_clean_under_valgrind(build: Callable[..., Path], tmp_p
 
 def test_valgrind_would_see_a_leak_and_a_bad_read(tmp_path: Path, build: Callable[..., Path]) -> None:
     source = tmp_path / "planted.c"
-    leak = "static char *volatile kept; kept = malloc(10); kept = NULL;"
-    read = "char *volatile gone = malloc(10); free(gone); return gone[0];"
-    for body in (f"{leak} return 0;", read):
-        source.write_text(f"#include <stdlib.h>\nint main(void) {{ {body} }}\n")
+    leak = "kept = malloc(10); kept = NULL; return 0;"
+    read = "kept = malloc(10); free(kept); return kept[0];"
+    for body in (leak, read):
+        source.write_text(f"#include <stdlib.h>\nchar *volatile kept;\nint main(void) {{ {body} }}\n")
         program = build(source, "-Wno-use-after-free", "-O0")
         assert run(*VALGRIND, "--leak-check=full", program, check=False).returncode == 9

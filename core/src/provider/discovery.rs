@@ -192,7 +192,7 @@ fn metadata(issuer: &Issuer, body: &[u8]) -> Result<Metadata, Denial> {
 fn unavailable(issuer: &Issuer, cause: Cause, why: &str) -> Denial {
     Denial::new(
         cause,
-        format!("discovery at {} failed: {why}", issuer.discovery),
+        format!("discovery at {}: {why}", issuer.discovery),
     )
 }
 

@@ -1,0 +1,127 @@
+
+/*
+ * Copyright (C) Credgate authors
+ */
+
+
+#ifndef _NGX_HTTP_CREDGATE_H_INCLUDED_
+#define _NGX_HTTP_CREDGATE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include <credgate.h>
+
+
+typedef enum {
+    NGX_HTTP_CREDGATE_STRING = 0,
+    NGX_HTTP_CREDGATE_PATH,
+    NGX_HTTP_CREDGATE_FLAG,
+    NGX_HTTP_CREDGATE_MSEC,
+    NGX_HTTP_CREDGATE_PAIR,
+    NGX_HTTP_CREDGATE_FILE
+} ngx_http_credgate_type_e;
+
+
+/* a field of the gate's configuration, as a directive sets it */
+
+typedef struct {
+    ngx_http_credgate_type_e          type;
+    ngx_str_t                         name;
+    ngx_str_t                         values;    /* of the values of pairs */
+} ngx_http_credgate_field_t;
+
+
+typedef struct {
+    ngx_http_credgate_field_t        *field;
+    ngx_str_t                         args[3];   /* the directive's words */
+    ngx_str_t                         file;
+    ngx_uint_t                        line;
+} ngx_http_credgate_setting_t;
+
+
+typedef struct {
+    ngx_flag_t                        used;
+} ngx_http_credgate_srv_conf_t;
+
+
+typedef struct {
+    ngx_flag_t                        enable;
+    ngx_array_t                      *settings;
+    ngx_str_t                         file;      /* of "credgate on" */
+    ngx_uint_t                        line;
+    credgate_gate                    *gate;
+    ngx_msec_t                        timeout;
+} ngx_http_credgate_loc_conf_t;
+
+
+typedef enum {
+    NGX_HTTP_CREDGATE_START = 0,
+    NGX_HTTP_CREDGATE_READING,
+    NGX_HTTP_CREDGATE_WAITING,
+    NGX_HTTP_CREDGATE_DONE
+} ngx_http_credgate_state_e;
+
+
+typedef struct {
+    ngx_http_request_t               *request;
+    credgate_gate                    *gate;
+    ngx_http_credgate_state_e         state;
+
+    /* copies: what it was made of is overwritten */
+    credgate_request                  presented;
+    ngx_table_elt_t                  *authorization;
+
+    credgate_outcome                  outcome;
+    uint64_t                          ticket;
+    ngx_event_t                       timer;
+
+    unsigned                          body_read:1;
+    unsigned                          applied:1;
+    unsigned                          logged:1;
+} ngx_http_credgate_ctx_t;
+
+
+/* configuration */
+char *ngx_http_credgate_enable(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_credgate_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+void *ngx_http_credgate_create_loc_conf(ngx_conf_t *cf);
+char *ngx_http_credgate_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+
+/* the worker's engine */
+ngx_int_t ngx_http_credgate_init_process(ngx_cycle_t *cycle);
+void ngx_http_credgate_exit_process(ngx_cycle_t *cycle);
+credgate_queue *ngx_http_credgate_queue(void);
+
+/* phases */
+ngx_int_t ngx_http_credgate_post_read_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_credgate_access_handler(ngx_http_request_t *r);
+ngx_http_credgate_ctx_t *ngx_http_credgate_get_ctx(ngx_http_request_t *r);
+void ngx_http_credgate_authenticate(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_suspend(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_resume(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_deny(ngx_http_credgate_ctx_t *ctx, ngx_uint_t status);
+
+/* the request's body */
+ngx_int_t ngx_http_credgate_read_body(ngx_http_credgate_ctx_t *ctx);
+ngx_int_t ngx_http_credgate_hide_body(ngx_http_credgate_ctx_t *ctx);
+
+/* what is changed in the request */
+ngx_int_t ngx_http_credgate_hide_query(ngx_http_request_t *r);
+ngx_int_t ngx_http_credgate_set_authorization(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_overwrite_authorization(ngx_http_request_t *r);
+
+/* denials */
+ngx_int_t ngx_http_credgate_answer(ngx_http_credgate_ctx_t *ctx);
+
+ngx_int_t ngx_http_credgate_add_variables(ngx_conf_t *cf);
+
+
+extern ngx_module_t  ngx_http_credgate_module;
+
+
+#endif /* _NGX_HTTP_CREDGATE_H_INCLUDED_ */

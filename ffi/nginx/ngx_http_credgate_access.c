@@ -1,0 +1,392 @@
+
+/*
+ * Copyright (C) Credgate authors
+ */
+
+
+#include "ngx_http_credgate.h"
+
+
+/* the library keeps the gate's deadline; this is for the case that it fails */
+#define NGX_HTTP_CREDGATE_GRACE  2000
+
+
+static ngx_http_credgate_ctx_t *ngx_http_credgate_create_ctx(
+    ngx_http_request_t *r);
+static void ngx_http_credgate_cleanup(void *data);
+static ngx_int_t ngx_http_credgate_present(ngx_http_credgate_ctx_t *ctx);
+static ngx_int_t ngx_http_credgate_copy(ngx_pool_t *pool, ngx_str_t *from,
+    const char **to, size_t *len);
+static void ngx_http_credgate_restart(ngx_http_credgate_ctx_t *ctx,
+    credgate_gate *gate);
+static void ngx_http_credgate_timeout_handler(ngx_event_t *ev);
+static ngx_int_t ngx_http_credgate_verdict(ngx_http_credgate_ctx_t *ctx);
+
+
+/*
+ *              no body                            OK
+ *     START ------------------> authenticate --------------------> DONE
+ *       |                         ^      |                           ^
+ *       | body may hold           |      | PENDING                   |
+ *       | credentials             |      v                           |
+ *       +-------> READING --------+   WAITING ----- wake, timer -----+
+ */
+
+ngx_int_t
+ngx_http_credgate_access_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                      rc;
+    ngx_http_credgate_ctx_t       *ctx;
+    ngx_http_credgate_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_credgate_module);
+
+    if (!clcf->enable) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_credgate_get_ctx(r);
+
+    if (ctx == NULL) {
+        ctx = ngx_http_credgate_create_ctx(r);
+        if (ctx == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        if (ngx_http_credgate_present(ctx) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    switch (ctx->state) {
+
+    case NGX_HTTP_CREDGATE_READING:
+    case NGX_HTTP_CREDGATE_WAITING:
+        return NGX_AGAIN;
+
+    case NGX_HTTP_CREDGATE_DONE:
+
+        /* an internal redirect comes here again: the verdict stands */
+
+        if (ctx->gate == clcf->gate) {
+            return ngx_http_credgate_verdict(ctx);
+        }
+
+        ngx_http_credgate_restart(ctx, clcf->gate);
+        break;
+
+    default: /* NGX_HTTP_CREDGATE_START */
+        ctx->gate = clcf->gate;
+    }
+
+    ctx->timer.data = ctx;
+    ctx->timer.handler = ngx_http_credgate_timeout_handler;
+    ctx->timer.log = r->connection->log;
+
+    rc = ngx_http_credgate_read_body(ctx);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_http_credgate_authenticate(ctx);
+
+    if (ctx->state == NGX_HTTP_CREDGATE_WAITING) {
+        ngx_http_credgate_suspend(ctx);
+        return NGX_AGAIN;
+    }
+
+    return ngx_http_credgate_verdict(ctx);
+}
+
+
+/* the context outlives internal redirects, in which nginx forgets contexts */
+
+ngx_http_credgate_ctx_t *
+ngx_http_credgate_get_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t       *cln;
+    ngx_http_credgate_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_credgate_module);
+
+    if (ctx != NULL || (!r->internal && !r->filter_finalize)) {
+        return ctx;
+    }
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+
+        if (cln->handler == ngx_http_credgate_cleanup) {
+            ctx = cln->data;
+            ngx_http_set_ctx(r, ctx, ngx_http_credgate_module);
+            return ctx;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_http_credgate_ctx_t *
+ngx_http_credgate_create_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t       *cln;
+    ngx_http_credgate_ctx_t  *ctx;
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_credgate_ctx_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ctx = cln->data;
+    ngx_memzero(ctx, sizeof(ngx_http_credgate_ctx_t));
+
+    ctx->request = r;
+    ctx->outcome.struct_size = sizeof(credgate_outcome);
+    ctx->presented.struct_size = sizeof(credgate_request);
+
+    cln->handler = ngx_http_credgate_cleanup;
+    ngx_http_set_ctx(r, ctx, ngx_http_credgate_module);
+
+    return ctx;
+}
+
+
+static void
+ngx_http_credgate_cleanup(void *data)
+{
+    ngx_http_credgate_ctx_t  *ctx = data;
+
+    if (ctx->state == NGX_HTTP_CREDGATE_WAITING) {
+        credgate_ticket_cancel(ngx_http_credgate_queue(), ctx->ticket);
+    }
+
+    if (ctx->timer.timer_set) {
+        ngx_del_timer(&ctx->timer);
+    }
+
+    credgate_outcome_release(&ctx->outcome);
+
+    ngx_explicit_memzero((void *) ctx->presented.authorization,
+                         ctx->presented.authorization_len);
+    ngx_explicit_memzero((void *) ctx->presented.query,
+                         ctx->presented.query_len);
+    ngx_explicit_memzero((void *) ctx->presented.body,
+                         ctx->presented.body_len);
+}
+
+
+/*
+ * Copies what may hold credentials, and hides them in the request at once:
+ * whatever becomes of it, they neither go upstream nor into a log.
+ */
+
+static ngx_int_t
+ngx_http_credgate_present(ngx_http_credgate_ctx_t *ctx)
+{
+    credgate_request    *presented;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    presented = &ctx->presented;
+
+    presented->method = (char *) r->method_name.data;
+    presented->method_len = r->method_name.len;
+
+    if (r->headers_in.authorization) {
+        if (ngx_http_credgate_copy(r->pool,
+                                   &r->headers_in.authorization->value,
+                                   &presented->authorization,
+                                   &presented->authorization_len)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (r->headers_in.content_type) {
+        presented->content_type = (char *)
+                                  r->headers_in.content_type->value.data;
+        presented->content_type_len = r->headers_in.content_type->value.len;
+    }
+
+    if (r->args.len) {
+        if (ngx_http_credgate_copy(r->pool, &r->args, &presented->query,
+                                   &presented->query_len)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_credgate_hide_query(r);
+}
+
+
+static ngx_int_t
+ngx_http_credgate_copy(ngx_pool_t *pool, ngx_str_t *from, const char **to,
+    size_t *len)
+{
+    u_char  *copy;
+
+    copy = ngx_pstrdup(pool, from);
+    if (copy == NULL) {
+        return NGX_ERROR;
+    }
+
+    *to = (char *) copy;
+    *len = from->len;
+
+    return NGX_OK;
+}
+
+
+/* a redirect has led from one gate to another, which judges for itself */
+
+static void
+ngx_http_credgate_restart(ngx_http_credgate_ctx_t *ctx, credgate_gate *gate)
+{
+    /* the token belongs to the outcome */
+
+    if (ctx->authorization) {
+        ngx_str_null(&ctx->authorization->value);
+    }
+
+    credgate_outcome_release(&ctx->outcome);
+
+    ctx->gate = gate;
+    ctx->state = NGX_HTTP_CREDGATE_START;
+    ctx->applied = 0;
+    ctx->logged = 0;
+}
+
+
+void
+ngx_http_credgate_authenticate(ngx_http_credgate_ctx_t *ctx)
+{
+    int32_t          status;
+    credgate_queue  *queue;
+
+    ctx->state = NGX_HTTP_CREDGATE_DONE;
+
+    queue = ngx_http_credgate_queue();
+
+    if (queue == NULL) {
+        ngx_http_credgate_deny(ctx, NGX_HTTP_SERVICE_UNAVAILABLE);
+        return;
+    }
+
+    status = credgate_authenticate(ctx->gate, queue, &ctx->presented, ctx,
+                                   &ctx->outcome, &ctx->ticket);
+
+    switch (status) {
+
+    case CREDGATE_OK:
+        return;
+
+    case CREDGATE_PENDING:
+        ctx->state = NGX_HTTP_CREDGATE_WAITING;
+        return;
+
+    default:
+        ngx_log_error(NGX_LOG_CRIT, ctx->request->connection->log, 0,
+                      "credgate: credgate_authenticate() failed: %s",
+                      credgate_status_name(status));
+        ngx_http_credgate_deny(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
+    }
+}
+
+
+void
+ngx_http_credgate_suspend(ngx_http_credgate_ctx_t *ctx)
+{
+    uint32_t             timeout;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (credgate_gate_timeout(ctx->gate, &timeout) != CREDGATE_OK) {
+        timeout = 0;
+    }
+
+    /* a worker that quits waits for timers, and for nothing else */
+
+    ngx_add_timer(&ctx->timer, (ngx_msec_t) timeout + NGX_HTTP_CREDGATE_GRACE);
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+}
+
+
+void
+ngx_http_credgate_resume(ngx_http_credgate_ctx_t *ctx)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    c = r->connection;
+
+    if (ctx->timer.timer_set) {
+        ngx_del_timer(&ctx->timer);
+    }
+
+    ctx->state = NGX_HTTP_CREDGATE_DONE;
+
+    ngx_http_set_log_request(c->log, r);
+
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_core_run_phases;
+
+    /* the request may be gone after this */
+
+    ngx_http_core_run_phases(r);
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_credgate_timeout_handler(ngx_event_t *ev)
+{
+    ngx_http_credgate_ctx_t  *ctx;
+
+    ctx = ev->data;
+
+    credgate_ticket_cancel(ngx_http_credgate_queue(), ctx->ticket);
+
+    ngx_http_credgate_deny(ctx, NGX_HTTP_GATEWAY_TIME_OUT);
+    ngx_http_credgate_resume(ctx);
+}
+
+
+static ngx_int_t
+ngx_http_credgate_verdict(ngx_http_credgate_ctx_t *ctx)
+{
+    if (ctx->outcome.http_status) {
+        return ngx_http_credgate_answer(ctx);
+    }
+
+    if (ctx->applied) {
+        return NGX_OK;
+    }
+
+    /* fail closed: an outcome that was never filled allows nothing */
+
+    if (ctx->outcome.authorization_len == 0) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_credgate_set_authorization(ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ctx->outcome.source == CREDGATE_SOURCE_BODY
+        && ngx_http_credgate_hide_body(ctx) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->applied = 1;
+
+    return NGX_OK;
+}

@@ -1,0 +1,218 @@
+
+/*
+ * Copyright (C) Credgate authors
+ */
+
+
+#include "ngx_http_credgate.h"
+
+
+static ngx_int_t ngx_http_credgate_add_headers(ngx_http_credgate_ctx_t *ctx);
+static ngx_table_elt_t *ngx_http_credgate_add_header(ngx_http_request_t *r,
+    char *key, size_t key_len, ngx_str_t *value);
+static ngx_uint_t ngx_http_credgate_has_error_page(ngx_http_request_t *r,
+    ngx_uint_t status);
+
+
+/* a denial that the library has no part in */
+
+void
+ngx_http_credgate_deny(ngx_http_credgate_ctx_t *ctx, ngx_uint_t status)
+{
+    credgate_outcome  *outcome;
+
+    static char  type[] = "application/json; charset=utf-8";
+    static char  unavailable[] = "{\"message\":\"Service Unavailable\"}";
+    static char  timed_out[] = "{\"message\":\"Gateway Timeout\"}";
+    static char  internal[] = "{\"message\":\"Internal Server Error\"}";
+
+    outcome = &ctx->outcome;
+
+    credgate_outcome_release(outcome);
+
+    outcome->http_status = status;
+    outcome->how = CREDGATE_HOW_NONE;
+    outcome->code = CREDGATE_INTERNAL;
+    outcome->content_type = type;
+    outcome->content_type_len = sizeof(type) - 1;
+
+    switch (status) {
+
+    case NGX_HTTP_SERVICE_UNAVAILABLE:
+        outcome->retry_after = 1;
+        outcome->body = unavailable;
+        outcome->body_len = sizeof(unavailable) - 1;
+        break;
+
+    case NGX_HTTP_GATEWAY_TIME_OUT:
+        outcome->retry_after = 1;
+        outcome->body = timed_out;
+        outcome->body_len = sizeof(timed_out) - 1;
+        break;
+
+    default:
+        outcome->body = internal;
+        outcome->body_len = sizeof(internal) - 1;
+    }
+}
+
+
+ngx_int_t
+ngx_http_credgate_answer(ngx_http_credgate_ctx_t *ctx)
+{
+    ngx_int_t                  rc;
+    ngx_str_t                  type, body;
+    ngx_uint_t                 status, level;
+    credgate_outcome          *outcome;
+    ngx_http_request_t        *r;
+    ngx_http_complex_value_t   cv;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    r = ctx->request;
+    outcome = &ctx->outcome;
+    status = outcome->http_status;
+
+    if (outcome->detail_len && !ctx->logged) {
+        ctx->logged = 1;
+
+        /* a client's fault is no news for an operator, a provider's is */
+
+        level = status < NGX_HTTP_INTERNAL_SERVER_ERROR ? NGX_LOG_INFO
+                                                        : NGX_LOG_ERR;
+
+        ngx_log_error(level, r->connection->log, 0, "credgate: %*s",
+                      outcome->detail_len, outcome->detail);
+    }
+
+    if (ngx_http_credgate_add_headers(ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->satisfy == NGX_HTTP_SATISFY_ANY
+        && (status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_FORBIDDEN))
+    {
+        /* another module may allow it, perhaps by the same header */
+        return status;
+    }
+
+    ngx_http_credgate_overwrite_authorization(r);
+
+    if (ngx_http_credgate_has_error_page(r, status)) {
+        return status;
+    }
+
+    type.data = (u_char *) outcome->content_type;
+    type.len = outcome->content_type_len;
+
+    body.data = (u_char *) outcome->body;
+    body.len = outcome->body_len;
+
+    ngx_memzero(&cv, sizeof(ngx_http_complex_value_t));
+    cv.value = body;
+
+    rc = ngx_http_send_response(r, status, &type, &cv);
+
+    ngx_http_finalize_request(r, rc);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_credgate_add_headers(ngx_http_credgate_ctx_t *ctx)
+{
+    ngx_str_t            value;
+    credgate_outcome    *outcome;
+    ngx_table_elt_t     *h;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    outcome = &ctx->outcome;
+
+    /* an error page leads here again */
+
+    if (outcome->challenge_len && r->headers_out.www_authenticate == NULL) {
+        value.data = (u_char *) outcome->challenge;
+        value.len = outcome->challenge_len;
+
+        h = ngx_http_credgate_add_header(r, "WWW-Authenticate",
+                                         sizeof("WWW-Authenticate") - 1,
+                                         &value);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        r->headers_out.www_authenticate = h;
+    }
+
+    if (outcome->retry_after && !ctx->applied) {
+        value.data = ngx_pnalloc(r->pool, NGX_INT32_LEN);
+        if (value.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        value.len = ngx_sprintf(value.data, "%uD", outcome->retry_after)
+                    - value.data;
+
+        h = ngx_http_credgate_add_header(r, "Retry-After",
+                                         sizeof("Retry-After") - 1, &value);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    ctx->applied = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_table_elt_t *
+ngx_http_credgate_add_header(ngx_http_request_t *r, char *key, size_t key_len,
+    ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+    h->hash = 1;
+    h->key.data = (u_char *) key;
+    h->key.len = key_len;
+    h->value = *value;
+
+    return h;
+}
+
+
+/* whether nginx would answer this status with a page of the configuration */
+
+static ngx_uint_t
+ngx_http_credgate_has_error_page(ngx_http_request_t *r, ngx_uint_t status)
+{
+    ngx_uint_t                 i;
+    ngx_http_err_page_t       *page;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (r->error_page || clcf->error_pages == NULL || r->uri_changes == 0) {
+        return 0;
+    }
+
+    page = clcf->error_pages->elts;
+
+    for (i = 0; i < clcf->error_pages->nelts; i++) {
+        if ((ngx_uint_t) page[i].status == status) {
+            return 1;
+        }
+    }
+
+    return 0;
+}

@@ -1,0 +1,264 @@
+
+/*
+ * Copyright (C) Credgate authors
+ */
+
+
+#include "ngx_http_credgate.h"
+
+
+static void ngx_http_credgate_body_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_credgate_wants_body(ngx_http_credgate_ctx_t *ctx,
+    off_t length);
+static ngx_int_t ngx_http_credgate_gather_body(ngx_http_credgate_ctx_t *ctx);
+
+
+/* NGX_OK: there is nothing to wait for; else what the phase handler answers */
+
+ngx_int_t
+ngx_http_credgate_read_body(ngx_http_credgate_ctx_t *ctx)
+{
+    off_t                length;
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (ctx->body_read) {
+        return NGX_OK;
+    }
+
+    length = r->headers_in.chunked ? -1 : r->headers_in.content_length_n;
+
+    if (length == 0 || (length < 0 && !r->headers_in.chunked)) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_credgate_wants_body(ctx, length);
+
+    if (rc != NGX_OK) {
+        return rc == NGX_DECLINED ? NGX_OK : rc;
+    }
+
+    ctx->state = NGX_HTTP_CREDGATE_READING;
+    ctx->body_read = 1;
+
+    r->request_body_in_single_buf = 1;
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_credgate_body_handler);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+
+        /* an error page may lead here again */
+        ctx->state = NGX_HTTP_CREDGATE_START;
+
+        return rc;
+    }
+
+    ngx_http_finalize_request(r, NGX_DONE);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_credgate_body_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                 rc;
+    ngx_http_credgate_ctx_t  *ctx;
+
+    ctx = ngx_http_credgate_get_ctx(r);
+
+    r->preserve_body = 1;
+
+    rc = ngx_http_credgate_gather_body(ctx);
+
+    if (rc == NGX_OK) {
+        ngx_http_credgate_authenticate(ctx);
+
+    } else {
+        ctx->state = NGX_HTTP_CREDGATE_DONE;
+        ngx_http_credgate_deny(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
+    }
+
+    if (ctx->state == NGX_HTTP_CREDGATE_WAITING) {
+        ngx_http_credgate_suspend(ctx);
+        return;
+    }
+
+    r->write_event_handler = ngx_http_core_run_phases;
+    ngx_http_core_run_phases(r);
+}
+
+
+/* NGX_OK, NGX_DECLINED, or the status of a failure */
+
+static ngx_int_t
+ngx_http_credgate_wants_body(ngx_http_credgate_ctx_t *ctx, off_t length)
+{
+    bool  wants;
+
+    if (credgate_gate_wants_body(ctx->gate, &ctx->presented, length, &wants)
+        != CREDGATE_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return wants ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* copies the body that was read to the presented request, if it is wanted */
+
+static ngx_int_t
+ngx_http_credgate_gather_body(ngx_http_credgate_ctx_t *ctx)
+{
+    off_t                     length;
+    u_char                   *p, *body;
+    size_t                    size;
+    ssize_t                   n;
+    ngx_int_t                 rc;
+    ngx_buf_t                *b;
+    ngx_chain_t              *cl;
+    ngx_http_request_t       *r;
+    ngx_http_request_body_t  *rb;
+
+    r = ctx->request;
+    rb = r->request_body;
+    length = 0;
+
+    if (rb == NULL) {
+        return NGX_OK;
+    }
+
+    for (cl = rb->bufs; cl; cl = cl->next) {
+        length += ngx_buf_size(cl->buf);
+    }
+
+    rc = ngx_http_credgate_wants_body(ctx, length);
+
+    if (rc != NGX_OK) {
+        return rc == NGX_DECLINED ? NGX_OK : NGX_ERROR;
+    }
+
+    body = ngx_pnalloc(r->pool, (size_t) length);
+    if (body == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* from here on the cleanup wipes it */
+
+    ctx->presented.body = (char *) body;
+    ctx->presented.body_len = (size_t) length;
+
+    p = body;
+
+    for (cl = rb->bufs; cl; cl = cl->next) {
+        b = cl->buf;
+        size = (size_t) ngx_buf_size(b);
+
+        if (ngx_buf_in_memory(b)) {
+            p = ngx_cpymem(p, b->pos, size);
+            continue;
+        }
+
+        if (!b->in_file) {
+            continue;
+        }
+
+        n = ngx_read_file(b->file, p, size, b->file_pos);
+
+        if (n == NGX_ERROR || (size_t) n != size) {
+            return NGX_ERROR;
+        }
+
+        p += size;
+    }
+
+    return NGX_OK;
+}
+
+
+/* the body that goes upstream: the one that was read, without credentials */
+
+ngx_int_t
+ngx_http_credgate_hide_body(ngx_http_credgate_ctx_t *ctx)
+{
+    char                     *body;
+    size_t                    len;
+    ngx_buf_t                *b;
+    ngx_chain_t              *cl;
+    ngx_table_elt_t          *h;
+    credgate_request         *presented;
+    ngx_http_request_t       *r;
+    ngx_http_request_body_t  *rb;
+
+    r = ctx->request;
+    presented = &ctx->presented;
+
+    body = ngx_pnalloc(r->pool, presented->body_len);
+    if (body == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (credgate_body_hide(presented->content_type,
+                           presented->content_type_len,
+                           presented->body, presented->body_len,
+                           body, presented->body_len, &len)
+        != CREDGATE_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    rb = r->request_body;
+
+    /* what nginx has read is in memory, or in a file that goes when it is
+     * closed; the former is wiped here */
+
+    for (cl = rb->bufs; cl; cl = cl->next) {
+        if (ngx_buf_in_memory(cl->buf)) {
+            ngx_explicit_memzero(cl->buf->pos, ngx_buf_size(cl->buf));
+        }
+    }
+
+    cl = ngx_alloc_chain_link(r->pool);
+    if (cl == NULL) {
+        return NGX_ERROR;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->start = (u_char *) body;
+    b->pos = b->start;
+    b->last = b->pos + len;
+    b->end = b->last;
+    b->memory = len ? 1 : 0;
+    b->last_buf = 1;
+
+    cl->buf = b;
+    cl->next = NULL;
+
+    rb->bufs = cl;
+    rb->buf = b;
+    rb->temp_file = NULL;
+
+    r->headers_in.content_length_n = len;
+    r->headers_in.chunked = 0;
+
+    h = r->headers_in.content_length;
+
+    if (h) {
+        h->value.data = ngx_pnalloc(r->pool, NGX_OFF_T_LEN);
+        if (h->value.data == NULL) {
+            h->value.len = 0;
+            return NGX_ERROR;
+        }
+
+        h->value.len = ngx_sprintf(h->value.data, "%uz", len) - h->value.data;
+    }
+
+    return NGX_OK;
+}

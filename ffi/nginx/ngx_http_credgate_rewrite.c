@@ -1,0 +1,238 @@
+
+/*
+ * Copyright (C) Credgate authors
+ */
+
+
+#include "ngx_http_credgate.h"
+
+
+static ngx_int_t ngx_http_credgate_hide(ngx_pool_t *pool, ngx_str_t *query);
+static void ngx_http_credgate_redact(u_char *query, size_t len);
+static ngx_uint_t ngx_http_credgate_within(ngx_str_t *part, ngx_str_t *whole);
+
+
+/*
+ * Before anything else: overwrites secrets in the request line, which nginx
+ * logs in "$request" and with every error.  The request itself goes on with
+ * copies, as what else it is made of points into the same memory.
+ */
+
+ngx_int_t
+ngx_http_credgate_post_read_handler(ngx_http_request_t *r)
+{
+    size_t                         len;
+    u_char                        *p, *last;
+    ngx_str_t                      uri, args;
+    ngx_http_credgate_srv_conf_t  *cscf;
+
+    if (r->args.len == 0) {
+        return NGX_DECLINED;
+    }
+
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_credgate_module);
+
+    if (!cscf->used) {
+        return NGX_DECLINED;
+    }
+
+    uri = r->unparsed_uri;
+    args = r->args;
+
+    r->unparsed_uri.data = ngx_pstrdup(r->pool, &uri);
+    if (r->unparsed_uri.data == NULL) {
+        r->unparsed_uri = uri;
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_credgate_within(&args, &uri)) {
+        r->args.data = r->unparsed_uri.data + (args.data - uri.data);
+
+    } else {
+        r->args.data = ngx_pstrdup(r->pool, &args);
+        if (r->args.data == NULL) {
+            ngx_str_null(&r->args);
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    ngx_http_credgate_redact(args.data, args.len);
+
+    if (!ngx_http_credgate_within(&args, &r->request_line)) {
+
+        /* HTTP/2 has no request line; nginx makes one up */
+
+        last = r->request_line.data + r->request_line.len;
+        p = ngx_strlchr(r->request_line.data, last, '?');
+
+        if (p) {
+            p++;
+            len = last - p;
+
+            ngx_http_credgate_redact(p, ngx_min(args.len, len));
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/*
+ * Takes credentials out of what goes upstream.  valid_unparsed_uri stays: the
+ * upstream gets the path in the client's own encoding.
+ */
+
+ngx_int_t
+ngx_http_credgate_hide_query(ngx_http_request_t *r)
+{
+    u_char     *p;
+    ngx_str_t   uri, query;
+
+    uri = r->unparsed_uri;
+    p = ngx_strlchr(uri.data, uri.data + uri.len, '?');
+
+    if (p) {
+        query.data = p + 1;
+        query.len = uri.data + uri.len - query.data;
+
+        if (ngx_http_credgate_hide(r->pool, &query) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (query.data != p + 1) {
+            r->unparsed_uri.data = ngx_pnalloc(r->pool, uri.len);
+            if (r->unparsed_uri.data == NULL) {
+                return NGX_ERROR;
+            }
+
+            /* the question mark goes with the last parameter */
+
+            uri.len = p - uri.data + (query.len ? 1 : 0);
+
+            p = ngx_cpymem(r->unparsed_uri.data, uri.data, uri.len);
+            p = ngx_cpymem(p, query.data, query.len);
+
+            r->unparsed_uri.len = p - r->unparsed_uri.data;
+        }
+    }
+
+    /* a rewrite may have made arguments of its own from the client's */
+
+    return ngx_http_credgate_hide(r->pool, &r->args);
+}
+
+
+/* the query is a new one only where something was hidden */
+
+static ngx_int_t
+ngx_http_credgate_hide(ngx_pool_t *pool, ngx_str_t *query)
+{
+    char    *out;
+    size_t   len;
+
+    if (query->len == 0) {
+        return NGX_OK;
+    }
+
+    out = ngx_pnalloc(pool, query->len);
+    if (out == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (credgate_query_hide((char *) query->data, query->len, out, query->len,
+                            &len)
+        != CREDGATE_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    /* variables that were evaluated before this point to the old memory */
+
+    ngx_http_credgate_redact(query->data, query->len);
+
+    if (len != query->len) {
+        query->data = (u_char *) out;
+        query->len = len;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_credgate_redact(u_char *query, size_t len)
+{
+    if (credgate_query_redact((char *) query, len) != CREDGATE_OK) {
+        ngx_memset(query, '*', len);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_credgate_within(ngx_str_t *part, ngx_str_t *whole)
+{
+    return part->data >= whole->data
+           && part->data + part->len <= whole->data + whole->len;
+}
+
+
+ngx_int_t
+ngx_http_credgate_set_authorization(ngx_http_credgate_ctx_t *ctx)
+{
+    ngx_table_elt_t     *h;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    ngx_http_credgate_overwrite_authorization(r);
+
+    h = r->headers_in.authorization;
+
+    if (h == NULL) {
+        h = ngx_list_push(&r->headers_in.headers);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+        ngx_str_set(&h->key, "Authorization");
+        h->lowcase_key = (u_char *) "authorization";
+        h->hash = ngx_hash_key(h->lowcase_key, h->key.len);
+
+        r->headers_in.authorization = h;
+    }
+
+    /* no copy: the outcome lives as long as the request */
+
+    h->value.data = (u_char *) ctx->outcome.authorization;
+    h->value.len = ctx->outcome.authorization_len;
+
+    ctx->authorization = h;
+
+    return NGX_OK;
+}
+
+
+/*
+ * The client's bytes, and not the pointer only: "$http_authorization" may have
+ * been evaluated before, and would show them.
+ */
+
+void
+ngx_http_credgate_overwrite_authorization(ngx_http_request_t *r)
+{
+    ngx_str_t                *value;
+    ngx_http_credgate_ctx_t  *ctx;
+
+    if (r->headers_in.authorization == NULL) {
+        return;
+    }
+
+    ctx = ngx_http_credgate_get_ctx(r);
+    value = &r->headers_in.authorization->value;
+
+    if (ctx == NULL || ctx->authorization == NULL) {
+        ngx_memset(value->data, '*', value->len);
+    }
+}

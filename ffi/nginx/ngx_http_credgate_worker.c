@@ -1,0 +1,172 @@
+
+/*
+ * Copyright (C) Credgate authors
+ */
+
+
+#include "ngx_http_credgate.h"
+#include <ngx_channel.h>
+
+
+static ngx_uint_t ngx_http_credgate_is_used(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_credgate_start(ngx_cycle_t *cycle);
+static void ngx_http_credgate_wake_handler(ngx_event_t *ev);
+
+
+static credgate_engine  *ngx_http_credgate_engine;
+static credgate_queue   *ngx_http_credgate_worker_queue;
+
+
+/* NULL: there is no engine in this process */
+
+credgate_queue *
+ngx_http_credgate_queue(void)
+{
+    return ngx_http_credgate_worker_queue;
+}
+
+
+ngx_int_t
+ngx_http_credgate_init_process(ngx_cycle_t *cycle)
+{
+    /* cache managers and loaders serve nobody */
+
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return NGX_OK;
+    }
+
+    if (!ngx_http_credgate_is_used(cycle)) {
+        return NGX_OK;
+    }
+
+    /*
+     * A worker that fails here is not started again, while its listening
+     * sockets stay open: clients would hang.  They are answered 503 instead.
+     */
+
+    if (ngx_http_credgate_start(cycle) != NGX_OK) {
+        ngx_http_credgate_exit_process(cycle);
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_credgate_exit_process(ngx_cycle_t *cycle)
+{
+    /* on SIGTERM no pool is destroyed, and requests may still wait */
+
+    credgate_queue_free(ngx_http_credgate_worker_queue);
+    ngx_http_credgate_worker_queue = NULL;
+
+    credgate_engine_free(ngx_http_credgate_engine);
+    ngx_http_credgate_engine = NULL;
+}
+
+
+static ngx_uint_t
+ngx_http_credgate_is_used(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                      i;
+    ngx_http_core_srv_conf_t      **cscfp;
+    ngx_http_core_main_conf_t      *cmcf;
+    ngx_http_credgate_srv_conf_t   *cscf;
+
+    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_core_module);
+    if (cmcf == NULL) {
+        return 0;
+    }
+
+    cscfp = cmcf->servers.elts;
+
+    for (i = 0; i < cmcf->servers.nelts; i++) {
+        cscf = cscfp[i]->ctx->srv_conf[ngx_http_credgate_module.ctx_index];
+
+        if (cscf->used) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_int_t
+ngx_http_credgate_start(ngx_cycle_t *cycle)
+{
+    int              fd;
+    size_t           len;
+    int32_t          status;
+    const char      *message;
+    credgate_error  *error;
+
+    error = NULL;
+
+    status = credgate_engine_new(NULL, 0, &ngx_http_credgate_engine, &error);
+
+    if (status == CREDGATE_OK) {
+        status = credgate_queue_new(ngx_http_credgate_engine,
+                                    &ngx_http_credgate_worker_queue, &error);
+    }
+
+    if (status == CREDGATE_OK) {
+        status = credgate_queue_fd(ngx_http_credgate_worker_queue, &fd);
+    }
+
+    if (status != CREDGATE_OK) {
+
+        if (credgate_error_message(error, &message, &len) != CREDGATE_OK) {
+            message = credgate_status_name(status);
+            len = ngx_strlen(message);
+        }
+
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                      "credgate: no engine in this worker, requests are "
+                      "answered 503: %*s", len, message);
+
+        credgate_error_free(error);
+        return NGX_ERROR;
+    }
+
+    /* a channel is not taken for a client's connection when a worker quits */
+
+    return ngx_add_channel_event(cycle, fd, NGX_READ_EVENT,
+                                 ngx_http_credgate_wake_handler);
+}
+
+
+static void
+ngx_http_credgate_wake_handler(ngx_event_t *ev)
+{
+    credgate_completion       completion;
+    ngx_http_credgate_ctx_t  *ctx;
+
+    /*
+     * One at a time: what an outcome sets off may destroy other requests, and
+     * these must not surface then.
+     */
+
+    for ( ;; ) {
+
+        if (ngx_http_credgate_worker_queue == NULL) {
+            return;
+        }
+
+        ngx_memzero(&completion, sizeof(credgate_completion));
+        completion.struct_size = sizeof(credgate_completion);
+        completion.outcome.struct_size = sizeof(credgate_outcome);
+
+        if (credgate_queue_next(ngx_http_credgate_worker_queue, &completion)
+            != CREDGATE_OK)
+        {
+            return;
+        }
+
+        ctx = completion.user_data;
+        ctx->outcome = completion.outcome;
+
+        ngx_http_credgate_resume(ctx);
+    }
+}

@@ -1,0 +1,98 @@
+"""Fixtures: the laboratory once for all tests, nginx once for each."""
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.http import Client
+from support.lab import Authority, Provider, Scripted, Upstream
+from support.nginx import Nginx
+
+# Secrets hold every kind of character that an encoding might change.
+ALICE = Client("alice", "Kanarie7Qz+/%&=:?#x")
+BOB = Client("bob", "Sperling4Wt~!@$^*(y)")
+CAROL = Client("carol", "Amsel2Rk'\"<>,;|z")
+DAVE = Client("dave", "Drossel9Lm`{}[]\\q")
+CLIENTS = (ALICE, BOB, CAROL, DAVE)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority.create(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="session")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("lab")
+
+
+@pytest.fixture(scope="session")
+def _provider(logs: Path) -> Iterator[Provider]:
+    with Provider(CLIENTS, logs / "provider.log").start() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def _tls_provider(logs: Path, authority: Authority) -> Iterator[Provider]:
+    with Provider(CLIENTS, logs / "tls-provider.log", tls=authority).start() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def _scripted(logs: Path) -> Iterator[Scripted]:
+    with Scripted(logs / "scripted.log").start() as scripted:
+        yield scripted
+
+
+@pytest.fixture(scope="session")
+def _upstream(logs: Path) -> Iterator[Upstream]:
+    with Upstream(logs / "upstream.log").start() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def provider(_provider: Provider) -> Provider:
+    """The certified provider, with its counts at zero."""
+    _provider.reset()
+    return _provider
+
+
+@pytest.fixture
+def tls_provider(_tls_provider: Provider) -> Provider:
+    """The certified provider over https."""
+    _tls_provider.reset()
+    return _tls_provider
+
+
+@pytest.fixture
+def scripted(_scripted: Scripted) -> Iterator[Scripted]:
+    """The provider that misbehaves on request; well-behaved so far."""
+    _scripted.reset()
+    yield _scripted
+    _scripted.reset()
+
+
+@pytest.fixture
+def upstream(_upstream: Upstream) -> Upstream:
+    """The upstream, with nothing seen."""
+    _upstream.reset()
+    return _upstream
+
+
+@pytest.fixture
+def nginx(tmp_path: Path) -> Iterator[Callable[..., Nginx]]:
+    """Starts an nginx; at the end it must quit by itself and have logged no alert."""
+    started: list[Nginx] = []
+
+    def start(server: str, **options: Any) -> Nginx:
+        instance = Nginx(tmp_path / f"nginx{len(started)}", server, **options)
+        started.append(instance)
+        return instance.start()
+
+    yield start
+    for instance in started:
+        instance.stop(signal.SIGQUIT)
+    assert not [alarm for instance in started for alarm in instance.alarms()]

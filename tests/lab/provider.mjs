@@ -1,0 +1,73 @@
+// A certified OpenID provider on 127.0.0.1: client credentials, RS256 access tokens for the `audience` that is asked for.
+//
+// Environment: PORT; CLIENTS, a JSON list of {"id", "secret", "method"} (method: client_secret_post unless given);
+// CERT and KEY (PEM files) for https; TTL of a token in seconds (3600).
+// Control: GET /_count answers {"token", "by_client", "refused"}, POST /_reset sets them to zero.
+import { generateKeyPairSync } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createServer as createHttp } from "node:http";
+import { createServer as createHttps } from "node:https";
+import Provider from "oidc-provider";
+
+const { PORT, CLIENTS = "[]", CERT, KEY, TTL = "3600" } = process.env;
+const issuer = `${CERT ? "https" : "http"}://127.0.0.1:${PORT}`;
+
+const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+const signingKey = { ...privateKey.export({ format: "jwk" }), kid: "lab-1", use: "sig", alg: "RS256" };
+
+const provider = new Provider(issuer, {
+  clients: JSON.parse(CLIENTS).map(({ id, secret, method = "client_secret_post" }) => ({
+    client_id: id,
+    client_secret: secret,
+    token_endpoint_auth_method: method,
+    grant_types: ["client_credentials"],
+    response_types: [],
+    redirect_uris: [],
+  })),
+  clientAuthMethods: ["client_secret_post", "client_secret_basic"],
+  jwks: { keys: [signingKey] },
+  ttl: { ClientCredentials: Number(TTL) },
+  features: {
+    clientCredentials: { enabled: true },
+    devInteractions: { enabled: false },
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: (ctx) => ctx.oidc.body?.audience,
+      getResourceServerInfo: (_ctx, audience) => ({
+        audience,
+        scope: "openid",
+        accessTokenFormat: "jwt",
+        accessTokenTTL: Number(TTL),
+        jwt: { sign: { alg: "RS256" } },
+      }),
+    },
+  },
+});
+
+let count;
+const reset = () => { count = { token: 0, by_client: {}, refused: 0 }; };
+reset();
+const countClient = (ctx) => {
+  const id = ctx.oidc?.client?.clientId;
+  if (id) count.by_client[id] = (count.by_client[id] ?? 0) + 1;
+};
+provider.on("grant.success", countClient);
+provider.on("grant.error", (ctx) => { count.refused += 1; countClient(ctx); });
+
+const oidc = provider.callback();
+const answer = (request, response) => {
+  if (request.url === "/_count" || request.url === "/_reset") {
+    if (request.url === "/_reset") reset();
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify(count));
+    return;
+  }
+  if (request.method === "POST" && request.url === "/token") count.token += 1;
+  oidc(request, response);
+};
+
+const server = CERT
+  ? createHttps({ cert: readFileSync(CERT), key: readFileSync(KEY) }, answer)
+  : createHttp(answer);
+server.listen({ port: Number(PORT), host: "127.0.0.1", backlog: 1024 }, () => console.log(`ready: ${issuer}`));
+process.on("SIGTERM", () => process.exit(0));

@@ -1,0 +1,82 @@
+# shellcheck shell=bash
+# Functions that get a machine ready: sourced by demo.sh and run.sh, from any directory.
+# Each does only what is missing, is quiet, and shows its whole output when it fails.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export PATH="$PATH:/usr/sbin:$HOME/.cargo/bin"
+
+# quietly WHAT COMMAND...: says WHAT, runs COMMAND, and shows its output only if it fails.
+quietly() {
+  local what=$1 output status=0
+  shift
+  printf '· %s ...' "$what" >&2
+  output=$("$@" 2>&1) || status=$?
+  if [ "$status" -ne 0 ]; then
+    printf ' failed\n%s\n' "$output" >&2
+    return "$status"
+  fi
+  printf ' done\n' >&2
+}
+
+_as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }
+
+_apt_install() {
+  # The services of the packages stay down: the tests start their own.
+  local policy=/usr/sbin/policy-rc.d status=0 ours=
+  if [ ! -e "$policy" ]; then
+    ours=yes
+    printf '#!/bin/sh\nexit 101\n' | _as_root tee "$policy" >/dev/null
+    _as_root chmod +x "$policy"
+  fi
+  _as_root apt-get update &&
+    _as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" || status=$?
+  [ -z "$ours" ] || _as_root rm -f "$policy"
+  return "$status"
+}
+
+# need_apt PACKAGE...: installs the Debian packages that are missing.
+need_apt() {
+  local missing=() package
+  for package in "$@"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+  [ "${#missing[@]}" -eq 0 ] || quietly "installing ${missing[*]}" _apt_install "${missing[@]}"
+}
+
+# need_command COMMAND WHY: stops with a hint if COMMAND is not there.
+need_command() {
+  command -v "$1" >/dev/null || { printf '%s is needed: %s\n' "$1" "$2" >&2; return 1; }
+}
+
+# build_library: target/release/libcredgate.so
+build_library() {
+  need_command cargo "install Rust with rustup"
+  quietly "building libcredgate" cargo build --release --locked -p credgate-ffi --manifest-path "$ROOT/Cargo.toml"
+}
+
+# build_module: target/nginx/ngx_http_credgate_module.so
+build_module() {
+  need_apt nginx nginx-dev build-essential
+  quietly "building the nginx module" "$ROOT/ffi/nginx/build.sh"
+}
+
+# need_lab: the certified OpenID provider in tests/lab/node_modules
+need_lab() {
+  local lab=$ROOT/tests/lab
+  need_command npm "install Node 20 or later"
+  if [ ! "$lab/node_modules/.package-lock.json" -nt "$lab/package-lock.json" ]; then
+    quietly "installing the OpenID provider" \
+      npm ci --prefix "$lab" --ignore-scripts --no-audit --no-fund --no-update-notifier
+  fi
+}
+
+# need_venv: target/venv with tests/requirements.txt
+need_venv() {
+  local venv=$ROOT/target/venv wanted=$ROOT/tests/requirements.txt
+  if ! cmp -s "$wanted" "$venv/requirements.txt"; then
+    python3 -c 'import ensurepip' 2>/dev/null || need_apt python3-venv
+    quietly "making a Python environment" python3 -m venv "$venv"
+    quietly "installing the test runner" "$venv/bin/pip" install --disable-pip-version-check -r "$wanted"
+    cp "$wanted" "$venv/requirements.txt"
+  fi
+}

@@ -1,0 +1,103 @@
+"""The module under memcheck, through every kind of request, and proof that memcheck would see a fault."""
+
+import signal
+import subprocess
+from pathlib import Path
+
+from conftest import ALICE, BOB, CAROL
+from support import valgrind
+from support.h2 import H2Connection
+from support.http import SOURCES, Connection, ask
+from support.lab import Provider, Scripted, Upstream
+from support.nginx import Nginx, guarded
+from support.process import free_port, until
+
+PLANTED = """
+#include <stdlib.h>
+char *volatile credgate_sink;
+void credgate_planted(void) {
+    char *written = malloc(8);
+    written[8] = 1;                     /* one byte too far */
+    free(written);
+    credgate_sink = malloc(32);
+    credgate_sink = NULL;               /* lost */
+}
+"""
+PROGRAM = """
+#include <dlfcn.h>
+int main(int count, char **arguments) {
+    void *library = dlopen(arguments[1], RTLD_NOW);
+    void (*planted)(void) = (void (*)(void)) dlsym(library, "credgate_planted");
+    planted();
+    return dlclose(library);
+}
+"""
+
+
+def test_memcheck_sees_a_planted_write_and_a_planted_leak_in_a_library_that_was_unloaded(tmp_path: Path) -> None:
+    library, program, report = tmp_path / "libcredgate_planted.so", tmp_path / "program", tmp_path / "report.xml"
+    (tmp_path / "planted.c").write_text(PLANTED)
+    (tmp_path / "program.c").write_text(PROGRAM)
+    build = ["cc", "-g", "-O0", "-o"]
+    subprocess.run([*build, library, "-shared", "-fPIC", tmp_path / "planted.c"], check=True, timeout=60)
+    subprocess.run([*build, program, tmp_path / "program.c", "-ldl"], check=True, timeout=60)
+    subprocess.run([*valgrind.command(report), program, library], check=True, timeout=120)
+    kinds = [finding.split(":")[0] for finding in valgrind.findings(report)]
+    assert sorted(kinds) == ["InvalidWrite", "Leak_DefinitelyLost"]
+
+
+def test_memcheck_finds_nothing_in_all_the_ways_of_a_request(
+    tmp_path: Path, provider: Provider, scripted: Scripted, upstream: Upstream
+) -> None:
+    report = tmp_path / "report.xml"
+    down = f"http://127.0.0.1:{free_port()}"
+    server = Nginx(
+        tmp_path / "nginx",
+        guarded(upstream.url, provider.issuer, "credgate_timeout 60s")
+        + guarded(upstream.url, scripted.issuer, "credgate_timeout 60s", path="/held/")
+        + guarded(upstream.url, scripted.issuer, "credgate_timeout 300ms", path="/hasty/")
+        + guarded(upstream.url, down, path="/down/"),
+        main="master_process off;",
+        http="client_body_buffer_size 1k;",
+        wrapper=valgrind.command(report),
+    )
+    server.start(seconds=120)
+    try:
+        for source in SOURCES:
+            for client, status in ((ALICE, 200), (ALICE, 200), (BOB.wrong(), 401)):
+                assert ask(server.port, **client.request(source)).status == status
+        big = {**ALICE.request("form"), "body": f"{ALICE.parameters}&filler={'x' * 50_000}"}
+        assert ask(server.port, **big).status == 200
+        assert ask(server.port).status == 401
+        assert ask(server.port, f"/?client_id={ALICE.id}").status == 400
+        assert ask(server.port, method="HEAD", headers=ALICE.basic).status == 200
+        for source in SOURCES:
+            assert ask(server.port, **CAROL.request(source, "/down/")).status == 502
+
+        connection = H2Connection(server.h2_port)
+        connection.socket.settimeout(60)
+        for source in SOURCES:
+            assert connection.ask(**BOB.request(source)).status == 200
+
+        scripted.hold()
+        for source in SOURCES:
+            leaving = Connection(server.port)
+            leaving.send(**CAROL.request(source, "/held/"))
+            stream = connection.send(**CAROL.request(source, "/held/"))
+            until(lambda: server.busy >= 2, "the pending requests", 60)
+            leaving.close()
+            connection.cancel(stream)
+            until(lambda: server.busy <= 1, "the departures", 60)
+        assert ask(server.port, "/hasty/", headers=ALICE.basic).status == 504
+
+        pending = Connection(server.port)
+        pending.send(**CAROL.request("form", "/held/"))
+        until(lambda: server.busy >= 1, "a request that is pending at the end", 60)
+        connection.close()
+        server.quit()
+        assert server.wait(120) == 0
+        pending.close()
+    finally:
+        server.stop(signal.SIGKILL)
+    assert valgrind.findings(report) == []
+    assert server.alarms() == []

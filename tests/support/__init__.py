@@ -1,0 +1,1 @@
+"""What the tests and the demonstration share: parts that start, are ready, and stop."""

@@ -1,0 +1,80 @@
+"""HTTP/2 with prior knowledge on one connection: enough to abort a stream and to keep using the others."""
+
+import socket
+from collections.abc import Mapping
+
+import h2.config
+import h2.connection
+import h2.events
+
+from support.http import TIMEOUT, Answer
+
+
+class H2Connection:
+    """Streams are numbers; `send` opens one, `receive` waits for its answer, `cancel` resets it."""
+
+    def __init__(self, port: int):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
+        config = h2.config.H2Configuration(client_side=True, header_encoding="latin-1")
+        self.state = h2.connection.H2Connection(config)
+        self.state.initiate_connection()
+        self.streams: dict[int, Answer] = {}
+        self.ended: set[int] = set()
+        self._flush()
+
+    def send(
+        self,
+        target: str = "/",
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: bytes | str | None = None,
+    ) -> int:
+        stream = self.state.get_next_available_stream_id()
+        head = [(":method", method), (":scheme", "http"), (":authority", "127.0.0.1"), (":path", target)]
+        head += [(name.lower(), value) for name, value in (headers or {}).items()]
+        data = body.encode() if isinstance(body, str) else body
+        if data is not None:
+            head.append(("content-length", str(len(data))))
+        self.state.send_headers(stream, head, end_stream=data is None)
+        if data is not None:
+            self.state.send_data(stream, data, end_stream=True)
+        self._flush()
+        return stream
+
+    def receive(self, stream: int) -> Answer:
+        while stream not in self.ended:
+            data = self.socket.recv(65536)
+            if not data:
+                raise ConnectionError("the server closed the connection")
+            for event in self.state.receive_data(data):
+                self._note(event)
+            self._flush()
+        return self.streams[stream]
+
+    def ask(self, target: str = "/", **request: object) -> Answer:
+        return self.receive(self.send(target, **request))  # type: ignore[arg-type]
+
+    def cancel(self, stream: int) -> None:
+        self.state.reset_stream(stream)
+        self._flush()
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def _note(self, event: h2.events.Event) -> None:
+        match event:
+            case h2.events.ResponseReceived():
+                pairs = [(str(name), str(value)) for name, value in event.headers or []]
+                self.streams[event.stream_id] = Answer(int(dict(pairs)[":status"]), pairs, b"")
+            case h2.events.DataReceived():
+                old = self.streams[event.stream_id]
+                self.streams[event.stream_id] = Answer(old.status, old.headers, old.body + (event.data or b""))
+                self.state.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id)
+            case h2.events.StreamEnded():
+                self.ended.add(event.stream_id)
+            case h2.events.StreamReset():
+                raise ConnectionError(f"stream {event.stream_id} was reset")
+
+    def _flush(self) -> None:
+        self.socket.sendall(self.state.data_to_send())

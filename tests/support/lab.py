@@ -1,0 +1,141 @@
+"""The parts of the laboratory: a certified provider, a scripted one, an upstream, a certificate authority."""
+
+import json
+import ssl
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support.http import Client, ask
+from support.process import LAB, Service, free_port
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A private certificate authority, and a certificate of it for 127.0.0.1 and localhost."""
+
+    ca: Path
+    cert: Path
+    key: Path
+
+    @classmethod
+    def create(cls, directory: Path) -> "Authority":
+        directory.mkdir(parents=True, exist_ok=True)
+        subprocess.run([LAB / "certs.sh", directory], check=True, timeout=60, stdout=subprocess.DEVNULL)
+        return cls(directory / "ca.pem", directory / "server.pem", directory / "server.key")
+
+    def context(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.ca))
+
+
+class Part(Service):
+    """A service with control endpoints."""
+
+    tls: Authority | None = None
+
+    def control(self, target: str, method: str = "GET", value: Any = None) -> Any:
+        context = self.tls.context() if self.tls else None
+        body = None if value is None else json.dumps(value)
+        answer = ask(self.port, target, tls=context, method=method, body=body)
+        assert answer.status == 200, answer
+        return answer.json()
+
+    @property
+    def issuer(self) -> str:
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+
+
+class Provider(Part):
+    """The certified provider. `method` of a client is client_secret_post unless `methods` says otherwise."""
+
+    def __init__(
+        self,
+        clients: Sequence[Client],
+        log: Path,
+        *,
+        tls: Authority | None = None,
+        port: int | None = None,
+        methods: dict[str, str] | None = None,
+    ):
+        port = port or free_port()
+        self.tls = tls
+        known = [
+            {"id": client.id, "secret": client.secret, "method": (methods or {}).get(client.id, "client_secret_post")}
+            for client in clients
+        ]
+        env = {"PORT": str(port), "CLIENTS": json.dumps(known), "NODE_NO_WARNINGS": "1"}
+        if tls:
+            env |= {"CERT": str(tls.cert), "KEY": str(tls.key)}
+        super().__init__(["node", LAB / "provider.mjs"], log, port=port, env=env)
+
+    @property
+    def count(self) -> Any:
+        """{"token", "by_client", "refused"}: what was asked at the token endpoint, by whom, and refused."""
+        return self.control("/_count")
+
+    def reset(self) -> None:
+        self.control("/_reset", "POST")
+
+    def jwks(self) -> Any:
+        return self.control("/jwks")
+
+
+class Scripted(Part):
+    """The provider that misbehaves on request."""
+
+    def __init__(self, log: Path, *, tls: Authority | None = None, port: int | None = None):
+        self.tls = tls
+        port = port or free_port()
+        keys = [tls.cert, tls.key] if tls else []
+        super().__init__([sys.executable, LAB / "scripted.py", str(port), *keys], log, port=port)
+
+    @property
+    def state(self) -> Any:
+        """{"token", "discovery", "waiting", "last"}, see lab/scripted.py."""
+        return self.control("/_control/state")
+
+    def script(self, endpoint: str = "token", **answer: Any) -> None:
+        self.control("/_control/script", "POST", {"endpoint": endpoint, **answer})
+
+    def hold(self) -> None:
+        self.control("/_control/hold", "POST")
+
+    def release(self) -> None:
+        self.control("/_control/release", "POST")
+
+    def reset(self) -> None:
+        self.control("/_control/reset", "POST")
+
+
+class Upstream(Part):
+    """What stands behind the gateway, and remembers what reached it."""
+
+    def __init__(self, log: Path):
+        port = free_port()
+        super().__init__([sys.executable, LAB / "upstream.py", str(port)], log, port=port)
+
+    @property
+    def seen(self) -> Any:
+        """All requests: {"line", "headers", "body", "raw"} each."""
+        return self.control("/_seen")
+
+    @property
+    def last(self) -> Any:
+        return self.control("/_last")
+
+    def reset(self) -> None:
+        self.control("/_reset", "POST")
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+def bearer(seen: dict[str, Any]) -> str:
+    """The token that a request brought upstream, in its one Authorization header."""
+    values = [value for name, value in seen["headers"] if name.lower() == "authorization"]
+    assert len(values) == 1 and values[0].startswith("Bearer "), values
+    return str(values[0]).removeprefix("Bearer ")

@@ -1,0 +1,140 @@
+"""nginx with the credgate module, in a directory of its own."""
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
+
+from support.http import ask
+from support.process import ROOT, Service, free_port, until
+
+MODULE = Path(os.environ.get("CREDGATE_NGINX_MODULE", ROOT / "target/nginx/ngx_http_credgate_module.so"))
+AUDIENCE = "https://example.com/"
+STATUS = "add_header X-Credgate-Status $credgate_status always"
+
+
+def gate(issuer: str, *more: str) -> list[str]:
+    """The directives of a gate for `issuer`, and `more`, as in the README."""
+    plain = ["credgate_allow_loopback_http on"] if issuer.startswith("http:") else []
+    settings = [f"credgate_issuer {issuer}", f"credgate_token_post_arg audience {AUDIENCE}"]
+    return ["credgate on", *settings, *plain, *more]
+
+
+def location(path: str, *directives: str) -> str:
+    """One location block; directives come without their semicolon."""
+    lines = "".join(f"    {directive};\n" for directive in directives)
+    return f"location {path} {{\n{lines}}}\n"
+
+
+def guarded(upstream: str, issuer: str, *more: str, path: str = "/") -> str:
+    """The usual location: a gate, its status in a header, and an upstream."""
+    return location(path, *gate(issuer, *more), STATUS, f"proxy_pass {upstream}")
+
+
+class Nginx(Service):
+    """One server on `port` (HTTP/1.1) and `h2_port` (HTTP/2 with prior knowledge).
+
+    `server` is the text inside server{}, `http` the text before it, `main` the text at the top.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        server: str,
+        *,
+        http: str = "",
+        main: str = "",
+        workers: int = 1,
+        wrapper: Iterable[str | Path] = (),
+    ):
+        self.directory = directory
+        self.h2_port = free_port()
+        self.status_port = free_port()
+        self.error_log = directory / "error.log"
+        self.access_log = directory / "access.log"
+        self.conf = directory / "nginx.conf"
+        port = free_port()
+        directory.mkdir(parents=True, exist_ok=True)
+        self.conf.write_text(self._text(server, http, main, workers, port))
+        self.error_log.touch()
+        self.arguments = [*wrapper, "nginx", "-p", directory, "-c", self.conf, "-e", self.error_log]
+        super().__init__(self.arguments, directory / "stderr.log", port=port)
+
+    def _text(self, server: str, http: str, main: str, workers: int, port: int) -> str:
+        temporary = "\n    ".join(
+            f"{kind}_temp_path {self.directory}/{kind};"
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        return f"""\
+load_module {MODULE};
+user root;
+daemon off;
+worker_processes {workers};
+pid {self.directory}/nginx.pid;
+error_log {self.error_log} info;
+{main}
+events {{ worker_connections 4096; }}
+http {{
+    access_log {self.access_log} combined;
+    {temporary}
+    lingering_time 2s;
+{http}
+server {{
+    listen 127.0.0.1:{port} backlog=2048;
+    listen 127.0.0.1:{self.h2_port} http2 backlog=2048;
+{server}
+}}
+server {{
+    listen 127.0.0.1:{self.status_port};
+    access_log off;
+    location / {{ stub_status; }}
+}}
+}}
+"""
+
+    def check(self) -> subprocess.CompletedProcess[str]:
+        """`nginx -t`: its exit status, and what it says."""
+        return subprocess.run(
+            [*self.arguments, "-t"], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
+        )
+
+    @property
+    def workers(self) -> set[int]:
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return {int(pid) for pid in children.split()}
+
+    @property
+    def busy(self) -> int:
+        """Requests that nginx has read and not yet answered."""
+        status = ask(self.status_port).body.decode()
+        return int(status.split("Writing:")[1].split()[0]) - 1
+
+    def reload(self) -> set[int]:
+        """SIGHUP, until new workers run; returns the old ones, which may still be busy."""
+        old = self.workers
+        self.kill(signal.SIGHUP)
+        until(lambda: len(self.workers - old) >= len(old), "new workers")
+        return old
+
+    def quit(self) -> None:
+        self.kill(signal.SIGQUIT)
+
+    @property
+    def errors(self) -> str:
+        return self.error_log.read_text(errors="replace")
+
+    @property
+    def logs(self) -> bytes:
+        """Everything that nginx wrote, anywhere."""
+        files = (self.error_log, self.access_log, self.log)
+        return b"".join(file.read_bytes() for file in files if file.exists())
+
+    def alarms(self) -> list[str]:
+        """Lines of the error log that no test may cause."""
+        return re.findall(r".*\[(?:alert|emerg|crit)\].*", self.errors)
+
+    def __enter__(self) -> Self:
+        return self.start()

@@ -1,0 +1,104 @@
+"""Processes that say when they are ready, and stop."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+TESTS = Path(__file__).resolve().parent.parent
+ROOT = TESTS.parent
+LAB = TESTS / "lab"
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def listening(port: int) -> bool:
+    """Does somebody accept connections there?"""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = 15) -> None:
+    """Polls `condition` until it holds; a TimeoutError names `what` was waited for."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {seconds:g} s for {what}")
+        time.sleep(0.01)
+
+
+class Service:
+    """A child process that listens on one port of 127.0.0.1 and writes to one log file."""
+
+    def __init__(self, command: Sequence[str | Path], log: Path, *, port: int, env: Mapping[str, str] | None = None):
+        self.command = [str(part) for part in command]
+        self.log = log
+        self.port = port
+        self.env = {**os.environ, **(env or {})}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, seconds: float = 20) -> Self:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.env,
+                start_new_session=True,  # Ctrl-C is for us; we stop our children
+            )
+        try:
+            until(lambda: self.exited or listening(self.port), self.command[0], seconds)
+            if self.exited:
+                raise RuntimeError(f"{self.command} ended at once:\n{self.log.read_text(errors='replace')}")
+        except BaseException:
+            self.stop(signal.SIGKILL)
+            raise
+        return self
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None, "not started"
+        return self.process.pid
+
+    @property
+    def exited(self) -> bool:
+        return self.process is None or self.process.poll() is not None
+
+    def kill(self, number: int) -> None:
+        if not self.exited:
+            os.kill(self.pid, number)
+
+    def wait(self, seconds: float = 20) -> int:
+        """The exit status, once the process has ended."""
+        assert self.process is not None, "not started"
+        return self.process.wait(seconds)
+
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 20) -> None:
+        """Ends the process, by force if it does not obey."""
+        if self.process is None:
+            return
+        self.kill(number)
+        try:
+            self.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.wait()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
