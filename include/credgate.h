@@ -27,7 +27,7 @@
  * or the request holds no credentials. Else it answers CREDGATE_PENDING and a
  * ticket. Watch credgate_queue_fd for reading; when it is readable, call
  * credgate_queue_next until it answers CREDGATE_EMPTY. A ticket that was
- * cancelled never surfaces, so user_data may point to what the host then frees.
+ * cancelled never surfaces: user_data may point to what the host then frees.
  *
  * Errors. What a client of the gateway is told is an outcome, never an error:
  * an error is for those who write the host or its configuration. Status codes
@@ -62,7 +62,8 @@
 // A pointer that must not be NULL is.
 #define CREDGATE_NULL_ARGUMENT 1001
 
-// An argument cannot be: a struct_size too small, a NULL string with a length, text that is not UTF-8.
+// An argument cannot be: a struct_size too small, a NULL string with a
+// length, text that is not UTF-8.
 #define CREDGATE_INVALID_ARGUMENT 1002
 
 // The handle was made in another process.
@@ -180,18 +181,21 @@ typedef struct credgate_engine credgate_engine;
 // Methods: credgate_error_message, credgate_error_free.
 typedef struct credgate_error credgate_error;
 
-// One compiled configuration: an issuer, how credentials are found, what is asked for.
+// One compiled configuration: an issuer, how credentials are found, what is
+// asked for.
 //
-// Methods: credgate_gate_new, credgate_gate_wants_body, credgate_gate_timeout, credgate_gate_free.
+// Methods: credgate_gate_new, credgate_gate_wants_body,
+// credgate_gate_timeout, credgate_gate_free.
 typedef struct credgate_gate credgate_gate;
 
 // Where one event loop finds its outcomes.
 //
-// Methods: credgate_queue_new, credgate_queue_fd, credgate_authenticate, credgate_queue_next, credgate_ticket_cancel,
-// credgate_queue_free.
+// Methods: credgate_queue_new, credgate_queue_fd, credgate_authenticate,
+// credgate_queue_next, credgate_ticket_cancel, credgate_queue_free.
 typedef struct credgate_queue credgate_queue;
 
-// An HTTP request as the host received it. Every string is used within the call only.
+// An HTTP request as the host received it. Every string is used within the
+// call only.
 typedef struct credgate_request {
     // sizeof(credgate_request).
     uint32_t struct_size;
@@ -199,7 +203,8 @@ typedef struct credgate_request {
     const char *method;
     // Its length in bytes.
     size_t method_len;
-    // The value of the Authorization header; NULL: there is none. A host that receives several refuses the request.
+    // The value of the Authorization header; NULL: there is none. A host that
+    // receives several refuses the request.
     const char *authorization;
     // Its length in bytes.
     size_t authorization_len;
@@ -211,13 +216,15 @@ typedef struct credgate_request {
     const char *content_type;
     // Its length in bytes.
     size_t content_type_len;
-    // The whole body, where credgate_gate_wants_body asked for it; NULL: there is none, or it was not read.
+    // The whole body, where credgate_gate_wants_body asked for it; NULL:
+    // there is none, or it was not read.
     const char *body;
     // Its length in bytes.
     size_t body_len;
 } credgate_request;
 
-// What becomes of a request. Strings belong to the outcome, and live until credgate_outcome_release.
+// What becomes of a request. Strings belong to the outcome, and live until
+// credgate_outcome_release.
 //
 // Methods: credgate_outcome_release.
 typedef struct credgate_outcome {
@@ -227,17 +234,20 @@ typedef struct credgate_outcome {
     uint32_t http_status;
     // CREDGATE_HOW_*: how it came about.
     uint32_t how;
-    // CREDGATE_SOURCE_*: where the credentials were, and so what has to be hidden from the upstream.
+    // CREDGATE_SOURCE_*: where the credentials were, and so what has to be
+    // hidden from the upstream.
     uint32_t source;
     // CREDGATE_OK on allow, else the cause.
     int32_t code;
     // Seconds for Retry-After; 0: no such header.
     uint32_t retry_after;
-    // Allow: whose token it is. Deny: empty, as nobody has been authenticated.
+    // Allow: whose token it is. Deny: empty, as nobody has been
+    // authenticated.
     const char *client_id;
     // Its length in bytes.
     size_t client_id_len;
-    // Allow: the value of the Authorization header to send upstream, "Bearer ...".
+    // Allow: the value of the Authorization header to send upstream, "Bearer
+    // ...".
     const char *authorization;
     // Its length in bytes.
     size_t authorization_len;
@@ -253,7 +263,8 @@ typedef struct credgate_outcome {
     const char *body;
     // Its length in bytes.
     size_t body_len;
-    // Deny: one line for the operator's log, without a secret; empty: nothing worth a line.
+    // Deny: one line for the operator's log, without a secret; empty: nothing
+    // worth a line.
     const char *detail;
     // Its length in bytes.
     size_t detail_len;
@@ -269,7 +280,8 @@ typedef struct credgate_completion {
     uint32_t struct_size;
     // What the host gave to credgate_authenticate.
     void *user_data;
-    // In: its struct_size. Out: what became of the request; the host releases it.
+    // In: its struct_size. Out: what became of the request; the host releases
+    // it.
     struct credgate_outcome outcome;
 } credgate_completion;
 
@@ -283,15 +295,16 @@ uint32_t credgate_abi_version(void);
 // The version of the library, such as "0.1.0". NUL-terminated, static.
 const char *credgate_version(void);
 
-// The name of a status or outcome code, such as "WRONG_PROCESS"; "UNKNOWN" for any other number. NUL-terminated,
-// static.
+// The name of a status or outcome code, such as "WRONG_PROCESS"; "UNKNOWN"
+// for any other number. NUL-terminated, static.
 const char *credgate_status_name(int32_t status);
 
-// The name of a CREDGATE_HOW_* value: "NONE", "HIT", "MISS", "JOINED"; "UNKNOWN" for any other number.
-// NUL-terminated, static.
+// The name of a CREDGATE_HOW_* value: "NONE", "HIT", "MISS", "JOINED";
+// "UNKNOWN" for any other number. NUL-terminated, static.
 const char *credgate_how_name(uint32_t how);
 
-// What went wrong and what to do about it: one line of UTF-8. It belongs to the error and lives as long.
+// What went wrong and what to do about it: one line of UTF-8. It belongs to
+// the error and lives as long.
 int32_t credgate_error_message(const struct credgate_error *error,
                                const char **out_message,
                                size_t *out_len);
@@ -299,41 +312,45 @@ int32_t credgate_error_message(const struct credgate_error *error,
 // Frees an error.
 void credgate_error_free(struct credgate_error *error);
 
-// Compiles a configuration: a JSON object, or Kong's plugin object. Starts no thread and opens no connection: it may
-// be called before a fork and while the provider is down. On an error of the configuration, *out_error (which may be
-// NULL) says which field to change.
+// Compiles a configuration: a JSON object, or Kong's plugin object. Starts no
+// thread and opens no connection: it may be called before a fork and while
+// the provider is down. On an error of the configuration, *out_error (which
+// may be NULL) says which field to change.
 int32_t credgate_gate_new(const char *json,
                           size_t json_len,
                           struct credgate_gate **out_gate,
                           struct credgate_error **out_error);
 
-// Whether the body of this request can hold credentials, and so should be read and shown: by method, media type and
-// length in bytes (-1: not known yet). The request's own body is not looked at.
+// Whether the body of this request can hold credentials, and so should be
+// read and shown: by method, media type and length in bytes (-1: not known
+// yet). The request's own body is not looked at.
 int32_t credgate_gate_wants_body(const struct credgate_gate *gate,
                                  const struct credgate_request *request,
                                  int64_t content_length,
                                  bool *out_wants);
 
-// The deadline of a whole exchange, discovery included, in milliseconds: no outcome takes longer.
+// The deadline of a whole exchange, discovery included, in milliseconds: no
+// outcome takes longer.
 int32_t credgate_gate_timeout(const struct credgate_gate *gate,
                               uint32_t *out_milliseconds);
 
 // Frees a gate. Requests that wait for an outcome keep what they need of it.
 void credgate_gate_free(struct credgate_gate *gate);
 
-// Releases what an outcome holds, and empties it. Releasing it again, or one that was zeroed and never filled, does
-// nothing.
+// Releases what an outcome holds, and empties it. Releasing it again, or one
+// that was zeroed and never filled, does nothing.
 void credgate_outcome_release(struct credgate_outcome *outcome);
 
-// Makes the engine of this process, after any fork; asking again with the same options gives the same engine. The
-// options are a JSON object, or NULL for the defaults: {"cache_max_bytes": 67108864}.
+// Makes the engine of this process, after any fork; asking again with the
+// same options gives the same engine. The options are a JSON object, or NULL
+// for the defaults: {"cache_max_bytes": 67108864}.
 int32_t credgate_engine_new(const char *json,
                             size_t json_len,
                             struct credgate_engine **out_engine,
                             struct credgate_error **out_error);
 
-// Frees a handle of an engine. With the last one, and the last queue, the thread ends; that is waited for, no longer
-// than two seconds.
+// Frees a handle of an engine. With the last one, and the last queue, the
+// thread ends; that is waited for, no longer than two seconds.
 void credgate_engine_free(struct credgate_engine *engine);
 
 // Makes a queue: one for each event loop.
@@ -341,14 +358,14 @@ int32_t credgate_queue_new(const struct credgate_engine *engine,
                            struct credgate_queue **out_queue,
                            struct credgate_error **out_error);
 
-// The descriptor to watch for reading: readable while outcomes wait. Never read, write or close it; it closes with
-// the queue.
-int32_t credgate_queue_fd(const struct credgate_queue *queue,
-                          int *out_fd);
+// The descriptor to watch for reading: readable while outcomes wait. Never
+// read, write or close it; it closes with the queue.
+int32_t credgate_queue_fd(const struct credgate_queue *queue, int *out_fd);
 
-// Authenticates a request. CREDGATE_OK: *outcome is filled, *out_ticket is not. CREDGATE_PENDING: *out_ticket is
-// filled, and the outcome will come through the queue with user_data. Never blocks; a token that is cached costs no
-// allocation and no system call.
+// Authenticates a request. CREDGATE_OK: *outcome is filled, *out_ticket is
+// not. CREDGATE_PENDING: *out_ticket is filled, and the outcome will come
+// through the queue with user_data. Never blocks; a token that is cached
+// costs no allocation and no system call.
 int32_t credgate_authenticate(const struct credgate_gate *gate,
                               const struct credgate_queue *queue,
                               const struct credgate_request *request,
@@ -356,28 +373,32 @@ int32_t credgate_authenticate(const struct credgate_gate *gate,
                               struct credgate_outcome *outcome,
                               uint64_t *out_ticket);
 
-// The next outcome that has arrived. CREDGATE_OK: *completion is filled. CREDGATE_EMPTY: there is none. Never blocks.
+// The next outcome that has arrived. CREDGATE_OK: *completion is filled.
+// CREDGATE_EMPTY: there is none. Never blocks.
 int32_t credgate_queue_next(const struct credgate_queue *queue,
                             struct credgate_completion *completion);
 
-// Forgets a request: its outcome never surfaces, also where it has arrived already. Its exchange goes on for others.
-// A ticket that is not known any more is no error.
+// Forgets a request: its outcome never surfaces, also where it has arrived
+// already. Its exchange goes on for others. A ticket that is not known any
+// more is no error.
 int32_t credgate_ticket_cancel(const struct credgate_queue *queue,
                                uint64_t ticket);
 
 // Frees a queue, and forgets the requests that wait in it.
 void credgate_queue_free(struct credgate_queue *queue);
 
-// Copies a query string to out without its client_id and client_secret parameters; everything else stays byte for
-// byte. The room at out must be at least that of the query.
+// Copies a query string to out without its client_id and client_secret
+// parameters; everything else stays byte for byte. The room at out must be at
+// least that of the query.
 int32_t credgate_query_hide(const char *query,
                             size_t query_len,
                             char *out,
                             size_t out_room,
                             size_t *out_len);
 
-// Copies a body to out without its credentials, by its media type: parameters of a form, members of a JSON object.
-// Everything else stays byte for byte. The room at out must be at least that of the body.
+// Copies a body to out without its credentials, by its media type: parameters
+// of a form, members of a JSON object. Everything else stays byte for byte.
+// The room at out must be at least that of the body.
 int32_t credgate_body_hide(const char *content_type,
                            size_t content_type_len,
                            const char *body,
@@ -386,10 +407,9 @@ int32_t credgate_body_hide(const char *content_type,
                            size_t out_room,
                            size_t *out_len);
 
-// Overwrites the value of every client_secret of a query string in place with '*', whatever its spelling: for lines
-// that are logged. The length stays.
-int32_t credgate_query_redact(char *query,
-                              size_t query_len);
+// Overwrites the value of every client_secret of a query string in place with
+// '*', whatever its spelling: for lines that are logged. The length stays.
+int32_t credgate_query_redact(char *query, size_t query_len);
 
 #ifdef __cplusplus
 }  // extern "C"

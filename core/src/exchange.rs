@@ -173,10 +173,7 @@ fn oauth_error(body: &[u8]) -> Option<&'static str> {
 fn failed(metadata: &Metadata, cause: Cause, why: &str) -> Denial {
     Denial::new(
         cause,
-        format!(
-            "token endpoint {}: {why}",
-            metadata.token_endpoint
-        ),
+        format!("token endpoint {}: {why}", metadata.token_endpoint),
     )
 }
 

@@ -100,6 +100,7 @@ credgate_queue *ngx_http_credgate_queue(void);
 /* phases */
 ngx_int_t ngx_http_credgate_post_read_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_access_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_credgate_precontent_handler(ngx_http_request_t *r);
 ngx_http_credgate_ctx_t *ngx_http_credgate_get_ctx(ngx_http_request_t *r);
 void ngx_http_credgate_authenticate(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_suspend(ngx_http_credgate_ctx_t *ctx);

@@ -162,5 +162,12 @@ ngx_http_credgate_init(ngx_conf_t *cf)
 
     *h = ngx_http_credgate_access_handler;
 
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_credgate_precontent_handler;
+
     return NGX_OK;
 }

@@ -236,3 +236,43 @@ ngx_http_credgate_overwrite_authorization(ngx_http_request_t *r)
         ngx_memset(value->data, '*', value->len);
     }
 }
+
+
+/*
+ * A request that was denied here, and that another module of "satisfy any" has
+ * let in by the same header or by none, does not take its Basic credentials
+ * upstream either.
+ */
+
+ngx_int_t
+ngx_http_credgate_precontent_handler(ngx_http_request_t *r)
+{
+    ngx_str_t                     *value;
+    ngx_http_credgate_ctx_t       *ctx;
+    ngx_http_credgate_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_credgate_module);
+
+    if (!clcf->enable || r->headers_in.authorization == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_credgate_get_ctx(r->main);
+
+    if (ctx == NULL || ctx->outcome.http_status == 0) {
+        return NGX_DECLINED;
+    }
+
+    value = &r->headers_in.authorization->value;
+
+    if (value->len >= sizeof("Basic") - 1
+        && ngx_strncasecmp(value->data, (u_char *) "Basic",
+                           sizeof("Basic") - 1)
+           == 0)
+    {
+        ngx_http_credgate_overwrite_authorization(r);
+        value->len = 0;
+    }
+
+    return NGX_DECLINED;
+}

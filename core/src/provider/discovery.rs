@@ -190,10 +190,7 @@ fn metadata(issuer: &Issuer, body: &[u8]) -> Result<Metadata, Denial> {
 }
 
 fn unavailable(issuer: &Issuer, cause: Cause, why: &str) -> Denial {
-    Denial::new(
-        cause,
-        format!("discovery at {}: {why}", issuer.discovery),
-    )
+    Denial::new(cause, format!("discovery at {}: {why}", issuer.discovery))
 }
 
 #[cfg(test)]
