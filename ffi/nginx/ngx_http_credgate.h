@@ -79,6 +79,7 @@ typedef struct {
     ngx_event_t                       timer;
 
     unsigned                          body_read:1;
+    unsigned                          body_hidden:1;
     unsigned                          applied:1;
     unsigned                          logged:1;
 } ngx_http_credgate_ctx_t;

@@ -380,7 +380,7 @@ ngx_http_credgate_verdict(ngx_http_credgate_ctx_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ctx->outcome.source == CREDGATE_SOURCE_BODY
+    if (ctx->outcome.source == CREDGATE_SOURCE_BODY && !ctx->body_hidden
         && ngx_http_credgate_hide_body(ctx) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -210,6 +210,8 @@ ngx_http_credgate_hide_body(ngx_http_credgate_ctx_t *ctx)
         return NGX_ERROR;
     }
 
+    ctx->body_hidden = 1;
+
     rb = r->request_body;
 
     /* what nginx has read is in memory, or in a file that goes when it is

@@ -240,38 +240,44 @@ ngx_http_credgate_overwrite_authorization(ngx_http_request_t *r)
 
 /*
  * A request that was denied here, and that another module of "satisfy any" has
- * let in by the same header or by none, does not take its Basic credentials
- * upstream either.
+ * let in by the same header or by none, does not take credentials upstream
+ * either.
  */
 
 ngx_int_t
 ngx_http_credgate_precontent_handler(ngx_http_request_t *r)
 {
-    ngx_str_t                     *value;
+    ngx_table_elt_t               *h;
     ngx_http_credgate_ctx_t       *ctx;
     ngx_http_credgate_loc_conf_t  *clcf;
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_credgate_module);
 
-    if (!clcf->enable || r->headers_in.authorization == NULL) {
+    if (!clcf->enable || r != r->main) {
         return NGX_DECLINED;
     }
 
-    ctx = ngx_http_credgate_get_ctx(r->main);
+    ctx = ngx_http_credgate_get_ctx(r);
 
     if (ctx == NULL || ctx->outcome.http_status == 0) {
         return NGX_DECLINED;
     }
 
-    value = &r->headers_in.authorization->value;
+    h = r->headers_in.authorization;
 
-    if (value->len >= sizeof("Basic") - 1
-        && ngx_strncasecmp(value->data, (u_char *) "Basic",
+    if (h && h->value.len >= sizeof("Basic") - 1
+        && ngx_strncasecmp(h->value.data, (u_char *) "Basic",
                            sizeof("Basic") - 1)
            == 0)
     {
         ngx_http_credgate_overwrite_authorization(r);
-        value->len = 0;
+        h->value.len = 0;
+    }
+
+    if (ctx->presented.body_len && !ctx->body_hidden
+        && ngx_http_credgate_hide_body(ctx) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     return NGX_DECLINED;

@@ -85,10 +85,12 @@ impl Issuer {
 /// fragment. The error says what is wrong with it.
 pub(crate) fn endpoint(text: &str, allow_loopback_http: bool) -> Result<Url, String> {
     // Messages repeat the text only where it can hold no password.
-    let url = Url::parse(text).map_err(|error| match text.contains('@') {
-        true => format!("not a URL: {error}"),
-        false => format!("{text:?} is not a URL: {error}"),
-    })?;
+    let shown = if text.contains('@') {
+        "it".to_owned()
+    } else {
+        format!("{text:?}")
+    };
+    let url = Url::parse(text).map_err(|error| format!("{shown} is not a URL: {error}"))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a URL with a user name or password is refused".to_owned());
     }
@@ -96,20 +98,20 @@ pub(crate) fn endpoint(text: &str, allow_loopback_http: bool) -> Result<Url, Str
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         Some(Host::Domain(name)) => name == "localhost",
-        None => return Err(format!("{text:?} has no host")),
+        None => return Err(format!("{shown} has no host")),
     };
     match url.scheme() {
         "https" => {}
         "http" if is_loopback && allow_loopback_http => {}
         "http" if is_loopback => {
             return Err(format!(
-                "{text:?} is not https (for development, set allow_loopback_http)"
+                "{shown} is not https (for development, set allow_loopback_http)"
             ));
         }
-        _ => return Err(format!("{text:?} is not https")),
+        _ => return Err(format!("{shown} is not https")),
     }
     if url.fragment().is_some() {
-        return Err(format!("{text:?} has a fragment"));
+        return Err(format!("{shown} has a fragment"));
     }
     Ok(url)
 }
