@@ -1,0 +1,70 @@
+"""What the documentation says is so."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.lab import Authority
+from support.nginx import MODULE
+from support.process import ROOT
+
+README = (ROOT / "README.md").read_text()
+REFERENCE = (ROOT / "ffi/nginx/README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def check(directory: Path, configuration: str) -> subprocess.CompletedProcess[str]:
+    conf = directory / "nginx.conf"
+    conf.write_text(f"{configuration}\nevents {{}}\npid {directory}/pid;\n")
+    command = ["nginx", "-t", "-p", directory, "-e", directory / "error.log", "-c", conf]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_the_readmes_nginx_configuration_is_accepted(tmp_path: Path, authority: Authority) -> None:
+    (example,) = blocks("nginx")
+    for written, here in {
+        "/path/to/target/nginx/ngx_http_credgate_module.so": MODULE,
+        "/etc/ssl/gateway.pem": authority.cert,
+        "/etc/ssl/gateway.key": authority.key,
+    }.items():
+        assert written in example
+        example = example.replace(written, str(here))
+    done = check(tmp_path, example)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_readmes_json_is_a_configuration(tmp_path: Path) -> None:
+    (seed,) = blocks("json")
+    kong = f'{{"name": "openid-connect", "config": {seed}}}'
+    for json in (seed, kong):
+        (tmp_path / "gate.json").write_text(json)
+        location = "location / { credgate on; credgate_config gate.json; }"
+        done = check(tmp_path, f"load_module {MODULE};\nhttp {{ server {{ {location} }} }}")
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_readme_names_every_field_of_the_configuration() -> None:
+    source = (ROOT / "core/src/config.rs").read_text()
+    (listed,) = re.findall(r"^const FIELDS: &\[&str\] = &\[(.*?)\];", source, re.MULTILINE | re.DOTALL)
+    fields = re.findall(r'"(\w+)"', listed)
+    assert len(fields) > 5
+    assert [field for field in fields if f"`{field}`" not in README] == []
+
+
+@pytest.mark.parametrize(
+    ("file", "pattern", "form"),
+    [
+        ("ngx_http_credgate_module.c", r'^    \{ ngx_string\("(\w+)"\)', "Syntax:  {} "),
+        ("ngx_http_credgate_variables.c", r'^    \{ ngx_string\("(\w+)"\)', "`${}`"),
+    ],
+    ids=["directives", "variables"],
+)
+def test_everything_that_an_operator_can_type_is_in_the_reference(file: str, pattern: str, form: str) -> None:
+    names = re.findall(pattern, (ROOT / "ffi/nginx" / file).read_text(), re.MULTILINE)
+    assert len(names) >= 2
+    assert [name for name in names if form.format(name) not in REFERENCE] == []
