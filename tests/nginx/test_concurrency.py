@@ -62,12 +62,17 @@ def test_those_who_wait_for_another_s_exchange_are_called_joined(
 
 
 def test_two_hundred_requests_with_a_wrong_secret_cause_one_exchange(
-    nginx: Start, provider: Provider, upstream: Upstream
+    nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:
-    server = nginx(guarded(upstream.url, provider.issuer))
-    answers = together(server.port, [ALICE.wrong()] * 200)
+    server = nginx(guarded(upstream.url, scripted.issuer))
+    scripted.hold()
+    with ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(together, server.port, [ALICE.wrong()] * 200)
+        until(lambda: server.busy == 200, "two hundred pending requests")
+        scripted.release()
+        answers = pending.result()
     assert {answer.status for answer in answers} == {401}
-    assert provider.count["refused"] == 1
+    assert scripted.state["token"] == 1
     assert upstream.seen == []
 
 

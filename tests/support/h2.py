@@ -9,6 +9,8 @@ import h2.events
 
 from support.http import TIMEOUT, Answer
 
+GOAWAY = 7
+
 
 class H2Connection:
     """Streams are numbers; `send` opens one, `receive` waits for its answer, `cancel` resets it."""
@@ -20,6 +22,7 @@ class H2Connection:
         self.state.initiate_connection()
         self.streams: dict[int, Answer] = {}
         self.ended: set[int] = set()
+        self.received = b""
         self._flush()
 
     def send(
@@ -47,10 +50,23 @@ class H2Connection:
             data = self.socket.recv(65536)
             if not data:
                 raise ConnectionError("the server closed the connection")
-            for event in self.state.receive_data(data):
+            for event in self.state.receive_data(self._without_goaway(data)):
                 self._note(event)
             self._flush()
         return self.streams[stream]
+
+    def _without_goaway(self, data: bytes) -> bytes:
+        """Whole frames. A server that says goodbye finishes its streams; the library would not listen any more."""
+        self.received += data
+        frames = b""
+        while len(self.received) >= 9:
+            end = 9 + int.from_bytes(self.received[:3], "big")
+            if len(self.received) < end:
+                break
+            if self.received[3] != GOAWAY:
+                frames += self.received[:end]
+            self.received = self.received[end:]
+        return frames
 
     def ask(self, target: str = "/", **request: object) -> Answer:
         return self.receive(self.send(target, **request))  # type: ignore[arg-type]

@@ -52,7 +52,8 @@ class Connection:
         """`body` is chunked when it is an iterable of pieces."""
         if isinstance(body, str):
             body = body.encode()
-        self.raw.request(method, target, body=body, headers=dict(headers or {}))
+        headers = dict(headers or {})
+        self.raw.request(method, target, body, headers, encode_chunked="Transfer-Encoding" in headers)
 
     def receive(self) -> Answer:
         response = self.raw.getresponse()

@@ -57,6 +57,7 @@ class Nginx(Service):
         self.access_log = directory / "access.log"
         self.conf = directory / "nginx.conf"
         port = free_port()
+        self.configured_workers = workers
         directory.mkdir(parents=True, exist_ok=True)
         self.conf.write_text(self._text(server, http, main, workers, port))
         self.error_log.touch()
@@ -116,7 +117,7 @@ server {{
         """SIGHUP, until new workers run; returns the old ones, which may still be busy."""
         old = self.workers
         self.kill(signal.SIGHUP)
-        until(lambda: len(self.workers - old) >= len(old), "new workers")
+        until(lambda: len(self.workers - old) == self.configured_workers, "new workers")
         return old
 
     def quit(self) -> None:
