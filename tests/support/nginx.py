@@ -82,6 +82,7 @@ http {{
     access_log {self.access_log} combined;
     {temporary}
     lingering_time 2s;
+    lingering_timeout 200ms;
 {http}
 server {{
     listen 127.0.0.1:{port} backlog=2048;
