@@ -51,6 +51,7 @@ def test_the_canary_is_seen_where_nothing_hides_it(
 ) -> None:
     server = nginx(location("/", f"proxy_pass {upstream.url}"))
     assert speak(server)(**ALICE.request("query")).status == 200
+    server.stop(signal.SIGQUIT)
     assert ALICE.traces(everything_written(server, logs))
 
 
