@@ -92,6 +92,8 @@ char *ngx_http_credgate_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 void *ngx_http_credgate_create_loc_conf(ngx_conf_t *cf);
 char *ngx_http_credgate_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
+ngx_int_t ngx_http_credgate_json(ngx_pool_t *pool, ngx_array_t *settings,
+    ngx_str_t *json);
 
 /* the worker's engine */
 ngx_int_t ngx_http_credgate_init_process(ngx_cycle_t *cycle);

@@ -48,7 +48,7 @@ class Service:
         self.env = {**os.environ, **(env or {})}
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, seconds: float = 20) -> Self:
+    def start(self, seconds: float = 90) -> Self:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
@@ -59,7 +59,7 @@ class Service:
                 start_new_session=True,  # Ctrl-C is for us; we stop our children
             )
         try:
-            until(lambda: self.exited or listening(self.port), self.command[0], seconds)
+            until(lambda: self.exited or listening(self.port), " ".join(self.command), seconds)
             if self.exited:
                 raise RuntimeError(f"{self.command} ended at once:\n{self.log.read_text(errors='replace')}")
         except BaseException:
