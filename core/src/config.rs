@@ -22,9 +22,10 @@ pub(crate) struct Config {
     /// Their values, in the same order.
     #[serde(default, deserialize_with = "strings")]
     pub(crate) token_post_args_values: Vec<String>,
-    /// Scopes to ask for; an empty list sends no `scope`.
-    #[serde(default = "default_scopes", deserialize_with = "strings")]
-    pub(crate) scopes: Vec<String>,
+    /// Scopes to ask for; an empty list sends no `scope`. Left out, `openid` is asked for, and no longer where the
+    /// provider refuses it.
+    #[serde(default, deserialize_with = "some_strings")]
+    pub(crate) scopes: Option<Vec<String>>,
     /// Where credentials are looked for.
     #[serde(default = "default_places")]
     pub(crate) client_credentials_param_type: Vec<Source>,
@@ -163,10 +164,6 @@ fn default_auth_methods() -> Vec<String> {
     vec!["client_credentials".to_owned()]
 }
 
-fn default_scopes() -> Vec<String> {
-    vec!["openid".to_owned()]
-}
-
 fn default_places() -> Vec<Source> {
     vec![Source::Header, Source::Query, Source::Body]
 }
@@ -177,6 +174,12 @@ fn default_timeout() -> u32 {
 
 fn default_max_body_bytes() -> usize {
     64 * 1024
+}
+
+fn some_strings<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<String>>, D::Error> {
+    strings(deserializer).map(Some)
 }
 
 /// A list of strings, one string, or null for none: people write all three.
@@ -276,7 +279,7 @@ mod tests {
             r#"{"issuer":"https://a","scopes":null,"token_post_args_names":"audience"}"#,
         )
         .unwrap();
-        assert!(config.scopes.is_empty());
+        assert_eq!(config.scopes, Some(Vec::new()));
         assert_eq!(config.token_post_args_names, ["audience"]);
         assert_eq!(config.auth_methods, ["client_credentials"]);
     }

@@ -14,6 +14,7 @@ use crate::request::Request;
 use crate::runtime::{Job, Landing, Runtime};
 use crate::token::Grant;
 use crate::transport::{HttpTransport, Transport};
+use once_cell::sync::OnceCell;
 use serde::Deserialize;
 use std::mem::ManuallyDrop;
 use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
@@ -142,7 +143,7 @@ impl Engine {
                 shared: Arc::new(shared),
                 transport,
                 clock,
-                runtime: ManuallyDrop::new(Mutex::default()),
+                runtime: ManuallyDrop::new(OnceCell::new()),
             }),
         })
     }
@@ -204,7 +205,7 @@ pub(crate) struct Inner {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     /// Started by the first miss. Dropped by hand, because in a forked child it must not be.
-    runtime: ManuallyDrop<Mutex<Option<Runtime>>>,
+    runtime: ManuallyDrop<OnceCell<Runtime>>,
 }
 
 impl Inner {
@@ -271,13 +272,9 @@ impl Inner {
 
     /// Hands an exchange to the thread, which the first one starts.
     fn start(&self, job: Job) {
-        let mut runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
-        let running = match runtime.take() {
-            Some(running) => Ok(running),
-            None => Runtime::start(Arc::clone(&self.transport), Arc::clone(&self.clock)),
-        };
-        match running {
-            Ok(running) => runtime.insert(running).submit(job),
+        let start = || Runtime::start(Arc::clone(&self.transport), Arc::clone(&self.clock));
+        match self.runtime.get_or_try_init(start) {
+            Ok(runtime) => runtime.submit(job),
             Err(error) => job
                 .landing
                 .land(Err(Denial::new(Cause::Internal, error.to_string()))),
@@ -289,9 +286,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // A forked child has the runtime's memory, and neither its thread nor a right to its descriptors: it is left.
         if self.process.is_current() {
-            drop(std::mem::take(
-                &mut *self.runtime.lock().unwrap_or_else(PoisonError::into_inner),
-            ));
+            drop(self.runtime.take());
         }
     }
 }

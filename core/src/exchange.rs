@@ -31,31 +31,21 @@ pub(crate) async fn exchange(
 ) -> Result<Grant, Denial> {
     let whole = async {
         let metadata = provider.metadata(transport, clock, rules.timeout).await?;
-        let call = Call {
-            url: metadata.token_endpoint.clone(),
-            form: Some(form(&metadata, rules, credentials)),
-            max_answer: MAX_ANSWER,
-        };
-        let reply =
-            transport
-                .send(&provider.issuer.trust, call)
-                .await
-                .map_err(|fault| match fault {
-                    Fault::Unreachable(why) => failed(&metadata, Cause::ProviderUnreachable, &why),
-                    Fault::Broken(why) => failed(&metadata, Cause::ProviderFailed, &why),
-                    Fault::TooLong => failed(
-                        &metadata,
-                        Cause::ProviderAnswerInvalid,
-                        "an answer longer than 64 KiB",
-                    ),
-                })?;
+        let ask = |scope| request(provider, &metadata, rules, credentials, scope, transport);
+        let scope = rules.scope.as_deref().filter(|_| {
+            !(rules.scope_is_default && provider.leaves_out_default_scope(&rules.fingerprint))
+        });
+        let mut reply = ask(scope).await?;
+        // Several providers refuse `openid` for this grant. Nobody asked for it: once more without, and never again.
+        if rules.scope_is_default && scope.is_some() && is_invalid_scope(&reply) {
+            reply = ask(None).await?;
+            if !is_invalid_scope(&reply) {
+                provider.leave_out_default_scope(rules.fingerprint);
+            }
+        }
         if reply.status == 200 {
-            return grant(
-                &credentials.client_id,
-                &reply.body,
-                clock.now(),
-                clock.wall(),
-            );
+            let (now, wall) = (clock.now(), clock.wall());
+            return grant(&credentials.client_id, &reply.body, now, wall);
         }
         Err(refusal(&metadata, &reply))
     };
@@ -70,7 +60,41 @@ pub(crate) async fn exchange(
         })
 }
 
-fn form(metadata: &Metadata, rules: &Rules, credentials: &Credentials) -> Form {
+/// One request to the token endpoint.
+async fn request(
+    provider: &Provider,
+    metadata: &Metadata,
+    rules: &Rules,
+    credentials: &Credentials,
+    scope: Option<&str>,
+    transport: &Arc<dyn Transport>,
+) -> Result<Reply, Denial> {
+    let call = Call {
+        url: metadata.token_endpoint.clone(),
+        form: Some(form(metadata, rules, credentials, scope)),
+        max_answer: MAX_ANSWER,
+    };
+    let sent = transport.send(&provider.issuer.trust, call).await;
+    sent.map_err(|fault| match fault {
+        Fault::Unreachable(why) => failed(metadata, Cause::ProviderUnreachable, &why),
+        Fault::Broken(why) => failed(metadata, Cause::ProviderFailed, &why),
+        Fault::TooLong => {
+            let why = "an answer longer than 64 KiB";
+            failed(metadata, Cause::ProviderAnswerInvalid, why)
+        }
+    })
+}
+
+fn is_invalid_scope(reply: &Reply) -> bool {
+    reply.status == 400 && oauth_error(&reply.body) == Some("invalid_scope")
+}
+
+fn form(
+    metadata: &Metadata,
+    rules: &Rules,
+    credentials: &Credentials,
+    scope: Option<&str>,
+) -> Form {
     let (id, secret) = (
         credentials.client_id.as_str(),
         credentials.client_secret.expose(),
@@ -80,7 +104,7 @@ fn form(metadata: &Metadata, rules: &Rules, credentials: &Credentials) -> Form {
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
     let mut pairs = vec![("grant_type", "client_credentials")];
-    pairs.extend(rules.scope.as_deref().map(|scope| ("scope", scope)));
+    pairs.extend(scope.map(|scope| ("scope", scope)));
     pairs.extend(args);
     let authorization = match metadata.auth_method {
         AuthMethod::Post => {

@@ -26,6 +26,8 @@ pub(crate) struct Rules {
     pub(crate) places: Places,
     pub(crate) token_args: Vec<(String, String)>,
     pub(crate) scope: Option<String>,
+    /// Nobody configured the scope: it may be left out where the provider refuses it.
+    pub(crate) scope_is_default: bool,
     pub(crate) timeout: Duration,
     pub(crate) fingerprint: Fingerprint,
     /// The value of `WWW-Authenticate` on a 401.
@@ -85,7 +87,10 @@ impl Rules {
         let trust = trust(&config)?;
         let issuer = Issuer::parse(&config.issuer, config.allow_loopback_http, trust)?;
         let token_args = token_args(&config)?;
-        let scope = scope(&config.scopes)?;
+        let scope = match &config.scopes {
+            Some(scopes) => scope(scopes)?,
+            None => Some(DEFAULT_SCOPE.to_owned()),
+        };
         let within = |place| config.client_credentials_param_type.contains(&place);
         Ok(Rules {
             places: Places {
@@ -94,25 +99,37 @@ impl Rules {
                 body: within(Source::Body),
                 max_body_bytes: config.max_body_bytes,
             },
-            fingerprint: fingerprint(&issuer, scope.as_deref(), &token_args),
+            fingerprint: fingerprint(
+                &issuer,
+                scope.as_deref(),
+                config.scopes.is_none(),
+                &token_args,
+            ),
             challenge: format!("Bearer realm=\"{}\"", issuer.host()),
             timeout: Duration::from_millis(config.timeout.into()),
             issuer,
             token_args,
             scope,
+            scope_is_default: config.scopes.is_none(),
         })
     }
 }
+
+/// What Kong asks for where nothing is configured.
+const DEFAULT_SCOPE: &str = "openid";
 
 /// Covers all of a configuration that can change which token a client gets, and nothing else.
 fn fingerprint(
     issuer: &Issuer,
     scope: Option<&str>,
+    scope_is_default: bool,
     token_args: &[(String, String)],
 ) -> Fingerprint {
     let mut fingerprint = FingerprintBuilder::new();
     issuer.fingerprint(&mut fingerprint);
     fingerprint.list(scope.iter().map(|scope| scope.as_bytes()));
+    // A default may come to be left out, a configured scope never.
+    fingerprint.part(&[u8::from(scope_is_default)]);
     fingerprint.list(token_args.iter().map(|(name, _)| name.as_bytes()));
     fingerprint.list(token_args.iter().map(|(_, value)| value.as_bytes()));
     fingerprint.finish()
@@ -251,6 +268,10 @@ mod tests {
             ("\"audience\"", "\"resource\""),
             ("tenant", "tenant2"),
             ("\"auth_methods\"", "\"scopes\": \"a\", \"auth_methods\""),
+            (
+                "\"auth_methods\"",
+                "\"scopes\": \"openid\", \"auth_methods\"",
+            ),
             ("\"auth_methods\"", "\"scopes\": [], \"auth_methods\""),
         ] {
             assert_ne!(

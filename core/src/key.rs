@@ -21,7 +21,7 @@ impl Hash for Key {
 pub(crate) struct ProcessKey([u8; 32]);
 
 /// Identifies what a gate asks for: two gates that would get the same token have the same fingerprint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Fingerprint([u8; 32]);
 
 /// Changed whenever the encoding changes.

@@ -1,7 +1,9 @@
-//! The one place where handles become pointers and pointers handles again.
+//! The one place where handles become pointers and pointers handles again; clippy.toml bans it elsewhere.
+#![allow(clippy::disallowed_methods, reason = "this is that place")]
 
 use crate::boundary::Fail;
 use crate::status::CREDGATE_NULL_ARGUMENT;
+use std::sync::Arc;
 
 /// Gives a value to C.
 pub(crate) fn give<T>(value: T) -> *mut T {
@@ -17,6 +19,23 @@ pub(crate) unsafe fn free<T>(handle: *mut T) {
     if !handle.is_null() {
         // SAFETY: the caller vouches for the pointer's origin.
         drop(unsafe { Box::from_raw(handle) });
+    }
+}
+
+/// Gives a share of a value to C: no allocation.
+pub(crate) fn share<T>(value: Arc<T>) -> *const T {
+    Arc::into_raw(value)
+}
+
+/// Takes back what [`share`] gave, and drops it; NULL is nothing.
+///
+/// # Safety
+///
+/// The pointer is NULL or came from [`share`], and is not used again.
+pub(crate) unsafe fn release<T>(shared: *const T) {
+    if !shared.is_null() {
+        // SAFETY: the caller vouches for the pointer's origin.
+        drop(unsafe { Arc::from_raw(shared) });
     }
 }
 

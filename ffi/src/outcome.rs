@@ -10,7 +10,6 @@ use credgate_core::{Allow, Deny, Grant, Outcome};
 use std::ffi::{c_char, c_void};
 use std::mem::{offset_of, size_of};
 use std::ptr;
-use std::sync::Arc;
 
 /// What becomes of a request. Strings belong to the outcome, and live until
 /// credgate_outcome_release.
@@ -135,7 +134,7 @@ fn from_allow(allow: Allow) -> credgate_outcome {
         client_id_len: client_id.len(),
         authorization: authorization.as_ptr().cast(),
         authorization_len: authorization.len(),
-        owner_allow: Arc::into_raw(grant).cast(),
+        owner_allow: handle::share(grant).cast(),
         ..EMPTY
     }
 }
@@ -180,9 +179,7 @@ pub unsafe extern "C" fn credgate_outcome_release(outcome: *mut credgate_outcome
                         ..EMPTY
                     },
                 );
-                if !released.owner_allow.is_null() {
-                    drop(Arc::from_raw(released.owner_allow.cast::<Grant>()));
-                }
+                handle::release(released.owner_allow.cast::<Grant>());
                 handle::free(released.owner_deny.cast::<Deny>());
             }
         }

@@ -84,6 +84,45 @@ async fn scopes_may_be_left_out() {
     assert!(!seen.unwrap().form.unwrap().contains("scope"));
 }
 
+/// A provider that refuses `openid` for this grant: exchanges twice; the scopes that the token endpoint saw, and
+/// whether the second exchange was granted.
+async fn scopes_seen(gate: &str) -> (Vec<bool>, bool) {
+    let scripted = Arc::new(ScriptedTransport::new(|seen| match &seen.form {
+        None => reply(200, &document("[\"client_secret_post\"]")),
+        Some(form) if form.contains("scope=openid") => reply(400, r#"{"error":"invalid_scope"}"#),
+        Some(_) => ok(),
+    }));
+    let (transport, clock): (Arc<dyn Transport>, Arc<dyn Clock>) =
+        (scripted.clone(), Arc::new(ManualClock::new()));
+    let rules = Gate::from_json(gate).unwrap().rules;
+    let credentials = Credentials {
+        client_id: "id".to_owned(),
+        client_secret: Secret::new("s"),
+    };
+    let provider = Provider::new(rules.issuer.clone());
+    let first = exchange(&provider, &rules, &credentials, &transport, &clock).await;
+    let second = exchange(&provider, &rules, &credentials, &transport, &clock).await;
+    assert_eq!(first.is_ok(), second.is_ok());
+    let seen = scripted.seen.lock().unwrap();
+    let scopes = seen
+        .iter()
+        .filter_map(|seen| seen.form.as_ref())
+        .map(|form| form.contains("scope="))
+        .collect();
+    (scopes, second.is_ok())
+}
+
+#[tokio::test]
+async fn kong04_a_default_scope_that_is_refused_is_left_out_from_then_on() {
+    assert_eq!(scopes_seen(GATE).await, (vec![true, false, false], true));
+}
+
+#[tokio::test]
+async fn a_configured_scope_that_is_refused_stays() {
+    let gate = GATE.replace("{\"issuer", "{\"scopes\":[\"openid\"],\"issuer");
+    assert_eq!(scopes_seen(&gate).await, (vec![true, true], false));
+}
+
 #[tokio::test]
 async fn f01_basic_encodes_both_halves_first() {
     for (id, secret, expect) in [

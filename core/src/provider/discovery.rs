@@ -2,11 +2,13 @@
 
 use super::{Issuer, endpoint};
 use crate::clock::Clock;
+use crate::key::Fingerprint;
 use crate::outcome::{Cause, Denial};
 use crate::token::json_object;
 use crate::transport::{Call, Fault, Transport};
 use serde::Deserialize;
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use url::Url;
@@ -31,6 +33,8 @@ pub(crate) struct Metadata {
 pub(crate) struct Provider {
     pub(crate) issuer: Issuer,
     state: Arc<Mutex<State>>,
+    /// The gates for which the scope that is asked for where none is configured has been refused.
+    without_default_scope: std::sync::Mutex<HashSet<Fingerprint>>,
 }
 
 #[derive(Default)]
@@ -61,7 +65,20 @@ impl Provider {
         Provider {
             issuer,
             state: Arc::default(),
+            without_default_scope: std::sync::Mutex::default(),
         }
+    }
+
+    /// Whether the default scope is to be left out for this gate.
+    pub(crate) fn leaves_out_default_scope(&self, gate: &Fingerprint) -> bool {
+        let gates = self.without_default_scope.lock();
+        gates.unwrap_or_else(PoisonError::into_inner).contains(gate)
+    }
+
+    /// Remembers that the provider has refused the default scope to this gate.
+    pub(crate) fn leave_out_default_scope(&self, gate: Fingerprint) {
+        let gates = self.without_default_scope.lock();
+        gates.unwrap_or_else(PoisonError::into_inner).insert(gate);
     }
 
     /// The metadata, at once where it is fresh. Whoever comes while it is being fetched waits for that fetch, which
