@@ -387,25 +387,28 @@ int32_t credgate_ticket_cancel(const struct credgate_queue *queue,
 // Frees a queue, and forgets the requests that wait in it.
 void credgate_queue_free(struct credgate_queue *queue);
 
-// Copies a query string to out without its client_id and client_secret
-// parameters; everything else stays byte for byte. The room at out must be at
-// least that of the query.
-int32_t credgate_query_hide(const char *query,
-                            size_t query_len,
-                            char *out,
-                            size_t out_room,
-                            size_t *out_len);
+// Copies a query string to out as it goes upstream: without its client_id and
+// client_secret parameters, where the query is a place of the gate;
+// everything else stays byte for byte. The room at out must be at least that
+// of the query.
+int32_t credgate_gate_hide_query(const struct credgate_gate *gate,
+                                 const char *query,
+                                 size_t query_len,
+                                 char *out,
+                                 size_t out_room,
+                                 size_t *out_len);
 
 // Copies a body to out without its credentials, by its media type: parameters
 // of a form, members of a JSON object. Everything else stays byte for byte.
 // The room at out must be at least that of the body.
-int32_t credgate_body_hide(const char *content_type,
-                           size_t content_type_len,
-                           const char *body,
-                           size_t body_len,
-                           char *out,
-                           size_t out_room,
-                           size_t *out_len);
+int32_t credgate_gate_hide_body(const struct credgate_gate *gate,
+                                const char *content_type,
+                                size_t content_type_len,
+                                const char *body,
+                                size_t body_len,
+                                char *out,
+                                size_t out_room,
+                                size_t *out_len);
 
 // Overwrites the value of every client_secret of a query string in place with
 // '*', whatever its spelling: for lines that are logged. The length stays.

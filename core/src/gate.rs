@@ -3,6 +3,7 @@
 use crate::config::{Config, value_error};
 use crate::error::{Error, ErrorKind};
 use crate::extract::{Places, body_kind};
+use crate::hide;
 use crate::key::{Fingerprint, FingerprintBuilder};
 use crate::provider::Issuer;
 use crate::request::{Request, Source};
@@ -54,6 +55,38 @@ impl Gate {
         body_kind(places, request).is_some()
             && content_length
                 .is_none_or(|length| length > 0 && length <= places.max_body_bytes as u64)
+    }
+
+    /// Copies a query string to `out` as it goes upstream: without its `client_id` and `client_secret` parameters where
+    /// the query is a place of this gate, and else as it is. Everything else stays byte for byte.
+    ///
+    /// Answers how many bytes were written, at most as many as the query has.
+    ///
+    /// # Panics
+    ///
+    /// When `out` is shorter than the query.
+    pub fn hide_query(&self, query: &[u8], out: &mut [u8]) -> usize {
+        if self.rules.places.query {
+            hide::hide_query(query, out)
+        } else {
+            hide::copy(query, out)
+        }
+    }
+
+    /// Copies a body to `out` as it goes upstream: without its credentials (parameters of a form, members of a JSON
+    /// object) where the body is a place of this gate, and else as it is. Everything else stays byte for byte.
+    ///
+    /// Answers how many bytes were written, at most as many as the body has.
+    ///
+    /// # Panics
+    ///
+    /// When `out` is shorter than the body.
+    pub fn hide_body(&self, content_type: Option<&[u8]>, body: &[u8], out: &mut [u8]) -> usize {
+        if self.rules.places.body {
+            hide::hide_body(content_type, body, out)
+        } else {
+            hide::copy(body, out)
+        }
     }
 
     /// The deadline of a whole exchange, discovery included.
@@ -333,6 +366,17 @@ mod tests {
             let message = error(config);
             assert!(message.starts_with(starts), "{config}: {message}");
         }
+    }
+
+    #[test]
+    fn what_is_not_a_place_of_the_gate_is_left_alone() {
+        let gate = gate(r#"{"issuer":"https://a","client_credentials_param_type":["header"]}"#);
+        let query = b"client_id=application".as_slice();
+        let mut out = [0; 32];
+        let len = gate.hide_query(query, &mut out);
+        assert_eq!(&out[..len], query);
+        let len = gate.hide_body(Some(b"application/x-www-form-urlencoded"), query, &mut out);
+        assert_eq!(&out[..len], query);
     }
 
     #[test]

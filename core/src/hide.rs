@@ -5,14 +5,8 @@ use crate::extract::{Name, json};
 use crate::request::BodyKind;
 
 /// Copies a query string (or a form) to `out` without its `client_id` and `client_secret` parameters, each with the
-/// one `&` that belongs to it. Order, spelling and encoding of everything else stay.
-///
-/// Answers how many bytes were written, at most as many as the input has.
-///
-/// # Panics
-///
-/// When `out` is shorter than the input.
-pub fn hide_query(query: &[u8], out: &mut [u8]) -> usize {
+/// one `&` that belongs to it. Order, spelling and encoding of everything else stay. Answers how many bytes that are.
+pub(crate) fn hide_query(query: &[u8], out: &mut [u8]) -> usize {
     let mut written = 0;
     let mut first = true;
     for part in parts(query).filter(|part| !name_of(split(part).0).is_credential()) {
@@ -26,14 +20,8 @@ pub fn hide_query(query: &[u8], out: &mut [u8]) -> usize {
 }
 
 /// Copies a body to `out` without its credentials, by its `Content-Type`: parameters of a form, members of a JSON
-/// object, each with its separator. Any other body is copied as it is.
-///
-/// Answers how many bytes were written, at most as many as the input has.
-///
-/// # Panics
-///
-/// When `out` is shorter than the input.
-pub fn hide_body(content_type: Option<&[u8]>, body: &[u8], out: &mut [u8]) -> usize {
+/// object, each with its separator. Any other body is copied as it is. Answers how many bytes that are.
+pub(crate) fn hide_body(content_type: Option<&[u8]>, body: &[u8], out: &mut [u8]) -> usize {
     match BodyKind::of(content_type) {
         Some(BodyKind::Form) => hide_query(body, out),
         Some(BodyKind::Json) => hide_json(body, out),
@@ -83,7 +71,7 @@ fn hide_json(body: &[u8], out: &mut [u8]) -> usize {
     written
 }
 
-fn copy(bytes: &[u8], out: &mut [u8]) -> usize {
+pub(crate) fn copy(bytes: &[u8], out: &mut [u8]) -> usize {
     let mut written = 0;
     put(out, &mut written, bytes);
     written

@@ -45,7 +45,7 @@ mod transport;
 pub use engine::{Answer, Engine, EngineOptions};
 pub use error::{Error, ErrorKind};
 pub use gate::Gate;
-pub use hide::{hide_body, hide_query, redact_query};
+pub use hide::redact_query;
 pub use outcome::{Allow, Cause, Deny, How, Outcome};
 pub use queue::{Completion, Queue, Ticket};
 pub use request::{Request, Source};

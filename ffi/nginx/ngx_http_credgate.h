@@ -115,7 +115,7 @@ ngx_int_t ngx_http_credgate_read_body(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_hide_body(ngx_http_credgate_ctx_t *ctx);
 
 /* what is changed in the request */
-ngx_int_t ngx_http_credgate_hide_query(ngx_http_request_t *r);
+ngx_int_t ngx_http_credgate_hide_query(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_set_authorization(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_overwrite_authorization(ngx_http_request_t *r);
 

@@ -79,6 +79,15 @@ ngx_http_credgate_access_handler(ngx_http_request_t *r)
         ctx->gate = clcf->gate;
     }
 
+    /*
+     * Whatever becomes of the request: what was copied neither goes upstream
+     * nor into a log.
+     */
+
+    if (ngx_http_credgate_hide_query(ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     ctx->timer.data = ctx;
     ctx->timer.handler = ngx_http_credgate_timeout_handler;
     ctx->timer.log = r->connection->log;
@@ -176,10 +185,7 @@ ngx_http_credgate_cleanup(void *data)
 }
 
 
-/*
- * Copies what may hold credentials, and hides them in the request at once:
- * whatever becomes of it, they neither go upstream nor into a log.
- */
+/* copies what may hold credentials, as that is overwritten */
 
 static ngx_int_t
 ngx_http_credgate_present(ngx_http_credgate_ctx_t *ctx)
@@ -219,7 +225,7 @@ ngx_http_credgate_present(ngx_http_credgate_ctx_t *ctx)
         }
     }
 
-    return ngx_http_credgate_hide_query(r);
+    return NGX_OK;
 }
 
 

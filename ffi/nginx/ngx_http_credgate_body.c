@@ -201,10 +201,10 @@ ngx_http_credgate_hide_body(ngx_http_credgate_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    if (credgate_body_hide(presented->content_type,
-                           presented->content_type_len,
-                           presented->body, presented->body_len,
-                           body, presented->body_len, &len)
+    if (credgate_gate_hide_body(ctx->gate, presented->content_type,
+                                presented->content_type_len,
+                                presented->body, presented->body_len,
+                                body, presented->body_len, &len)
         != CREDGATE_OK)
     {
         return NGX_ERROR;

@@ -7,7 +7,8 @@
 #include "ngx_http_credgate.h"
 
 
-static ngx_int_t ngx_http_credgate_hide(ngx_pool_t *pool, ngx_str_t *query);
+static ngx_int_t ngx_http_credgate_hide(ngx_http_credgate_ctx_t *ctx,
+    ngx_str_t *query);
 static void ngx_http_credgate_redact(u_char *query, size_t len);
 static ngx_uint_t ngx_http_credgate_within(ngx_str_t *part, ngx_str_t *whole);
 
@@ -83,10 +84,13 @@ ngx_http_credgate_post_read_handler(ngx_http_request_t *r)
  */
 
 ngx_int_t
-ngx_http_credgate_hide_query(ngx_http_request_t *r)
+ngx_http_credgate_hide_query(ngx_http_credgate_ctx_t *ctx)
 {
-    u_char     *p;
-    ngx_str_t   uri, query;
+    u_char              *p;
+    ngx_str_t            uri, query;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
 
     uri = r->unparsed_uri;
     p = ngx_strlchr(uri.data, uri.data + uri.len, '?');
@@ -95,7 +99,7 @@ ngx_http_credgate_hide_query(ngx_http_request_t *r)
         query.data = p + 1;
         query.len = uri.data + uri.len - query.data;
 
-        if (ngx_http_credgate_hide(r->pool, &query) != NGX_OK) {
+        if (ngx_http_credgate_hide(ctx, &query) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -118,14 +122,14 @@ ngx_http_credgate_hide_query(ngx_http_request_t *r)
 
     /* a rewrite may have made arguments of its own from the client's */
 
-    return ngx_http_credgate_hide(r->pool, &r->args);
+    return ngx_http_credgate_hide(ctx, &r->args);
 }
 
 
 /* the query is a new one only where something was hidden */
 
 static ngx_int_t
-ngx_http_credgate_hide(ngx_pool_t *pool, ngx_str_t *query)
+ngx_http_credgate_hide(ngx_http_credgate_ctx_t *ctx, ngx_str_t *query)
 {
     char    *out;
     size_t   len;
@@ -134,23 +138,24 @@ ngx_http_credgate_hide(ngx_pool_t *pool, ngx_str_t *query)
         return NGX_OK;
     }
 
-    out = ngx_pnalloc(pool, query->len);
+    out = ngx_pnalloc(ctx->request->pool, query->len);
     if (out == NULL) {
         return NGX_ERROR;
     }
 
-    if (credgate_query_hide((char *) query->data, query->len, out, query->len,
-                            &len)
+    if (credgate_gate_hide_query(ctx->gate, (char *) query->data, query->len,
+                                 out, query->len, &len)
         != CREDGATE_OK)
     {
         return NGX_ERROR;
     }
 
-    /* variables that were evaluated before this point to the old memory */
-
-    ngx_http_credgate_redact(query->data, query->len);
-
     if (len != query->len) {
+
+        /* variables that were evaluated before this point to the old memory */
+
+        ngx_http_credgate_redact(query->data, query->len);
+
         query->data = (u_char *) out;
         query->len = len;
     }

@@ -17,7 +17,8 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs the body of an exported function: an error becomes its status, and no panic gets past.
+/// Runs the body of an exported function: an error becomes its status, and no
+/// panic gets past.
 pub(crate) fn boundary(body: impl FnOnce() -> Answer) -> i32 {
     match guarded(body) {
         Some(Ok(status) | Err(Fail(status))) => status,
@@ -37,8 +38,10 @@ fn guarded<T>(body: impl FnOnce() -> T) -> Option<T> {
     result
 }
 
-/// Keeps Rust from printing the library's own panics, which are caught and answered: their messages might hold what
-/// must not be logged, and with RUST_BACKTRACE a trace costs tens of megabytes. Others' panics are printed as before.
+/// Keeps Rust from printing the library's own panics, which are caught and
+/// answered: their messages might hold what must not be logged, and with
+/// RUST_BACKTRACE a trace costs tens of megabytes. Others' panics are printed
+/// as before.
 pub(crate) fn quiet_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -2,16 +2,19 @@
 
 use crate::boundary::{Answer, Fail, boundary};
 use crate::bytes;
-use crate::handle::Out;
+use crate::gate::credgate_gate;
+use crate::handle::{self, Out};
 use crate::status::{CREDGATE_BUFFER_TOO_SMALL, CREDGATE_OK};
-use credgate_core::{hide_body, hide_query, redact_query};
+use credgate_core::redact_query;
 use std::ffi::c_char;
 
-/// Copies a query string to out without its client_id and client_secret
-/// parameters; everything else stays byte for byte. The room at out must be at
-/// least that of the query.
+/// Copies a query string to out as it goes upstream: without its client_id and
+/// client_secret parameters, where the query is a place of the gate;
+/// everything else stays byte for byte. The room at out must be at least that
+/// of the query.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn credgate_query_hide(
+pub unsafe extern "C" fn credgate_gate_hide_query(
+    gate: *const credgate_gate,
     query: *const c_char,
     query_len: usize,
     out: *mut c_char,
@@ -21,9 +24,10 @@ pub unsafe extern "C" fn credgate_query_hide(
     boundary(|| {
         // SAFETY: C passes valid pointers or NULL, as the header asks; input and output do not overlap.
         unsafe {
+            let gate = handle::borrow(gate)?;
             let query = bytes::optional(query, query_len)?.unwrap_or_default();
             into(out, out_room, query.len(), out_len, |out| {
-                hide_query(query, out)
+                gate.0.hide_query(query, out)
             })
         }
     })
@@ -33,7 +37,8 @@ pub unsafe extern "C" fn credgate_query_hide(
 /// of a form, members of a JSON object. Everything else stays byte for byte.
 /// The room at out must be at least that of the body.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn credgate_body_hide(
+pub unsafe extern "C" fn credgate_gate_hide_body(
+    gate: *const credgate_gate,
     content_type: *const c_char,
     content_type_len: usize,
     body: *const c_char,
@@ -45,10 +50,11 @@ pub unsafe extern "C" fn credgate_body_hide(
     boundary(|| {
         // SAFETY: C passes valid pointers or NULL, as the header asks; input and output do not overlap.
         unsafe {
+            let gate = handle::borrow(gate)?;
             let content_type = bytes::optional(content_type, content_type_len)?;
             let body = bytes::optional(body, body_len)?.unwrap_or_default();
             into(out, out_room, body.len(), out_len, |out| {
-                hide_body(content_type, body, out)
+                gate.0.hide_body(content_type, body, out)
             })
         }
     })

@@ -89,7 +89,7 @@ static void null_is_answered_and_freeing_it_is_fine(credgate_gate *gate,
           == CREDGATE_NULL_ARGUMENT);
     check(credgate_authenticate(gate, queue, &request, NULL, &outcome, NULL)
           == CREDGATE_NULL_ARGUMENT);
-    check(credgate_query_hide(text("a=1"), NULL, 0, &len)
+    check(credgate_gate_hide_query(gate, text("a=1"), NULL, 0, &len)
           == CREDGATE_BUFFER_TOO_SMALL);
     credgate_gate_free(NULL);
     credgate_engine_free(NULL);
@@ -203,19 +203,19 @@ static void a_cancelled_ticket_never_surfaces(credgate_gate *gate,
 }
 
 
-static void credentials_are_hidden_and_redacted(void)
+static void credentials_are_hidden_and_redacted(credgate_gate *gate)
 {
     char out[64], query[] = "a=1&client_secret=b&client_id=c&d=%20";
     const char json[] = "{\"client_id\":\"a\",\"x\":1,\"client_secret\":\"b\"}";
     size_t len;
 
-    check(credgate_query_hide(query, strlen(query), out, sizeof(out), &len)
+    check(credgate_gate_hide_query(gate, query, strlen(query), out, sizeof(out), &len)
           == CREDGATE_OK);
     check(len == 9 && memcmp(out, "a=1&d=%20", 9) == 0);
-    check(credgate_body_hide(text("application/json"), text(json), out,
+    check(credgate_gate_hide_body(gate, text("application/json"), text(json), out,
                              sizeof(out), &len) == CREDGATE_OK);
     check(len == 7 && memcmp(out, "{\"x\":1}", 7) == 0);
-    check(credgate_body_hide(NULL, 0, text(json), out, sizeof(out), &len)
+    check(credgate_gate_hide_body(gate, NULL, 0, text(json), out, sizeof(out), &len)
           == CREDGATE_OK);
     check(len == strlen(json));
     check(credgate_query_redact(query, strlen(query)) == CREDGATE_OK);
@@ -328,7 +328,7 @@ int main(int argc, char **argv)
     a_struct_that_is_too_small_is_refused(gate, queue);
     an_error_says_which_field_to_change();
     a_denial_is_ready_at_once(gate, queue);
-    credentials_are_hidden_and_redacted();
+    credentials_are_hidden_and_redacted(gate);
     check(count_threads(&blocked) == 0);
     a_cancelled_ticket_never_surfaces(gate, queue);
     check(count_threads(&blocked) == 1);

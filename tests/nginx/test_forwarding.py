@@ -332,3 +332,17 @@ def test_satisfy_all_needs_both(nginx: Start, provider: Provider, upstream: Upst
     server = nginx(guarded(upstream.url, provider.issuer, "deny all"))
     assert ask(server.port, headers=ALICE.basic).status == 403
     assert upstream.seen == []
+
+
+def test_what_is_not_a_place_of_the_gate_is_the_application_s_own(
+    nginx: Start, provider: Provider, upstream: Upstream, tmp_path: Path
+) -> None:
+    config = tmp_path / "gate.json"
+    places = {"client_credentials_param_type": ["header"]}
+    config.write_text(json.dumps({"issuer": provider.issuer, "allow_loopback_http": True, **places}))
+    server = nginx(location("/", "credgate on", f"credgate_config {config}", f"proxy_pass {upstream.url}"))
+    own = "client_id=5&client_secret=of+the+application"
+    seen = ask(server.port, f"/x?{own}", headers=ALICE.basic).json()
+    assert seen["line"] == f"GET /x?{own} HTTP/1.0"
+    seen = ask(server.port, "/x", method="POST", headers={**ALICE.basic, **FORM}, body=own).json()
+    assert seen["body"] == own
