@@ -1,18 +1,18 @@
 //! The per-process machinery: token cache, flights, and the thread for everything that takes time.
 
-use crate::cache::TokenCache;
+use crate::cause::{Cause, Denial};
 use crate::clock::{Clock, SystemClock};
+use crate::completions::Ticket;
 use crate::error::{Error, ErrorKind};
 use crate::extract::{Scratch, extract};
-use crate::flight::{Flights, Joined, Recipient, Waiter};
+use crate::flight::{Joined, Recipient, Waiter};
 use crate::gate::Gate;
-use crate::key::{Key, ProcessKey};
-use crate::outcome::{Allow, Cause, Denial, Deny, How, Outcome};
+use crate::key::ProcessKey;
+use crate::outcome::{Allow, Deny, How, Outcome};
 use crate::process::Process;
-use crate::queue::Ticket;
 use crate::request::Request;
 use crate::runtime::{Job, Landing, Runtime};
-use crate::token::Grant;
+use crate::shared::Shared;
 use crate::transport::{HttpTransport, Transport};
 use once_cell::sync::OnceCell;
 use serde::Deserialize;
@@ -132,10 +132,7 @@ impl Engine {
                 error,
             )
         })?;
-        let shared = Shared {
-            cache: TokenCache::new(options.cache_max_bytes),
-            flights: Flights::default(),
-        };
+        let shared = Shared::new(options.cache_max_bytes);
         Ok(Engine {
             inner: Arc::new(Inner {
                 process: Process::current(),
@@ -176,25 +173,6 @@ impl Engine {
     /// Whether this engine belongs to the process that asks.
     pub fn is_usable(&self) -> bool {
         self.inner.check_process().is_ok()
-    }
-}
-
-/// What flights fill and hits read.
-pub(crate) struct Shared {
-    cache: TokenCache,
-    flights: Flights,
-}
-
-impl Shared {
-    /// Ends a flight: into the cache first, then to everybody who waits, then off the table.
-    pub(crate) fn land(&self, key: Key, result: Result<Grant, Denial>) {
-        let result = result.map(Arc::new);
-        if let Ok(grant) = &result
-            && grant.is_cacheable()
-        {
-            self.cache.insert(key, Arc::clone(grant));
-        }
-        self.flights.land(&key, &result);
     }
 }
 

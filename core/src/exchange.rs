@@ -2,10 +2,10 @@
 //!
 //! [RFC 6749 section 4.4]: https://www.rfc-editor.org/rfc/rfc6749#section-4.4
 
+use crate::cause::{Cause, Denial};
 use crate::clock::Clock;
 use crate::credentials::Credentials;
 use crate::gate::Rules;
-use crate::outcome::{Cause, Denial};
 use crate::provider::{AuthMethod, Metadata, Provider};
 use crate::token::{Grant, grant, json_object};
 use crate::transport::{Call, Fault, Form, Reply, Transport};

@@ -1,9 +1,10 @@
 //! Flights: exchanges in progress, with everybody who waits for them. One exchange for each key at a time.
 
+use crate::cause::Denial;
+use crate::completions::{Completions, Ticket};
 use crate::gate::Rules;
 use crate::key::{Key, KeyHash};
-use crate::outcome::{Allow, Denial, Deny, How, Outcome};
-use crate::queue::{Completions, Ticket};
+use crate::outcome::{Allow, Deny, How, Outcome};
 use crate::request::Source;
 use crate::token::Grant;
 use std::collections::HashMap;

@@ -21,7 +21,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod cache;
+mod cause;
 mod clock;
+mod completions;
 mod config;
 mod credentials;
 mod engine;
@@ -39,14 +41,17 @@ mod queue;
 mod request;
 mod runtime;
 mod secret;
+mod shared;
 mod token;
 mod transport;
 
+pub use cause::Cause;
+pub use completions::{Completion, Ticket};
 pub use engine::{Answer, Engine, EngineOptions};
 pub use error::{Error, ErrorKind};
 pub use gate::Gate;
 pub use hide::redact_query;
-pub use outcome::{Allow, Cause, Deny, How, Outcome};
-pub use queue::{Completion, Queue, Ticket};
+pub use outcome::{Allow, Deny, How, Outcome};
+pub use queue::Queue;
 pub use request::{Request, Source};
 pub use token::Grant;

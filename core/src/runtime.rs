@@ -1,14 +1,14 @@
 //! The one thread on which everything happens that is not a hit.
 
+use crate::cause::{Cause, Denial};
 use crate::clock::Clock;
 use crate::credentials::Credentials;
-use crate::engine::Shared;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::exchange;
 use crate::gate::Rules;
 use crate::key::Key;
-use crate::outcome::{Cause, Denial};
 use crate::provider::{Issuer, Provider, ProviderId};
+use crate::shared::Shared;
 use crate::token::Grant;
 use crate::transport::Transport;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};

@@ -1,6 +1,6 @@
 //! A token as the provider answers it, and how long it may be kept.
 
-use crate::outcome::{Cause, Denial};
+use crate::cause::{Cause, Denial};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer};

@@ -1,7 +1,7 @@
 //! `Authorization: Basic` ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617)).
 
 use super::{Pair, Scratch, Span};
-use crate::outcome::Cause;
+use crate::cause::Cause;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 

@@ -4,7 +4,7 @@
 //! [URL standard]: https://url.spec.whatwg.org/#urlencoded-parsing
 
 use super::{Halves, Name, Pair, Scratch};
-use crate::outcome::Cause;
+use crate::cause::Cause;
 
 /// The pair among the parameters.
 pub(super) fn find(input: &[u8], scratch: &mut Scratch) -> Result<Option<Pair>, Cause> {

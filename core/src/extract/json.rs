@@ -5,7 +5,7 @@
 //! [RFC 8259]: https://www.rfc-editor.org/rfc/rfc8259
 
 use super::{Halves, Name, Pair, Scratch};
-use crate::outcome::Cause;
+use crate::cause::Cause;
 use serde::de::{DeserializeSeed, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;

@@ -10,8 +10,8 @@ mod basic;
 pub(crate) mod form;
 pub(crate) mod json;
 
+use crate::cause::Cause;
 use crate::credentials::{Credentials, MAX_LEN};
-use crate::outcome::Cause;
 use crate::request::{BodyKind, Request, Source, carries_body};
 use crate::secret::Secret;
 use zeroize::Zeroize;

@@ -1,9 +1,9 @@
 //! The provider's metadata: fetched when first needed, one fetch at a time, kept when a later fetch fails.
 
 use super::{Issuer, endpoint};
+use crate::cause::{Cause, Denial};
 use crate::clock::Clock;
 use crate::key::Fingerprint;
-use crate::outcome::{Cause, Denial};
 use crate::token::json_object;
 use crate::transport::{Call, Fault, Transport};
 use serde::Deserialize;

@@ -1,0 +1,221 @@
+//! Why a request is denied: the one table that maps every cause to what the client is told.
+
+use std::sync::Arc;
+
+/// A cause with its circumstances; what a failed flight hands to everybody who waits.
+#[derive(Debug, Clone)]
+pub(crate) struct Denial {
+    pub(crate) cause: Cause,
+    pub(crate) retry_after: Option<u32>,
+    pub(crate) detail: Arc<str>,
+}
+
+impl Denial {
+    pub(crate) fn new(cause: Cause, detail: impl Into<Arc<str>>) -> Denial {
+        Denial {
+            cause,
+            retry_after: cause.default_retry_after(),
+            detail: detail.into(),
+        }
+    }
+
+    pub(crate) fn retry_after(mut self, seconds: u32) -> Denial {
+        self.retry_after = Some(seconds);
+        self
+    }
+}
+
+/// Why a request was denied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cause {
+    /// There are no credentials in any place that is looked at.
+    NoCredentials,
+    /// An id or a secret is empty, or Basic holds no colon.
+    EmptyCredential,
+    /// `Authorization: Basic` is not followed by base64.
+    MalformedBasic,
+    /// `client_id` or `client_secret` does not decode, or is no string.
+    MalformedParameter,
+    /// One of `client_id` and `client_secret` stands without the other.
+    IncompletePair,
+    /// `client_id` or `client_secret` stands twice, under whatever spelling.
+    RepeatedParameter,
+    /// There are credentials in two places.
+    TwoPlaces,
+    /// An id or a secret holds something other than printable ASCII.
+    InvalidCharacters,
+    /// Id and secret together are longer than 2,048 bytes.
+    TooLong,
+    /// The provider refused these credentials.
+    CredentialsRefused,
+    /// The provider knows the client, and does not grant it what the gate asks for.
+    ClientForbidden,
+    /// The provider found the request itself wrong: the gate's configuration is at fault, or the provider.
+    RequestRefused,
+    /// The provider cannot be reached, or its certificate is not trusted.
+    ProviderUnreachable,
+    /// The provider answered 5xx.
+    ProviderFailed,
+    /// The provider's answer cannot be understood or must not be used.
+    ProviderAnswerInvalid,
+    /// The provider answered 429.
+    ProviderBusy,
+    /// The provider did not answer in time.
+    ProviderTimeout,
+    /// Something that should not happen, inside the library.
+    Internal,
+    /// The engine is being shut down.
+    ShuttingDown,
+}
+
+impl Cause {
+    /// The number in the C ABI: never reused. 3000: the request; 4000: the provider's refusal; 4100: its failure;
+    /// 5000: the library.
+    pub fn code(self) -> i32 {
+        match self {
+            Cause::NoCredentials => 3001,
+            Cause::EmptyCredential => 3002,
+            Cause::MalformedBasic => 3003,
+            Cause::MalformedParameter => 3004,
+            Cause::IncompletePair => 3005,
+            Cause::RepeatedParameter => 3006,
+            Cause::TwoPlaces => 3007,
+            Cause::InvalidCharacters => 3008,
+            Cause::TooLong => 3009,
+            Cause::CredentialsRefused => 4001,
+            Cause::ClientForbidden => 4002,
+            Cause::RequestRefused => 4003,
+            Cause::ProviderUnreachable => 4101,
+            Cause::ProviderFailed => 4102,
+            Cause::ProviderAnswerInvalid => 4103,
+            Cause::ProviderBusy => 4104,
+            Cause::ProviderTimeout => 4105,
+            Cause::Internal => 5001,
+            Cause::ShuttingDown => 5002,
+        }
+    }
+
+    /// Status and body. 401 and 403 read as Kong's do; 400 says what to change; a provider's failure is never a 401,
+    /// which would make clients throw good credentials away.
+    pub(crate) fn answer(self) -> (u16, &'static str) {
+        match self {
+            Cause::NoCredentials | Cause::EmptyCredential | Cause::CredentialsRefused => {
+                (401, r#"{"message":"Unauthorized"}"#)
+            }
+            Cause::ClientForbidden => (403, r#"{"message":"Forbidden"}"#),
+            Cause::MalformedBasic => (
+                400,
+                r#"{"message":"Authorization: Basic must be followed by base64 of client_id:client_secret"}"#,
+            ),
+            Cause::MalformedParameter => (
+                400,
+                r#"{"message":"client_id and client_secret must be well-formed strings"}"#,
+            ),
+            Cause::IncompletePair => (
+                400,
+                r#"{"message":"client_id and client_secret must be sent together"}"#,
+            ),
+            Cause::RepeatedParameter => (
+                400,
+                r#"{"message":"client_id and client_secret must be sent once"}"#,
+            ),
+            Cause::TwoPlaces => (
+                400,
+                r#"{"message":"Credentials must be sent in one place only"}"#,
+            ),
+            Cause::InvalidCharacters => (
+                400,
+                r#"{"message":"client_id and client_secret must be printable ASCII"}"#,
+            ),
+            Cause::TooLong => (
+                400,
+                r#"{"message":"client_id and client_secret are too long"}"#,
+            ),
+            Cause::RequestRefused => (
+                502,
+                r#"{"message":"The identity provider refused the gateway's request"}"#,
+            ),
+            Cause::ProviderUnreachable => (
+                502,
+                r#"{"message":"The identity provider cannot be reached"}"#,
+            ),
+            Cause::ProviderFailed => (502, r#"{"message":"The identity provider failed"}"#),
+            Cause::ProviderAnswerInvalid => (
+                502,
+                r#"{"message":"The identity provider's answer is invalid"}"#,
+            ),
+            Cause::ProviderBusy => (503, r#"{"message":"The identity provider is busy"}"#),
+            Cause::ProviderTimeout => (
+                504,
+                r#"{"message":"The identity provider did not answer in time"}"#,
+            ),
+            Cause::Internal => (500, r#"{"message":"An unexpected error occurred"}"#),
+            Cause::ShuttingDown => (503, r#"{"message":"The gateway is shutting down"}"#),
+        }
+    }
+
+    /// Where trying again later makes sense, when: in seconds.
+    fn default_retry_after(self) -> Option<u32> {
+        match self {
+            Cause::ProviderUnreachable
+            | Cause::ProviderFailed
+            | Cause::ProviderAnswerInvalid
+            | Cause::ProviderBusy
+            | Cause::ProviderTimeout
+            | Cause::RequestRefused => Some(5),
+            Cause::ShuttingDown => Some(1),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Cause; 19] = [
+        Cause::NoCredentials,
+        Cause::EmptyCredential,
+        Cause::MalformedBasic,
+        Cause::MalformedParameter,
+        Cause::IncompletePair,
+        Cause::RepeatedParameter,
+        Cause::TwoPlaces,
+        Cause::InvalidCharacters,
+        Cause::TooLong,
+        Cause::CredentialsRefused,
+        Cause::ClientForbidden,
+        Cause::RequestRefused,
+        Cause::ProviderUnreachable,
+        Cause::ProviderFailed,
+        Cause::ProviderAnswerInvalid,
+        Cause::ProviderBusy,
+        Cause::ProviderTimeout,
+        Cause::Internal,
+        Cause::ShuttingDown,
+    ];
+
+    #[test]
+    fn every_cause_has_its_own_code_and_a_json_body() {
+        let codes: std::collections::BTreeSet<_> = ALL.iter().map(|cause| cause.code()).collect();
+        assert_eq!(codes.len(), ALL.len());
+        for cause in ALL {
+            let (status, body) = cause.answer();
+            let body: serde_json::Value = serde_json::from_str(body).unwrap();
+            assert!(body["message"].is_string(), "{cause:?}");
+            assert!((400..=599).contains(&status), "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn a_providers_failure_is_never_a_401_and_says_when_to_retry() {
+        for cause in ALL
+            .into_iter()
+            .filter(|cause| (4003..5000).contains(&cause.code()))
+        {
+            assert!((502..=504).contains(&cause.answer().0), "{cause:?}");
+            assert!(cause.default_retry_after().is_some(), "{cause:?}");
+        }
+    }
+}
