@@ -14,7 +14,8 @@ pub(crate) struct Config {
     /// How clients authenticate: `client_credentials`.
     #[serde(default = "default_auth_methods", deserialize_with = "strings")]
     pub(crate) auth_methods: Vec<String>,
-    /// The issuer, or its full well-known URL.
+    /// The issuer, or its full well-known URL. Required.
+    #[serde(default)]
     pub(crate) issuer: String,
     /// Names of further arguments to the token endpoint, such as `audience`.
     #[serde(default, deserialize_with = "strings")]
@@ -254,7 +255,6 @@ mod tests {
             error(r#"{"name":"openid-connect","config":{"issuer":5}}"#)
                 .starts_with("config.issuer: invalid type")
         );
-        assert!(error("{}").starts_with("missing field `issuer`"));
         assert!(error("[]").contains("must be a JSON object"));
         assert!(error("{").contains("not JSON"));
         assert!(error(r#"{"name":"jwt","config":{}}"#).contains("openid-connect"));

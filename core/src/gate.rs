@@ -117,6 +117,11 @@ impl Rules {
                 "client_credentials_param_type: name at least one of header, query, body",
             ));
         }
+        if config.issuer.is_empty() {
+            return Err(value_error(
+                "issuer: is missing; set it to the provider's issuer, or to its well-known URL",
+            ));
+        }
         let trust = trust(&config)?;
         let issuer = Issuer::parse(&config.issuer, config.allow_loopback_http, trust)?;
         let token_args = token_args(&config)?;
@@ -331,6 +336,8 @@ mod tests {
                 r#"{"issuer":"https://a","auth_methods":[]}"#,
                 "auth_methods",
             ),
+            ("{}", "issuer: is missing"),
+            (r#"{"issuer":""}"#, "issuer: is missing"),
             (r#"{"issuer":"https://a","timeout":0}"#, "timeout"),
             (
                 r#"{"issuer":"https://a","client_credentials_param_type":[]}"#,
