@@ -138,5 +138,12 @@ server {{
         """Lines of the error log that no test may cause."""
         return re.findall(r".*\[(?:alert|emerg|crit)\].*", self.errors)
 
+    def ready(self) -> bool:
+        """Does a worker answer? The master listens before it has any."""
+        try:
+            return super().ready() and self.busy >= 0
+        except OSError:
+            return False
+
     def __enter__(self) -> Self:
         return self.start()
