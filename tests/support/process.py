@@ -59,13 +59,16 @@ class Service:
                 start_new_session=True,  # Ctrl-C is for us; we stop our children
             )
         try:
-            until(lambda: self.exited or listening(self.port), " ".join(self.command), seconds)
+            until(lambda: self.exited or self.ready(), " ".join(self.command), seconds)
             if self.exited:
                 raise RuntimeError(f"{self.command} ended at once:\n{self.log.read_text(errors='replace')}")
         except BaseException:
             self.stop(signal.SIGKILL)
             raise
         return self
+
+    def ready(self) -> bool:
+        return listening(self.port)
 
     @property
     def pid(self) -> int:
