@@ -53,7 +53,6 @@ typedef struct {
     ngx_str_t                         file;      /* of "credgate on" */
     ngx_uint_t                        line;
     credgate_gate                    *gate;
-    ngx_msec_t                        timeout;
 } ngx_http_credgate_loc_conf_t;
 
 

@@ -35,7 +35,6 @@ ngx_http_credgate_create_loc_conf(ngx_conf_t *cf)
      *     conf->file = { 0, NULL };
      *     conf->line = 0;
      *     conf->gate = NULL;
-     *     conf->timeout = 0;
      */
 
     conf->enable = NGX_CONF_UNSET;
@@ -169,7 +168,6 @@ ngx_http_credgate_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (inherited && prev->gate) {
         conf->gate = prev->gate;
-        conf->timeout = prev->timeout;
         return NGX_CONF_OK;
     }
 
@@ -256,7 +254,6 @@ ngx_http_credgate_compile(ngx_conf_t *cf, ngx_http_credgate_loc_conf_t *conf)
 {
     size_t                        len;
     int32_t                       status;
-    uint32_t                      timeout;
     ngx_str_t                     json;
     ngx_uint_t                    i;
     const char                   *message;
@@ -335,12 +332,6 @@ ngx_http_credgate_compile(ngx_conf_t *cf, ngx_http_credgate_loc_conf_t *conf)
 
     cln->handler = ngx_http_credgate_free_gate;
     cln->data = conf->gate;
-
-    if (credgate_gate_timeout(conf->gate, &timeout) != CREDGATE_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    conf->timeout = timeout;
 
     return NGX_CONF_OK;
 }
