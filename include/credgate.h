@@ -99,7 +99,8 @@
 // Authorization: Basic is not followed by base64.
 #define CREDGATE_MALFORMED_BASIC 3003
 
-// client_id or client_secret does not decode, or is no string.
+// client_id, client_secret or an argument that the caller may give does not
+// decode, or is no string.
 #define CREDGATE_MALFORMED_PARAMETER 3004
 
 // client_id stands without client_secret, or the other way round.
@@ -114,8 +115,12 @@
 // An id or a secret is not printable ASCII.
 #define CREDGATE_INVALID_CHARACTERS 3008
 
-// Id and secret together are longer than 2,048 bytes.
+// Id, secret and the arguments that come with them are longer than 2,048
+// bytes together.
 #define CREDGATE_TOO_LONG 3009
+
+// The client id is none of those that may try.
+#define CREDGATE_CLIENT_NOT_ALLOWED 3010
 
 // The provider refused these credentials.
 #define CREDGATE_CREDENTIALS_REFUSED 4001
@@ -125,6 +130,15 @@
 
 // The provider found the gateway's request wrong.
 #define CREDGATE_REQUEST_REFUSED 4003
+
+// Too many exchanges have ended in a refusal: the provider is not asked.
+#define CREDGATE_TOO_MANY_REFUSALS 4004
+
+// The token that the client brings is not valid.
+#define CREDGATE_TOKEN_INVALID 4005
+
+// The token does not hold what the gate requires.
+#define CREDGATE_TOKEN_INSUFFICIENT 4006
 
 // The provider cannot be reached, or is not trusted.
 #define CREDGATE_PROVIDER_UNREACHABLE 4101
@@ -141,11 +155,20 @@
 // The provider did not answer in time.
 #define CREDGATE_PROVIDER_TIMEOUT 4105
 
+// The provider's token does not verify.
+#define CREDGATE_TOKEN_UNVERIFIABLE 4106
+
+// The provider has failed so often that it is left alone for a while.
+#define CREDGATE_PROVIDER_PAUSED 4107
+
 // A defect of the library.
 #define CREDGATE_INTERNAL 5001
 
 // The engine is being shut down.
 #define CREDGATE_SHUTTING_DOWN 5002
+
+// More requests wait for the provider than may.
+#define CREDGATE_OVERLOADED 5003
 
 // Nothing was looked up: the request holds no usable credentials.
 #define CREDGATE_HOW_NONE 0
@@ -159,10 +182,22 @@
 // An exchange was under way for another request with the same credentials.
 #define CREDGATE_HOW_JOINED 3
 
-// Denied, or not known.
+// The token cache had it, and its renewal has failed.
+#define CREDGATE_HOW_STALE 4
+
+// The same credentials have just been refused.
+#define CREDGATE_HOW_NEGATIVE 5
+
+// The request passes without a token: the gate lets it.
+#define CREDGATE_HOW_ANONYMOUS 6
+
+// The request passes without a token: the gate does not look at OPTIONS.
+#define CREDGATE_HOW_PREFLIGHT 7
+
+// Denied, or passed without a token.
 #define CREDGATE_SOURCE_NONE 0
 
-// Authorization: Basic.
+// The Authorization header.
 #define CREDGATE_SOURCE_HEADER 1
 
 // The query string.
@@ -226,7 +261,7 @@ typedef struct credgate_request {
 // What becomes of a request. Strings belong to the outcome, and live until
 // credgate_outcome_release.
 //
-// Methods: credgate_outcome_release.
+// Methods: credgate_outcome_header, credgate_outcome_release.
 typedef struct credgate_outcome {
     // In: sizeof(credgate_outcome).
     uint32_t struct_size;
@@ -241,13 +276,14 @@ typedef struct credgate_outcome {
     int32_t code;
     // Seconds for Retry-After; 0: no such header.
     uint32_t retry_after;
-    // Allow: whose token it is. Deny: empty, as nobody has been
-    // authenticated.
+    // Allow: whose token it is. Empty where nobody has been authenticated: on
+    // a denial, and where the request passes without a token.
     const char *client_id;
     // Its length in bytes.
     size_t client_id_len;
-    // Allow: the value of the Authorization header to send upstream, "Bearer
-    // ...".
+    // Allow: the token as the value of an Authorization header, "Bearer
+    // ...". Empty where the request passes without a token. What goes
+    // upstream is told by credgate_outcome_header.
     const char *authorization;
     // Its length in bytes.
     size_t authorization_len;
@@ -269,10 +305,27 @@ typedef struct credgate_outcome {
     // Its length in bytes.
     size_t detail_len;
     // Private: what keeps the strings alive.
-    const void *owner_allow;
+    const void *owner_rules;
+    // Private: what keeps the strings alive.
+    const void *owner_grant;
+    // Private: what keeps the strings alive.
+    void *owner_texts;
     // Private: what keeps the strings alive.
     void *owner_deny;
 } credgate_outcome;
+
+// A header of a request that is allowed. Strings belong to the outcome.
+typedef struct credgate_header {
+    // The name, in lower case.
+    const char *name;
+    // Its length in bytes.
+    size_t name_len;
+    // The value; NULL: there is none, and what the client sent under this
+    // name is to be taken away.
+    const char *value;
+    // Its length in bytes.
+    size_t value_len;
+} credgate_header;
 
 // An outcome that has arrived.
 typedef struct credgate_completion {
@@ -299,8 +352,8 @@ const char *credgate_version(void);
 // for any other number. NUL-terminated, static.
 const char *credgate_status_name(int32_t status);
 
-// The name of a CREDGATE_HOW_* value: "NONE", "HIT", "MISS", "JOINED";
-// "UNKNOWN" for any other number. NUL-terminated, static.
+// The name of a CREDGATE_HOW_* value, such as "HIT"; "UNKNOWN" for any other
+// number. NUL-terminated, static.
 const char *credgate_how_name(uint32_t how);
 
 // What went wrong and what to do about it: one line of UTF-8. It belongs to
@@ -337,13 +390,22 @@ int32_t credgate_gate_timeout(const struct credgate_gate *gate,
 // Frees a gate. Requests that wait for an outcome keep what they need of it.
 void credgate_gate_free(struct credgate_gate *gate);
 
+// The headers of a request that is allowed, one for each index from 0:
+// CREDGATE_OK and *out_header, or CREDGATE_EMPTY after the last. A host takes
+// away what the client sent under that name, in any case and with "_" for
+// "-", and sets the value where there is one. A denial has none.
+int32_t credgate_outcome_header(struct credgate_outcome *outcome,
+                                size_t index,
+                                struct credgate_header *out_header);
+
 // Releases what an outcome holds, and empties it. Releasing it again, or one
 // that was zeroed and never filled, does nothing.
 void credgate_outcome_release(struct credgate_outcome *outcome);
 
 // Makes the engine of this process, after any fork; asking again with the
 // same options gives the same engine. The options are a JSON object, or NULL
-// for the defaults: {"cache_max_bytes": 67108864}.
+// for the defaults: {"cache_max_bytes": 67108864, "cache_max_entries":
+// 100000, "max_waiting": 10000, "max_exchanges": 64}.
 int32_t credgate_engine_new(const char *json,
                             size_t json_len,
                             struct credgate_engine **out_engine,

@@ -3,7 +3,7 @@
 #
 #   tests/run.sh                    every suite
 #   tests/run.sh SUITE...           these suites only
-#   tests/run.sh header --update    writes include/credgate.h anew
+#   tests/run.sh header --update    writes include/credgate.h and the configuration's reference anew
 #
 # Suites: lint rust c nginx python demo. Ends with 0 when every test passed.
 set -uo pipefail
@@ -113,7 +113,8 @@ suite_demo() {
 
 main() {
     if [[ ${1-} == header ]]; then
-        [[ ${2-} == --update ]] && export CREDGATE_UPDATE_HEADER=1
+        [[ ${2-} == --update ]] && export CREDGATE_UPDATE=1
+        cargo test --quiet -p credgate-core --lib committed
         exec cargo test --quiet -p credgate-ffi --test header
     fi
     local wanted=("$@") suite

@@ -1,47 +1,132 @@
-//! The token cache of a process: bounded, and read without allocating.
+//! The token cache of a process, and beside it the refusals: bounded, and read without allocating.
 
+use crate::cause::Denial;
 use crate::key::{Key, KeyHash};
 use crate::token::Grant;
-use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{UnitWeighter, Weighter};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Tokens by key. Only successes enter; what enters is evicted by use.
 pub(crate) struct TokenCache(Cache<Key, Arc<Grant>, Weight, KeyHash>);
 
-/// What an entry costs besides its strings: key, map slot, allocations.
-const ENTRY_OVERHEAD: usize = 256;
+/// What an entry costs besides the token: key, map slot, allocations.
+const ENTRY_OVERHEAD: u64 = 256;
 /// What a token usually weighs; sizes the cache's internals, not its bound.
-const USUAL_WEIGHT: u64 = 1280;
+const USUAL_WEIGHT: u64 = 4096;
 
 #[derive(Clone)]
-struct Weight;
+struct Weight {
+    /// An entry weighs at least this, and so there are never more than the bound divided by it.
+    least: u64,
+}
 
 impl Weighter<Key, Arc<Grant>> for Weight {
     fn weight(&self, _key: &Key, grant: &Arc<Grant>) -> u64 {
-        (grant.len() + ENTRY_OVERHEAD) as u64
+        (grant.size() as u64 + ENTRY_OVERHEAD).max(self.least)
     }
 }
 
 impl TokenCache {
-    pub(crate) fn new(max_bytes: u64) -> TokenCache {
-        let items = (max_bytes / USUAL_WEIGHT).max(1) as usize;
+    pub(crate) fn new(max_bytes: u64, max_entries: u64) -> TokenCache {
+        let items = (max_bytes / USUAL_WEIGHT).clamp(1, max_entries) as usize;
         TokenCache(Cache::with(
             items,
             max_bytes,
-            Weight,
+            Weight {
+                least: max_bytes.div_ceil(max_entries),
+            },
             KeyHash::default(),
             DefaultLifecycle::default(),
         ))
     }
 
-    /// A token that is still fresh.
-    pub(crate) fn get(&self, key: &Key, now: Instant) -> Option<Arc<Grant>> {
-        self.0.get(key).filter(|grant| grant.is_fresh(now))
+    /// A token, whatever its age.
+    pub(crate) fn get(&self, key: &Key) -> Option<Arc<Grant>> {
+        self.0.get(key)
+    }
+
+    /// A token, without taking it for used.
+    pub(crate) fn peek(&self, key: &Key) -> Option<Arc<Grant>> {
+        self.0.peek(key)
     }
 
     pub(crate) fn insert(&self, key: Key, grant: Arc<Grant>) {
         self.0.insert(key, grant);
+    }
+
+    pub(crate) fn remove(&self, key: &Key) {
+        self.0.remove(key);
+    }
+
+    /// Drops a token if it is still that one.
+    pub(crate) fn remove_exactly(&self, grant: &Arc<Grant>) -> bool {
+        self.0
+            .remove_if(&grant.key, |kept| Arc::ptr_eq(kept, grant))
+            .is_some()
+    }
+
+    /// Drops what `which` picks, and answers how many that were.
+    pub(crate) fn purge(&self, which: impl Fn(&Grant) -> bool) -> u64 {
+        let purged = Cell::new(0);
+        self.0.retain(|_, grant| {
+            let goes = which(grant);
+            purged.set(purged.get() + u64::from(goes));
+            !goes
+        });
+        purged.get()
+    }
+
+    pub(crate) fn entries(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.weight()
+    }
+}
+
+/// Refusals by key, each for a while. In a space of their own, so that no flood of wrong secrets pushes out a token.
+pub(crate) struct Negative(Cache<Key, Arc<(Denial, Instant)>, UnitWeighter, KeyHash>);
+
+/// How many refusals are kept.
+const MAX_REFUSALS: usize = 10_000;
+
+impl Negative {
+    pub(crate) fn new() -> Negative {
+        Negative(Cache::with(
+            MAX_REFUSALS,
+            MAX_REFUSALS as u64,
+            UnitWeighter,
+            KeyHash::default(),
+            DefaultLifecycle::default(),
+        ))
+    }
+
+    /// What was answered, if that still holds.
+    pub(crate) fn get(&self, key: &Key, now: Instant) -> Option<Denial> {
+        let kept = self.0.get(key)?;
+        let (denial, until) = &*kept;
+        let left = until
+            .checked_duration_since(now)
+            .filter(|left| !left.is_zero())?;
+        Some(match denial.retry_after {
+            None => denial.clone(),
+            Some(_) => denial.clone().retry_after(left.as_secs_f64().ceil() as u32),
+        })
+    }
+
+    pub(crate) fn insert(&self, key: Key, denial: Denial, until: Instant) {
+        self.0.insert(key, Arc::new((denial, until)));
+    }
+
+    pub(crate) fn remove(&self, key: &Key) {
+        self.0.remove(key);
+    }
+
+    pub(crate) fn clear(&self) {
+        self.0.clear();
     }
 }

@@ -19,6 +19,14 @@ impl Denial {
         }
     }
 
+    /// What may be remembered of a refusal, as trying again at once would end the same way.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(
+            self.cause,
+            Cause::CredentialsRefused | Cause::ClientForbidden | Cause::TokenInvalid
+        )
+    }
+
     pub(crate) fn retry_after(mut self, seconds: u32) -> Denial {
         self.retry_after = Some(seconds);
         self
@@ -35,7 +43,7 @@ pub enum Cause {
     EmptyCredential,
     /// `Authorization: Basic` is not followed by base64.
     MalformedBasic,
-    /// `client_id` or `client_secret` does not decode, or is no string.
+    /// `client_id`, `client_secret` or an argument that the caller may give does not decode, or is no string.
     MalformedParameter,
     /// One of `client_id` and `client_secret` stands without the other.
     IncompletePair,
@@ -45,14 +53,22 @@ pub enum Cause {
     TwoPlaces,
     /// An id or a secret holds something other than printable ASCII.
     InvalidCharacters,
-    /// Id and secret together are longer than 2,048 bytes.
+    /// Id, secret and the arguments that come with them are longer than 2,048 bytes together.
     TooLong,
+    /// The client id is none of those that may try (`clients_allowed`).
+    ClientNotAllowed,
     /// The provider refused these credentials.
     CredentialsRefused,
     /// The provider knows the client, and does not grant it what the gate asks for.
     ClientForbidden,
     /// The provider found the request itself wrong: the gate's configuration is at fault, or the provider.
     RequestRefused,
+    /// Too many exchanges of this client, or of the gate, have ended in a refusal: the provider is not asked.
+    TooManyRefusals,
+    /// The token that the client brings is not valid.
+    TokenInvalid,
+    /// The token does not hold what the gate requires.
+    TokenInsufficient,
     /// The provider cannot be reached, or its certificate is not trusted.
     ProviderUnreachable,
     /// The provider answered 5xx.
@@ -63,13 +79,81 @@ pub enum Cause {
     ProviderBusy,
     /// The provider did not answer in time.
     ProviderTimeout,
+    /// The provider's token does not verify: its signature, its issuer or its time.
+    TokenUnverifiable,
+    /// The provider has failed so often that it is left alone for a while.
+    ProviderPaused,
     /// Something that should not happen, inside the library.
     Internal,
     /// The engine is being shut down.
     ShuttingDown,
+    /// More requests wait for the provider than may.
+    Overloaded,
 }
 
 impl Cause {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Cause; 26] = [
+        Cause::NoCredentials,
+        Cause::EmptyCredential,
+        Cause::MalformedBasic,
+        Cause::MalformedParameter,
+        Cause::IncompletePair,
+        Cause::RepeatedParameter,
+        Cause::TwoPlaces,
+        Cause::InvalidCharacters,
+        Cause::TooLong,
+        Cause::ClientNotAllowed,
+        Cause::CredentialsRefused,
+        Cause::ClientForbidden,
+        Cause::RequestRefused,
+        Cause::TooManyRefusals,
+        Cause::TokenInvalid,
+        Cause::TokenInsufficient,
+        Cause::ProviderUnreachable,
+        Cause::ProviderFailed,
+        Cause::ProviderAnswerInvalid,
+        Cause::ProviderBusy,
+        Cause::ProviderTimeout,
+        Cause::TokenUnverifiable,
+        Cause::ProviderPaused,
+        Cause::Internal,
+        Cause::ShuttingDown,
+        Cause::Overloaded,
+    ];
+
+    /// `no_credentials`, …: as it is called in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Cause::NoCredentials => "no_credentials",
+            Cause::EmptyCredential => "empty_credential",
+            Cause::MalformedBasic => "malformed_basic",
+            Cause::MalformedParameter => "malformed_parameter",
+            Cause::IncompletePair => "incomplete_pair",
+            Cause::RepeatedParameter => "repeated_parameter",
+            Cause::TwoPlaces => "two_places",
+            Cause::InvalidCharacters => "invalid_characters",
+            Cause::TooLong => "too_long",
+            Cause::ClientNotAllowed => "client_not_allowed",
+            Cause::CredentialsRefused => "credentials_refused",
+            Cause::ClientForbidden => "client_forbidden",
+            Cause::RequestRefused => "request_refused",
+            Cause::TooManyRefusals => "too_many_refusals",
+            Cause::TokenInvalid => "token_invalid",
+            Cause::TokenInsufficient => "token_insufficient",
+            Cause::ProviderUnreachable => "provider_unreachable",
+            Cause::ProviderFailed => "provider_failed",
+            Cause::ProviderAnswerInvalid => "provider_answer_invalid",
+            Cause::ProviderBusy => "provider_busy",
+            Cause::ProviderTimeout => "provider_timeout",
+            Cause::TokenUnverifiable => "token_unverifiable",
+            Cause::ProviderPaused => "provider_paused",
+            Cause::Internal => "internal",
+            Cause::ShuttingDown => "shutting_down",
+            Cause::Overloaded => "overloaded",
+        }
+    }
+
     /// The number in the C ABI: never reused. 3000: the request; 4000: the provider's refusal; 4100: its failure;
     /// 5000: the library.
     pub fn code(self) -> i32 {
@@ -83,16 +167,23 @@ impl Cause {
             Cause::TwoPlaces => 3007,
             Cause::InvalidCharacters => 3008,
             Cause::TooLong => 3009,
+            Cause::ClientNotAllowed => 3010,
             Cause::CredentialsRefused => 4001,
             Cause::ClientForbidden => 4002,
             Cause::RequestRefused => 4003,
+            Cause::TooManyRefusals => 4004,
+            Cause::TokenInvalid => 4005,
+            Cause::TokenInsufficient => 4006,
             Cause::ProviderUnreachable => 4101,
             Cause::ProviderFailed => 4102,
             Cause::ProviderAnswerInvalid => 4103,
             Cause::ProviderBusy => 4104,
             Cause::ProviderTimeout => 4105,
+            Cause::TokenUnverifiable => 4106,
+            Cause::ProviderPaused => 4107,
             Cause::Internal => 5001,
             Cause::ShuttingDown => 5002,
+            Cause::Overloaded => 5003,
         }
     }
 
@@ -100,17 +191,24 @@ impl Cause {
     /// which would make clients throw good credentials away.
     pub(crate) fn answer(self) -> (u16, &'static str) {
         match self {
-            Cause::NoCredentials | Cause::EmptyCredential | Cause::CredentialsRefused => {
-                (401, r#"{"message":"Unauthorized"}"#)
+            Cause::NoCredentials
+            | Cause::EmptyCredential
+            | Cause::CredentialsRefused
+            | Cause::TokenInvalid => (401, r#"{"message":"Unauthorized"}"#),
+            Cause::ClientForbidden | Cause::ClientNotAllowed | Cause::TokenInsufficient => {
+                (403, r#"{"message":"Forbidden"}"#)
             }
-            Cause::ClientForbidden => (403, r#"{"message":"Forbidden"}"#),
+            Cause::TooManyRefusals => (
+                429,
+                r#"{"message":"Too many credentials were refused; try again later"}"#,
+            ),
             Cause::MalformedBasic => (
                 400,
                 r#"{"message":"Authorization: Basic must be followed by base64 of client_id:client_secret"}"#,
             ),
             Cause::MalformedParameter => (
                 400,
-                r#"{"message":"client_id and client_secret must be well-formed strings"}"#,
+                r#"{"message":"client_id, client_secret and token arguments must be well-formed strings"}"#,
             ),
             Cause::IncompletePair => (
                 400,
@@ -145,6 +243,15 @@ impl Cause {
                 502,
                 r#"{"message":"The identity provider's answer is invalid"}"#,
             ),
+            Cause::TokenUnverifiable => (
+                502,
+                r#"{"message":"The identity provider's token cannot be verified"}"#,
+            ),
+            Cause::ProviderPaused => (
+                503,
+                r#"{"message":"The identity provider has failed too often"}"#,
+            ),
+            Cause::Overloaded => (503, r#"{"message":"The gateway is overloaded"}"#),
             Cause::ProviderBusy => (503, r#"{"message":"The identity provider is busy"}"#),
             Cause::ProviderTimeout => (
                 504,
@@ -163,8 +270,11 @@ impl Cause {
             | Cause::ProviderAnswerInvalid
             | Cause::ProviderBusy
             | Cause::ProviderTimeout
-            | Cause::RequestRefused => Some(5),
-            Cause::ShuttingDown => Some(1),
+            | Cause::ProviderPaused
+            | Cause::RequestRefused
+            | Cause::TokenUnverifiable => Some(5),
+            Cause::TooManyRefusals => Some(60),
+            Cause::ShuttingDown | Cause::Overloaded => Some(1),
             _ => None,
         }
     }
@@ -174,33 +284,12 @@ impl Cause {
 mod tests {
     use super::*;
 
-    const ALL: [Cause; 19] = [
-        Cause::NoCredentials,
-        Cause::EmptyCredential,
-        Cause::MalformedBasic,
-        Cause::MalformedParameter,
-        Cause::IncompletePair,
-        Cause::RepeatedParameter,
-        Cause::TwoPlaces,
-        Cause::InvalidCharacters,
-        Cause::TooLong,
-        Cause::CredentialsRefused,
-        Cause::ClientForbidden,
-        Cause::RequestRefused,
-        Cause::ProviderUnreachable,
-        Cause::ProviderFailed,
-        Cause::ProviderAnswerInvalid,
-        Cause::ProviderBusy,
-        Cause::ProviderTimeout,
-        Cause::Internal,
-        Cause::ShuttingDown,
-    ];
-
     #[test]
     fn every_cause_has_its_own_code_and_a_json_body() {
-        let codes: std::collections::BTreeSet<_> = ALL.iter().map(|cause| cause.code()).collect();
-        assert_eq!(codes.len(), ALL.len());
-        for cause in ALL {
+        let codes: std::collections::BTreeSet<_> =
+            Cause::ALL.iter().map(|cause| cause.code()).collect();
+        assert_eq!(codes.len(), Cause::ALL.len());
+        for cause in Cause::ALL {
             let (status, body) = cause.answer();
             let body: serde_json::Value = serde_json::from_str(body).unwrap();
             assert!(body["message"].is_string(), "{cause:?}");
@@ -210,10 +299,9 @@ mod tests {
 
     #[test]
     fn a_providers_failure_is_never_a_401_and_says_when_to_retry() {
-        for cause in ALL
-            .into_iter()
-            .filter(|cause| (4003..5000).contains(&cause.code()))
-        {
+        let is_providers =
+            |cause: &Cause| *cause == Cause::RequestRefused || cause.code() / 100 == 41;
+        for cause in Cause::ALL.into_iter().filter(is_providers) {
             assert!((502..=504).contains(&cause.answer().0), "{cause:?}");
             assert!(cause.default_retry_after().is_some(), "{cause:?}");
         }

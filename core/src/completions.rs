@@ -164,16 +164,16 @@ mod tests {
     use super::*;
     use crate::Gate;
     use crate::cause::{Cause, Denial};
-    use crate::outcome::{Deny, How};
+    use crate::outcome::How;
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
     fn outcome() -> Outcome {
         let gate = Gate::from_json(r#"{"issuer":"https://a.example"}"#).unwrap();
-        Outcome::Deny(Deny::new(
-            gate.rules,
+        Outcome::of_denial(
+            &gate.rules,
             Denial::new(Cause::NoCredentials, ""),
             How::None,
-        ))
+        )
     }
 
     fn is_readable(completions: &Completions) -> bool {

@@ -7,8 +7,10 @@ use crate::secret::Secret;
 pub(crate) struct Credentials {
     pub(crate) client_id: String,
     pub(crate) client_secret: Secret,
+    /// The caller's own arguments: numbers of the gate's names, and values.
+    pub(crate) args: Vec<(u8, String)>,
 }
 
-/// The longest pair that is accepted, in bytes of id and secret together after decoding. A hit decodes into a buffer
+/// The longest pair that is accepted, in bytes of id, secret and the caller's arguments together after decoding. A hit decodes into a buffer
 /// of this size on the stack.
 pub(crate) const MAX_LEN: usize = 2048;

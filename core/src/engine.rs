@@ -4,34 +4,52 @@ use crate::cause::{Cause, Denial};
 use crate::clock::{Clock, SystemClock};
 use crate::completions::Ticket;
 use crate::error::{Error, ErrorKind};
-use crate::extract::{Scratch, extract};
+use crate::exchange::Work;
+use crate::extract::{Presented, PresentedPair, Scratch, extract};
 use crate::flight::{Joined, Recipient, Waiter};
-use crate::gate::Gate;
-use crate::key::ProcessKey;
-use crate::outcome::{Allow, Deny, How, Outcome};
+use crate::gate::{Gate, Rules};
+use crate::journal::Record;
+use crate::keeping::Age;
+use crate::key::{Key, ProcessKey};
+use crate::metrics::{Snapshot, add};
+use crate::outcome::{Allow, How, Outcome};
+use crate::policy::Breach;
 use crate::process::Process;
-use crate::request::Request;
+use crate::request::{Request, Source};
 use crate::runtime::{Job, Landing, Runtime};
-use crate::shared::Shared;
+use crate::secret::Secret;
+use crate::shared::{Purpose, Shared};
+use crate::token::Grant;
 use crate::transport::{HttpTransport, Transport};
+use crate::world::World;
 use once_cell::sync::OnceCell;
 use serde::Deserialize;
 use std::mem::ManuallyDrop;
 use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
+use std::time::{Duration, Instant};
 
 /// How an engine is made. The default suits a gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct EngineOptions {
-    /// The bound of the token cache, in bytes. 67,108,864 (64 MiB: some 50,000 tokens) by default.
+    /// The bound of the token cache, in bytes. 67,108,864 (64 MiB: some 15,000 JWTs) by default.
     pub cache_max_bytes: u64,
+    /// The bound of the token cache, in tokens. 100,000 by default.
+    pub cache_max_entries: u64,
+    /// How many requests may wait for exchanges; more are answered 503. 10,000 by default.
+    pub max_waiting: usize,
+    /// How many exchanges may be under way at one provider; more wait. 64 by default.
+    pub max_exchanges: usize,
 }
 
 impl Default for EngineOptions {
     fn default() -> EngineOptions {
         EngineOptions {
             cache_max_bytes: 64 * 1024 * 1024,
+            cache_max_entries: 100_000,
+            max_waiting: 10_000,
+            max_exchanges: 64,
         }
     }
 }
@@ -56,11 +74,18 @@ impl EngineOptions {
                 error,
             )
         })?;
-        if options.cache_max_bytes == 0 {
-            return Err(Error::new(
-                ErrorKind::ConfigValue,
-                "engine options: cache_max_bytes must be at least 1",
-            ));
+        for (name, is_zero) in [
+            ("cache_max_bytes", options.cache_max_bytes == 0),
+            ("cache_max_entries", options.cache_max_entries == 0),
+            ("max_waiting", options.max_waiting == 0),
+            ("max_exchanges", options.max_exchanges == 0),
+        ] {
+            if is_zero {
+                return Err(Error::new(
+                    ErrorKind::ConfigValue,
+                    format!("engine options: {name} must be at least 1"),
+                ));
+            }
         }
         Ok(options)
     }
@@ -132,14 +157,13 @@ impl Engine {
                 error,
             )
         })?;
-        let shared = Shared::new(options.cache_max_bytes);
+        let world = Arc::new(World::new(transport, clock));
         Ok(Engine {
             inner: Arc::new(Inner {
                 process: Process::current(),
                 process_key,
-                shared: Arc::new(shared),
-                transport,
-                clock,
+                shared: Arc::new(Shared::new(&options, world)),
+                max_exchanges: options.max_exchanges.min(MAX_EXCHANGES),
                 runtime: ManuallyDrop::new(OnceCell::new()),
             }),
         })
@@ -166,8 +190,92 @@ impl Engine {
                 Cause::Internal,
                 "a flight ended without a result; this is a defect of credgate",
             );
-            Outcome::Deny(Deny::new(Arc::clone(&gate.rules), denial, How::Miss))
+            Outcome::of_denial(&gate.rules, denial, How::Miss)
         }))
+    }
+
+    /// Drops all tokens and remembered refusals of a gate, and of those that share its tokens; of one client where
+    /// `client_id` says so. What is being exchanged meanwhile is served to those who wait and not kept. Answers how many
+    /// tokens were dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongProcess`] after a fork.
+    pub fn purge(&self, gate: &Gate, client_id: Option<&str>) -> Result<u64, Error> {
+        self.inner.check_process()?;
+        let fingerprint = gate.rules.fingerprint;
+        // Refusals are kept for seconds, and do not say whose they are.
+        self.inner.shared.negative.clear();
+        Ok(self.inner.shared.purge(|grant| {
+            grant.fingerprint == fingerprint && client_id.is_none_or(|id| id == grant.client_id())
+        }))
+    }
+
+    /// Drops all tokens and remembered refusals of all gates; of one client where `client_id` says so.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongProcess`] after a fork.
+    pub fn purge_all(&self, client_id: Option<&str>) -> Result<u64, Error> {
+        self.inner.check_process()?;
+        self.inner.shared.negative.clear();
+        Ok(self
+            .inner
+            .shared
+            .purge(|grant| client_id.is_none_or(|id| id == grant.client_id())))
+    }
+
+    /// Tells what the upstream answered to a request that was allowed. Where the status is one of the gate's
+    /// `purge_token_on_upstream_status_codes`, the token is dropped, and true answered: unless another one has taken
+    /// its place, or it is so new that its refusal cannot be a matter of age.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongProcess`] after a fork.
+    pub fn note_upstream_status(&self, allow: &Allow, status: u16) -> Result<bool, Error> {
+        self.inner.check_process()?;
+        let shared = &self.inner.shared;
+        let Some(grant) = allow.grant() else {
+            return Ok(false);
+        };
+        let age = shared
+            .world
+            .clock
+            .now()
+            .saturating_duration_since(grant.received);
+        if !allow.rules().purge_on.contains(&status) || age < BRAND_NEW {
+            return Ok(false);
+        }
+        let is_dropped = shared.cache.remove_exactly(grant);
+        if is_dropped {
+            add(&shared.world.metrics.purged);
+        }
+        Ok(is_dropped)
+    }
+
+    /// What this engine has done, in numbers. Its `Display` is Prometheus's text format.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongProcess`] after a fork.
+    pub fn metrics(&self) -> Result<Snapshot, Error> {
+        self.inner.check_process()?;
+        let shared = &self.inner.shared;
+        Ok(shared.world.metrics.snapshot(
+            shared.cache.entries(),
+            shared.cache.bytes(),
+            shared.flights.waiting(),
+        ))
+    }
+
+    /// The next line for the operator's log, if any.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongProcess`] after a fork.
+    pub fn next_record(&self) -> Result<Option<Record>, Error> {
+        self.inner.check_process()?;
+        Ok(self.inner.shared.world.journal.next())
     }
 
     /// Whether this engine belongs to the process that asks.
@@ -176,12 +284,17 @@ impl Engine {
     }
 }
 
+/// An upstream that refuses a token younger than this does not refuse it for its age: to exchange again would bring
+/// the same, with every request.
+const BRAND_NEW: Duration = Duration::from_secs(10);
+/// More would not fit a semaphore.
+const MAX_EXCHANGES: usize = 1_000_000;
+
 pub(crate) struct Inner {
     process: Process,
     process_key: ProcessKey,
     shared: Arc<Shared>,
-    transport: Arc<dyn Transport>,
-    clock: Arc<dyn Clock>,
+    max_exchanges: usize,
     /// Started by the first miss. Dropped by hand, because in a forked child it must not be.
     runtime: ManuallyDrop<OnceCell<Runtime>>,
 }
@@ -202,55 +315,171 @@ impl Inner {
         request: &Request<'_>,
         recipient: impl FnOnce() -> Recipient,
     ) -> Option<Outcome> {
-        let rules = &gate.rules;
+        let outcome = self.decide(&gate.rules, request, recipient)?;
+        self.shared.world.metrics.count(&outcome);
+        Some(outcome)
+    }
+
+    fn decide(
+        &self,
+        rules: &Arc<Rules>,
+        request: &Request<'_>,
+        recipient: impl FnOnce() -> Recipient,
+    ) -> Option<Outcome> {
+        if !rules.run_on_preflight && request.method == b"OPTIONS" {
+            return Some(Outcome::without_token(rules, How::Preflight));
+        }
+        let deny = |cause| Some(Outcome::of_denial(rules, Denial::new(cause, ""), How::None));
         let mut scratch = Scratch::new();
         let presented = match extract(&rules.places, request, &mut scratch) {
             Ok(presented) => presented,
-            Err(cause) => {
-                let denial = Denial::new(cause, "");
-                return Some(Outcome::Deny(Deny::new(
-                    Arc::clone(rules),
-                    denial,
-                    How::None,
-                )));
+            Err(cause) => return deny(cause),
+        };
+        let (key, source) = match &presented {
+            Presented::Pair(pair) if !rules.allows_client(pair.client_id) => {
+                return deny(Cause::ClientNotAllowed);
+            }
+            Presented::Pair(pair) => (self.key(rules, pair), pair.source),
+            Presented::Token(token) => {
+                let key = self.process_key.token(&rules.fingerprint, token.as_bytes());
+                (key, Source::Header)
             }
         };
-        let key = self.process_key.key(
-            &rules.fingerprint,
-            presented.client_id.as_bytes(),
-            presented.client_secret.as_bytes(),
-        );
-        let cached = || self.shared.cache.get(&key, self.clock.now());
-        let hit = |grant| {
-            Some(Outcome::Allow(Allow::new(
-                grant,
-                How::Hit,
-                presented.source,
-            )))
-        };
-        if let Some(grant) = cached() {
-            return hit(grant);
+        let now = self.shared.world.clock.now();
+        if let Some(outcome) = self.known(rules, &key, &presented, source, now) {
+            return Some(outcome);
         }
-        let waiter = Waiter {
+        if let Some(denial) = self.shared.negative.get(&key, now) {
+            return Some(Outcome::of_denial(rules, denial, How::Negative));
+        }
+        let budgets = match &presented {
+            Presented::Pair(pair) => Some(self.budgets(rules, pair)),
+            // Verifying a token asks the provider for nothing.
+            Presented::Token(_) => None,
+        };
+        // Who has been let in before is no attacker, also when the token has ended.
+        if let Some(keys) = &budgets
+            && self.shared.cache.peek(&key).is_none()
+            && let Err(wait) = self.check_budgets(rules, keys, now)
+        {
+            let denial = Denial::new(Cause::TooManyRefusals, "")
+                .retry_after((wait.as_secs_f64().ceil() as u32).max(1));
+            return Some(Outcome::of_denial(rules, denial, How::None));
+        }
+        let waiter = || Waiter {
             rules: Arc::clone(rules),
-            source: presented.source,
+            source,
             recipient: recipient(),
         };
-        match self.shared.flights.join(key, waiter, cached) {
-            Joined::Landed(grant, _waiter) => return hit(grant),
+        let known = || self.known(rules, &key, &presented, source, now);
+        match self.shared.flights.join(key, known, waiter) {
+            Joined::Landed(outcome) => return Some(*outcome),
+            Joined::Full => {
+                let denial = Denial::new(
+                    Cause::Overloaded,
+                    "more requests wait for the provider than max_waiting allows",
+                );
+                return Some(Outcome::of_denial(rules, denial, How::None));
+            }
             Joined::Waiting => {}
-            Joined::Opened => self.start(Job {
-                rules: Arc::clone(rules),
-                credentials: presented.to_owned(),
-                landing: Landing::new(Arc::clone(&self.shared), key),
-            }),
+            Joined::Opened => self.start(rules, key, &presented, budgets, false),
         }
         None
     }
 
-    /// Hands an exchange to the thread, which the first one starts.
-    fn start(&self, job: Job) {
-        let start = || Runtime::start(Arc::clone(&self.transport), Arc::clone(&self.clock));
+    /// What the cache knows. A token past its best is served, and its successor sent for.
+    fn known(
+        &self,
+        rules: &Arc<Rules>,
+        key: &Key,
+        presented: &Presented<'_>,
+        source: Source,
+        now: Instant,
+    ) -> Option<Outcome> {
+        if !rules.keeping.tokens {
+            return None;
+        }
+        let grant = self.shared.cache.get(key)?;
+        let wall = self.shared.world.clock.wall();
+        let age = rules.keeping.age(&grant, now);
+        // The clock on the wall may know better than the one that measures: a token is not served past its `exp`.
+        if age == Age::Over
+            || rules.policy.check(grant.claims.as_ref(), wall) == Err(Breach::Expired)
+        {
+            return None;
+        }
+        let how = if grant.refresh.has_failed() {
+            How::Stale
+        } else {
+            How::Hit
+        };
+        if age == Age::Ripe {
+            self.refresh(rules, *key, presented, &grant, now);
+        }
+        Some(Outcome::of_grant(rules, grant, how, source, wall))
+    }
+
+    /// Sends for the next token, if it is this request's turn.
+    fn refresh(
+        &self,
+        rules: &Arc<Rules>,
+        key: Key,
+        presented: &Presented<'_>,
+        grant: &Grant,
+        now: Instant,
+    ) {
+        let age = now.saturating_duration_since(grant.received);
+        if grant.is_brought || !grant.refresh.claim(age) || !self.shared.flights.open_refresh(key) {
+            return;
+        }
+        add(&self.shared.world.metrics.refreshes);
+        self.start(rules, key, presented, None, true);
+    }
+
+    fn key(&self, rules: &Rules, pair: &PresentedPair<'_>) -> Key {
+        self.process_key.pair(
+            &rules.fingerprint,
+            pair.client_id.as_bytes(),
+            pair.client_secret.as_bytes(),
+            pair.args(),
+        )
+    }
+
+    /// What refusals are counted under: the client, and the gate. No client id is empty.
+    fn budgets(&self, rules: &Rules, pair: &PresentedPair<'_>) -> [Key; 2] {
+        [pair.client_id.as_bytes(), b""].map(|id| self.process_key.client(&rules.fingerprint, id))
+    }
+
+    fn check_budgets(&self, rules: &Rules, keys: &[Key; 2], now: Instant) -> Result<(), Duration> {
+        keys.iter()
+            .zip(rules.refusals)
+            .try_for_each(|(key, per_minute)| self.shared.budgets.check(key, per_minute, now))
+    }
+
+    /// Hands work to the thread, which the first one starts.
+    fn start(
+        &self,
+        rules: &Arc<Rules>,
+        key: Key,
+        presented: &Presented<'_>,
+        budgets: Option<[Key; 2]>,
+        is_refresh: bool,
+    ) {
+        let purpose = Purpose {
+            rules: Arc::clone(rules),
+            key,
+            budgets,
+            is_refresh,
+            purges: self.shared.purges(),
+        };
+        let job = Job {
+            work: match presented {
+                Presented::Pair(pair) => Work::Exchange(pair.credentials()),
+                Presented::Token(token) => Work::Verify(Secret::new(token)),
+            },
+            landing: Landing::new(Arc::clone(&self.shared), purpose),
+        };
+        let start = || Runtime::start(Arc::clone(&self.shared), self.max_exchanges);
         match self.runtime.get_or_try_init(start) {
             Ok(runtime) => runtime.submit(job),
             Err(error) => job

@@ -1,204 +1,291 @@
-//! One client credentials grant at a token endpoint ([RFC 6749 section 4.4]).
+//! One client credentials grant at a token endpoint ([RFC 6749 section 4.4]), and the verification of a token.
 //!
 //! [RFC 6749 section 4.4]: https://www.rfc-editor.org/rfc/rfc6749#section-4.4
 
+mod answer;
+mod form;
+
 use crate::cause::{Cause, Denial};
-use crate::clock::Clock;
+use crate::claims::Claims;
 use crate::credentials::Credentials;
 use crate::gate::Rules;
-use crate::provider::{AuthMethod, Metadata, Provider};
-use crate::token::{Grant, grant, json_object};
-use crate::transport::{Call, Fault, Form, Reply, Transport};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use form_urlencoded::byte_serialize;
-use serde::Deserialize;
+use crate::key::Key;
+use crate::limits::{Attempt, Breaker};
+use crate::policy::Breach;
+use crate::provider::{Metadata, Provider};
+use crate::secret::Secret;
+use crate::token::{Answer, Grant, Origin, remaining, unverified_claims};
+use crate::transport::{Call, Fault, Reply};
+use crate::verify::{self, Jws, is_jws};
+use crate::world::World;
+use answer::{is_invalid_scope, refusal, unanswered};
 use std::sync::Arc;
-use zeroize::Zeroizing;
+use std::time::Instant;
+use url::Url;
 
 /// The longest answer of a token endpoint that is read.
 const MAX_ANSWER: usize = 64 * 1024;
-/// No provider makes a client wait longer than this.
-const MAX_RETRY_AFTER: u32 = 3600;
 
-/// Discovers the provider where that is needed, and exchanges the credentials, within the gate's deadline.
-pub(crate) async fn exchange(
-    provider: &Provider,
-    rules: &Rules,
-    credentials: &Credentials,
-    transport: &Arc<dyn Transport>,
-    clock: &Arc<dyn Clock>,
-) -> Result<Grant, Denial> {
-    let whole = async {
-        let metadata = provider.metadata(transport, clock, rules.timeout).await?;
-        let ask = |scope| request(provider, &metadata, rules, credentials, scope, transport);
-        let scope = rules.scope.as_deref().filter(|_| {
-            !(rules.scope_is_default && provider.leaves_out_default_scope(&rules.fingerprint))
+/// What is to be done for a flight.
+pub(crate) enum Work {
+    /// Exchange a pair for a token.
+    Exchange(Credentials),
+    /// Verify a token that the client brought.
+    Verify(Secret),
+}
+
+/// Who an exchange is for, and with what.
+pub(crate) struct Exchange<'e> {
+    pub(crate) provider: &'e Provider,
+    pub(crate) rules: &'e Rules,
+    pub(crate) world: &'e Arc<World>,
+    pub(crate) key: Key,
+}
+
+impl Exchange<'_> {
+    /// Does the work within the gate's deadline.
+    pub(crate) async fn run(&self, work: &Work) -> Result<Grant, Denial> {
+        let whole = async {
+            match work {
+                Work::Exchange(credentials) => self.exchange(credentials).await,
+                Work::Verify(token) => self.verify_brought(token.expose()).await,
+            }
+        };
+        tokio::time::timeout(self.rules.timeout, whole)
+            .await
+            .unwrap_or_else(|_| {
+                let detail = format!(
+                    "{} did not answer within {:?}",
+                    self.provider.issuer.id, self.rules.timeout
+                );
+                Err(Denial::new(Cause::ProviderTimeout, detail))
+            })
+    }
+
+    async fn exchange(&self, credentials: &Credentials) -> Result<Grant, Denial> {
+        let (provider, rules) = (self.provider, self.rules);
+        let permit = provider.exchanges.acquire().await;
+        let metadata = provider.metadata(self.world, rules).await?;
+        let configured = rules.request.scope.as_deref().filter(|_| {
+            !(rules.request.scope_is_default
+                && provider.leaves_out_default_scope(&rules.fingerprint))
         });
-        let mut reply = ask(scope).await?;
+        let callers = self.callers_scope(credentials);
+        let mut reply = self
+            .ask(&metadata, credentials, callers.or(configured))
+            .await?;
         // Several providers refuse `openid` for this grant. Nobody asked for it: once more without, and never again.
-        if rules.scope_is_default && scope.is_some() && is_invalid_scope(&reply) {
-            reply = ask(None).await?;
+        if rules.request.scope_is_default
+            && callers.is_none()
+            && configured.is_some()
+            && is_invalid_scope(&reply)
+        {
+            reply = self.ask(&metadata, credentials, None).await?;
             if !is_invalid_scope(&reply) {
-                provider.leave_out_default_scope(rules.fingerprint);
+                provider.leave_out_default_scope(rules.fingerprint, self.world);
             }
         }
+        drop(permit);
         if reply.status == 200 {
-            let (now, wall) = (clock.now(), clock.wall());
-            return grant(&credentials.client_id, &reply.body, now, wall);
+            return self.grant(&metadata, credentials, &reply).await;
         }
-        Err(refusal(&metadata, &reply))
-    };
-    tokio::time::timeout(rules.timeout, whole)
-        .await
-        .unwrap_or_else(|_| {
-            let detail = format!(
-                "{} did not answer within {:?}",
-                provider.issuer.id, rules.timeout
-            );
-            Err(Denial::new(Cause::ProviderTimeout, detail))
+        if matches!(reply.status, 404 | 405 | 410) {
+            // The token endpoint may have moved.
+            provider.doubt_metadata().await;
+        }
+        Err(refusal(&metadata, &reply, self.world.clock.wall()))
+    }
+
+    /// The scope that the caller gave, where the gate lets it.
+    fn callers_scope<'c>(&self, credentials: &'c Credentials) -> Option<&'c str> {
+        let names = &self.rules.places.args;
+        credentials.args.iter().find_map(|(number, value)| {
+            (names.get(usize::from(*number))? == "scope").then_some(value.as_str())
         })
-}
-
-/// One request to the token endpoint.
-async fn request(
-    provider: &Provider,
-    metadata: &Metadata,
-    rules: &Rules,
-    credentials: &Credentials,
-    scope: Option<&str>,
-    transport: &Arc<dyn Transport>,
-) -> Result<Reply, Denial> {
-    let call = Call {
-        url: metadata.token_endpoint.clone(),
-        form: Some(form(metadata, rules, credentials, scope)),
-        max_answer: MAX_ANSWER,
-    };
-    let sent = transport.send(&provider.issuer.trust, call).await;
-    sent.map_err(|fault| match fault {
-        Fault::Unreachable(why) => failed(metadata, Cause::ProviderUnreachable, &why),
-        Fault::Broken(why) => failed(metadata, Cause::ProviderFailed, &why),
-        Fault::TooLong => {
-            let why = "an answer longer than 64 KiB";
-            failed(metadata, Cause::ProviderAnswerInvalid, why)
-        }
-    })
-}
-
-fn is_invalid_scope(reply: &Reply) -> bool {
-    reply.status == 400 && oauth_error(&reply.body) == Some("invalid_scope")
-}
-
-fn form(
-    metadata: &Metadata,
-    rules: &Rules,
-    credentials: &Credentials,
-    scope: Option<&str>,
-) -> Form {
-    let (id, secret) = (
-        credentials.client_id.as_str(),
-        credentials.client_secret.expose(),
-    );
-    let args = rules
-        .token_args
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
-    let mut pairs = vec![("grant_type", "client_credentials")];
-    pairs.extend(scope.map(|scope| ("scope", scope)));
-    pairs.extend(args);
-    let authorization = match metadata.auth_method {
-        AuthMethod::Post => {
-            pairs.extend([("client_id", id), ("client_secret", secret)]);
-            None
-        }
-        AuthMethod::Basic => Some(basic(id, secret)),
-    };
-    // Room for every byte percent-encoded, so that no reallocation leaves a copy behind that nobody wipes.
-    let room = pairs
-        .iter()
-        .map(|(name, value)| 3 * (name.len() + value.len()) + 2)
-        .sum();
-    let mut body = form_urlencoded::Serializer::new(String::with_capacity(room));
-    body.extend_pairs(pairs);
-    Form {
-        body: Zeroizing::new(body.finish()),
-        authorization,
-    }
-}
-
-/// RFC 6749 section 2.3.1: id and secret are form-urlencoded first, then they are user name and password.
-fn basic(id: &str, secret: &str) -> Zeroizing<String> {
-    let mut pair = Zeroizing::new(String::with_capacity(3 * (id.len() + secret.len()) + 1));
-    pair.extend(byte_serialize(id.as_bytes()));
-    pair.push(':');
-    pair.extend(byte_serialize(secret.as_bytes()));
-    let mut header = Zeroizing::new(String::with_capacity(6 + pair.len().div_ceil(3) * 4));
-    header.push_str("Basic ");
-    STANDARD.encode_string(pair.as_bytes(), &mut header);
-    header
-}
-
-/// What an answer other than 200 means: by status first, by the OAuth error second. Providers disagree about the
-/// error of a wrong secret (`invalid_client`, `access_denied`, `unauthorized_client`, none), not about the status.
-fn refusal(metadata: &Metadata, reply: &Reply) -> Denial {
-    let error = oauth_error(&reply.body);
-    let cause = match (reply.status, error) {
-        (401, _) | (400, Some("invalid_client")) | (403, None) => Cause::CredentialsRefused,
-        (403, Some(_))
-        | (
-            400,
-            Some("access_denied" | "unauthorized_client" | "invalid_scope" | "invalid_target"),
-        ) => Cause::ClientForbidden,
-        (429, _) => Cause::ProviderBusy,
-        (500..=599, _) => Cause::ProviderFailed,
-        (400..=499, _) => Cause::RequestRefused,
-        _ => Cause::ProviderAnswerInvalid,
-    };
-    let answer = format!("HTTP {} {}", reply.status, error.unwrap_or_default());
-    let denial = failed(metadata, cause, answer.trim_end());
-    match (cause, reply.retry_after) {
-        (Cause::ProviderBusy | Cause::ProviderFailed, Some(seconds)) => {
-            denial.retry_after(seconds.clamp(1, MAX_RETRY_AFTER))
-        }
-        _ => denial,
-    }
-}
-
-/// The `error` of an OAuth error response (RFC 6749 section 5.2) where it is a known one: only known words are logged.
-fn oauth_error(body: &[u8]) -> Option<&'static str> {
-    const KNOWN: [&str; 11] = [
-        "access_denied",
-        "invalid_client",
-        "invalid_grant",
-        "invalid_request",
-        "invalid_scope",
-        "invalid_target",
-        "server_error",
-        "temporarily_unavailable",
-        "too_many_requests",
-        "unauthorized_client",
-        "unsupported_grant_type",
-    ];
-
-    #[derive(Deserialize)]
-    struct Refusal {
-        error: String,
     }
 
-    let refusal: Refusal = json_object(body)?;
-    Some(
-        KNOWN
+    /// One request to the token endpoint.
+    async fn ask(
+        &self,
+        metadata: &Metadata,
+        credentials: &Credentials,
+        scope: Option<&str>,
+    ) -> Result<Reply, Denial> {
+        let (provider, world) = (self.provider, self.world);
+        let url = token_endpoint(metadata)?;
+        let now = || world.clock.now();
+        let attempt = self.admit(&provider.breaker, &now)?;
+        let form = form::form(self.rules, metadata, credentials, scope, world.clock.wall())?;
+        let call = Call {
+            url: url.clone(),
+            form: Some(form),
+            headers: self.rules.request.headers.clone(),
+            max_answer: MAX_ANSWER,
+        };
+        let started = now();
+        let sent = world
+            .transport
+            .send(&provider.issuer.connection, call)
+            .await;
+        world
+            .metrics
+            .exchange
+            .observe(now().saturating_duration_since(started));
+        let is_well = match &sent {
+            Ok(reply) => !(500..=599).contains(&reply.status),
+            Err(Fault::TooLong) => true,
+            Err(_) => false,
+        };
+        attempt.report(is_well);
+        world
+            .metrics
+            .note_breaker(&provider.issuer.id, provider.breaker.state_now());
+        let reply = sent.map_err(|fault| unanswered(url, fault))?;
+        world
+            .metrics
+            .note_limits(&provider.issuer.id, &reply.limits);
+        Ok(reply)
+    }
+
+    fn admit<'b>(
+        &self,
+        breaker: &'b Breaker,
+        now: &'b (dyn Fn() -> Instant + Sync),
+    ) -> Result<Attempt<'b>, Denial> {
+        breaker.admit(now).map_err(|wait| {
+            let issuer = &self.provider.issuer.id;
+            self.world.metrics.note_breaker(issuer, breaker.state_now());
+            let detail =
+                format!("{issuer} has failed too often in a row, and is left alone for a while");
+            let seconds = (wait.as_secs_f64().ceil() as u32).max(1);
+            Denial::new(Cause::ProviderPaused, detail).retry_after(seconds)
+        })
+    }
+
+    /// Reads and verifies what a token endpoint answered.
+    async fn grant(
+        &self,
+        metadata: &Arc<Metadata>,
+        credentials: &Credentials,
+        reply: &Reply,
+    ) -> Result<Grant, Denial> {
+        let received = self.world.clock.now();
+        let answer = Answer::read(&reply.body)?;
+        let token = answer.access_token.as_str();
+        let members = if self.rules.verify_signature && is_jws(token) {
+            let jws = self
+                .verify(metadata, token)
+                .await
+                .map_err(|denial| match denial {
+                    Unverified::Fault(fault) => self.unverifiable(fault.why()),
+                    Unverified::Denial(denial) => denial,
+                })?;
+            Some(jws.into_claims())
+        } else {
+            unverified_claims(token)
+        };
+        let claims = members.map(|members| Claims::new(members, Some(&metadata.issuer)));
+        let lifetime = answer.lifetime(claims.as_ref(), self.world.clock.wall());
+        Ok(Grant::new(
+            self.origin(received, false),
+            &credentials.client_id,
+            token,
+            lifetime,
+            claims,
+        ))
+    }
+
+    /// A token that the client brought is good where its signature, its issuer and its times are (RFC 9068 section 4).
+    async fn verify_brought(&self, token: &str) -> Result<Grant, Denial> {
+        let invalid = |why: &str| Denial::new(Cause::TokenInvalid, why);
+        if !is_jws(token) {
+            return Err(invalid("it is no JWT"));
+        }
+        let received = self.world.clock.now();
+        let metadata = self.provider.metadata(self.world, self.rules).await?;
+        let jws = self
+            .verify(&metadata, token)
+            .await
+            .map_err(|denial| match denial {
+                Unverified::Fault(fault) => invalid(fault.why()),
+                Unverified::Denial(denial) => denial,
+            })?;
+        let claims = Claims::new(jws.into_claims(), Some(&metadata.issuer));
+        let wall = self.world.clock.wall();
+        if claims.get("exp").is_none() {
+            return Err(invalid("it has no exp"));
+        }
+        match self.rules.policy.check(Some(&claims), wall) {
+            Err(Breach::Expired) => return Err(invalid("it has expired")),
+            Err(Breach::Untrusted(why)) => return Err(invalid(why)),
+            Err(Breach::Insufficient(_)) | Ok(()) => {}
+        }
+        let client_id = ["client_id", "azp", "appid", "cid", "sub"]
             .into_iter()
-            .find(|known| *known == refusal.error)
-            .unwrap_or("(an error of its own)"),
-    )
+            .find_map(|name| claims.text(name))
+            .ok_or_else(|| invalid("it names no client"))?
+            .to_owned();
+        let lifetime = remaining(&claims, wall);
+        let origin = self.origin(received, true);
+        Ok(Grant::new(
+            origin,
+            &client_id,
+            token,
+            lifetime,
+            Some(claims),
+        ))
+    }
+
+    /// A key that is not known may be new: the provider is asked for its keys once more, if it has not just been.
+    async fn verify<'t>(
+        &self,
+        metadata: &Arc<Metadata>,
+        token: &'t str,
+    ) -> Result<Jws<'t>, Unverified> {
+        let jws = Jws::parse(token).map_err(Unverified::Fault)?;
+        let ask = |unlike| self.provider.keys(self.world, self.rules, metadata, unlike);
+        let keys = ask(None).await.map_err(Unverified::Denial)?;
+        let verified = match jws.verify(&keys) {
+            Err(verify::Fault::UnknownKey) => {
+                let newer = ask(Some(&keys)).await.map_err(Unverified::Denial)?;
+                jws.verify(&newer)
+            }
+            verified => verified,
+        };
+        verified.map(|()| jws).map_err(Unverified::Fault)
+    }
+
+    fn unverifiable(&self, why: &str) -> Denial {
+        let detail = format!("the token of {}: {why}", self.provider.issuer.id);
+        Denial::new(Cause::TokenUnverifiable, detail)
+    }
+
+    fn origin(&self, received: Instant, is_brought: bool) -> Origin {
+        Origin {
+            key: self.key,
+            fingerprint: self.rules.fingerprint,
+            received,
+            is_brought,
+        }
+    }
 }
 
-fn failed(metadata: &Metadata, cause: Cause, why: &str) -> Denial {
-    Denial::new(
-        cause,
-        format!("token endpoint {}: {why}", metadata.token_endpoint),
-    )
+/// Why a token does not verify: by its own fault, or because the keys are not to be had.
+enum Unverified {
+    Fault(verify::Fault),
+    Denial(Denial),
+}
+
+fn token_endpoint(metadata: &Metadata) -> Result<&Url, Denial> {
+    metadata.token_endpoint.as_ref().ok_or_else(|| {
+        Denial::new(
+            Cause::ProviderAnswerInvalid,
+            format!(
+                "the metadata of {} names no token_endpoint: set token_endpoint",
+                metadata.issuer
+            ),
+        )
+    })
 }
 
 #[cfg(test)]

@@ -4,16 +4,33 @@ use crate::cause::Denial;
 use crate::completions::{Completions, Ticket};
 use crate::gate::Rules;
 use crate::key::{Key, KeyHash};
-use crate::outcome::{Allow, Deny, How, Outcome};
+use crate::outcome::{How, Outcome};
 use crate::request::Source;
 use crate::token::Grant;
+use crate::world::World;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 /// The flights of an engine, by the key of the token that they will bring.
+pub(crate) struct Flights {
+    table: Mutex<Table>,
+    /// How many requests may wait, all flights together.
+    max_waiting: usize,
+}
+
 #[derive(Default)]
-pub(crate) struct Flights(Mutex<HashMap<Key, Vec<Waiter>, KeyHash>>);
+struct Table {
+    flights: HashMap<Key, Flight, KeyHash>,
+    waiting: usize,
+}
+
+#[derive(Default)]
+struct Flight {
+    /// The first opened it, unless it was opened for nobody.
+    waiters: Vec<Waiter>,
+    is_refresh: bool,
+}
 
 /// One request that waits for a flight. Waiters share nothing but the result: one that goes away changes nothing for
 /// the others.
@@ -33,58 +50,102 @@ pub(crate) enum Recipient {
 
 /// What joining a flight came to.
 pub(crate) enum Joined {
-    /// The token has arrived in the meantime.
-    Landed(Arc<Grant>, Waiter),
+    /// The answer has arrived in the meantime.
+    Landed(Box<Outcome>),
     /// Somebody else's exchange is under way.
     Waiting,
     /// The caller must start the exchange.
     Opened,
+    /// More wait than may.
+    Full,
 }
 
 impl Flights {
-    /// Joins the flight of a key, or opens one. `cached` is asked under the table's lock: a flight fills the cache
-    /// before it leaves the table, so that between the two no second exchange can slip in.
+    pub(crate) fn new(max_waiting: usize) -> Flights {
+        Flights {
+            table: Mutex::default(),
+            max_waiting,
+        }
+    }
+
+    /// Joins the flight of a key, or opens one. `known` is asked under the table's lock: a flight fills the cache
+    /// before it leaves the table, so that between the two no second exchange can slip in. `waiter` is made only where
+    /// somebody waits.
     pub(crate) fn join(
         &self,
         key: Key,
-        waiter: Waiter,
-        cached: impl FnOnce() -> Option<Arc<Grant>>,
+        known: impl FnOnce() -> Option<Outcome>,
+        waiter: impl FnOnce() -> Waiter,
     ) -> Joined {
-        match self.table().entry(key) {
+        let mut table = self.table();
+        let is_full = table.waiting >= self.max_waiting;
+        let joined = match table.flights.entry(key) {
+            Entry::Occupied(_) | Entry::Vacant(_) if is_full => return Joined::Full,
             Entry::Occupied(mut flight) => {
-                flight.get_mut().push(waiter);
+                flight.get_mut().waiters.push(waiter());
                 Joined::Waiting
             }
-            Entry::Vacant(vacant) => match cached() {
-                Some(grant) => Joined::Landed(grant, waiter),
+            Entry::Vacant(vacant) => match known() {
+                Some(outcome) => return Joined::Landed(Box::new(outcome)),
                 None => {
-                    vacant.insert(vec![waiter]);
+                    vacant.insert(Flight::default()).waiters.push(waiter());
                     Joined::Opened
                 }
             },
+        };
+        table.waiting += 1;
+        joined
+    }
+
+    /// Opens a flight for which nobody waits yet; false where there is one.
+    pub(crate) fn open_refresh(&self, key: Key) -> bool {
+        match self.table().flights.entry(key) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(vacant) => {
+                vacant.insert(Flight::default()).is_refresh = true;
+                true
+            }
         }
     }
 
-    /// Ends a flight: everybody gets the result. The first to wait is the one who opened it.
-    pub(crate) fn land(&self, key: &Key, result: &Result<Arc<Grant>, Denial>) {
-        let waiters = self.table().remove(key).unwrap_or_default();
-        let hows = std::iter::once(How::Miss).chain(std::iter::repeat(How::Joined));
-        for (waiter, how) in waiters.into_iter().zip(hows) {
-            waiter.tell(result, how);
+    /// Ends a flight: everybody gets what their own gate makes of the result.
+    pub(crate) fn land(&self, key: &Key, result: &Result<Arc<Grant>, Denial>, world: &World) {
+        let flight = {
+            let mut table = self.table();
+            let flight = table.flights.remove(key).unwrap_or_default();
+            table.waiting -= flight.waiters.len();
+            flight
+        };
+        let first = if flight.is_refresh {
+            How::Joined
+        } else {
+            How::Miss
+        };
+        let hows = std::iter::once(first).chain(std::iter::repeat(How::Joined));
+        for (waiter, how) in flight.waiters.into_iter().zip(hows) {
+            waiter.tell(result, how, world);
         }
     }
 
-    fn table(&self) -> MutexGuard<'_, HashMap<Key, Vec<Waiter>, KeyHash>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn waiting(&self) -> u64 {
+        self.table().waiting as u64
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Waiter {
-    fn tell(self, result: &Result<Arc<Grant>, Denial>, how: How) {
+    fn tell(self, result: &Result<Arc<Grant>, Denial>, how: How, world: &World) {
         let outcome = match result {
-            Ok(grant) => Outcome::Allow(Allow::new(Arc::clone(grant), how, self.source)),
-            Err(denial) => Outcome::Deny(Deny::new(self.rules, denial.clone(), how)),
+            Ok(grant) => {
+                let wall = world.clock.wall();
+                Outcome::of_grant(&self.rules, Arc::clone(grant), how, self.source, wall)
+            }
+            Err(denial) => Outcome::of_denial(&self.rules, denial.clone(), how),
         };
+        world.metrics.count(&outcome);
         match self.recipient {
             Recipient::Queue(completions, ticket) => completions.complete(ticket, outcome),
             // The caller is gone where its thread has been.

@@ -46,7 +46,7 @@ fn hide_json(body: &[u8], out: &mut [u8]) -> usize {
     // The next byte of the body that has not been dealt with, the end of the last member that stays, and the start of
     // a run of members that go.
     let (mut next, mut kept_end, mut run, mut last_end) = (0, None, None, 0);
-    let well_formed = json::members(body, |name, _, member| {
+    let well_formed = json::members(body, Name::of_text, |name, _, member| {
         if name.is_credential() {
             run.get_or_insert(member.start);
         } else {

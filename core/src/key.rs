@@ -1,14 +1,28 @@
 //! The key of a token: everything that can change it.
 //!
-//! `key = BLAKE3-MAC(process key, version ‖ gate's fingerprint ‖ len ‖ client_id ‖ len ‖ client_secret)`. Every
-//! variable part is preceded by its length, so no two different tuples encode to the same bytes. The process key is
-//! random, so that keys mean nothing outside of the process and cannot be made to collide in the maps below.
+//! `key = BLAKE3-MAC(process key, version ‖ kind ‖ gate's fingerprint ‖ len ‖ client_id ‖ len ‖ client_secret ‖ count ‖
+//! (number of name ‖ len ‖ value)…)`. Every variable part is preceded by its length and every list by its count, so no
+//! two different tuples encode to the same bytes. The process key is random, so that keys mean nothing outside of the
+//! process and cannot be made to collide in the maps below.
 
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 /// Identifies a token in this process: a 256-bit MAC. Flight table and token cache use the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Key([u8; 32]);
+
+impl Key {
+    /// Between 0 and 1, evenly over all keys.
+    pub(crate) fn fraction(&self) -> f64 {
+        let [.., a, b] = self.0;
+        f64::from(u16::from_be_bytes([a, b])) / f64::from(u16::MAX)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(number: u8) -> Key {
+        Key([number; 32])
+    }
+}
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -24,8 +38,19 @@ pub(crate) struct ProcessKey([u8; 32]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Fingerprint([u8; 32]);
 
+#[cfg(test)]
+impl Fingerprint {
+    pub(crate) fn for_test(number: u8) -> Fingerprint {
+        Fingerprint([number; 32])
+    }
+}
+
 /// Changed whenever the encoding changes.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// What a key is made of: a tag, so that the parts of one kind never read as those of another.
+const PAIR: u8 = 1;
+const TOKEN: u8 = 2;
+const CLIENT: u8 = 3;
 
 impl ProcessKey {
     pub(crate) fn random() -> Result<ProcessKey, getrandom::Error> {
@@ -34,14 +59,45 @@ impl ProcessKey {
         Ok(ProcessKey(bytes))
     }
 
-    /// No allocation, no system call: a hit computes this.
-    pub(crate) fn key(&self, gate: &Fingerprint, client_id: &[u8], client_secret: &[u8]) -> Key {
-        let mut mac = blake3::Hasher::new_keyed(&self.0);
-        mac.update(&[VERSION]);
-        mac.update(&gate.0);
+    /// The key of the token that a pair is exchanged for. `args` are the caller's own arguments: the number of one of
+    /// the gate's names, and a value. No allocation, no system call: a hit computes this.
+    pub(crate) fn pair<'a>(
+        &self,
+        gate: &Fingerprint,
+        client_id: &[u8],
+        client_secret: &[u8],
+        args: impl ExactSizeIterator<Item = (u8, &'a [u8])>,
+    ) -> Key {
+        let mut mac = self.mac(PAIR, gate);
         update_with_length(&mut mac, client_id);
         update_with_length(&mut mac, client_secret);
+        mac.update(&(args.len() as u64).to_le_bytes());
+        for (name, value) in args {
+            mac.update(&[name]);
+            update_with_length(&mut mac, value);
+        }
         Key(*mac.finalize().as_bytes())
+    }
+
+    /// The key of a token that a client brings itself.
+    pub(crate) fn token(&self, gate: &Fingerprint, token: &[u8]) -> Key {
+        let mut mac = self.mac(TOKEN, gate);
+        update_with_length(&mut mac, token);
+        Key(*mac.finalize().as_bytes())
+    }
+
+    /// The key of a client at a gate, whatever its secret: for counting.
+    pub(crate) fn client(&self, gate: &Fingerprint, client_id: &[u8]) -> Key {
+        let mut mac = self.mac(CLIENT, gate);
+        update_with_length(&mut mac, client_id);
+        Key(*mac.finalize().as_bytes())
+    }
+
+    fn mac(&self, kind: u8, gate: &Fingerprint) -> blake3::Hasher {
+        let mut mac = blake3::Hasher::new_keyed(&self.0);
+        mac.update(&[VERSION, kind]);
+        mac.update(&gate.0);
+        mac
     }
 }
 
@@ -108,6 +164,8 @@ impl Hasher for KeyHasher {
 mod tests {
     use super::*;
 
+    const NO_ARGS: [(u8, &[u8]); 0] = [];
+
     fn gate(parts: &[&[u8]]) -> Fingerprint {
         let mut builder = FingerprintBuilder::new();
         builder.list(parts.iter().copied());
@@ -118,16 +176,22 @@ mod tests {
     fn a18_no_shift_of_bytes_between_parts_gives_the_same_key() {
         let process = ProcessKey([7; 32]);
         let gate = gate(&[b"issuer"]);
-        let key = process.key(&gate, b"client:a", b"secret");
+        let key = process.pair(&gate, b"client:a", b"secret", NO_ARGS.into_iter());
         for (id, secret) in [
             ("client", ":asecret"),
             ("client:asecret", ""),
             ("", "client:asecret"),
             ("client:a", "secre"),
         ] {
-            assert_ne!(key, process.key(&gate, id.as_bytes(), secret.as_bytes()));
+            assert_ne!(
+                key,
+                process.pair(&gate, id.as_bytes(), secret.as_bytes(), NO_ARGS.into_iter())
+            );
         }
-        assert_eq!(key, process.key(&gate, b"client:a", b"secret"));
+        assert_eq!(
+            key,
+            process.pair(&gate, b"client:a", b"secret", NO_ARGS.into_iter())
+        );
     }
 
     #[test]
@@ -147,8 +211,8 @@ mod tests {
         let gate = gate(&[b"issuer"]);
         let (one, two) = (ProcessKey::random().unwrap(), ProcessKey::random().unwrap());
         assert_ne!(
-            one.key(&gate, b"id", b"secret"),
-            two.key(&gate, b"id", b"secret")
+            one.pair(&gate, b"id", b"secret", NO_ARGS.into_iter()),
+            two.pair(&gate, b"id", b"secret", NO_ARGS.into_iter())
         );
     }
 }

@@ -2,10 +2,13 @@
 
 use crate::cause::{Cause, Denial};
 use crate::gate::Rules;
+use crate::policy::Breach;
 use crate::request::Source;
 use crate::token::Grant;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Allow, or deny. What a client of the gateway gets is always one of these.
 #[derive(Debug, Clone)]
@@ -16,8 +19,78 @@ pub enum Outcome {
     Deny(Deny),
 }
 
+impl Outcome {
+    /// What a gate makes of a token: each its own. `wall`: the time since the Unix epoch.
+    pub(crate) fn of_grant(
+        rules: &Arc<Rules>,
+        grant: Arc<Grant>,
+        how: How,
+        source: Source,
+        wall: Duration,
+    ) -> Outcome {
+        let denial = match rules.policy.check(grant.claims.as_ref(), wall) {
+            Ok(()) if rules.allows_client(grant.client_id()) => {
+                return Outcome::Allow(Allow {
+                    rules: Arc::clone(rules),
+                    grant: Some(grant),
+                    how,
+                    source: Some(source),
+                });
+            }
+            Ok(()) => Denial::new(Cause::ClientNotAllowed, ""),
+            Err(breach) => breach.denial(grant.is_brought),
+        };
+        Outcome::of_denial(rules, denial, how)
+    }
+
+    /// A denial; where the gate lets unauthenticated requests pass, a 401 is none.
+    pub(crate) fn of_denial(rules: &Arc<Rules>, denial: Denial, how: How) -> Outcome {
+        if rules.anonymous && denial.cause.answer().0 == 401 {
+            return Outcome::without_token(rules, How::Anonymous);
+        }
+        Outcome::Deny(Deny {
+            rules: Arc::clone(rules),
+            denial,
+            how,
+        })
+    }
+
+    /// The request passes, and nobody has been authenticated.
+    pub(crate) fn without_token(rules: &Arc<Rules>, how: How) -> Outcome {
+        Outcome::Allow(Allow {
+            rules: Arc::clone(rules),
+            grant: None,
+            how,
+            source: None,
+        })
+    }
+}
+
+impl Breach {
+    /// `is_brought`: the client brought the token itself. Else it is the provider's, and the client's fault is only
+    /// what it may do.
+    fn denial(self, is_brought: bool) -> Denial {
+        match (self, is_brought) {
+            (Breach::Insufficient(field), _) => Denial::new(
+                Cause::TokenInsufficient,
+                format!("the token does not fulfil {field}"),
+            ),
+            (Breach::Expired, true) => Denial::new(Cause::TokenInvalid, ""),
+            (Breach::Untrusted(why), true) => Denial::new(Cause::TokenInvalid, why),
+            (Breach::Expired, false) => Denial::new(
+                Cause::TokenUnverifiable,
+                "the provider's token has expired when it comes; do the clocks agree?",
+            ),
+            (Breach::Untrusted(why), false) => Denial::new(
+                Cause::TokenUnverifiable,
+                format!("the provider's token cannot be trusted: {why}"),
+            ),
+        }
+    }
+}
+
 /// How an outcome came about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum How {
     /// Nothing was looked up: the request holds no usable credentials.
@@ -28,16 +101,40 @@ pub enum How {
     Miss,
     /// An exchange was under way for another request with the same credentials, and this one waited for it.
     Joined,
+    /// The token cache had it, and its renewal has failed: it is served to its end.
+    Stale,
+    /// The same credentials have just been refused.
+    Negative,
+    /// The request passes without a token, as the gate allows what cannot be authenticated.
+    Anonymous,
+    /// The request passes without a token, as the gate does not look at `OPTIONS`.
+    Preflight,
 }
 
 impl How {
-    /// `NONE`, `HIT`, `MISS`, `JOINED`.
+    /// All of them.
+    pub const ALL: [How; 8] = [
+        How::None,
+        How::Hit,
+        How::Miss,
+        How::Joined,
+        How::Stale,
+        How::Negative,
+        How::Anonymous,
+        How::Preflight,
+    ];
+
+    /// `NONE`, `HIT`, `MISS`, `JOINED`, `STALE`, `NEGATIVE`, `ANONYMOUS`, `PREFLIGHT`.
     pub fn name(self) -> &'static str {
         match self {
             How::None => "NONE",
             How::Hit => "HIT",
             How::Miss => "MISS",
             How::Joined => "JOINED",
+            How::Stale => "STALE",
+            How::Negative => "NEGATIVE",
+            How::Anonymous => "ANONYMOUS",
+            How::Preflight => "PREFLIGHT",
         }
     }
 }
@@ -45,29 +142,51 @@ impl How {
 /// What goes upstream. Holds its strings alive; cloning is cheap.
 #[derive(Clone)]
 pub struct Allow {
-    grant: Arc<Grant>,
+    rules: Arc<Rules>,
+    grant: Option<Arc<Grant>>,
     how: How,
-    source: Source,
+    source: Option<Source>,
 }
 
 impl Allow {
-    pub(crate) fn new(grant: Arc<Grant>, how: How, source: Source) -> Allow {
-        Allow { grant, how, source }
+    /// The value of the `Authorization` header of the token: `Bearer …`. Only characters of an RFC 6750 token. `None`
+    /// where the request passes without one.
+    pub fn authorization(&self) -> Option<&str> {
+        self.grant.as_deref().map(Grant::authorization)
     }
 
-    /// The value of the `Authorization` header to send upstream: `Bearer …`. Only characters of an RFC 6750 token.
-    pub fn authorization(&self) -> &str {
-        self.grant.authorization()
+    /// Whose token it is; `None` where nobody has been authenticated.
+    pub fn client_id(&self) -> Option<&str> {
+        self.grant.as_deref().map(Grant::client_id)
     }
 
-    /// Whose token it is.
-    pub fn client_id(&self) -> &str {
-        self.grant.client_id()
+    /// The headers of the request that goes upstream, by lower-case name. `None` takes the header away, in whatever
+    /// spelling the client sent it: what is not said by the token must not be said by the client.
+    ///
+    /// A header that carries a number, a list or an object allocates its value.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, Option<Cow<'_, str>>)> {
+        self.rules.headers(self.grant.as_deref(), self.how)
     }
 
-    /// The token itself, which holds the strings alive.
-    pub fn into_grant(self) -> Arc<Grant> {
-        self.grant
+    /// What the token says: a claim by its name, where the token is a JWT. Text as it is, anything else as JSON.
+    pub fn claim(&self, name: &str) -> Option<Cow<'_, str>> {
+        match self.grant.as_deref()?.claims.as_ref()?.get(name)? {
+            serde_json::Value::String(text) => Some(text.as_str().into()),
+            other => Some(other.to_string().into()),
+        }
+    }
+
+    /// What holds the strings alive: the gate's rules, and the token.
+    pub fn into_parts(self) -> (Arc<Rules>, Option<Arc<Grant>>) {
+        (self.rules, self.grant)
+    }
+
+    pub(crate) fn grant(&self) -> Option<&Arc<Grant>> {
+        self.grant.as_ref()
+    }
+
+    pub(crate) fn rules(&self) -> &Arc<Rules> {
+        &self.rules
     }
 
     /// How it came about.
@@ -76,7 +195,7 @@ impl Allow {
     }
 
     /// Where the credentials were, and so what the host hides.
-    pub fn source(&self) -> Source {
+    pub fn source(&self) -> Option<Source> {
         self.source
     }
 }
@@ -100,10 +219,6 @@ pub struct Deny {
 }
 
 impl Deny {
-    pub(crate) fn new(rules: Arc<Rules>, denial: Denial, how: How) -> Deny {
-        Deny { rules, denial, how }
-    }
-
     /// Why.
     pub fn cause(&self) -> Cause {
         self.denial.cause
@@ -114,16 +229,16 @@ impl Deny {
         self.denial.cause.answer().0
     }
 
-    /// The value of `WWW-Authenticate`, on a 401 ([RFC 9110 section 11.6.1]).
+    /// The value of `WWW-Authenticate`, on a 401 and where a token lacks something ([RFC 6750 section 3]).
     ///
-    /// [RFC 9110 section 11.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1
+    /// [RFC 6750 section 3]: https://www.rfc-editor.org/rfc/rfc6750#section-3
     pub fn challenge(&self) -> Option<&str> {
-        (self.status() == 401).then_some(self.rules.challenge.as_str())
+        self.rules.output.challenge(self.denial.cause)
     }
 
     /// The body, JSON: `{"message": …}`, as Kong answers.
-    pub fn body(&self) -> &'static str {
-        self.denial.cause.answer().1
+    pub fn body(&self) -> &str {
+        self.rules.output.body(self.denial.cause)
     }
 
     /// The media type of the body.

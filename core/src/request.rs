@@ -35,6 +35,7 @@ impl fmt::Debug for Request<'_> {
 
 /// Where credentials are looked for (`client_credentials_param_type`), and where they were found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Source {

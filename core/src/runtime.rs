@@ -1,16 +1,11 @@
 //! The one thread on which everything happens that is not a hit.
 
 use crate::cause::{Cause, Denial};
-use crate::clock::Clock;
-use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::exchange;
-use crate::gate::Rules;
-use crate::key::Key;
-use crate::provider::{Issuer, Provider, ProviderId};
-use crate::shared::Shared;
+use crate::exchange::{Exchange, Work};
+use crate::provider::{Issuer, Provider};
+use crate::shared::{Purpose, Shared};
 use crate::token::Grant;
-use crate::transport::Transport;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -18,17 +13,16 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// An exchange to be made.
+/// Work to be done for a flight.
 pub(crate) struct Job {
-    pub(crate) rules: Arc<Rules>,
-    pub(crate) credentials: Credentials,
+    pub(crate) work: Work,
     pub(crate) landing: Landing,
 }
 
 /// The promise that a flight lands, whatever happens to its exchange: dropped without a result, it denies.
 pub(crate) struct Landing {
     shared: Arc<Shared>,
-    key: Option<Key>,
+    purpose: Option<Purpose>,
 }
 
 /// A running thread. Dropping it ends the thread, and abandons exchanges under way.
@@ -48,48 +42,47 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_RESOLVERS: usize = 4;
 
 impl Landing {
-    pub(crate) fn new(shared: Arc<Shared>, key: Key) -> Landing {
+    pub(crate) fn new(shared: Arc<Shared>, purpose: Purpose) -> Landing {
         Landing {
             shared,
-            key: Some(key),
+            purpose: Some(purpose),
         }
     }
 
     pub(crate) fn land(mut self, result: Result<Grant, Denial>) {
-        if let Some(key) = self.key.take() {
-            self.shared.land(key, result);
+        self.end(result);
+    }
+
+    fn end(&mut self, result: Result<Grant, Denial>) {
+        if let Some(purpose) = self.purpose.take() {
+            self.shared.land(&purpose, result);
         }
     }
 }
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            let denial = if std::thread::panicking() {
-                Denial::new(
-                    Cause::Internal,
-                    "an exchange panicked; this is a defect of credgate",
-                )
-            } else {
-                Denial::new(Cause::ShuttingDown, "")
-            };
-            self.shared.land(key, Err(denial));
-        }
+        let denial = if std::thread::panicking() {
+            Denial::new(
+                Cause::Internal,
+                "an exchange panicked; this is a defect of credgate",
+            )
+        } else {
+            Denial::new(Cause::ShuttingDown, "")
+        };
+        self.end(Err(denial));
     }
 }
 
 impl Runtime {
     /// Starts the thread; all else happens on it, so that the host is not kept.
-    pub(crate) fn start(
-        transport: Arc<dyn Transport>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Runtime, Error> {
+    pub(crate) fn start(shared: Arc<Shared>, max_exchanges: usize) -> Result<Runtime, Error> {
         let (jobs, received) = unbounded_channel();
         let ended = Arc::new(Ended::default());
         let end = Arc::clone(&ended);
         let io = Io {
-            transport,
-            clock,
+            shared,
+            max_exchanges,
             providers: HashMap::new(),
         };
         let thread = without_signals(|| {
@@ -169,34 +162,40 @@ fn serve(io: Io, mut jobs: UnboundedReceiver<Job>) {
 
 /// What the thread owns.
 struct Io {
-    transport: Arc<dyn Transport>,
-    clock: Arc<dyn Clock>,
-    providers: HashMap<ProviderId, Arc<Provider>>,
+    shared: Arc<Shared>,
+    max_exchanges: usize,
+    providers: HashMap<Issuer, Arc<Provider>>,
 }
 
 impl Io {
     async fn run(mut self, mut jobs: UnboundedReceiver<Job>) {
-        while let Some(Job {
-            rules,
-            credentials,
-            landing,
-        }) = jobs.recv().await
-        {
+        while let Some(Job { work, landing }) = jobs.recv().await {
+            let Some(purpose) = &landing.purpose else {
+                continue;
+            };
+            let (rules, key) = (Arc::clone(&purpose.rules), purpose.key);
             let provider = self.provider(&rules.issuer);
-            let (transport, clock) = (Arc::clone(&self.transport), Arc::clone(&self.clock));
+            let world = Arc::clone(&self.shared.world);
             tokio::spawn(async move {
-                let result = exchange(&provider, &rules, &credentials, &transport, &clock).await;
+                let exchange = Exchange {
+                    provider: &provider,
+                    rules: &rules,
+                    world: &world,
+                    key,
+                };
+                let result = exchange.run(&work).await;
                 landing.land(result);
             });
         }
     }
 
     fn provider(&mut self, issuer: &Issuer) -> Arc<Provider> {
-        let provider = self
-            .providers
-            .entry(issuer.provider_id())
-            .or_insert_with(|| Arc::new(Provider::new(issuer.clone())));
-        Arc::clone(provider)
+        if let Some(provider) = self.providers.get(issuer) {
+            return Arc::clone(provider);
+        }
+        let provider = Arc::new(Provider::new(issuer.clone(), self.max_exchanges));
+        self.providers.insert(issuer.clone(), Arc::clone(&provider));
+        provider
     }
 }
 

@@ -1,34 +1,125 @@
 //! What the hosts' threads and the library's own have in common.
 
-use crate::cache::TokenCache;
-use crate::cause::Denial;
+use crate::cache::{Negative, TokenCache};
+use crate::cause::{Cause, Denial};
+use crate::engine::EngineOptions;
 use crate::flight::Flights;
+use crate::gate::Rules;
 use crate::key::Key;
+use crate::limits::Budgets;
+use crate::metrics::add;
 use crate::token::Grant;
+use crate::world::World;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// What flights fill and hits read.
 pub(crate) struct Shared {
     pub(crate) cache: TokenCache,
+    pub(crate) negative: Negative,
     pub(crate) flights: Flights,
+    pub(crate) budgets: Budgets,
+    pub(crate) world: Arc<World>,
+    /// Counts purges: what was under way when one came is not kept.
+    purges: AtomicU64,
+}
+
+/// What a flight is for.
+pub(crate) struct Purpose {
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) key: Key,
+    /// What refusals are counted under: the client, and the gate.
+    pub(crate) budgets: Option<[Key; 2]>,
+    /// The token in the cache is to be replaced before its end.
+    pub(crate) is_refresh: bool,
+    /// [`Shared::purges`] when it began.
+    pub(crate) purges: u64,
 }
 
 impl Shared {
-    pub(crate) fn new(cache_max_bytes: u64) -> Shared {
+    pub(crate) fn new(options: &EngineOptions, world: Arc<World>) -> Shared {
         Shared {
-            cache: TokenCache::new(cache_max_bytes),
-            flights: Flights::default(),
+            cache: TokenCache::new(options.cache_max_bytes, options.cache_max_entries),
+            negative: Negative::new(),
+            flights: Flights::new(options.max_waiting),
+            budgets: Budgets::new(),
+            world,
+            purges: AtomicU64::new(0),
         }
     }
 
+    pub(crate) fn purges(&self) -> u64 {
+        self.purges.load(Ordering::SeqCst)
+    }
+
+    /// Drops the tokens that `which` picks, and keeps what is under way out of the cache.
+    pub(crate) fn purge(&self, which: impl Fn(&Grant) -> bool) -> u64 {
+        self.purges.fetch_add(1, Ordering::SeqCst);
+        let purged = self.cache.purge(which);
+        self.world
+            .metrics
+            .purged
+            .fetch_add(purged, Ordering::Relaxed);
+        purged
+    }
+
     /// Ends a flight: into the cache first, then off the table and to everybody who waits.
-    pub(crate) fn land(&self, key: Key, result: Result<Grant, Denial>) {
+    pub(crate) fn land(&self, purpose: &Purpose, result: Result<Grant, Denial>) {
         let result = result.map(Arc::new);
-        if let Ok(grant) = &result
-            && grant.is_cacheable()
-        {
-            self.cache.insert(key, Arc::clone(grant));
+        match &result {
+            Ok(grant) => self.keep(purpose, grant),
+            Err(denial) => self.note_failure(purpose, denial),
         }
-        self.flights.land(&key, &result);
+        self.flights.land(&purpose.key, &result, &self.world);
+    }
+
+    fn keep(&self, purpose: &Purpose, grant: &Arc<Grant>) {
+        self.negative.remove(&purpose.key);
+        if purpose.is_refresh
+            && let Some(old) = self.cache.peek(&purpose.key)
+            && old.authorization() == grant.authorization()
+        {
+            // The provider gives the same token until it ends: once is enough to know that.
+            grant.refresh.give_up();
+        }
+        if purpose.purges == self.purges() && purpose.rules.keeping.kept(grant).is_some() {
+            self.cache.insert(purpose.key, Arc::clone(grant));
+            // A purge may have come between the question and the insertion.
+            if purpose.purges != self.purges() {
+                self.cache.remove(&purpose.key);
+            }
+        }
+    }
+
+    fn note_failure(&self, purpose: &Purpose, denial: &Denial) {
+        let now = self.world.clock.now();
+        if purpose.is_refresh {
+            add(&self.world.metrics.refresh_failures);
+            if denial.cause == Cause::CredentialsRefused {
+                // The secret has been revoked, and so are those who hold it.
+                self.cache.remove(&purpose.key);
+            } else if let Some(old) = self.cache.peek(&purpose.key) {
+                old.refresh.note_failure();
+            }
+        }
+        let kept = match denial.cause {
+            _ if denial.is_refusal() => purpose.rules.keeping.refusals,
+            // The provider has said when to come again.
+            Cause::ProviderBusy => Duration::from_secs(denial.retry_after.unwrap_or(0).into()),
+            _ => Duration::ZERO,
+        };
+        if let Some(until) = now.checked_add(kept)
+            && !kept.is_zero()
+        {
+            self.negative.insert(purpose.key, denial.clone(), until);
+        }
+        if denial.is_refusal()
+            && let Some(keys) = purpose.budgets
+        {
+            for (key, per_minute) in keys.into_iter().zip(purpose.rules.refusals) {
+                self.budgets.draw(key, per_minute, now);
+            }
+        }
     }
 }

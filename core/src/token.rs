@@ -1,24 +1,116 @@
-//! A token as the provider answers it, and how long it may be kept.
+//! A token as the provider answers it, and how long it lives.
 
 use crate::cause::{Cause, Denial};
+use crate::claims::Claims;
+use crate::key::{Fingerprint, Key};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// A client's token, ready to be forwarded. Wiped when dropped.
 pub struct Grant {
-    client_id: Box<str>,
+    pub(crate) client_id: Box<str>,
     /// `Bearer …`
     authorization: Zeroizing<Box<str>>,
-    /// Until when it may be served from the cache; `None`: for this exchange's waiters only.
-    expires: Option<Instant>,
+    /// What it is found by, and what the gates ask for that share it.
+    pub(crate) key: Key,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) received: Instant,
+    pub(crate) lifetime: Lifetime,
+    /// The client brought it itself.
+    pub(crate) is_brought: bool,
+    /// What it says, where it is a JWT.
+    pub(crate) claims: Option<Claims>,
+    pub(crate) refresh: Refresh,
+}
+
+/// How long a token lives, from when it was received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lifetime {
+    Stated(Duration),
+    /// Nothing says so.
+    Unknown,
+    /// What is said cannot be, or is over: for this exchange's waiters only.
+    Unusable,
+}
+
+/// The state of a token's renewal.
+#[derive(Debug, Default)]
+pub(crate) struct Refresh {
+    /// Milliseconds after it was received before which nobody tries.
+    not_before: AtomicU64,
+    failed: AtomicBool,
+}
+
+/// How long nobody tries again after somebody has.
+const REFRESH_PAUSE: Duration = Duration::from_secs(10);
+
+impl Refresh {
+    /// Whether it is the caller who fetches the next token. `age`: since the token was received.
+    pub(crate) fn claim(&self, age: Duration) -> bool {
+        let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        let not_before = self.not_before.load(Ordering::Relaxed);
+        let next = age.saturating_add(REFRESH_PAUSE.as_millis() as u64);
+        age >= not_before
+            && self
+                .not_before
+                .compare_exchange(not_before, next, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// Nobody tries again: the provider gives the same token until it ends.
+    pub(crate) fn give_up(&self) {
+        self.not_before.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_failure(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+}
+
+/// What a token is found by, and when it came.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) key: Key,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) received: Instant,
+    /// The client brought it itself.
+    pub(crate) is_brought: bool,
 }
 
 impl Grant {
+    pub(crate) fn new(
+        origin: Origin,
+        client_id: &str,
+        token: &str,
+        lifetime: Lifetime,
+        claims: Option<Claims>,
+    ) -> Grant {
+        let mut authorization = String::with_capacity(BEARER.len() + token.len());
+        authorization.push_str(BEARER);
+        authorization.push_str(token);
+        Grant {
+            client_id: client_id.into(),
+            authorization: Zeroizing::new(authorization.into_boxed_str()),
+            key: origin.key,
+            fingerprint: origin.fingerprint,
+            received: origin.received,
+            is_brought: origin.is_brought,
+            lifetime,
+            claims,
+            refresh: Refresh::default(),
+        }
+    }
+
     /// Whose token it is.
     pub fn client_id(&self) -> &str {
         &self.client_id
@@ -29,17 +121,15 @@ impl Grant {
         &self.authorization
     }
 
-    pub(crate) fn is_fresh(&self, now: Instant) -> bool {
-        self.expires.is_some_and(|expires| now < expires)
+    /// The token alone.
+    pub(crate) fn token(&self) -> &str {
+        &self.authorization[BEARER.len()..]
     }
 
-    pub(crate) fn is_cacheable(&self) -> bool {
-        self.expires.is_some()
-    }
-
-    /// Bytes of its strings.
-    pub(crate) fn len(&self) -> usize {
-        self.client_id.len() + self.authorization.len()
+    /// Bytes that it occupies, about.
+    pub(crate) fn size(&self) -> usize {
+        let claims = self.claims.as_ref().map_or(0, |claims| claims.size);
+        size_of::<Grant>() + self.client_id.len() + self.authorization.len() + claims
     }
 }
 
@@ -51,12 +141,9 @@ impl fmt::Debug for Grant {
     }
 }
 
+const BEARER: &str = "Bearer ";
 /// The longest token that is forwarded, in bytes. Upstreams rarely take headers beyond 8 or 16 KiB.
-const MAX_TOKEN: usize = 16 * 1024;
-/// How long a token is kept of which nothing says how long it lives (Kong's `cache_ttl`).
-const DEFAULT_LIFETIME: f64 = 3600.0;
-/// A token is not served in the last seconds of its life: it has to reach the upstream alive.
-const EAGERLY_EXPIRE: f64 = 5.0;
+pub(crate) const MAX_TOKEN: usize = 16 * 1024;
 /// A lifetime beyond this is taken for a mistake.
 const ABSURD_LIFETIME: f64 = 10.0 * 365.0 * 86_400.0;
 
@@ -64,9 +151,9 @@ const ABSURD_LIFETIME: f64 = 10.0 * 365.0 * 86_400.0;
 ///
 /// [RFC 6749 section 5.1]: https://www.rfc-editor.org/rfc/rfc6749#section-5.1
 #[derive(Deserialize)]
-struct Answer {
+pub(crate) struct Answer {
     #[serde(deserialize_with = "secret")]
-    access_token: Zeroizing<String>,
+    pub(crate) access_token: Zeroizing<String>,
     token_type: String,
     #[serde(default)]
     expires_in: Option<Value>,
@@ -76,43 +163,66 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<String
     String::deserialize(deserializer).map(Zeroizing::new)
 }
 
-/// Reads a token endpoint's 200. `now` and `wall` are the same moment on both clocks.
-pub(crate) fn grant(
-    client_id: &str,
-    body: &[u8],
-    now: Instant,
-    wall: Duration,
-) -> Result<Grant, Denial> {
-    let invalid = |why: &str| {
-        Denial::new(
-            Cause::ProviderAnswerInvalid,
-            format!("the token endpoint's answer is invalid: {why}"),
-        )
+impl Answer {
+    /// Reads a token endpoint's 200.
+    pub(crate) fn read(body: &[u8]) -> Result<Answer, Denial> {
+        let invalid = |why: &str| {
+            Denial::new(
+                Cause::ProviderAnswerInvalid,
+                format!("the token endpoint's answer is invalid: {why}"),
+            )
+        };
+        let answer: Answer = json_object(body).ok_or_else(|| {
+            invalid("not a JSON object with access_token and token_type, each once and a string")
+        })?;
+        if !answer.token_type.eq_ignore_ascii_case("bearer") {
+            return Err(invalid("token_type is not Bearer"));
+        }
+        let token = answer.access_token.as_str();
+        if token.len() > MAX_TOKEN {
+            return Err(invalid("access_token is longer than 16 KiB"));
+        }
+        if !is_b64token(token) {
+            return Err(invalid(
+                "access_token has characters that a Bearer token cannot have",
+            ));
+        }
+        Ok(answer)
+    }
+
+    /// How long the token lives: `expires_in` (a number, or one in a string), else what remains to the JWT's `exp`;
+    /// never past `exp`. `wall`: the time since the Unix epoch.
+    pub(crate) fn lifetime(&self, claims: Option<&Claims>, wall: Duration) -> Lifetime {
+        lifetime(self.expires_in.as_ref(), until_exp(claims, wall))
+    }
+}
+
+/// How long a token lives that the client holds already.
+pub(crate) fn remaining(claims: &Claims, wall: Duration) -> Lifetime {
+    lifetime(None, until_exp(Some(claims), wall))
+}
+
+fn until_exp(claims: Option<&Claims>, wall: Duration) -> Option<f64> {
+    let exp = claims?.get("exp")?.as_f64()?;
+    Some(exp - wall.as_secs_f64())
+}
+
+fn lifetime(expires_in: Option<&Value>, until_exp: Option<f64>) -> Lifetime {
+    let stated = match expires_in {
+        None | Some(Value::Null) => match until_exp {
+            Some(seconds) => Some(seconds),
+            None => return Lifetime::Unknown,
+        },
+        Some(Value::Number(number)) => number.as_f64(),
+        Some(Value::String(text)) => text.trim().parse().ok(),
+        Some(_) => None,
     };
-    let answer: Answer = json_object(body).ok_or_else(|| {
-        invalid("not a JSON object with access_token and token_type, each once and a string")
-    })?;
-    if !answer.token_type.eq_ignore_ascii_case("bearer") {
-        return Err(invalid("token_type is not Bearer"));
-    }
-    let token = answer.access_token.as_str();
-    if token.len() > MAX_TOKEN {
-        return Err(invalid("access_token is longer than 16 KiB"));
-    }
-    if !is_b64token(token) {
-        return Err(invalid(
-            "access_token has characters that a Bearer token cannot have",
-        ));
-    }
-    let lifetime = lifetime(
-        answer.expires_in.as_ref(),
-        jwt_exp(token).map(|exp| exp - wall.as_secs_f64()),
-    );
-    Ok(Grant {
-        client_id: client_id.into(),
-        authorization: Zeroizing::new(format!("Bearer {token}").into_boxed_str()),
-        expires: lifetime.and_then(|lifetime| now.checked_add(lifetime)),
-    })
+    stated
+        .filter(|stated| *stated <= ABSURD_LIFETIME)
+        .map(|stated| stated.min(until_exp.unwrap_or(f64::INFINITY)))
+        .filter(|seconds| *seconds > 0.0)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .map_or(Lifetime::Unusable, Lifetime::Stated)
 }
 
 /// Reads a provider's JSON object. Why it cannot be read is not told: serde's message may quote a token, and its
@@ -126,7 +236,7 @@ pub(crate) fn json_object<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Option<T> {
 }
 
 /// `b64token` of RFC 6750 section 2.1: nothing that could end a header line.
-fn is_b64token(token: &str) -> bool {
+pub(crate) fn is_b64token(token: &str) -> bool {
     let body = token.trim_end_matches('=');
     !body.is_empty()
         && body
@@ -134,60 +244,51 @@ fn is_b64token(token: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
 }
 
-/// How long a token may be served from the cache; `None`: not at all.
-///
-/// `expires_in` (a number, or one in a string), else what remains to the JWT's `exp`, else an hour; never past `exp`.
-fn lifetime(expires_in: Option<&Value>, until_exp: Option<f64>) -> Option<Duration> {
-    let stated = match expires_in {
-        None | Some(Value::Null) => until_exp.unwrap_or(DEFAULT_LIFETIME),
-        Some(Value::Number(number)) => number.as_f64()?,
-        Some(Value::String(text)) => text.trim().parse().ok()?,
-        Some(_) => return None,
-    };
-    let seconds = stated.min(until_exp.unwrap_or(f64::INFINITY)) - EAGERLY_EXPIRE;
-    if !(seconds > 0.0 && stated <= ABSURD_LIFETIME) {
-        return None;
-    }
-    Duration::try_from_secs_f64(seconds).ok()
-}
-
-/// A JWT's `exp` (RFC 7519 section 4.1.4), not verified: it can only shorten what the provider says.
-fn jwt_exp(token: &str) -> Option<f64> {
-    #[derive(Deserialize)]
-    struct Claims {
-        exp: f64,
-    }
-
+/// What a JWT says, where nobody asks whether it is true: it came from the token endpoint itself.
+pub(crate) fn unverified_claims(token: &str) -> Option<Map<String, Value>> {
     let mut parts = token.split('.');
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
     if parts.next().is_some() {
         return None;
     }
-    let claims = Zeroizing::new(URL_SAFE_NO_PAD.decode(payload).ok()?);
-    serde_json::from_slice::<Claims>(&claims)
-        .ok()
-        .map(|claims| claims.exp)
+    let payload = Zeroizing::new(URL_SAFE_NO_PAD.decode(payload).ok()?);
+    json_object(&payload)
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use serde_json::json;
 
     const NOW: Duration = Duration::from_secs(1_700_000_000);
 
+    pub(crate) fn grant(token: &str, lifetime: Lifetime, received: Instant) -> Grant {
+        let origin = Origin {
+            key: Key::for_test(1),
+            fingerprint: Fingerprint::for_test(1),
+            received,
+            is_brought: false,
+        };
+        Grant::new(origin, "id", token, lifetime, None)
+    }
+
     fn jwt(claims: &Value) -> String {
         format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(claims.to_string()))
     }
 
+    /// As a gate with the default settings keeps it.
     fn kept(answer: &Value) -> Option<u64> {
-        let now = Instant::now();
-        let grant = grant("id", answer.to_string().as_bytes(), now, NOW).unwrap();
-        grant.expires.map(|expires| (expires - now).as_secs())
+        let answer = Answer::read(answer.to_string().as_bytes()).unwrap();
+        let claims = unverified_claims(&answer.access_token).map(|map| Claims::new(map, None));
+        match answer.lifetime(claims.as_ref(), NOW) {
+            Lifetime::Stated(lifetime) => lifetime.as_secs().checked_sub(5).filter(|s| *s > 0),
+            Lifetime::Unknown => Some(3595),
+            Lifetime::Unusable => None,
+        }
     }
 
     fn denied(body: &str) -> Denial {
-        grant("id", body.as_bytes(), Instant::now(), NOW).unwrap_err()
+        Answer::read(body.as_bytes()).err().unwrap()
     }
 
     #[test]
@@ -295,8 +396,7 @@ mod tests {
 
     #[test]
     fn debug_does_not_show_a_token() {
-        let body = br#"{"access_token":"s3cret","token_type":"Bearer"}"#;
-        let grant = grant("id", body, Instant::now(), NOW).unwrap();
+        let grant = crate::token::tests::grant("s3cret", Lifetime::Unknown, Instant::now());
         assert!(!format!("{grant:?}").contains("s3cret"));
     }
 }

@@ -1,56 +1,26 @@
 //! HTTP to the provider, as a seam: tests script it.
 
+use crate::connection::{Connection, Proxy, Trust};
+use crate::resolve::{Guarded, url_may_be_reached};
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use std::collections::HashMap;
 use std::error::Error as StdError;
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use url::Url;
 use zeroize::Zeroizing;
-
-/// Whose certificates are trusted.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Trust {
-    /// The system's certificate store.
-    System,
-    /// These PEM certificates and no others.
-    Only(Arc<[u8]>),
-}
-
-impl Trust {
-    /// The error is `None` where there is nothing in the file at all.
-    pub(crate) fn from_pem(pem: Vec<u8>) -> Result<Trust, Option<reqwest::Error>> {
-        if reqwest::Certificate::from_pem_bundle(&pem)?.is_empty() {
-            return Err(None);
-        }
-        Ok(Trust::Only(pem.into()))
-    }
-
-    pub(crate) fn pem(&self) -> Option<&[u8]> {
-        match self {
-            Trust::System => None,
-            Trust::Only(pem) => Some(pem),
-        }
-    }
-}
-
-impl fmt::Debug for Trust {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Trust::System => "System",
-            Trust::Only(_) => "Only(…)",
-        })
-    }
-}
 
 /// A request to the provider: POST with a form when there is one, else GET.
 pub(crate) struct Call {
     pub(crate) url: Url,
     pub(crate) form: Option<Form>,
+    /// What the configuration adds.
+    pub(crate) headers: HeaderMap,
     /// The longest body that is read.
     pub(crate) max_answer: usize,
 }
@@ -65,10 +35,24 @@ pub(crate) struct Form {
 /// What came back.
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    /// Seconds, where the provider sent a number of them.
-    pub(crate) retry_after: Option<u32>,
+    /// `Retry-After` as it stands.
+    pub(crate) retry_after: Option<String>,
+    /// What the provider says of its limits: the headers of [`LIMIT_HEADERS`] that it sent.
+    pub(crate) limits: Vec<(&'static str, String)>,
     pub(crate) body: Zeroizing<Vec<u8>>,
 }
+
+/// The headers in which providers tell how much one may ask for: Auth0's, Okta's, and the common one.
+pub(crate) const LIMIT_HEADERS: [&str; 8] = [
+    "auth0-client-quota-limit",
+    "auth0-organization-quota-limit",
+    "x-rate-limit-limit",
+    "x-rate-limit-remaining",
+    "x-rate-limit-reset",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+];
 
 /// Why nothing came back. The texts are log-safe.
 #[derive(Debug, Clone)]
@@ -81,31 +65,41 @@ pub(crate) enum Fault {
     TooLong,
 }
 
+/// The longest value of a header of the provider's that is looked at.
+const MAX_HEADER: usize = 512;
+
 pub(crate) type Answer<'t> = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send + 't>>;
 
 /// Sends a call. Deadlines are the caller's: dropping the future abandons the call.
 pub(crate) trait Transport: Send + Sync {
-    fn send<'t>(&'t self, trust: &'t Trust, call: Call) -> Answer<'t>;
+    fn send<'t>(&'t self, connection: &'t Connection, call: Call) -> Answer<'t>;
 }
 
-/// The real one: one connection pool for each set of trusted certificates.
+/// The real one: one connection pool for each way to reach a provider.
 #[derive(Default)]
 pub(crate) struct HttpTransport {
-    clients: Mutex<HashMap<Trust, reqwest::Client>>,
+    clients: Mutex<HashMap<Connection, reqwest::Client>>,
 }
 
 impl Transport for HttpTransport {
-    fn send<'t>(&'t self, trust: &'t Trust, call: Call) -> Answer<'t> {
+    fn send<'t>(&'t self, connection: &'t Connection, call: Call) -> Answer<'t> {
         Box::pin(async move {
+            if !url_may_be_reached(&call.url, connection.loopback) {
+                return Err(Fault::Unreachable(
+                    "an address that is not reached".to_owned(),
+                ));
+            }
             let client = self
-                .client(trust)
+                .client(connection)
                 .map_err(|error| Fault::Unreachable(reason(&error)))?;
+            let headers = call.headers;
             let request = match call.form {
                 None => client.get(call.url),
                 Some(form) => post(&client, call.url, form)?,
             };
             let response = request
                 .header(ACCEPT, "application/json")
+                .headers(headers)
                 .send()
                 .await
                 .map_err(fault)?;
@@ -115,9 +109,9 @@ impl Transport for HttpTransport {
 }
 
 impl HttpTransport {
-    fn client(&self, trust: &Trust) -> Result<reqwest::Client, reqwest::Error> {
+    fn client(&self, connection: &Connection) -> Result<reqwest::Client, reqwest::Error> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(trust) {
+        if let Some(client) = clients.get(connection) {
             return Ok(client.clone());
         }
         let mut builder = reqwest::Client::builder()
@@ -129,15 +123,50 @@ impl HttpTransport {
             .retry(reqwest::retry::never())
             .referer(false)
             .tls_version_min(reqwest::tls::Version::TLS_1_2)
-            .pool_max_idle_per_host(8)
+            .dns_resolver(Guarded {
+                loopback: connection.loopback,
+            })
+            .pool_max_idle_per_host(if connection.keepalive { 8 } else { 0 })
             // Below the five seconds after which common servers hang up, perhaps on a request under way.
             .pool_idle_timeout(Duration::from_secs(4));
-        if let Some(pem) = trust.pem() {
-            builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem)?);
+        builder = match &connection.trust {
+            Trust::System => builder,
+            Trust::Only(pem) => builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem)?),
+            Trust::Anybody => builder.tls_danger_accept_invalid_certs(true),
+        };
+        if let Some(identity) = &connection.identity {
+            builder = builder.identity(reqwest::Identity::from_pem(identity)?);
+        }
+        let no_proxy = connection.no_proxy.as_deref();
+        if let Some(one) = &connection.http_proxy {
+            builder = builder.proxy(proxy(
+                one,
+                reqwest::Proxy::http(one.url.as_str())?,
+                no_proxy,
+            ));
+        }
+        if let Some(one) = &connection.https_proxy {
+            builder = builder.proxy(proxy(
+                one,
+                reqwest::Proxy::https(one.url.as_str())?,
+                no_proxy,
+            ));
         }
         let client = builder.build()?;
-        clients.insert(trust.clone(), client.clone());
+        clients.insert(connection.clone(), client.clone());
         Ok(client)
+    }
+}
+
+fn proxy(configured: &Proxy, proxy: reqwest::Proxy, no_proxy: Option<&str>) -> reqwest::Proxy {
+    let proxy = proxy.no_proxy(no_proxy.and_then(reqwest::NoProxy::from_string));
+    let authorization = configured.authorization.as_ref();
+    match authorization.and_then(|value| HeaderValue::from_str(value).ok()) {
+        Some(mut value) => {
+            value.set_sensitive(true);
+            proxy.custom_http_auth(value)
+        }
+        None => proxy,
     }
 }
 
@@ -158,11 +187,15 @@ fn post(client: &reqwest::Client, url: Url, form: Form) -> Result<reqwest::Reque
 
 async fn read(mut response: reqwest::Response, max: usize) -> Result<Reply, Fault> {
     let status = response.status().as_u16();
-    let retry_after = response
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.trim().parse().ok());
+    let header = |name: &HeaderName| {
+        let value = response.headers().get(name)?.to_str().ok()?;
+        (value.len() <= MAX_HEADER).then(|| value.to_owned())
+    };
+    let retry_after = header(&RETRY_AFTER);
+    let limits = LIMIT_HEADERS
+        .into_iter()
+        .filter_map(|name| Some((name, header(&HeaderName::from_static(name))?)))
+        .collect();
     // All at once, so that no reallocation leaves a copy behind that nobody wipes.
     let mut body = Zeroizing::new(Vec::with_capacity(
         response.content_length().unwrap_or(0).min(max as u64) as usize,
@@ -176,6 +209,7 @@ async fn read(mut response: reqwest::Response, max: usize) -> Result<Reply, Faul
     Ok(Reply {
         status,
         retry_after,
+        limits,
         body,
     })
 }
@@ -212,7 +246,7 @@ fn reason(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 pub(crate) mod scripted {
-    use super::{Answer, Call, Fault, Reply, Transport, Trust};
+    use super::{Answer, Call, Connection, Fault, Reply, Transport};
     use std::sync::Mutex;
     use tokio::sync::Semaphore;
     use zeroize::Zeroizing;
@@ -223,6 +257,8 @@ pub(crate) mod scripted {
         pub(crate) url: String,
         pub(crate) form: Option<String>,
         pub(crate) authorization: Option<String>,
+        /// What the configuration added: `name: value`.
+        pub(crate) headers: Vec<String>,
     }
 
     type Script = dyn Fn(&Seen) -> Result<Reply, Fault> + Send + Sync;
@@ -270,12 +306,13 @@ pub(crate) mod scripted {
         Ok(Reply {
             status,
             retry_after: None,
+            limits: Vec::new(),
             body: Zeroizing::new(body.as_bytes().to_vec()),
         })
     }
 
     impl Transport for ScriptedTransport {
-        fn send<'t>(&'t self, _trust: &'t Trust, call: Call) -> Answer<'t> {
+        fn send<'t>(&'t self, _connection: &'t Connection, call: Call) -> Answer<'t> {
             Box::pin(async move {
                 let (form, authorization) = match call.form {
                     Some(form) => (
@@ -284,10 +321,14 @@ pub(crate) mod scripted {
                     ),
                     None => (None, None),
                 };
+                let headers = call.headers.iter();
                 let seen = Seen {
                     url: call.url.into(),
                     form,
                     authorization,
+                    headers: headers
+                        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+                        .collect(),
                 };
                 let is_token_request = seen.form.is_some();
                 self.seen.lock().unwrap().push(seen.clone());

@@ -115,7 +115,8 @@ ngx_int_t ngx_http_credgate_hide_body(ngx_http_credgate_ctx_t *ctx);
 
 /* what is changed in the request */
 ngx_int_t ngx_http_credgate_hide_query(ngx_http_credgate_ctx_t *ctx);
-ngx_int_t ngx_http_credgate_set_authorization(ngx_http_credgate_ctx_t *ctx);
+ngx_int_t ngx_http_credgate_set_headers(ngx_http_credgate_ctx_t *ctx);
+ngx_int_t ngx_http_credgate_empty_headers(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_overwrite_authorization(ngx_http_request_t *r);
 
 /* denials */

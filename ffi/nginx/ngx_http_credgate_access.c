@@ -17,7 +17,7 @@ static void ngx_http_credgate_cleanup(void *data);
 static ngx_int_t ngx_http_credgate_present(ngx_http_credgate_ctx_t *ctx);
 static ngx_int_t ngx_http_credgate_copy(ngx_pool_t *pool, ngx_str_t *from,
     const char **to, size_t *len);
-static void ngx_http_credgate_restart(ngx_http_credgate_ctx_t *ctx,
+static ngx_int_t ngx_http_credgate_restart(ngx_http_credgate_ctx_t *ctx,
     credgate_gate *gate);
 static void ngx_http_credgate_timeout_handler(ngx_event_t *ev);
 static ngx_int_t ngx_http_credgate_verdict(ngx_http_credgate_ctx_t *ctx);
@@ -72,7 +72,10 @@ ngx_http_credgate_access_handler(ngx_http_request_t *r)
             return ngx_http_credgate_verdict(ctx);
         }
 
-        ngx_http_credgate_restart(ctx, clcf->gate);
+        if (ngx_http_credgate_restart(ctx, clcf->gate) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
         break;
 
     default: /* NGX_HTTP_CREDGATE_START */
@@ -249,13 +252,11 @@ ngx_http_credgate_copy(ngx_pool_t *pool, ngx_str_t *from, const char **to,
 
 /* a redirect has led from one gate to another, which judges for itself */
 
-static void
+static ngx_int_t
 ngx_http_credgate_restart(ngx_http_credgate_ctx_t *ctx, credgate_gate *gate)
 {
-    /* the token belongs to the outcome */
-
-    if (ctx->authorization) {
-        ngx_str_null(&ctx->authorization->value);
+    if (ctx->applied && ngx_http_credgate_empty_headers(ctx) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     credgate_outcome_release(&ctx->outcome);
@@ -264,6 +265,8 @@ ngx_http_credgate_restart(ngx_http_credgate_ctx_t *ctx, credgate_gate *gate)
     ctx->state = NGX_HTTP_CREDGATE_START;
     ctx->applied = 0;
     ctx->logged = 0;
+
+    return NGX_OK;
 }
 
 
@@ -378,15 +381,17 @@ ngx_http_credgate_verdict(ngx_http_credgate_ctx_t *ctx)
 
     /* fail closed: an outcome that was never filled allows nothing */
 
-    if (ctx->outcome.authorization_len == 0) {
+    if (ctx->outcome.how == CREDGATE_HOW_NONE) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_http_credgate_set_authorization(ctx) != NGX_OK) {
+    if (ngx_http_credgate_set_headers(ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ctx->outcome.source == CREDGATE_SOURCE_BODY && !ctx->body_hidden
+    if (ctx->presented.body_len && !ctx->body_hidden
+        && (ctx->outcome.source == CREDGATE_SOURCE_BODY
+            || ctx->outcome.how == CREDGATE_HOW_ANONYMOUS)
         && ngx_http_credgate_hide_body(ctx) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -7,6 +7,12 @@
 #include "ngx_http_credgate.h"
 
 
+static ngx_int_t ngx_http_credgate_each_header(ngx_http_credgate_ctx_t *ctx,
+    ngx_uint_t set);
+static ngx_int_t ngx_http_credgate_set_header(ngx_http_credgate_ctx_t *ctx,
+    credgate_header *header);
+static ngx_uint_t ngx_http_credgate_same_name(ngx_str_t *name,
+    credgate_header *header);
 static ngx_int_t ngx_http_credgate_hide(ngx_http_credgate_ctx_t *ctx,
     ngx_str_t *query);
 static void ngx_http_credgate_redact(u_char *query, size_t len);
@@ -181,41 +187,176 @@ ngx_http_credgate_within(ngx_str_t *part, ngx_str_t *whole)
 }
 
 
+/*
+ * Sets what the outcome says of the request's headers, and empties what the
+ * client sent under the same names, in any spelling that an upstream may take
+ * for them.
+ */
+
 ngx_int_t
-ngx_http_credgate_set_authorization(ngx_http_credgate_ctx_t *ctx)
+ngx_http_credgate_set_headers(ngx_http_credgate_ctx_t *ctx)
 {
-    ngx_table_elt_t     *h;
-    ngx_http_request_t  *r;
+    return ngx_http_credgate_each_header(ctx, 1);
+}
 
-    r = ctx->request;
 
-    ngx_http_credgate_overwrite_authorization(r);
+/* what the headers hold belongs to the outcome, which is about to go */
 
-    h = r->headers_in.authorization;
+ngx_int_t
+ngx_http_credgate_empty_headers(ngx_http_credgate_ctx_t *ctx)
+{
+    return ngx_http_credgate_each_header(ctx, 0);
+}
 
-    if (h == NULL) {
-        h = ngx_list_push(&r->headers_in.headers);
-        if (h == NULL) {
+
+static ngx_int_t
+ngx_http_credgate_each_header(ngx_http_credgate_ctx_t *ctx, ngx_uint_t set)
+{
+    size_t           i;
+    int32_t          status;
+    credgate_header  header;
+
+    for (i = 0; /* void */ ; i++) {
+        status = credgate_outcome_header(&ctx->outcome, i, &header);
+
+        if (status == CREDGATE_EMPTY) {
+            return NGX_OK;
+        }
+
+        if (status != CREDGATE_OK) {
             return NGX_ERROR;
         }
 
-        ngx_memzero(h, sizeof(ngx_table_elt_t));
+        if (!set) {
+            header.value = NULL;
+        }
 
-        ngx_str_set(&h->key, "Authorization");
-        h->lowcase_key = (u_char *) "authorization";
-        h->hash = ngx_hash_key(h->lowcase_key, h->key.len);
+        if (ngx_http_credgate_set_header(ctx, &header) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+}
 
-        r->headers_in.authorization = h;
+
+static ngx_int_t
+ngx_http_credgate_set_header(ngx_http_credgate_ctx_t *ctx,
+    credgate_header *header)
+{
+    ngx_uint_t           i, is_authorization;
+    ngx_list_part_t     *part;
+    ngx_table_elt_t     *h, *set;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    set = NULL;
+
+    is_authorization = header->name_len == sizeof("authorization") - 1
+                       && ngx_memcmp(header->name, "authorization",
+                                     header->name_len)
+                          == 0;
+
+    if (is_authorization) {
+        ngx_http_credgate_overwrite_authorization(r);
+    }
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (!ngx_http_credgate_same_name(&h[i].key, header)) {
+            continue;
+        }
+
+        /* the first of exactly this name is used again */
+
+        if (set == NULL
+            && ngx_strncasecmp(h[i].key.data, (u_char *) header->name,
+                               header->name_len)
+               == 0)
+        {
+            set = &h[i];
+        }
+
+        ngx_str_null(&h[i].value);
+    }
+
+    if (header->value == NULL) {
+        return NGX_OK;
+    }
+
+    if (set == NULL) {
+        set = ngx_list_push(&r->headers_in.headers);
+        if (set == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memzero(set, sizeof(ngx_table_elt_t));
+
+        set->key.data = ngx_pnalloc(r->pool, header->name_len);
+        if (set->key.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(set->key.data, header->name, header->name_len);
+
+        set->key.len = header->name_len;
+        set->lowcase_key = set->key.data;
+        set->hash = ngx_hash_key(set->lowcase_key, set->key.len);
     }
 
     /* no copy: the outcome lives as long as the request */
 
-    h->value.data = (u_char *) ctx->outcome.authorization;
-    h->value.len = ctx->outcome.authorization_len;
+    set->value.data = (u_char *) header->value;
+    set->value.len = header->value_len;
 
-    ctx->authorization = h;
+    if (is_authorization) {
+        r->headers_in.authorization = set;
+        ctx->authorization = set;
+    }
 
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_credgate_same_name(ngx_str_t *name, credgate_header *header)
+{
+    u_char  a, b;
+    size_t  i;
+
+    if (name->len != header->name_len) {
+        return 0;
+    }
+
+    for (i = 0; i < name->len; i++) {
+        a = ngx_tolower(name->data[i]);
+        b = (u_char) header->name[i];
+
+        if (a == '_') {
+            a = '-';
+        }
+
+        if (b == '_') {
+            b = '-';
+        }
+
+        if (a != b) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

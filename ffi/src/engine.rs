@@ -16,7 +16,8 @@ pub struct credgate_engine(pub(crate) Engine);
 
 /// Makes the engine of this process, after any fork; asking again with the
 /// same options gives the same engine. The options are a JSON object, or NULL
-/// for the defaults: {"cache_max_bytes": 67108864}.
+/// for the defaults: {"cache_max_bytes": 67108864, "cache_max_entries":
+/// 100000, "max_waiting": 10000, "max_exchanges": 64}.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_engine_new(
     json: *const c_char,

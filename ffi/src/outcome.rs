@@ -1,12 +1,13 @@
 //! Outcomes.
 
-use crate::boundary::{Fail, boundary_void};
-use crate::handle;
+use crate::boundary::{Fail, boundary, boundary_void};
+use crate::handle::{self, Out};
 use crate::status::{
-    CREDGATE_HOW_NONE, CREDGATE_INVALID_ARGUMENT, CREDGATE_OK, CREDGATE_SOURCE_NONE, how_number,
-    source_number,
+    CREDGATE_EMPTY, CREDGATE_HOW_NONE, CREDGATE_INVALID_ARGUMENT, CREDGATE_NULL_ARGUMENT,
+    CREDGATE_OK, CREDGATE_SOURCE_NONE, how_from, how_number, source_number,
 };
-use credgate_core::{Allow, Deny, Grant, Outcome};
+use credgate_core::{Allow, Deny, Grant, Outcome, Rules};
+use std::borrow::Cow;
 use std::ffi::{c_char, c_void};
 use std::mem::{offset_of, size_of};
 use std::ptr;
@@ -14,7 +15,7 @@ use std::ptr;
 /// What becomes of a request. Strings belong to the outcome, and live until
 /// credgate_outcome_release.
 ///
-/// Methods: credgate_outcome_release.
+/// Methods: credgate_outcome_header, credgate_outcome_release.
 #[repr(C)]
 pub struct credgate_outcome {
     /// In: sizeof(credgate_outcome).
@@ -30,13 +31,14 @@ pub struct credgate_outcome {
     pub code: i32,
     /// Seconds for Retry-After; 0: no such header.
     pub retry_after: u32,
-    /// Allow: whose token it is. Deny: empty, as nobody has been
-    /// authenticated.
+    /// Allow: whose token it is. Empty where nobody has been authenticated: on
+    /// a denial, and where the request passes without a token.
     pub client_id: *const c_char,
     /// Its length in bytes.
     pub client_id_len: usize,
-    /// Allow: the value of the Authorization header to send upstream, "Bearer
-    /// ...".
+    /// Allow: the token as the value of an Authorization header, "Bearer
+    /// ...". Empty where the request passes without a token. What goes
+    /// upstream is told by credgate_outcome_header.
     pub authorization: *const c_char,
     /// Its length in bytes.
     pub authorization_len: usize,
@@ -58,10 +60,31 @@ pub struct credgate_outcome {
     /// Its length in bytes.
     pub detail_len: usize,
     /// Private: what keeps the strings alive.
-    pub owner_allow: *const c_void,
+    pub owner_rules: *const c_void,
+    /// Private: what keeps the strings alive.
+    pub owner_grant: *const c_void,
+    /// Private: what keeps the strings alive.
+    pub owner_texts: *mut c_void,
     /// Private: what keeps the strings alive.
     pub owner_deny: *mut c_void,
 }
+
+/// A header of a request that is allowed. Strings belong to the outcome.
+#[repr(C)]
+pub struct credgate_header {
+    /// The name, in lower case.
+    pub name: *const c_char,
+    /// Its length in bytes.
+    pub name_len: usize,
+    /// The value; NULL: there is none, and what the client sent under this
+    /// name is to be taken away.
+    pub value: *const c_char,
+    /// Its length in bytes.
+    pub value_len: usize,
+}
+
+/// Values of headers that had to be made.
+type Texts = Vec<String>;
 
 /// Where an outcome goes, once its size is known to suffice.
 pub(crate) struct Target(*mut credgate_outcome);
@@ -118,25 +141,31 @@ const EMPTY: credgate_outcome = credgate_outcome {
     body_len: 0,
     detail: ptr::null(),
     detail_len: 0,
-    owner_allow: ptr::null(),
+    owner_rules: ptr::null(),
+    owner_grant: ptr::null(),
+    owner_texts: ptr::null_mut(),
     owner_deny: ptr::null_mut(),
 };
 
-/// No allocation: the token's own reference count keeps it alive.
+/// No allocation: the reference counts of the rules and of the token keep them alive.
 fn from_allow(allow: Allow) -> credgate_outcome {
     let (how, source) = (how_number(allow.how()), source_number(allow.source()));
-    let grant = allow.into_grant();
-    let (client_id, authorization) = (grant.client_id(), grant.authorization());
-    credgate_outcome {
+    let (rules, grant) = allow.into_parts();
+    let mut outcome = credgate_outcome {
         how,
         source,
-        client_id: client_id.as_ptr().cast(),
-        client_id_len: client_id.len(),
-        authorization: authorization.as_ptr().cast(),
-        authorization_len: authorization.len(),
-        owner_allow: handle::share(grant).cast(),
+        owner_rules: handle::share(rules).cast(),
         ..EMPTY
+    };
+    if let Some(grant) = grant {
+        let (client_id, authorization) = (grant.client_id(), grant.authorization());
+        outcome.client_id = client_id.as_ptr().cast();
+        outcome.client_id_len = client_id.len();
+        outcome.authorization = authorization.as_ptr().cast();
+        outcome.authorization_len = authorization.len();
+        outcome.owner_grant = handle::share(grant).cast();
     }
+    outcome
 }
 
 fn from_deny(deny: Deny) -> credgate_outcome {
@@ -163,6 +192,58 @@ fn from_deny(deny: Deny) -> credgate_outcome {
     }
 }
 
+/// The headers of a request that is allowed, one for each index from 0:
+/// CREDGATE_OK and *out_header, or CREDGATE_EMPTY after the last. A host takes
+/// away what the client sent under that name, in any case and with "_" for
+/// "-", and sets the value where there is one. A denial has none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_outcome_header(
+    outcome: *mut credgate_outcome,
+    index: usize,
+    out_header: *mut credgate_header,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes an outcome that the library filled, and has not released, or NULL.
+        unsafe {
+            let out_header = Out::required(out_header)?;
+            let outcome = outcome.as_mut().ok_or(Fail(CREDGATE_NULL_ARGUMENT))?;
+            let Some(rules) = outcome.owner_rules.cast::<Rules>().as_ref() else {
+                return Ok(CREDGATE_EMPTY);
+            };
+            let grant = outcome.owner_grant.cast::<Grant>().as_ref();
+            let how = how_from(outcome.how);
+            let Some((name, value)) = rules.headers(grant, how).nth(index) else {
+                return Ok(CREDGATE_EMPTY);
+            };
+            let value = match value {
+                None => None,
+                Some(Cow::Borrowed(text)) => Some((text.as_ptr(), text.len())),
+                Some(Cow::Owned(text)) => {
+                    if outcome.owner_texts.is_null() {
+                        outcome.owner_texts = handle::give(Texts::new()).cast();
+                    }
+                    let place = (text.as_ptr(), text.len());
+                    // A string does not move when the list of strings does.
+                    let texts = outcome.owner_texts.cast::<Texts>();
+                    texts
+                        .as_mut()
+                        .ok_or(Fail(CREDGATE_NULL_ARGUMENT))?
+                        .push(text);
+                    Some(place)
+                }
+            };
+            let (value, value_len) = value.unwrap_or((ptr::null(), 0));
+            out_header.set(credgate_header {
+                name: name.as_ptr().cast(),
+                name_len: name.len(),
+                value: value.cast(),
+                value_len,
+            });
+        }
+        Ok(CREDGATE_OK)
+    })
+}
+
 /// Releases what an outcome holds, and empties it. Releasing it again, or one
 /// that was zeroed and never filled, does nothing.
 #[unsafe(no_mangle)]
@@ -179,7 +260,9 @@ pub unsafe extern "C" fn credgate_outcome_release(outcome: *mut credgate_outcome
                         ..EMPTY
                     },
                 );
-                handle::release(released.owner_allow.cast::<Grant>());
+                handle::release(released.owner_rules.cast::<Rules>());
+                handle::release(released.owner_grant.cast::<Grant>());
+                handle::free(released.owner_texts.cast::<Texts>());
                 handle::free(released.owner_deny.cast::<Deny>());
             }
         }

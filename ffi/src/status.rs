@@ -37,7 +37,8 @@ pub const CREDGATE_NO_CREDENTIALS: i32 = 3001;
 pub const CREDGATE_EMPTY_CREDENTIAL: i32 = 3002;
 /// Authorization: Basic is not followed by base64.
 pub const CREDGATE_MALFORMED_BASIC: i32 = 3003;
-/// client_id or client_secret does not decode, or is no string.
+/// client_id, client_secret or an argument that the caller may give does not
+/// decode, or is no string.
 pub const CREDGATE_MALFORMED_PARAMETER: i32 = 3004;
 /// client_id stands without client_secret, or the other way round.
 pub const CREDGATE_INCOMPLETE_PAIR: i32 = 3005;
@@ -47,14 +48,23 @@ pub const CREDGATE_REPEATED_PARAMETER: i32 = 3006;
 pub const CREDGATE_TWO_PLACES: i32 = 3007;
 /// An id or a secret is not printable ASCII.
 pub const CREDGATE_INVALID_CHARACTERS: i32 = 3008;
-/// Id and secret together are longer than 2,048 bytes.
+/// Id, secret and the arguments that come with them are longer than 2,048
+/// bytes together.
 pub const CREDGATE_TOO_LONG: i32 = 3009;
+/// The client id is none of those that may try.
+pub const CREDGATE_CLIENT_NOT_ALLOWED: i32 = 3010;
 /// The provider refused these credentials.
 pub const CREDGATE_CREDENTIALS_REFUSED: i32 = 4001;
 /// The provider does not grant this client what the gate asks for.
 pub const CREDGATE_CLIENT_FORBIDDEN: i32 = 4002;
 /// The provider found the gateway's request wrong.
 pub const CREDGATE_REQUEST_REFUSED: i32 = 4003;
+/// Too many exchanges have ended in a refusal: the provider is not asked.
+pub const CREDGATE_TOO_MANY_REFUSALS: i32 = 4004;
+/// The token that the client brings is not valid.
+pub const CREDGATE_TOKEN_INVALID: i32 = 4005;
+/// The token does not hold what the gate requires.
+pub const CREDGATE_TOKEN_INSUFFICIENT: i32 = 4006;
 /// The provider cannot be reached, or is not trusted.
 pub const CREDGATE_PROVIDER_UNREACHABLE: i32 = 4101;
 /// The provider answered 5xx, or hung up.
@@ -65,10 +75,16 @@ pub const CREDGATE_PROVIDER_ANSWER_INVALID: i32 = 4103;
 pub const CREDGATE_PROVIDER_BUSY: i32 = 4104;
 /// The provider did not answer in time.
 pub const CREDGATE_PROVIDER_TIMEOUT: i32 = 4105;
+/// The provider's token does not verify.
+pub const CREDGATE_TOKEN_UNVERIFIABLE: i32 = 4106;
+/// The provider has failed so often that it is left alone for a while.
+pub const CREDGATE_PROVIDER_PAUSED: i32 = 4107;
 /// A defect of the library.
 pub const CREDGATE_INTERNAL: i32 = 5001;
 /// The engine is being shut down.
 pub const CREDGATE_SHUTTING_DOWN: i32 = 5002;
+/// More requests wait for the provider than may.
+pub const CREDGATE_OVERLOADED: i32 = 5003;
 
 /// Nothing was looked up: the request holds no usable credentials.
 pub const CREDGATE_HOW_NONE: u32 = 0;
@@ -78,10 +94,18 @@ pub const CREDGATE_HOW_HIT: u32 = 1;
 pub const CREDGATE_HOW_MISS: u32 = 2;
 /// An exchange was under way for another request with the same credentials.
 pub const CREDGATE_HOW_JOINED: u32 = 3;
+/// The token cache had it, and its renewal has failed.
+pub const CREDGATE_HOW_STALE: u32 = 4;
+/// The same credentials have just been refused.
+pub const CREDGATE_HOW_NEGATIVE: u32 = 5;
+/// The request passes without a token: the gate lets it.
+pub const CREDGATE_HOW_ANONYMOUS: u32 = 6;
+/// The request passes without a token: the gate does not look at OPTIONS.
+pub const CREDGATE_HOW_PREFLIGHT: u32 = 7;
 
-/// Denied, or not known.
+/// Denied, or passed without a token.
 pub const CREDGATE_SOURCE_NONE: u32 = 0;
-/// Authorization: Basic.
+/// The Authorization header.
 pub const CREDGATE_SOURCE_HEADER: u32 = 1;
 /// The query string.
 pub const CREDGATE_SOURCE_QUERY: u32 = 2;
@@ -95,8 +119,8 @@ pub extern "C" fn credgate_status_name(status: i32) -> *const c_char {
     name(status).as_ptr()
 }
 
-/// The name of a CREDGATE_HOW_* value: "NONE", "HIT", "MISS", "JOINED";
-/// "UNKNOWN" for any other number. NUL-terminated, static.
+/// The name of a CREDGATE_HOW_* value, such as "HIT"; "UNKNOWN" for any other
+/// number. NUL-terminated, static.
 #[unsafe(no_mangle)]
 pub extern "C" fn credgate_how_name(how: u32) -> *const c_char {
     let name = match how {
@@ -104,6 +128,10 @@ pub extern "C" fn credgate_how_name(how: u32) -> *const c_char {
         CREDGATE_HOW_HIT => c"HIT",
         CREDGATE_HOW_MISS => c"MISS",
         CREDGATE_HOW_JOINED => c"JOINED",
+        CREDGATE_HOW_STALE => c"STALE",
+        CREDGATE_HOW_NEGATIVE => c"NEGATIVE",
+        CREDGATE_HOW_ANONYMOUS => c"ANONYMOUS",
+        CREDGATE_HOW_PREFLIGHT => c"PREFLIGHT",
         _ => c"UNKNOWN",
     };
     name.as_ptr()
@@ -133,16 +161,23 @@ fn name(status: i32) -> &'static CStr {
         CREDGATE_TWO_PLACES => c"TWO_PLACES",
         CREDGATE_INVALID_CHARACTERS => c"INVALID_CHARACTERS",
         CREDGATE_TOO_LONG => c"TOO_LONG",
+        CREDGATE_CLIENT_NOT_ALLOWED => c"CLIENT_NOT_ALLOWED",
         CREDGATE_CREDENTIALS_REFUSED => c"CREDENTIALS_REFUSED",
         CREDGATE_CLIENT_FORBIDDEN => c"CLIENT_FORBIDDEN",
         CREDGATE_REQUEST_REFUSED => c"REQUEST_REFUSED",
+        CREDGATE_TOO_MANY_REFUSALS => c"TOO_MANY_REFUSALS",
+        CREDGATE_TOKEN_INVALID => c"TOKEN_INVALID",
+        CREDGATE_TOKEN_INSUFFICIENT => c"TOKEN_INSUFFICIENT",
         CREDGATE_PROVIDER_UNREACHABLE => c"PROVIDER_UNREACHABLE",
         CREDGATE_PROVIDER_FAILED => c"PROVIDER_FAILED",
         CREDGATE_PROVIDER_ANSWER_INVALID => c"PROVIDER_ANSWER_INVALID",
         CREDGATE_PROVIDER_BUSY => c"PROVIDER_BUSY",
         CREDGATE_PROVIDER_TIMEOUT => c"PROVIDER_TIMEOUT",
+        CREDGATE_TOKEN_UNVERIFIABLE => c"TOKEN_UNVERIFIABLE",
+        CREDGATE_PROVIDER_PAUSED => c"PROVIDER_PAUSED",
         CREDGATE_INTERNAL => c"INTERNAL",
         CREDGATE_SHUTTING_DOWN => c"SHUTTING_DOWN",
+        CREDGATE_OVERLOADED => c"OVERLOADED",
         _ => c"UNKNOWN",
     }
 }
@@ -153,16 +188,28 @@ pub(crate) fn how_number(how: How) -> u32 {
         How::Hit => CREDGATE_HOW_HIT,
         How::Miss => CREDGATE_HOW_MISS,
         How::Joined => CREDGATE_HOW_JOINED,
+        How::Stale => CREDGATE_HOW_STALE,
+        How::Negative => CREDGATE_HOW_NEGATIVE,
+        How::Anonymous => CREDGATE_HOW_ANONYMOUS,
+        How::Preflight => CREDGATE_HOW_PREFLIGHT,
         // A way that this header does not know yet.
         _ => u32::MAX,
     }
 }
 
-pub(crate) fn source_number(source: Source) -> u32 {
+/// The way of a number that [`how_number`] gave.
+pub(crate) fn how_from(number: u32) -> How {
+    How::ALL
+        .into_iter()
+        .find(|how| how_number(*how) == number)
+        .unwrap_or(How::None)
+}
+
+pub(crate) fn source_number(source: Option<Source>) -> u32 {
     match source {
-        Source::Header => CREDGATE_SOURCE_HEADER,
-        Source::Query => CREDGATE_SOURCE_QUERY,
-        Source::Body => CREDGATE_SOURCE_BODY,
+        Some(Source::Header) => CREDGATE_SOURCE_HEADER,
+        Some(Source::Query) => CREDGATE_SOURCE_QUERY,
+        Some(Source::Body) => CREDGATE_SOURCE_BODY,
         _ => CREDGATE_SOURCE_NONE,
     }
 }
@@ -174,7 +221,7 @@ mod tests {
 
     #[test]
     fn every_number_is_the_cores() {
-        for (cause, number) in [
+        let numbers = [
             (Cause::NoCredentials, CREDGATE_NO_CREDENTIALS),
             (Cause::EmptyCredential, CREDGATE_EMPTY_CREDENTIAL),
             (Cause::MalformedBasic, CREDGATE_MALFORMED_BASIC),
@@ -184,9 +231,13 @@ mod tests {
             (Cause::TwoPlaces, CREDGATE_TWO_PLACES),
             (Cause::InvalidCharacters, CREDGATE_INVALID_CHARACTERS),
             (Cause::TooLong, CREDGATE_TOO_LONG),
+            (Cause::ClientNotAllowed, CREDGATE_CLIENT_NOT_ALLOWED),
             (Cause::CredentialsRefused, CREDGATE_CREDENTIALS_REFUSED),
             (Cause::ClientForbidden, CREDGATE_CLIENT_FORBIDDEN),
             (Cause::RequestRefused, CREDGATE_REQUEST_REFUSED),
+            (Cause::TooManyRefusals, CREDGATE_TOO_MANY_REFUSALS),
+            (Cause::TokenInvalid, CREDGATE_TOKEN_INVALID),
+            (Cause::TokenInsufficient, CREDGATE_TOKEN_INSUFFICIENT),
             (Cause::ProviderUnreachable, CREDGATE_PROVIDER_UNREACHABLE),
             (Cause::ProviderFailed, CREDGATE_PROVIDER_FAILED),
             (
@@ -195,9 +246,14 @@ mod tests {
             ),
             (Cause::ProviderBusy, CREDGATE_PROVIDER_BUSY),
             (Cause::ProviderTimeout, CREDGATE_PROVIDER_TIMEOUT),
+            (Cause::TokenUnverifiable, CREDGATE_TOKEN_UNVERIFIABLE),
+            (Cause::ProviderPaused, CREDGATE_PROVIDER_PAUSED),
             (Cause::Internal, CREDGATE_INTERNAL),
             (Cause::ShuttingDown, CREDGATE_SHUTTING_DOWN),
-        ] {
+            (Cause::Overloaded, CREDGATE_OVERLOADED),
+        ];
+        assert_eq!(numbers.map(|(cause, _)| cause), Cause::ALL);
+        for (cause, number) in numbers {
             assert_eq!(cause.code(), number, "{cause:?}");
             assert_ne!(name(number), c"UNKNOWN", "{cause:?}");
         }
@@ -216,7 +272,7 @@ mod tests {
 
     #[test]
     fn the_name_of_a_way_is_the_cores() {
-        for how in [How::None, How::Hit, How::Miss, How::Joined] {
+        for how in How::ALL {
             // SAFETY: the function answers a static C string.
             let name = unsafe { CStr::from_ptr(credgate_how_name(how_number(how))) };
             assert_eq!(name.to_str(), Ok(how.name()));

@@ -1,4 +1,4 @@
-//! `include/credgate.h` is what cbindgen makes of the sources. `CREDGATE_UPDATE_HEADER=1` writes it anew.
+//! `include/credgate.h` is what cbindgen makes of the sources. `CREDGATE_UPDATE=1` writes it anew.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ fn the_committed_header_is_the_generated_one() {
     bindings.write(&mut generated);
     let generated = String::from_utf8(generated).expect("UTF-8");
     let path = here.join("../include/credgate.h");
-    if std::env::var_os("CREDGATE_UPDATE_HEADER").is_some() {
+    if std::env::var_os("CREDGATE_UPDATE").is_some() {
         std::fs::write(&path, &generated).expect("the header is written");
     }
     let committed = std::fs::read_to_string(&path).expect("include/credgate.h");

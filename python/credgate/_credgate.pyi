@@ -23,16 +23,19 @@ class Allow:
     def allowed(self) -> Literal[True]: ...
     @property
     def how(self) -> str:
-        """How it came about: "HIT", "MISS" or "JOINED"."""
+        """How it came about: "HIT", "MISS", "JOINED", "STALE", "ANONYMOUS" or "PREFLIGHT"."""
     @property
-    def source(self) -> str:
-        """Where the credentials were: "header", "query" or "body"."""
+    def source(self) -> str | None:
+        """Where the credentials were: "header", "query" or "body". None where the request passes without a token."""
     @property
-    def client_id(self) -> str:
-        """Whose token it is."""
+    def client_id(self) -> str | None:
+        """Whose token it is. None where the request passes without a token."""
     @property
-    def authorization(self) -> str:
-        """The header to send upstream: "Bearer ..."."""
+    def authorization(self) -> str | None:
+        """The token as the value of an Authorization header: "Bearer ...". What goes upstream is told by `headers`."""
+    @property
+    def headers(self) -> list[tuple[str, str | None]]:
+        """The headers to send upstream, by lower-case name; None takes away what the client sent under the name."""
 
 @final
 class Deny:
@@ -42,7 +45,7 @@ class Deny:
     def allowed(self) -> Literal[False]: ...
     @property
     def how(self) -> str:
-        """How it came about: "NONE", "MISS" or "JOINED"."""
+        """How it came about: "NONE", "MISS", "JOINED" or "NEGATIVE"."""
     @property
     def code(self) -> int:
         """The cause, by its number in the C ABI."""

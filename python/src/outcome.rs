@@ -2,6 +2,7 @@
 
 use credgate_core::Source;
 use pyo3::prelude::*;
+use std::borrow::Cow;
 
 /// The request goes upstream, with the token.
 #[pyclass(frozen, module = "credgate")]
@@ -20,31 +21,40 @@ impl Allow {
     }
 
     #[getter]
-    fn source(&self) -> &'static str {
-        match self.0.source() {
+    fn source(&self) -> Option<&'static str> {
+        Some(match self.0.source()? {
             Source::Header => "header",
             Source::Query => "query",
             Source::Body => "body",
             _ => "other",
-        }
+        })
     }
 
     #[getter]
-    fn client_id(&self) -> &str {
+    fn client_id(&self) -> Option<&str> {
         self.0.client_id()
     }
 
     #[getter]
-    fn authorization(&self) -> &str {
+    fn authorization(&self) -> Option<&str> {
         self.0.authorization()
+    }
+
+    #[getter]
+    fn headers(&self) -> Vec<(String, Option<String>)> {
+        let headers = self.0.headers();
+        headers
+            .map(|(name, value)| (name.to_owned(), value.map(Cow::into_owned)))
+            .collect()
     }
 
     /// Without the token.
     fn __repr__(&self) -> String {
         format!(
-            "<credgate.Allow {} client_id={:?}>",
+            "<credgate.Allow {} client_id={}>",
             self.how(),
             self.client_id()
+                .map_or("None".to_owned(), |id| format!("{id:?}"))
         )
     }
 }
@@ -91,7 +101,7 @@ impl Deny {
     }
 
     #[getter]
-    fn body(&self) -> &'static str {
+    fn body(&self) -> &str {
         self.0.body()
     }
 

@@ -2,8 +2,10 @@ use super::*;
 use crate::clock::manual::ManualClock;
 use crate::gate::Gate;
 use crate::secret::Secret;
+use crate::transport::Transport;
 use crate::transport::scripted::{ScriptedTransport, Seen, reply};
-use zeroize::Zeroizing;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 const GATE: &str = r#"{"issuer":"https://a.example","token_post_args_names":"audience","token_post_args_values":"https://example.com/"}"#;
 
@@ -11,6 +13,43 @@ fn document(methods: &str) -> String {
     format!(
         r#"{{"issuer":"https://a.example","token_endpoint":"https://a.example/token?tenant=x","token_endpoint_auth_methods_supported":{methods}}}"#
     )
+}
+
+/// A gate and a scripted provider, without an engine.
+struct Bench {
+    rules: Arc<Rules>,
+    provider: Provider,
+    world: Arc<World>,
+}
+
+impl Bench {
+    fn new(gate: &str, transport: Arc<dyn Transport>) -> Bench {
+        let rules = Gate::from_json(gate).unwrap().rules;
+        Bench {
+            provider: Provider::new(rules.issuer.clone(), 1),
+            rules,
+            world: Arc::new(World::new(transport, Arc::new(ManualClock::new()))),
+        }
+    }
+
+    async fn exchange(&self, id: &str, secret: &str) -> Result<Grant, Denial> {
+        self.run(&Work::Exchange(Credentials {
+            client_id: id.to_owned(),
+            client_secret: Secret::new(secret),
+            args: Vec::new(),
+        }))
+        .await
+    }
+
+    async fn run(&self, work: &Work) -> Result<Grant, Denial> {
+        let exchange = Exchange {
+            provider: &self.provider,
+            rules: &self.rules,
+            world: &self.world,
+            key: Key::for_test(1),
+        };
+        exchange.run(work).await
+    }
 }
 
 /// Exchanges `id`/`secret` with a provider that lists `methods` and answers `answer`; what the token endpoint saw.
@@ -25,15 +64,9 @@ async fn run(
         None => reply(200, &document(methods)),
         Some(_) => answer(),
     }));
-    let (transport, clock): (Arc<dyn Transport>, Arc<dyn Clock>) =
-        (scripted.clone(), Arc::new(ManualClock::new()));
-    let rules = Gate::from_json(gate).unwrap().rules;
-    let credentials = Credentials {
-        client_id: id.to_owned(),
-        client_secret: Secret::new(secret),
-    };
-    let provider = Provider::new(rules.issuer.clone());
-    let granted = exchange(&provider, &rules, &credentials, &transport, &clock).await;
+    let granted = Bench::new(gate, scripted.clone())
+        .exchange(id, secret)
+        .await;
     let seen = scripted
         .seen
         .lock()
@@ -92,16 +125,9 @@ async fn scopes_seen(gate: &str) -> (Vec<bool>, bool) {
         Some(form) if form.contains("scope=openid") => reply(400, r#"{"error":"invalid_scope"}"#),
         Some(_) => ok(),
     }));
-    let (transport, clock): (Arc<dyn Transport>, Arc<dyn Clock>) =
-        (scripted.clone(), Arc::new(ManualClock::new()));
-    let rules = Gate::from_json(gate).unwrap().rules;
-    let credentials = Credentials {
-        client_id: "id".to_owned(),
-        client_secret: Secret::new("s"),
-    };
-    let provider = Provider::new(rules.issuer.clone());
-    let first = exchange(&provider, &rules, &credentials, &transport, &clock).await;
-    let second = exchange(&provider, &rules, &credentials, &transport, &clock).await;
+    let bench = Bench::new(gate, scripted.clone());
+    let first = bench.exchange("id", "s").await;
+    let second = bench.exchange("id", "s").await;
     assert_eq!(first.is_ok(), second.is_ok());
     let seen = scripted.seen.lock().unwrap();
     let scopes = seen
@@ -183,16 +209,22 @@ async fn every_refusal_is_classified_by_status_and_then_by_error() {
 #[tokio::test]
 async fn a39_retry_after_is_passed_on_within_bounds() {
     for (retry_after, expect) in [
-        (Some(30), 30),
-        (Some(0), 1),
-        (Some(4_000_000), 3600),
+        (Some("30"), 30),
+        (Some("0"), 1),
+        (Some("4000000"), 3600),
+        (Some("99999999999999999999"), 3600),
+        // The clock stands at 2023-11-14T22:13:20Z.
+        (Some("Tue, 14 Nov 2023 22:14:00 GMT"), 40),
+        (Some("Tue, 14 Nov 2023 22:00:00 GMT"), 1),
+        (Some("soon"), 5),
+        (Some("-1"), 5),
         (None, 5),
     ] {
         let answer = move || {
-            Ok(Reply {
-                status: 429,
-                retry_after,
-                body: Zeroizing::default(),
+            let busy = reply(429, "");
+            busy.map(|busy| Reply {
+                retry_after: retry_after.map(str::to_owned),
+                ..busy
             })
         };
         assert_eq!(denial(answer).await.retry_after, Some(expect));
@@ -218,16 +250,7 @@ async fn a31_a_provider_that_never_answers_meets_the_deadline() {
     let scripted = Arc::new(ScriptedTransport::holding(|_| {
         reply(200, &document("null"))
     }));
-    let (transport, clock): (Arc<dyn Transport>, Arc<dyn Clock>) =
-        (scripted, Arc::new(ManualClock::new()));
-    let rules = Gate::from_json(GATE).unwrap().rules;
-    let credentials = Credentials {
-        client_id: "id".to_owned(),
-        client_secret: Secret::new("s"),
-    };
-    let provider = Provider::new(rules.issuer.clone());
-    let denial = exchange(&provider, &rules, &credentials, &transport, &clock)
-        .await
-        .unwrap_err();
+    let bench = Bench::new(GATE, scripted);
+    let denial = bench.exchange("id", "s").await.unwrap_err();
     assert_eq!(denial.cause, Cause::ProviderTimeout);
 }

@@ -1,28 +1,28 @@
-//! `Authorization: Basic` ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617)).
+//! `Authorization: Basic` ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617)) and `Authorization: Bearer`
+//! ([RFC 6750](https://www.rfc-editor.org/rfc/rfc6750)).
 
 use super::{Pair, Scratch, Span};
 use crate::cause::Cause;
+use crate::config::Encoding;
+use crate::token::{MAX_TOKEN, is_b64token};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// The pair of a Basic header; `None` for any other scheme.
 ///
-/// The scheme is compared as a whole and without regard to case, one or more spaces follow it, and the rest is strict
-/// base64: its alphabet, canonical padding, nothing after it. The id ends at the first colon.
-pub(super) fn find(value: &[u8], scratch: &mut Scratch) -> Result<Option<Pair>, Cause> {
-    let value = value.trim_ascii();
-    let scheme_len = value
-        .iter()
-        .position(|&byte| byte == b' ')
-        .unwrap_or(value.len());
-    let (scheme, rest) = value.split_at(scheme_len);
-    if !scheme.eq_ignore_ascii_case(b"basic") {
+/// The rest is strict base64: its alphabet, canonical padding, nothing after it. The id ends at the first colon. Where
+/// `encoding` says so, both halves are form-urlencoded in addition.
+pub(super) fn find(
+    value: &[u8],
+    encoding: Encoding,
+    scratch: &mut Scratch,
+) -> Result<Option<Pair>, Cause> {
+    let Some(rest) = after_scheme(value, b"basic") else {
         return Ok(None);
-    }
-    let spaces = rest.iter().take_while(|&&byte| byte == b' ').count();
+    };
     let free = scratch.free();
     let len = STANDARD
-        .decode_slice(&rest[spaces..], free)
+        .decode_slice(rest, free)
         .map_err(|error| match error {
             base64::DecodeSliceError::OutputSliceTooSmall => Cause::TooLong,
             base64::DecodeSliceError::DecodeError(_) => Cause::MalformedBasic,
@@ -32,14 +32,46 @@ pub(super) fn find(value: &[u8], scratch: &mut Scratch) -> Result<Option<Pair>, 
         .position(|&byte| byte == b':')
         .ok_or(Cause::EmptyCredential)?;
     let whole = scratch.keep(len);
-    Ok(Some(Pair {
-        id: Span {
-            start: whole.start,
-            end: whole.start + colon,
-        },
-        secret: Span {
-            start: whole.start + colon + 1,
-            end: whole.end,
+    let id = Span {
+        start: whole.start,
+        end: whole.start + colon,
+    };
+    let secret = Span {
+        start: whole.start + colon + 1,
+        end: whole.end,
+    };
+    Ok(Some(match encoding {
+        Encoding::Raw => Pair { id, secret },
+        Encoding::Form => Pair {
+            id: scratch.decode_in_place(id)?,
+            secret: scratch.decode_in_place(secret)?,
         },
     }))
+}
+
+/// The token of a Bearer header; `None` for any other scheme.
+pub(super) fn bearer(value: &[u8]) -> Result<Option<&str>, Cause> {
+    let Some(token) = after_scheme(value, b"bearer") else {
+        return Ok(None);
+    };
+    let token = std::str::from_utf8(token).map_err(|_| Cause::TokenInvalid)?;
+    if token.len() > MAX_TOKEN || !is_b64token(token) {
+        return Err(Cause::TokenInvalid);
+    }
+    Ok(Some(token))
+}
+
+/// What follows the scheme, which is compared as a whole and without regard to case, and one or more spaces.
+fn after_scheme<'v>(value: &'v [u8], wanted: &[u8]) -> Option<&'v [u8]> {
+    let value = value.trim_ascii();
+    let scheme_len = value
+        .iter()
+        .position(|&byte| byte == b' ')
+        .unwrap_or(value.len());
+    let (scheme, rest) = value.split_at(scheme_len);
+    if !scheme.eq_ignore_ascii_case(wanted) {
+        return None;
+    }
+    let spaces = rest.iter().take_while(|&&byte| byte == b' ').count();
+    Some(&rest[spaces..])
 }

@@ -3,7 +3,7 @@
 //!
 //! [URL standard]: https://url.spec.whatwg.org/#urlencoded-parsing
 
-use super::{Halves, Name, Pair, Scratch};
+use super::{Halves, Name, Pair, Scratch, Span};
 use crate::cause::Cause;
 
 /// The pair among the parameters.
@@ -14,6 +14,22 @@ pub(super) fn find(input: &[u8], scratch: &mut Scratch) -> Result<Option<Pair>, 
         halves.note(name_of(name), || scratch.push(decode(value)))?;
     }
     halves.pair()
+}
+
+/// Shows where the values of a name lie in the scratch, once decoded.
+pub(super) fn values(
+    input: &[u8],
+    name: &str,
+    scratch: &mut Scratch,
+    note: &mut impl FnMut(Span) -> Result<(), Cause>,
+) -> Result<(), Cause> {
+    for part in parts(input) {
+        let (raw, value) = split(part);
+        if decode(raw).eq(name.bytes().map(Ok)) {
+            note(scratch.push(decode(value))?)?;
+        }
+    }
+    Ok(())
 }
 
 /// The parameters as they stand, empty ones included: joined by `&` they are the input again.
@@ -51,7 +67,7 @@ pub(crate) fn name_of(raw: &[u8]) -> Name {
     Name::of(&name[..len])
 }
 
-fn decode(raw: &[u8]) -> impl Iterator<Item = Result<u8, Cause>> {
+pub(super) fn decode(raw: &[u8]) -> impl Iterator<Item = Result<u8, Cause>> {
     let mut rest = raw.iter();
     std::iter::from_fn(move || {
         let byte = match *rest.next()? {

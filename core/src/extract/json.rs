@@ -4,7 +4,7 @@
 //!
 //! [RFC 8259]: https://www.rfc-editor.org/rfc/rfc8259
 
-use super::{Halves, Name, Pair, Scratch};
+use super::{Halves, Name, Pair, Scratch, Span};
 use crate::cause::Cause;
 use serde::de::{DeserializeSeed, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -15,7 +15,7 @@ use std::ops::Range;
 pub(super) fn find(body: &[u8], scratch: &mut Scratch) -> Result<Option<Pair>, Cause> {
     let mut halves = Halves::default();
     let mut refusal = None;
-    let well_formed = members(body, |name, value, _| {
+    let well_formed = members(body, Name::of_text, |name, value, _| {
         if refusal.is_none() {
             refusal = halves.note(name, || string(value, scratch)).err();
         }
@@ -27,21 +27,48 @@ pub(super) fn find(body: &[u8], scratch: &mut Scratch) -> Result<Option<Pair>, C
     }
 }
 
-/// Shows every member of the object: what its name means, its raw value, and the range from the name's quote to the
-/// value's end. False when the body is not one well-formed object; what was shown before that is void.
-pub(crate) fn members<'b>(body: &'b [u8], show: impl FnMut(Name, &'b str, Range<usize>)) -> bool {
+/// Shows where the values of a name lie in the scratch, once decoded.
+pub(super) fn values(
+    body: &[u8],
+    name: &str,
+    scratch: &mut Scratch,
+    note: &mut impl FnMut(Span) -> Result<(), Cause>,
+) -> Result<(), Cause> {
+    let mut refusal = None;
+    let is_it = |text: &str| text == name;
+    let well_formed = members(body, is_it, |is_it, value, _| {
+        if is_it && refusal.is_none() {
+            refusal = string(value, scratch).and_then(&mut *note).err();
+        }
+    });
+    match refusal {
+        Some(cause) if well_formed => Err(cause),
+        _ => Ok(()),
+    }
+}
+
+/// Shows every member of the object: what its name means to `read`, its raw value, and the range from the name's quote
+/// to the value's end. False when the body is not one well-formed object; what was shown before that is void.
+pub(crate) fn members<'b, N>(
+    body: &'b [u8],
+    read: impl Fn(&str) -> N,
+    show: impl FnMut(N, &'b str, Range<usize>),
+) -> bool {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let members = Members { body, show };
+    let members = Members { body, read, show };
     serde::Deserializer::deserialize_map(&mut deserializer, members).is_ok()
         && deserializer.end().is_ok()
 }
 
-struct Members<'b, F> {
+struct Members<'b, R, F> {
     body: &'b [u8],
+    read: R,
     show: F,
 }
 
-impl<'b, F: FnMut(Name, &'b str, Range<usize>)> Visitor<'b> for Members<'b, F> {
+impl<'b, N, R: Fn(&str) -> N, F: FnMut(N, &'b str, Range<usize>)> Visitor<'b>
+    for Members<'b, R, F>
+{
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,7 +77,7 @@ impl<'b, F: FnMut(Name, &'b str, Range<usize>)> Visitor<'b> for Members<'b, F> {
 
     fn visit_map<A: MapAccess<'b>>(mut self, mut map: A) -> Result<(), A::Error> {
         let mut last_end = 0;
-        while let Some(name) = map.next_key_seed(NameSeed)? {
+        while let Some(name) = map.next_key_seed(NameSeed(&self.read))? {
             let value: &RawValue = map.next_value()?;
             let value = value.get();
             // Between two members there is nothing but white space and the comma (before the first, the brace).
@@ -68,34 +95,34 @@ impl<'b, F: FnMut(Name, &'b str, Range<usize>)> Visitor<'b> for Members<'b, F> {
 }
 
 /// Reads a member's name without keeping it.
-struct NameSeed;
+struct NameSeed<'r, R>(&'r R);
 
-impl<'de> DeserializeSeed<'de> for NameSeed {
-    type Value = Name;
+impl<'de, N, R: Fn(&str) -> N> DeserializeSeed<'de> for NameSeed<'_, R> {
+    type Value = N;
 
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Name, D::Error> {
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<N, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for NameSeed {
-    type Value = Name;
+impl<N, R: Fn(&str) -> N> Visitor<'_> for NameSeed<'_, R> {
+    type Value = N;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a name")
     }
 
-    fn visit_str<E>(self, name: &str) -> Result<Name, E> {
-        Ok(Name::of(name.as_bytes()))
+    fn visit_str<E>(self, name: &str) -> Result<N, E> {
+        Ok((self.0)(name))
     }
 }
 
 /// Decodes a raw value, which must be a string, into the scratch.
-fn string(raw: &str, scratch: &mut Scratch) -> Result<super::Span, Cause> {
+fn string(raw: &str, scratch: &mut Scratch) -> Result<Span, Cause> {
     struct Into<'s>(&'s mut Scratch);
 
     impl Visitor<'_> for Into<'_> {
-        type Value = Result<super::Span, Cause>;
+        type Value = Result<Span, Cause>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a string")

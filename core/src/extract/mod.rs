@@ -1,19 +1,23 @@
 //! Finds a client's credentials in a request.
 //!
-//! Three places are looked at: `Authorization: Basic`, the query string, a form or JSON body. All enabled places are
-//! looked at, because credentials in two of them are refused ([RFC 6749 section 5.2]: more than one mechanism).
-//! Nothing is allocated: the pair is decoded into a [`Scratch`] on the caller's stack, which wipes itself.
+//! Three places are looked at: `Authorization: Basic`, the query string, a form or JSON body; and for a gate that takes
+//! tokens, `Authorization: Bearer`. All enabled places are looked at, because credentials in two of them are refused
+//! ([RFC 6749 section 5.2]: more than one mechanism). Nothing is allocated: what is found is decoded into a [`Scratch`]
+//! on the caller's stack, which wipes itself.
 //!
 //! [RFC 6749 section 5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
 
+mod args;
 mod basic;
 pub(crate) mod form;
 pub(crate) mod json;
 
 use crate::cause::Cause;
+use crate::config::Encoding;
 use crate::credentials::{Credentials, MAX_LEN};
 use crate::request::{BodyKind, Request, Source, carries_body};
 use crate::secret::Secret;
+use args::Args;
 use zeroize::Zeroize;
 
 /// Where credentials may be, and how large a body may be to be looked at.
@@ -22,32 +26,52 @@ pub(crate) struct Places {
     pub(crate) header: bool,
     pub(crate) query: bool,
     pub(crate) body: bool,
+    /// `Authorization: Bearer` is looked at too.
+    pub(crate) bearer: bool,
+    pub(crate) basic_encoding: Encoding,
+    /// Names of arguments that the caller may give in query or body.
+    pub(crate) args: Vec<String>,
     pub(crate) max_body_bytes: usize,
 }
 
-/// Holds the decoded pair; wiped when dropped.
+/// Holds what was decoded; wiped when dropped.
 pub(crate) struct Scratch {
     bytes: [u8; MAX_LEN],
     used: usize,
+    args: Args,
 }
 
-/// The pair that a request presents: printable ASCII, neither half empty.
+/// What a request presents.
 #[derive(Clone, Copy)]
-pub(crate) struct Presented<'s> {
+pub(crate) enum Presented<'s> {
+    /// Id and secret.
+    Pair(PresentedPair<'s>),
+    /// A token that the client holds already.
+    Token(&'s str),
+}
+
+/// A pair: printable ASCII, neither half empty.
+#[derive(Clone, Copy)]
+pub(crate) struct PresentedPair<'s> {
     pub(crate) client_id: &'s str,
     pub(crate) client_secret: &'s str,
     pub(crate) source: Source,
+    scratch: &'s Scratch,
 }
 
 /// Looks at every enabled place. The error is the cause of the denial.
 pub(crate) fn extract<'s>(
     places: &Places,
-    request: &Request<'_>,
+    request: &Request<'s>,
     scratch: &'s mut Scratch,
 ) -> Result<Presented<'s>, Cause> {
+    let token = match request.authorization {
+        Some(value) if places.bearer => basic::bearer(value)?,
+        _ => None,
+    };
     let mut found = None;
     let mut take = |pair: Option<Pair>, source| match pair {
-        Some(_) if found.is_some() => Err(Cause::TwoPlaces),
+        Some(_) if found.is_some() || token.is_some() => Err(Cause::TwoPlaces),
         Some(pair) => {
             found = Some((pair, source));
             Ok(())
@@ -55,44 +79,69 @@ pub(crate) fn extract<'s>(
         None => Ok(()),
     };
     if let (true, Some(value)) = (places.header, request.authorization) {
-        take(basic::find(value, scratch)?, Source::Header)?;
+        let pair = basic::find(value, places.basic_encoding, scratch)?;
+        take(pair, Source::Header)?;
     }
     if let (true, Some(query)) = (places.query, request.query) {
         take(form::find(query, scratch)?, Source::Query)?;
     }
-    if let (Some(kind), Some(body)) = (body_kind(places, request), request.body)
-        && body.len() <= places.max_body_bytes
-    {
+    let body = body(places, request);
+    if let (true, Some((kind, body))) = (places.body, body) {
         let pair = match kind {
             BodyKind::Form => form::find(body, scratch)?,
             BodyKind::Json => json::find(body, scratch)?,
         };
         take(pair, Source::Body)?;
     }
+    if let Some(token) = token {
+        return Ok(Presented::Token(token));
+    }
     let (pair, source) = found.ok_or(Cause::NoCredentials)?;
-    let client_id = text(&scratch.bytes[pair.id.start..pair.id.end])?;
-    let client_secret = text(&scratch.bytes[pair.secret.start..pair.secret.end])?;
-    Ok(Presented {
-        client_id,
-        client_secret,
+    if !places.args.is_empty() {
+        scratch.args = Args::find(&places.args, request.query, body, scratch)?;
+    }
+    let scratch = &*scratch;
+    Ok(Presented::Pair(PresentedPair {
+        client_id: text(scratch.of(pair.id))?,
+        client_secret: text(scratch.of(pair.secret))?,
         source,
-    })
+        scratch,
+    }))
 }
 
-/// The kind of body of a request that may hold credentials.
+/// The body of a request that may hold something, where it was shown and is not too long.
+fn body<'r>(places: &Places, request: &Request<'r>) -> Option<(BodyKind, &'r [u8])> {
+    let body = request
+        .body
+        .filter(|body| body.len() <= places.max_body_bytes)?;
+    Some((body_kind(places, request)?, body))
+}
+
+/// The kind of body of a request that may hold something for this gate.
 pub(crate) fn body_kind(places: &Places, request: &Request<'_>) -> Option<BodyKind> {
-    if places.body && carries_body(request.method) {
+    if (places.body || !places.args.is_empty()) && carries_body(request.method) {
         BodyKind::of(request.content_type)
     } else {
         None
     }
 }
 
-impl Presented<'_> {
-    pub(crate) fn to_owned(self) -> Credentials {
+impl<'s> PresentedPair<'s> {
+    /// The caller's own arguments: numbers of the gate's names, and values (UTF-8), in the order of the names.
+    pub(crate) fn args(&self) -> impl ExactSizeIterator<Item = (u8, &'s [u8])> {
+        let scratch = self.scratch;
+        let args = scratch.args.as_slice().iter();
+        args.map(|(name, span)| (*name, scratch.of(*span)))
+    }
+
+    pub(crate) fn credentials(&self) -> Credentials {
         Credentials {
             client_id: self.client_id.to_owned(),
             client_secret: Secret::new(self.client_secret),
+            args: self
+                .args()
+                .map(|(name, value)| (name, String::from_utf8_lossy(value).into_owned()))
+                .collect(),
         }
     }
 }
@@ -103,7 +152,7 @@ struct Pair {
     secret: Span,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Span {
     start: usize,
     end: usize,
@@ -114,7 +163,12 @@ impl Scratch {
         Scratch {
             bytes: [0; MAX_LEN],
             used: 0,
+            args: Args::default(),
         }
+    }
+
+    fn of(&self, span: Span) -> &[u8] {
+        &self.bytes[span.start..span.end]
     }
 
     /// What is not used yet.
@@ -130,6 +184,35 @@ impl Scratch {
             start,
             end: self.used,
         }
+    }
+
+    /// Decodes what is form-urlencoded where it stands: it only becomes shorter.
+    fn decode_in_place(&mut self, span: Span) -> Result<Span, Cause> {
+        let mut end = span.start;
+        let mut at = span.start;
+        while at < span.end {
+            let raw = &self.bytes[at..span.end];
+            let (byte, len) = match raw {
+                [b'%', high, low, ..] => {
+                    let digit = |byte: u8| char::from(byte).to_digit(16);
+                    match (digit(*high), digit(*low)) {
+                        (Some(high), Some(low)) => ((high * 16 + low) as u8, 3),
+                        _ => return Err(Cause::MalformedBasic),
+                    }
+                }
+                [b'%', ..] => return Err(Cause::MalformedBasic),
+                [b'+', ..] => (b' ', 1),
+                [byte, ..] => (*byte, 1),
+                [] => break,
+            };
+            self.bytes[end] = byte;
+            end += 1;
+            at += len;
+        }
+        Ok(Span {
+            start: span.start,
+            end,
+        })
     }
 
     fn push(&mut self, bytes: impl Iterator<Item = Result<u8, Cause>>) -> Result<Span, Cause> {
@@ -199,6 +282,10 @@ impl Name {
                 }
             }
         }
+    }
+
+    pub(crate) fn of_text(name: &str) -> Name {
+        Name::of(name.as_bytes())
     }
 
     pub(crate) fn is_credential(self) -> bool {

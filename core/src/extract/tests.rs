@@ -4,6 +4,9 @@ const ALL: Places = Places {
     header: true,
     query: true,
     body: true,
+    bearer: false,
+    basic_encoding: Encoding::Raw,
+    args: Vec::new(),
     max_body_bytes: 64,
 };
 
@@ -18,12 +21,13 @@ fn basic(pair: &str) -> Vec<u8> {
 
 fn found(request: &Request<'_>) -> Result<(String, String, Source), Cause> {
     let mut scratch = Scratch::new();
-    extract(&ALL, request, &mut scratch).map(|found| {
-        (
-            found.client_id.to_owned(),
-            found.client_secret.to_owned(),
-            found.source,
-        )
+    extract(&ALL, request, &mut scratch).map(|found| match found {
+        Presented::Pair(pair) => (
+            pair.client_id.to_owned(),
+            pair.client_secret.to_owned(),
+            pair.source,
+        ),
+        Presented::Token(token) => panic!("a token: {token}"),
     })
 }
 

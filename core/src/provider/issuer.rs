@@ -1,27 +1,34 @@
 //! The issuer of a configuration.
 
-use crate::config::value_error;
+use crate::config::{AuthMethods, Config, value_error};
+use crate::connection::{Connection, is_loopback};
 use crate::error::Error;
+use crate::gate::headers;
 use crate::key::FingerprintBuilder;
-use crate::transport::Trust;
-use url::{Host, Url};
+use reqwest::header::HeaderMap;
+use std::hash::{Hash, Hasher};
+use std::time::Duration;
+use url::Url;
 
-/// An issuer as configured: where its metadata is, and how it may be reached.
-#[derive(Debug, Clone)]
+/// An issuer as configured: where its metadata is, what of it is overridden, and how it is reached. Equal ones are one
+/// provider in an engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Issuer {
     /// The identifier without its trailing slash: Auth0's has one, which its well-known URL does not tell.
     pub(crate) id: String,
+    /// As it was written.
+    pub(crate) configured: String,
     pub(crate) discovery: Url,
+    /// There is no metadata: what is configured is all.
+    pub(crate) is_pseudo: bool,
+    pub(crate) token_endpoint: Option<Url>,
+    pub(crate) jwks_endpoint: Option<Url>,
+    pub(crate) extra_jwks: Vec<Url>,
+    pub(crate) headers: HeaderMap,
+    /// Between two attempts to fetch metadata or keys anew.
+    pub(crate) rediscovery: Duration,
     pub(crate) allow_loopback_http: bool,
-    pub(crate) trust: Trust,
-}
-
-/// What tells one provider from another in an engine.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct ProviderId {
-    discovery: Url,
-    allow_loopback_http: bool,
-    trust: Trust,
+    pub(crate) connection: Connection,
 }
 
 /// Where OpenID Connect Discovery 1.0 section 4 puts the document: behind the issuer's path.
@@ -30,34 +37,53 @@ const OPENID: &str = "/.well-known/openid-configuration";
 const OAUTH: &str = "/.well-known/oauth-authorization-server";
 
 impl Issuer {
-    /// From an issuer identifier or the full well-known URL of either standard.
-    pub(crate) fn parse(
-        configured: &str,
-        allow_loopback_http: bool,
-        trust: Trust,
-    ) -> Result<Issuer, Error> {
-        let url = endpoint(configured, allow_loopback_http)
-            .map_err(|why| value_error(format!("issuer: {why}")))?;
+    pub(crate) fn compile(config: &Config, connection: Connection) -> Result<Issuer, Error> {
+        let allow = config.allow_loopback_http;
+        let one = |field: &str, text: &str| {
+            endpoint(text, allow).map_err(|why| value_error(format!("{field}: {why}")))
+        };
+        let optional =
+            |field, text: &Option<String>| text.as_deref().map(|text| one(field, text)).transpose();
+        let url = one("issuer", &config.issuer)?;
         if url.query().is_some() {
             return Err(value_error("issuer: must not have a query"));
         }
-        let origin = url.origin().ascii_serialization();
-        let path = url.path().trim_end_matches('/');
-        let (id, discovery) = if let Some(issuer_path) = path.strip_suffix(OPENID) {
-            (format!("{origin}{issuer_path}"), url.clone())
-        } else if let Some(issuer_path) = path.strip_prefix(OAUTH) {
-            (format!("{origin}{issuer_path}"), url.clone())
-        } else {
-            let mut discovery = url.clone();
-            discovery.set_path(&format!("{path}{OPENID}"));
-            (format!("{origin}{path}"), discovery)
-        };
-        Ok(Issuer {
+        let (id, discovery) = locate(&url);
+        let issuer = Issuer {
             id,
+            configured: config.issuer.clone(),
             discovery,
-            allow_loopback_http,
-            trust,
-        })
+            is_pseudo: config.using_pseudo_issuer,
+            token_endpoint: optional("token_endpoint", &config.token_endpoint)?,
+            jwks_endpoint: optional("jwks_endpoint", &config.jwks_endpoint)?,
+            extra_jwks: config
+                .extra_jwks_uris
+                .iter()
+                .map(|uri| one("extra_jwks_uris", uri))
+                .collect::<Result<_, _>>()?,
+            headers: headers(
+                [
+                    "discovery_headers",
+                    "discovery_headers_names",
+                    "discovery_headers_values",
+                ],
+                &config.discovery_headers,
+                &config.discovery_headers_names,
+                &config.discovery_headers_values,
+            )?,
+            rediscovery: Duration::from_secs(config.rediscovery_lifetime.into()),
+            allow_loopback_http: allow,
+            connection,
+        };
+        let exchanges = config
+            .auth_methods
+            .contains(&AuthMethods::ClientCredentials);
+        if issuer.is_pseudo && exchanges && issuer.token_endpoint.is_none() {
+            return Err(value_error(
+                "token_endpoint: is needed with using_pseudo_issuer, which asks for no metadata",
+            ));
+        }
+        Ok(issuer)
     }
 
     /// The host, as the realm of a challenge.
@@ -65,19 +91,53 @@ impl Issuer {
         self.discovery.host_str().unwrap_or_default()
     }
 
-    pub(crate) fn provider_id(&self) -> ProviderId {
-        ProviderId {
-            discovery: self.discovery.clone(),
-            allow_loopback_http: self.allow_loopback_http,
-            trust: self.trust.clone(),
-        }
+    /// Whether there is a place where keys may come from.
+    pub(crate) fn may_have_keys(&self) -> bool {
+        !self.is_pseudo || self.jwks_endpoint.is_some() || !self.extra_jwks.is_empty()
     }
 
-    /// How a provider is trusted counts as well: a token from one that another gate would not talk to stays apart.
     pub(crate) fn fingerprint(&self, fingerprint: &mut FingerprintBuilder) {
+        let list = |urls: &[Url]| {
+            urls.iter()
+                .map(|url| url.as_str().to_owned())
+                .collect::<Vec<_>>()
+        };
         fingerprint.part(self.discovery.as_str().as_bytes());
-        fingerprint.part(&[u8::from(self.allow_loopback_http)]);
-        fingerprint.list(self.trust.pem().into_iter());
+        fingerprint.part(&[u8::from(self.is_pseudo), u8::from(self.allow_loopback_http)]);
+        for urls in [
+            list(self.token_endpoint.as_slice()),
+            list(self.jwks_endpoint.as_slice()),
+            list(&self.extra_jwks),
+        ] {
+            fingerprint.list(urls.iter().map(|url| url.as_bytes()));
+        }
+        let headers = self.headers.iter();
+        let headers: Vec<_> = headers
+            .flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()])
+            .collect();
+        fingerprint.list(headers.into_iter());
+        self.connection.fingerprint(fingerprint);
+    }
+}
+
+impl Hash for Issuer {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.discovery.hash(state);
+    }
+}
+
+/// The identifier and the place of the metadata, from an issuer or from the full well-known URL of either standard.
+fn locate(url: &Url) -> (String, Url) {
+    let origin = url.origin().ascii_serialization();
+    let path = url.path().trim_end_matches('/');
+    if let Some(issuer_path) = path.strip_suffix(OPENID) {
+        (format!("{origin}{issuer_path}"), url.clone())
+    } else if let Some(issuer_path) = path.strip_prefix(OAUTH) {
+        (format!("{origin}{issuer_path}"), url.clone())
+    } else {
+        let mut discovery = url.clone();
+        discovery.set_path(&format!("{path}{OPENID}"));
+        (format!("{origin}{path}"), discovery)
     }
 }
 
@@ -94,12 +154,10 @@ pub(crate) fn endpoint(text: &str, allow_loopback_http: bool) -> Result<Url, Str
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a URL with a user name or password is refused".to_owned());
     }
-    let is_loopback = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => return Err(format!("{shown} has no host")),
-    };
+    if !url.has_host() {
+        return Err(format!("{shown} has no host"));
+    }
+    let is_loopback = is_loopback(&url);
     match url.scheme() {
         "https" => {}
         "http" if is_loopback && allow_loopback_http => {}
@@ -117,11 +175,18 @@ pub(crate) fn endpoint(text: &str, allow_loopback_http: bool) -> Result<Url, Str
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
+    pub(crate) fn issuer(json: &str) -> Result<Issuer, Error> {
+        let config = Config::from_json(json)?;
+        let connection = Connection::compile(&config)?;
+        Issuer::compile(&config, connection)
+    }
+
     fn parse(configured: &str) -> Result<(String, String), String> {
-        Issuer::parse(configured, false, Trust::System)
+        let json = serde_json::json!({ "issuer": configured }).to_string();
+        issuer(&json)
             .map(|issuer| (issuer.id, issuer.discovery.into()))
             .map_err(|error| error.to_string())
     }

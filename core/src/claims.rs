@@ -1,0 +1,133 @@
+//! Claims of a token, and paths into them.
+
+use crate::config::value_error;
+use crate::error::Error;
+use serde_json::{Map, Value};
+use std::fmt;
+use zeroize::Zeroize;
+
+/// What a JWT says (RFC 7519 section 4). Wiped when dropped, as far as its strings go.
+pub(crate) struct Claims {
+    members: Map<String, Value>,
+    /// About what it occupies, in bytes.
+    pub(crate) size: usize,
+    /// `iss` is what the provider's metadata says.
+    pub(crate) is_providers: bool,
+}
+
+impl Claims {
+    pub(crate) fn new(members: Map<String, Value>, issuer: Option<&str>) -> Claims {
+        let is_providers =
+            issuer.is_some_and(|issuer| members.get("iss").and_then(Value::as_str) == Some(issuer));
+        let size = members
+            .iter()
+            .map(|(name, value)| 64 + name.len() + size(value));
+        Claims {
+            size: size.sum(),
+            is_providers,
+            members,
+        }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.members.get(name)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.get(name)?.as_str()
+    }
+}
+
+impl fmt::Debug for Claims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Claims(…)")
+    }
+}
+
+impl Drop for Claims {
+    fn drop(&mut self) {
+        self.members.values_mut().for_each(wipe);
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(values) => values.iter_mut().for_each(wipe),
+        Value::Object(members) => members.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn size(value: &Value) -> usize {
+    32 + match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(size).sum(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| 64 + name.len() + size(value))
+            .sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    }
+}
+
+/// Where a claim is: names of members, and in arrays positions from 1, as Kong counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Path(Vec<String>);
+
+impl Path {
+    pub(crate) fn new(field: &str, path: &[String]) -> Result<Path, Error> {
+        if path.is_empty() || path.iter().any(String::is_empty) {
+            return Err(value_error(format!(
+                "{field}: must name a claim, and no part of the path may be empty"
+            )));
+        }
+        Ok(Path(path.to_vec()))
+    }
+
+    pub(crate) fn find<'c>(&self, claims: &'c Claims) -> Option<&'c Value> {
+        let (first, rest) = self.0.split_first()?;
+        rest.iter()
+            .try_fold(claims.get(first)?, |value, part| match value {
+                Value::Object(members) => members.get(part),
+                Value::Array(values) => values.get(part.parse::<usize>().ok()?.checked_sub(1)?),
+                _ => None,
+            })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use serde_json::json;
+
+    pub(crate) fn claims(members: Value) -> Claims {
+        let Value::Object(members) = members else {
+            panic!("claims are an object")
+        };
+        Claims::new(members, Some("https://a.example/"))
+    }
+
+    #[test]
+    fn a_path_leads_through_members_and_positions_from_one() {
+        let claims = claims(json!({"realm": {"roles": ["a", {"name": "b"}]}, "x": "y"}));
+        let find = |path: &[&str]| {
+            let path: Vec<_> = path.iter().map(|part| (*part).to_owned()).collect();
+            Path::new("x", &path).unwrap().find(&claims).cloned()
+        };
+        assert_eq!(find(&["x"]), Some(json!("y")));
+        assert_eq!(find(&["realm", "roles", "1"]), Some(json!("a")));
+        assert_eq!(find(&["realm", "roles", "2", "name"]), Some(json!("b")));
+        for nowhere in [
+            &["y"][..],
+            &["x", "y"],
+            &["realm", "roles", "0"],
+            &["realm", "roles", "3"],
+            &["realm", "roles", "one"],
+        ] {
+            assert_eq!(find(nowhere), None, "{nowhere:?}");
+        }
+        assert!(Path::new("x", &[]).is_err());
+        assert!(Path::new("x", &[String::new()]).is_err());
+    }
+}

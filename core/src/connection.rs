@@ -1,0 +1,218 @@
+//! How a provider is reached: whom to trust, what to show, which way to take.
+
+use crate::config::{Config, value_error};
+use crate::error::{Error, ErrorKind};
+use crate::key::FingerprintBuilder;
+use reqwest::header::HeaderValue;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::path::Path;
+use std::sync::Arc;
+use url::{Host, Url};
+use zeroize::Zeroizing;
+
+/// Everything that tells one connection pool from another.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Connection {
+    pub(crate) trust: Trust,
+    /// The certificate and key that are shown to the provider, PEM.
+    pub(crate) identity: Option<Arc<Zeroizing<Vec<u8>>>>,
+    pub(crate) http_proxy: Option<Proxy>,
+    pub(crate) https_proxy: Option<Proxy>,
+    pub(crate) no_proxy: Option<String>,
+    pub(crate) keepalive: bool,
+    /// Names may resolve to this very machine: the configuration itself points there.
+    pub(crate) loopback: bool,
+}
+
+/// Whose certificates are trusted.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// The system's certificate store.
+    System,
+    /// These PEM certificates and no others.
+    Only(Arc<[u8]>),
+    /// Anybody's: the operator asked for it.
+    Anybody,
+}
+
+/// A proxy, and what it wants to be told.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Proxy {
+    pub(crate) url: Url,
+    pub(crate) authorization: Option<Arc<Zeroizing<String>>>,
+}
+
+impl Connection {
+    pub(crate) fn compile(config: &Config) -> Result<Connection, Error> {
+        let proxy = |field: &str, url: &Option<String>, authorization: &Option<String>| {
+            url.as_deref()
+                .filter(|url| !url.is_empty())
+                .map(|url| Proxy::parse(field, url, authorization.as_deref()))
+                .transpose()
+        };
+        Ok(Connection {
+            trust: trust(config)?,
+            identity: identity(config)?,
+            http_proxy: proxy(
+                "http_proxy",
+                &config.http_proxy,
+                &config.http_proxy_authorization,
+            )?,
+            https_proxy: proxy(
+                "https_proxy",
+                &config.https_proxy,
+                &config.https_proxy_authorization,
+            )?,
+            no_proxy: config.no_proxy.clone(),
+            keepalive: config.keepalive,
+            loopback: points_here(config),
+        })
+    }
+
+    /// How a provider is trusted counts: a token from one that another gate would not talk to stays apart.
+    pub(crate) fn fingerprint(&self, fingerprint: &mut FingerprintBuilder) {
+        match &self.trust {
+            Trust::System => fingerprint.part(b"system"),
+            Trust::Only(pem) => fingerprint.part(b"only").part(pem),
+            Trust::Anybody => fingerprint.part(b"anybody"),
+        };
+        fingerprint.list(self.identity.iter().map(|identity| identity.as_slice()));
+        for proxy in [&self.http_proxy, &self.https_proxy] {
+            fingerprint.list(proxy.iter().map(|proxy| proxy.url.as_str().as_bytes()));
+        }
+        fingerprint.list(self.no_proxy.iter().map(String::as_bytes));
+        fingerprint.part(&[u8::from(self.loopback)]);
+    }
+}
+
+impl Hash for Connection {
+    /// There are few, and secrets are among what tells them apart.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.keepalive, self.loopback).hash(state);
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connection(…)")
+    }
+}
+
+impl Trust {
+    /// The error is `None` where there is nothing in the file at all.
+    pub(crate) fn from_pem(pem: Vec<u8>) -> Result<Trust, Option<reqwest::Error>> {
+        if reqwest::Certificate::from_pem_bundle(&pem)?.is_empty() {
+            return Err(None);
+        }
+        Ok(Trust::Only(pem.into()))
+    }
+}
+
+impl Proxy {
+    fn parse(field: &str, url: &str, authorization: Option<&str>) -> Result<Proxy, Error> {
+        let url = Url::parse(url)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+            .ok_or_else(|| value_error(format!("{field}: must be an http:// or https:// URL")))?;
+        if let Some(value) = authorization
+            && HeaderValue::from_str(value).is_err()
+        {
+            let message = format!("{field}_authorization: cannot be the value of a header");
+            return Err(value_error(message));
+        }
+        Ok(Proxy {
+            url,
+            authorization: authorization
+                .map(|authorization| Arc::new(Zeroizing::new(authorization.to_owned()))),
+        })
+    }
+}
+
+fn trust(config: &Config) -> Result<Trust, Error> {
+    const FIELD: &str = "ssl_trusted_certificate";
+    if !config.ssl_verify {
+        if config.ssl_trusted_certificate.is_some() {
+            return Err(value_error(format!(
+                "{FIELD}: means nothing while ssl_verify is false; remove one of them"
+            )));
+        }
+        return Ok(Trust::Anybody);
+    }
+    let Some(path) = &config.ssl_trusted_certificate else {
+        return Ok(Trust::System);
+    };
+    let pem = read(FIELD, path)?;
+    Trust::from_pem(pem.to_vec())
+        .map_err(|error| file_error(FIELD, path, "holds no PEM certificate", error))
+}
+
+fn identity(config: &Config) -> Result<Option<Arc<Zeroizing<Vec<u8>>>>, Error> {
+    const FIELDS: [&str; 2] = ["tls_client_auth_cert", "tls_client_auth_key"];
+    match (&config.tls_client_auth_cert, &config.tls_client_auth_key) {
+        (None, None) => Ok(None),
+        (Some(cert), Some(key)) => {
+            let (pem, key_pem) = (read(FIELDS[0], cert)?, read(FIELDS[1], key)?);
+            let mut both = Zeroizing::new(Vec::with_capacity(pem.len() + 1 + key_pem.len()));
+            both.extend_from_slice(&pem);
+            both.push(b'\n');
+            both.extend_from_slice(&key_pem);
+            match reqwest::Identity::from_pem(&both) {
+                Ok(_) => Ok(Some(Arc::new(both))),
+                Err(_) => Err(file_error(
+                    FIELDS[1],
+                    key,
+                    "and tls_client_auth_cert are no PEM certificate with its key",
+                    None,
+                )),
+            }
+        }
+        (one, _) => Err(value_error(format!(
+            "{}: is needed too, beside {}",
+            FIELDS[usize::from(one.is_some())],
+            FIELDS[usize::from(one.is_none())]
+        ))),
+    }
+}
+
+fn read(field: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+    std::fs::read(path).map(Zeroizing::new).map_err(|error| {
+        let message = format!("{field}: cannot read {}: {error}", path.display());
+        Error::with_source(ErrorKind::ConfigFile, message, error)
+    })
+}
+
+fn file_error(field: &str, path: &Path, why: &str, error: Option<reqwest::Error>) -> Error {
+    let message = format!("{field}: {} {why}", path.display());
+    match error {
+        Some(error) => Error::with_source(ErrorKind::ConfigFile, message, error),
+        None => Error::new(ErrorKind::ConfigFile, message),
+    }
+}
+
+/// Whether the operator's own addresses are on this machine. Otherwise no name may lead here: a provider's document
+/// that names an endpoint which resolves to a loopback address is after the gateway's neighbours.
+fn points_here(config: &Config) -> bool {
+    let configured = [
+        Some(&config.issuer),
+        config.token_endpoint.as_ref(),
+        config.jwks_endpoint.as_ref(),
+        config.http_proxy.as_ref(),
+        config.https_proxy.as_ref(),
+    ];
+    config.allow_loopback_http
+        || configured
+            .into_iter()
+            .flatten()
+            .filter_map(|url| Url::parse(url).ok())
+            .any(|url| is_loopback(&url))
+}
+
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}

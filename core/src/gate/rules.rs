@@ -1,0 +1,216 @@
+//! What a configuration means.
+
+use super::TokenRequest;
+use super::clients::Pattern;
+use super::output::{Output, header_value};
+use super::token_request::client_args;
+use crate::config::{AuthMethods, Config, value_error};
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::extract::Places;
+use crate::keeping::Keeping;
+use crate::key::{Fingerprint, FingerprintBuilder};
+use crate::outcome::How;
+use crate::policy::Policy;
+use crate::provider::Issuer;
+use crate::request::Source;
+use crate::token::Grant;
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// What a configuration means. Opaque: it holds an [`Allow`](crate::Allow)'s strings alive.
+#[derive(Debug)]
+pub struct Rules {
+    pub(crate) places: Places,
+    pub(crate) clients_allowed: Option<Vec<Pattern>>,
+    pub(crate) hide: bool,
+    pub(crate) run_on_preflight: bool,
+    pub(crate) anonymous: bool,
+    pub(crate) issuer: Issuer,
+    pub(crate) request: TokenRequest,
+    pub(crate) timeout: Duration,
+    /// Verify the signature of the tokens that are exchanged for.
+    pub(crate) verify_signature: bool,
+    pub(crate) policy: Policy,
+    pub(crate) keeping: Keeping,
+    pub(crate) purge_on: Vec<u16>,
+    /// Refusals a minute, for a client and for the gate; 0: no limit.
+    pub(crate) refusals: [u32; 2],
+    pub(crate) output: Output,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) effective: String,
+    pub(crate) warnings: Vec<&'static str>,
+}
+
+impl Rules {
+    pub(crate) fn compile(config: &Config) -> Result<Rules, Error> {
+        check(config)?;
+        let connection = Connection::compile(config)?;
+        let issuer = Issuer::compile(config, connection)?;
+        let request = TokenRequest::compile(config)?;
+        let verify_signature = config.verify_signature
+            && !config
+                .ignore_signature
+                .contains(&AuthMethods::ClientCredentials);
+        if !issuer.may_have_keys() && (verify_signature || uses(config, AuthMethods::Bearer)) {
+            return Err(value_error(
+                "jwks_endpoint: is needed to verify signatures, as using_pseudo_issuer asks for no metadata; set it, or \
+                 verify_signature to false",
+            ));
+        }
+        let pairs = uses(config, AuthMethods::ClientCredentials);
+        let within = |place| pairs && config.client_credentials_param_type.contains(&place);
+        Ok(Rules {
+            places: Places {
+                header: within(Source::Header),
+                query: within(Source::Query),
+                body: within(Source::Body),
+                bearer: uses(config, AuthMethods::Bearer),
+                basic_encoding: config.basic_encoding,
+                args: client_args(config, &request.args)?,
+                max_body_bytes: config.max_body_bytes,
+            },
+            clients_allowed: config
+                .clients_allowed
+                .as_deref()
+                .map(Pattern::compile)
+                .transpose()?,
+            hide: config.hide_credentials,
+            run_on_preflight: config.run_on_preflight,
+            anonymous: config.anonymous,
+            fingerprint: fingerprint(config, &issuer, &request, verify_signature),
+            output: Output::compile(config, issuer.host())?,
+            timeout: Duration::from_millis(config.timeout.into()),
+            verify_signature,
+            policy: Policy::compile(config)?,
+            keeping: Keeping::compile(config)?,
+            purge_on: config.purge_token_on_upstream_status_codes.clone(),
+            refusals: [config.refusals_per_client, config.refusals_per_gate],
+            effective: config.effective(),
+            warnings: warnings(config, verify_signature),
+            issuer,
+            request,
+        })
+    }
+
+    /// The headers of a request that is allowed: see [`Allow::headers`](crate::Allow::headers).
+    pub fn headers<'r>(
+        &'r self,
+        grant: Option<&'r Grant>,
+        how: How,
+    ) -> impl Iterator<Item = (&'r str, Option<Cow<'r, str>>)> {
+        let is_seen = how != How::Preflight;
+        let token = self.output.token_header.as_ref().filter(|_| is_seen);
+        // The client's own credentials stay where they are only if nothing is to be hidden.
+        let is_replaced = token.is_some_and(|token| token.name == "authorization");
+        let hidden = (self.hide && is_seen && !is_replaced).then_some(("authorization", None));
+        let token =
+            token.map(move |header| (header.name.as_str(), grant.map(|grant| header.value(grant))));
+        let claims = grant.and_then(|grant| grant.claims.as_ref());
+        let named = self
+            .output
+            .claim_headers
+            .iter()
+            .map(move |(name, path)| (name.as_str(), header_value(claims, path)));
+        hidden.into_iter().chain(token).chain(named)
+    }
+
+    pub(crate) fn allows_client(&self, client_id: &str) -> bool {
+        self.clients_allowed
+            .as_ref()
+            .is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(client_id)))
+    }
+}
+
+fn uses(config: &Config, method: AuthMethods) -> bool {
+    config.auth_methods.contains(&method)
+}
+
+fn check(config: &Config) -> Result<(), Error> {
+    let wrong = |message: &str| Err(value_error(message));
+    if config.auth_methods.is_empty() {
+        return wrong("auth_methods: must hold \"client_credentials\" or \"bearer\"");
+    }
+    if config.timeout == 0 {
+        return wrong("timeout: must be at least 1 (milliseconds)");
+    }
+    if config.client_credentials_param_type.is_empty() {
+        return wrong("client_credentials_param_type: name at least one of header, query, body");
+    }
+    if config.issuer.is_empty() {
+        return wrong(
+            "issuer: is missing; set it to the provider's issuer, or to its well-known URL",
+        );
+    }
+    if config.ignore_signature.contains(&AuthMethods::Bearer)
+        || (!config.verify_signature && uses(config, AuthMethods::Bearer))
+    {
+        return wrong(
+            "verify_signature: a token that a client brings itself is worth nothing without its signature; leave bearer \
+             out of auth_methods, or verify",
+        );
+    }
+    let statuses = &config.purge_token_on_upstream_status_codes;
+    if statuses.iter().any(|status| !(400..=599).contains(status)) {
+        return wrong("purge_token_on_upstream_status_codes: must be between 400 and 599");
+    }
+    Ok(())
+}
+
+/// Covers all of a configuration that can change which token a client gets, or what is known of it, and nothing else.
+fn fingerprint(
+    config: &Config,
+    issuer: &Issuer,
+    request: &TokenRequest,
+    verify_signature: bool,
+) -> Fingerprint {
+    let mut fingerprint = FingerprintBuilder::new();
+    issuer.fingerprint(&mut fingerprint);
+    request.fingerprint(&mut fingerprint);
+    fingerprint.list(
+        config
+            .token_post_args_client
+            .iter()
+            .map(|name| name.as_bytes()),
+    );
+    // A token whose signature one gate has not looked at is not for a gate that does.
+    fingerprint.part(&[u8::from(verify_signature)]);
+    fingerprint.list(config.cache_tokens_salt.iter().map(|salt| salt.as_bytes()));
+    fingerprint.finish()
+}
+
+fn warnings(config: &Config, verify_signature: bool) -> Vec<&'static str> {
+    [
+        (
+            !config.ssl_verify,
+            "ssl_verify is false: every secret is given to whoever is between here and the provider",
+        ),
+        (
+            !verify_signature && requires_claims(config),
+            "signatures are not verified, although the token's claims decide",
+        ),
+        (
+            !config.hide_credentials,
+            "hide_credentials is false: clients' secrets go upstream",
+        ),
+        (
+            config.allow_loopback_http,
+            "allow_loopback_http is true: it is for development",
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(is_so, warning)| is_so.then_some(warning))
+    .collect()
+}
+
+fn requires_claims(config: &Config) -> bool {
+    [
+        &config.scopes_required,
+        &config.audience_required,
+        &config.roles_required,
+        &config.groups_required,
+        &config.claims_forbidden,
+    ]
+    .into_iter()
+    .any(|required| !required.is_empty())
+}

@@ -1,0 +1,162 @@
+use super::*;
+use crate::request::Request;
+use std::time::Duration;
+
+fn gate(json: &str) -> Gate {
+    Gate::from_json(json).unwrap()
+}
+
+fn error(json: &str) -> String {
+    Gate::from_json(json).unwrap_err().to_string()
+}
+
+const SEED: &str = r#"{
+    "auth_methods": ["client_credentials"],
+    "issuer": "https://tenant.auth0.com/.well-known/openid-configuration",
+    "token_post_args_names": ["audience"],
+    "token_post_args_values": ["https://example.com/"]
+}"#;
+
+#[test]
+fn the_seed_compiles() {
+    let rules = gate(SEED).rules;
+    assert_eq!(
+        rules.request.args,
+        [("audience".to_owned(), "https://example.com/".to_owned())]
+    );
+    assert_eq!(rules.request.scope.as_deref(), Some("openid"));
+    assert_eq!(
+        rules.output.challenge(crate::Cause::NoCredentials),
+        Some("Bearer realm=\"tenant.auth0.com\"")
+    );
+    assert_eq!(rules.timeout, Duration::from_secs(10));
+}
+
+#[test]
+fn kongs_plugin_object_and_the_bare_issuer_mean_the_same_token() {
+    let plugin = gate(&format!(
+        r#"{{"name":"openid-connect","enabled":true,"config":{SEED}}}"#
+    ));
+    let bare = gate(&SEED.replace("/.well-known/openid-configuration", ""));
+    let slash = gate(&SEED.replace(".well-known/openid-configuration", ""));
+    let seed = gate(SEED);
+    assert_eq!(seed.rules.fingerprint, plugin.rules.fingerprint);
+    assert_eq!(seed.rules.fingerprint, bare.rules.fingerprint);
+    assert_eq!(seed.rules.fingerprint, slash.rules.fingerprint);
+}
+
+#[test]
+fn kong05_gates_that_ask_for_other_tokens_do_not_share() {
+    let seed = gate(SEED).rules.fingerprint;
+    for (from, to) in [
+        ("https://example.com/", "https://example.com"),
+        ("\"audience\"", "\"resource\""),
+        ("tenant", "tenant2"),
+        ("\"auth_methods\"", "\"scopes\": \"a\", \"auth_methods\""),
+        (
+            "\"auth_methods\"",
+            "\"scopes\": \"openid\", \"auth_methods\"",
+        ),
+        ("\"auth_methods\"", "\"scopes\": [], \"auth_methods\""),
+    ] {
+        assert_ne!(
+            seed,
+            gate(&SEED.replace(from, to)).rules.fingerprint,
+            "{from} -> {to}"
+        );
+    }
+    let timeout = gate(&SEED.replace("\"auth_methods\"", "\"timeout\": 5, \"auth_methods\""));
+    assert_eq!(
+        seed, timeout.rules.fingerprint,
+        "a time-out changes no token"
+    );
+}
+
+#[test]
+fn values_that_cannot_be_are_refused_with_their_field() {
+    for (config, starts) in [
+        (
+            r#"{"issuer":"https://a","auth_methods":["session"]}"#,
+            "auth_methods[0]: unknown variant `session`",
+        ),
+        (
+            r#"{"issuer":"https://a","auth_methods":[]}"#,
+            "auth_methods",
+        ),
+        ("{}", "issuer: is missing"),
+        (r#"{"issuer":""}"#, "issuer: is missing"),
+        (r#"{"issuer":"https://a","timeout":0}"#, "timeout"),
+        (
+            r#"{"issuer":"https://a","client_credentials_param_type":[]}"#,
+            "client_credentials_param_type",
+        ),
+        (
+            r#"{"issuer":"https://a","client_credentials_param_type":["cookie"]}"#,
+            "client_credentials_param_type[0]",
+        ),
+        (
+            r#"{"issuer":"https://a","token_post_args_names":"a"}"#,
+            "token_post_args_values: 0 values for 1",
+        ),
+        (
+            r#"{"issuer":"https://a","token_post_args_names":"scope","token_post_args_values":"x"}"#,
+            "token_post_args_names: \"scope\"",
+        ),
+        (
+            r#"{"issuer":"https://a","token_post_args_names":"client_secret","token_post_args_values":"x"}"#,
+            "token_post_args_names: \"client_secret\"",
+        ),
+        (r#"{"issuer":"https://a","scopes":["a\"b"]}"#, "scopes"),
+        (
+            r#"{"issuer":"https://a","ssl_trusted_certificate":"/nonexistent.pem"}"#,
+            "ssl_trusted_certificate: cannot read",
+        ),
+        (
+            r#"{"issuer":"https://a","ssl_trusted_certificate":"/dev/null"}"#,
+            "ssl_trusted_certificate: /dev/null holds no",
+        ),
+        (r#"{"issuer":"http://a"}"#, "issuer"),
+    ] {
+        let message = error(config);
+        assert!(message.starts_with(starts), "{config}: {message}");
+    }
+}
+
+#[test]
+fn what_is_not_a_place_of_the_gate_is_left_alone() {
+    let gate = gate(r#"{"issuer":"https://a","client_credentials_param_type":["header"]}"#);
+    let query = b"client_id=application".as_slice();
+    let mut out = [0; 32];
+    let len = gate.hide_query(query, &mut out);
+    assert_eq!(&out[..len], query);
+    let len = gate.hide_body(Some(b"application/x-www-form-urlencoded"), query, &mut out);
+    assert_eq!(&out[..len], query);
+}
+
+#[test]
+fn a_body_is_wanted_only_when_it_can_hold_credentials() {
+    let gate = gate(r#"{"issuer":"https://a","max_body_bytes":100}"#);
+    let form = Request {
+        method: b"POST",
+        content_type: Some(b"application/x-www-form-urlencoded"),
+        ..Request::default()
+    };
+    assert!(gate.wants_body(&form, None));
+    assert!(gate.wants_body(&form, Some(100)));
+    assert!(!gate.wants_body(&form, Some(101)));
+    assert!(!gate.wants_body(&form, Some(0)));
+    assert!(!gate.wants_body(
+        &Request {
+            method: b"GET",
+            ..form
+        },
+        None
+    ));
+    assert!(!gate.wants_body(
+        &Request {
+            content_type: Some(b"image/png"),
+            ..form
+        },
+        None
+    ));
+}

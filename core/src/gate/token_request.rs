@@ -1,0 +1,245 @@
+//! What a gate asks the token endpoint for.
+
+use crate::config::{Config, Encoding, TokenAuth, value_error};
+use crate::error::Error;
+use crate::key::FingerprintBuilder;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use std::collections::BTreeMap;
+
+/// The parts of a token request that are the gate's.
+pub(crate) struct TokenRequest {
+    pub(crate) args: Vec<(String, String)>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) scope: Option<String>,
+    /// Nobody configured the scope: it may be left out where the provider refuses it.
+    pub(crate) scope_is_default: bool,
+    /// `None`: by the provider's metadata.
+    pub(crate) auth: Option<TokenAuth>,
+    pub(crate) basic_encoding: Encoding,
+}
+
+/// What Kong asks for where nothing is configured.
+const DEFAULT_SCOPE: &str = "openid";
+
+/// What the exchange itself sends.
+const OURS: [&str; 6] = [
+    "grant_type",
+    "client_id",
+    "client_secret",
+    "scope",
+    "client_assertion",
+    "client_assertion_type",
+];
+
+/// What the exchange or its connection sets.
+const OUR_HEADERS: [&str; 9] = [
+    "accept",
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "te",
+    "transfer-encoding",
+];
+
+impl TokenRequest {
+    pub(crate) fn compile(config: &Config) -> Result<TokenRequest, Error> {
+        Ok(TokenRequest {
+            args: args(config)?,
+            headers: headers(
+                [
+                    "token_headers",
+                    "token_headers_names",
+                    "token_headers_values",
+                ],
+                &config.token_headers,
+                &config.token_headers_names,
+                &config.token_headers_values,
+            )?,
+            scope: match &config.scopes {
+                Some(scopes) => scope(scopes)?,
+                None => Some(DEFAULT_SCOPE.to_owned()),
+            },
+            scope_is_default: config.scopes.is_none(),
+            auth: config.token_endpoint_auth_method,
+            basic_encoding: config.token_endpoint_basic_encoding,
+        })
+    }
+
+    pub(crate) fn fingerprint(&self, fingerprint: &mut FingerprintBuilder) {
+        fingerprint.list(self.scope.iter().map(|scope| scope.as_bytes()));
+        // A default may come to be left out, a configured scope never.
+        fingerprint.part(&[u8::from(self.scope_is_default)]);
+        fingerprint.list(self.args.iter().map(|(name, _)| name.as_bytes()));
+        fingerprint.list(self.args.iter().map(|(_, value)| value.as_bytes()));
+        let (names, values): (Vec<_>, Vec<_>) = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
+            .unzip();
+        fingerprint.list(names.into_iter()).list(values.into_iter());
+        let auth: &[u8] = match self.auth {
+            None => b"",
+            Some(TokenAuth::ClientSecretBasic) => b"basic",
+            Some(TokenAuth::ClientSecretPost) => b"post",
+            Some(TokenAuth::ClientSecretJwt) => b"jwt",
+        };
+        fingerprint.part(auth);
+        fingerprint.part(&[u8::from(self.basic_encoding == Encoding::Raw)]);
+    }
+}
+
+impl std::fmt::Debug for TokenRequest {
+    /// Arguments and headers may hold keys of the operator's.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenRequest")
+            .field("scope", &self.scope)
+            .field("auth", &self.auth)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The names of arguments that a caller may give (`token_post_args_client`).
+pub(crate) fn client_args(
+    config: &Config,
+    args: &[(String, String)],
+) -> Result<Vec<String>, Error> {
+    const FIELD: &str = "token_post_args_client";
+    /// An argument is known by a number of one byte, and each costs a look at the request.
+    const MOST: usize = 16;
+
+    let names = &config.token_post_args_client;
+    if names.len() > MOST {
+        return Err(value_error(format!(
+            "{FIELD}: holds more than {MOST} names"
+        )));
+    }
+    for (at, name) in names.iter().enumerate() {
+        if name.is_empty() || names[..at].contains(name) {
+            return Err(value_error(format!(
+                "{FIELD}: {name:?} is empty or stands twice"
+            )));
+        }
+        if name != "scope" && OURS.contains(&name.as_str()) {
+            return Err(value_error(format!(
+                "{FIELD}: \"{name}\" cannot be given by callers; it is set by the exchange itself"
+            )));
+        }
+        if args.iter().any(|(fixed, _)| fixed == name) {
+            return Err(value_error(format!(
+                "{FIELD}: \"{name}\" is configured already, and callers cannot change it"
+            )));
+        }
+    }
+    Ok(names.clone())
+}
+
+/// Pairs, in a map or in two lists.
+pub(crate) fn pairs(
+    [map_field, names_field, values_field]: [&str; 3],
+    map: &BTreeMap<String, String>,
+    names: &[String],
+    values: &[String],
+) -> Result<Vec<(String, String)>, Error> {
+    if names.len() != values.len() {
+        return Err(value_error(format!(
+            "{values_field}: {} values for {} {names_field}; give each name one value",
+            values.len(),
+            names.len()
+        )));
+    }
+    if !map.is_empty() && !names.is_empty() {
+        return Err(value_error(format!(
+            "{map_field}: cannot stand beside {names_field}; use one of them"
+        )));
+    }
+    let listed = names.iter().cloned().zip(values.iter().cloned());
+    let mapped = map
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()));
+    Ok(mapped.chain(listed).collect())
+}
+
+/// Headers, in a map or in two lists.
+pub(crate) fn headers(
+    fields: [&str; 3],
+    map: &BTreeMap<String, String>,
+    names: &[String],
+    values: &[String],
+) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs(fields, map, names, values)? {
+        let wrong = |why: &str| value_error(format!("{}: {name:?} {why}", fields[0]));
+        let header = HeaderName::try_from(name.as_str())
+            .map_err(|_| wrong("cannot be the name of a header"))?;
+        if OUR_HEADERS.contains(&header.as_str()) {
+            return Err(wrong("is set by the request itself"));
+        }
+        // Not repeated: it may be a secret.
+        let mut value = HeaderValue::try_from(value)
+            .map_err(|_| wrong("has a value that a header cannot have"))?;
+        value.set_sensitive(true);
+        if headers.insert(header, value).is_some() {
+            return Err(wrong("stands twice"));
+        }
+    }
+    Ok(headers)
+}
+
+fn args(config: &Config) -> Result<Vec<(String, String)>, Error> {
+    let mut args = pairs(
+        [
+            "token_post_args",
+            "token_post_args_names",
+            "token_post_args_values",
+        ],
+        &config.token_post_args,
+        &config.token_post_args_names,
+        &config.token_post_args_values,
+    )?;
+    for (name, _) in &args {
+        if name.is_empty() {
+            return Err(value_error("token_post_args_names: a name is empty"));
+        }
+        if OURS.contains(&name.as_str()) {
+            let remedy = if name == "scope" {
+                "; use scopes"
+            } else {
+                "; it is set by the exchange itself"
+            };
+            return Err(value_error(format!(
+                "token_post_args_names: \"{name}\" cannot be set here{remedy}"
+            )));
+        }
+    }
+    let audience = config.audience.join(" ");
+    if !audience.is_empty() {
+        if args.iter().any(|(name, _)| name == "audience") {
+            return Err(value_error(
+                "audience: is among the token_post_args too; use one of them",
+            ));
+        }
+        args.insert(0, ("audience".to_owned(), audience));
+    }
+    Ok(args)
+}
+
+/// The `scope` parameter (RFC 6749 section 3.3); none for an empty list.
+fn scope(scopes: &[String]) -> Result<Option<String>, Error> {
+    let is_scope_char = |byte: u8| matches!(byte, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    for scope in scopes {
+        if !scope.bytes().all(is_scope_char) {
+            return Err(value_error(format!(
+                "scopes: {scope:?} has a character that a scope cannot have"
+            )));
+        }
+    }
+    let scope = scopes
+        .iter()
+        .flat_map(|scope| scope.split_ascii_whitespace())
+        .collect::<Vec<_>>()
+        .join(" ");
+    Ok((!scope.is_empty()).then_some(scope))
+}

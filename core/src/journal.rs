@@ -1,0 +1,113 @@
+//! What the library has to say to operators besides denials: a bounded queue of records that the host collects.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+/// How much a record matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Level {
+    /// Something works again, or has been settled.
+    Notice,
+    /// Something should be looked at.
+    Warning,
+    /// Something fails for clients.
+    Error,
+}
+
+impl Level {
+    /// `notice`, `warning`, `error`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Notice => "notice",
+            Level::Warning => "warning",
+            Level::Error => "error",
+        }
+    }
+}
+
+/// One line for the operator's log. No secret, nothing that a provider or a client worded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Record {
+    /// How much it matters.
+    pub level: Level,
+    /// The line.
+    pub message: String,
+}
+
+/// How many records wait for the host. Older ones give way: the last thing that happened is what explains the state.
+const CAPACITY: usize = 256;
+
+#[derive(Default)]
+pub(crate) struct Journal(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    records: VecDeque<Record>,
+    lost: u64,
+}
+
+impl Journal {
+    pub(crate) fn note(&self, level: Level, message: impl Into<String>) {
+        let record = Record {
+            level,
+            message: message.into(),
+        };
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.records.back() == Some(&record) {
+            return;
+        }
+        if state.records.len() == CAPACITY {
+            state.records.pop_front();
+            state.lost += 1;
+        }
+        state.records.push_back(record);
+    }
+
+    /// The oldest record. One that tells how many were lost comes first.
+    pub(crate) fn next(&self) -> Option<Record> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.lost > 0 {
+            let lost = std::mem::take(&mut state.lost);
+            return Some(Record {
+                level: Level::Warning,
+                message: format!("{lost} log records were lost, as nobody collected them"),
+            });
+        }
+        state.records.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_queue_is_bounded_and_says_what_it_lost() {
+        let journal = Journal::default();
+        for number in 0..CAPACITY + 3 {
+            journal.note(Level::Notice, format!("{number}"));
+        }
+        assert!(
+            journal
+                .next()
+                .unwrap()
+                .message
+                .starts_with("3 log records were lost")
+        );
+        assert_eq!(journal.next().unwrap().message, "3");
+        let rest = std::iter::from_fn(|| journal.next()).count();
+        assert_eq!(rest, CAPACITY - 1);
+    }
+
+    #[test]
+    fn a_record_that_repeats_the_last_one_is_left_out() {
+        let journal = Journal::default();
+        for _ in 0..3 {
+            journal.note(Level::Error, "the same");
+        }
+        assert!(journal.next().is_some());
+        assert!(journal.next().is_none());
+    }
+}

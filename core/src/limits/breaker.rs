@@ -1,0 +1,167 @@
+//! A circuit breaker: a provider that fails is left alone for a while.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How many failures in a row open the breaker.
+const FAILURES: u32 = 5;
+/// How long it stays open at first; each time it opens again, twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// How long at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The breaker of one provider.
+#[derive(Default)]
+pub(crate) struct Breaker(Mutex<State>);
+
+struct State {
+    /// In a row.
+    failures: u32,
+    pause: Duration,
+    /// Nobody tries before; `None`: closed.
+    open_until: Option<Instant>,
+}
+
+/// What the outside sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BreakerState {
+    Closed,
+    Open,
+}
+
+/// Somebody who was let through, and owes a report. Who goes away without one has failed.
+pub(crate) struct Attempt<'b> {
+    breaker: &'b Breaker,
+    now: &'b (dyn Fn() -> Instant + Sync),
+    reported: bool,
+}
+
+impl Default for State {
+    fn default() -> State {
+        State {
+            failures: 0,
+            pause: FIRST_PAUSE,
+            open_until: None,
+        }
+    }
+}
+
+impl Breaker {
+    /// Lets the caller through, or says how long nobody is. When a pause is over one is let through, and the pause
+    /// begins anew for all others until that one has reported.
+    pub(crate) fn admit<'b>(
+        &'b self,
+        now: &'b (dyn Fn() -> Instant + Sync),
+    ) -> Result<Attempt<'b>, Duration> {
+        let moment = now();
+        let mut state = self.state();
+        if let Some(until) = state.open_until {
+            if moment < until {
+                return Err(until - moment);
+            }
+            state.open_until = Some(moment + state.pause);
+        }
+        Ok(Attempt {
+            breaker: self,
+            now,
+            reported: false,
+        })
+    }
+
+    pub(crate) fn state_now(&self) -> BreakerState {
+        match self.state().open_until {
+            None => BreakerState::Closed,
+            Some(_) => BreakerState::Open,
+        }
+    }
+
+    fn report(&self, is_well: bool, now: Instant) {
+        let mut state = self.state();
+        if is_well {
+            *state = State::default();
+            return;
+        }
+        state.failures += 1;
+        if state.failures >= FAILURES {
+            if state.failures > FAILURES {
+                state.pause = (state.pause * 2).min(LONGEST_PAUSE);
+            }
+            state.open_until = Some(now + state.pause);
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Attempt<'_> {
+    /// The provider has answered like one that works; a refusal is such an answer.
+    pub(crate) fn report(mut self, is_well: bool) {
+        self.reported = true;
+        self.breaker.report(is_well, (self.now)());
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.reported {
+            self.breaker.report(false, (self.now)());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::clock::manual::ManualClock;
+
+    #[test]
+    fn five_failures_in_a_row_open_it_and_one_success_closes_it() {
+        let clock = ManualClock::new();
+        let now = || clock.now();
+        let breaker = Breaker::default();
+        let fail = || breaker.admit(&now).ok().unwrap().report(false);
+        for _ in 0..4 {
+            fail();
+        }
+        breaker.admit(&now).ok().unwrap().report(true);
+        for _ in 0..4 {
+            fail();
+        }
+        assert_eq!(breaker.state_now(), BreakerState::Closed);
+        drop(breaker.admit(&now).ok().unwrap());
+        assert_eq!(
+            breaker.state_now(),
+            BreakerState::Open,
+            "who goes away has failed"
+        );
+        assert_eq!(breaker.admit(&now).err(), Some(FIRST_PAUSE));
+
+        clock.advance(FIRST_PAUSE);
+        let probe = breaker.admit(&now).ok().unwrap();
+        assert!(breaker.admit(&now).is_err(), "one probe at a time");
+        probe.report(false);
+        assert_eq!(breaker.admit(&now).err(), Some(2 * FIRST_PAUSE));
+
+        clock.advance(2 * FIRST_PAUSE);
+        breaker.admit(&now).ok().unwrap().report(true);
+        assert_eq!(breaker.state_now(), BreakerState::Closed);
+        assert!(breaker.admit(&now).is_ok());
+    }
+
+    #[test]
+    fn the_pause_does_not_grow_beyond_a_minute() {
+        let clock = ManualClock::new();
+        let now = || clock.now();
+        let breaker = Breaker::default();
+        for _ in 0..30 {
+            while let Err(wait) = breaker.admit(&now).map(drop) {
+                assert!(wait <= LONGEST_PAUSE);
+                clock.advance(wait);
+            }
+        }
+        assert_eq!(breaker.admit(&now).err(), Some(LONGEST_PAUSE));
+    }
+}

@@ -1,0 +1,417 @@
+//! What an engine has done, in numbers: counters and histograms, no label of which is a client's.
+
+use crate::cause::Cause;
+use crate::limits::BreakerState;
+use crate::outcome::{How, Outcome};
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// An engine's counters. Counting allocates nothing and locks nothing.
+#[derive(Default)]
+pub(crate) struct Metrics {
+    allowed: [AtomicU64; How::ALL.len()],
+    denied: [AtomicU64; How::ALL.len()],
+    causes: [AtomicU64; Cause::ALL.len()],
+    pub(crate) exchange: Histogram,
+    pub(crate) discovery: Histogram,
+    pub(crate) refreshes: AtomicU64,
+    pub(crate) refresh_failures: AtomicU64,
+    pub(crate) purged: AtomicU64,
+    providers: Mutex<BTreeMap<String, ProviderState>>,
+}
+
+/// A latency, in the buckets of Prometheus: each counts what took no longer.
+#[derive(Default)]
+pub(crate) struct Histogram {
+    buckets: [AtomicU64; BOUNDS.len()],
+    count: AtomicU64,
+    microseconds: AtomicU64,
+}
+
+/// In seconds.
+const BOUNDS: [f64; 11] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// What is known of a provider.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProviderState {
+    /// It has failed so often that it is left alone for a while.
+    pub is_paused: bool,
+    /// The numbers in the last answer that told about limits, by header: `x-ratelimit-remaining`, and for Auth0's
+    /// quotas the bucket behind it (`auth0-client-quota-limit/per_hour`: what remains).
+    pub limits: BTreeMap<String, u64>,
+}
+
+/// A latency at one moment.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Latency {
+    /// Upper bound in seconds, and how many took no longer.
+    pub buckets: Vec<(f64, u64)>,
+    /// How many there were.
+    pub count: u64,
+    /// All of them together, in seconds.
+    pub sum: f64,
+}
+
+/// An engine's numbers at one moment. Its `Display` is Prometheus's text format, version 0.0.4.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// Requests that were allowed, by how.
+    pub allowed: Vec<(How, u64)>,
+    /// Requests that were denied, by how.
+    pub denied: Vec<(How, u64)>,
+    /// Requests that were denied, by cause.
+    pub causes: Vec<(Cause, u64)>,
+    /// Exchanges at token endpoints.
+    pub exchange: Latency,
+    /// Fetches of metadata.
+    pub discovery: Latency,
+    /// Exchanges ahead of a token's end that were begun.
+    pub refreshes: u64,
+    /// Those that failed.
+    pub refresh_failures: u64,
+    /// Tokens that were dropped before their end.
+    pub purged: u64,
+    /// Tokens in the cache.
+    pub entries: u64,
+    /// Bytes that they occupy.
+    pub bytes: u64,
+    /// Requests that wait for an exchange.
+    pub waiting: u64,
+    /// What is known of providers, by issuer.
+    pub providers: BTreeMap<String, ProviderState>,
+}
+
+impl Metrics {
+    pub(crate) fn count(&self, outcome: &Outcome) {
+        let (counters, how) = match outcome {
+            Outcome::Allow(allow) => (&self.allowed, allow.how()),
+            Outcome::Deny(deny) => {
+                add(&self.causes[position(&Cause::ALL, deny.cause())]);
+                (&self.denied, deny.how())
+            }
+        };
+        add(&counters[position(&How::ALL, how)]);
+    }
+
+    pub(crate) fn note_breaker(&self, issuer: &str, state: BreakerState) {
+        self.provider(issuer, |provider| {
+            provider.is_paused = state == BreakerState::Open;
+        });
+    }
+
+    pub(crate) fn note_limits(&self, issuer: &str, limits: &[(&'static str, String)]) {
+        if limits.is_empty() {
+            return;
+        }
+        self.provider(issuer, |provider| {
+            for (header, value) in limits {
+                read_limits(header, value, &mut provider.limits);
+            }
+        });
+    }
+
+    /// The engine adds what is in its cache.
+    pub(crate) fn snapshot(&self, entries: u64, bytes: u64, waiting: u64) -> Snapshot {
+        let read = |counters: &[AtomicU64]| -> Vec<u64> { counters.iter().map(load).collect() };
+        let by_how = |counters| How::ALL.into_iter().zip(read(counters)).collect();
+        let providers = self.providers.lock();
+        Snapshot {
+            allowed: by_how(&self.allowed),
+            denied: by_how(&self.denied),
+            causes: Cause::ALL.into_iter().zip(read(&self.causes)).collect(),
+            exchange: self.exchange.latency(),
+            discovery: self.discovery.latency(),
+            refreshes: load(&self.refreshes),
+            refresh_failures: load(&self.refresh_failures),
+            purged: load(&self.purged),
+            entries,
+            bytes,
+            waiting,
+            providers: providers.unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    fn provider(&self, issuer: &str, change: impl FnOnce(&mut ProviderState)) {
+        let mut providers = self
+            .providers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !providers.contains_key(issuer) {
+            providers.insert(issuer.to_owned(), ProviderState::default());
+        }
+        if let Some(provider) = providers.get_mut(issuer) {
+            change(provider);
+        }
+    }
+}
+
+impl Histogram {
+    pub(crate) fn observe(&self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        if let Some(bucket) = BOUNDS.iter().position(|bound| seconds <= *bound) {
+            add(&self.buckets[bucket]);
+        }
+        add(&self.count);
+        let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.microseconds.fetch_add(microseconds, Ordering::Relaxed);
+    }
+
+    fn latency(&self) -> Latency {
+        let mut so_far = 0;
+        Latency {
+            buckets: BOUNDS
+                .into_iter()
+                .zip(&self.buckets)
+                .map(|(bound, bucket)| {
+                    so_far += load(bucket);
+                    (bound, so_far)
+                })
+                .collect(),
+            count: load(&self.count),
+            sum: load(&self.microseconds) as f64 / 1e6,
+        }
+    }
+}
+
+pub(crate) fn add(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+fn load(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+fn position<T: PartialEq>(all: &[T], one: T) -> usize {
+    all.iter().position(|other| *other == one).unwrap_or(0)
+}
+
+/// A number, or Auth0's `b=per_hour;q=10;r=7;t=3540,b=per_day;…`.
+fn read_limits(header: &str, value: &str, limits: &mut BTreeMap<String, u64>) {
+    if let Ok(number) = value.trim().parse() {
+        limits.insert(header.to_owned(), number);
+        return;
+    }
+    for bucket in value.split(',') {
+        let part = |wanted: &str| {
+            bucket.split(';').find_map(|part| {
+                let (name, value) = part.trim().split_once('=')?;
+                (name == wanted).then_some(value)
+            })
+        };
+        // Only known names become labels: the provider does not choose them.
+        let known = ["per_hour", "per_day", "per_minute", "per_month"];
+        if let (Some(name), Some(Ok(remaining))) = (part("b"), part("r").map(str::parse))
+            && known.contains(&name)
+        {
+            limits.insert(format!("{header}/{name}"), remaining);
+        }
+    }
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        family(
+            f,
+            "credgate_requests_total",
+            "counter",
+            "Requests, by outcome and how it came about.",
+        )?;
+        for (outcome, counts) in [("allow", &self.allowed), ("deny", &self.denied)] {
+            for (how, count) in counts {
+                let how = how.name().to_ascii_lowercase();
+                writeln!(
+                    f,
+                    "credgate_requests_total{{outcome=\"{outcome}\",how=\"{how}\"}} {count}"
+                )?;
+            }
+        }
+        family(
+            f,
+            "credgate_denied_total",
+            "counter",
+            "Requests that were denied, by cause.",
+        )?;
+        for (cause, count) in &self.causes {
+            writeln!(
+                f,
+                "credgate_denied_total{{cause=\"{}\"}} {count}",
+                cause.name()
+            )?;
+        }
+        self.exchange.write(
+            f,
+            "credgate_exchange_seconds",
+            "Token requests, in seconds.",
+        )?;
+        self.discovery.write(
+            f,
+            "credgate_discovery_seconds",
+            "Fetches of provider metadata, in seconds.",
+        )?;
+        for (name, kind, help, value) in [
+            (
+                "credgate_refreshes_total",
+                "counter",
+                "Exchanges begun ahead of a token's end.",
+                self.refreshes,
+            ),
+            (
+                "credgate_refresh_failures_total",
+                "counter",
+                "Exchanges ahead of a token's end that failed.",
+                self.refresh_failures,
+            ),
+            (
+                "credgate_purged_total",
+                "counter",
+                "Tokens dropped before their end.",
+                self.purged,
+            ),
+            (
+                "credgate_cache_entries",
+                "gauge",
+                "Tokens in the cache.",
+                self.entries,
+            ),
+            (
+                "credgate_cache_bytes",
+                "gauge",
+                "Bytes that they occupy.",
+                self.bytes,
+            ),
+            (
+                "credgate_waiting_requests",
+                "gauge",
+                "Requests that wait for an exchange.",
+                self.waiting,
+            ),
+        ] {
+            family(f, name, kind, help)?;
+            writeln!(f, "{name} {value}")?;
+        }
+        family(
+            f,
+            "credgate_provider_paused",
+            "gauge",
+            "1 while a provider is left alone after failures.",
+        )?;
+        for (issuer, provider) in &self.providers {
+            let issuer = escape(issuer);
+            writeln!(
+                f,
+                "credgate_provider_paused{{issuer=\"{issuer}\"}} {}",
+                u8::from(provider.is_paused)
+            )?;
+        }
+        family(
+            f,
+            "credgate_provider_limit",
+            "gauge",
+            "What a provider's last answer said of its limits, by header.",
+        )?;
+        for (issuer, provider) in &self.providers {
+            let issuer = escape(issuer);
+            for (header, value) in &provider.limits {
+                writeln!(
+                    f,
+                    "credgate_provider_limit{{issuer=\"{issuer}\",header=\"{header}\"}} {value}"
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Latency {
+    fn write(&self, f: &mut fmt::Formatter<'_>, name: &str, help: &str) -> fmt::Result {
+        family(f, name, "histogram", help)?;
+        for (bound, count) in &self.buckets {
+            writeln!(f, "{name}_bucket{{le=\"{bound}\"}} {count}")?;
+        }
+        writeln!(f, "{name}_bucket{{le=\"+Inf\"}} {}", self.count)?;
+        writeln!(f, "{name}_sum {}", self.sum)?;
+        writeln!(f, "{name}_count {}", self.count)
+    }
+}
+
+fn family(f: &mut fmt::Formatter<'_>, name: &str, kind: &str, help: &str) -> fmt::Result {
+    writeln!(f, "# HELP {name} {help}")?;
+    writeln!(f, "# TYPE {name} {kind}")
+}
+
+fn escape(label: &str) -> String {
+    let mut escaped = String::new();
+    for c in label.chars() {
+        match c {
+            '"' | '\\' => {
+                let _ = write!(escaped, "\\{c}");
+            }
+            '\n' => escaped.push_str("\\n"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_histogram_counts_what_took_no_longer() {
+        let metrics = Metrics::default();
+        for milliseconds in [1, 7, 300, 60_000] {
+            metrics
+                .exchange
+                .observe(Duration::from_millis(milliseconds));
+        }
+        let text = metrics.snapshot(3, 4096, 0).to_string();
+        for line in [
+            "credgate_exchange_seconds_bucket{le=\"0.005\"} 1",
+            "credgate_exchange_seconds_bucket{le=\"0.01\"} 2",
+            "credgate_exchange_seconds_bucket{le=\"0.25\"} 2",
+            "credgate_exchange_seconds_bucket{le=\"0.5\"} 3",
+            "credgate_exchange_seconds_bucket{le=\"10\"} 3",
+            "credgate_exchange_seconds_bucket{le=\"+Inf\"} 4",
+            "credgate_exchange_seconds_count 4",
+            "credgate_exchange_seconds_sum 60.308",
+            "credgate_cache_entries 3",
+            "credgate_cache_bytes 4096",
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_providers_say_of_their_limits_is_kept_by_known_names() {
+        let metrics = Metrics::default();
+        metrics.note_limits(
+            "https://a.example",
+            &[
+                ("x-ratelimit-remaining", "29".to_owned()),
+                ("x-ratelimit-limit", "s3cret".to_owned()),
+                (
+                    "auth0-client-quota-limit",
+                    "b=per_hour;q=10;r=7;t=3540,b=per_day;q=100;r=97;t=1,b=s3cret;r=1".to_owned(),
+                ),
+            ],
+        );
+        let text = metrics.snapshot(0, 0, 0).to_string();
+        assert!(!text.contains("s3cret"), "{text}");
+        for line in [
+            "{issuer=\"https://a.example\",header=\"x-ratelimit-remaining\"} 29",
+            "{issuer=\"https://a.example\",header=\"auth0-client-quota-limit/per_hour\"} 7",
+            "{issuer=\"https://a.example\",header=\"auth0-client-quota-limit/per_day\"} 97",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+    }
+}
