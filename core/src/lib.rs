@@ -52,6 +52,8 @@ mod secret;
 mod shared;
 mod token;
 mod transport;
+#[cfg(test)]
+mod vectors;
 mod verify;
 mod world;
 

@@ -48,4 +48,4 @@ impl Fault {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

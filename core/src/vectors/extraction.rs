@@ -1,0 +1,54 @@
+use super::{bytes, config, expect_eq, optional_bytes, run_file};
+use crate::Gate;
+use crate::extract::{Presented, Scratch, extract};
+use crate::request::Request;
+use serde_json::{Map, Value, json};
+
+#[test]
+fn extraction() {
+    run_file("extraction.json", 120, run);
+}
+
+fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
+    let gate = Gate::from_json(&config(input)).map_err(|error| error.to_string())?;
+    let method = optional_bytes(input, "method").unwrap_or_else(|| b"GET".to_vec());
+    let [authorization, query, content_type, body] =
+        ["authorization", "query", "content_type", "body"].map(|name| optional_bytes(input, name));
+    let request = Request {
+        method: &method,
+        authorization: authorization.as_deref(),
+        query: query.as_deref(),
+        content_type: content_type.as_deref(),
+        body: body.as_deref(),
+    };
+    let mut scratch = Scratch::new();
+    let came = match extract(&gate.rules.places, &request, &mut scratch) {
+        Ok(Presented::Pair(pair)) => {
+            let mut found = json!({
+                "client_id": pair.client_id, "client_secret": pair.client_secret, "source": pair.source,
+            });
+            let args: Vec<_> = pair
+                .args()
+                .map(|(name, value)| {
+                    json!([
+                        gate.rules.places.args[usize::from(name)],
+                        String::from_utf8_lossy(value)
+                    ])
+                })
+                .collect();
+            if !args.is_empty() {
+                found["args"] = args.into();
+            }
+            found
+        }
+        Ok(Presented::Token(token)) => json!({ "token": token }),
+        Err(cause) => json!({ "cause": cause.code(), "status": cause.answer().0 }),
+    };
+    let mut expect = expect.clone();
+    for name in ["client_id", "client_secret"] {
+        if let Some(value) = expect.get_mut(name) {
+            *value = String::from_utf8(bytes(value)).unwrap().into();
+        }
+    }
+    expect_eq(&came, &expect)
+}
