@@ -35,6 +35,8 @@ pub(crate) mod manual {
     pub(crate) struct ManualClock {
         start: Instant,
         elapsed: Mutex<Duration>,
+        /// By how many seconds the clock on the wall has been set.
+        step: Mutex<i64>,
     }
 
     /// The wall clock's reading when a [`ManualClock`] starts: 2023-11-14T22:13:20Z.
@@ -45,11 +47,17 @@ pub(crate) mod manual {
             ManualClock {
                 start: Instant::now(),
                 elapsed: Mutex::new(Duration::ZERO),
+                step: Mutex::new(0),
             }
         }
 
         pub(crate) fn advance(&self, by: Duration) {
             *self.elapsed.lock().unwrap() += by;
+        }
+
+        /// Sets the clock on the wall; the one that measures goes on.
+        pub(crate) fn step(&self, seconds: i64) {
+            *self.step.lock().unwrap() += seconds;
         }
     }
 
@@ -59,7 +67,13 @@ pub(crate) mod manual {
         }
 
         fn wall(&self) -> Duration {
-            START + *self.elapsed.lock().unwrap()
+            let step = *self.step.lock().unwrap();
+            let wall = START + *self.elapsed.lock().unwrap();
+            if step < 0 {
+                wall - Duration::from_secs(step.unsigned_abs())
+            } else {
+                wall + Duration::from_secs(step.unsigned_abs())
+            }
         }
     }
 }

@@ -127,6 +127,11 @@ impl Flights {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.table().flights.len()
+    }
+
     pub(crate) fn waiting(&self) -> u64 {
         self.table().waiting as u64
     }

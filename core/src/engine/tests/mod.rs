@@ -1,3 +1,7 @@
+mod caching;
+mod limits;
+mod tokens;
+
 use super::*;
 use crate::clock::manual::ManualClock;
 use crate::queue::Queue;
@@ -40,6 +44,29 @@ struct Lab {
 }
 
 impl Lab {
+    /// With a configuration of its own.
+    fn with(config: &str, transport: ScriptedTransport) -> Lab {
+        let mut lab = Lab::new(transport);
+        lab.gate = gate(config);
+        lab
+    }
+
+    /// Waits until nothing is under way.
+    fn settle(&self) {
+        while self.engine.inner.shared.flights.count() > 0 {
+            std::thread::yield_now();
+        }
+    }
+
+    fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// What becomes of a pair, in short: `HIT a Bearer t`.
+    fn pair(&self, id: &str, secret: &str) -> String {
+        show(&self.blocking(&format!("client_id={id}&client_secret={secret}")))
+    }
+
     fn new(transport: ScriptedTransport) -> Lab {
         let (transport, clock) = (Arc::new(transport), Arc::new(ManualClock::new()));
         let engine =
@@ -73,6 +100,13 @@ impl Lab {
             .authenticate_blocking(&self.gate, &request)
             .unwrap()
     }
+}
+
+/// A gate of `https://a.example`, with these settings besides.
+fn gate(config: &str) -> Gate {
+    let mut json: serde_json::Value = serde_json::from_str(config).unwrap();
+    json["issuer"] = "https://a.example".into();
+    Gate::from_json(&json.to_string()).unwrap()
 }
 
 fn pending(answer: Answer) -> Ticket {

@@ -1,0 +1,379 @@
+//! Lifetimes, renewal, refusals and purges, on a clock that stands still.
+
+use super::*;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// A provider that numbers the tokens that it gives, each for a hundred seconds; and that can be told to fail.
+#[derive(Default)]
+struct Numbering {
+    given: AtomicU64,
+    fails: AtomicBool,
+    refuses: AtomicBool,
+    repeats: AtomicBool,
+}
+
+impl Numbering {
+    fn lab(config: &str) -> (Arc<Numbering>, Lab) {
+        let numbering = Arc::new(Numbering::default());
+        let of_lab = Arc::clone(&numbering);
+        let lab = Lab::with(
+            config,
+            ScriptedTransport::new(move |seen| of_lab.answer(seen)),
+        );
+        (numbering, lab)
+    }
+
+    fn answer(&self, seen: &Seen) -> Result<Reply, Fault> {
+        if seen.form.is_none() {
+            return reply(200, DOCUMENT);
+        }
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(Fault::Unreachable("refused".to_owned()));
+        }
+        if self.refuses.load(Ordering::SeqCst) {
+            return reply(401, r#"{"error":"invalid_client"}"#);
+        }
+        let number = if self.repeats.load(Ordering::SeqCst) {
+            self.given.load(Ordering::SeqCst)
+        } else {
+            self.given.fetch_add(1, Ordering::SeqCst) + 1
+        };
+        let token =
+            format!(r#"{{"access_token":"t{number}","token_type":"Bearer","expires_in":105}}"#);
+        reply(200, &token)
+    }
+}
+
+#[test]
+fn kong03_a_token_past_its_best_is_served_and_its_successor_sent_for() {
+    let (_, lab) = Numbering::lab("{}");
+    assert_eq!(lab.pair("a", "s"), "MISS a Bearer t1");
+    lab.advance(71);
+    assert_eq!(lab.pair("a", "s"), "HIT a Bearer t1");
+    lab.settle();
+    assert_eq!(
+        lab.transport.token_requests(),
+        1,
+        "0.8, less a tenth at most"
+    );
+    lab.advance(10);
+    assert_eq!(lab.pair("a", "s"), "HIT a Bearer t1", "served at once");
+    lab.settle();
+    assert_eq!(lab.transport.token_requests(), 2);
+    assert_eq!(lab.pair("a", "s"), "HIT a Bearer t2");
+    lab.advance(99);
+    assert_eq!(lab.pair("a", "s"), "HIT a Bearer t2", "from when it came");
+}
+
+#[test]
+fn many_hits_send_for_one_successor() {
+    let (_, lab) = Numbering::lab("{}");
+    lab.pair("a", "s");
+    lab.advance(85);
+    for _ in 0..50 {
+        lab.pair("a", "s");
+    }
+    lab.settle();
+    assert_eq!(lab.transport.token_requests(), 2);
+}
+
+#[test]
+fn refresh_ahead_may_be_switched_off() {
+    let (_, lab) = Numbering::lab(r#"{"refresh_ahead":1}"#);
+    lab.pair("a", "s");
+    lab.advance(99);
+    assert_eq!(lab.pair("a", "s"), "HIT a Bearer t1");
+    lab.settle();
+    assert_eq!(lab.transport.token_requests(), 1);
+}
+
+#[test]
+fn a_renewal_that_fails_is_tried_again_later_and_the_token_served_to_its_end() {
+    let (provider, lab) = Numbering::lab("{}");
+    lab.pair("a", "s");
+    provider.fails.store(true, Ordering::SeqCst);
+    lab.advance(82);
+    assert_eq!(lab.pair("a", "s"), "HIT a Bearer t1");
+    lab.settle();
+    assert_eq!(lab.pair("a", "s"), "STALE a Bearer t1");
+    lab.settle();
+    assert_eq!(lab.transport.token_requests(), 2, "not with every hit");
+    lab.advance(10);
+    assert_eq!(lab.pair("a", "s"), "STALE a Bearer t1");
+    lab.settle();
+    assert_eq!(lab.transport.token_requests(), 3);
+    lab.advance(8);
+    assert_eq!(
+        lab.pair("a", "s"),
+        "MISS 502 ProviderUnreachable",
+        "not beyond its end"
+    );
+    provider.fails.store(false, Ordering::SeqCst);
+    assert_eq!(lab.pair("a", "s"), "MISS a Bearer t2");
+    let metrics = lab.engine.metrics().unwrap();
+    assert_eq!((metrics.refreshes, metrics.refresh_failures), (2, 2));
+}
+
+#[test]
+fn a_provider_that_repeats_its_token_is_not_asked_again_and_again() {
+    let (provider, lab) = Numbering::lab("{}");
+    lab.pair("a", "s");
+    provider.repeats.store(true, Ordering::SeqCst);
+    lab.advance(82);
+    lab.pair("a", "s");
+    lab.settle();
+    assert_eq!(lab.transport.token_requests(), 2);
+    for _ in 0..9 {
+        lab.advance(10);
+        assert_eq!(lab.pair("a", "s"), "HIT a Bearer t1");
+        lab.settle();
+    }
+    assert_eq!(lab.transport.token_requests(), 2);
+}
+
+#[test]
+fn a26_a_secret_that_is_revoked_ends_with_the_first_renewal() {
+    let (provider, lab) = Numbering::lab("{}");
+    lab.pair("a", "s");
+    provider.refuses.store(true, Ordering::SeqCst);
+    lab.advance(82);
+    assert_eq!(lab.pair("a", "s"), "HIT a Bearer t1");
+    lab.settle();
+    assert_eq!(lab.pair("a", "s"), "NEGATIVE 401 CredentialsRefused");
+}
+
+#[test]
+fn a22_a_refusal_is_kept_for_a_while_and_for_these_credentials_alone() {
+    let (provider, lab) = Numbering::lab("{}");
+    provider.refuses.store(true, Ordering::SeqCst);
+    assert_eq!(lab.pair("a", "s"), "MISS 401 CredentialsRefused");
+    assert_eq!(lab.pair("a", "s"), "NEGATIVE 401 CredentialsRefused");
+    provider.refuses.store(false, Ordering::SeqCst);
+    assert_eq!(
+        lab.pair("a", "t"),
+        "MISS a Bearer t1",
+        "another secret of the same client"
+    );
+    assert_eq!(lab.pair("b", "s"), "MISS b Bearer t2");
+    lab.advance(4);
+    assert_eq!(lab.pair("a", "s"), "NEGATIVE 401 CredentialsRefused");
+    lab.advance(1);
+    assert_eq!(lab.pair("a", "s"), "MISS a Bearer t3");
+    assert_eq!(lab.pair("a", "s"), "HIT a Bearer t3");
+}
+
+#[test]
+fn a22_failures_are_not_kept_as_refusals() {
+    let (provider, lab) = Numbering::lab("{}");
+    provider.fails.store(true, Ordering::SeqCst);
+    assert_eq!(lab.pair("a", "s"), "MISS 502 ProviderUnreachable");
+    provider.fails.store(false, Ordering::SeqCst);
+    assert_eq!(lab.pair("a", "s"), "MISS a Bearer t1");
+}
+
+#[test]
+fn refusals_may_be_kept_not_at_all() {
+    let (provider, lab) = Numbering::lab(r#"{"cache_ttl_neg":0}"#);
+    provider.refuses.store(true, Ordering::SeqCst);
+    assert_eq!(lab.pair("a", "s"), "MISS 401 CredentialsRefused");
+    assert_eq!(lab.pair("a", "s"), "MISS 401 CredentialsRefused");
+}
+
+#[test]
+fn a23_wrong_secrets_do_not_push_out_tokens() {
+    let options = EngineOptions {
+        cache_max_entries: 16,
+        ..EngineOptions::default()
+    };
+    let transport = Arc::new(ScriptedTransport::new(provider));
+    let clock = Arc::new(ManualClock::new());
+    let engine = Engine::with_parts(options, transport.clone(), clock.clone()).unwrap();
+    let lab = Lab {
+        transport,
+        clock,
+        engine,
+        gate: gate(r#"{"refusals_per_client":0,"refusals_per_gate":0}"#),
+    };
+    lab.pair("a", "right");
+    for number in 0..2000 {
+        lab.pair("a", &format!("wrong{number}"));
+    }
+    assert_eq!(lab.pair("a", "right"), "HIT a Bearer token-of-a");
+}
+
+#[test]
+fn a27_the_cache_is_bounded_in_tokens() {
+    let options = EngineOptions {
+        cache_max_entries: 10,
+        ..EngineOptions::default()
+    };
+    let transport = Arc::new(ScriptedTransport::new(provider));
+    let clock = Arc::new(ManualClock::new());
+    let engine = Engine::with_parts(options, transport.clone(), clock.clone()).unwrap();
+    let lab = Lab {
+        transport,
+        clock,
+        engine,
+        gate: gate("{}"),
+    };
+    for number in 0..100 {
+        lab.pair(&format!("client{number}"), "right");
+    }
+    let metrics = lab.engine.metrics().unwrap();
+    assert!((1..=10).contains(&metrics.entries), "{}", metrics.entries);
+}
+
+#[test]
+fn a26_a_purge_takes_one_client_one_gate_or_all() {
+    let (_, lab) = Numbering::lab("{}");
+    let other = gate(r#"{"audience":"other"}"#);
+    let ask_other = || {
+        let request = Request {
+            query: Some(b"client_id=a&client_secret=s"),
+            ..Request::default()
+        };
+        show(&lab.engine.authenticate_blocking(&other, &request).unwrap())
+    };
+    let fill = || {
+        lab.pair("a", "s");
+        lab.pair("b", "s");
+        ask_other();
+    };
+    let are_kept = || {
+        [lab.pair("a", "s"), lab.pair("b", "s"), ask_other()].map(|shown| shown.starts_with("HIT"))
+    };
+    fill();
+    assert_eq!(are_kept(), [true; 3]);
+    assert_eq!(lab.engine.purge(&lab.gate, Some("a")).unwrap(), 1);
+    assert_eq!(are_kept(), [false, true, true]);
+    fill();
+    assert_eq!(lab.engine.purge(&lab.gate, None).unwrap(), 2);
+    assert_eq!(are_kept(), [false, false, true]);
+    fill();
+    assert_eq!(lab.engine.purge_all(Some("a")).unwrap(), 2);
+    assert_eq!(are_kept(), [false, true, false]);
+    fill();
+    assert_eq!(lab.engine.purge_all(None).unwrap(), 3);
+    assert_eq!(are_kept(), [false; 3]);
+    assert_eq!(lab.engine.metrics().unwrap().purged, 8);
+}
+
+#[test]
+fn what_is_under_way_when_a_purge_comes_is_served_and_not_kept() {
+    let lab = Lab::new(ScriptedTransport::holding(provider));
+    let queue = lab.queue();
+    pending(lab.ask(&queue, "client_id=a&client_secret=right", 1));
+    while lab.transport.token_requests() == 0 {
+        std::thread::yield_now();
+    }
+    lab.engine.purge_all(None).unwrap();
+    lab.transport.gate.add_permits(10);
+    assert_eq!(
+        drain(&queue, 1),
+        [(1, "MISS a Bearer token-of-a".to_owned())]
+    );
+    assert_eq!(lab.pair("a", "right"), "MISS a Bearer token-of-a");
+    assert_eq!(lab.pair("a", "right"), "HIT a Bearer token-of-a");
+}
+
+#[test]
+fn a26_a_token_that_the_upstream_refuses_is_dropped_once_and_not_when_it_is_new() {
+    let (_, lab) = Numbering::lab("{}");
+    let allow = |query: &str| match lab.blocking(query) {
+        Outcome::Allow(allow) => allow,
+        Outcome::Deny(deny) => panic!("{deny:?}"),
+    };
+    let query = "client_id=a&client_secret=s";
+    let first = allow(query);
+    assert!(
+        !lab.engine.note_upstream_status(&first, 401).unwrap(),
+        "brand new"
+    );
+    lab.advance(10);
+    assert!(
+        !lab.engine.note_upstream_status(&first, 403).unwrap(),
+        "another status"
+    );
+    assert!(!lab.engine.note_upstream_status(&first, 200).unwrap());
+    assert!(lab.engine.note_upstream_status(&first, 401).unwrap());
+    assert!(
+        !lab.engine.note_upstream_status(&first, 401).unwrap(),
+        "gone already"
+    );
+    assert_eq!(lab.pair("a", "s"), "MISS a Bearer t2");
+    lab.advance(10);
+    assert!(
+        !lab.engine.note_upstream_status(&first, 401).unwrap(),
+        "another one has taken its place"
+    );
+    assert_eq!(lab.pair("a", "s"), "HIT a Bearer t2");
+}
+
+#[test]
+fn no_step_of_the_wall_clock_serves_an_expired_token() {
+    for step in [3600, -3600, -86_400] {
+        let (_, lab) = Numbering::lab(r#"{"refresh_ahead":1}"#);
+        lab.pair("a", "s");
+        lab.clock.step(step);
+        assert_eq!(
+            lab.pair("a", "s"),
+            "HIT a Bearer t1",
+            "{step}: the life is measured, not read"
+        );
+        lab.advance(99);
+        assert_eq!(lab.pair("a", "s"), "HIT a Bearer t1", "{step}");
+        lab.advance(1);
+        assert_eq!(lab.pair("a", "s"), "MISS a Bearer t2", "{step}");
+    }
+}
+
+#[test]
+fn kong02_every_request_with_a_kept_token_is_a_hit() {
+    let (_, lab) = Numbering::lab(
+        r#"{"auth_methods":["client_credentials","bearer"],"verify_signature":true}"#,
+    );
+    lab.pair("a", "s");
+    for _ in 0..100 {
+        assert_eq!(lab.pair("a", "s"), "HIT a Bearer t1");
+    }
+    assert_eq!(lab.transport.token_requests(), 1);
+}
+
+#[test]
+fn without_a_cache_every_request_is_an_exchange() {
+    let (_, lab) = Numbering::lab(r#"{"cache_tokens":false}"#);
+    assert_eq!(lab.pair("a", "s"), "MISS a Bearer t1");
+    assert_eq!(lab.pair("a", "s"), "MISS a Bearer t2");
+    assert_eq!(lab.engine.metrics().unwrap().entries, 0);
+}
+
+#[test]
+fn kong05_what_the_caller_asks_for_is_part_of_the_key() {
+    let (_, lab) = Numbering::lab(r#"{"token_post_args_client":["scope","resource"]}"#);
+    let ask = |extra: &str| show(&lab.blocking(&format!("client_id=a&client_secret=s{extra}")));
+    assert_eq!(ask(""), "MISS a Bearer t1");
+    assert_eq!(ask("&scope=x"), "MISS a Bearer t2");
+    assert_eq!(ask("&resource=x"), "MISS a Bearer t3");
+    assert_eq!(ask("&scope=x&resource=x"), "MISS a Bearer t4");
+    assert_eq!(ask("&resource=x&resource=y"), "MISS a Bearer t5");
+    assert_eq!(ask("&resource=xy"), "MISS a Bearer t6");
+    assert_eq!(
+        ask("&resource=x&scope=x"),
+        "HIT a Bearer t4",
+        "names have an order of their own"
+    );
+    assert_eq!(
+        ask("&audience=y"),
+        "HIT a Bearer t1",
+        "what is not allowed is not asked for"
+    );
+    let seen = lab.transport.seen.lock().unwrap();
+    let forms: Vec<_> = seen
+        .iter()
+        .filter_map(|seen| seen.form.as_deref())
+        .collect();
+    assert!(forms[0].contains("scope=openid"));
+    assert!(forms[1].contains("scope=x") && !forms[1].contains("openid"));
+    assert!(forms[4].contains("resource=x&resource=y"));
+    assert!(forms.iter().all(|form| !form.contains("audience")));
+}

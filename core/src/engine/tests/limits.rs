@@ -1,0 +1,272 @@
+//! Breaker, bulkhead, budgets and bounds.
+
+use super::*;
+use crate::journal::Level;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+#[test]
+fn a_provider_that_fails_is_left_alone_for_a_while_and_known_clients_go_on() {
+    let down = Arc::new(AtomicBool::new(false));
+    let is_down = Arc::clone(&down);
+    let lab = Lab::new(ScriptedTransport::new(move |seen| {
+        if seen.form.is_some() && is_down.load(Ordering::SeqCst) {
+            return reply(503, "");
+        }
+        provider(seen)
+    }));
+    lab.pair("known", "right");
+    down.store(true, Ordering::SeqCst);
+    for number in 0..5 {
+        assert_eq!(
+            lab.pair(&format!("c{number}"), "right"),
+            "MISS 502 ProviderFailed"
+        );
+    }
+    let asked = lab.transport.token_requests();
+    let Outcome::Deny(deny) = lab.blocking("client_id=c9&client_secret=right") else {
+        panic!("allowed")
+    };
+    assert_eq!(
+        (deny.status(), deny.cause(), deny.retry_after()),
+        (503, Cause::ProviderPaused, Some(5))
+    );
+    assert_eq!(
+        lab.transport.token_requests(),
+        asked,
+        "the provider is not asked"
+    );
+    assert!(lab.pair("known", "right").starts_with("HIT"));
+    assert!(lab.engine.metrics().unwrap().providers["https://a.example"].is_paused);
+
+    down.store(false, Ordering::SeqCst);
+    lab.advance(5);
+    assert!(lab.pair("c9", "right").starts_with("MISS c9"));
+    assert!(!lab.engine.metrics().unwrap().providers["https://a.example"].is_paused);
+}
+
+#[test]
+fn a_refusal_is_an_answer_of_a_provider_that_works() {
+    let lab = Lab::with(
+        r#"{"refusals_per_client":0,"refusals_per_gate":0}"#,
+        ScriptedTransport::new(provider),
+    );
+    for number in 0..20 {
+        assert_eq!(
+            lab.pair("a", &format!("wrong{number}")),
+            "MISS 401 CredentialsRefused"
+        );
+    }
+    assert!(lab.pair("a", "right").starts_with("MISS a"));
+}
+
+#[test]
+fn a39_a_client_whose_secrets_are_guessed_is_turned_away_unless_it_is_known() {
+    let lab = Lab::with(
+        r#"{"refusals_per_client":3}"#,
+        ScriptedTransport::new(provider),
+    );
+    assert!(lab.pair("a", "right").starts_with("MISS"));
+    for number in 0..3 {
+        assert_eq!(
+            lab.pair("a", &format!("wrong{number}")),
+            "MISS 401 CredentialsRefused"
+        );
+    }
+    let asked = lab.transport.token_requests();
+    let Outcome::Deny(deny) = lab.blocking("client_id=a&client_secret=wrong9") else {
+        panic!("allowed")
+    };
+    assert_eq!(
+        (deny.status(), deny.cause(), deny.retry_after()),
+        (429, Cause::TooManyRefusals, Some(20))
+    );
+    assert_eq!(lab.transport.token_requests(), asked);
+    assert!(
+        lab.pair("a", "right").starts_with("HIT"),
+        "who is known goes on"
+    );
+    assert!(lab.pair("b", "right").starts_with("MISS b"), "others too");
+    lab.advance(20);
+    assert_eq!(lab.pair("a", "wrong9"), "MISS 401 CredentialsRefused");
+    assert_eq!(lab.pair("a", "wrong10"), "NONE 429 TooManyRefusals");
+    lab.advance(3600);
+    assert!(lab.pair("a", "right").starts_with("MISS a"));
+}
+
+#[test]
+fn a39_who_is_known_is_let_in_again_after_its_token_has_ended() {
+    let lab = Lab::with(
+        r#"{"refusals_per_client":1,"cache_ttl_max":10,"refresh_ahead":1}"#,
+        ScriptedTransport::new(provider),
+    );
+    assert!(lab.pair("a", "right").starts_with("MISS a"));
+    lab.advance(10);
+    assert_eq!(lab.pair("a", "wrong"), "MISS 401 CredentialsRefused");
+    assert_eq!(lab.pair("a", "wrong2"), "NONE 429 TooManyRefusals");
+    assert!(lab.pair("a", "right").starts_with("MISS a"));
+}
+
+#[test]
+fn f03_a_provider_sees_no_more_refusals_than_the_gates_budget() {
+    let lab = Lab::with(
+        r#"{"refusals_per_gate":50}"#,
+        ScriptedTransport::new(provider),
+    );
+    for number in 0..1000 {
+        lab.pair(&format!("client{number}"), "wrong");
+    }
+    assert_eq!(lab.transport.token_requests(), 50);
+    lab.advance(60);
+    for number in 0..1000 {
+        lab.pair(&format!("other{number}"), "wrong");
+    }
+    assert_eq!(lab.transport.token_requests(), 100);
+}
+
+#[test]
+fn a39_a_provider_that_says_when_to_come_again_is_not_asked_before() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let lab = Lab::new(ScriptedTransport::new(move |seen| {
+        if seen
+            .form
+            .as_ref()
+            .is_some_and(|form| form.contains("client_id=busy"))
+            && count.fetch_add(1, Ordering::SeqCst) == 0
+        {
+            return reply(429, "").map(|busy| Reply {
+                retry_after: Some("30".to_owned()),
+                ..busy
+            });
+        }
+        provider(seen)
+    }));
+    assert_eq!(lab.pair("busy", "right"), "MISS 503 ProviderBusy");
+    lab.advance(12);
+    let Outcome::Deny(deny) = lab.blocking("client_id=busy&client_secret=right") else {
+        panic!("allowed")
+    };
+    assert_eq!(
+        (deny.how(), deny.cause(), deny.retry_after()),
+        (How::Negative, Cause::ProviderBusy, Some(18))
+    );
+    assert!(
+        lab.pair("other", "right").starts_with("MISS other"),
+        "a quota is one client's"
+    );
+    lab.advance(18);
+    assert!(lab.pair("busy", "right").starts_with("MISS busy"));
+}
+
+#[test]
+fn a27_more_than_may_wait_are_turned_away() {
+    let options = EngineOptions {
+        max_waiting: 3,
+        ..EngineOptions::default()
+    };
+    let transport = Arc::new(ScriptedTransport::holding(provider));
+    let clock = Arc::new(ManualClock::new());
+    let engine = Engine::with_parts(options, transport.clone(), clock.clone()).unwrap();
+    let lab = Lab {
+        transport,
+        clock,
+        engine,
+        gate: gate("{}"),
+    };
+    let queue = lab.queue();
+    let query = "client_id=a&client_secret=right";
+    for number in 0..3 {
+        pending(lab.ask(&queue, query, number));
+    }
+    assert_eq!(lab.engine.metrics().unwrap().waiting, 3);
+    for query in [query, "client_id=b&client_secret=right"] {
+        match lab.ask(&queue, query, 9) {
+            Answer::Ready(outcome) => assert_eq!(show(&outcome), "NONE 503 Overloaded"),
+            Answer::Pending(_) => panic!("waits"),
+        }
+    }
+    lab.transport.gate.add_permits(10);
+    assert_eq!(drain(&queue, 3).len(), 3);
+    assert_eq!(lab.engine.metrics().unwrap().waiting, 0);
+}
+
+#[test]
+fn no_more_exchanges_than_may_are_under_way() {
+    let options = EngineOptions {
+        max_exchanges: 2,
+        ..EngineOptions::default()
+    };
+    let transport = Arc::new(ScriptedTransport::holding(provider));
+    let clock = Arc::new(ManualClock::new());
+    let engine = Engine::with_parts(options, transport.clone(), clock.clone()).unwrap();
+    let lab = Lab {
+        transport,
+        clock,
+        engine,
+        gate: gate("{}"),
+    };
+    let queue = lab.queue();
+    for number in 0..6 {
+        pending(lab.ask(
+            &queue,
+            &format!("client_id=c{number}&client_secret=right"),
+            number,
+        ));
+    }
+    while lab.transport.token_requests() < 2 {
+        std::thread::yield_now();
+    }
+    for _ in 0..1000 {
+        std::thread::yield_now();
+    }
+    assert_eq!(lab.transport.token_requests(), 2);
+    lab.transport.gate.add_permits(10);
+    assert_eq!(drain(&queue, 6).len(), 6);
+    assert_eq!(lab.transport.token_requests(), 6);
+}
+
+#[test]
+fn kong04_the_operator_is_told_once_that_openid_is_left_out() {
+    let lab = Lab::new(ScriptedTransport::new(|seen| match &seen.form {
+        None => reply(200, DOCUMENT),
+        Some(form) if form.contains("openid") => reply(400, r#"{"error":"invalid_scope"}"#),
+        Some(_) => provider(seen),
+    }));
+    for client in ["a", "b", "c"] {
+        assert!(lab.pair(client, "right").starts_with("MISS"));
+    }
+    assert_eq!(lab.transport.token_requests(), 4);
+    let record = lab.engine.next_record().unwrap().unwrap();
+    assert_eq!(record.level, Level::Warning);
+    assert!(record.message.contains("\"openid\""), "{}", record.message);
+    assert_eq!(lab.engine.next_record().unwrap(), None);
+}
+
+#[test]
+fn a40_metrics_count_every_outcome_and_name_no_client() {
+    let lab = Lab::new(ScriptedTransport::new(provider));
+    lab.pair("alice", "right");
+    lab.pair("alice", "right");
+    lab.pair("alice", "wr0ng");
+    lab.pair("alice", "wr0ng");
+    lab.blocking("x=1");
+    let text = lab.engine.metrics().unwrap().to_string();
+    for line in [
+        "credgate_requests_total{outcome=\"allow\",how=\"miss\"} 1",
+        "credgate_requests_total{outcome=\"allow\",how=\"hit\"} 1",
+        "credgate_requests_total{outcome=\"deny\",how=\"miss\"} 1",
+        "credgate_requests_total{outcome=\"deny\",how=\"negative\"} 1",
+        "credgate_requests_total{outcome=\"deny\",how=\"none\"} 1",
+        "credgate_denied_total{cause=\"credentials_refused\"} 2",
+        "credgate_denied_total{cause=\"no_credentials\"} 1",
+        "credgate_exchange_seconds_count 2",
+        "credgate_discovery_seconds_count 1",
+        "credgate_cache_entries 1",
+        "credgate_provider_paused{issuer=\"https://a.example\"} 0",
+    ] {
+        assert!(text.lines().any(|one| one == line), "{line} in\n{text}");
+    }
+    for secret in ["alice", "right", "wr0ng", "token-of"] {
+        assert!(!text.contains(secret), "{secret}");
+    }
+}

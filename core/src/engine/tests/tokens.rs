@@ -1,0 +1,454 @@
+//! Tokens that are JWTs: their signatures, their claims, and gates that share them.
+
+use super::*;
+use crate::verify::tests::{Signer, es256};
+use serde_json::{Value, json};
+use std::sync::RwLock;
+
+/// A provider that signs, whose keys and claims can be changed.
+struct Signing {
+    signer: RwLock<(String, Signer)>,
+    /// The keys that it publishes.
+    published: RwLock<Value>,
+    claims: RwLock<Value>,
+}
+
+const META: &str = r#"{"issuer":"https://a.example/","token_endpoint":"https://a.example/token","jwks_uri":"https://a.example/jwks"}"#;
+/// When the clock starts.
+const NOW: u64 = 1_700_000_000;
+
+impl Signing {
+    fn lab(config: &str) -> (Arc<Signing>, Lab) {
+        let signing = Arc::new(Signing {
+            signer: RwLock::new(("k1".to_owned(), es256())),
+            published: RwLock::new(Value::Null),
+            claims: RwLock::new(json!({
+                "iss": "https://a.example/", "exp": NOW + 3600, "azp": "alice", "aud": "api", "scope": "read",
+            })),
+        });
+        signing.publish();
+        let of_lab = Arc::clone(&signing);
+        let lab = Lab::with(
+            config,
+            ScriptedTransport::new(move |seen| of_lab.answer(seen)),
+        );
+        (signing, lab)
+    }
+
+    fn answer(&self, seen: &Seen) -> Result<Reply, Fault> {
+        match seen.url.as_str() {
+            "https://a.example/jwks" => reply(200, &self.published.read().unwrap().to_string()),
+            "https://a.example/token" => {
+                let answer = json!({"access_token": self.token(), "token_type": "Bearer", "expires_in": 3600});
+                reply(200, &answer.to_string())
+            }
+            _ => reply(200, META),
+        }
+    }
+
+    /// A token as it is signed now.
+    fn token(&self) -> String {
+        let (kid, signer) = &*self.signer.read().unwrap();
+        signer.token(
+            &json!({"alg": "ES256", "kid": kid}),
+            &self.claims.read().unwrap(),
+        )
+    }
+
+    fn claim(&self, name: &str, value: Value) {
+        self.claims.write().unwrap()[name] = value;
+    }
+
+    /// Signs with another key from now on.
+    fn rotate(&self, kid: &str) {
+        *self.signer.write().unwrap() = (kid.to_owned(), es256());
+    }
+
+    fn publish(&self) {
+        let (kid, signer) = &*self.signer.read().unwrap();
+        *self.published.write().unwrap() = json!({ "keys": [signer.jwk(kid)] });
+    }
+}
+
+fn fetches(lab: &Lab, url: &str) -> usize {
+    let seen = lab.transport.seen.lock().unwrap();
+    seen.iter().filter(|seen| seen.url == url).count()
+}
+
+fn ask(lab: &Lab, gate: &Gate, authorization: &str) -> Outcome {
+    let request = Request {
+        authorization: Some(authorization.as_bytes()),
+        ..Request::default()
+    };
+    lab.engine.authenticate_blocking(gate, &request).unwrap()
+}
+
+fn how_and_cause(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Allow(allow) => allow.how().name().to_owned(),
+        Outcome::Deny(deny) => format!("{} {:?}", deny.how().name(), deny.cause()),
+    }
+}
+
+const ALICE: &str = "Basic YWxpY2U6czNjcmV0";
+
+#[test]
+fn a_token_that_verifies_is_served_and_its_verdict_kept() {
+    let (_, lab) = Signing::lab("{}");
+    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+    for _ in 0..10 {
+        assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "HIT");
+    }
+    assert_eq!(fetches(&lab, "https://a.example/jwks"), 1);
+}
+
+#[test]
+fn a_token_of_another_key_is_the_providers_fault_and_not_kept() {
+    let (provider, lab) = Signing::lab("{}");
+    provider.rotate("k1");
+    assert_eq!(
+        how_and_cause(&ask(&lab, &lab.gate, ALICE)),
+        "MISS TokenUnverifiable"
+    );
+    assert_eq!(lab.engine.metrics().unwrap().entries, 0);
+}
+
+#[test]
+fn kong07_a_new_key_of_the_provider_is_fetched_when_it_is_first_seen() {
+    let (provider, lab) = Signing::lab(r#"{"cache_tokens":false}"#);
+    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+    provider.rotate("k2");
+    provider.publish();
+    lab.advance(30);
+    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+    assert_eq!(fetches(&lab, "https://a.example/jwks"), 2);
+}
+
+#[test]
+fn a37_unknown_keys_cause_one_fetch_a_window() {
+    let (provider, lab) = Signing::lab(r#"{"auth_methods":["bearer"]}"#);
+    let good = format!("Bearer {}", provider.token());
+    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, &good)), "MISS");
+    assert_eq!(fetches(&lab, "https://a.example/jwks"), 1);
+    for number in 0..1000 {
+        if number == 500 {
+            lab.advance(30);
+        }
+        provider.rotate(&format!("unknown{number}"));
+        let token = format!("Bearer {}", provider.token());
+        assert_eq!(
+            how_and_cause(&ask(&lab, &lab.gate, &token)),
+            "MISS TokenInvalid"
+        );
+    }
+    assert_eq!(
+        fetches(&lab, "https://a.example/jwks"),
+        2,
+        "one for each window"
+    );
+}
+
+#[test]
+fn kong10_keys_that_cannot_be_had_are_asked_for_again() {
+    let (provider, lab) = Signing::lab("{}");
+    *provider.published.write().unwrap() = json!("<html>");
+    assert_eq!(
+        how_and_cause(&ask(&lab, &lab.gate, ALICE)),
+        "MISS ProviderAnswerInvalid"
+    );
+    provider.publish();
+    lab.advance(4);
+    assert_eq!(
+        how_and_cause(&ask(&lab, &lab.gate, ALICE)),
+        "MISS ProviderAnswerInvalid"
+    );
+    assert_eq!(fetches(&lab, "https://a.example/jwks"), 1);
+    lab.advance(1);
+    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+}
+
+#[test]
+fn a25_gates_share_a_token_and_each_applies_its_own_policy_on_every_hit() {
+    let (_, lab) = Signing::lab("{}");
+    let strict = gate(r#"{"scopes_required":["write"]}"#);
+    let lenient = gate(
+        r#"{"scopes_required":["read"],"upstream_headers":[{"header":"x-client","path":["azp"]}]}"#,
+    );
+    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+    for _ in 0..3 {
+        assert_eq!(
+            how_and_cause(&ask(&lab, &strict, ALICE)),
+            "HIT TokenInsufficient"
+        );
+        let outcome = ask(&lab, &lenient, ALICE);
+        let Outcome::Allow(allow) = &outcome else {
+            panic!("{outcome:?}")
+        };
+        assert!(
+            allow
+                .headers()
+                .any(|(name, value)| name == "x-client" && value.as_deref() == Some("alice"))
+        );
+        assert_eq!(allow.how(), How::Hit);
+    }
+    assert_eq!(
+        lab.transport.token_requests(),
+        1,
+        "one token for the three of them"
+    );
+}
+
+#[test]
+fn gates_keep_a_shared_token_each_for_its_own_time() {
+    let (_, lab) = Signing::lab("{}");
+    let short = gate(r#"{"cache_ttl_max":10}"#);
+    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+    lab.advance(10);
+    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "HIT");
+    assert_eq!(how_and_cause(&ask(&lab, &short, ALICE)), "MISS");
+}
+
+#[test]
+fn a_gate_that_does_not_verify_shares_with_none_that_does() {
+    let (provider, lab) = Signing::lab("{}");
+    let blind = gate(r#"{"verify_signature":false}"#);
+    provider.rotate("k1");
+    assert_eq!(how_and_cause(&ask(&lab, &blind, ALICE)), "MISS");
+    assert_eq!(
+        how_and_cause(&ask(&lab, &lab.gate, ALICE)),
+        "MISS TokenUnverifiable"
+    );
+}
+
+#[test]
+fn kong09_an_exp_is_looked_at_on_every_hit() {
+    let (provider, lab) = Signing::lab(r#"{"eagerly_expire":0,"refresh_ahead":1}"#);
+    provider.claim("exp", json!(NOW + 100));
+    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+    lab.advance(50);
+    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "HIT");
+    // The clock on the wall knows better: it is set right, and the token has ended.
+    lab.clock.step(3600);
+    assert_eq!(
+        how_and_cause(&ask(&lab, &lab.gate, ALICE)),
+        "MISS TokenUnverifiable",
+        "not served again"
+    );
+    lab.clock.step(-3600 - 86_400);
+    lab.advance(50);
+    provider.claim("exp", json!(NOW + 7200));
+    assert_eq!(
+        how_and_cause(&ask(&lab, &lab.gate, ALICE)),
+        "MISS",
+        "nor after a step back: its life is over"
+    );
+}
+
+#[test]
+fn f21_a_client_may_bring_its_own_token() {
+    let (provider, lab) =
+        Signing::lab(r#"{"auth_methods":["bearer"],"audience_required":["api"]}"#);
+    let token = provider.token();
+    let authorization = format!("Bearer {token}");
+    let outcome = ask(&lab, &lab.gate, &authorization);
+    let Outcome::Allow(allow) = &outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(allow.client_id(), Some("alice"));
+    assert_eq!(allow.authorization(), Some(authorization.as_str()));
+    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, &authorization)), "HIT");
+    assert_eq!(lab.transport.token_requests(), 0);
+
+    provider.claim("aud", json!("other"));
+    let other = format!("Bearer {}", provider.token());
+    assert_eq!(
+        how_and_cause(&ask(&lab, &lab.gate, &other)),
+        "MISS TokenInsufficient"
+    );
+    for (claim, value) in [
+        ("exp", json!(NOW - 1)),
+        ("exp", json!("soon")),
+        ("nbf", json!(NOW + 60)),
+        ("iss", json!("https://b.example/")),
+    ] {
+        let (provider, _) = (&provider, provider.claim("aud", json!("api")));
+        let before = provider.claims.read().unwrap().clone();
+        provider.claim(claim, value.clone());
+        let token = format!("Bearer {}", provider.token());
+        assert_eq!(
+            how_and_cause(&ask(&lab, &lab.gate, &token)),
+            "MISS TokenInvalid",
+            "{claim} {value}"
+        );
+        assert_eq!(
+            how_and_cause(&ask(&lab, &lab.gate, &token)),
+            "NEGATIVE TokenInvalid",
+            "{claim} {value}"
+        );
+        *provider.claims.write().unwrap() = before;
+    }
+    provider
+        .claims
+        .write()
+        .unwrap()
+        .as_object_mut()
+        .unwrap()
+        .remove("exp");
+    let endless = format!("Bearer {}", provider.token());
+    assert_eq!(
+        how_and_cause(&ask(&lab, &lab.gate, &endless)),
+        "MISS TokenInvalid",
+        "without exp"
+    );
+    assert_eq!(
+        how_and_cause(&ask(&lab, &lab.gate, "Bearer opaque")),
+        "MISS TokenInvalid"
+    );
+}
+
+#[test]
+fn a_brought_token_ends_at_its_exp_and_is_not_renewed() {
+    let (provider, lab) = Signing::lab(r#"{"auth_methods":["bearer"]}"#);
+    provider.claim("exp", json!(NOW + 100));
+    let token = format!("Bearer {}", provider.token());
+    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, &token)), "MISS");
+    lab.advance(94);
+    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, &token)), "HIT");
+    lab.advance(3);
+    assert_eq!(
+        how_and_cause(&ask(&lab, &lab.gate, &token)),
+        "MISS",
+        "verified anew in its last seconds"
+    );
+    lab.advance(3);
+    assert_eq!(
+        how_and_cause(&ask(&lab, &lab.gate, &token)),
+        "MISS TokenInvalid"
+    );
+    lab.settle();
+    assert_eq!(lab.transport.token_requests(), 0);
+}
+
+#[test]
+fn kong18_an_hmac_with_the_public_key_is_no_signature() {
+    let (provider, lab) = Signing::lab(r#"{"auth_methods":["bearer"]}"#);
+    let forged = {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+        let claims = provider.claims.read().unwrap().to_string();
+        let header = json!({"alg": "HS256", "kid": "k1"}).to_string();
+        let message = format!(
+            "{}.{}",
+            URL_SAFE_NO_PAD.encode(header),
+            URL_SAFE_NO_PAD.encode(claims)
+        );
+        let secret = provider.published.read().unwrap()["keys"][0]["x"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secret.as_bytes());
+        let signature = aws_lc_rs::hmac::sign(&key, message.as_bytes());
+        format!("Bearer {message}.{}", URL_SAFE_NO_PAD.encode(signature))
+    };
+    assert_eq!(
+        how_and_cause(&ask(&lab, &lab.gate, &forged)),
+        "MISS TokenInvalid"
+    );
+}
+
+#[test]
+fn requests_that_need_not_authenticate_pass_without_a_token() {
+    let (_, lab) = Signing::lab(r#"{"run_on_preflight":false}"#);
+    let request = Request {
+        method: b"OPTIONS",
+        authorization: Some(ALICE.as_bytes()),
+        ..Request::default()
+    };
+    let outcome = lab
+        .engine
+        .authenticate_blocking(&lab.gate, &request)
+        .unwrap();
+    let Outcome::Allow(allow) = &outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(
+        (allow.how(), allow.authorization(), allow.headers().count()),
+        (How::Preflight, None, 0)
+    );
+
+    let anonymous =
+        gate(r#"{"anonymous":true,"upstream_headers":[{"header":"x-client","path":["azp"]}]}"#);
+    let request = Request {
+        query: Some(b"x=1"),
+        ..Request::default()
+    };
+    let outcome = lab
+        .engine
+        .authenticate_blocking(&anonymous, &request)
+        .unwrap();
+    let Outcome::Allow(allow) = &outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!((allow.how(), allow.client_id()), (How::Anonymous, None));
+    let headers: Vec<_> = allow.headers().collect();
+    assert_eq!(
+        headers,
+        [("authorization", None), ("x-client", None)],
+        "nobody is nobody upstream"
+    );
+    let malformed = Request {
+        query: Some(b"client_id=a"),
+        ..Request::default()
+    };
+    let outcome = lab
+        .engine
+        .authenticate_blocking(&anonymous, &malformed)
+        .unwrap();
+    assert_eq!(how_and_cause(&outcome), "NONE IncompletePair");
+}
+
+#[test]
+fn a_client_that_is_not_on_the_list_is_not_asked_about() {
+    let (_, lab) = Signing::lab(
+        r#"{"clients_allowed":["bob"],"auth_methods":["client_credentials","bearer"]}"#,
+    );
+    assert_eq!(
+        how_and_cause(&ask(&lab, &lab.gate, ALICE)),
+        "NONE ClientNotAllowed"
+    );
+    assert_eq!(lab.transport.seen.lock().unwrap().len(), 0);
+}
+
+#[test]
+fn the_token_endpoint_moved() {
+    let moved = std::sync::atomic::AtomicBool::new(false);
+    let moved = Arc::new(moved);
+    let has_moved = Arc::clone(&moved);
+    let lab = Lab::with(
+        r#"{"cache_tokens":false}"#,
+        ScriptedTransport::new(move |seen| {
+            let is_moved = has_moved.load(std::sync::atomic::Ordering::SeqCst);
+            match (seen.form.is_some(), seen.url.as_str(), is_moved) {
+                (false, _, false) => reply(200, DOCUMENT),
+                (false, _, true) => reply(200, &DOCUMENT.replace("/token\"", "/new\"")),
+                (true, "https://a.example/new", _) | (true, _, false) => provider_token(),
+                (true, _, true) => reply(404, ""),
+            }
+        }),
+    );
+    assert!(lab.pair("a", "s").starts_with("MISS a"));
+    moved.store(true, std::sync::atomic::Ordering::SeqCst);
+    lab.advance(30);
+    assert_eq!(lab.pair("a", "s"), "MISS 502 RequestRefused");
+    assert!(
+        lab.pair("a", "s").starts_with("MISS a"),
+        "the metadata was fetched anew"
+    );
+}
+
+fn provider_token() -> Result<Reply, Fault> {
+    reply(
+        200,
+        r#"{"access_token":"t","token_type":"Bearer","expires_in":60}"#,
+    )
+}
