@@ -6,11 +6,12 @@ use crate::gate::Rules;
 use crate::key::{Key, KeyHash};
 use crate::outcome::{How, Outcome};
 use crate::request::Source;
+use crate::sync::{Mutex, MutexGuard};
 use crate::token::Grant;
 use crate::world::World;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, PoisonError, mpsc};
 
 /// The flights of an engine, by the key of the token that they will bring.
 pub(crate) struct Flights {

@@ -22,6 +22,11 @@ impl Key {
     pub(crate) fn for_test(number: u8) -> Key {
         Key([number; 32])
     }
+
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
 }
 
 impl Hash for Key {
@@ -53,6 +58,11 @@ const TOKEN: u8 = 2;
 const CLIENT: u8 = 3;
 
 impl ProcessKey {
+    #[cfg(test)]
+    pub(crate) fn for_test() -> ProcessKey {
+        ProcessKey([7; 32])
+    }
+
     pub(crate) fn random() -> Result<ProcessKey, getrandom::Error> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)?;

@@ -40,9 +40,13 @@ mod keeping;
 mod key;
 mod limits;
 mod metrics;
+#[cfg(all(test, feature = "shuttle"))]
+mod model;
 mod outcome;
 mod policy;
 pub mod process;
+#[cfg(test)]
+mod properties;
 mod provider;
 mod queue;
 mod request;
@@ -50,6 +54,7 @@ mod resolve;
 mod runtime;
 mod secret;
 mod shared;
+mod sync;
 mod token;
 mod transport;
 #[cfg(test)]

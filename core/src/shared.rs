@@ -8,10 +8,10 @@ use crate::gate::Rules;
 use crate::key::Key;
 use crate::limits::Budgets;
 use crate::metrics::add;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::token::Grant;
 use crate::world::World;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What flights fill and hits read.

@@ -63,7 +63,7 @@ pub(super) fn bearer(value: &[u8]) -> Result<Option<&str>, Cause> {
 
 /// What follows the scheme, which is compared as a whole and without regard to case, and one or more spaces.
 fn after_scheme<'v>(value: &'v [u8], wanted: &[u8]) -> Option<&'v [u8]> {
-    let value = value.trim_ascii();
+    let value = trim(value);
     let scheme_len = value
         .iter()
         .position(|&byte| byte == b' ')
@@ -74,4 +74,13 @@ fn after_scheme<'v>(value: &'v [u8], wanted: &[u8]) -> Option<&'v [u8]> {
     }
     let spaces = rest.iter().take_while(|&&byte| byte == b' ').count();
     Some(&rest[spaces..])
+}
+
+/// Without the white space that surrounds a field's value (RFC 9110 section 5.5). A line break is none: it has no
+/// business in a field, and is left for base64 to refuse.
+fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
 }

@@ -6,7 +6,7 @@
 
 use super::{Halves, Name, Pair, Scratch, Span};
 use crate::cause::Cause;
-use serde::de::{DeserializeSeed, MapAccess, Visitor};
+use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 use std::ops::Range;
@@ -76,45 +76,36 @@ impl<'b, N, R: Fn(&str) -> N, F: FnMut(N, &'b str, Range<usize>)> Visitor<'b>
     }
 
     fn visit_map<A: MapAccess<'b>>(mut self, mut map: A) -> Result<(), A::Error> {
-        let mut last_end = 0;
-        while let Some(name) = map.next_key_seed(NameSeed(&self.read))? {
-            let value: &RawValue = map.next_value()?;
-            let value = value.get();
-            // Between two members there is nothing but white space and the comma (before the first, the brace).
-            let quote = self.body[last_end..]
-                .iter()
-                .position(|&byte| byte == b'"')
-                .unwrap_or(0);
-            let start = last_end + quote;
-            let value_start = value.as_ptr() as usize - self.body.as_ptr() as usize;
-            last_end = value_start + value.len();
-            (self.show)(name, value, start..last_end);
+        let at = |token: &str| token.as_ptr() as usize - self.body.as_ptr() as usize;
+        while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+            let (name, value) = (name.get(), value.get());
+            let range = at(name)..at(value) + value.len();
+            (self.show)(read_name(name, &self.read), value, range);
         }
         Ok(())
     }
 }
 
-/// Reads a member's name without keeping it.
-struct NameSeed<'r, R>(&'r R);
+/// What a raw name means. One that does not decode (a lone surrogate, which the grammar allows: RFC 8259 section 8.2)
+/// is none of ours, and reads as empty.
+fn read_name<N>(raw: &str, read: impl Fn(&str) -> N) -> N {
+    struct Decoded<R>(R);
 
-impl<'de, N, R: Fn(&str) -> N> DeserializeSeed<'de> for NameSeed<'_, R> {
-    type Value = N;
+    impl<N, R: Fn(&str) -> N> Visitor<'_> for Decoded<R> {
+        type Value = N;
 
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<N, D::Error> {
-        deserializer.deserialize_str(self)
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a name")
+        }
+
+        fn visit_str<E>(self, name: &str) -> Result<N, E> {
+            Ok((self.0)(name))
+        }
     }
-}
 
-impl<N, R: Fn(&str) -> N> Visitor<'_> for NameSeed<'_, R> {
-    type Value = N;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<N, E> {
-        Ok((self.0)(name))
-    }
+    let mut deserializer = serde_json::Deserializer::from_str(raw);
+    serde::Deserializer::deserialize_str(&mut deserializer, Decoded(&read))
+        .unwrap_or_else(|_| read(""))
 }
 
 /// Decodes a raw value, which must be a string, into the scratch.

@@ -36,7 +36,8 @@ pub(crate) struct Places {
 
 /// Holds what was decoded; wiped when dropped.
 pub(crate) struct Scratch {
-    bytes: [u8; MAX_LEN],
+    /// One more than what is accepted: Basic's colon.
+    bytes: [u8; MAX_LEN + 1],
     used: usize,
     args: Args,
 }
@@ -70,26 +71,29 @@ pub(crate) fn extract<'s>(
         _ => None,
     };
     let mut found = None;
-    let mut take = |pair: Option<Pair>, source| match pair {
-        Some(_) if found.is_some() || token.is_some() => Err(Cause::TwoPlaces),
-        Some(pair) => {
+    let mut take = |pair: Result<Option<Pair>, Cause>, source| match pair {
+        // What does not fit beside the pair that was found is of a second place, too.
+        Ok(Some(_)) | Err(Cause::TooLong) if found.is_some() => Err(Cause::TwoPlaces),
+        Ok(Some(_)) if token.is_some() => Err(Cause::TwoPlaces),
+        Ok(Some(pair)) => {
             found = Some((pair, source));
             Ok(())
         }
-        None => Ok(()),
+        Ok(None) => Ok(()),
+        Err(cause) => Err(cause),
     };
     if let (true, Some(value)) = (places.header, request.authorization) {
-        let pair = basic::find(value, places.basic_encoding, scratch)?;
+        let pair = basic::find(value, places.basic_encoding, scratch);
         take(pair, Source::Header)?;
     }
     if let (true, Some(query)) = (places.query, request.query) {
-        take(form::find(query, scratch)?, Source::Query)?;
+        take(form::find(query, scratch), Source::Query)?;
     }
     let body = body(places, request);
     if let (true, Some((kind, body))) = (places.body, body) {
         let pair = match kind {
-            BodyKind::Form => form::find(body, scratch)?,
-            BodyKind::Json => json::find(body, scratch)?,
+            BodyKind::Form => form::find(body, scratch),
+            BodyKind::Json => json::find(body, scratch),
         };
         take(pair, Source::Body)?;
     }
@@ -101,9 +105,13 @@ pub(crate) fn extract<'s>(
         scratch.args = Args::find(&places.args, request.query, body, scratch)?;
     }
     let scratch = &*scratch;
+    let (id, secret) = (scratch.of(pair.id), scratch.of(pair.secret));
+    if id.len() + secret.len() > MAX_LEN {
+        return Err(Cause::TooLong);
+    }
     Ok(Presented::Pair(PresentedPair {
-        client_id: text(scratch.of(pair.id))?,
-        client_secret: text(scratch.of(pair.secret))?,
+        client_id: text(id)?,
+        client_secret: text(secret)?,
         source,
         scratch,
     }))
@@ -161,7 +169,7 @@ struct Span {
 impl Scratch {
     pub(crate) fn new() -> Scratch {
         Scratch {
-            bytes: [0; MAX_LEN],
+            bytes: [0; MAX_LEN + 1],
             used: 0,
             args: Args::default(),
         }

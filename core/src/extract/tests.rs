@@ -74,7 +74,7 @@ fn a04_basic_is_parsed_strictly() {
         pair("id", "secret", Source::Header)
     );
     assert_eq!(
-        header(b"Basic aWQ6c2VjcmV0 "),
+        header(b" \tBasic aWQ6c2VjcmV0\t "),
         pair("id", "secret", Source::Header)
     );
     for malformed in [
@@ -84,6 +84,8 @@ fn a04_basic_is_parsed_strictly() {
         "Basic id:secret",
         "Basic aWQ6c2VjcmU=x",
         "Basic aWQ6_-8=",
+        "Basic aWQ6c2VjcmV0\r\n",
+        "Basic aWQ6c2VjcmV0\x0c",
     ] {
         assert_eq!(
             header(malformed.as_bytes()),
@@ -326,14 +328,25 @@ fn a_disabled_place_is_not_looked_at() {
 
 #[test]
 fn a_pair_that_is_too_long_is_refused() {
-    let fits = format!("id:{}", "s".repeat(MAX_LEN - 3));
+    // Basic's colon is part of neither half.
+    let fits = format!("id:{}", "s".repeat(MAX_LEN - 2));
     assert!(header(&basic(&fits)).is_ok());
     assert_eq!(header(&basic(&format!("{fits}s"))), Err(Cause::TooLong));
-    assert_eq!(
-        query(&format!(
-            "client_id=a&client_secret={}",
-            "s".repeat(MAX_LEN)
-        )),
-        Err(Cause::TooLong)
-    );
+    let fits = format!("client_id=a&client_secret={}", "s".repeat(MAX_LEN - 1));
+    assert!(query(&fits).is_ok());
+    assert_eq!(query(&format!("{fits}s")), Err(Cause::TooLong));
+    assert_eq!(query(&format!("{fits}ss")), Err(Cause::TooLong));
+}
+
+#[test]
+fn a02_two_long_pairs_are_two_places() {
+    let secret = "s".repeat(MAX_LEN - 100);
+    let authorization = basic(&format!("id:{secret}"));
+    let query = format!("client_id=id&client_secret={secret}");
+    let both = Request {
+        authorization: Some(&authorization),
+        query: Some(query.as_bytes()),
+        ..Request::default()
+    };
+    assert_eq!(found(&both), Err(Cause::TwoPlaces));
 }

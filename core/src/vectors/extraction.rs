@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 #[test]
 fn extraction() {
-    run_file("extraction.json", 120, run);
+    run_file("extraction.json", 400, run);
 }
 
 fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {

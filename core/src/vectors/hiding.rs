@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 #[test]
 fn hiding() {
-    run_file("hiding.json", 40, run);
+    run_file("hiding.json", 100, run);
 }
 
 fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
