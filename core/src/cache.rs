@@ -2,6 +2,7 @@
 
 use crate::cause::Denial;
 use crate::key::{Key, KeyHash};
+use crate::sync::interleave;
 use crate::token::Grant;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{UnitWeighter, Weighter};
@@ -45,6 +46,7 @@ impl TokenCache {
 
     /// A token, whatever its age.
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<Grant>> {
+        interleave();
         self.0.get(key)
     }
 
@@ -54,10 +56,12 @@ impl TokenCache {
     }
 
     pub(crate) fn insert(&self, key: Key, grant: Arc<Grant>) {
+        interleave();
         self.0.insert(key, grant);
     }
 
     pub(crate) fn remove(&self, key: &Key) {
+        interleave();
         self.0.remove(key);
     }
 
@@ -70,6 +74,7 @@ impl TokenCache {
 
     /// Drops what `which` picks, and answers how many that were.
     pub(crate) fn purge(&self, which: impl Fn(&Grant) -> bool) -> u64 {
+        interleave();
         let purged = Cell::new(0);
         self.0.retain(|_, grant| {
             let goes = which(grant);

@@ -114,7 +114,7 @@ enum Asked {
 
 impl Asked {
     /// Once all threads have ended, everybody has been told, once.
-    fn is_allowed(self) -> bool {
+    fn into_allowed(self) -> bool {
         let outcome = match self {
             Asked::Ready(outcome) => outcome,
             Asked::Waits(receiver) => {
@@ -124,6 +124,17 @@ impl Asked {
             }
         };
         matches!(outcome, Outcome::Allow(_))
+    }
+}
+
+/// Once all threads have ended: who has the right secret is let in, and nobody else.
+fn judge(threads: Vec<(u8, shuttle::thread::JoinHandle<Asked>)>) {
+    let asked: Vec<_> = threads
+        .into_iter()
+        .map(|(number, thread)| (number, thread.join().unwrap()))
+        .collect();
+    for (number, asked) in asked {
+        assert_eq!(asked.into_allowed(), number == RIGHT);
     }
 }
 
@@ -138,11 +149,9 @@ fn a19_a_wrong_secret_is_never_served_in_any_order_of_arrival() {
                     (number, shuttle::thread::spawn(move || model.ask(number)))
                 })
                 .into();
-            for (number, thread) in threads {
-                assert_eq!(thread.join().unwrap().is_allowed(), number == RIGHT);
-            }
-            assert!(!model.ask(WRONG).is_allowed(), "on a warm cache");
-            assert!(model.ask(RIGHT).is_allowed());
+            judge(threads);
+            assert!(!model.ask(WRONG).into_allowed(), "on a warm cache");
+            assert!(model.ask(RIGHT).into_allowed());
             assert_eq!(model.shared.flights.waiting(), 0);
         },
         ORDERS,
@@ -157,12 +166,10 @@ fn a20_there_is_one_exchange_for_a_token_in_any_order_of_arrival() {
             let threads: Vec<_> = (0..4)
                 .map(|_| {
                     let model = Arc::clone(&model);
-                    shuttle::thread::spawn(move || model.ask(RIGHT))
+                    (RIGHT, shuttle::thread::spawn(move || model.ask(RIGHT)))
                 })
                 .collect();
-            for thread in threads {
-                assert!(thread.join().unwrap().is_allowed());
-            }
+            judge(threads);
             assert_eq!(
                 model.exchanges[usize::from(RIGHT)].load(Ordering::SeqCst),
                 1
@@ -199,7 +206,7 @@ fn a_renewal_and_its_readers_meet_in_any_order() {
     shuttle::check_random(
         || {
             let model = Model::new();
-            assert!(model.ask(RIGHT).is_allowed());
+            assert!(model.ask(RIGHT).into_allowed());
             let renewing = {
                 let model = Arc::clone(&model);
                 shuttle::thread::spawn(move || {
@@ -215,10 +222,8 @@ fn a_renewal_and_its_readers_meet_in_any_order() {
                     (number, shuttle::thread::spawn(move || model.ask(number)))
                 })
                 .into();
-            for (number, thread) in threads {
-                assert_eq!(thread.join().unwrap().is_allowed(), number == RIGHT);
-            }
             renewing.join().unwrap();
+            judge(threads);
             assert_eq!(model.shared.flights.count(), 0);
         },
         ORDERS,
