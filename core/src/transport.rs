@@ -340,3 +340,6 @@ pub(crate) mod scripted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
