@@ -48,6 +48,15 @@ need_command() {
   command -v "$1" >/dev/null || { printf '%s is needed: %s\n' "$1" "$2" >&2; return 1; }
 }
 
+# need_coverage: cargo-llvm-cov, and the tools of the compiler that it reads with.
+need_coverage() {
+  command -v cargo-llvm-cov >/dev/null ||
+    quietly "installing cargo-llvm-cov" cargo install --quiet --locked cargo-llvm-cov
+  local tools
+  tools=$(rustc --print target-libdir)/../bin
+  [ -x "$tools/llvm-cov" ] || quietly "installing llvm-tools" rustup component add llvm-tools
+}
+
 # build_library: target/release/libcredgate.so
 build_library() {
   need_command cargo "install Rust with rustup"

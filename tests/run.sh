@@ -5,13 +5,14 @@
 #   tests/run.sh SUITE...           these suites only
 #   tests/run.sh header --update    writes include/credgate.h and the configuration's reference anew
 #
-# Suites: lint rust c nginx python demo. Ends with 0 when every test passed.
+# Suites: lint rust model c nginx python demo; by name only: properties coverage. Ends with 0 when every test passed.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 # shellcheck source=tests/lib.sh
 source tests/lib.sh
 
-readonly suites=(lint rust c nginx python demo)
+readonly suites=(lint rust model c nginx python demo)
+readonly by_name=(properties coverage)
 readonly results=target/tests
 readonly bin=$ROOT/target/venv/bin
 declare -A passed=() failed=() seconds=()
@@ -67,12 +68,36 @@ suite_lint() {
 }
 
 suite_rust() {
-    local log=$results/rust.log
-    cargo test --workspace --exclude credgate-python 2>&1 | tee "$log" | grep -vE '^test .* ok$|^$'
+    need_lab
+    need_venv
+    run_cargo test --workspace --exclude credgate-python
+    run_pytest core
+}
+
+suite_model() {
+    run_cargo test -p credgate-core --features shuttle --lib model
+}
+
+suite_properties() {
+    CREDGATE_CASES=${CREDGATE_CASES:-10000000} run_cargo test --release -p credgate-core --lib properties
+}
+
+suite_coverage() {
+    need_coverage
+    check coverage env CARGO_TARGET_DIR=target/coverage cargo llvm-cov --quiet -p credgate-core --lib --summary-only \
+        --ignore-filename-regex '(tests|model|properties)[.]rs|/(tests|vectors)/' --fail-under-lines 92
+    grep -E '^(Filename|TOTAL)|[.]rs' "$results/coverage.log" |
+        awk '{ printf "%-28s lines %8s  regions %8s\n", $1, $10, $4 }'
+}
+
+# Runs cargo and counts its tests: run_cargo ARGUMENTS...
+run_cargo() {
+    local log=$results/$suite.log
+    cargo "$@" 2>&1 | tee "$log" | grep -vE '^test .* ok$|^$'
     local status=${PIPESTATUS[0]}
-    ((passed[rust] += $(sum_of passed "$log"), failed[rust] += $(sum_of failed "$log")))
+    ((passed[$suite] += $(sum_of passed "$log"), failed[$suite] += $(sum_of failed "$log")))
     # A failure to compile counts as one as well.
-    ((status != 0 && failed[rust] == 0)) && ((failed[rust] += 1))
+    ((status != 0 && failed[$suite] == 0)) && ((failed[$suite] += 1))
 }
 
 # Adds up what cargo's closing lines count: sum_of passed|failed LOG
@@ -120,7 +145,7 @@ main() {
     local wanted=("$@") suite
     ((${#wanted[@]})) || wanted=("${suites[@]}")
     for suite in "${wanted[@]}"; do
-        [[ " ${suites[*]} " == *" $suite "* ]] || usage
+        [[ " ${suites[*]} ${by_name[*]} " == *" $suite "* ]] || usage
     done
     mkdir -p "$results"
     for suite in "${wanted[@]}"; do

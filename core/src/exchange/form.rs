@@ -52,8 +52,8 @@ pub(super) fn form(
                     format!("the system has no randomness: {error}"),
                 )
             })?;
+            // It names the client itself; beside it, some providers refuse a client_id.
             pairs.extend([
-                ("client_id", id),
                 ("client_assertion_type", JWT_BEARER),
                 ("client_assertion", &assertion),
             ]);

@@ -254,3 +254,43 @@ async fn a31_a_provider_that_never_answers_meets_the_deadline() {
     let denial = bench.exchange("id", "s").await.unwrap_err();
     assert_eq!(denial.cause, Cause::ProviderTimeout);
 }
+
+#[tokio::test]
+async fn an_assertion_takes_the_secrets_place() {
+    let gate = GATE.replace(
+        "{\"issuer",
+        "{\"token_endpoint_auth_method\":\"client_secret_jwt\",\"issuer",
+    );
+    let (granted, seen) = run(&gate, "null", "id", "s3cret", ok).await;
+    assert!(granted.is_ok());
+    let seen = seen.unwrap();
+    let form = seen.form.unwrap();
+    assert!(
+        !form.contains("s3cret") && seen.authorization.is_none(),
+        "{form}"
+    );
+    assert!(!form.contains("client_id="), "{form}");
+    let jwt_bearer = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
+    assert!(
+        form.contains(&format!("client_assertion_type={jwt_bearer}")),
+        "{form}"
+    );
+    assert!(form.contains("client_assertion=eyJ"), "{form}");
+}
+
+#[tokio::test]
+async fn endpoints_and_headers_of_the_configuration_are_used() {
+    let gate = r#"{"issuer":"https://a.example","using_pseudo_issuer":true,"token_endpoint":"https://b.example/t",
+        "verify_signature":false,"token_headers":{"X-Key":"k"},"scopes":[]}"#;
+    let (granted, seen) = run(gate, "null", "id", "s", ok).await;
+    assert!(granted.is_ok());
+    let seen = seen.unwrap();
+    assert_eq!(
+        (seen.url.as_str(), seen.headers),
+        ("https://b.example/t", vec!["x-key: k".to_owned()])
+    );
+    assert!(
+        seen.authorization.is_some(),
+        "Basic is the default of the standards"
+    );
+}
