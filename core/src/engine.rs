@@ -1,32 +1,26 @@
 //! The per-process machinery: token cache, flights, and the thread for everything that takes time.
 
+mod inner;
+
+pub(crate) use inner::Inner;
+
 use crate::cause::{Cause, Denial};
 use crate::clock::{Clock, SystemClock};
 use crate::completions::Ticket;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::Work;
-use crate::extract::{Presented, PresentedPair, Scratch, extract};
-use crate::flight::{Joined, Recipient, Waiter};
-use crate::gate::{Gate, Rules};
+use crate::flight::Recipient;
+use crate::gate::Gate;
 use crate::journal::Record;
-use crate::keeping::Age;
-use crate::key::{Key, ProcessKey};
+use crate::key::ProcessKey;
 use crate::metrics::{Snapshot, add};
 use crate::outcome::{Allow, How, Outcome};
-use crate::policy::Breach;
 use crate::process::Process;
-use crate::request::{Request, Source};
-use crate::runtime::{Job, Landing, Runtime};
-use crate::secret::Secret;
-use crate::shared::{Purpose, Shared};
-use crate::token::Grant;
+use crate::request::Request;
 use crate::transport::{HttpTransport, Transport};
 use crate::world::World;
-use once_cell::sync::OnceCell;
 use serde::Deserialize;
-use std::mem::ManuallyDrop;
 use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How an engine is made. The default suits a gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -157,15 +151,9 @@ impl Engine {
                 error,
             )
         })?;
-        let world = Arc::new(World::new(transport, clock));
+        let world = World::new(transport, clock);
         Ok(Engine {
-            inner: Arc::new(Inner {
-                process: Process::current(),
-                process_key,
-                shared: Arc::new(Shared::new(&options, world)),
-                max_exchanges: options.max_exchanges.min(MAX_EXCHANGES),
-                runtime: ManuallyDrop::new(OnceCell::new()),
-            }),
+            inner: Arc::new(Inner::new(&options, process_key, world)),
         })
     }
 
@@ -287,216 +275,5 @@ impl Engine {
 /// An upstream that refuses a token younger than this does not refuse it for its age: to exchange again would bring
 /// the same, with every request.
 const BRAND_NEW: Duration = Duration::from_secs(10);
-/// More would not fit a semaphore.
-const MAX_EXCHANGES: usize = 1_000_000;
-
-pub(crate) struct Inner {
-    process: Process,
-    process_key: ProcessKey,
-    shared: Arc<Shared>,
-    max_exchanges: usize,
-    /// Started by the first miss. Dropped by hand, because in a forked child it must not be.
-    runtime: ManuallyDrop<OnceCell<Runtime>>,
-}
-
-impl Inner {
-    pub(crate) fn check_process(&self) -> Result<(), Error> {
-        if self.process.is_current() {
-            Ok(())
-        } else {
-            Err(Error::wrong_process())
-        }
-    }
-
-    /// The outcome where it is known at once. Else the request waits, and what `recipient` makes is told.
-    pub(crate) fn authenticate(
-        &self,
-        gate: &Gate,
-        request: &Request<'_>,
-        recipient: impl FnOnce() -> Recipient,
-    ) -> Option<Outcome> {
-        let outcome = self.decide(&gate.rules, request, recipient)?;
-        self.shared.world.metrics.count(&outcome);
-        Some(outcome)
-    }
-
-    fn decide(
-        &self,
-        rules: &Arc<Rules>,
-        request: &Request<'_>,
-        recipient: impl FnOnce() -> Recipient,
-    ) -> Option<Outcome> {
-        if !rules.run_on_preflight && request.method == b"OPTIONS" {
-            return Some(Outcome::without_token(rules, How::Preflight));
-        }
-        let deny = |cause| Some(Outcome::of_denial(rules, Denial::new(cause, ""), How::None));
-        let mut scratch = Scratch::new();
-        let presented = match extract(&rules.places, request, &mut scratch) {
-            Ok(presented) => presented,
-            Err(cause) => return deny(cause),
-        };
-        let (key, source) = match &presented {
-            Presented::Pair(pair) if !rules.allows_client(pair.client_id) => {
-                return deny(Cause::ClientNotAllowed);
-            }
-            Presented::Pair(pair) => (self.key(rules, pair), pair.source),
-            Presented::Token(token) => {
-                let key = self.process_key.token(&rules.fingerprint, token.as_bytes());
-                (key, Source::Header)
-            }
-        };
-        let now = self.shared.world.clock.now();
-        if let Some(outcome) = self.known(rules, &key, &presented, source, now) {
-            return Some(outcome);
-        }
-        if let Some(denial) = self.shared.negative.get(&key, now) {
-            return Some(Outcome::of_denial(rules, denial, How::Negative));
-        }
-        let budgets = match &presented {
-            Presented::Pair(pair) => Some(self.budgets(rules, pair)),
-            // Verifying a token asks the provider for nothing.
-            Presented::Token(_) => None,
-        };
-        // Who has been let in before is no attacker, also when the token has ended.
-        if let Some(keys) = &budgets
-            && self.shared.cache.peek(&key).is_none()
-            && let Err(wait) = self.check_budgets(rules, keys, now)
-        {
-            let denial = Denial::new(Cause::TooManyRefusals, "")
-                .retry_after((wait.as_secs_f64().ceil() as u32).max(1));
-            return Some(Outcome::of_denial(rules, denial, How::None));
-        }
-        let waiter = || Waiter {
-            rules: Arc::clone(rules),
-            source,
-            recipient: recipient(),
-        };
-        let known = || self.known(rules, &key, &presented, source, now);
-        match self.shared.flights.join(key, known, waiter) {
-            Joined::Landed(outcome) => return Some(*outcome),
-            Joined::Full => {
-                let denial = Denial::new(
-                    Cause::Overloaded,
-                    "more requests wait for the provider than max_waiting allows",
-                );
-                return Some(Outcome::of_denial(rules, denial, How::None));
-            }
-            Joined::Waiting => {}
-            Joined::Opened => self.start(rules, key, &presented, budgets, false),
-        }
-        None
-    }
-
-    /// What the cache knows. A token past its best is served, and its successor sent for.
-    fn known(
-        &self,
-        rules: &Arc<Rules>,
-        key: &Key,
-        presented: &Presented<'_>,
-        source: Source,
-        now: Instant,
-    ) -> Option<Outcome> {
-        if !rules.keeping.tokens {
-            return None;
-        }
-        let grant = self.shared.cache.get(key)?;
-        let wall = self.shared.world.clock.wall();
-        let age = rules.keeping.age(&grant, now);
-        // The clock on the wall may know better than the one that measures: a token is not served past its `exp`.
-        if age == Age::Over
-            || rules.policy.check(grant.claims.as_ref(), wall) == Err(Breach::Expired)
-        {
-            return None;
-        }
-        let how = if grant.refresh.has_failed() {
-            How::Stale
-        } else {
-            How::Hit
-        };
-        if age == Age::Ripe {
-            self.refresh(rules, *key, presented, &grant, now);
-        }
-        Some(Outcome::of_grant(rules, grant, how, source, wall))
-    }
-
-    /// Sends for the next token, if it is this request's turn.
-    fn refresh(
-        &self,
-        rules: &Arc<Rules>,
-        key: Key,
-        presented: &Presented<'_>,
-        grant: &Grant,
-        now: Instant,
-    ) {
-        let age = now.saturating_duration_since(grant.received);
-        if grant.is_brought || !grant.refresh.claim(age) || !self.shared.flights.open_refresh(key) {
-            return;
-        }
-        add(&self.shared.world.metrics.refreshes);
-        self.start(rules, key, presented, None, true);
-    }
-
-    fn key(&self, rules: &Rules, pair: &PresentedPair<'_>) -> Key {
-        self.process_key.pair(
-            &rules.fingerprint,
-            pair.client_id.as_bytes(),
-            pair.client_secret.as_bytes(),
-            pair.args(),
-        )
-    }
-
-    /// What refusals are counted under: the client, and the gate. No client id is empty.
-    fn budgets(&self, rules: &Rules, pair: &PresentedPair<'_>) -> [Key; 2] {
-        [pair.client_id.as_bytes(), b""].map(|id| self.process_key.client(&rules.fingerprint, id))
-    }
-
-    fn check_budgets(&self, rules: &Rules, keys: &[Key; 2], now: Instant) -> Result<(), Duration> {
-        keys.iter()
-            .zip(rules.refusals)
-            .try_for_each(|(key, per_minute)| self.shared.budgets.check(key, per_minute, now))
-    }
-
-    /// Hands work to the thread, which the first one starts.
-    fn start(
-        &self,
-        rules: &Arc<Rules>,
-        key: Key,
-        presented: &Presented<'_>,
-        budgets: Option<[Key; 2]>,
-        is_refresh: bool,
-    ) {
-        let purpose = Purpose {
-            rules: Arc::clone(rules),
-            key,
-            budgets,
-            is_refresh,
-            purges: self.shared.purges(),
-        };
-        let job = Job {
-            work: match presented {
-                Presented::Pair(pair) => Work::Exchange(pair.credentials()),
-                Presented::Token(token) => Work::Verify(Secret::new(token)),
-            },
-            landing: Landing::new(Arc::clone(&self.shared), purpose),
-        };
-        let start = || Runtime::start(Arc::clone(&self.shared), self.max_exchanges);
-        match self.runtime.get_or_try_init(start) {
-            Ok(runtime) => runtime.submit(job),
-            Err(error) => job
-                .landing
-                .land(Err(Denial::new(Cause::Internal, error.to_string()))),
-        }
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // A forked child has the runtime's memory, and neither its thread nor a right to its descriptors: it is left.
-        if self.process.is_current() {
-            drop(self.runtime.take());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests;

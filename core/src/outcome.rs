@@ -28,7 +28,19 @@ impl Outcome {
         source: Source,
         wall: Duration,
     ) -> Outcome {
-        let denial = match rules.policy.check(grant.claims.as_ref(), wall) {
+        let verdict = rules.policy.check(grant.claims.as_ref(), wall);
+        Outcome::of_verdict(rules, grant, verdict, how, source)
+    }
+
+    /// What a gate makes of a token that its policy has judged.
+    pub(crate) fn of_verdict(
+        rules: &Arc<Rules>,
+        grant: Arc<Grant>,
+        verdict: Result<(), Breach>,
+        how: How,
+        source: Source,
+    ) -> Outcome {
+        let denial = match verdict {
             Ok(()) if rules.allows_client(grant.client_id()) => {
                 return Outcome::Allow(Allow {
                     rules: Arc::clone(rules),

@@ -42,216 +42,200 @@ pub(super) fn unwrap_plugin(mut object: Map<String, Value>) -> Result<Map<String
     }
 }
 
-/// Kong's fields that Credgate does not have: name, what Kong's own export writes where nobody set it besides null,
-/// and what to do instead.
-const MISSING: &[(&str, &str, &str)] = &[
+/// Kong's fields that Credgate does not have, by what to do instead. A `*` stands for the rest of a name.
+const MISSING: &[(&str, &[&str])] = &[
     (
-        "authenticated_groups_claim",
-        "",
-        "use upstream_headers to pass the claim on",
-    ),
-    ("authorization_cookie_*", "", BROWSER),
-    ("authorization_endpoint", "", BROWSER),
-    ("authorization_query_args_*", "", BROWSER),
-    ("authorization_rolling_timeout", "600", BROWSER),
-    (
-        "bearer_token_cookie_name",
-        "",
-        "send the token in the Authorization header",
-    ),
-    (
-        "bearer_token_param_type",
-        r#"["header","query","body"]"#,
-        "bearer tokens are taken from the Authorization header",
-    ),
-    ("by_username_ignore_case", "false", CONSUMER),
-    ("cache_introspection", "true", INTROSPECTION),
-    ("cache_token_exchange", "true", FLOW),
-    (
-        "cache_ttl_min",
-        "",
-        "a token is never kept longer than it lives; leave it out",
-    ),
-    (
-        "cache_ttl_resurrect",
-        "",
         "a cached token is served to its end while the provider is down; leave it out",
+        &["cache_ttl_resurrect"],
     ),
-    ("cache_user_info", "true", USERINFO),
     (
-        "claims_required",
-        "",
-        "use scopes_required, audience_required, roles_required or groups_required with its *_claim",
-    ),
-    ("client_alg", "", GATEWAYS_OWN),
-    ("client_arg", "\"client_id\"", GATEWAYS_OWN),
-    ("client_id", "", GATEWAYS_OWN),
-    ("client_jwk", "", GATEWAYS_OWN),
-    ("client_secret", "", GATEWAYS_OWN),
-    (
-        "cluster_cache_*",
-        "",
         "a shared store is not part of a gate's configuration; leave it out",
-    ),
-    ("consumer_*", "", CONSUMER),
-    ("credential_claim", r#"["sub"]"#, CONSUMER),
-    (
-        "disable_session",
-        "",
-        "no session is ever made; leave it out",
+        &["cluster_cache_*", "redis"],
     ),
     (
-        "discovery_headers_client",
-        "",
-        "use discovery_headers_names and discovery_headers_values",
+        "a token is never kept longer than it lives; leave it out",
+        &["cache_ttl_min"],
     ),
     (
-        "display_errors",
-        "false",
-        "the host's error log has the details; leave it out",
-    ),
-    ("domains", "", "use claims and *_required"),
-    (
-        "downstream_*",
-        "",
-        "nothing is sent back to clients; use upstream_headers",
-    ),
-    ("dpop_*", "", FLOW),
-    (
-        "enable_hs_signatures",
-        "false",
-        "tokens with symmetric signatures are refused; leave it out",
-    ),
-    ("end_session_endpoint", "", BROWSER),
-    (
-        "forbidden_*",
-        "",
         "answers are JSON; use forbidden_error_message",
+        &["forbidden_*"],
     ),
     (
-        "hs_*",
-        "",
-        "tokens with symmetric signatures are refused; leave it out",
-    ),
-    ("id_token_param_name", "", FLOW),
-    ("id_token_param_type", r#"["header","query","body"]"#, FLOW),
-    ("introspect_jwt_tokens", "false", INTROSPECTION),
-    ("introspection_*", "", INTROSPECTION),
-    ("login_*", "", BROWSER),
-    ("logout_*", "", BROWSER),
-    ("max_age", "", BROWSER),
-    (
-        "mtls_*",
-        "",
-        "use token_endpoint with tls_client_auth_cert and tls_client_auth_key",
-    ),
-    ("password_param_type", r#"["header","query","body"]"#, FLOW),
-    ("preserve_query_args", "false", BROWSER),
-    (
-        "proof_of_possession_*",
-        "",
-        "is not available for this grant; leave it out",
-    ),
-    ("pushed_authorization_request_*", "", BROWSER),
-    ("redirect_uri", "", BROWSER),
-    (
-        "redis",
-        "",
-        "a shared store is not part of a gate's configuration; leave it out",
-    ),
-    ("refresh_token*", "", FLOW),
-    ("refresh_tokens", "true", FLOW),
-    ("require_*", "", BROWSER),
-    ("resolve_distributed_claims", "false", USERINFO),
-    ("response_*", "", BROWSER),
-    (
-        "reverify",
-        "false",
-        "policy is applied on every request; leave it out",
-    ),
-    ("revocation_*", "", FLOW),
-    ("search_user_info", "false", USERINFO),
-    ("session_*", "", "no session is ever made; leave it out"),
-    (
-        "tls_client_auth_cert_id",
-        "",
-        "use tls_client_auth_cert and tls_client_auth_key, which name PEM files",
-    ),
-    ("tls_client_auth_ssl_verify", "true", "use ssl_verify"),
-    ("token_cache_key_include_scope", "any", ""),
-    ("token_exchange*", "", FLOW),
-    (
-        "token_headers_client",
-        "",
-        "use token_headers_names and token_headers_values",
-    ),
-    (
-        "token_headers_grants",
-        "",
-        "use token_headers_names and token_headers_values",
-    ),
-    (
-        "token_headers_prefix",
-        "",
-        "nothing is sent back to clients; leave it out",
-    ),
-    (
-        "token_headers_replay",
-        "",
-        "nothing is sent back to clients; leave it out",
-    ),
-    (
-        "unauthorized_*",
-        "",
         "answers are JSON; use unauthorized_error_message",
+        &["unauthorized_*"],
     ),
-    ("unexpected_redirect_uri", "", BROWSER),
     (
-        "upstream_access_token_jwk_header",
-        "",
-        "use upstream_headers",
+        "bearer tokens are taken from the Authorization header",
+        &["bearer_token_param_type"],
     ),
-    ("upstream_id_token_*", "", FLOW),
-    ("upstream_introspection_*", "", INTROSPECTION),
-    ("upstream_refresh_token_header", "", FLOW),
     (
-        "upstream_session_id_header",
-        "",
-        "no session is ever made; leave it out",
+        "clients bring their own credentials, the gateway has none for this grant; leave it out",
+        &[
+            "client_alg",
+            "client_arg",
+            "client_id",
+            "client_jwk",
+            "client_secret",
+        ],
     ),
-    ("upstream_user_info_*", "", USERINFO),
-    ("userinfo_*", "", USERINFO),
-    ("verify_nonce", "true", BROWSER),
     (
-        "verify_parameters",
-        "false",
+        "is not available for this grant; leave it out",
+        &["proof_of_possession_*"],
+    ),
+    (
+        "it belongs to another flow than client credentials; leave it out",
+        &[
+            "cache_token_exchange",
+            "dpop_*",
+            "id_token_param_name",
+            "id_token_param_type",
+            "password_param_type",
+            "refresh_token*",
+            "refresh_tokens",
+            "revocation_*",
+            "token_exchange*",
+            "upstream_id_token_*",
+            "upstream_refresh_token_header",
+        ],
+    ),
+    (
+        "it belongs to logins in a browser; leave it out",
+        &[
+            "authorization_cookie_*",
+            "authorization_endpoint",
+            "authorization_query_args_*",
+            "authorization_rolling_timeout",
+            "end_session_endpoint",
+            "login_*",
+            "logout_*",
+            "max_age",
+            "preserve_query_args",
+            "pushed_authorization_request_*",
+            "redirect_uri",
+            "require_*",
+            "response_*",
+            "unexpected_redirect_uri",
+            "verify_nonce",
+        ],
+    ),
+    (
+        "machine clients have no user info; leave it out",
+        &[
+            "cache_user_info",
+            "resolve_distributed_claims",
+            "search_user_info",
+            "upstream_user_info_*",
+            "userinfo_*",
+        ],
+    ),
+    (
         "metadata is always checked; leave it out",
+        &["verify_parameters"],
+    ),
+    (
+        "no session is ever made; leave it out",
+        &["disable_session", "session_*", "upstream_session_id_header"],
+    ),
+    (
+        "nothing is sent back to clients; leave it out",
+        &["token_headers_prefix", "token_headers_replay"],
+    ),
+    (
+        "nothing is sent back to clients; use upstream_headers",
+        &["downstream_*"],
+    ),
+    (
+        "policy is applied on every request; leave it out",
+        &["reverify"],
+    ),
+    (
+        "send the token in the Authorization header",
+        &["bearer_token_cookie_name"],
+    ),
+    (
+        "the host's error log has the details; leave it out",
+        &["display_errors"],
+    ),
+    (
+        "there are no consumers here; the client id tells who it is",
+        &["by_username_ignore_case", "consumer_*", "credential_claim"],
+    ),
+    (
+        "tokens are verified by signature, not by introspection; leave it out",
+        &[
+            "cache_introspection",
+            "introspect_jwt_tokens",
+            "introspection_*",
+            "upstream_introspection_*",
+        ],
+    ),
+    (
+        "tokens with symmetric signatures are refused; leave it out",
+        &["enable_hs_signatures", "hs_*"],
+    ),
+    ("use claims and *_required", &["domains"]),
+    (
+        "use discovery_headers_names and discovery_headers_values",
+        &["discovery_headers_client"],
+    ),
+    (
+        "use scopes_required, audience_required, roles_required or groups_required with its *_claim",
+        &["claims_required"],
+    ),
+    ("use ssl_verify", &["tls_client_auth_ssl_verify"]),
+    (
+        "use tls_client_auth_cert and tls_client_auth_key, which name PEM files",
+        &["tls_client_auth_cert_id"],
+    ),
+    (
+        "use token_endpoint with tls_client_auth_cert and tls_client_auth_key",
+        &["mtls_*"],
+    ),
+    (
+        "use token_headers_names and token_headers_values",
+        &["token_headers_client", "token_headers_grants"],
+    ),
+    (
+        "use upstream_headers",
+        &["upstream_access_token_jwk_header"],
+    ),
+    (
+        "use upstream_headers to pass the claim on",
+        &["authenticated_groups_claim"],
     ),
 ];
 
-const BROWSER: &str = "it belongs to logins in a browser; leave it out";
-const CONSUMER: &str = "there are no consumers here; the client id tells who it is";
-const FLOW: &str = "it belongs to another flow than client credentials; leave it out";
-const GATEWAYS_OWN: &str =
-    "clients bring their own credentials, the gateway has none for this grant; leave it out";
-const INTROSPECTION: &str = "tokens are verified by signature, not by introspection; leave it out";
-const USERINFO: &str = "machine clients have no user info; leave it out";
+/// What an export of Kong's writes where nobody set a field, besides null, false and nothing.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("authorization_rolling_timeout", "600"),
+    ("bearer_token_param_type", r#"["header","query","body"]"#),
+    ("cache_introspection", "true"),
+    ("cache_token_exchange", "true"),
+    ("cache_user_info", "true"),
+    ("client_arg", "\"client_id\""),
+    ("credential_claim", "[\"sub\"]"),
+    ("id_token_param_type", r#"["header","query","body"]"#),
+    ("password_param_type", r#"["header","query","body"]"#),
+    ("refresh_tokens", "true"),
+    ("tls_client_auth_ssl_verify", "true"),
+    ("verify_nonce", "true"),
+];
+
+/// What is always so here, whatever Kong's setting is.
+const SETTLED: &str = "token_cache_key_include_scope";
 
 /// Takes out what an export of Kong's holds of fields that nobody set. One that is set is an error that says what to
 /// do, as quietly doing without could open what it was to close.
 pub(super) fn drop_unset(config: &mut Map<String, Value>, known: &[&str]) -> Result<(), Error> {
     let mut refused = None;
     config.retain(|name, value| {
-        if known.contains(&name.as_str()) {
-            return true;
-        }
-        let Some((_, unset, remedy)) = missing(name) else {
-            return true;
-        };
-        if *unset == "any" || is_unset(value) || is_json(value, unset) {
+        let remedy = remedy(name).filter(|_| !known.contains(&name.as_str()));
+        if name == SETTLED || (remedy.is_some() && is_unset(name, value)) {
             return false;
         }
-        refused.get_or_insert_with(|| (name.clone(), *remedy));
+        if let Some(remedy) = remedy {
+            refused.get_or_insert_with(|| (name.clone(), remedy));
+        }
         true
     });
     match refused {
@@ -263,27 +247,36 @@ pub(super) fn drop_unset(config: &mut Map<String, Value>, known: &[&str]) -> Res
     }
 }
 
-fn missing(name: &str) -> Option<&'static (&'static str, &'static str, &'static str)> {
-    let exact = MISSING.iter().find(|(field, _, _)| *field == name);
-    exact.or_else(|| {
-        MISSING.iter().find(|(field, _, _)| {
-            field
-                .strip_suffix('*')
-                .is_some_and(|stem| name.starts_with(stem))
+/// What to do instead of a field; one that is named wholly comes before one that only begins so.
+fn remedy(name: &str) -> Option<&'static str> {
+    let all = || {
+        MISSING
+            .iter()
+            .flat_map(|(remedy, fields)| fields.iter().map(move |field| (*field, *remedy)))
+    };
+    let begins = |field: &str| {
+        field
+            .strip_suffix('*')
+            .is_some_and(|stem| name.starts_with(stem))
+    };
+    all()
+        .find(|(field, _)| *field == name)
+        .or_else(|| all().find(|(field, _)| begins(field)))
+        .map(|(_, remedy)| remedy)
+}
+
+fn is_unset(name: &str, value: &Value) -> bool {
+    let is_default = || {
+        let default = DEFAULTS.iter().find(|(field, _)| *field == name);
+        default.is_some_and(|(_, json)| {
+            serde_json::from_str(json).is_ok_and(|json: Value| json == *value)
         })
-    })
-}
-
-fn is_json(value: &Value, text: &str) -> bool {
-    serde_json::from_str::<Value>(text).is_ok_and(|other| other == *value)
-}
-
-fn is_unset(value: &Value) -> bool {
+    };
     match value {
         Value::Null | Value::Bool(false) => true,
-        Value::Array(list) => list.is_empty(),
-        Value::Object(object) => object.is_empty(),
-        _ => false,
+        Value::Array(list) if list.is_empty() => true,
+        Value::Object(object) if object.is_empty() => true,
+        _ => is_default(),
     }
 }
 
@@ -302,10 +295,10 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_in_order_and_every_field_has_a_remedy() {
-        assert!(MISSING.is_sorted_by_key(|(name, _, _)| name.trim_end_matches('*')));
-        for (name, unset, remedy) in MISSING {
-            assert!(!remedy.is_empty() || *unset == "any", "{name}");
+    fn every_default_is_json_of_a_field_in_the_table() {
+        for (field, json) in DEFAULTS {
+            assert!(serde_json::from_str::<Value>(json).is_ok(), "{field}");
+            assert!(remedy(field).is_some(), "{field}");
         }
     }
 

@@ -185,15 +185,11 @@ fn a23_wrong_secrets_do_not_push_out_tokens() {
         cache_max_entries: 16,
         ..EngineOptions::default()
     };
-    let transport = Arc::new(ScriptedTransport::new(provider));
-    let clock = Arc::new(ManualClock::new());
-    let engine = Engine::with_parts(options, transport.clone(), clock.clone()).unwrap();
-    let lab = Lab {
-        transport,
-        clock,
-        engine,
-        gate: gate(r#"{"refusals_per_client":0,"refusals_per_gate":0}"#),
-    };
+    let lab = Lab::with_options(
+        options,
+        r#"{"refusals_per_client":0,"refusals_per_gate":0}"#,
+        ScriptedTransport::new(provider),
+    );
     lab.pair("a", "right");
     for number in 0..2000 {
         lab.pair("a", &format!("wrong{number}"));
@@ -207,15 +203,7 @@ fn a27_the_cache_is_bounded_in_tokens() {
         cache_max_entries: 10,
         ..EngineOptions::default()
     };
-    let transport = Arc::new(ScriptedTransport::new(provider));
-    let clock = Arc::new(ManualClock::new());
-    let engine = Engine::with_parts(options, transport.clone(), clock.clone()).unwrap();
-    let lab = Lab {
-        transport,
-        clock,
-        engine,
-        gate: gate("{}"),
-    };
+    let lab = Lab::with_options(options, "{}", ScriptedTransport::new(provider));
     for number in 0..100 {
         lab.pair(&format!("client{number}"), "right");
     }

@@ -164,15 +164,7 @@ fn a27_more_than_may_wait_are_turned_away() {
         max_waiting: 3,
         ..EngineOptions::default()
     };
-    let transport = Arc::new(ScriptedTransport::holding(provider));
-    let clock = Arc::new(ManualClock::new());
-    let engine = Engine::with_parts(options, transport.clone(), clock.clone()).unwrap();
-    let lab = Lab {
-        transport,
-        clock,
-        engine,
-        gate: gate("{}"),
-    };
+    let lab = Lab::with_options(options, "{}", ScriptedTransport::holding(provider));
     let queue = lab.queue();
     let query = "client_id=a&client_secret=right";
     for number in 0..3 {
@@ -196,15 +188,7 @@ fn no_more_exchanges_than_may_are_under_way() {
         max_exchanges: 2,
         ..EngineOptions::default()
     };
-    let transport = Arc::new(ScriptedTransport::holding(provider));
-    let clock = Arc::new(ManualClock::new());
-    let engine = Engine::with_parts(options, transport.clone(), clock.clone()).unwrap();
-    let lab = Lab {
-        transport,
-        clock,
-        engine,
-        gate: gate("{}"),
-    };
+    let lab = Lab::with_options(options, "{}", ScriptedTransport::holding(provider));
     let queue = lab.queue();
     for number in 0..6 {
         pending(lab.ask(

@@ -46,9 +46,18 @@ struct Lab {
 impl Lab {
     /// With a configuration of its own.
     fn with(config: &str, transport: ScriptedTransport) -> Lab {
-        let mut lab = Lab::new(transport);
-        lab.gate = gate(config);
-        lab
+        Lab::with_options(EngineOptions::default(), config, transport)
+    }
+
+    /// With an engine and a configuration of its own.
+    fn with_options(options: EngineOptions, config: &str, transport: ScriptedTransport) -> Lab {
+        let (transport, clock) = (Arc::new(transport), Arc::new(ManualClock::new()));
+        Lab {
+            engine: Engine::with_parts(options, transport.clone(), clock.clone()).unwrap(),
+            transport,
+            clock,
+            gate: gate(config),
+        }
     }
 
     /// Waits until nothing is under way.
@@ -68,15 +77,7 @@ impl Lab {
     }
 
     fn new(transport: ScriptedTransport) -> Lab {
-        let (transport, clock) = (Arc::new(transport), Arc::new(ManualClock::new()));
-        let engine =
-            Engine::with_parts(EngineOptions::default(), transport.clone(), clock.clone()).unwrap();
-        Lab {
-            transport,
-            clock,
-            engine,
-            gate: Gate::from_json(r#"{"issuer":"https://a.example"}"#).unwrap(),
-        }
+        Lab::with("{}", transport)
     }
 
     fn queue(&self) -> Queue {
