@@ -26,16 +26,16 @@ class Allow:
         """How it came about: "HIT", "MISS", "JOINED", "STALE", "ANONYMOUS" or "PREFLIGHT"."""
     @property
     def source(self) -> str | None:
-        """Where the credentials were: "header", "query" or "body". None where the request passes without a token."""
+        """Where the credentials were: "header", "query" or "body". None without a token."""
     @property
     def client_id(self) -> str | None:
         """Whose token it is. None where the request passes without a token."""
     @property
     def authorization(self) -> str | None:
-        """The token as the value of an Authorization header: "Bearer ...". What goes upstream is told by `headers`."""
+        """The token as an Authorization header has it: "Bearer ...". See `headers`."""
     @property
     def headers(self) -> list[tuple[str, str | None]]:
-        """The headers to send upstream, by lower-case name; None takes away what the client sent under the name."""
+        """The headers to send upstream, by lower-case name; None takes the client's away."""
 
 @final
 class Deny:

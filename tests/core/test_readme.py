@@ -5,14 +5,18 @@ import re
 
 from support.process import ROOT, TESTS
 
-TABLE = re.findall(r"^\| ([A-DK]\d+(?:, [A-DK]\d+)*) \| (.+?) \| (.+) \|$", (TESTS / "README.md").read_text(), re.MULTILINE)
+TABLE = re.findall(
+    r"^\| ([A-DK]\d+(?:, [A-DK]\d+)*) \| (.+?) \| (.+) \|$", (TESTS / "README.md").read_text(), re.MULTILINE
+)
 
 
 def names() -> set[str]:
     found = set()
     for folder in ("core", "ffi", "python"):
         for file in (ROOT / folder).rglob("*.rs"):
-            found.update(re.findall(r"#\[(?:tokio::)?test[^\n]*\]\n(?:[^\n]*\n)??\s*(?:async )?fn (\w+)", file.read_text()))
+            found.update(
+                re.findall(r"#\[(?:tokio::)?test[^\n]*\]\n(?:[^\n]*\n)??\s*(?:async )?fn (\w+)", file.read_text())
+            )
     for file in TESTS.rglob("test_*.py"):
         found.update(re.findall(r"^\s*def (test_\w+)", file.read_text(), re.MULTILINE))
     for file in (TESTS / "vectors").rglob("*.json"):
@@ -29,7 +33,11 @@ def test_every_name_in_the_table_is_a_test_or_a_vector() -> None:
 
 def test_every_matter_has_a_row() -> None:
     rows = {row for rows, _, _ in TABLE for row in rows.split(", ")}
-    matters = {f"{area}{number}" for area, first, last in (("A", 1, 10), ("B", 11, 17), ("C", 18, 29), ("D", 30, 39), ("K", 1, 24)) for number in range(first, last + 1)}
+    matters = {
+        f"{area}{number}"
+        for area, first, last in (("A", 1, 10), ("B", 11, 17), ("C", 18, 29), ("D", 30, 39), ("K", 1, 24))
+        for number in range(first, last + 1)
+    }
     assert rows == matters
     without = [rows for rows, _, shown in TABLE if "`" not in shown]
     assert without == ["C28, C29", "K21"]
@@ -41,5 +49,11 @@ def test_there_are_as_many_vectors_as_promised() -> None:
 
     dialects = [f"dialects/{file.name}" for file in (TESTS / "vectors/dialects").glob("*.json")]
     assert len(dialects) == 9
-    for least, files in ((120, ["extraction.json"]), (40, ["hiding.json"]), (40, ["configuration.json"]), (30, ["policy.json"]), (70, ["token.json", *dialects])):
+    for least, files in (
+        (120, ["extraction.json"]),
+        (40, ["hiding.json"]),
+        (40, ["configuration.json"]),
+        (30, ["policy.json"]),
+        (70, ["token.json", *dialects]),
+    ):
         assert count(*files) >= least, files
