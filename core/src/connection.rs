@@ -167,11 +167,14 @@ fn identity(config: &Config) -> Result<Option<Arc<Zeroizing<Vec<u8>>>>, Error> {
                 )),
             }
         }
-        (one, _) => Err(value_error(format!(
-            "{}: is needed too, beside {}",
-            FIELDS[usize::from(one.is_some())],
-            FIELDS[usize::from(one.is_none())]
-        ))),
+        (cert, _) => {
+            let given = usize::from(cert.is_none());
+            Err(value_error(format!(
+                "{}: needs {} beside it",
+                FIELDS[given],
+                FIELDS[1 - given]
+            )))
+        }
     }
 }
 

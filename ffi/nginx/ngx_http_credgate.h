@@ -15,13 +15,24 @@
 #include <credgate.h>
 
 
+#define NGX_HTTP_CREDGATE_OPTIONAL  2
+
+
+/* how a directive's words become a value of the gate's configuration */
+
 typedef enum {
     NGX_HTTP_CREDGATE_STRING = 0,
     NGX_HTTP_CREDGATE_PATH,
     NGX_HTTP_CREDGATE_FLAG,
     NGX_HTTP_CREDGATE_MSEC,
-    NGX_HTTP_CREDGATE_PAIR,
-    NGX_HTTP_CREDGATE_FILE
+    NGX_HTTP_CREDGATE_SEC,
+    NGX_HTTP_CREDGATE_SIZE,
+    NGX_HTTP_CREDGATE_NUMBER,
+    NGX_HTTP_CREDGATE_LIST,           /* of strings */
+    NGX_HTTP_CREDGATE_NUMBERS,        /* a list of numbers */
+    NGX_HTTP_CREDGATE_PAIRS,          /* a name and a value, repeated */
+    NGX_HTTP_CREDGATE_HEADERS,        /* a header and a claim, repeated */
+    NGX_HTTP_CREDGATE_FILE            /* all of it */
 } ngx_http_credgate_type_e;
 
 
@@ -30,13 +41,13 @@ typedef enum {
 typedef struct {
     ngx_http_credgate_type_e          type;
     ngx_str_t                         name;
-    ngx_str_t                         values;    /* of the values of pairs */
 } ngx_http_credgate_field_t;
 
 
 typedef struct {
     ngx_http_credgate_field_t        *field;
-    ngx_str_t                         args[3];   /* the directive's words */
+    ngx_str_t                        *args;      /* the directive's words */
+    ngx_uint_t                        nargs;
     ngx_str_t                         file;
     ngx_uint_t                        line;
 } ngx_http_credgate_setting_t;
@@ -48,7 +59,7 @@ typedef struct {
 
 
 typedef struct {
-    ngx_flag_t                        enable;
+    ngx_uint_t                        enable;    /* or optional */
     ngx_array_t                      *settings;
     ngx_str_t                         file;      /* of "credgate on" */
     ngx_uint_t                        line;
@@ -92,7 +103,7 @@ void *ngx_http_credgate_create_loc_conf(ngx_conf_t *cf);
 char *ngx_http_credgate_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 ngx_int_t ngx_http_credgate_json(ngx_pool_t *pool, ngx_array_t *settings,
-    ngx_str_t *json);
+    ngx_uint_t optional, ngx_str_t *json);
 
 /* the worker's engine */
 ngx_int_t ngx_http_credgate_init_process(ngx_cycle_t *cycle);

@@ -7,6 +7,9 @@
 #include "ngx_http_credgate.h"
 
 
+static ngx_uint_t ngx_http_credgate_are_numbers(ngx_array_t *words);
+static ngx_uint_t ngx_http_credgate_blame(ngx_array_t *settings,
+    const char *message, size_t len);
 static ngx_uint_t ngx_http_credgate_has(ngx_array_t *settings,
     ngx_http_credgate_field_t *field);
 static char *ngx_http_credgate_merge_settings(ngx_conf_t *cf,
@@ -37,7 +40,7 @@ ngx_http_credgate_create_loc_conf(ngx_conf_t *cf)
      *     conf->gate = NULL;
      */
 
-    conf->enable = NGX_CONF_UNSET;
+    conf->enable = NGX_CONF_UNSET_UINT;
 
     return conf;
 }
@@ -48,10 +51,40 @@ ngx_http_credgate_enable(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_credgate_loc_conf_t  *clcf = conf;
 
-    clcf->file = cf->conf_file->file.name;
-    clcf->line = cf->conf_file->line;
+    static ngx_conf_enum_t  modes[] = {
+        { ngx_string("off"), 0 },
+        { ngx_string("on"), 1 },
+        { ngx_string("optional"), NGX_HTTP_CREDGATE_OPTIONAL },
+        { ngx_null_string, 0 }
+    };
 
-    return ngx_conf_set_flag_slot(cf, cmd, conf);
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    if (clcf->enable != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (i = 0; modes[i].name.len; i++) {
+        if (modes[i].name.len == value[1].len
+            && ngx_strcasecmp(modes[i].name.data, value[1].data) == 0)
+        {
+            clcf->enable = modes[i].value;
+            clcf->file = cf->conf_file->file.name;
+            clcf->line = cf->conf_file->line;
+
+            return NGX_CONF_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" in \"%V\" directive, it must be "
+                       "\"on\", \"off\" or \"optional\"",
+                       &value[1], &value[0]);
+
+    return NGX_CONF_ERROR;
 }
 
 
@@ -76,15 +109,11 @@ ngx_http_credgate_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    switch (field->type) {
-
-    case NGX_HTTP_CREDGATE_PAIR:
-        break;
-
-    default:
-        if (ngx_http_credgate_has(clcf->settings, field)) {
-            return "is duplicate";
-        }
+    if (field->type != NGX_HTTP_CREDGATE_PAIRS
+        && field->type != NGX_HTTP_CREDGATE_HEADERS
+        && ngx_http_credgate_has(clcf->settings, field))
+    {
+        return "is duplicate";
     }
 
     switch (field->type) {
@@ -117,6 +146,28 @@ ngx_http_credgate_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         break;
 
+    case NGX_HTTP_CREDGATE_SEC:
+        if (ngx_parse_time(&value[1], 1) == NGX_ERROR) {
+            return "invalid value";
+        }
+
+        break;
+
+    case NGX_HTTP_CREDGATE_SIZE:
+        if (ngx_parse_size(&value[1]) == NGX_ERROR) {
+            return "invalid value";
+        }
+
+        break;
+
+    case NGX_HTTP_CREDGATE_NUMBER:
+    case NGX_HTTP_CREDGATE_NUMBERS:
+        if (!ngx_http_credgate_are_numbers(cf->args)) {
+            return "invalid number";
+        }
+
+        break;
+
     default:
         break;
     }
@@ -126,14 +177,56 @@ ngx_http_credgate_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    ngx_memzero(setting, sizeof(ngx_http_credgate_setting_t));
+    setting->args = ngx_palloc(cf->pool, cf->args->nelts * sizeof(ngx_str_t));
+    if (setting->args == NULL) {
+        return NGX_CONF_ERROR;
+    }
 
     setting->field = field;
     ngx_memcpy(setting->args, value, cf->args->nelts * sizeof(ngx_str_t));
+    setting->nargs = cf->args->nelts;
     setting->file = cf->conf_file->file.name;
     setting->line = cf->conf_file->line;
 
     return NGX_CONF_OK;
+}
+
+
+/* digits, and one dot between them: they stand in JSON as they are */
+
+static ngx_uint_t
+ngx_http_credgate_are_numbers(ngx_array_t *words)
+{
+    size_t       j;
+    ngx_str_t   *word;
+    ngx_uint_t   i, dots;
+
+    word = words->elts;
+
+    for (i = 1; i < words->nelts; i++) {
+        dots = 0;
+
+        for (j = 0; j < word[i].len; j++) {
+
+            if (word[i].data[j] == '.' && j && j + 1 < word[i].len) {
+                dots++;
+                continue;
+            }
+
+            if (word[i].data[j] < '0' || word[i].data[j] > '9') {
+                return 0;
+            }
+        }
+
+        if (word[i].len == 0 || word[i].len > 15 || dots > 1
+            || (word[i].len > 1 && word[i].data[0] == '0'
+                && word[i].data[1] != '.'))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -146,14 +239,14 @@ ngx_http_credgate_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_uint_t                     inherited;
     ngx_http_credgate_srv_conf_t  *cscf;
 
-    if (conf->enable == NGX_CONF_UNSET) {
+    if (conf->enable == NGX_CONF_UNSET_UINT) {
         conf->file = prev->file;
         conf->line = prev->line;
     }
 
-    ngx_conf_merge_value(conf->enable, prev->enable, 0);
+    ngx_conf_merge_uint_value(conf->enable, prev->enable, 0);
 
-    inherited = (conf->settings == NULL);
+    inherited = (conf->settings == NULL && conf->enable == prev->enable);
 
     if (ngx_http_credgate_merge_settings(cf, prev, conf) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
@@ -249,6 +342,35 @@ ngx_http_credgate_merge_settings(ngx_conf_t *cf,
 }
 
 
+/* the setting that an error is about: messages begin with the field's name */
+
+static ngx_uint_t
+ngx_http_credgate_blame(ngx_array_t *settings, const char *message, size_t len)
+{
+    size_t                        best;
+    ngx_str_t                    *name;
+    ngx_uint_t                    i, found;
+    ngx_http_credgate_setting_t  *setting;
+
+    setting = settings->elts;
+    best = 0;
+    found = 0;
+
+    for (i = 0; i < settings->nelts; i++) {
+        name = &setting[i].field->name;
+
+        if (name->len > best && name->len <= len
+            && ngx_memcmp(message, name->data, name->len) == 0)
+        {
+            best = name->len;
+            found = i;
+        }
+    }
+
+    return found;
+}
+
+
 static char *
 ngx_http_credgate_compile(ngx_conf_t *cf, ngx_http_credgate_loc_conf_t *conf)
 {
@@ -280,7 +402,11 @@ ngx_http_credgate_compile(ngx_conf_t *cf, ngx_http_credgate_loc_conf_t *conf)
     if (i == conf->settings->nelts) {
         i = 0;
 
-        if (ngx_http_credgate_json(cf->pool, conf->settings, &json) != NGX_OK) {
+        if (ngx_http_credgate_json(cf->pool, conf->settings,
+                                   conf->enable == NGX_HTTP_CREDGATE_OPTIONAL,
+                                   &json)
+            != NGX_OK)
+        {
             return NGX_CONF_ERROR;
         }
 
@@ -292,6 +418,15 @@ ngx_http_credgate_compile(ngx_conf_t *cf, ngx_http_credgate_loc_conf_t *conf)
                       &setting[i].file, setting[i].line,
                       &setting[!i].args[0], &setting[!i].file,
                       setting[!i].line);
+        return NGX_CONF_ERROR;
+
+    } else if (conf->enable == NGX_HTTP_CREDGATE_OPTIONAL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "credgate: \"credgate optional\" in %V:%ui cannot be "
+                      "used together with \"credgate_config\" in %V:%ui; set "
+                      "\"anonymous\" to true in the file",
+                      &conf->file, conf->line, &setting[i].file,
+                      setting[i].line);
         return NGX_CONF_ERROR;
 
     } else if (ngx_http_credgate_read_file(cf, &setting[i], &json) != NGX_OK) {
@@ -321,6 +456,8 @@ ngx_http_credgate_compile(ngx_conf_t *cf, ngx_http_credgate_loc_conf_t *conf)
                           &setting[i].file, setting[i].line);
 
         } else {
+            i = ngx_http_credgate_blame(conf->settings, message, len);
+
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "credgate: %*s, in %V:%ui", len, message,
                           &setting[i].file, setting[i].line);

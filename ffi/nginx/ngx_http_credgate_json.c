@@ -7,8 +7,16 @@
 #include "ngx_http_credgate.h"
 
 
-static u_char *ngx_http_credgate_json_list(u_char *p, ngx_array_t *settings,
-    ngx_http_credgate_field_t *field, ngx_str_t *name, ngx_uint_t arg);
+static ngx_uint_t ngx_http_credgate_is_first(ngx_http_credgate_setting_t *all,
+    ngx_uint_t i);
+static u_char *ngx_http_credgate_json_value(u_char *p,
+    ngx_http_credgate_setting_t *setting);
+static u_char *ngx_http_credgate_json_pairs(u_char *p, ngx_array_t *settings,
+    ngx_http_credgate_field_t *field);
+static u_char *ngx_http_credgate_json_headers(u_char *p,
+    ngx_array_t *settings, ngx_http_credgate_field_t *field);
+static u_char *ngx_http_credgate_json_strings(u_char *p, ngx_str_t *text,
+    ngx_uint_t n);
 static u_char *ngx_http_credgate_json_string(u_char *p, ngx_str_t *text);
 
 
@@ -16,25 +24,23 @@ static u_char *ngx_http_credgate_json_string(u_char *p, ngx_str_t *text);
 
 ngx_int_t
 ngx_http_credgate_json(ngx_pool_t *pool, ngx_array_t *settings,
-    ngx_str_t *json)
+    ngx_uint_t optional, ngx_str_t *json)
 {
     u_char                       *p;
     size_t                        len;
-    ngx_uint_t                    i, pairs;
+    ngx_uint_t                    i, j;
     ngx_http_credgate_field_t    *field;
     ngx_http_credgate_setting_t  *setting;
 
-    len = sizeof("{}");
+    len = sizeof("{\"anonymous\":true,}");
     setting = settings->elts;
 
     for (i = 0; i < settings->nelts; i++) {
-        field = setting[i].field;
+        len += 2 * setting[i].field->name.len + NGX_INT_T_LEN
+               + sizeof("\"_names\":[],\"_values\":[]{\"header\":,\"path\":}");
 
-        len += field->name.len + field->values.len + NGX_INT_T_LEN
-               + 6 * setting[i].args[1].len + sizeof("\"\":[\"\"],") * 2;
-
-        if (field->type == NGX_HTTP_CREDGATE_PAIR) {
-            len += 6 * setting[i].args[2].len;
+        for (j = 1; j < setting[i].nargs; j++) {
+            len += 6 * setting[i].args[j].len + sizeof("\"\",");
         }
     }
 
@@ -45,44 +51,33 @@ ngx_http_credgate_json(ngx_pool_t *pool, ngx_array_t *settings,
 
     p = json->data;
     *p++ = '{';
-    pairs = 0;
+
+    if (optional) {
+        p = ngx_cpymem(p, "\"anonymous\":true,",
+                       sizeof("\"anonymous\":true,") - 1);
+    }
 
     for (i = 0; i < settings->nelts; i++) {
         field = setting[i].field;
 
-        if (field->type == NGX_HTTP_CREDGATE_PAIR) {
-
-            /* all pairs of a field make two lists */
-
-            if (pairs++) {
-                continue;
-            }
-
-            p = ngx_http_credgate_json_list(p, settings, field, &field->name,
-                                            1);
-            *p++ = ',';
-            p = ngx_http_credgate_json_list(p, settings, field,
-                                            &field->values, 2);
-            *p++ = ',';
+        if (!ngx_http_credgate_is_first(setting, i)) {
             continue;
         }
 
-        p = ngx_http_credgate_json_string(p, &field->name);
-        *p++ = ':';
-
         switch (field->type) {
 
-        case NGX_HTTP_CREDGATE_FLAG:
-            p = ngx_cpymem(p, setting[i].args[1].len == 2 ? "true" : "false",
-                           setting[i].args[1].len == 2 ? 4 : 5);
+        case NGX_HTTP_CREDGATE_PAIRS:
+            p = ngx_http_credgate_json_pairs(p, settings, field);
             break;
 
-        case NGX_HTTP_CREDGATE_MSEC:
-            p = ngx_sprintf(p, "%i", ngx_parse_time(&setting[i].args[1], 0));
+        case NGX_HTTP_CREDGATE_HEADERS:
+            p = ngx_http_credgate_json_headers(p, settings, field);
             break;
 
         default:
-            p = ngx_http_credgate_json_string(p, &setting[i].args[1]);
+            p = ngx_http_credgate_json_string(p, &field->name);
+            *p++ = ':';
+            p = ngx_http_credgate_json_value(p, &setting[i]);
         }
 
         *p++ = ',';
@@ -97,24 +92,141 @@ ngx_http_credgate_json(ngx_pool_t *pool, ngx_array_t *settings,
 }
 
 
+/* settings of one field that repeat make one value, where the first stands */
+
+static ngx_uint_t
+ngx_http_credgate_is_first(ngx_http_credgate_setting_t *all, ngx_uint_t i)
+{
+    ngx_uint_t  j;
+
+    for (j = 0; j < i; j++) {
+        if (all[j].field == all[i].field) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 static u_char *
-ngx_http_credgate_json_list(u_char *p, ngx_array_t *settings,
-    ngx_http_credgate_field_t *field, ngx_str_t *name, ngx_uint_t arg)
+ngx_http_credgate_json_value(u_char *p, ngx_http_credgate_setting_t *setting)
+{
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    value = &setting->args[1];
+
+    switch (setting->field->type) {
+
+    case NGX_HTTP_CREDGATE_FLAG:
+        return (value->len == 2) ? ngx_cpymem(p, "true", 4)
+                                 : ngx_cpymem(p, "false", 5);
+
+    case NGX_HTTP_CREDGATE_MSEC:
+        return ngx_sprintf(p, "%i", ngx_parse_time(value, 0));
+
+    case NGX_HTTP_CREDGATE_SEC:
+        return ngx_sprintf(p, "%i", ngx_parse_time(value, 1));
+
+    case NGX_HTTP_CREDGATE_SIZE:
+        return ngx_sprintf(p, "%z", ngx_parse_size(value));
+
+    case NGX_HTTP_CREDGATE_NUMBER:
+        return ngx_cpymem(p, value->data, value->len);
+
+    case NGX_HTTP_CREDGATE_NUMBERS:
+        *p++ = '[';
+
+        for (i = 1; i < setting->nargs; i++) {
+            p = ngx_cpymem(p, setting->args[i].data, setting->args[i].len);
+            *p++ = ',';
+        }
+
+        p[-1] = ']';
+        return p;
+
+    case NGX_HTTP_CREDGATE_LIST:
+        return ngx_http_credgate_json_strings(p, value, setting->nargs - 1);
+
+    default:
+        return ngx_http_credgate_json_string(p, value);
+    }
+}
+
+
+/* a name may stand twice, and so it is two lists and not an object */
+
+static u_char *
+ngx_http_credgate_json_pairs(u_char *p, ngx_array_t *settings,
+    ngx_http_credgate_field_t *field)
+{
+    ngx_uint_t                    i, word;
+    ngx_http_credgate_setting_t  *setting;
+
+    setting = settings->elts;
+
+    for (word = 1; word <= 2; word++) {
+        p = ngx_sprintf(p, "\"%V_%s\":[", &field->name,
+                        word == 1 ? "names" : "values");
+
+        for (i = 0; i < settings->nelts; i++) {
+            if (setting[i].field == field) {
+                p = ngx_http_credgate_json_string(p, &setting[i].args[word]);
+                *p++ = ',';
+            }
+        }
+
+        p[-1] = ']';
+        *p++ = ',';
+    }
+
+    return p - 1;
+}
+
+
+static u_char *
+ngx_http_credgate_json_headers(u_char *p, ngx_array_t *settings,
+    ngx_http_credgate_field_t *field)
 {
     ngx_uint_t                    i;
     ngx_http_credgate_setting_t  *setting;
 
-    p = ngx_http_credgate_json_string(p, name);
-    *p++ = ':';
-    *p++ = '[';
-
     setting = settings->elts;
 
+    p = ngx_sprintf(p, "\"%V\":[", &field->name);
+
     for (i = 0; i < settings->nelts; i++) {
-        if (setting[i].field == field) {
-            p = ngx_http_credgate_json_string(p, &setting[i].args[arg]);
-            *p++ = ',';
+
+        if (setting[i].field != field) {
+            continue;
         }
+
+        p = ngx_cpymem(p, "{\"header\":", sizeof("{\"header\":") - 1);
+        p = ngx_http_credgate_json_string(p, &setting[i].args[1]);
+        p = ngx_cpymem(p, ",\"path\":", sizeof(",\"path\":") - 1);
+        p = ngx_http_credgate_json_strings(p, &setting[i].args[2],
+                                           setting[i].nargs - 2);
+        *p++ = '}';
+        *p++ = ',';
+    }
+
+    p[-1] = ']';
+
+    return p;
+}
+
+
+static u_char *
+ngx_http_credgate_json_strings(u_char *p, ngx_str_t *text, ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    *p++ = '[';
+
+    for (i = 0; i < n; i++) {
+        p = ngx_http_credgate_json_string(p, &text[i]);
+        *p++ = ',';
     }
 
     p[-1] = ']';

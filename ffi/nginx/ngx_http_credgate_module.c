@@ -11,92 +11,224 @@ static void *ngx_http_credgate_create_srv_conf(ngx_conf_t *cf);
 static ngx_int_t ngx_http_credgate_init(ngx_conf_t *cf);
 
 
-/*
- * A setting is a row here: what it is called in the gate's configuration, and
- * what kind of value it has.  The rules are the library's.
- */
-
-static ngx_http_credgate_field_t  ngx_http_credgate_issuer = {
-    NGX_HTTP_CREDGATE_STRING, ngx_string("issuer"), ngx_null_string
-};
-
-static ngx_http_credgate_field_t  ngx_http_credgate_token_post_arg = {
-    NGX_HTTP_CREDGATE_PAIR, ngx_string("token_post_args_names"),
-    ngx_string("token_post_args_values")
-};
-
-static ngx_http_credgate_field_t  ngx_http_credgate_timeout = {
-    NGX_HTTP_CREDGATE_MSEC, ngx_string("timeout"), ngx_null_string
-};
-
-static ngx_http_credgate_field_t  ngx_http_credgate_loopback = {
-    NGX_HTTP_CREDGATE_FLAG, ngx_string("allow_loopback_http"), ngx_null_string
-};
-
-static ngx_http_credgate_field_t  ngx_http_credgate_trusted = {
-    NGX_HTTP_CREDGATE_PATH, ngx_string("ssl_trusted_certificate"),
-    ngx_null_string
-};
-
-static ngx_http_credgate_field_t  ngx_http_credgate_config = {
-    NGX_HTTP_CREDGATE_FILE, ngx_string("credgate_config"), ngx_null_string
-};
-
-
 #define NGX_HTTP_CREDGATE_CONF                                                \
     NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
+
+
+/*
+ * A setting is a row: its directive, how many words it takes, what kind of
+ * value they make, and what that is called in the gate's configuration.  The
+ * rules are the library's.
+ */
+
+#define NGX_HTTP_CREDGATE_SETTING(directive, words, type, field)              \
+    { ngx_string("credgate_" directive),                                      \
+      NGX_HTTP_CREDGATE_CONF|words,                                           \
+      ngx_http_credgate_set,                                                  \
+      NGX_HTTP_LOC_CONF_OFFSET,                                               \
+      0,                                                                      \
+      &(ngx_http_credgate_field_t) { NGX_HTTP_CREDGATE_##type,                \
+                                     ngx_string(field) } }
 
 
 static ngx_command_t  ngx_http_credgate_commands[] = {
 
     { ngx_string("credgate"),
-      NGX_HTTP_CREDGATE_CONF|NGX_CONF_FLAG,
+      NGX_HTTP_CREDGATE_CONF|NGX_CONF_TAKE1,
       ngx_http_credgate_enable,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_credgate_loc_conf_t, enable),
+      0,
       NULL },
 
-    { ngx_string("credgate_config"),
-      NGX_HTTP_CREDGATE_CONF|NGX_CONF_TAKE1,
-      ngx_http_credgate_set,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      &ngx_http_credgate_config },
+    NGX_HTTP_CREDGATE_SETTING("allow_loopback_http", NGX_CONF_TAKE1,
+                              FLAG, "allow_loopback_http"),
 
-    { ngx_string("credgate_issuer"),
-      NGX_HTTP_CREDGATE_CONF|NGX_CONF_TAKE1,
-      ngx_http_credgate_set,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      &ngx_http_credgate_issuer },
+    NGX_HTTP_CREDGATE_SETTING("audience", NGX_CONF_1MORE,
+                              LIST, "audience"),
 
-    { ngx_string("credgate_token_post_arg"),
-      NGX_HTTP_CREDGATE_CONF|NGX_CONF_TAKE2,
-      ngx_http_credgate_set,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      &ngx_http_credgate_token_post_arg },
+    NGX_HTTP_CREDGATE_SETTING("audience_claim", NGX_CONF_1MORE,
+                              LIST, "audience_claim"),
 
-    { ngx_string("credgate_timeout"),
-      NGX_HTTP_CREDGATE_CONF|NGX_CONF_TAKE1,
-      ngx_http_credgate_set,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      &ngx_http_credgate_timeout },
+    NGX_HTTP_CREDGATE_SETTING("audience_required", NGX_CONF_1MORE,
+                              LIST, "audience_required"),
 
-    { ngx_string("credgate_ssl_trusted_certificate"),
-      NGX_HTTP_CREDGATE_CONF|NGX_CONF_TAKE1,
-      ngx_http_credgate_set,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      &ngx_http_credgate_trusted },
+    NGX_HTTP_CREDGATE_SETTING("auth_methods", NGX_CONF_1MORE,
+                              LIST, "auth_methods"),
 
-    { ngx_string("credgate_allow_loopback_http"),
-      NGX_HTTP_CREDGATE_CONF|NGX_CONF_TAKE1,
-      ngx_http_credgate_set,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      &ngx_http_credgate_loopback },
+    NGX_HTTP_CREDGATE_SETTING("basic_encoding", NGX_CONF_TAKE1,
+                              STRING, "basic_encoding"),
+
+    NGX_HTTP_CREDGATE_SETTING("cache_tokens", NGX_CONF_TAKE1,
+                              FLAG, "cache_tokens"),
+
+    NGX_HTTP_CREDGATE_SETTING("cache_tokens_salt", NGX_CONF_TAKE1,
+                              STRING, "cache_tokens_salt"),
+
+    NGX_HTTP_CREDGATE_SETTING("cache_ttl", NGX_CONF_TAKE1,
+                              SEC, "cache_ttl"),
+
+    NGX_HTTP_CREDGATE_SETTING("cache_ttl_max", NGX_CONF_TAKE1,
+                              SEC, "cache_ttl_max"),
+
+    NGX_HTTP_CREDGATE_SETTING("cache_ttl_neg", NGX_CONF_TAKE1,
+                              SEC, "cache_ttl_neg"),
+
+    NGX_HTTP_CREDGATE_SETTING("claims_forbidden", NGX_CONF_1MORE,
+                              LIST, "claims_forbidden"),
+
+    NGX_HTTP_CREDGATE_SETTING("client_credentials_param_type", NGX_CONF_1MORE,
+                              LIST, "client_credentials_param_type"),
+
+    NGX_HTTP_CREDGATE_SETTING("clients_allowed", NGX_CONF_1MORE,
+                              LIST, "clients_allowed"),
+
+    NGX_HTTP_CREDGATE_SETTING("config", NGX_CONF_TAKE1,
+                              FILE, ""),
+
+    NGX_HTTP_CREDGATE_SETTING("discovery_header", NGX_CONF_TAKE2,
+                              PAIRS, "discovery_headers"),
+
+    NGX_HTTP_CREDGATE_SETTING("eagerly_expire", NGX_CONF_TAKE1,
+                              SEC, "eagerly_expire"),
+
+    NGX_HTTP_CREDGATE_SETTING("expose_error_code", NGX_CONF_TAKE1,
+                              FLAG, "expose_error_code"),
+
+    NGX_HTTP_CREDGATE_SETTING("extra_jwks_uris", NGX_CONF_1MORE,
+                              LIST, "extra_jwks_uris"),
+
+    NGX_HTTP_CREDGATE_SETTING("forbidden_error_message", NGX_CONF_TAKE1,
+                              STRING, "forbidden_error_message"),
+
+    NGX_HTTP_CREDGATE_SETTING("groups_claim", NGX_CONF_1MORE,
+                              LIST, "groups_claim"),
+
+    NGX_HTTP_CREDGATE_SETTING("groups_required", NGX_CONF_1MORE,
+                              LIST, "groups_required"),
+
+    NGX_HTTP_CREDGATE_SETTING("hide_credentials", NGX_CONF_TAKE1,
+                              FLAG, "hide_credentials"),
+
+    NGX_HTTP_CREDGATE_SETTING("http_proxy", NGX_CONF_TAKE1,
+                              STRING, "http_proxy"),
+
+    NGX_HTTP_CREDGATE_SETTING("http_proxy_authorization", NGX_CONF_TAKE1,
+                              STRING, "http_proxy_authorization"),
+
+    NGX_HTTP_CREDGATE_SETTING("https_proxy", NGX_CONF_TAKE1,
+                              STRING, "https_proxy"),
+
+    NGX_HTTP_CREDGATE_SETTING("https_proxy_authorization", NGX_CONF_TAKE1,
+                              STRING, "https_proxy_authorization"),
+
+    NGX_HTTP_CREDGATE_SETTING("ignore_signature", NGX_CONF_1MORE,
+                              LIST, "ignore_signature"),
+
+    NGX_HTTP_CREDGATE_SETTING("issuer", NGX_CONF_TAKE1,
+                              STRING, "issuer"),
+
+    NGX_HTTP_CREDGATE_SETTING("issuers_allowed", NGX_CONF_1MORE,
+                              LIST, "issuers_allowed"),
+
+    NGX_HTTP_CREDGATE_SETTING("jwks_endpoint", NGX_CONF_TAKE1,
+                              STRING, "jwks_endpoint"),
+
+    NGX_HTTP_CREDGATE_SETTING("keepalive", NGX_CONF_TAKE1,
+                              FLAG, "keepalive"),
+
+    NGX_HTTP_CREDGATE_SETTING("leeway", NGX_CONF_TAKE1,
+                              SEC, "leeway"),
+
+    NGX_HTTP_CREDGATE_SETTING("max_body_bytes", NGX_CONF_TAKE1,
+                              SIZE, "max_body_bytes"),
+
+    NGX_HTTP_CREDGATE_SETTING("no_proxy", NGX_CONF_TAKE1,
+                              STRING, "no_proxy"),
+
+    NGX_HTTP_CREDGATE_SETTING("purge_token_on_upstream_status_codes",
+                              NGX_CONF_1MORE, NUMBERS,
+                              "purge_token_on_upstream_status_codes"),
+
+    NGX_HTTP_CREDGATE_SETTING("rediscovery_lifetime", NGX_CONF_TAKE1,
+                              SEC, "rediscovery_lifetime"),
+
+    NGX_HTTP_CREDGATE_SETTING("refresh_ahead", NGX_CONF_TAKE1,
+                              NUMBER, "refresh_ahead"),
+
+    NGX_HTTP_CREDGATE_SETTING("refusals_per_client", NGX_CONF_TAKE1,
+                              NUMBER, "refusals_per_client"),
+
+    NGX_HTTP_CREDGATE_SETTING("refusals_per_gate", NGX_CONF_TAKE1,
+                              NUMBER, "refusals_per_gate"),
+
+    NGX_HTTP_CREDGATE_SETTING("roles_claim", NGX_CONF_1MORE,
+                              LIST, "roles_claim"),
+
+    NGX_HTTP_CREDGATE_SETTING("roles_required", NGX_CONF_1MORE,
+                              LIST, "roles_required"),
+
+    NGX_HTTP_CREDGATE_SETTING("run_on_preflight", NGX_CONF_TAKE1,
+                              FLAG, "run_on_preflight"),
+
+    NGX_HTTP_CREDGATE_SETTING("scopes", NGX_CONF_1MORE,
+                              LIST, "scopes"),
+
+    NGX_HTTP_CREDGATE_SETTING("scopes_claim", NGX_CONF_1MORE,
+                              LIST, "scopes_claim"),
+
+    NGX_HTTP_CREDGATE_SETTING("scopes_required", NGX_CONF_1MORE,
+                              LIST, "scopes_required"),
+
+    NGX_HTTP_CREDGATE_SETTING("ssl_trusted_certificate", NGX_CONF_TAKE1,
+                              PATH, "ssl_trusted_certificate"),
+
+    NGX_HTTP_CREDGATE_SETTING("ssl_verify", NGX_CONF_TAKE1,
+                              FLAG, "ssl_verify"),
+
+    NGX_HTTP_CREDGATE_SETTING("timeout", NGX_CONF_TAKE1,
+                              MSEC, "timeout"),
+
+    NGX_HTTP_CREDGATE_SETTING("tls_client_auth_cert", NGX_CONF_TAKE1,
+                              PATH, "tls_client_auth_cert"),
+
+    NGX_HTTP_CREDGATE_SETTING("tls_client_auth_key", NGX_CONF_TAKE1,
+                              PATH, "tls_client_auth_key"),
+
+    NGX_HTTP_CREDGATE_SETTING("token_endpoint", NGX_CONF_TAKE1,
+                              STRING, "token_endpoint"),
+
+    NGX_HTTP_CREDGATE_SETTING("token_endpoint_auth_method", NGX_CONF_TAKE1,
+                              STRING, "token_endpoint_auth_method"),
+
+    NGX_HTTP_CREDGATE_SETTING("token_endpoint_basic_encoding", NGX_CONF_TAKE1,
+                              STRING, "token_endpoint_basic_encoding"),
+
+    NGX_HTTP_CREDGATE_SETTING("token_header", NGX_CONF_TAKE2,
+                              PAIRS, "token_headers"),
+
+    NGX_HTTP_CREDGATE_SETTING("token_post_arg", NGX_CONF_TAKE2,
+                              PAIRS, "token_post_args"),
+
+    NGX_HTTP_CREDGATE_SETTING("token_post_args_client", NGX_CONF_1MORE,
+                              LIST, "token_post_args_client"),
+
+    NGX_HTTP_CREDGATE_SETTING("unauthorized_error_message", NGX_CONF_TAKE1,
+                              STRING, "unauthorized_error_message"),
+
+    NGX_HTTP_CREDGATE_SETTING("upstream_access_token_header", NGX_CONF_TAKE1,
+                              STRING, "upstream_access_token_header"),
+
+    NGX_HTTP_CREDGATE_SETTING("upstream_header", NGX_CONF_2MORE,
+                              HEADERS, "upstream_headers"),
+
+    NGX_HTTP_CREDGATE_SETTING("using_pseudo_issuer", NGX_CONF_TAKE1,
+                              FLAG, "using_pseudo_issuer"),
+
+    NGX_HTTP_CREDGATE_SETTING("verify_claims", NGX_CONF_TAKE1,
+                              FLAG, "verify_claims"),
+
+    NGX_HTTP_CREDGATE_SETTING("verify_signature", NGX_CONF_TAKE1,
+                              FLAG, "verify_signature"),
 
       ngx_null_command
 };

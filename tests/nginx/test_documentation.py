@@ -60,7 +60,7 @@ def test_the_readme_names_only_fields_that_exist() -> None:
 @pytest.mark.parametrize(
     ("file", "pattern", "form"),
     [
-        ("ngx_http_credgate_module.c", r'^    \{ ngx_string\("(\w+)"\)', "Syntax:  {} "),
+        ("ngx_http_credgate_module.c", r'^    NGX_HTTP_CREDGATE_SETTING\("(\w+)"', "Syntax:  credgate_{} "),
         ("ngx_http_credgate_variables.c", r'^    \{ ngx_string\("(\w+)"\)', "`${}`"),
     ],
     ids=["directives", "variables"],

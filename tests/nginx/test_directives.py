@@ -1,0 +1,132 @@
+"""Every setting has a directive, which is inherited, refused with its line, and does what its field does."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import ALICE
+from support.http import ask
+from support.lab import Provider, Scripted, Upstream
+from support.nginx import MODULE, STATUS, Nginx, gate, guarded, location
+from support.process import ROOT
+
+Start = Callable[..., Nginx]
+
+ROWS = re.findall(
+    r'NGX_HTTP_CREDGATE_SETTING\("(\w+)",\s*(\w+),\s*(\w+),\s*"(\w*)"\)',
+    (ROOT / "ffi/nginx/ngx_http_credgate_module.c").read_text(),
+)
+GOOD = {
+    "STRING": "x", "FLAG": "off", "SEC": "1m", "MSEC": "500ms", "SIZE": "4k", "NUMBER": "7", "LIST": "a 'b c'",
+    "NUMBERS": "401 403", "PAIRS": "x-name value", "HEADERS": "x-name claim 1", "PATH": "/dev/null",
+}  # fmt: skip
+OWN = {
+    "issuer": "https://idp.example", "token_endpoint": "https://idp.example/t", "jwks_endpoint": "https://idp.example/k",
+    "extra_jwks_uris": "https://idp.example/a https://idp.example/b", "http_proxy": "http://proxy:3128",
+    "https_proxy": "http://proxy:3128", "token_endpoint_auth_method": "client_secret_jwt", "basic_encoding": "form",
+    "token_endpoint_basic_encoding": "raw", "auth_methods": "bearer client_credentials", "refresh_ahead": "0.5",
+    "client_credentials_param_type": "query header", "ignore_signature": "client_credentials", "ssl_verify": "off",
+    "token_post_args_client": "scope resource", "verify_signature": "on", "using_pseudo_issuer": "on", "upstream_access_token_header": "x-token:token",
+}  # fmt: skip
+# Files are read: those that must hold something have tests of their own.
+FILES = {"ssl_trusted_certificate", "tls_client_auth_cert", "tls_client_auth_key", "config"}
+
+
+def conf(directory: Path, *lines: str, mode: str = "on") -> tuple[int, str]:
+    """What `nginx -t` says of these settings: its status, and its message."""
+    result = Nginx(directory / "checked", location("/", f"credgate {mode}", *lines)).check()
+    return result.returncode, result.stderr
+
+
+def line(directive: str, kind: str) -> str:
+    return f"credgate_{directive} {OWN.get(directive, GOOD[kind])}"
+
+
+def test_all_of_them_together_are_a_configuration(tmp_path: Path) -> None:
+    lines = [line(directive, kind) for directive, _, kind, _ in ROWS if directive not in FILES]
+    assert len(lines) > 50
+    status, message = conf(tmp_path, *lines)
+    assert status == 0, message
+
+
+@pytest.mark.parametrize(("directive", "kind"), [(directive, kind) for directive, _, kind, _ in ROWS])
+def test_one_twice_in_a_place_is_refused_unless_it_repeats(tmp_path: Path, directive: str, kind: str) -> None:
+    if directive in FILES:
+        twice = f"credgate_{directive} /nonexistent"
+    else:
+        twice = line(directive, kind)
+    issuer = [] if directive == "issuer" else ["credgate_issuer https://idp.example"]
+    status, message = conf(tmp_path, *issuer, twice, twice)
+    if kind in ("PAIRS", "HEADERS"):
+        assert (status == 0) == (directive == "token_post_arg"), message
+    else:
+        assert status != 0
+        assert '"credgate_' in message and "is duplicate" in message
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ("credgate_verify_claims maybe", 'it must be "on" or "off"'),
+        ("credgate_leeway soon", "invalid value"),
+        ("credgate_max_body_bytes lots", "invalid value"),
+        ("credgate_refresh_ahead half", "invalid number"),
+        ("credgate_refresh_ahead .5", "invalid number"),
+        ("credgate_refresh_ahead 0", "refresh_ahead: must be between"),
+        ("credgate_refusals_per_client -1", "invalid number"),
+        ("credgate_refusals_per_client 1.5", "refusals_per_client: invalid"),
+        ("credgate_purge_token_on_upstream_status_codes 200", "purge_token_on_upstream_status_codes: must be"),
+        ("credgate_token_endpoint_auth_method none", "token_endpoint_auth_method"),
+        ("credgate_auth_methods session", "auth_methods"),
+        ("credgate_token_endpoint http://idp.example/", "token_endpoint: "),
+        ("credgate_upstream_header content-length sub", "upstream_headers: "),
+        ("credgate_token_post_arg grant_type x", "token_post_args_names: "),
+        ("credgate_tls_client_auth_cert /nonexistent.pem", "tls_client_auth_cert: needs tls_client_auth_key"),
+        ("credgate_scopes_claim ''", "scopes_claim: "),
+    ],
+)
+def test_a_mistake_is_named_with_its_own_line(tmp_path: Path, wrong: str, says: str) -> None:
+    status, message = conf(tmp_path, "credgate_issuer https://idp.example", "credgate_audience a", wrong)
+    assert status != 0
+    assert says in message
+    lines = (tmp_path / "checked/nginx.conf").read_text().split("\n")
+    number = next(number for number, text in enumerate(lines, 1) if wrong in text)
+    assert f"nginx.conf:{number}" in message, message
+
+
+def test_mode_is_on_off_or_optional(tmp_path: Path) -> None:
+    assert conf(tmp_path, "credgate_issuer https://idp.example", mode="optional")[0] == 0
+    status, message = conf(tmp_path, "credgate_issuer https://idp.example", mode="maybe")
+    assert status != 0 and '"on", "off" or "optional"' in message
+    (tmp_path / "gate.json").write_text('{"issuer":"https://idp.example"}')
+    status, message = conf(tmp_path, f"credgate_config {tmp_path}/gate.json", mode="optional")
+    assert status != 0 and 'set "anonymous" to true in the file' in message
+
+
+def test_optional_lets_the_unauthenticated_pass_and_on_does_not(
+    nginx: Start, provider: Provider, upstream: Upstream
+) -> None:
+    settings = [*gate(provider.issuer)[1:], STATUS, f"proxy_pass {upstream.url}"]
+    optional, strict = location("/", "credgate optional", *settings), location("= /on", "credgate on", *settings)
+    server = nginx(optional + strict)
+    answer = ask(server.port)
+    assert (answer.status, answer.header("X-Credgate-Status")) == (200, "ANONYMOUS")
+    assert ask(server.port, "/on").status == 401
+    answer = ask(server.port, headers=ALICE.basic)
+    assert (answer.status, answer.header("X-Credgate-Status")) == (200, "MISS")
+    assert ask(server.port, "/?client_id=alice").status == 400
+
+
+def test_settings_reach_the_provider(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+    more = [
+        "credgate_scopes read write", "credgate_token_header X-Key k", "credgate_token_post_arg resource r1",
+        "credgate_token_post_arg resource r2", "credgate_token_endpoint_auth_method client_secret_basic",
+    ]  # fmt: skip
+    server = nginx(guarded(upstream.url, scripted.issuer, *more))
+    assert ask(server.port, headers=ALICE.basic).status == 200
+    last = scripted.state["last"]
+    assert last["form"]["scope"] == "read write"
+    names = {name.lower(): value for name, value in last["headers"]}
+    assert names["x-key"] == "k" and names["authorization"].startswith("Basic ")
