@@ -206,6 +206,22 @@
 // A form or a JSON object.
 #define CREDGATE_SOURCE_BODY 3
 
+// How many numbers credgate_engine_counters writes.
+#define CREDGATE_COUNTERS 74
+
+// How many of them, the first ones, only grow: a host that adds up several
+// processes keeps those of one that has ended.
+#define CREDGATE_COUNTERS_CUMULATIVE 71
+
+// Something works again, or has been settled.
+#define CREDGATE_LEVEL_NOTICE 1
+
+// Something should be looked at.
+#define CREDGATE_LEVEL_WARNING 2
+
+// Something fails for clients.
+#define CREDGATE_LEVEL_ERROR 3
+
 // The machinery of a process: token cache, provider connections, one thread.
 //
 // Methods: credgate_engine_new, credgate_engine_free.
@@ -219,8 +235,8 @@ typedef struct credgate_error credgate_error;
 // One compiled configuration: an issuer, how credentials are found, what is
 // asked for.
 //
-// Methods: credgate_gate_new, credgate_gate_wants_body,
-// credgate_gate_timeout, credgate_gate_free.
+// Methods: credgate_gate_new, credgate_gate_config, credgate_gate_warning,
+// credgate_gate_wants_body, credgate_gate_timeout, credgate_gate_free.
 typedef struct credgate_gate credgate_gate;
 
 // Where one event loop finds its outcomes.
@@ -261,7 +277,9 @@ typedef struct credgate_request {
 // What becomes of a request. Strings belong to the outcome, and live until
 // credgate_outcome_release.
 //
-// Methods: credgate_outcome_header, credgate_outcome_release.
+// Methods: credgate_outcome_header, credgate_outcome_claim,
+// credgate_outcome_expires_in, credgate_outcome_upstream_status,
+// credgate_outcome_release.
 typedef struct credgate_outcome {
     // In: sizeof(credgate_outcome).
     uint32_t struct_size;
@@ -387,6 +405,20 @@ int32_t credgate_gate_wants_body(const struct credgate_gate *gate,
 int32_t credgate_gate_timeout(const struct credgate_gate *gate,
                               uint32_t *out_milliseconds);
 
+// The configuration in effect, JSON: defaults included, secrets of the
+// operator's masked. The string belongs to the gate.
+int32_t credgate_gate_config(const struct credgate_gate *gate,
+                             const char **out_json,
+                             size_t *out_len);
+
+// What in the configuration is allowed and yet dangerous, one line for each
+// index from 0: CREDGATE_OK, or CREDGATE_EMPTY after the last. The string is
+// static.
+int32_t credgate_gate_warning(const struct credgate_gate *gate,
+                              size_t index,
+                              const char **out_text,
+                              size_t *out_len);
+
 // Frees a gate. Requests that wait for an outcome keep what they need of it.
 void credgate_gate_free(struct credgate_gate *gate);
 
@@ -397,6 +429,30 @@ void credgate_gate_free(struct credgate_gate *gate);
 int32_t credgate_outcome_header(struct credgate_outcome *outcome,
                                 size_t index,
                                 struct credgate_header *out_header);
+
+// What the token says: a claim by its name, or by a path of names joined by
+// "__", with positions in lists from 1. Text as it is, anything else as JSON.
+// CREDGATE_EMPTY: there is no such claim, or no token, or it is no JWT. The
+// string belongs to the outcome.
+int32_t credgate_outcome_claim(struct credgate_outcome *outcome,
+                               const char *name,
+                               size_t name_len,
+                               const char **out_value,
+                               size_t *out_len);
+
+// For how many seconds the gate serves this token still. CREDGATE_EMPTY: it
+// is not kept, or there is none.
+int32_t credgate_outcome_expires_in(const struct credgate_outcome *outcome,
+                                    uint64_t *out_seconds);
+
+// Tells what the upstream answered to a request that was allowed with this
+// outcome. Where the gate drops tokens after that status, *out_dropped (which
+// may be NULL) says whether one was: unless another has taken its place, or
+// it is brand new.
+int32_t credgate_outcome_upstream_status(const struct credgate_outcome *outcome,
+                                         const struct credgate_engine *engine,
+                                         uint32_t http_status,
+                                         bool *out_dropped);
 
 // Releases what an outcome holds, and empties it. Releasing it again, or one
 // that was zeroed and never filled, does nothing.
@@ -475,6 +531,39 @@ int32_t credgate_gate_hide_body(const struct credgate_gate *gate,
 // Overwrites the value of every client_secret of a query string in place with
 // '*', whatever its spelling: for lines that are logged. The length stays.
 int32_t credgate_query_redact(char *query, size_t query_len);
+
+// What an engine has done, as CREDGATE_COUNTERS numbers. Those of several
+// processes may be added up one by one; credgate_counters_text says what they
+// mean.
+int32_t credgate_engine_counters(const struct credgate_engine *engine,
+                                 uint64_t *out_counters,
+                                 size_t count);
+
+// Numbers of credgate_engine_counters in Prometheus's text format, version
+// 0.0.4. CREDGATE_BUFFER_TOO_SMALL: *out_len is the room that is needed.
+int32_t credgate_counters_text(const uint64_t *counters,
+                               size_t count,
+                               char *out,
+                               size_t out_room,
+                               size_t *out_len);
+
+// The next line for the operator's log: a CREDGATE_LEVEL_*, and a text
+// without a secret, cut where there is no more room. CREDGATE_EMPTY: there is
+// none.
+int32_t credgate_engine_record(const struct credgate_engine *engine,
+                               uint32_t *out_level,
+                               char *out,
+                               size_t out_room,
+                               size_t *out_len);
+
+// Drops the tokens of a gate (NULL: of all gates) and of a client (NULL: of
+// all clients) from the engine's cache, and all remembered refusals.
+// *out_count (which may be NULL) says how many tokens that were.
+int32_t credgate_engine_purge(const struct credgate_engine *engine,
+                              const struct credgate_gate *gate,
+                              const char *client_id,
+                              size_t client_id_len,
+                              uint64_t *out_count);
 
 #ifdef __cplusplus
 }  // extern "C"

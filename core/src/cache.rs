@@ -66,9 +66,9 @@ impl TokenCache {
     }
 
     /// Drops a token if it is still that one.
-    pub(crate) fn remove_exactly(&self, grant: &Arc<Grant>) -> bool {
+    pub(crate) fn remove_exactly(&self, grant: &Grant) -> bool {
         self.0
-            .remove_if(&grant.key, |kept| Arc::ptr_eq(kept, grant))
+            .remove_if(&grant.key, |kept| std::ptr::eq(&**kept, grant))
             .is_some()
     }
 

@@ -87,13 +87,20 @@ impl Path {
 
     pub(crate) fn find<'c>(&self, claims: &'c Claims) -> Option<&'c Value> {
         let (first, rest) = self.0.split_first()?;
-        rest.iter()
-            .try_fold(claims.get(first)?, |value, part| match value {
-                Value::Object(members) => members.get(part),
-                Value::Array(values) => values.get(part.parse::<usize>().ok()?.checked_sub(1)?),
-                _ => None,
-            })
+        walk(claims.get(first)?, rest.iter().map(String::as_str))
     }
+}
+
+/// Follows names of members, and positions in lists from 1.
+pub(crate) fn walk<'v, 'n>(
+    value: &'v Value,
+    mut path: impl Iterator<Item = &'n str>,
+) -> Option<&'v Value> {
+    path.try_fold(value, |value, part| match value {
+        Value::Object(members) => members.get(part),
+        Value::Array(values) => values.get(part.parse::<usize>().ok()?.checked_sub(1)?),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

@@ -9,13 +9,14 @@ use crate::clock::{Clock, SystemClock};
 use crate::completions::Ticket;
 use crate::error::{Error, ErrorKind};
 use crate::flight::Recipient;
-use crate::gate::Gate;
+use crate::gate::{Gate, Rules};
 use crate::journal::Record;
 use crate::key::ProcessKey;
 use crate::metrics::{Snapshot, add};
-use crate::outcome::{Allow, How, Outcome};
+use crate::outcome::{How, Outcome};
 use crate::process::Process;
 use crate::request::Request;
+use crate::token::Grant;
 use crate::transport::{HttpTransport, Transport};
 use crate::world::World;
 use serde::Deserialize;
@@ -220,18 +221,20 @@ impl Engine {
     /// # Errors
     ///
     /// [`ErrorKind::WrongProcess`] after a fork.
-    pub fn note_upstream_status(&self, allow: &Allow, status: u16) -> Result<bool, Error> {
+    pub fn note_upstream_status(
+        &self,
+        rules: &Rules,
+        grant: &Grant,
+        status: u16,
+    ) -> Result<bool, Error> {
         self.inner.check_process()?;
         let shared = &self.inner.shared;
-        let Some(grant) = allow.grant() else {
-            return Ok(false);
-        };
         let age = shared
             .world
             .clock
             .now()
             .saturating_duration_since(grant.received);
-        if !allow.rules().purge_on.contains(&status) || age < BRAND_NEW {
+        if !rules.purge_on.contains(&status) || age < BRAND_NEW {
             return Ok(false);
         }
         let is_dropped = shared.cache.remove_exactly(grant);

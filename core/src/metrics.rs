@@ -89,6 +89,59 @@ pub struct Snapshot {
     pub providers: BTreeMap<String, ProviderState>,
 }
 
+impl Snapshot {
+    /// How many numbers [`counters`](Snapshot::counters) answers.
+    pub const COUNTERS: usize = Snapshot::CUMULATIVE + 3;
+    /// How many of them, the first ones, only grow: those outlive the process that counted them.
+    pub const CUMULATIVE: usize =
+        2 * How::ALL.len() + Cause::ALL.len() + 2 * (BOUNDS.len() + 2) + 3;
+
+    /// All numbers but those of providers, in an order that [`from_counters`](Snapshot::from_counters) knows. The
+    /// numbers of several processes may be added up one by one.
+    pub fn counters(&self) -> [u64; Snapshot::COUNTERS] {
+        let by_how = self.allowed.iter().chain(&self.denied);
+        let numbers = by_how
+            .map(|(_, count)| *count)
+            .chain(self.causes.iter().map(|(_, count)| *count))
+            .chain(self.exchange.counters())
+            .chain(self.discovery.counters())
+            .chain([
+                self.refreshes,
+                self.refresh_failures,
+                self.purged,
+                self.entries,
+                self.bytes,
+                self.waiting,
+            ]);
+        let mut counters = [0; Snapshot::COUNTERS];
+        for (counter, number) in counters.iter_mut().zip(numbers) {
+            *counter = number;
+        }
+        counters
+    }
+
+    /// What such numbers mean.
+    pub fn from_counters(counters: &[u64; Snapshot::COUNTERS]) -> Snapshot {
+        let mut rest = counters.iter().copied();
+        let mut next = || rest.next().unwrap_or_default();
+        let mut by_how = || How::ALL.map(|how| (how, next())).to_vec();
+        Snapshot {
+            allowed: by_how(),
+            denied: by_how(),
+            causes: Cause::ALL.map(|cause| (cause, next())).to_vec(),
+            exchange: Latency::from_counters(&mut next),
+            discovery: Latency::from_counters(&mut next),
+            refreshes: next(),
+            refresh_failures: next(),
+            purged: next(),
+            entries: next(),
+            bytes: next(),
+            waiting: next(),
+            providers: BTreeMap::new(),
+        }
+    }
+}
+
 impl Metrics {
     pub(crate) fn count(&self, outcome: &Outcome) {
         let (counters, how) = match outcome {
@@ -331,6 +384,19 @@ impl fmt::Display for Snapshot {
 }
 
 impl Latency {
+    fn counters(&self) -> impl Iterator<Item = u64> {
+        let buckets = self.buckets.iter().map(|(_, count)| *count);
+        buckets.chain([self.count, (self.sum * 1e6).round() as u64])
+    }
+
+    fn from_counters(next: &mut impl FnMut() -> u64) -> Latency {
+        Latency {
+            buckets: BOUNDS.map(|bound| (bound, next())).to_vec(),
+            count: next(),
+            sum: next() as f64 / 1e6,
+        }
+    }
+
     fn write(&self, f: &mut fmt::Formatter<'_>, name: &str, help: &str) -> fmt::Result {
         family(f, name, "histogram", help)?;
         for (bound, count) in &self.buckets {
@@ -388,6 +454,27 @@ mod tests {
         ] {
             assert!(text.lines().any(|one| one == line), "{line} in\n{text}");
         }
+    }
+
+    #[test]
+    fn numbers_of_several_processes_add_up() {
+        let metrics = Metrics::default();
+        metrics.exchange.observe(Duration::from_millis(7));
+        add(&metrics.causes[3]);
+        add(&metrics.denied[1]);
+        let one = metrics.snapshot(5, 600, 2);
+        assert_eq!(Snapshot::from_counters(&one.counters()), one);
+        let sum = one.counters().map(|number| 2 * number);
+        let text = Snapshot::from_counters(&sum).to_string();
+        for line in [
+            "credgate_denied_total{cause=\"malformed_parameter\"} 2",
+            "credgate_exchange_seconds_bucket{le=\"0.01\"} 2",
+            "credgate_exchange_seconds_sum 0.014",
+            "credgate_cache_bytes 1200",
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line} in\n{text}");
+        }
+        assert_eq!(one.counters()[Snapshot::CUMULATIVE..], [5, 600, 2]);
     }
 
     #[test]

@@ -180,12 +180,9 @@ impl Allow {
         self.rules.headers(self.grant.as_deref(), self.how)
     }
 
-    /// What the token says: a claim by its name, where the token is a JWT. Text as it is, anything else as JSON.
+    /// What the token says: see [`Grant::claim`].
     pub fn claim(&self, name: &str) -> Option<Cow<'_, str>> {
-        match self.grant.as_deref()?.claims.as_ref()?.get(name)? {
-            serde_json::Value::String(text) => Some(text.as_str().into()),
-            other => Some(other.to_string().into()),
-        }
+        self.grant.as_deref()?.claim(name)
     }
 
     /// What holds the strings alive: the gate's rules, and the token.
@@ -193,11 +190,13 @@ impl Allow {
         (self.rules, self.grant)
     }
 
-    pub(crate) fn grant(&self) -> Option<&Arc<Grant>> {
-        self.grant.as_ref()
+    /// The token, if there is one.
+    pub fn grant(&self) -> Option<&Grant> {
+        self.grant.as_deref()
     }
 
-    pub(crate) fn rules(&self) -> &Arc<Rules> {
+    /// The rules that allowed the request.
+    pub fn rules(&self) -> &Rules {
         &self.rules
     }
 

@@ -1,12 +1,13 @@
 //! A token as the provider answers it, and how long it lives.
 
 use crate::cause::{Cause, Denial};
-use crate::claims::Claims;
+use crate::claims::{Claims, walk};
 use crate::key::{Fingerprint, Key};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -119,6 +120,23 @@ impl Grant {
     /// `Bearer …`, with nothing that could end a header line.
     pub fn authorization(&self) -> &str {
         &self.authorization
+    }
+
+    /// What the token says, where it is a JWT: a claim by its name, or by a path of names joined by `__` (positions in
+    /// lists from 1). Text as it is, anything else as JSON.
+    pub fn claim(&self, name: &str) -> Option<Cow<'_, str>> {
+        let claims = self.claims.as_ref()?;
+        let value = match claims.get(name) {
+            Some(value) => value,
+            None => walk(
+                claims.get(name.split("__").next()?)?,
+                name.split("__").skip(1),
+            )?,
+        };
+        Some(match value {
+            Value::String(text) => text.as_str().into(),
+            other => other.to_string().into(),
+        })
     }
 
     /// The token alone.

@@ -5,15 +5,15 @@ use crate::bytes;
 use crate::error::{credgate_error, report};
 use crate::handle::{self, Out};
 use crate::request::{self, credgate_request};
-use crate::status::CREDGATE_OK;
+use crate::status::{CREDGATE_EMPTY, CREDGATE_OK};
 use credgate_core::Gate;
 use std::ffi::c_char;
 
 /// One compiled configuration: an issuer, how credentials are found, what is
 /// asked for.
 ///
-/// Methods: credgate_gate_new, credgate_gate_wants_body,
-/// credgate_gate_timeout, credgate_gate_free.
+/// Methods: credgate_gate_new, credgate_gate_config, credgate_gate_warning,
+/// credgate_gate_wants_body, credgate_gate_timeout, credgate_gate_free.
 pub struct credgate_gate(pub(crate) Gate);
 
 /// Compiles a configuration: a JSON object, or Kong's plugin object. Starts no
@@ -78,6 +78,52 @@ pub unsafe extern "C" fn credgate_gate_timeout(
         let (gate, out_milliseconds) =
             unsafe { (handle::borrow(gate)?, Out::required(out_milliseconds)?) };
         out_milliseconds.set(u32::try_from(gate.0.timeout().as_millis()).unwrap_or(u32::MAX));
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// The configuration in effect, JSON: defaults included, secrets of the
+/// operator's masked. The string belongs to the gate.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_gate_config(
+    gate: *const credgate_gate,
+    out_json: *mut *const c_char,
+    out_len: *mut usize,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        unsafe {
+            let gate = handle::borrow(gate)?;
+            let (out_json, out_len) = (Out::required(out_json)?, Out::required(out_len)?);
+            let json = gate.0.effective_config();
+            out_json.set(json.as_ptr().cast());
+            out_len.set(json.len());
+        }
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// What in the configuration is allowed and yet dangerous, one line for each
+/// index from 0: CREDGATE_OK, or CREDGATE_EMPTY after the last. The string is
+/// static.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_gate_warning(
+    gate: *const credgate_gate,
+    index: usize,
+    out_text: *mut *const c_char,
+    out_len: *mut usize,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        unsafe {
+            let gate = handle::borrow(gate)?;
+            let (out_text, out_len) = (Out::required(out_text)?, Out::required(out_len)?);
+            let Some(warning) = gate.0.warnings().get(index) else {
+                return Ok(CREDGATE_EMPTY);
+            };
+            out_text.set(warning.as_ptr().cast());
+            out_len.set(warning.len());
+        }
         Ok(CREDGATE_OK)
     })
 }

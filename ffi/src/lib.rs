@@ -32,10 +32,13 @@ mod queue;
 
 mod hide;
 
+mod operate;
+
 pub use engine::*;
 pub use error::*;
 pub use gate::*;
 pub use hide::*;
+pub use operate::*;
 pub use outcome::*;
 pub use queue::*;
 pub use request::*;

@@ -1,6 +1,8 @@
 //! Outcomes.
 
 use crate::boundary::{Fail, boundary, boundary_void};
+use crate::bytes;
+use crate::engine::credgate_engine;
 use crate::handle::{self, Out};
 use crate::status::{
     CREDGATE_EMPTY, CREDGATE_HOW_NONE, CREDGATE_INVALID_ARGUMENT, CREDGATE_NULL_ARGUMENT,
@@ -11,11 +13,14 @@ use std::borrow::Cow;
 use std::ffi::{c_char, c_void};
 use std::mem::{offset_of, size_of};
 use std::ptr;
+use std::time::Instant;
 
 /// What becomes of a request. Strings belong to the outcome, and live until
 /// credgate_outcome_release.
 ///
-/// Methods: credgate_outcome_header, credgate_outcome_release.
+/// Methods: credgate_outcome_header, credgate_outcome_claim,
+/// credgate_outcome_expires_in, credgate_outcome_upstream_status,
+/// credgate_outcome_release.
 #[repr(C)]
 pub struct credgate_outcome {
     /// In: sizeof(credgate_outcome).
@@ -217,20 +222,7 @@ pub unsafe extern "C" fn credgate_outcome_header(
             };
             let value = match value {
                 None => None,
-                Some(Cow::Borrowed(text)) => Some((text.as_ptr(), text.len())),
-                Some(Cow::Owned(text)) => {
-                    if outcome.owner_texts.is_null() {
-                        outcome.owner_texts = handle::give(Texts::new()).cast();
-                    }
-                    let place = (text.as_ptr(), text.len());
-                    // A string does not move when the list of strings does.
-                    let texts = outcome.owner_texts.cast::<Texts>();
-                    texts
-                        .as_mut()
-                        .ok_or(Fail(CREDGATE_NULL_ARGUMENT))?
-                        .push(text);
-                    Some(place)
-                }
+                Some(text) => Some(keep(outcome, text)?),
             };
             let (value, value_len) = value.unwrap_or((ptr::null(), 0));
             out_header.set(credgate_header {
@@ -242,6 +234,120 @@ pub unsafe extern "C" fn credgate_outcome_header(
         }
         Ok(CREDGATE_OK)
     })
+}
+
+/// What the token says: a claim by its name, or by a path of names joined by
+/// "__", with positions in lists from 1. Text as it is, anything else as JSON.
+/// CREDGATE_EMPTY: there is no such claim, or no token, or it is no JWT. The
+/// string belongs to the outcome.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_outcome_claim(
+    outcome: *mut credgate_outcome,
+    name: *const c_char,
+    name_len: usize,
+    out_value: *mut *const c_char,
+    out_len: *mut usize,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes an outcome that the library filled, and has not released, or NULL.
+        unsafe {
+            let (out_value, out_len) = (Out::required(out_value)?, Out::required(out_len)?);
+            let outcome = outcome.as_mut().ok_or(Fail(CREDGATE_NULL_ARGUMENT))?;
+            let name = bytes::text(name, name_len)?;
+            let grant = outcome.owner_grant.cast::<Grant>().as_ref();
+            let Some(value) = grant.and_then(|grant| grant.claim(name)) else {
+                return Ok(CREDGATE_EMPTY);
+            };
+            let (start, len) = keep(outcome, value)?;
+            out_value.set(start.cast());
+            out_len.set(len);
+        }
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// For how many seconds the gate serves this token still. CREDGATE_EMPTY: it
+/// is not kept, or there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_outcome_expires_in(
+    outcome: *const credgate_outcome,
+    out_seconds: *mut u64,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes an outcome that the library filled, and has not released, or NULL.
+        unsafe {
+            let out_seconds = Out::required(out_seconds)?;
+            let outcome = handle::borrow(outcome)?;
+            let (Some(rules), Some(grant)) = (
+                outcome.owner_rules.cast::<Rules>().as_ref(),
+                outcome.owner_grant.cast::<Grant>().as_ref(),
+            ) else {
+                return Ok(CREDGATE_EMPTY);
+            };
+            let Some(left) = rules.expires_in(grant, Instant::now()) else {
+                return Ok(CREDGATE_EMPTY);
+            };
+            out_seconds.set(left.as_secs());
+        }
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// Tells what the upstream answered to a request that was allowed with this
+/// outcome. Where the gate drops tokens after that status, *out_dropped (which
+/// may be NULL) says whether one was: unless another has taken its place, or
+/// it is brand new.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_outcome_upstream_status(
+    outcome: *const credgate_outcome,
+    engine: *const credgate_engine,
+    http_status: u32,
+    out_dropped: *mut bool,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes an outcome that the library filled, and has not released, or NULL.
+        unsafe {
+            let (outcome, engine) = (handle::borrow(outcome)?, handle::borrow(engine)?);
+            let dropped = match (
+                outcome.owner_rules.cast::<Rules>().as_ref(),
+                outcome.owner_grant.cast::<Grant>().as_ref(),
+                u16::try_from(http_status),
+            ) {
+                (Some(rules), Some(grant), Ok(status)) => engine
+                    .0
+                    .note_upstream_status(rules, grant, status)
+                    .map_err(|error| Fail(error.kind().code()))?,
+                _ => false,
+            };
+            handle::set_optional(out_dropped, || dropped);
+        }
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// Where a text lies while the outcome lives: where it is, or where it is kept
+/// for it.
+///
+/// # Safety
+///
+/// The outcome was filled by the library.
+unsafe fn keep(
+    outcome: &mut credgate_outcome,
+    text: Cow<'_, str>,
+) -> Result<(*const u8, usize), Fail> {
+    let text = match text {
+        Cow::Borrowed(text) => return Ok((text.as_ptr(), text.len())),
+        Cow::Owned(text) => text,
+    };
+    if outcome.owner_texts.is_null() {
+        outcome.owner_texts = handle::give(Texts::new()).cast();
+    }
+    // A string does not move when the list of strings does.
+    let place = (text.as_ptr(), text.len());
+    // SAFETY: made above, or by an earlier call.
+    let texts = unsafe { outcome.owner_texts.cast::<Texts>().as_mut() };
+    texts.ok_or(Fail(CREDGATE_NULL_ARGUMENT))?.push(text);
+    Ok(place)
 }
 
 /// Releases what an outcome holds, and empties it. Releasing it again, or one

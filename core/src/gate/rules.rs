@@ -16,7 +16,7 @@ use crate::provider::Issuer;
 use crate::request::Source;
 use crate::token::Grant;
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a configuration means. Opaque: it holds an [`Allow`](crate::Allow)'s strings alive.
 #[derive(Debug)]
@@ -113,6 +113,12 @@ impl Rules {
             .iter()
             .map(move |(name, path)| (name.as_str(), header_value(claims, path)));
         hidden.into_iter().chain(token).chain(named)
+    }
+
+    /// For how long this gate serves a token still. `None` where it does not keep it.
+    pub fn expires_in(&self, grant: &Grant, now: Instant) -> Option<Duration> {
+        let age = now.saturating_duration_since(grant.received);
+        Some(self.keeping.kept(grant)?.saturating_sub(age))
     }
 
     pub(crate) fn allows_client(&self, client_id: &str) -> bool {

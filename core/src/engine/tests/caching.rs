@@ -273,27 +273,20 @@ fn a26_a_token_that_the_upstream_refuses_is_dropped_once_and_not_when_it_is_new(
     };
     let query = "client_id=a&client_secret=s";
     let first = allow(query);
-    assert!(
-        !lab.engine.note_upstream_status(&first, 401).unwrap(),
-        "brand new"
-    );
+    let noted = |status| {
+        let grant = first.grant().unwrap();
+        lab.engine
+            .note_upstream_status(first.rules(), grant, status)
+    };
+    assert!(!noted(401).unwrap(), "brand new");
     lab.advance(10);
-    assert!(
-        !lab.engine.note_upstream_status(&first, 403).unwrap(),
-        "another status"
-    );
-    assert!(!lab.engine.note_upstream_status(&first, 200).unwrap());
-    assert!(lab.engine.note_upstream_status(&first, 401).unwrap());
-    assert!(
-        !lab.engine.note_upstream_status(&first, 401).unwrap(),
-        "gone already"
-    );
+    assert!(!noted(403).unwrap(), "another status");
+    assert!(!noted(200).unwrap());
+    assert!(noted(401).unwrap());
+    assert!(!noted(401).unwrap(), "gone already");
     assert_eq!(lab.pair("a", "s"), "MISS a Bearer t2");
     lab.advance(10);
-    assert!(
-        !lab.engine.note_upstream_status(&first, 401).unwrap(),
-        "another one has taken its place"
-    );
+    assert!(!noted(401).unwrap(), "another one has taken its place");
     assert_eq!(lab.pair("a", "s"), "HIT a Bearer t2");
 }
 
