@@ -547,6 +547,14 @@ int32_t credgate_counters_text(const uint64_t *counters,
                                size_t out_room,
                                size_t *out_len);
 
+// Numbers of credgate_engine_counters as JSON. CREDGATE_BUFFER_TOO_SMALL:
+// *out_len is the room that is needed.
+int32_t credgate_counters_json(const uint64_t *counters,
+                               size_t count,
+                               char *out,
+                               size_t out_room,
+                               size_t *out_len);
+
 // The next line for the operator's log: a CREDGATE_LEVEL_*, and a text
 // without a secret, cut where there is no more room. CREDGATE_EMPTY: there is
 // none.

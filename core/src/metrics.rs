@@ -120,6 +120,34 @@ impl Snapshot {
         counters
     }
 
+    /// The same numbers as JSON, for people and scripts.
+    pub fn json(&self) -> String {
+        let by_how = |counts: &[(How, u64)]| -> serde_json::Value {
+            let counts = counts.iter().filter(|(_, count)| *count > 0);
+            counts
+                .map(|(how, count)| (how.name().to_ascii_lowercase(), (*count).into()))
+                .collect::<serde_json::Map<_, _>>()
+                .into()
+        };
+        let causes = self.causes.iter().filter(|(_, count)| *count > 0);
+        let causes: serde_json::Map<_, _> = causes
+            .map(|(cause, count)| (cause.name().to_owned(), (*count).into()))
+            .collect();
+        let status = serde_json::json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "allowed": by_how(&self.allowed),
+            "denied": by_how(&self.denied),
+            "causes": causes,
+            "exchanges": self.exchange.count,
+            "refreshes": self.refreshes,
+            "refresh_failures": self.refresh_failures,
+            "purged": self.purged,
+            "cache": { "entries": self.entries, "bytes": self.bytes },
+            "waiting": self.waiting,
+        });
+        status.to_string()
+    }
+
     /// What such numbers mean.
     pub fn from_counters(counters: &[u64; Snapshot::COUNTERS]) -> Snapshot {
         let mut rest = counters.iter().copied();

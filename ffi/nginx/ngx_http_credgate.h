@@ -64,6 +64,7 @@ typedef struct {
     ngx_str_t                         file;      /* of "credgate on" */
     ngx_uint_t                        line;
     credgate_gate                    *gate;
+    ngx_flag_t                        purge_remote;
 } ngx_http_credgate_loc_conf_t;
 
 
@@ -87,6 +88,8 @@ typedef struct {
     credgate_outcome                  outcome;
     uint64_t                          ticket;
     ngx_event_t                       timer;
+    ngx_msec_t                        started;   /* to wait, and how long */
+    ngx_msec_t                        waited;
 
     unsigned                          body_read:1;
     unsigned                          body_hidden:1;
@@ -109,11 +112,30 @@ ngx_int_t ngx_http_credgate_json(ngx_pool_t *pool, ngx_array_t *settings,
 ngx_int_t ngx_http_credgate_init_process(ngx_cycle_t *cycle);
 void ngx_http_credgate_exit_process(ngx_cycle_t *cycle);
 credgate_queue *ngx_http_credgate_queue(void);
+credgate_engine *ngx_http_credgate_get_engine(void);
+
+/* what the workers share */
+ngx_int_t ngx_http_credgate_add_zone(ngx_conf_t *cf);
+void ngx_http_credgate_enter(void);
+void ngx_http_credgate_leave(credgate_engine *engine);
+void ngx_http_credgate_publish(credgate_engine *engine);
+ngx_int_t ngx_http_credgate_sum(uint64_t *counters);
+void ngx_http_credgate_announce_purge(ngx_str_t *client_id);
+void ngx_http_credgate_follow_purges(credgate_engine *engine);
+
+/* locations for those who operate it */
+char *ngx_http_credgate_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_credgate_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_credgate_purge(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 /* phases */
 ngx_int_t ngx_http_credgate_post_read_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_access_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_precontent_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_credgate_log_handler(ngx_http_request_t *r);
 ngx_http_credgate_ctx_t *ngx_http_credgate_get_ctx(ngx_http_request_t *r);
 void ngx_http_credgate_authenticate(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_suspend(ngx_http_credgate_ctx_t *ctx);
@@ -129,6 +151,8 @@ ngx_int_t ngx_http_credgate_hide_query(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_set_headers(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_empty_headers(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_overwrite_authorization(ngx_http_request_t *r);
+void ngx_http_credgate_remove_header(ngx_http_request_t *r,
+    ngx_table_elt_t *h);
 
 /* denials */
 ngx_int_t ngx_http_credgate_answer(ngx_http_credgate_ctx_t *ctx);

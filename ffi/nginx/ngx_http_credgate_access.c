@@ -285,6 +285,8 @@ ngx_http_credgate_authenticate(ngx_http_credgate_ctx_t *ctx)
         return;
     }
 
+    ngx_http_credgate_follow_purges(ngx_http_credgate_get_engine());
+
     status = credgate_authenticate(ctx->gate, queue, &ctx->presented, ctx,
                                    &ctx->outcome, &ctx->ticket);
 
@@ -295,6 +297,7 @@ ngx_http_credgate_authenticate(ngx_http_credgate_ctx_t *ctx)
 
     case CREDGATE_PENDING:
         ctx->state = NGX_HTTP_CREDGATE_WAITING;
+        ctx->started = ngx_current_msec;
         return;
 
     default:
@@ -341,6 +344,7 @@ ngx_http_credgate_resume(ngx_http_credgate_ctx_t *ctx)
     }
 
     ctx->state = NGX_HTTP_CREDGATE_DONE;
+    ctx->waited = ngx_current_msec - ctx->started;
 
     ngx_http_set_log_request(c->log, r);
 
@@ -398,6 +402,44 @@ ngx_http_credgate_verdict(ngx_http_credgate_ctx_t *ctx)
     }
 
     ctx->applied = 1;
+
+    return NGX_OK;
+}
+
+
+/* the upstream has the last word on a token */
+
+ngx_int_t
+ngx_http_credgate_log_handler(ngx_http_request_t *r)
+{
+    bool                         dropped;
+    ngx_http_credgate_ctx_t     *ctx;
+    ngx_http_upstream_state_t   *state;
+
+    if (r != r->main || r->upstream_states == NULL
+        || r->upstream_states->nelts == 0)
+    {
+        return NGX_OK;
+    }
+
+    ctx = ngx_http_credgate_get_ctx(r);
+
+    if (ctx == NULL || !ctx->applied || ngx_http_credgate_queue() == NULL) {
+        return NGX_OK;
+    }
+
+    state = r->upstream_states->elts;
+    state += r->upstream_states->nelts - 1;
+
+    if (credgate_outcome_upstream_status(&ctx->outcome,
+                                         ngx_http_credgate_get_engine(),
+                                         (uint32_t) state->status, &dropped)
+        == CREDGATE_OK && dropped)
+    {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "credgate: the token was dropped, as the upstream "
+                      "answered %ui", state->status);
+    }
 
     return NGX_OK;
 }

@@ -374,7 +374,7 @@ ngx_http_credgate_blame(ngx_array_t *settings, const char *message, size_t len)
 static char *
 ngx_http_credgate_compile(ngx_conf_t *cf, ngx_http_credgate_loc_conf_t *conf)
 {
-    size_t                        len;
+    size_t                        n, len;
     int32_t                       status;
     ngx_str_t                     json;
     ngx_uint_t                    i;
@@ -469,6 +469,15 @@ ngx_http_credgate_compile(ngx_conf_t *cf, ngx_http_credgate_loc_conf_t *conf)
 
     cln->handler = ngx_http_credgate_free_gate;
     cln->data = conf->gate;
+
+    for (n = 0;
+         credgate_gate_warning(conf->gate, n, &message, &len) == CREDGATE_OK;
+         n++)
+    {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "credgate: %*s, in %V:%ui", len, message, &conf->file,
+                      conf->line);
+    }
 
     return NGX_CONF_OK;
 }

@@ -40,6 +40,27 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
       0,
       NULL },
 
+    { ngx_string("credgate_metrics"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_credgate_metrics,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("credgate_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_credgate_status,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("credgate_purge"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_credgate_purge,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     NGX_HTTP_CREDGATE_SETTING("allow_loopback_http", NGX_CONF_TAKE1,
                               FLAG, "allow_loopback_http"),
 
@@ -301,5 +322,12 @@ ngx_http_credgate_init(ngx_conf_t *cf)
 
     *h = ngx_http_credgate_precontent_handler;
 
-    return NGX_OK;
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_credgate_log_handler;
+
+    return ngx_http_credgate_add_zone(cf);
 }

@@ -280,15 +280,16 @@ ngx_http_credgate_set_header(ngx_http_credgate_ctx_t *ctx,
 
         /* the first of exactly this name is used again */
 
-        if (set == NULL
+        if (set == NULL && header->value
             && ngx_strncasecmp(h[i].key.data, (u_char *) header->name,
                                header->name_len)
                == 0)
         {
             set = &h[i];
+            continue;
         }
 
-        ngx_str_null(&h[i].value);
+        ngx_http_credgate_remove_header(r, &h[i]);
     }
 
     if (header->value == NULL) {
@@ -361,6 +362,29 @@ ngx_http_credgate_same_name(ngx_str_t *name, credgate_header *header)
 
 
 /*
+ * Elements cannot be taken out of the list: others are pointed to.  One that
+ * is named like a header of the connection, and empty, goes to no upstream.
+ */
+
+void
+ngx_http_credgate_remove_header(ngx_http_request_t *r, ngx_table_elt_t *h)
+{
+    static u_char  name[] = "keep-alive";
+
+    if (r->headers_in.authorization == h) {
+        r->headers_in.authorization = NULL;
+    }
+
+    h->key.data = name;
+    h->key.len = sizeof(name) - 1;
+    h->lowcase_key = name;
+    h->hash = ngx_hash_key(name, sizeof(name) - 1);
+
+    ngx_str_null(&h->value);
+}
+
+
+/*
  * The client's bytes, and not the pointer only: "$http_authorization" may have
  * been evaluated before, and would show them.
  */
@@ -417,7 +441,7 @@ ngx_http_credgate_precontent_handler(ngx_http_request_t *r)
            == 0)
     {
         ngx_http_credgate_overwrite_authorization(r);
-        h->value.len = 0;
+        ngx_http_credgate_remove_header(r, h);
     }
 
     if (ctx->presented.body_len && !ctx->body_hidden

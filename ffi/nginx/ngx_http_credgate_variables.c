@@ -11,6 +11,21 @@ static ngx_int_t ngx_http_credgate_status_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_credgate_client_id_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_credgate_error_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_credgate_exchange_time_variable(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_credgate_expires_in_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_credgate_scope_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_credgate_claim_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_credgate_request_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_credgate_claim(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, u_char *name, size_t len);
+static ngx_http_credgate_ctx_t *ngx_http_credgate_done(ngx_http_request_t *r);
 static ngx_int_t ngx_http_credgate_variable(ngx_http_variable_value_t *v,
     const char *value, size_t len);
 
@@ -23,6 +38,30 @@ static ngx_http_variable_t  ngx_http_credgate_vars[] = {
 
     { ngx_string("credgate_client_id"), NULL,
       ngx_http_credgate_client_id_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("credgate_error"), NULL,
+      ngx_http_credgate_error_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("credgate_exchange_time"), NULL,
+      ngx_http_credgate_exchange_time_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("credgate_token_expires_in"), NULL,
+      ngx_http_credgate_expires_in_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("credgate_scope"), NULL,
+      ngx_http_credgate_scope_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("credgate_claim_"), NULL,
+      ngx_http_credgate_claim_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE|NGX_HTTP_VAR_PREFIX, 0 },
+
+    { ngx_string("credgate_request"), NULL,
+      ngx_http_credgate_request_variable, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable
@@ -55,9 +94,9 @@ ngx_http_credgate_status_variable(ngx_http_request_t *r,
     const char               *name;
     ngx_http_credgate_ctx_t  *ctx;
 
-    ctx = ngx_http_credgate_get_ctx(r->main);
+    ctx = ngx_http_credgate_done(r);
 
-    if (ctx == NULL || ctx->state != NGX_HTTP_CREDGATE_DONE) {
+    if (ctx == NULL) {
         v->not_found = 1;
         return NGX_OK;
     }
@@ -74,17 +113,164 @@ ngx_http_credgate_client_id_variable(ngx_http_request_t *r,
 {
     ngx_http_credgate_ctx_t  *ctx;
 
-    ctx = ngx_http_credgate_get_ctx(r->main);
+    ctx = ngx_http_credgate_done(r);
 
-    if (ctx == NULL || ctx->state != NGX_HTTP_CREDGATE_DONE
-        || ctx->outcome.client_id_len == 0)
-    {
+    if (ctx == NULL || ctx->outcome.client_id_len == 0) {
         v->not_found = 1;
         return NGX_OK;
     }
 
     return ngx_http_credgate_variable(v, ctx->outcome.client_id,
                                       ctx->outcome.client_id_len);
+}
+
+
+/* why the request was denied, such as CREDENTIALS_REFUSED */
+
+static ngx_int_t
+ngx_http_credgate_error_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    const char               *name;
+    ngx_http_credgate_ctx_t  *ctx;
+
+    ctx = ngx_http_credgate_done(r);
+
+    if (ctx == NULL || ctx->outcome.code == CREDGATE_OK) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    name = credgate_status_name(ctx->outcome.code);
+
+    return ngx_http_credgate_variable(v, name, ngx_strlen(name));
+}
+
+
+/* seconds that the request waited for an exchange; 0.000 where it did not */
+
+static ngx_int_t
+ngx_http_credgate_exchange_time_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                   *p;
+    ngx_http_credgate_ctx_t  *ctx;
+
+    ctx = ngx_http_credgate_done(r);
+
+    if (ctx == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_TIME_T_LEN + 4);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_credgate_variable(v, (char *) p,
+                                      ngx_sprintf(p, "%T.%03M",
+                                                  (time_t) ctx->waited / 1000,
+                                                  ctx->waited % 1000)
+                                      - p);
+}
+
+
+static ngx_int_t
+ngx_http_credgate_expires_in_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                   *p;
+    uint64_t                  seconds;
+    ngx_http_credgate_ctx_t  *ctx;
+
+    ctx = ngx_http_credgate_done(r);
+
+    if (ctx == NULL
+        || credgate_outcome_expires_in(&ctx->outcome, &seconds) != CREDGATE_OK)
+    {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_credgate_variable(v, (char *) p,
+                                      ngx_sprintf(p, "%uL", seconds) - p);
+}
+
+
+static ngx_int_t
+ngx_http_credgate_scope_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    return ngx_http_credgate_claim(r, v, (u_char *) "scope",
+                                   sizeof("scope") - 1);
+}
+
+
+static ngx_int_t
+ngx_http_credgate_claim_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t  *name = (ngx_str_t *) data;
+
+    size_t  prefix;
+
+    prefix = sizeof("credgate_claim_") - 1;
+
+    return ngx_http_credgate_claim(r, v, name->data + prefix,
+                                   name->len - prefix);
+}
+
+
+static ngx_int_t
+ngx_http_credgate_claim(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    u_char *name, size_t len)
+{
+    const char               *value;
+    uintptr_t                 value_len;
+    ngx_http_credgate_ctx_t  *ctx;
+
+    ctx = ngx_http_credgate_done(r);
+
+    if (ctx == NULL
+        || credgate_outcome_claim(&ctx->outcome, (char *) name, len, &value,
+                                  &value_len)
+           != CREDGATE_OK)
+    {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    return ngx_http_credgate_variable(v, value, value_len);
+}
+
+
+/* the request line, in which secrets have been overwritten */
+
+static ngx_int_t
+ngx_http_credgate_request_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    return ngx_http_credgate_variable(v, (char *) r->main->request_line.data,
+                                      r->main->request_line.len);
+}
+
+
+/* NULL: nothing has been decided yet, or there is no gate here */
+
+static ngx_http_credgate_ctx_t *
+ngx_http_credgate_done(ngx_http_request_t *r)
+{
+    ngx_http_credgate_ctx_t  *ctx;
+
+    ctx = ngx_http_credgate_get_ctx(r->main);
+
+    return (ctx && ctx->state == NGX_HTTP_CREDGATE_DONE) ? ctx : NULL;
 }
 
 

@@ -11,10 +11,19 @@
 static ngx_uint_t ngx_http_credgate_is_used(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_credgate_start(ngx_cycle_t *cycle);
 static void ngx_http_credgate_wake_handler(ngx_event_t *ev);
+static void ngx_http_credgate_tick_handler(ngx_event_t *ev);
+static void ngx_http_credgate_log_records(ngx_log_t *log);
+
+
+/* how often the worker tells its numbers, and what the library has to say */
+
+#define NGX_HTTP_CREDGATE_TICK  1000
 
 
 static credgate_engine  *ngx_http_credgate_engine;
 static credgate_queue   *ngx_http_credgate_worker_queue;
+static ngx_event_t       ngx_http_credgate_tick;
+static ngx_connection_t  ngx_http_credgate_nobody;    /* for debug logs */
 
 
 /* NULL: there is no engine in this process */
@@ -23,6 +32,13 @@ credgate_queue *
 ngx_http_credgate_queue(void)
 {
     return ngx_http_credgate_worker_queue;
+}
+
+
+credgate_engine *
+ngx_http_credgate_get_engine(void)
+{
+    return ngx_http_credgate_engine;
 }
 
 
@@ -47,7 +63,19 @@ ngx_http_credgate_init_process(ngx_cycle_t *cycle)
 
     if (ngx_http_credgate_start(cycle) != NGX_OK) {
         ngx_http_credgate_exit_process(cycle);
+        return NGX_OK;
     }
+
+    ngx_http_credgate_enter();
+
+    /* no reason for a worker to stay that has been told to quit */
+
+    ngx_http_credgate_tick.handler = ngx_http_credgate_tick_handler;
+    ngx_http_credgate_tick.log = cycle->log;
+    ngx_http_credgate_nobody.fd = (ngx_socket_t) -1;
+    ngx_http_credgate_tick.data = &ngx_http_credgate_nobody;
+    ngx_http_credgate_tick.cancelable = 1;
+    ngx_add_timer(&ngx_http_credgate_tick, NGX_HTTP_CREDGATE_TICK);
 
     return NGX_OK;
 }
@@ -56,6 +84,15 @@ ngx_http_credgate_init_process(ngx_cycle_t *cycle)
 void
 ngx_http_credgate_exit_process(ngx_cycle_t *cycle)
 {
+    if (ngx_http_credgate_tick.timer_set) {
+        ngx_del_timer(&ngx_http_credgate_tick);
+    }
+
+    if (ngx_http_credgate_engine) {
+        ngx_http_credgate_log_records(cycle->log);
+        ngx_http_credgate_leave(ngx_http_credgate_engine);
+    }
+
     /* on SIGTERM no pool is destroyed, and requests may still wait */
 
     credgate_queue_free(ngx_http_credgate_worker_queue);
@@ -168,5 +205,51 @@ ngx_http_credgate_wake_handler(ngx_event_t *ev)
         ctx->outcome = completion.outcome;
 
         ngx_http_credgate_resume(ctx);
+    }
+}
+
+
+static void
+ngx_http_credgate_tick_handler(ngx_event_t *ev)
+{
+    if (ngx_http_credgate_engine == NULL) {
+        return;
+    }
+
+    ngx_http_credgate_publish(ngx_http_credgate_engine);
+    ngx_http_credgate_follow_purges(ngx_http_credgate_engine);
+    ngx_http_credgate_log_records(ev->log);
+
+    ngx_add_timer(ev, NGX_HTTP_CREDGATE_TICK);
+}
+
+
+static void
+ngx_http_credgate_log_records(ngx_log_t *log)
+{
+    char        text[NGX_MAX_ERROR_STR / 2];
+    uint32_t    level;
+    uintptr_t   len;
+    ngx_uint_t  severity;
+
+    while (credgate_engine_record(ngx_http_credgate_engine, &level, text,
+                                  sizeof(text), &len)
+           == CREDGATE_OK)
+    {
+        switch (level) {
+
+        case CREDGATE_LEVEL_NOTICE:
+            severity = NGX_LOG_NOTICE;
+            break;
+
+        case CREDGATE_LEVEL_WARNING:
+            severity = NGX_LOG_WARN;
+            break;
+
+        default:
+            severity = NGX_LOG_ERR;
+        }
+
+        ngx_log_error(severity, log, 0, "credgate: %*s", (size_t) len, text);
     }
 }

@@ -1,6 +1,6 @@
 //! What those who operate a host ask of an engine: numbers, records, purges.
 
-use crate::boundary::{Fail, boundary};
+use crate::boundary::{Answer, Fail, boundary};
 use crate::bytes;
 use crate::engine::credgate_engine;
 use crate::gate::credgate_gate;
@@ -64,20 +64,57 @@ pub unsafe extern "C" fn credgate_counters_text(
     boundary(|| {
         // SAFETY: C passes `count` numbers, and room for `out_room` bytes, or NULL.
         unsafe {
-            if count != Snapshot::COUNTERS {
-                return Err(Fail(CREDGATE_INVALID_ARGUMENT));
-            }
-            let counters = handle::borrow(counters.cast::<[u64; Snapshot::COUNTERS]>())?;
-            let out_len = Out::required(out_len)?;
-            let text = Snapshot::from_counters(counters).to_string();
-            out_len.set(text.len());
-            if out_room < text.len() {
-                return Err(Fail(CREDGATE_BUFFER_TOO_SMALL));
-            }
-            bytes::writable(out, text.len())?.copy_from_slice(text.as_bytes());
+            write(counters, count, out, out_room, out_len, |all| {
+                all.to_string()
+            })
         }
-        Ok(CREDGATE_OK)
     })
+}
+
+/// Numbers of credgate_engine_counters as JSON. CREDGATE_BUFFER_TOO_SMALL:
+/// *out_len is the room that is needed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_counters_json(
+    counters: *const u64,
+    count: usize,
+    out: *mut c_char,
+    out_room: usize,
+    out_len: *mut usize,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes `count` numbers, and room for `out_room` bytes, or NULL.
+        unsafe { write(counters, count, out, out_room, out_len, Snapshot::json) }
+    })
+}
+
+/// Writes what the numbers mean.
+///
+/// # Safety
+///
+/// NULL, or `count` numbers and room for `out_room` bytes.
+unsafe fn write(
+    counters: *const u64,
+    count: usize,
+    out: *mut c_char,
+    out_room: usize,
+    out_len: *mut usize,
+    text: impl FnOnce(&Snapshot) -> String,
+) -> Answer {
+    if count != Snapshot::COUNTERS {
+        return Err(Fail(CREDGATE_INVALID_ARGUMENT));
+    }
+    // SAFETY: the caller vouches for the pointers.
+    unsafe {
+        let counters = handle::borrow(counters.cast::<[u64; Snapshot::COUNTERS]>())?;
+        let out_len = Out::required(out_len)?;
+        let text = text(&Snapshot::from_counters(counters));
+        out_len.set(text.len());
+        if out_room < text.len() {
+            return Err(Fail(CREDGATE_BUFFER_TOO_SMALL));
+        }
+        bytes::writable(out, text.len())?.copy_from_slice(text.as_bytes());
+    }
+    Ok(CREDGATE_OK)
 }
 
 /// The next line for the operator's log: a CREDGATE_LEVEL_*, and a text

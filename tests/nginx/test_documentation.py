@@ -62,8 +62,9 @@ def test_the_readme_names_only_fields_that_exist() -> None:
     [
         ("ngx_http_credgate_module.c", r'^    NGX_HTTP_CREDGATE_SETTING\("(\w+)"', "Syntax:  credgate_{} "),
         ("ngx_http_credgate_variables.c", r'^    \{ ngx_string\("(\w+)"\)', "`${}`"),
+        ("ngx_http_credgate_module.c", r'^    \{ ngx_string\("(\w+)"\)', "Syntax:  {}"),
     ],
-    ids=["directives", "variables"],
+    ids=["settings", "variables", "directives"],
 )
 def test_everything_that_an_operator_can_type_is_in_the_reference(file: str, pattern: str, form: str) -> None:
     names = re.findall(pattern, (ROOT / "ffi/nginx" / file).read_text(), re.MULTILINE)

@@ -1,0 +1,208 @@
+"""What those who operate an nginx see of its gates, and can do."""
+
+import json
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import ALICE, BOB
+from support.http import Answer, Client, ask
+from support.lab import Provider, Scripted, Upstream
+from support.nginx import AUDIENCE, Nginx, guarded, location
+from support.process import until
+
+Start = Callable[..., Nginx]
+
+OPERATING = (
+    location("= /metrics", "credgate_metrics")
+    + location("= /status", "credgate_status")
+    + location("= /purge", "credgate_purge")
+)
+WRONG = Client("alice", "Wr0ngKanarie")
+
+
+def metrics(server: Nginx) -> dict[str, float]:
+    answer = ask(server.port, "/metrics")
+    assert answer.status == 200
+    assert answer.header("Content-Type") == "text/plain; version=0.0.4; charset=utf-8"
+    lines = [line for line in answer.body.decode().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+def requests(server: Nginx, outcome: str, how: str) -> float:
+    return metrics(server)[f'credgate_requests_total{{outcome="{outcome}",how="{how}"}}']
+
+
+def test_metrics_count_every_outcome_and_name_no_client(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    server = nginx(guarded(upstream.url, provider.issuer) + OPERATING)
+    for _ in range(3):
+        assert ask(server.port, headers=ALICE.basic).status == 200
+    for _ in range(2):
+        assert ask(server.port, headers=WRONG.basic).status == 401
+    assert ask(server.port).status == 401
+    now = metrics(server)
+    assert [requests(server, "allow", how) for how in ("miss", "hit")] == [1, 2]
+    assert [requests(server, "deny", how) for how in ("miss", "negative", "none")] == [1, 1, 1]
+    assert now['credgate_denied_total{cause="credentials_refused"}'] == 2
+    assert now["credgate_exchange_seconds_count"] == 2
+    assert now["credgate_cache_entries"] == 1
+    text = ask(server.port, "/metrics").body.decode()
+    assert ALICE.traces(text) == [] and "alice" not in text
+
+
+def test_metrics_are_those_of_all_workers_and_outlive_them(
+    nginx: Start, provider: Provider, upstream: Upstream
+) -> None:
+    server = nginx(guarded(upstream.url, provider.issuer) + OPERATING, workers=4)
+    for number in range(40):
+        assert ask(server.port, headers=ALICE.basic).status == 200, number
+    total = lambda: requests(server, "allow", "hit") + requests(server, "allow", "miss")  # noqa: E731
+    until(lambda: total() == 40, "the numbers of all workers")
+    before = server.workers
+    server.kill(signal.SIGHUP)
+    until(lambda: server.workers and not server.workers & before, "new workers")
+    assert total() == 40
+    assert ask(server.port, headers=ALICE.basic).status == 200
+    until(lambda: total() == 41, "the new numbers on top")
+
+
+def test_status_is_the_same_in_short(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    server = nginx(guarded(upstream.url, provider.issuer) + OPERATING)
+    assert ask(server.port, headers=ALICE.basic).status == 200
+    status = ask(server.port, "/status").json()
+    assert status["allowed"] == {"miss": 1} and status["denied"] == {}
+    assert status["cache"]["entries"] == 1 and status["waiting"] == 0
+
+
+@pytest.mark.parametrize("target", ["/metrics", "/status"])
+def test_a_report_is_only_read(nginx: Start, provider: Provider, upstream: Upstream, target: str) -> None:
+    server = nginx(guarded(upstream.url, provider.issuer) + OPERATING)
+    assert ask(server.port, target, method="HEAD").body == b""
+    assert ask(server.port, target, method="POST", body="x").status == 405
+
+
+def test_a_purge_takes_one_client_or_all(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    server = nginx(guarded(upstream.url, provider.issuer) + OPERATING)
+
+    def hows() -> list[str | None]:
+        return [ask(server.port, headers=client.basic).header("X-Credgate-Status") for client in (ALICE, BOB)]
+
+    assert (hows(), hows()) == (["MISS", "MISS"], ["HIT", "HIT"])
+    assert ask(server.port, "/purge?client_id=alice", method="POST").json() == {"purged": 1}
+    assert hows() == ["MISS", "HIT"]
+    assert ask(server.port, "/purge?client_id=b%6fb", method="POST").json() == {"purged": 1}
+    assert hows() == ["HIT", "MISS"]
+    assert ask(server.port, "/purge?all", method="POST").json() == {"purged": 2}
+    assert hows() == ["MISS", "MISS"]
+    assert metrics(server)["credgate_purged_total"] == 4
+
+
+def test_a_purge_reaches_all_workers(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    server = nginx(guarded(upstream.url, provider.issuer) + OPERATING, workers=4)
+
+    def entries() -> float:
+        return metrics(server)["credgate_cache_entries"]
+
+    for number in range(60):
+        assert ask(server.port, headers=ALICE.basic).status == 200, number
+    until(lambda: entries() >= 1, "tokens")
+    assert ask(server.port, "/purge?client_id=alice", method="POST").status == 200
+    until(lambda: entries() == 0, "empty caches in all workers")
+
+
+def test_a_purge_is_asked_for_in_the_right_words(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    server = nginx(guarded(upstream.url, provider.issuer) + OPERATING)
+    assert ask(server.port, "/purge?all").status == 405
+    for target in ("/purge", "/purge?", "/purge?client_id=", "/purge?everything", "/purge?all=1"):
+        answer = ask(server.port, target, method="POST")
+        assert (answer.status, "?client_id=ID" in answer.json()["message"]) == (400, True), target
+    assert ask(server.port, "/purge?client_id=%ff", method="POST").status == 400
+
+
+def test_a_token_that_the_upstream_refuses_is_dropped_when_it_is_not_new(
+    nginx: Start, provider: Provider, tmp_path: Path
+) -> None:
+    socket = tmp_path / "refusing.sock"
+    http = f"server {{ listen unix:{socket}; location / {{ return 401; }} }}"
+    server = nginx(guarded(f"http://unix:{socket}:", provider.issuer) + OPERATING, http=http)
+    for how in ("MISS", "HIT", "HIT"):
+        answer = ask(server.port, headers=ALICE.basic)
+        assert (answer.status, answer.header("X-Credgate-Status")) == (401, how)
+    assert metrics(server)["credgate_purged_total"] == 0, "brand new, and so kept"
+    # After ten seconds its age may be the reason.
+    until(lambda: ask(server.port, headers=ALICE.basic).header("X-Credgate-Status") == "MISS", "another token", 20)
+    assert metrics(server)["credgate_purged_total"] == 1
+    assert "the token was dropped, as the upstream answered 401" in server.error_log.read_text()
+
+
+def variables(*names: str) -> list[str]:
+    return [f"add_header X-{name.replace('_', '-')} $credgate_{name} always" for name in names]
+
+
+NAMES = (
+    "error",
+    "exchange_time",
+    "token_expires_in",
+    "scope",
+    "claim_client_id",
+    "claim_aud",
+    "claim_no__such",
+    "request",
+)
+
+
+def shown(answer: Answer) -> dict[str, str | None]:
+    return {name: answer.header(f"X-{name.replace('_', '-')}") for name in NAMES}
+
+
+def test_variables_tell_of_the_token(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    server = nginx(guarded(upstream.url, provider.issuer, *variables(*NAMES)))
+    first = shown(ask(server.port, f"/?x=1&{ALICE.parameters}"))
+    assert re.fullmatch(r"\d+\.\d{3}", first["exchange_time"] or "")
+    second = shown(ask(server.port, headers=ALICE.basic))
+    assert second["exchange_time"] == "0.000"
+    assert 3000 < int(second["token_expires_in"] or 0) <= 3595
+    assert (second["claim_client_id"], second["claim_aud"]) == ("alice", AUDIENCE)
+    assert (second["claim_no__such"], second["error"]) == (None, None)
+    assert second["request"] == "GET / HTTP/1.1"
+    assert (first["request"] or "").startswith("GET /?x=1&client_id=alice&client_secret=***")
+    assert ALICE.traces(first["request"] or "") == []
+
+
+def test_variables_tell_of_a_denial(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    server = nginx(guarded(upstream.url, provider.issuer, *variables(*NAMES)))
+    denied = shown(ask(server.port, headers=WRONG.basic))
+    assert denied["error"] == "CREDENTIALS_REFUSED"
+    assert denied["token_expires_in"] is None and denied["claim_client_id"] is None
+    assert shown(ask(server.port))["error"] == "NO_CREDENTIALS"
+
+
+def test_variables_serve_logs_maps_and_limits(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    http = """
+        log_format own '$credgate_client_id $credgate_status $credgate_error $tier';
+        map $credgate_claim_client_id $tier { default none; alice gold; }
+    """
+    server = nginx(guarded(upstream.url, provider.issuer, "access_log own.log own"), http=http)
+    log = server.directory / "own.log"
+    assert ask(server.port, headers=ALICE.basic).status == 200
+    assert ask(server.port).status == 401
+    until(lambda: log.exists() and len(log.read_text().splitlines()) == 2, "two lines of log")
+    assert log.read_text().splitlines() == ["alice MISS - gold", "- NONE NO_CREDENTIALS none"]
+
+
+def test_the_library_s_records_are_in_nginx_s_log(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+    scripted.script(status=400, body=json.dumps({"error": "invalid_scope"}), times=1)
+    server = nginx(guarded(upstream.url, scripted.issuer))
+    assert ask(server.port, headers=ALICE.basic).status == 200
+    until(lambda: 'refuses the scope "openid"' in server.error_log.read_text(), "the record", 5)
+    assert "[warn]" in server.error_log.read_text()
+
+
+def test_what_is_dangerous_is_said_when_nginx_starts(tmp_path: Path) -> None:
+    lines = ["credgate on", "credgate_issuer https://idp.example", "credgate_ssl_verify off"]
+    result = Nginx(tmp_path / "checked", location("/", *lines)).check()
+    assert result.returncode == 0
+    assert "[warn]" in result.stderr and "ssl_verify is false: every secret is given" in result.stderr
