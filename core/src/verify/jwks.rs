@@ -92,14 +92,16 @@ impl KeySet {
             .filter(|key| key.is_for(algorithm, &wanted))
             .take(MAX_TRIED)
             .peekable();
-        if fitting.peek().is_none() {
-            return Err(Fault::Algorithm);
-        }
+        let any_fits = fitting.peek().is_some();
         if fitting.any(|key| key.verifies(&wanted, message, signature)) {
-            Ok(())
-        } else {
-            Err(Fault::Signature)
+            return Ok(());
         }
+        Err(match id {
+            // It may be signed with a key that is not known yet.
+            None => Fault::UnknownKey,
+            Some(_) if any_fits => Fault::Signature,
+            Some(_) => Fault::Algorithm,
+        })
     }
 
     #[cfg(test)]

@@ -4,7 +4,9 @@ use super::algorithm::Algorithm;
 use super::{Fault, KeySet};
 use crate::token::{MAX_TOKEN, json_object};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet::URL_SAFE;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
@@ -38,21 +40,39 @@ struct Header {
 /// A header is short; what is longer is not decoded.
 const MAX_HEADER: usize = 4096;
 
-/// Whether this is a JWT, and not an opaque token: also where it must be refused, as one without a signature.
+/// Whether this means to be a signed JWT, and is no opaque token: also one that must be refused, as it has no signature,
+/// or is written in a way that another reader may take for a JWT.
 pub(crate) fn is_jws(token: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Tell {
-        #[serde(rename = "alg")]
-        _alg: IgnoredAny,
-    }
-
-    let Some((header, _, _)) = parts(token) else {
+    let mut parts = token.split('.');
+    let Some(header) = parts.next() else {
         return false;
     };
-    URL_SAFE_NO_PAD
-        .decode(header)
-        .is_ok_and(|header| json_object::<Tell>(&header).is_some())
+    if parts.count() != 2 {
+        return false;
+    }
+    let plain: String = header
+        .trim_end_matches('=')
+        .chars()
+        .map(|c| match c {
+            '+' => '-',
+            '/' => '_',
+            c => c,
+        })
+        .collect();
+    let header = LENIENT.decode(plain).ok();
+    header
+        .and_then(|header| json_object::<Map<String, Value>>(&header))
+        .is_some_and(|header| header.contains_key("alg"))
 }
+
+/// For telling only, never for trusting.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_encode_padding(false)
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 impl<'t> Jws<'t> {
     pub(crate) fn parse(token: &'t str) -> Result<Jws<'t>, Fault> {

@@ -452,6 +452,26 @@ fn f26_only_the_compact_serialisation_is_read_and_strictly() {
 }
 
 #[test]
+fn a_token_that_names_no_key_may_be_of_a_new_one() {
+    let (old, new) = (es256(), es256());
+    let token = new.token(&json!({"alg": "ES256"}), &claims());
+    assert_eq!(
+        verify(&token, &keys(&[old.jwk("old")])),
+        Err(Fault::UnknownKey)
+    );
+}
+
+#[test]
+fn what_another_reader_may_take_for_a_jwt_is_one() {
+    assert!(is_jws("eyJhbGciOiJub25lIn0=.e30."), "padding");
+    assert!(
+        is_jws("eyJhbGciOjEsImFsZyI6Mn0.e30.x"),
+        "a name that stands twice"
+    );
+    assert!(is_jws("eyJhbGciOiJub25lIn0..x"), "nothing in it");
+}
+
+#[test]
 fn opaque_tokens_are_not_taken_for_jwts() {
     for opaque in [
         "opaque",
