@@ -20,14 +20,14 @@ pub(super) fn find(
     let Some(rest) = after_scheme(value, b"basic") else {
         return Ok(None);
     };
-    let free = scratch.free();
-    let len = STANDARD
-        .decode_slice(rest, free)
+    let decoded = scratch
+        .fill(|free| STANDARD.decode_slice(rest, free))
         .map_err(|error| match error {
             base64::DecodeSliceError::OutputSliceTooSmall => Cause::TooLong,
             base64::DecodeSliceError::DecodeError(_) => Cause::MalformedBasic,
         })?;
-    let colon = free[..len]
+    let len = decoded.len();
+    let colon = decoded
         .iter()
         .position(|&byte| byte == b':')
         .ok_or(Cause::EmptyCredential)?;

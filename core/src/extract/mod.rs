@@ -39,6 +39,8 @@ pub(crate) struct Scratch {
     /// One more than what is accepted: Basic's colon.
     bytes: [u8; MAX_LEN + 1],
     used: usize,
+    /// Beyond this nothing has been written: wiping costs by the byte.
+    written: usize,
     args: Args,
 }
 
@@ -171,6 +173,7 @@ impl Scratch {
         Scratch {
             bytes: [0; MAX_LEN + 1],
             used: 0,
+            written: 0,
             args: Args::default(),
         }
     }
@@ -179,12 +182,16 @@ impl Scratch {
         &self.bytes[span.start..span.end]
     }
 
-    /// What is not used yet.
-    fn free(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.used..]
+    /// What is not used yet, to be written to by `write`, which answers how much it has written; all of it may have been
+    /// where it fails.
+    fn fill<E>(&mut self, write: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<&[u8], E> {
+        self.written = self.bytes.len();
+        let len = write(&mut self.bytes[self.used..])?;
+        self.written = self.used + len;
+        Ok(&self.bytes[self.used..self.written])
     }
 
-    /// Takes the next `len` bytes of [`free`](Scratch::free) as written.
+    /// Takes the next `len` bytes as used.
     fn keep(&mut self, len: usize) -> Span {
         let start = self.used;
         self.used += len;
@@ -227,8 +234,10 @@ impl Scratch {
         let mut len = 0;
         for byte in bytes {
             let byte = byte?;
-            *self.free().get_mut(len).ok_or(Cause::TooLong)? = byte;
+            let at = self.used + len;
+            *self.bytes.get_mut(at).ok_or(Cause::TooLong)? = byte;
             len += 1;
+            self.written = self.written.max(at + 1);
         }
         Ok(self.keep(len))
     }
@@ -236,8 +245,8 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // The whole of it, not `used`: a place that was given up half-way has written without keeping.
-        self.bytes.zeroize();
+        // Not `used`: a place that was given up half-way has written without keeping.
+        self.bytes[..self.written].zeroize();
     }
 }
 

@@ -1,0 +1,205 @@
+"""Runs the comparison: `python -m bench [--rounds N] [--seconds N]`."""
+
+import argparse
+import json
+import os
+import platform
+import random
+import re
+import signal
+import statistics
+import subprocess
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from bench.cases import Case, cases
+from conftest import ALICE
+from support.http import Connection, ask
+from support.lab import Provider, bearer
+from support.nginx import Nginx, guarded
+from support.process import ROOT, Service, free_port
+
+MODULES = Path("/usr/lib/nginx/modules")
+FIGURES = ROOT / "target/bench/figures.json"
+COUNTED = 300
+"""Requests whose instructions are counted."""
+PROXY, OTHERS = "0", "1"
+"""The processor of the proxy that is measured, and that of wrk and the upstream."""
+
+
+class Proxy(Service):
+    """An nginx of one process, on a processor of its own."""
+
+    def __init__(self, directory: Path, case: Case, upstream: int, *, wrapper: tuple[str, ...] = ()):
+        directory.mkdir(parents=True)
+        self.port = free_port()
+        modules = "".join(f"load_module {MODULES / module};\n" for module in case.modules)
+        temporary = "".join(
+            f"{kind}_temp_path {directory};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        (directory / "nginx.conf").write_text(f"""
+            {modules}
+            user root; daemon off; master_process off; worker_processes 1;
+            pid {directory}/nginx.pid; error_log {directory}/error.log warn;
+            events {{ worker_connections 4096; }}
+            http {{
+                access_log off; {temporary} keepalive_requests 1000000000;
+                {case.http}
+                upstream behind {{ server 127.0.0.1:{upstream}; keepalive 128; keepalive_requests 1000000000; }}
+                server {{
+                    listen 127.0.0.1:{self.port} backlog=1024;
+                    location / {{
+                        proxy_pass http://behind; proxy_http_version 1.1; proxy_set_header Connection "";
+                        {case.location}
+                    }}
+                }}
+            }}
+        """)
+        command = ["taskset", "-c", PROXY, *wrapper, "nginx", "-p", directory, "-c", directory / "nginx.conf"]
+        super().__init__([*command, "-e", directory / "error.log"], directory / "stderr.log", port=self.port)
+
+    def warm(self) -> None:
+        for _ in range(50):
+            answer = ask(self.port, headers=ALICE.basic)
+            assert answer.status == 200, answer
+
+
+class Behind(Service):
+    """The upstream: an nginx that answers 200 to everything."""
+
+    def __init__(self, directory: Path):
+        directory.mkdir(parents=True)
+        port = free_port()
+        temporary = "".join(
+            f"{kind}_temp_path {directory};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        (directory / "nginx.conf").write_text(f"""
+            user root; daemon off; master_process off; pid {directory}/nginx.pid; error_log {directory}/error.log warn;
+            events {{ worker_connections 4096; }}
+            http {{
+                access_log off; {temporary} keepalive_requests 1000000000;
+                server {{ listen 127.0.0.1:{port} backlog=1024; location / {{ return 200 "ok"; }} }}
+            }}
+        """)
+        command = ["taskset", "-c", OTHERS, "nginx", "-p", directory, "-c", directory / "nginx.conf"]
+        super().__init__([*command, "-e", directory / "error.log"], directory / "stderr.log", port=port)
+
+
+def wrk(port: int, seconds: int) -> float:
+    """Requests per second, all of them answered 200."""
+    header = f"Authorization: {ALICE.basic['Authorization']}"
+    done = subprocess.run(
+        ["taskset", "-c", OTHERS, "wrk", "-t2", "-c64", f"-d{seconds}s", "-H", header, f"http://127.0.0.1:{port}/"],
+        capture_output=True, text=True, timeout=seconds + 60, check=True,
+    )  # fmt: skip
+    if re.search(r"Non-2xx|Socket errors", done.stdout):
+        raise RuntimeError(f"not all requests were answered 200:\n{done.stdout}")
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
+    assert rate, done.stdout
+    return float(rate[1])
+
+
+def instructions(directory: Path, case: Case, upstream: int) -> float:
+    """User-space instructions of the proxy for one request on a connection that is kept, by callgrind."""
+    out = directory / "callgrind.out"
+    wrapper = ("valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}", "--quiet")
+    with Proxy(directory / "nginx", case, upstream, wrapper=wrapper).start(120) as proxy:
+        proxy.warm()
+        connection = Connection(proxy.port, timeout=120)
+        for _ in range(20):
+            connection.ask(headers=ALICE.basic)
+        switch = ["callgrind_control", "-i"]
+        subprocess.run([*switch, "on", str(proxy.pid)], check=True, capture_output=True, timeout=60)
+        for _ in range(COUNTED):
+            assert connection.ask(headers=ALICE.basic).status == 200
+        subprocess.run([*switch, "off", str(proxy.pid)], check=True, capture_output=True, timeout=60)
+        connection.close()
+        proxy.stop(signal.SIGTERM, 60)
+    totals = re.search(r"^totals: (\d+)", out.read_text(), re.MULTILINE)
+    assert totals, "callgrind counted nothing"
+    return int(totals[1]) / COUNTED
+
+
+def quartiles(values: list[float]) -> list[float]:
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return [low, middle, high]
+
+
+def a_token(provider: Provider, directory: Path) -> str:
+    """One as the provider issues it, taken from a request that the module let through."""
+    echo = 'location /echo { add_header X-Seen $http_authorization; return 200 "{}"; }'
+    listener = free_port()
+    http = f"server {{ listen 127.0.0.1:{listener}; {echo} }}"
+    with Nginx(directory, guarded(f"http://127.0.0.1:{listener}/echo", provider.issuer), http=http).start() as nginx:
+        seen = ask(nginx.port, headers=ALICE.basic).header("X-Seen") or ""
+    return bearer({"headers": [["authorization", seen]]})
+
+
+def measure(rounds: int, seconds: int) -> dict[str, Any]:
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="credgate-bench-")))
+        provider = stack.enter_context(Provider([ALICE], directory / "provider.log").start())
+        upstream = stack.enter_context(Behind(directory / "behind").start())
+        all_cases = cases(provider.issuer, a_token(provider, directory / "token"))
+        counts = {}
+        for case in all_cases:
+            print(f"· instructions of {case.name} ...", flush=True)
+            counts[case.name] = instructions(directory / f"count-{case.name}", case, upstream.port)
+        proxies = {
+            case.name: stack.enter_context(Proxy(directory / case.name, case, upstream.port).start())
+            for case in all_cases
+        }
+        for proxy in proxies.values():
+            proxy.warm()
+            wrk(proxy.port, 1)
+        rates: dict[str, list[float]] = {name: [] for name in proxies}
+        for number in range(rounds):
+            print(f"· round {number + 1} of {rounds} ...", flush=True)
+            for name in random.sample(list(proxies), len(proxies)):
+                rates[name].append(wrk(proxies[name].port, seconds))
+    figures = {}
+    for case in all_cases:
+        ratios = [own / bare for own, bare in zip(rates[case.name], rates["bare"], strict=True)]
+        figures[case.name] = {
+            "what": case.what,
+            "requests_per_second": [round(rate) for rate in rates[case.name]],
+            "ratio_to_bare": [round(value, 3) for value in quartiles(ratios)],
+            "instructions_per_request": round(counts[case.name]),
+            "instructions_beyond_bare": round(counts[case.name] - counts["bare"]),
+        }
+    return {
+        "machine": f"{platform.machine()}, {os.cpu_count()} processors, {platform.release()}",
+        "rounds": rounds,
+        "seconds": seconds,
+        "cases": figures,
+    }
+
+
+def table(figures: dict[str, Any]) -> str:
+    lines = [f"{'case':10} {'req/s':>8} {'ratio to bare':>22} {'instructions':>13} {'beyond bare':>12}  what"]
+    for name, case in figures["cases"].items():
+        low, middle, high = case["ratio_to_bare"]
+        rate = statistics.median(case["requests_per_second"])
+        lines.append(
+            f"{name:10} {rate:8.0f} {middle:8.2f} ({low:.2f}..{high:.2f}) {case['instructions_per_request']:15,}"
+            f" {case['instructions_beyond_bare']:12,}  {case['what']}"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="tests/bench.sh")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=int, default=2)
+    options = parser.parse_args()
+    if options.rounds < 2 or options.seconds <= 0:
+        parser.error("at least 2 rounds, of more than 0 seconds")
+    figures = measure(options.rounds, options.seconds)
+    FIGURES.write_text(json.dumps(figures, indent=2) + "\n")
+    print(f"\n{table(figures)}\n\nMedians; ratios are of the same round, with quartiles. {FIGURES.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
