@@ -89,3 +89,31 @@ need_venv() {
     cp "$wanted" "$venv/requirements.txt"
   fi
 }
+
+# build_current_nginx: target/nginx-current/{nginx,ngx_http_credgate_module.so}, from the source that a crate carries.
+build_current_nginx() {
+  need_apt build-essential libssl-dev libpcre2-dev zlib1g-dev
+  local out=$ROOT/target/nginx-current
+  if [ ! -x "$out/nginx" ]; then
+    quietly "building a current nginx" _build_nginx "$out"
+  fi
+  quietly "building the module for it" env CREDGATE_OUT="$out" "$ROOT/ffi/nginx/build.sh" "$out/source"
+}
+
+_build_nginx() {
+  local out=$1
+  mkdir -p "$out/crate/src"
+  printf '[package]\nname = "source"\nversion = "0.0.0"\nedition = "2021"\n[dependencies]\nnginx-src = "1"\n[workspace]\n' \
+    >"$out/crate/Cargo.toml"
+  : >"$out/crate/src/lib.rs"
+  cargo vendor --quiet --manifest-path "$out/crate/Cargo.toml" "$out/vendor" >/dev/null &&
+    rm -rf "$out/source" && cp -r "$out/vendor/nginx-src/nginx" "$out/source" &&
+    (
+      cd "$out/source" && chmod +x configure auto/* 2>/dev/null
+      configure=./configure
+      [ -x "$configure" ] || configure=auto/configure
+      "$configure" --with-compat --with-threads --with-http_ssl_module --with-http_v2_module --with-http_realip_module \
+        --with-http_auth_request_module --with-http_stub_status_module &&
+        make -j2 && cp objs/nginx "$out/nginx" && make clean
+    )
+}

@@ -5,13 +5,13 @@
 #   tests/run.sh SUITE...           these suites only
 #   tests/run.sh header --update    writes include/credgate.h and the configuration's reference anew
 #
-# Suites: lint rust model c nginx python demo; by name only: properties coverage. Ends with 0 when every test passed.
+# Suites: lint rust model c nginx current python demo; by name only: properties coverage. Ends with 0 when every test passed.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 # shellcheck source=tests/lib.sh
 source tests/lib.sh
 
-readonly suites=(lint rust model c nginx python demo)
+readonly suites=(lint rust model c nginx current python demo)
 readonly by_name=(properties coverage)
 readonly results=target/tests
 readonly bin=$ROOT/target/venv/bin
@@ -120,6 +120,17 @@ suite_nginx() {
     build_library
     build_module
     run_pytest nginx
+}
+
+# The nginx suite once more, with an nginx that is newer than Debian's.
+suite_current() {
+    need_apt nginx valgrind openssl
+    need_lab
+    need_venv
+    build_library
+    build_current_nginx
+    CREDGATE_NGINX=$ROOT/target/nginx-current/nginx \
+        CREDGATE_NGINX_MODULE=$ROOT/target/nginx-current/ngx_http_credgate_module.so run_pytest nginx
 }
 
 suite_python() {

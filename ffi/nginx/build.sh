@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the nginx module to target/nginx/ngx_http_credgate_module.so.
+# Builds the nginx module to target/nginx/ngx_http_credgate_module.so, or to the
+# directory that CREDGATE_OUT names.
 #
 #   ffi/nginx/build.sh [NGINX_SOURCE]
 #
@@ -11,7 +12,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 module=$root/ffi/nginx
-out=$root/target/nginx
+out=${CREDGATE_OUT:-$root/target/nginx}
 
 fail() {
     echo "build.sh: $*" >&2

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.lab import Authority
-from support.nginx import MODULE
+from support.nginx import BINARY, MODULE
 from support.process import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -22,7 +22,7 @@ def blocks(language: str) -> list[str]:
 def check(directory: Path, configuration: str) -> subprocess.CompletedProcess[str]:
     conf = directory / "nginx.conf"
     conf.write_text(f"{configuration}\nevents {{}}\npid {directory}/pid;\n")
-    command = ["nginx", "-t", "-p", directory, "-e", directory / "error.log", "-c", conf]
+    command = [BINARY, "-t", "-p", directory, "-e", directory / "error.log", "-c", conf]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 

@@ -12,6 +12,7 @@ from support.http import ask
 from support.process import ROOT, Service, free_port, until
 
 MODULE = Path(os.environ.get("CREDGATE_NGINX_MODULE", ROOT / "target/nginx/ngx_http_credgate_module.so"))
+BINARY = os.environ.get("CREDGATE_NGINX", "nginx")
 AUDIENCE = "https://example.com/"
 STATUS = "add_header X-Credgate-Status $credgate_status always"
 
@@ -61,7 +62,7 @@ class Nginx(Service):
         directory.mkdir(parents=True, exist_ok=True)
         self.conf.write_text(self._text(server, http, main, workers, port))
         self.error_log.touch()
-        self.arguments = [*wrapper, "nginx", "-p", directory, "-c", self.conf, "-e", self.error_log]
+        self.arguments = [*wrapper, BINARY, "-p", directory, "-c", self.conf, "-e", self.error_log]
         super().__init__(self.arguments, directory / "stderr.log", port=port)
 
     def _text(self, server: str, http: str, main: str, workers: int, port: int) -> str:
