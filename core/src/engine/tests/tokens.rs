@@ -265,13 +265,13 @@ fn f21_a_client_may_bring_its_own_token() {
         how_and_cause(&ask(&lab, &lab.gate, &other)),
         "MISS TokenInsufficient"
     );
+    provider.claim("aud", json!("api"));
     for (claim, value) in [
         ("exp", json!(NOW - 1)),
         ("exp", json!("soon")),
         ("nbf", json!(NOW + 60)),
         ("iss", json!("https://b.example/")),
     ] {
-        let (provider, _) = (&provider, provider.claim("aud", json!("api")));
         let before = provider.claims.read().unwrap().clone();
         provider.claim(claim, value.clone());
         let token = format!("Bearer {}", provider.token());
