@@ -132,7 +132,7 @@ def a_token(provider: Provider, directory: Path) -> str:
     echo = 'location /echo { add_header X-Seen $http_authorization; return 200 "{}"; }'
     listener = free_port()
     http = f"server {{ listen 127.0.0.1:{listener}; {echo} }}"
-    with Nginx(directory, guarded(f"http://127.0.0.1:{listener}/echo", provider.issuer), http=http).start() as nginx:
+    with Nginx(directory, guarded(f"http://127.0.0.1:{listener}/echo", provider.issuer), http=http) as nginx:
         seen = ask(nginx.port, headers=ALICE.basic).header("X-Seen") or ""
     return bearer({"headers": [["authorization", seen]]})
 

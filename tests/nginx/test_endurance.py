@@ -1,0 +1,152 @@
+"""What happens often enough to go wrong: reloads under load, clients that leave, workers that are killed.
+
+CREDGATE_LONG=1 makes it often: 200 reloads, 1,000 clients that leave.
+"""
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from conftest import ALICE, BOB
+from support.http import Client, ask
+from support.lab import Provider, Scripted, Upstream
+from support.nginx import BINARY, Nginx, guarded, location
+from support.process import until
+
+Start = Callable[..., Nginx]
+
+LONG = bool(os.environ.get("CREDGATE_LONG"))
+METRICS = location("= /metrics", "credgate_metrics")
+
+
+def waiting(server: Nginx) -> float:
+    text = ask(server.port, "/metrics").body.decode()
+    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith("credgate_waiting_requests"))
+
+
+@contextmanager
+def load(server: Nginx, clients: list[Client]) -> Iterator[list[str]]:
+    """Requests from all sides while the block runs; answers what went wrong with them."""
+    wrong: list[str] = []
+    over = threading.Event()
+
+    def go(client: Client) -> None:
+        while not over.is_set():
+            try:
+                status = ask(server.port, headers=client.basic).status
+                if status != 200:
+                    wrong.append(f"{client.id}: {status}")
+            except OSError as error:
+                wrong.append(f"{client.id}: {error!r}")
+
+    threads = [threading.Thread(target=go, args=(client,)) for client in clients]
+    for thread in threads:
+        thread.start()
+    try:
+        yield wrong
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def test_reloads_under_load_lose_no_request(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    server = nginx(guarded(upstream.url, provider.issuer) + METRICS, workers=2)
+    assert ask(server.port, headers=ALICE.basic).status == 200
+    server.reload()
+    before, old = descriptors(server.pid), set[int]()
+    with load(server, [ALICE, BOB, ALICE]) as wrong:
+        for _ in range(200 if LONG else 15):
+            old |= server.reload()
+    assert wrong == []
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in old), "the old workers' end")
+    assert len(server.workers) == 2
+    assert descriptors(server.pid) <= before + 2, "the master keeps no descriptor of a cycle that is over"
+    assert waiting(server) == 0
+
+
+def test_clients_that_leave_at_any_moment_leave_nothing_behind(
+    nginx: Start, scripted: Scripted, upstream: Upstream
+) -> None:
+    server = nginx(guarded(upstream.url, scripted.issuer) + METRICS)
+    chance = random.Random(7)
+    for number in range(1000 if LONG else 150):
+        client = Client(f"client{number}", "Kanarie7Qz")
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            lines = ["GET / HTTP/1.1", "Host: x", *(f"{name}: {value}" for name, value in client.basic.items()), "", ""]
+            request = "\r\n".join(lines).encode()
+            connection.sendall(request[: chance.randint(1, len(request))])
+            time.sleep(chance.random() * 0.004)
+    until(lambda: waiting(server) == 0, "nobody to wait")
+    assert ask(server.port, headers=ALICE.basic).status == 200
+
+
+def test_workers_that_are_killed_are_replaced_and_the_rest_go_on(
+    nginx: Start, provider: Provider, upstream: Upstream
+) -> None:
+    server = nginx(guarded(upstream.url, provider.issuer) + METRICS, workers=2)
+    for _ in range(8):
+        victim = next(iter(server.workers))
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: victim not in server.workers and len(server.workers) == 2, "another worker")
+        assert ask(server.port, headers=ALICE.basic).status == 200
+    # What a killed worker leaves is nginx's own alert; there is no other.
+    alarms = server.alarms()
+    assert all("exited on signal 9" in alarm for alarm in alarms), alarms
+    server.error_log.write_text("")
+
+
+def test_a_binary_upgrade_hands_over(provider: Provider, upstream: Upstream, tmp_path: Path) -> None:
+    # Only an nginx that is a daemon upgrades itself.
+    server = Nginx(tmp_path / "nginx", guarded(upstream.url, provider.issuer) + METRICS)
+    server.conf.write_text(server.conf.read_text().replace("daemon off;", "daemon on;"))
+    # It executes what it was called by, and looks nowhere.
+    binary = shutil.which(BINARY)
+    assert binary
+    subprocess.run([binary if part == BINARY else part for part in server.arguments], check=True, timeout=30)
+    pid_file = server.directory / "nginx.pid"
+    masters = [read_pid(pid_file)]
+    try:
+        until(server.ready, "the first master")
+        assert ask(server.port, headers=ALICE.basic).status == 200
+        os.kill(masters[0], signal.SIGUSR2)
+        until(lambda: read_pid(pid_file) not in (0, masters[0]), "the new master")
+        masters.append(read_pid(pid_file))
+        assert ask(server.port, headers=ALICE.basic).status == 200
+        os.kill(masters[0], signal.SIGQUIT)
+        until(lambda: gone(masters[0]), "the first master's end")
+        for _ in range(5):
+            assert ask(server.port, headers=ALICE.basic).status == 200
+    finally:
+        for master in masters:
+            if not gone(master):
+                os.kill(master, signal.SIGQUIT)
+                until(lambda master=master: gone(master), "the end")
+    assert server.alarms() == []
+
+
+def read_pid(file: Path) -> int:
+    """0 while there is none."""
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+    except OSError:
+        return True
