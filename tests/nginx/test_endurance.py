@@ -5,6 +5,7 @@ CREDGATE_LONG=1 makes it often: 200 reloads, 1,000 clients that leave.
 
 import os
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -91,6 +92,47 @@ def test_clients_that_leave_at_any_moment_leave_nothing_behind(
             time.sleep(chance.random() * 0.004)
     until(lambda: waiting(server) == 0, "nobody to wait")
     assert ask(server.port, headers=ALICE.basic).status == 200
+
+
+def test_thousands_that_wait_hold_up_nobody_and_all_end_by_their_deadline(
+    nginx: Start, scripted: Scripted, upstream: Upstream
+) -> None:
+    number = 10_000 if LONG else 1_500
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert most > number + 1000, f"{most} descriptors are too few"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    deadline = 30 if LONG else 6
+    free = location("= /free", f"proxy_pass {upstream.url}")
+    server = nginx(
+        guarded(upstream.url, scripted.issuer, f"credgate_timeout {deadline}s") + METRICS + free,
+        main=f"worker_rlimit_nofile {most};",
+        connections=number + number // 4 + 500,
+    )
+    worker = next(iter(server.workers))
+    scripted.hold()
+    before = resident(worker)
+    waiters = []
+    for client in range(number):
+        waiter = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+        basic = Client(f"client{client}", "Kanarie7Qz").basic["Authorization"]
+        waiter.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: {basic}\r\n\r\n".encode())
+        waiters.append(waiter)
+    until(lambda: waiting(server) >= 0.9 * number, "everybody to wait", deadline)
+    print(f"\n{(resident(worker) - before) / number:.1f} KiB for each request that waits")
+    for _ in range(20):
+        assert ask(server.port, "/free").status == 200
+    statuses = [waiter.recv(12)[9:12] for waiter in waiters]
+    for waiter in waiters:
+        waiter.close()
+    # Those whose exchange was under way, and those behind them when the provider had failed once too often.
+    assert set(statuses) <= {b"503", b"504"} and b"504" in statuses
+    assert waiting(server) == 0
+
+
+def resident(pid: int) -> int:
+    """KiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
 
 
 def test_workers_that_are_killed_are_replaced_and_the_rest_go_on(

@@ -50,6 +50,7 @@ class Nginx(Service):
         main: str = "",
         workers: int = 1,
         wrapper: Iterable[str | Path] = (),
+        connections: int = 4096,
     ):
         self.directory = directory
         self.h2_port = free_port()
@@ -60,12 +61,12 @@ class Nginx(Service):
         port = free_port()
         self.configured_workers = workers
         directory.mkdir(parents=True, exist_ok=True)
-        self.conf.write_text(self._text(server, http, main, workers, port))
+        self.conf.write_text(self._text(server, http, main, workers, port, connections))
         self.error_log.touch()
         self.arguments = [*wrapper, BINARY, "-p", directory, "-c", self.conf, "-e", self.error_log]
         super().__init__(self.arguments, directory / "stderr.log", port=port)
 
-    def _text(self, server: str, http: str, main: str, workers: int, port: int) -> str:
+    def _text(self, server: str, http: str, main: str, workers: int, port: int, connections: int) -> str:
         temporary = "\n    ".join(
             f"{kind}_temp_path {self.directory}/{kind};"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -78,7 +79,7 @@ worker_processes {workers};
 pid {self.directory}/nginx.pid;
 error_log {self.error_log} info;
 {main}
-events {{ worker_connections 4096; }}
+events {{ worker_connections {connections}; }}
 http {{
     access_log {self.access_log} combined;
     {temporary}
