@@ -51,6 +51,7 @@ class Nginx(Service):
         workers: int = 1,
         wrapper: Iterable[str | Path] = (),
         connections: int = 4096,
+        loaded: bool = True,
     ):
         self.directory = directory
         self.h2_port = free_port()
@@ -61,7 +62,8 @@ class Nginx(Service):
         port = free_port()
         self.configured_workers = workers
         directory.mkdir(parents=True, exist_ok=True)
-        self.conf.write_text(self._text(server, http, main, workers, port, connections))
+        text = self._text(server, http, main, workers, port, connections)
+        self.conf.write_text(text if loaded else text.replace(f"load_module {MODULE};\n", ""))
         self.error_log.touch()
         self.arguments = [*wrapper, BINARY, "-p", directory, "-c", self.conf, "-e", self.error_log]
         super().__init__(self.arguments, directory / "stderr.log", port=port)
