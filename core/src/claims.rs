@@ -13,6 +13,35 @@ pub(crate) struct Claims {
     pub(crate) size: usize,
     /// `iss` is what the provider's metadata says.
     pub(crate) is_providers: bool,
+    pub(crate) times: Times,
+}
+
+/// The times of a token, in seconds since the Unix epoch: read once, compared on every hit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) expires: Option<f64>,
+    pub(crate) not_before: Option<f64>,
+    /// The first that stands there and is no number: a time of another type is not one that is absent.
+    pub(crate) wrong: Option<&'static str>,
+}
+
+impl Times {
+    fn read(members: &Map<String, Value>) -> Times {
+        let mut wrong = None;
+        let mut time = |name, why| {
+            let value = members.get(name)?;
+            if value.as_f64().is_none() {
+                wrong.get_or_insert(why);
+            }
+            value.as_f64()
+        };
+        time("iat", "its iat is not a number");
+        Times {
+            not_before: time("nbf", "its nbf is not a number"),
+            expires: time("exp", "its exp is not a number"),
+            wrong,
+        }
+    }
 }
 
 impl Claims {
@@ -25,6 +54,7 @@ impl Claims {
         Claims {
             size: size.sum(),
             is_providers,
+            times: Times::read(&members),
             members,
         }
     }

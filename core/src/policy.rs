@@ -110,18 +110,14 @@ impl Policy {
     /// RFC 7519 sections 4.1.4 to 4.1.6. A time that is no number is not a time that is absent.
     fn check_time(&self, claims: &Claims, wall: f64) -> Result<(), Breach> {
         let leeway = self.leeway.as_secs_f64();
-        let time = |name, why| match claims.get(name) {
-            None => Ok(None),
-            Some(value) => match value.as_f64() {
-                Some(time) => Ok(Some(time)),
-                None => Err(Breach::Untrusted(why)),
-            },
-        };
-        time("iat", "its iat is not a number")?;
-        if time("nbf", "its nbf is not a number")?.is_some_and(|nbf| nbf > wall + leeway) {
+        let times = claims.times;
+        if let Some(why) = times.wrong {
+            return Err(Breach::Untrusted(why));
+        }
+        if times.not_before.is_some_and(|nbf| nbf > wall + leeway) {
             return Err(Breach::Untrusted("it is not valid yet (nbf)"));
         }
-        if time("exp", "its exp is not a number")?.is_some_and(|exp| wall >= exp + leeway) {
+        if times.expires.is_some_and(|exp| wall >= exp + leeway) {
             return Err(Breach::Expired);
         }
         Ok(())

@@ -3,7 +3,7 @@
 
 use crate::Gate;
 use crate::cause::Cause;
-use crate::extract::{Presented, Scratch, extract};
+use crate::extract::{Presented, Room, Scratch, extract};
 use crate::hide;
 use crate::key::{FingerprintBuilder, ProcessKey};
 use crate::request::Request;
@@ -110,7 +110,8 @@ fn a06_extraction_agrees_with_the_reference_decoder() {
             query: Some(query.as_bytes()),
             ..Request::default()
         };
-        let mut scratch = Scratch::new();
+        let mut room = Room::new();
+        let mut scratch = Scratch::new(&mut room);
         let came = extract(&gate.rules.places, &request, &mut scratch);
         let reference: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
         let named = |wanted: &str| -> Vec<&str> {

@@ -4,7 +4,7 @@ use super::EngineOptions;
 use crate::cause::{Cause, Denial};
 use crate::error::Error;
 use crate::exchange::Work;
-use crate::extract::{Presented, PresentedPair, Scratch, extract};
+use crate::extract::{Presented, PresentedPair, Room, Scratch, extract};
 use crate::flight::{Joined, Recipient, Waiter};
 use crate::gate::{Gate, Rules};
 use crate::keeping::Age;
@@ -20,9 +20,15 @@ use crate::shared::{Purpose, Shared};
 use crate::token::Grant;
 use crate::world::World;
 use once_cell::sync::OnceCell;
+use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+thread_local! {
+    /// A thread's own: to zero one for every request costs more than to wipe what was written.
+    static ROOM: RefCell<Room> = const { RefCell::new(Room::new()) };
+}
 
 /// More would not fit a semaphore.
 const MAX_EXCHANGES: usize = 1_000_000;
@@ -63,7 +69,9 @@ impl Inner {
         request: &Request<'_>,
         recipient: impl FnOnce() -> Recipient,
     ) -> Option<Outcome> {
-        let outcome = self.decide(&gate.rules, request, recipient)?;
+        let outcome = ROOM.with_borrow_mut(|room| {
+            self.decide(&gate.rules, request, &mut Scratch::new(room), recipient)
+        })?;
         self.shared.world.metrics.count(&outcome);
         Some(outcome)
     }
@@ -72,14 +80,14 @@ impl Inner {
         &self,
         rules: &Arc<Rules>,
         request: &Request<'_>,
+        scratch: &mut Scratch<'_>,
         recipient: impl FnOnce() -> Recipient,
     ) -> Option<Outcome> {
         if !rules.run_on_preflight && request.method == b"OPTIONS" {
             return Some(Outcome::without_token(rules, How::Preflight));
         }
         let deny = |cause| Some(Outcome::of_denial(rules, Denial::new(cause, ""), How::None));
-        let mut scratch = Scratch::new();
-        let presented = match extract(&rules.places, request, &mut scratch) {
+        let presented = match extract(&rules.places, request, scratch) {
             Ok(presented) => presented,
             Err(cause) => return deny(cause),
         };

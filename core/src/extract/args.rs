@@ -21,7 +21,7 @@ impl Args {
         names: &[String],
         query: Option<&[u8]>,
         body: Option<(BodyKind, &[u8])>,
-        scratch: &mut Scratch,
+        scratch: &mut Scratch<'_>,
     ) -> Result<Args, Cause> {
         let mut args = Args::default();
         for (number, name) in (0..).zip(names) {

@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 pub(super) fn find(
     value: &[u8],
     encoding: Encoding,
-    scratch: &mut Scratch,
+    scratch: &mut Scratch<'_>,
 ) -> Result<Option<Pair>, Cause> {
     let Some(rest) = after_scheme(value, b"basic") else {
         return Ok(None);

@@ -7,7 +7,7 @@ use super::{Halves, Name, Pair, Scratch, Span};
 use crate::cause::Cause;
 
 /// The pair among the parameters.
-pub(super) fn find(input: &[u8], scratch: &mut Scratch) -> Result<Option<Pair>, Cause> {
+pub(super) fn find(input: &[u8], scratch: &mut Scratch<'_>) -> Result<Option<Pair>, Cause> {
     let mut halves = Halves::default();
     for part in parts(input) {
         let (name, value) = split(part);
@@ -20,7 +20,7 @@ pub(super) fn find(input: &[u8], scratch: &mut Scratch) -> Result<Option<Pair>, 
 pub(super) fn values(
     input: &[u8],
     name: &str,
-    scratch: &mut Scratch,
+    scratch: &mut Scratch<'_>,
     note: &mut impl FnMut(Span) -> Result<(), Cause>,
 ) -> Result<(), Cause> {
     for part in parts(input) {

@@ -12,7 +12,7 @@ use std::fmt;
 use std::ops::Range;
 
 /// The pair among the members.
-pub(super) fn find(body: &[u8], scratch: &mut Scratch) -> Result<Option<Pair>, Cause> {
+pub(super) fn find(body: &[u8], scratch: &mut Scratch<'_>) -> Result<Option<Pair>, Cause> {
     let mut halves = Halves::default();
     let mut refusal = None;
     let well_formed = members(body, Name::of_text, |name, value, _| {
@@ -31,7 +31,7 @@ pub(super) fn find(body: &[u8], scratch: &mut Scratch) -> Result<Option<Pair>, C
 pub(super) fn values(
     body: &[u8],
     name: &str,
-    scratch: &mut Scratch,
+    scratch: &mut Scratch<'_>,
     note: &mut impl FnMut(Span) -> Result<(), Cause>,
 ) -> Result<(), Cause> {
     let mut refusal = None;
@@ -109,10 +109,10 @@ fn read_name<N>(raw: &str, read: impl Fn(&str) -> N) -> N {
 }
 
 /// Decodes a raw value, which must be a string, into the scratch.
-fn string(raw: &str, scratch: &mut Scratch) -> Result<Span, Cause> {
-    struct Into<'s>(&'s mut Scratch);
+fn string(raw: &str, scratch: &mut Scratch<'_>) -> Result<Span, Cause> {
+    struct Into<'s, 'r>(&'s mut Scratch<'r>);
 
-    impl Visitor<'_> for Into<'_> {
+    impl Visitor<'_> for Into<'_, '_> {
         type Value = Result<Span, Cause>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -34,10 +34,15 @@ pub(crate) struct Places {
     pub(crate) max_body_bytes: usize,
 }
 
+/// Where a thread decodes: zero but while it does.
+pub(crate) struct Room([u8; ROOM]);
+
+/// One more than what is accepted: Basic's colon.
+const ROOM: usize = MAX_LEN + 1;
+
 /// Holds what was decoded; wiped when dropped.
-pub(crate) struct Scratch {
-    /// One more than what is accepted: Basic's colon.
-    bytes: [u8; MAX_LEN + 1],
+pub(crate) struct Scratch<'r> {
+    bytes: &'r mut [u8; ROOM],
     used: usize,
     /// Beyond this nothing has been written: wiping costs by the byte.
     written: usize,
@@ -59,14 +64,14 @@ pub(crate) struct PresentedPair<'s> {
     pub(crate) client_id: &'s str,
     pub(crate) client_secret: &'s str,
     pub(crate) source: Source,
-    scratch: &'s Scratch,
+    scratch: &'s Scratch<'s>,
 }
 
 /// Looks at every enabled place. The error is the cause of the denial.
 pub(crate) fn extract<'s>(
     places: &Places,
     request: &Request<'s>,
-    scratch: &'s mut Scratch,
+    scratch: &'s mut Scratch<'_>,
 ) -> Result<Presented<'s>, Cause> {
     let token = match request.authorization {
         Some(value) if places.bearer => basic::bearer(value)?,
@@ -168,10 +173,16 @@ struct Span {
     end: usize,
 }
 
-impl Scratch {
-    pub(crate) fn new() -> Scratch {
+impl Room {
+    pub(crate) const fn new() -> Room {
+        Room([0; ROOM])
+    }
+}
+
+impl<'r> Scratch<'r> {
+    pub(crate) fn new(room: &'r mut Room) -> Scratch<'r> {
         Scratch {
-            bytes: [0; MAX_LEN + 1],
+            bytes: &mut room.0,
             used: 0,
             written: 0,
             args: Args::default(),
@@ -243,7 +254,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for Scratch<'_> {
     fn drop(&mut self) {
         // Not `used`: a place that was given up half-way has written without keeping.
         self.bytes[..self.written].zeroize();

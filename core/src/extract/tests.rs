@@ -20,7 +20,8 @@ fn basic(pair: &str) -> Vec<u8> {
 }
 
 fn found(request: &Request<'_>) -> Result<(String, String, Source), Cause> {
-    let mut scratch = Scratch::new();
+    let mut room = Room::new();
+    let mut scratch = Scratch::new(&mut room);
     extract(&ALL, request, &mut scratch).map(|found| match found {
         Presented::Pair(pair) => (
             pair.client_id.to_owned(),
@@ -321,7 +322,7 @@ fn a_disabled_place_is_not_looked_at() {
         ..Request::default()
     };
     assert_eq!(
-        extract(&places, &request, &mut Scratch::new()).err(),
+        extract(&places, &request, &mut Scratch::new(&mut Room::new())).err(),
         Some(Cause::NoCredentials)
     );
 }

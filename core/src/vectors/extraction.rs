@@ -1,6 +1,6 @@
 use super::{bytes, config, expect_eq, optional_bytes, run_file};
 use crate::Gate;
-use crate::extract::{Presented, Scratch, extract};
+use crate::extract::{Presented, Room, Scratch, extract};
 use crate::request::Request;
 use serde_json::{Map, Value, json};
 
@@ -21,7 +21,8 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
         content_type: content_type.as_deref(),
         body: body.as_deref(),
     };
-    let mut scratch = Scratch::new();
+    let mut room = Room::new();
+    let mut scratch = Scratch::new(&mut room);
     let came = match extract(&gate.rules.places, &request, &mut scratch) {
         Ok(Presented::Pair(pair)) => {
             let mut found = json!({

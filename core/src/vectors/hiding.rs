@@ -1,5 +1,5 @@
 use super::{config, expect_eq, optional_bytes, run_file};
-use crate::extract::{Scratch, extract};
+use crate::extract::{Room, Scratch, extract};
 use crate::request::Request;
 use crate::{Gate, redact_query};
 use serde_json::{Map, Value};
@@ -53,7 +53,13 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
         content_type: content_type.as_deref(),
         ..Request::default()
     };
-    if extract(&gate.rules.places, &request, &mut Scratch::new()).is_ok() {
+    if extract(
+        &gate.rules.places,
+        &request,
+        &mut Scratch::new(&mut Room::new()),
+    )
+    .is_ok()
+    {
         return Err("credentials are still found".to_owned());
     }
     Ok(())
