@@ -105,6 +105,10 @@ char *ngx_http_credgate_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 void *ngx_http_credgate_create_loc_conf(ngx_conf_t *cf);
 char *ngx_http_credgate_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
+char *ngx_http_credgate_compile(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *conf);
+const char *ngx_http_credgate_message(credgate_error *error, int32_t status,
+    size_t *len);
 ngx_int_t ngx_http_credgate_json(ngx_pool_t *pool, ngx_array_t *settings,
     ngx_uint_t optional, ngx_str_t *json);
 

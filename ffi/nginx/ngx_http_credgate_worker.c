@@ -154,10 +154,7 @@ ngx_http_credgate_start(ngx_cycle_t *cycle)
 
     if (status != CREDGATE_OK) {
 
-        if (credgate_error_message(error, &message, &len) != CREDGATE_OK) {
-            message = credgate_status_name(status);
-            len = ngx_strlen(message);
-        }
+        message = ngx_http_credgate_message(error, status, &len);
 
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
                       "credgate: no engine in this worker, requests are "

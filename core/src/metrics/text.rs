@@ -1,0 +1,149 @@
+//! Numbers in Prometheus's text format, version 0.0.4.
+
+use super::{Latency, Snapshot};
+use std::fmt::{self, Write as _};
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        family(
+            f,
+            "credgate_requests_total",
+            "counter",
+            "Requests, by outcome and how it came about.",
+        )?;
+        for (outcome, counts) in [("allow", &self.allowed), ("deny", &self.denied)] {
+            for (how, count) in counts {
+                let how = how.name().to_ascii_lowercase();
+                writeln!(
+                    f,
+                    "credgate_requests_total{{outcome=\"{outcome}\",how=\"{how}\"}} {count}"
+                )?;
+            }
+        }
+        family(
+            f,
+            "credgate_denied_total",
+            "counter",
+            "Requests that were denied, by cause.",
+        )?;
+        for (cause, count) in &self.causes {
+            writeln!(
+                f,
+                "credgate_denied_total{{cause=\"{}\"}} {count}",
+                cause.name()
+            )?;
+        }
+        self.exchange.write(
+            f,
+            "credgate_exchange_seconds",
+            "Token requests, in seconds.",
+        )?;
+        self.discovery.write(
+            f,
+            "credgate_discovery_seconds",
+            "Fetches of provider metadata, in seconds.",
+        )?;
+        for (name, kind, help, value) in [
+            (
+                "credgate_refreshes_total",
+                "counter",
+                "Exchanges begun ahead of a token's end.",
+                self.refreshes,
+            ),
+            (
+                "credgate_refresh_failures_total",
+                "counter",
+                "Exchanges ahead of a token's end that failed.",
+                self.refresh_failures,
+            ),
+            (
+                "credgate_purged_total",
+                "counter",
+                "Tokens dropped before their end.",
+                self.purged,
+            ),
+            (
+                "credgate_cache_entries",
+                "gauge",
+                "Tokens in the cache.",
+                self.entries,
+            ),
+            (
+                "credgate_cache_bytes",
+                "gauge",
+                "Bytes that they occupy.",
+                self.bytes,
+            ),
+            (
+                "credgate_waiting_requests",
+                "gauge",
+                "Requests that wait for an exchange.",
+                self.waiting,
+            ),
+        ] {
+            family(f, name, kind, help)?;
+            writeln!(f, "{name} {value}")?;
+        }
+        family(
+            f,
+            "credgate_provider_paused",
+            "gauge",
+            "1 while a provider is left alone after failures.",
+        )?;
+        for (issuer, provider) in &self.providers {
+            let issuer = escape(issuer);
+            writeln!(
+                f,
+                "credgate_provider_paused{{issuer=\"{issuer}\"}} {}",
+                u8::from(provider.is_paused)
+            )?;
+        }
+        family(
+            f,
+            "credgate_provider_limit",
+            "gauge",
+            "What a provider's last answer said of its limits, by header.",
+        )?;
+        for (issuer, provider) in &self.providers {
+            let issuer = escape(issuer);
+            for (header, value) in &provider.limits {
+                writeln!(
+                    f,
+                    "credgate_provider_limit{{issuer=\"{issuer}\",header=\"{header}\"}} {value}"
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Latency {
+    fn write(&self, f: &mut fmt::Formatter<'_>, name: &str, help: &str) -> fmt::Result {
+        family(f, name, "histogram", help)?;
+        for (bound, count) in &self.buckets {
+            writeln!(f, "{name}_bucket{{le=\"{bound}\"}} {count}")?;
+        }
+        writeln!(f, "{name}_bucket{{le=\"+Inf\"}} {}", self.count)?;
+        writeln!(f, "{name}_sum {}", self.sum)?;
+        writeln!(f, "{name}_count {}", self.count)
+    }
+}
+
+fn family(f: &mut fmt::Formatter<'_>, name: &str, kind: &str, help: &str) -> fmt::Result {
+    writeln!(f, "# HELP {name} {help}")?;
+    writeln!(f, "# TYPE {name} {kind}")
+}
+
+fn escape(label: &str) -> String {
+    let mut escaped = String::new();
+    for c in label.chars() {
+        match c {
+            '"' | '\\' => {
+                let _ = write!(escaped, "\\{c}");
+            }
+            '\n' => escaped.push_str("\\n"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
