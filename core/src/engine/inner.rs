@@ -102,7 +102,10 @@ impl Inner {
             }
         };
         let now = self.shared.world.clock.now();
-        if let Some(outcome) = self.known(rules, &key, &presented, source, now) {
+        if let Some((outcome, ripe)) = self.known(rules, &key, source, now) {
+            if let Some(grant) = ripe {
+                self.refresh(rules, key, &presented, &grant, now);
+            }
             return Some(outcome);
         }
         if let Some(denial) = self.shared.negative.get(&key, now) {
@@ -127,7 +130,11 @@ impl Inner {
             source,
             recipient: recipient(),
         };
-        let known = || self.known(rules, &key, &presented, source, now);
+        // Under the table's lock, in which no flight can be opened: the next hit sends for the successor.
+        let known = || {
+            self.known(rules, &key, source, now)
+                .map(|(outcome, _)| outcome)
+        };
         match self.shared.flights.join(key, known, waiter) {
             Joined::Landed(outcome) => return Some(*outcome),
             Joined::Full => {
@@ -143,15 +150,14 @@ impl Inner {
         None
     }
 
-    /// What the cache knows. A token past its best is served, and its successor sent for.
+    /// What the cache knows; and the token, where it is past its best and its successor is to be sent for.
     fn known(
         &self,
         rules: &Arc<Rules>,
         key: &Key,
-        presented: &Presented<'_>,
         source: Source,
         now: Instant,
-    ) -> Option<Outcome> {
+    ) -> Option<(Outcome, Option<Arc<Grant>>)> {
         if !rules.keeping.tokens {
             return None;
         }
@@ -171,10 +177,9 @@ impl Inner {
         } else {
             How::Hit
         };
-        if age == Age::Ripe {
-            self.refresh(rules, *key, presented, &grant, now);
-        }
-        Some(Outcome::of_verdict(rules, grant, verdict, how, source))
+        let ripe = (age == Age::Ripe).then(|| Arc::clone(&grant));
+        let outcome = Outcome::of_verdict(rules, grant, verdict, how, source);
+        Some((outcome, ripe))
     }
 
     /// Sends for the next token, if it is this request's turn.
