@@ -9,6 +9,12 @@ use std::thread;
 /// Why a call ends early: the status to answer.
 pub(crate) struct Fail(pub(crate) i32);
 
+impl From<credgate_core::Error> for Fail {
+    fn from(error: credgate_core::Error) -> Fail {
+        Fail(error.kind().code())
+    }
+}
+
 /// What the body of an exported function answers.
 pub(crate) type Answer = Result<i32, Fail>;
 

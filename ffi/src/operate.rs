@@ -8,7 +8,7 @@ use crate::handle::{self, Out};
 use crate::status::{
     CREDGATE_BUFFER_TOO_SMALL, CREDGATE_EMPTY, CREDGATE_INVALID_ARGUMENT, CREDGATE_OK,
 };
-use credgate_core::{Error, Level, Snapshot};
+use credgate_core::{Level, Snapshot};
 use std::ffi::c_char;
 
 /// How many numbers credgate_engine_counters writes.
@@ -45,7 +45,7 @@ pub unsafe extern "C" fn credgate_engine_counters(
             if count < Snapshot::COUNTERS {
                 return Err(Fail(CREDGATE_BUFFER_TOO_SMALL));
             }
-            out.set(engine.0.metrics().map_err(fail)?.counters());
+            out.set(engine.0.metrics()?.counters());
         }
         Ok(CREDGATE_OK)
     })
@@ -134,7 +134,7 @@ pub unsafe extern "C" fn credgate_engine_record(
             let engine = handle::borrow(engine)?;
             let (out_level, out_len) = (Out::required(out_level)?, Out::required(out_len)?);
             let out = bytes::writable(out, out_room)?;
-            let Some(record) = engine.0.next_record().map_err(fail)? else {
+            let Some(record) = engine.0.next_record()? else {
                 return Ok(CREDGATE_EMPTY);
             };
             out_level.set(match record.level {
@@ -173,13 +173,9 @@ pub unsafe extern "C" fn credgate_engine_purge(
                 Some(gate) => engine.purge(&gate.0, client_id),
                 None => engine.purge_all(client_id),
             };
-            let purged = purged.map_err(fail)?;
+            let purged = purged?;
             handle::set_optional(out_count, || purged);
         }
         Ok(CREDGATE_OK)
     })
-}
-
-fn fail(error: Error) -> Fail {
-    Fail(error.kind().code())
 }

@@ -313,10 +313,9 @@ pub unsafe extern "C" fn credgate_outcome_upstream_status(
                 outcome.owner_grant.cast::<Grant>().as_ref(),
                 u16::try_from(http_status),
             ) {
-                (Some(rules), Some(grant), Ok(status)) => engine
-                    .0
-                    .note_upstream_status(rules, grant, status)
-                    .map_err(|error| Fail(error.kind().code()))?,
+                (Some(rules), Some(grant), Ok(status)) => {
+                    engine.0.note_upstream_status(rules, grant, status)?
+                }
                 _ => false,
             };
             handle::set_optional(out_dropped, || dropped);

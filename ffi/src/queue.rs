@@ -8,7 +8,7 @@ use crate::handle::{self, Out};
 use crate::outcome::{Target, credgate_outcome};
 use crate::request::{self, credgate_request};
 use crate::status::{CREDGATE_EMPTY, CREDGATE_INVALID_ARGUMENT, CREDGATE_OK, CREDGATE_PENDING};
-use credgate_core::{Answer, Error, Queue, Ticket};
+use credgate_core::{Answer, Queue, Ticket};
 use std::ffi::{c_int, c_void};
 use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd};
@@ -90,11 +90,7 @@ pub unsafe extern "C" fn credgate_authenticate(
             )
         };
         let user_data = user_data.expose_provenance();
-        match queue
-            .0
-            .authenticate(&gate.0, &request, user_data)
-            .map_err(fail)?
-        {
+        match queue.0.authenticate(&gate.0, &request, user_data)? {
             Answer::Ready(ready) => {
                 outcome.set(ready);
                 Ok(CREDGATE_OK)
@@ -123,7 +119,7 @@ pub unsafe extern "C" fn credgate_queue_next(
                 return Err(Fail(CREDGATE_INVALID_ARGUMENT));
             }
             let outcome = Target::new(&raw mut (*completion).outcome)?;
-            let Some(arrived) = queue.0.next().map_err(fail)? else {
+            let Some(arrived) = queue.0.next()? else {
                 return Ok(CREDGATE_EMPTY);
             };
             (*completion).user_data = ptr::with_exposed_provenance_mut(arrived.user_data);
@@ -141,7 +137,7 @@ pub unsafe extern "C" fn credgate_ticket_cancel(queue: *const credgate_queue, ti
     boundary(|| {
         // SAFETY: C passes a valid queue or NULL, as the header asks.
         let queue = unsafe { handle::borrow(queue) }?;
-        queue.0.cancel(Ticket(ticket)).map_err(fail)?;
+        queue.0.cancel(Ticket(ticket))?;
         Ok(CREDGATE_OK)
     })
 }
@@ -163,10 +159,6 @@ pub unsafe extern "C" fn credgate_queue_free(queue: *mut credgate_queue) {
 unsafe fn usable<'a>(queue: *const credgate_queue) -> Result<&'a Queue, Fail> {
     // SAFETY: the caller vouches for the pointer.
     let queue = unsafe { handle::borrow(queue) }?;
-    queue.0.check_process().map_err(fail)?;
+    queue.0.check_process()?;
     Ok(&queue.0)
-}
-
-fn fail(error: Error) -> Fail {
-    Fail(error.kind().code())
 }
