@@ -236,7 +236,8 @@ typedef struct credgate_error credgate_error;
 // asked for.
 //
 // Methods: credgate_gate_new, credgate_gate_config, credgate_gate_warning,
-// credgate_gate_wants_body, credgate_gate_timeout, credgate_gate_free.
+// credgate_gate_arg, credgate_gate_wants_body, credgate_gate_timeout,
+// credgate_gate_free.
 typedef struct credgate_gate credgate_gate;
 
 // Where one event loop finds its outcomes.
@@ -244,6 +245,14 @@ typedef struct credgate_gate credgate_gate;
 // Methods: credgate_queue_new, credgate_queue_fd, credgate_authenticate,
 // credgate_queue_next, credgate_ticket_cancel, credgate_queue_free.
 typedef struct credgate_queue credgate_queue;
+
+// A string.
+typedef struct credgate_string {
+    // Where it begins.
+    const char *data;
+    // Its length in bytes.
+    size_t len;
+} credgate_string;
 
 // An HTTP request as the host received it. Every string is used within the
 // call only.
@@ -272,6 +281,11 @@ typedef struct credgate_request {
     const char *body;
     // Its length in bytes.
     size_t body_len;
+    // Values for the gate's token_post_args_host, in their order, UTF-8; an
+    // empty one is left out. NULL: there are none.
+    const struct credgate_string *args;
+    // How many: as many as the gate has token_post_args_host.
+    size_t args_len;
 } credgate_request;
 
 // What becomes of a request. Strings belong to the outcome, and live until
@@ -418,6 +432,14 @@ int32_t credgate_gate_warning(const struct credgate_gate *gate,
                               size_t index,
                               const char **out_text,
                               size_t *out_len);
+
+// The arguments of the token request for which credgate_request gives values,
+// one name for each index from 0, in their order: CREDGATE_OK, or
+// CREDGATE_EMPTY after the last. The string belongs to the gate.
+int32_t credgate_gate_arg(const struct credgate_gate *gate,
+                          size_t index,
+                          const char **out_name,
+                          size_t *out_len);
 
 // Frees a gate. Requests that wait for an outcome keep what they need of it.
 void credgate_gate_free(struct credgate_gate *gate);

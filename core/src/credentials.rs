@@ -7,10 +7,10 @@ use crate::secret::Secret;
 pub(crate) struct Credentials {
     pub(crate) client_id: String,
     pub(crate) client_secret: Secret,
-    /// The caller's own arguments: numbers of the gate's names, and values.
+    /// The arguments that came with the request: numbers of the gate's names, and values.
     pub(crate) args: Vec<(u8, String)>,
 }
 
-/// The longest pair that is accepted, in bytes of id, secret and the caller's arguments together after decoding. A hit decodes into a buffer
-/// of this size on the stack.
+/// The longest pair that is accepted, in bytes of id, secret and the request's arguments together after decoding. A hit
+/// decodes into a room of this size.
 pub(crate) const MAX_LEN: usize = 2048;

@@ -70,7 +70,7 @@ impl Exchange<'_> {
             !(rules.request.scope_is_default
                 && provider.leaves_out_default_scope(&rules.fingerprint))
         });
-        let callers = self.callers_scope(credentials);
+        let callers = self.requests_scope(credentials);
         let mut reply = self
             .ask(&metadata, credentials, callers.or(configured))
             .await?;
@@ -96,12 +96,13 @@ impl Exchange<'_> {
         Err(refusal(&metadata, &reply, self.world.clock.wall()))
     }
 
-    /// The scope that the caller gave, where the gate lets it.
-    fn callers_scope<'c>(&self, credentials: &'c Credentials) -> Option<&'c str> {
+    /// The scope that came with the request, where the gate lets it.
+    fn requests_scope<'c>(&self, credentials: &'c Credentials) -> Option<&'c str> {
         let names = &self.rules.places.args;
-        credentials.args.iter().find_map(|(number, value)| {
-            (names.get(usize::from(*number))? == "scope").then_some(value.as_str())
-        })
+        credentials
+            .args
+            .iter()
+            .find_map(|(number, value)| (names.get(*number)? == "scope").then_some(value.as_str()))
     }
 
     /// One request to the token endpoint.

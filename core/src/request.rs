@@ -15,6 +15,8 @@ pub struct Request<'a> {
     pub content_type: Option<&'a [u8]>,
     /// The whole body, where [`Gate::wants_body`](crate::Gate::wants_body) asked for it.
     pub body: Option<&'a [u8]>,
+    /// Values for the gate's `token_post_args_host`, in their order (UTF-8); an empty one is left out.
+    pub args: &'a [&'a [u8]],
 }
 
 impl fmt::Debug for Request<'_> {

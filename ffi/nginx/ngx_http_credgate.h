@@ -31,6 +31,7 @@ typedef enum {
     NGX_HTTP_CREDGATE_LIST,           /* of strings */
     NGX_HTTP_CREDGATE_NUMBERS,        /* a list of numbers */
     NGX_HTTP_CREDGATE_PAIRS,          /* a name and a value, repeated */
+    NGX_HTTP_CREDGATE_ARGS,           /* the same, values with variables */
     NGX_HTTP_CREDGATE_HEADERS,        /* a header and a claim, repeated */
     NGX_HTTP_CREDGATE_FILE            /* all of it */
 } ngx_http_credgate_type_e;
@@ -48,6 +49,7 @@ typedef struct {
     ngx_http_credgate_field_t        *field;
     ngx_str_t                        *args;      /* the directive's words */
     ngx_uint_t                        nargs;
+    ngx_http_complex_value_t         *value;     /* where it has variables */
     ngx_str_t                         file;
     ngx_uint_t                        line;
 } ngx_http_credgate_setting_t;
@@ -64,6 +66,7 @@ typedef struct {
     ngx_str_t                         file;      /* of "credgate on" */
     ngx_uint_t                        line;
     credgate_gate                    *gate;
+    ngx_array_t                      *args;      /* its values, by request */
     ngx_flag_t                        purge_remote;
 } ngx_http_credgate_loc_conf_t;
 

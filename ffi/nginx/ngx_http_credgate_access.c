@@ -15,6 +15,7 @@ static ngx_http_credgate_ctx_t *ngx_http_credgate_create_ctx(
     ngx_http_request_t *r);
 static void ngx_http_credgate_cleanup(void *data);
 static ngx_int_t ngx_http_credgate_present(ngx_http_credgate_ctx_t *ctx);
+static ngx_int_t ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx);
 static ngx_int_t ngx_http_credgate_copy(ngx_pool_t *pool, ngx_str_t *from,
     const char **to, size_t *len);
 static ngx_int_t ngx_http_credgate_restart(ngx_http_credgate_ctx_t *ctx,
@@ -270,6 +271,52 @@ ngx_http_credgate_restart(ngx_http_credgate_ctx_t *ctx, credgate_gate *gate)
 }
 
 
+/* those of the token request whose values depend on this request */
+
+static ngx_int_t
+ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx)
+{
+    ngx_str_t                      value;
+    ngx_uint_t                     i;
+    credgate_string               *arg;
+    ngx_http_request_t            *r;
+    ngx_http_complex_value_t     **values;
+    ngx_http_credgate_loc_conf_t  *clcf;
+
+    r = ctx->request;
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_credgate_module);
+
+    ctx->presented.args = NULL;
+    ctx->presented.args_len = 0;
+
+    if (clcf->args == NULL) {
+        return NGX_OK;
+    }
+
+    values = clcf->args->elts;
+
+    arg = ngx_palloc(r->pool, clcf->args->nelts * sizeof(credgate_string));
+    if (arg == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < clcf->args->nelts; i++) {
+
+        if (ngx_http_complex_value(r, values[i], &value) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        arg[i].data = (char *) value.data;
+        arg[i].len = value.len;
+    }
+
+    ctx->presented.args = arg;
+    ctx->presented.args_len = clcf->args->nelts;
+
+    return NGX_OK;
+}
+
+
 void
 ngx_http_credgate_authenticate(ngx_http_credgate_ctx_t *ctx)
 {
@@ -282,6 +329,11 @@ ngx_http_credgate_authenticate(ngx_http_credgate_ctx_t *ctx)
 
     if (queue == NULL) {
         ngx_http_credgate_deny(ctx, NGX_HTTP_SERVICE_UNAVAILABLE);
+        return;
+    }
+
+    if (ngx_http_credgate_present_args(ctx) != NGX_OK) {
+        ngx_http_credgate_deny(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
 

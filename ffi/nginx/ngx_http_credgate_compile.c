@@ -11,6 +11,8 @@ static ngx_uint_t ngx_http_credgate_blame(ngx_array_t *settings,
     const char *message, size_t len);
 static ngx_int_t ngx_http_credgate_read_file(ngx_conf_t *cf,
     ngx_http_credgate_setting_t *setting, ngx_str_t *text);
+static ngx_int_t ngx_http_credgate_collect_args(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *conf);
 static void ngx_http_credgate_free_gate(void *data);
 
 
@@ -139,6 +141,10 @@ ngx_http_credgate_compile(ngx_conf_t *cf, ngx_http_credgate_loc_conf_t *conf)
     cln->handler = ngx_http_credgate_free_gate;
     cln->data = conf->gate;
 
+    if (ngx_http_credgate_collect_args(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     for (n = 0;
          credgate_gate_warning(conf->gate, n, &message, &len) == CREDGATE_OK;
          n++)
@@ -149,6 +155,63 @@ ngx_http_credgate_compile(ngx_conf_t *cf, ngx_http_credgate_loc_conf_t *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* what gives the values of the gate's token_post_args_host, in their order */
+
+static ngx_int_t
+ngx_http_credgate_collect_args(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *conf)
+{
+    size_t                         n, len;
+    ngx_uint_t                     i;
+    const char                    *name;
+    ngx_http_complex_value_t     **value;
+    ngx_http_credgate_setting_t   *setting;
+
+    setting = conf->settings->elts;
+
+    for (n = 0;
+         credgate_gate_arg(conf->gate, n, &name, &len) == CREDGATE_OK;
+         n++)
+    {
+        for (i = 0; i < conf->settings->nelts; i++) {
+
+            if (setting[i].value && setting[i].args[1].len == len
+                && ngx_memcmp(setting[i].args[1].data, name, len) == 0)
+            {
+                break;
+            }
+        }
+
+        if (i == conf->settings->nelts) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "credgate: token_post_args_host: nothing gives a "
+                          "value for \"%*s\"; use directives instead of "
+                          "\"credgate_config\" in %V:%ui, and among them "
+                          "\"credgate_token_post_arg\" with a variable",
+                          len, name, &setting[0].file, setting[0].line);
+            return NGX_ERROR;
+        }
+
+        if (conf->args == NULL) {
+            conf->args = ngx_array_create(cf->pool, 1,
+                                          sizeof(ngx_http_complex_value_t *));
+            if (conf->args == NULL) {
+                return NGX_ERROR;
+            }
+        }
+
+        value = ngx_array_push(conf->args);
+        if (value == NULL) {
+            return NGX_ERROR;
+        }
+
+        *value = setting[i].value;
+    }
+
+    return NGX_OK;
 }
 
 

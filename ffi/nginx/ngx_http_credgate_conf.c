@@ -7,6 +7,9 @@
 #include "ngx_http_credgate.h"
 
 
+static ngx_uint_t ngx_http_credgate_has_variables(ngx_array_t *words);
+static ngx_int_t ngx_http_credgate_compile_value(ngx_conf_t *cf,
+    ngx_http_credgate_setting_t *setting, ngx_str_t *value);
 static ngx_uint_t ngx_http_credgate_are_numbers(ngx_array_t *words);
 static ngx_uint_t ngx_http_credgate_has(ngx_array_t *settings,
     ngx_http_credgate_field_t *field);
@@ -31,6 +34,7 @@ ngx_http_credgate_create_loc_conf(ngx_conf_t *cf)
      *     conf->file = { 0, NULL };
      *     conf->line = 0;
      *     conf->gate = NULL;
+     *     conf->args = NULL;
      */
 
     conf->enable = NGX_CONF_UNSET_UINT;
@@ -103,6 +107,7 @@ ngx_http_credgate_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (field->type != NGX_HTTP_CREDGATE_PAIRS
+        && field->type != NGX_HTTP_CREDGATE_ARGS
         && field->type != NGX_HTTP_CREDGATE_HEADERS
         && ngx_http_credgate_has(clcf->settings, field))
     {
@@ -161,12 +166,29 @@ ngx_http_credgate_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         break;
 
+    case NGX_HTTP_CREDGATE_STRING:
+    case NGX_HTTP_CREDGATE_LIST:
+        if (ngx_http_credgate_has_variables(cf->args)) {
+            return "takes no variables; only the value of "
+                   "\"credgate_token_post_arg\" may have them";
+        }
+
+        break;
+
     default:
         break;
     }
 
     setting = ngx_array_push(clcf->settings);
     if (setting == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    setting->value = NULL;
+
+    if (field->type == NGX_HTTP_CREDGATE_ARGS
+        && ngx_http_credgate_compile_value(cf, setting, &value[2]) != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -182,6 +204,49 @@ ngx_http_credgate_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     setting->line = cf->conf_file->line;
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_credgate_has_variables(ngx_array_t *words)
+{
+    ngx_str_t   *word;
+    ngx_uint_t   i;
+
+    word = words->elts;
+
+    for (i = 1; i < words->nelts; i++) {
+        if (ngx_http_script_variables_count(&word[i])) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_int_t
+ngx_http_credgate_compile_value(ngx_conf_t *cf,
+    ngx_http_credgate_setting_t *setting, ngx_str_t *value)
+{
+    ngx_http_compile_complex_value_t  ccv;
+
+    if (ngx_http_script_variables_count(value) == 0) {
+        return NGX_OK;
+    }
+
+    setting->value = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (setting->value == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = value;
+    ccv.complex_value = setting->value;
+
+    return ngx_http_compile_complex_value(&ccv);
 }
 
 
@@ -254,6 +319,7 @@ ngx_http_credgate_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (inherited && prev->gate) {
         conf->gate = prev->gate;
+        conf->args = prev->args;
         return NGX_CONF_OK;
     }
 

@@ -13,6 +13,7 @@ static u_char *ngx_http_credgate_json_value(u_char *p,
     ngx_http_credgate_setting_t *setting);
 static u_char *ngx_http_credgate_json_pairs(u_char *p, ngx_array_t *settings,
     ngx_http_credgate_field_t *field);
+static u_char *ngx_http_credgate_json_end(u_char *p);
 static u_char *ngx_http_credgate_json_headers(u_char *p,
     ngx_array_t *settings, ngx_http_credgate_field_t *field);
 static u_char *ngx_http_credgate_json_strings(u_char *p, ngx_str_t *text,
@@ -37,7 +38,8 @@ ngx_http_credgate_json(ngx_pool_t *pool, ngx_array_t *settings,
 
     for (i = 0; i < settings->nelts; i++) {
         len += 2 * setting[i].field->name.len + NGX_INT_T_LEN
-               + sizeof("\"_names\":[],\"_values\":[]{\"header\":,\"path\":}");
+               + sizeof("\"_names\":[],\"_values\":[]{\"header\":,\"path\":}")
+               + setting[i].field->name.len + sizeof("\"_host\":[],");
 
         for (j = 1; j < setting[i].nargs; j++) {
             len += 6 * setting[i].args[j].len + sizeof("\"\",");
@@ -67,6 +69,7 @@ ngx_http_credgate_json(ngx_pool_t *pool, ngx_array_t *settings,
         switch (field->type) {
 
         case NGX_HTTP_CREDGATE_PAIRS:
+        case NGX_HTTP_CREDGATE_ARGS:
             p = ngx_http_credgate_json_pairs(p, settings, field);
             break;
 
@@ -155,7 +158,10 @@ ngx_http_credgate_json_value(u_char *p, ngx_http_credgate_setting_t *setting)
 }
 
 
-/* a name may stand twice, and so it is two lists and not an object */
+/*
+ * A name may stand twice, and so it is two lists and not an object; and a
+ * third one of those whose values come with the request.
+ */
 
 static u_char *
 ngx_http_credgate_json_pairs(u_char *p, ngx_array_t *settings,
@@ -171,17 +177,45 @@ ngx_http_credgate_json_pairs(u_char *p, ngx_array_t *settings,
                         word == 1 ? "names" : "values");
 
         for (i = 0; i < settings->nelts; i++) {
-            if (setting[i].field == field) {
+            if (setting[i].field == field && setting[i].value == NULL) {
                 p = ngx_http_credgate_json_string(p, &setting[i].args[word]);
                 *p++ = ',';
             }
         }
 
-        p[-1] = ']';
+        p = ngx_http_credgate_json_end(p);
         *p++ = ',';
     }
 
-    return p - 1;
+    if (field->type == NGX_HTTP_CREDGATE_PAIRS) {
+        return p - 1;
+    }
+
+    p = ngx_sprintf(p, "\"%V_host\":[", &field->name);
+
+    for (i = 0; i < settings->nelts; i++) {
+        if (setting[i].field == field && setting[i].value) {
+            p = ngx_http_credgate_json_string(p, &setting[i].args[1]);
+            *p++ = ',';
+        }
+    }
+
+    return ngx_http_credgate_json_end(p);
+}
+
+
+/* of a list, which may be empty */
+
+static u_char *
+ngx_http_credgate_json_end(u_char *p)
+{
+    if (p[-1] == ',') {
+        p--;
+    }
+
+    *p++ = ']';
+
+    return p;
 }
 
 

@@ -228,7 +228,7 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
                               PAIRS, "token_headers"),
 
     NGX_HTTP_CREDGATE_SETTING("token_post_arg", NGX_CONF_TAKE2,
-                              PAIRS, "token_post_args"),
+                              ARGS, "token_post_args"),
 
     NGX_HTTP_CREDGATE_SETTING("token_post_args_client", NGX_CONF_1MORE,
                               LIST, "token_post_args_client"),

@@ -1,6 +1,6 @@
 //! Gates.
 
-use crate::boundary::{boundary, boundary_void};
+use crate::boundary::{Fail, boundary, boundary_void};
 use crate::bytes;
 use crate::error::{credgate_error, report};
 use crate::handle::{self, Out};
@@ -13,7 +13,8 @@ use std::ffi::c_char;
 /// asked for.
 ///
 /// Methods: credgate_gate_new, credgate_gate_config, credgate_gate_warning,
-/// credgate_gate_wants_body, credgate_gate_timeout, credgate_gate_free.
+/// credgate_gate_arg, credgate_gate_wants_body, credgate_gate_timeout,
+/// credgate_gate_free.
 pub struct credgate_gate(pub(crate) Gate);
 
 /// Compiles a configuration: a JSON object, or Kong's plugin object. Starts no
@@ -50,11 +51,12 @@ pub unsafe extern "C" fn credgate_gate_wants_body(
     out_wants: *mut bool,
 ) -> i32 {
     boundary(|| {
+        let mut room = request::room();
         // SAFETY: C passes valid pointers or NULL, as the header asks.
         let (gate, request, out_wants) = unsafe {
             (
                 handle::borrow(gate)?,
-                request::borrow(request)?,
+                request::borrow(request, &mut room)?,
                 Out::required(out_wants)?,
             )
         };
@@ -117,15 +119,50 @@ pub unsafe extern "C" fn credgate_gate_warning(
         // SAFETY: C passes valid pointers or NULL, as the header asks.
         unsafe {
             let gate = handle::borrow(gate)?;
-            let (out_text, out_len) = (Out::required(out_text)?, Out::required(out_len)?);
-            let Some(warning) = gate.0.warnings().get(index) else {
-                return Ok(CREDGATE_EMPTY);
-            };
-            out_text.set(warning.as_ptr().cast());
-            out_len.set(warning.len());
+            let warnings = gate.0.warnings();
+            tell(warnings.get(index).copied(), out_text, out_len)
         }
-        Ok(CREDGATE_OK)
     })
+}
+
+/// The arguments of the token request for which credgate_request gives values,
+/// one name for each index from 0, in their order: CREDGATE_OK, or
+/// CREDGATE_EMPTY after the last. The string belongs to the gate.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_gate_arg(
+    gate: *const credgate_gate,
+    index: usize,
+    out_name: *mut *const c_char,
+    out_len: *mut usize,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        unsafe {
+            let gate = handle::borrow(gate)?;
+            let names = gate.0.args();
+            tell(names.get(index).map(String::as_str), out_name, out_len)
+        }
+    })
+}
+
+/// One of several strings, or CREDGATE_EMPTY after the last.
+///
+/// # Safety
+///
+/// As [`Out::required`].
+unsafe fn tell(
+    text: Option<&str>,
+    out_text: *mut *const c_char,
+    out_len: *mut usize,
+) -> Result<i32, Fail> {
+    // SAFETY: the caller vouches for the pointers.
+    let (out_text, out_len) = unsafe { (Out::required(out_text)?, Out::required(out_len)?) };
+    let Some(text) = text else {
+        return Ok(CREDGATE_EMPTY);
+    };
+    out_text.set(text.as_ptr().cast());
+    out_len.set(text.len());
+    Ok(CREDGATE_OK)
 }
 
 /// Frees a gate. Requests that wait for an outcome keep what they need of it.

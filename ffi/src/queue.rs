@@ -79,12 +79,13 @@ pub unsafe extern "C" fn credgate_authenticate(
     out_ticket: *mut u64,
 ) -> i32 {
     boundary(|| {
+        let mut room = request::room();
         // SAFETY: C passes valid pointers or NULL, as the header asks.
         let (gate, queue, request, outcome, out_ticket) = unsafe {
             (
                 handle::borrow(gate)?,
                 handle::borrow(queue)?,
-                request::borrow(request)?,
+                request::borrow(request, &mut room)?,
                 Target::new(outcome)?,
                 Out::required(out_ticket)?,
             )

@@ -3,7 +3,7 @@
 use crate::boundary::Fail;
 use crate::bytes;
 use crate::handle;
-use crate::status::CREDGATE_INVALID_ARGUMENT;
+use crate::status::{CREDGATE_INVALID_ARGUMENT, CREDGATE_NULL_ARGUMENT};
 use credgate_core::Request;
 use std::ffi::c_char;
 use std::mem::size_of;
@@ -36,6 +36,30 @@ pub struct credgate_request {
     pub body: *const c_char,
     /// Its length in bytes.
     pub body_len: usize,
+    /// Values for the gate's token_post_args_host, in their order, UTF-8; an
+    /// empty one is left out. NULL: there are none.
+    pub args: *const credgate_string,
+    /// How many: as many as the gate has token_post_args_host.
+    pub args_len: usize,
+}
+
+/// A string.
+#[repr(C)]
+pub struct credgate_string {
+    /// Where it begins.
+    pub data: *const c_char,
+    /// Its length in bytes.
+    pub len: usize,
+}
+
+/// Where the arguments of a borrowed request are gathered.
+pub(crate) type Room<'a> = [&'a [u8]; MOST_ARGS];
+
+/// As many as a configuration may name.
+const MOST_ARGS: usize = 16;
+
+pub(crate) const fn room<'a>() -> Room<'a> {
+    [b""; MOST_ARGS]
 }
 
 /// Borrows a request.
@@ -43,7 +67,10 @@ pub struct credgate_request {
 /// # Safety
 ///
 /// NULL, or a request whose strings are valid while `'a` lasts.
-pub(crate) unsafe fn borrow<'a>(request: *const credgate_request) -> Result<Request<'a>, Fail> {
+pub(crate) unsafe fn borrow<'a>(
+    request: *const credgate_request,
+    room: &'a mut Room<'a>,
+) -> Result<Request<'a>, Fail> {
     // SAFETY: the size stands first, and is all that is read of a struct that is too small.
     let struct_size = unsafe { handle::borrow(request.cast::<u32>()) }?;
     if (*struct_size as usize) < size_of::<credgate_request>() {
@@ -58,6 +85,30 @@ pub(crate) unsafe fn borrow<'a>(request: *const credgate_request) -> Result<Requ
             query: bytes::optional(request.query, request.query_len)?,
             content_type: bytes::optional(request.content_type, request.content_type_len)?,
             body: bytes::optional(request.body, request.body_len)?,
+            args: args(request, room)?,
         })
     }
+}
+
+/// # Safety
+///
+/// As [`borrow`].
+unsafe fn args<'a>(
+    request: &credgate_request,
+    room: &'a mut Room<'a>,
+) -> Result<&'a [&'a [u8]], Fail> {
+    let room = room
+        .get_mut(..request.args_len)
+        .ok_or(Fail(CREDGATE_INVALID_ARGUMENT))?;
+    if !room.is_empty() && request.args.is_null() {
+        return Err(Fail(CREDGATE_NULL_ARGUMENT));
+    }
+    for (at, value) in room.iter_mut().enumerate() {
+        // SAFETY: the caller vouches for the array and for its strings.
+        unsafe {
+            let given = &*request.args.add(at);
+            *value = bytes::optional(given.data, given.len)?.unwrap_or_default();
+        }
+    }
+    Ok(room)
 }

@@ -20,7 +20,7 @@ ROWS = re.findall(
 )
 GOOD = {
     "STRING": "x", "FLAG": "off", "SEC": "1m", "MSEC": "500ms", "SIZE": "4k", "NUMBER": "7", "LIST": "a 'b c'",
-    "NUMBERS": "401 403", "PAIRS": "x-name value", "HEADERS": "x-name claim 1", "PATH": "/dev/null",
+    "NUMBERS": "401 403", "PAIRS": "x-name value", "ARGS": "x-name value", "HEADERS": "x-name claim 1", "PATH": "/dev/null",
 }  # fmt: skip
 OWN = {
     "issuer": "https://idp.example", "token_endpoint": "https://idp.example/t", "jwks_endpoint": "https://idp.example/k",
@@ -59,7 +59,7 @@ def test_one_twice_in_a_place_is_refused_unless_it_repeats(tmp_path: Path, direc
         twice = line(directive, kind)
     issuer = [] if directive == "issuer" else ["credgate_issuer https://idp.example"]
     status, message = conf(tmp_path, *issuer, twice, twice)
-    if kind in ("PAIRS", "HEADERS"):
+    if kind in ("PAIRS", "ARGS", "HEADERS"):
         assert (status == 0) == (directive == "token_post_arg"), message
     else:
         assert status != 0

@@ -48,6 +48,7 @@ def request_of(vector: Vector, path: str) -> bytes:
         lines.append(b"Authorization: " + authorization)
     if content_type is not None:
         lines.append(b"Content-Type: " + content_type)
+    lines += [b"X-Arg-%d: " % number + to_bytes(arg) for number, arg in enumerate(vector.input.get("args", []))]
     if body is not None:
         lines.append(b"Content-Length: %d" % len(body))
     return b"\r\n".join(lines) + b"\r\n\r\n" + (body or b"")
@@ -71,6 +72,17 @@ def changed_by_nginx(vector: Vector) -> bool:
     return b"#" in (vector.bytes("query") or b"") or any(byte in fields for byte in b"\r\n")
 
 
+def in_directives(config: dict[str, Any]) -> list[str]:
+    """A configuration whose arguments come with the request, in headers."""
+    names = config.pop("token_post_args_host")
+    words = {True: "on", False: "off"}
+    plain = {name: " ".join(value) if isinstance(value, list) else value for name, value in config.items()}
+    return [
+        *(f"credgate_{name} {words.get(value, value)}" for name, value in plain.items()),
+        *(f"credgate_token_post_arg {name} $http_x_arg_{number}" for number, name in enumerate(names)),
+    ]
+
+
 class Gates:
     """One nginx with a location for each configuration that vectors have."""
 
@@ -84,9 +96,13 @@ class Gates:
             path = self.paths[config] = f"/gate{len(self.paths)}"
             file = directory / f"{path[1:]}.json"
             own = {"issuer": issuer, "allow_loopback_http": True, **fixed, **json.loads(config)}
-            file.write_text(json.dumps(own))
+            if "token_post_args_host" in own:
+                settings = in_directives(own)
+            else:
+                file.write_text(json.dumps(own))
+                settings = [f"credgate_config {file}"]
             server += location(
-                f"= {path}", "credgate on", f"credgate_config {file}", "add_header X-Error $credgate_error always",
+                f"= {path}", "credgate on", *settings, "add_header X-Error $credgate_error always",
                 f"proxy_pass {upstream}",
             )  # fmt: skip
         self.nginx = start("large_client_header_buffers 8 64k;\nclient_max_body_size 1m;\n" + server)
@@ -121,8 +137,10 @@ def test_extraction(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_pa
                 differences.append(f"{vector.id}: expected {expected}, came {status} {headers.get('x-error')}")
         else:
             form = scripted.state["last"]["form"]
-            came = {name: form.get(name) for name in ("client_id", "client_secret")}
+            args = dict(vector.expect.get("args", []))
+            came = {name: form.get(name) for name in ("client_id", "client_secret", *args)}
             expected_pair = {name: to_bytes(vector.expect[name]).decode() for name in ("client_id", "client_secret")}
+            expected_pair |= args
             if status != 200 or came != expected_pair:
                 differences.append(f"{vector.id}: expected {expected_pair}, came {status} {came}")
     assert not differences, "\n" + "\n".join(differences)

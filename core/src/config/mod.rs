@@ -98,6 +98,10 @@ pub(crate) struct Config {
     /// replaces the configured scopes.
     #[serde(deserialize_with = "list")]
     pub(crate) token_post_args_client: Vec<String>,
+    /// Arguments of the token request whose values the host gives with each request; `scope` replaces the configured
+    /// scopes. In nginx, `credgate_token_post_arg` with a variable. (Not Kong's.)
+    #[serde(deserialize_with = "list")]
+    pub(crate) token_post_args_host: Vec<String>,
     /// Further headers of the token request.
     pub(crate) token_headers: BTreeMap<String, String>,
     /// Names of further headers of the token request.
@@ -296,6 +300,7 @@ impl Default for Config {
             token_post_args_names: Vec::new(),
             token_post_args_values: Vec::new(),
             token_post_args_client: Vec::new(),
+            token_post_args_host: Vec::new(),
             token_headers: BTreeMap::new(),
             token_headers_names: Vec::new(),
             token_headers_values: Vec::new(),

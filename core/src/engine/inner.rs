@@ -87,6 +87,12 @@ impl Inner {
             return Some(Outcome::without_token(rules, How::Preflight));
         }
         let deny = |cause| Some(Outcome::of_denial(rules, Denial::new(cause, ""), How::None));
+        let [given, wanted] = [request.args.len(), rules.places.args.host().len()];
+        if given != wanted {
+            let detail = format!("{given} values were given for {wanted} token_post_args_host");
+            let denial = Denial::new(Cause::Internal, detail);
+            return Some(Outcome::of_denial(rules, denial, How::None));
+        }
         let presented = match extract(&rules.places, request, scratch) {
             Ok(presented) => presented,
             Err(cause) => return deny(cause),

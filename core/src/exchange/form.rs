@@ -29,14 +29,14 @@ pub(super) fn form(
         credentials.client_secret.expose(),
     );
     let own = rules.request.args.iter();
-    let callers = credentials.args.iter().filter_map(|(number, value)| {
-        let name = rules.places.args.get(usize::from(*number))?.as_str();
+    let requests = credentials.args.iter().filter_map(|(number, value)| {
+        let name = rules.places.args.get(*number)?;
         (name != "scope").then_some((name, value.as_str()))
     });
     let mut pairs = vec![("grant_type", "client_credentials")];
     pairs.extend(scope.map(|scope| ("scope", scope)));
     pairs.extend(own.map(|(name, value)| (name.as_str(), value.as_str())));
-    pairs.extend(callers);
+    pairs.extend(requests);
     let assertion;
     let authorization = match rules.request.auth.unwrap_or(metadata.auth) {
         TokenAuth::ClientSecretPost => {

@@ -17,6 +17,7 @@ use crate::config::Encoding;
 use crate::credentials::{Credentials, MAX_LEN};
 use crate::request::{BodyKind, Request, Source, carries_body};
 use crate::secret::Secret;
+pub(crate) use args::ArgNames;
 use args::Args;
 use zeroize::Zeroize;
 
@@ -29,8 +30,8 @@ pub(crate) struct Places {
     /// `Authorization: Bearer` is looked at too.
     pub(crate) bearer: bool,
     pub(crate) basic_encoding: Encoding,
-    /// Names of arguments that the caller may give in query or body.
-    pub(crate) args: Vec<String>,
+    /// Names of arguments that the caller may give in query or body, and of those that the host gives.
+    pub(crate) args: ArgNames,
     pub(crate) max_body_bytes: usize,
 }
 
@@ -109,7 +110,7 @@ pub(crate) fn extract<'s>(
     }
     let (pair, source) = found.ok_or(Cause::NoCredentials)?;
     if !places.args.is_empty() {
-        scratch.args = Args::find(&places.args, request.query, body, scratch)?;
+        scratch.args = Args::find(&places.args, request, body, scratch)?;
     }
     let scratch = &*scratch;
     let (id, secret) = (scratch.of(pair.id), scratch.of(pair.secret));
@@ -134,7 +135,7 @@ fn body<'r>(places: &Places, request: &Request<'r>) -> Option<(BodyKind, &'r [u8
 
 /// The kind of body of a request that may hold something for this gate.
 pub(crate) fn body_kind(places: &Places, request: &Request<'_>) -> Option<BodyKind> {
-    if (places.body || !places.args.is_empty()) && carries_body(request.method) {
+    if (places.body || !places.args.callers().is_empty()) && carries_body(request.method) {
         BodyKind::of(request.content_type)
     } else {
         None
@@ -142,7 +143,8 @@ pub(crate) fn body_kind(places: &Places, request: &Request<'_>) -> Option<BodyKi
 }
 
 impl<'s> PresentedPair<'s> {
-    /// The caller's own arguments: numbers of the gate's names, and values (UTF-8), in the order of the names.
+    /// The arguments that came with the request: numbers of the gate's names, and values (UTF-8), in the order of the
+    /// names.
     pub(crate) fn args(&self) -> impl ExactSizeIterator<Item = (u8, &'s [u8])> {
         let scratch = self.scratch;
         let args = scratch.args.as_slice().iter();

@@ -1,14 +1,16 @@
 use super::*;
 
-const ALL: Places = Places {
-    header: true,
-    query: true,
-    body: true,
-    bearer: false,
-    basic_encoding: Encoding::Raw,
-    args: Vec::new(),
-    max_body_bytes: 64,
-};
+fn all() -> Places {
+    Places {
+        header: true,
+        query: true,
+        body: true,
+        bearer: false,
+        basic_encoding: Encoding::Raw,
+        args: ArgNames::new(&[], &[]),
+        max_body_bytes: 64,
+    }
+}
 
 fn basic(pair: &str) -> Vec<u8> {
     use base64::Engine as _;
@@ -22,7 +24,7 @@ fn basic(pair: &str) -> Vec<u8> {
 fn found(request: &Request<'_>) -> Result<(String, String, Source), Cause> {
     let mut room = Room::new();
     let mut scratch = Scratch::new(&mut room);
-    extract(&ALL, request, &mut scratch).map(|found| match found {
+    extract(&all(), request, &mut scratch).map(|found| match found {
         Presented::Pair(pair) => (
             pair.client_id.to_owned(),
             pair.client_secret.to_owned(),
@@ -315,7 +317,7 @@ fn a10_only_methods_with_content_are_looked_at() {
 fn a_disabled_place_is_not_looked_at() {
     let places = Places {
         query: false,
-        ..ALL
+        ..all()
     };
     let request = Request {
         query: Some(b"client_id=a&client_secret=b"),

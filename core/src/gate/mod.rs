@@ -48,6 +48,12 @@ impl Gate {
         &self.rules.warnings
     }
 
+    /// The arguments of the token request for which [`Request::args`] gives values (`token_post_args_host`), in their
+    /// order.
+    pub fn args(&self) -> &[String] {
+        self.rules.places.args.host()
+    }
+
     /// Whether the body of this request can hold something for this gate and should be read and shown: by place,
     /// method, media type and length (`None`: not known in advance). Ask again when a length has become known.
     pub fn wants_body(&self, request: &Request<'_>, content_length: Option<u64>) -> bool {

@@ -3,7 +3,7 @@
 use super::TokenRequest;
 use super::clients::Pattern;
 use super::output::{Output, header_value};
-use super::token_request::client_args;
+use super::token_request::arg_names;
 use crate::config::{AuthMethods, Config, value_error};
 use crate::connection::Connection;
 use crate::error::Error;
@@ -67,7 +67,7 @@ impl Rules {
                 body: within(Source::Body),
                 bearer: uses(config, AuthMethods::Bearer),
                 basic_encoding: config.basic_encoding,
-                args: client_args(config, &request.args)?,
+                args: arg_names(config, &request.args)?,
                 max_body_bytes: config.max_body_bytes,
             },
             clients_allowed: config
@@ -173,12 +173,9 @@ fn fingerprint(
     let mut fingerprint = FingerprintBuilder::new();
     issuer.fingerprint(&mut fingerprint);
     request.fingerprint(&mut fingerprint);
-    fingerprint.list(
-        config
-            .token_post_args_client
-            .iter()
-            .map(|name| name.as_bytes()),
-    );
+    for names in [&config.token_post_args_client, &config.token_post_args_host] {
+        fingerprint.list(names.iter().map(|name| name.as_bytes()));
+    }
     // A token whose signature one gate has not looked at is not for a gate that does.
     fingerprint.part(&[u8::from(verify_signature)]);
     fingerprint.list(config.cache_tokens_salt.iter().map(|salt| salt.as_bytes()));

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Encoding, TokenAuth, value_error};
 use crate::error::Error;
+use crate::extract::ArgNames;
 use crate::key::FingerprintBuilder;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use std::collections::BTreeMap;
@@ -101,39 +102,41 @@ impl std::fmt::Debug for TokenRequest {
     }
 }
 
-/// The names of arguments that a caller may give (`token_post_args_client`).
-pub(crate) fn client_args(
-    config: &Config,
-    args: &[(String, String)],
-) -> Result<Vec<String>, Error> {
-    const FIELD: &str = "token_post_args_client";
+/// The names of arguments that come with a request (`token_post_args_client`, `token_post_args_host`).
+pub(crate) fn arg_names(config: &Config, args: &[(String, String)]) -> Result<ArgNames, Error> {
     /// An argument is known by a number of one byte, and each costs a look at the request.
     const MOST: usize = 16;
 
-    let names = &config.token_post_args_client;
-    if names.len() > MOST {
+    let callers = ("token_post_args_client", &config.token_post_args_client);
+    let host = ("token_post_args_host", &config.token_post_args_host);
+    for (field, names) in [callers, host] {
+        let wrong = |message: String| Err(value_error(format!("{field}: {message}")));
+        if names.len() > MOST {
+            return wrong(format!("holds more than {MOST} names"));
+        }
+        for (at, name) in names.iter().enumerate() {
+            if name.is_empty() || names[..at].contains(name) {
+                return wrong(format!("{name:?} is empty or stands twice"));
+            }
+            if name != "scope" && OURS.contains(&name.as_str()) {
+                return wrong(format!(
+                    "\"{name}\" cannot come with a request; it is set by the exchange itself"
+                ));
+            }
+            if args.iter().any(|(fixed, _)| fixed == name) {
+                return wrong(format!(
+                    "\"{name}\" is configured already, and a request cannot change it"
+                ));
+            }
+        }
+    }
+    if let Some(name) = host.1.iter().find(|name| callers.1.contains(name)) {
         return Err(value_error(format!(
-            "{FIELD}: holds more than {MOST} names"
+            "{}: \"{name}\" is among the {} too; either the host gives it or the caller",
+            host.0, callers.0
         )));
     }
-    for (at, name) in names.iter().enumerate() {
-        if name.is_empty() || names[..at].contains(name) {
-            return Err(value_error(format!(
-                "{FIELD}: {name:?} is empty or stands twice"
-            )));
-        }
-        if name != "scope" && OURS.contains(&name.as_str()) {
-            return Err(value_error(format!(
-                "{FIELD}: \"{name}\" cannot be given by callers; it is set by the exchange itself"
-            )));
-        }
-        if args.iter().any(|(fixed, _)| fixed == name) {
-            return Err(value_error(format!(
-                "{FIELD}: \"{name}\" is configured already, and callers cannot change it"
-            )));
-        }
-    }
-    Ok(names.clone())
+    Ok(ArgNames::new(callers.1, host.1))
 }
 
 /// Pairs, in a map or in two lists.

@@ -14,12 +14,18 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
     let method = optional_bytes(input, "method").unwrap_or_else(|| b"GET".to_vec());
     let [authorization, query, content_type, body] =
         ["authorization", "query", "content_type", "body"].map(|name| optional_bytes(input, name));
+    let args: Vec<Vec<u8>> = input
+        .get("args")
+        .and_then(Value::as_array)
+        .map_or_else(Vec::new, |args| args.iter().map(bytes).collect());
+    let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
     let request = Request {
         method: &method,
         authorization: authorization.as_deref(),
         query: query.as_deref(),
         content_type: content_type.as_deref(),
         body: body.as_deref(),
+        args: &args,
     };
     let mut room = Room::new();
     let mut scratch = Scratch::new(&mut room);
@@ -32,7 +38,7 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
                 .args()
                 .map(|(name, value)| {
                     json!([
-                        gate.rules.places.args[usize::from(name)],
+                        gate.rules.places.args.get(name),
                         String::from_utf8_lossy(value)
                     ])
                 })

@@ -329,6 +329,39 @@ fn without_a_cache_every_request_is_an_exchange() {
 }
 
 #[test]
+fn what_the_host_asks_for_is_part_of_the_key() {
+    let (_, lab) = Numbering::lab(r#"{"token_post_args_host":["audience","scope"]}"#);
+    let ask = |args: &[&[u8]]| {
+        let request = Request {
+            query: Some(b"client_id=a&client_secret=s"),
+            args,
+            ..Request::default()
+        };
+        show(
+            &lab.engine
+                .authenticate_blocking(&lab.gate, &request)
+                .unwrap(),
+        )
+    };
+    assert_eq!(ask(&[b"x", b""]), "MISS a Bearer t1");
+    assert_eq!(ask(&[b"y", b""]), "MISS a Bearer t2");
+    assert_eq!(ask(&[b"", b"x"]), "MISS a Bearer t3", "another argument");
+    assert_eq!(ask(&[b"x", b"x"]), "MISS a Bearer t4");
+    assert_eq!(ask(&[b"x", b""]), "HIT a Bearer t1");
+    for wrong in [0, 1, 3] {
+        let answer = ask(&[b"".as_slice(); 3][..wrong]);
+        assert!(answer.contains("500"), "{answer}");
+    }
+    let seen = lab.transport.seen.lock().unwrap();
+    let forms: Vec<_> = seen
+        .iter()
+        .filter_map(|seen| seen.form.as_deref())
+        .collect();
+    assert!(forms[0].contains("audience=x") && forms[0].contains("scope=openid"));
+    assert!(forms[2].contains("scope=x") && !forms[2].contains("audience"));
+}
+
+#[test]
 fn kong05_what_the_caller_asks_for_is_part_of_the_key() {
     let (_, lab) = Numbering::lab(r#"{"token_post_args_client":["scope","resource"]}"#);
     let ask = |extra: &str| show(&lab.blocking(&format!("client_id=a&client_secret=s{extra}")));

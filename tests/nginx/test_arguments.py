@@ -1,0 +1,114 @@
+"""Arguments of the token request whose values depend on the request."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import ALICE
+from support.h2 import H2Connection
+from support.http import ask
+from support.lab import Scripted, Upstream
+from support.nginx import STATUS, Nginx, gate, guarded, location
+
+Start = Callable[..., Nginx]
+
+MAP = """
+map $host $audience {
+    default     "";
+    orders.test https://orders.example/;
+    stock.test  https://stock.example/;
+}
+"""
+
+
+def ask_of(server: Nginx, host: str, **more: str) -> tuple[int, str | None]:
+    answer = ask(server.port, headers={**ALICE.basic, "Host": host, **more})
+    return answer.status, answer.header("X-Credgate-Status")
+
+
+def test_an_audience_from_a_map_is_asked_for_and_keeps_tokens_apart(
+    nginx: Start, scripted: Scripted, upstream: Upstream
+) -> None:
+    settings = gate(scripted.issuer, "credgate_token_post_arg audience $audience", "credgate_token_post_arg tier gold")
+    settings = [setting for setting in settings if "https://example.com/" not in setting]
+    server = nginx(location("/", *settings, STATUS, f"proxy_pass {upstream.url}"), http=MAP)
+    for host, audience in (
+        ("orders.test", "https://orders.example/"),
+        ("stock.test", "https://stock.example/"),
+        ("other.test", None),
+    ):
+        assert ask_of(server, host) == (200, "MISS")
+        form = scripted.state["last"]["form"]
+        assert (form.get("audience"), form["tier"]) == (audience, "gold")
+        assert ask_of(server, host) == (200, "HIT")
+    assert scripted.state["token"] == 3
+
+
+def test_each_request_has_its_own_value_also_where_it_waits(
+    nginx: Start, scripted: Scripted, upstream: Upstream
+) -> None:
+    server = nginx(guarded(upstream.url, scripted.issuer, "credgate_token_post_arg resource urn:$http_x_tenant"))
+    connection = H2Connection(server.h2_port)
+    for stream in [connection.send(headers={**ALICE.basic, "x-tenant": tenant}) for tenant in "abacb"]:
+        assert connection.receive(stream).status == 200
+    assert ask_of(server, "x", **{"X-Tenant": "b"})[1] == "HIT"
+    assert scripted.state["token"] == 3
+
+
+def test_a_location_inherits_it_and_may_replace_it(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+    own = location("/own/", "credgate_token_post_arg resource $uri", STATUS, f"proxy_pass {upstream.url}")
+    plain = location("/plain/", "credgate_token_post_arg resource fixed", STATUS, f"proxy_pass {upstream.url}")
+    rest = location("/", STATUS, f"proxy_pass {upstream.url}")
+    outside = [*gate(scripted.issuer), "credgate_token_post_arg resource $host"]
+    server = nginx("\n".join(f"{line};" for line in outside) + own + plain + rest)
+    for path, resource in (("/x", "here.test"), ("/own/x", "/own/x"), ("/plain/x", "fixed")):
+        assert ask(server.port, path, headers={**ALICE.basic, "Host": "here.test"}).status == 200
+        assert scripted.state["last"]["form"]["resource"] == resource
+
+
+def test_the_callers_own_scope_is_replaced_where_the_gateway_says_so(
+    nginx: Start, scripted: Scripted, upstream: Upstream
+) -> None:
+    server = nginx(guarded(upstream.url, scripted.issuer, "credgate_token_post_arg scope $arg_scope"))
+    assert ask(server.port, "/?scope=read", headers=ALICE.basic).status == 200
+    assert scripted.state["last"]["form"]["scope"] == "read"
+    assert ask(server.port, "/", headers=ALICE.basic).status == 200
+    assert scripted.state["last"]["form"]["scope"] == "openid"
+
+
+def test_a_redirect_to_another_gate_asks_with_that_ones_values(
+    nginx: Start, scripted: Scripted, upstream: Upstream
+) -> None:
+    first = location("/", *gate(scripted.issuer, "credgate_token_post_arg resource a$uri"), "try_files /none /second")
+    second = guarded(upstream.url, scripted.issuer, "credgate_token_post_arg resource b$uri", path="= /second")
+    server = nginx(first + second)
+    assert ask(server.port, "/x", headers=ALICE.basic).status == 200
+    assert scripted.state["last"]["form"]["resource"] == "b/second"
+    assert scripted.state["token"] == 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (["credgate_audience $host"], "takes no variables"),
+        (["credgate_token_post_arg resource $nothing"], 'unknown "nothing" variable'),
+        (["credgate_token_post_arg resource $host", "credgate_token_post_arg resource x"], "is configured already"),
+        (["credgate_token_post_arg resource $host", "credgate_token_post_arg resource $uri"], "stands twice"),
+        (["credgate_token_post_arg audience $host", "credgate_audience a"], "is configured already"),
+        (["credgate_token_post_arg client_secret $host"], "set by the exchange itself"),
+    ],
+)
+def test_what_cannot_be_is_refused(tmp_path: Path, lines: list[str], says: str) -> None:
+    result = Nginx(
+        tmp_path / "checked", location("/", "credgate on", "credgate_issuer https://idp.example", *lines)
+    ).check()
+    assert result.returncode != 0
+    assert says in result.stderr
+
+
+def test_a_file_cannot_leave_values_to_nobody(tmp_path: Path) -> None:
+    (tmp_path / "gate.json").write_text('{"issuer":"https://idp.example","token_post_args_host":["audience"]}')
+    result = Nginx(tmp_path / "checked", location("/", "credgate on", f"credgate_config {tmp_path}/gate.json")).check()
+    assert result.returncode != 0
+    assert 'nothing gives a value for "audience"' in result.stderr
