@@ -291,7 +291,7 @@ typedef struct credgate_request {
 // What becomes of a request. Strings belong to the outcome, and live until
 // credgate_outcome_release.
 //
-// Methods: credgate_outcome_header, credgate_outcome_claim,
+// Methods: credgate_outcome_headers, credgate_outcome_claim,
 // credgate_outcome_expires_in, credgate_outcome_upstream_status,
 // credgate_outcome_release.
 typedef struct credgate_outcome {
@@ -315,7 +315,7 @@ typedef struct credgate_outcome {
     size_t client_id_len;
     // Allow: the token as the value of an Authorization header, "Bearer
     // ...". Empty where the request passes without a token. What goes
-    // upstream is told by credgate_outcome_header.
+    // upstream is told by credgate_outcome_headers.
     const char *authorization;
     // Its length in bytes.
     size_t authorization_len;
@@ -444,13 +444,16 @@ int32_t credgate_gate_arg(const struct credgate_gate *gate,
 // Frees a gate. Requests that wait for an outcome keep what they need of it.
 void credgate_gate_free(struct credgate_gate *gate);
 
-// The headers of a request that is allowed, one for each index from 0:
-// CREDGATE_OK and *out_header, or CREDGATE_EMPTY after the last. A host takes
-// away what the client sent under that name, in any case and with "_" for
-// "-", and sets the value where there is one. A denial has none.
-int32_t credgate_outcome_header(struct credgate_outcome *outcome,
-                                size_t index,
-                                struct credgate_header *out_header);
+// The headers of a request that is allowed, from number `first` on: as many as
+// there are, and at most `capacity`, go to headers, and *out_count says how
+// many. A host takes away what the client sent under that name, in any case
+// and with "_" for "-", and sets the value where there is one. A denial has
+// none.
+int32_t credgate_outcome_headers(struct credgate_outcome *outcome,
+                                 size_t first,
+                                 struct credgate_header *headers,
+                                 size_t capacity,
+                                 size_t *out_count);
 
 // What the token says: a claim by its name, or by a path of names joined by
 // "__", with positions in lists from 1. Text as it is, anything else as JSON.

@@ -228,13 +228,12 @@ impl Engine {
         status: u16,
     ) -> Result<bool, Error> {
         self.inner.check_process()?;
+        if !rules.purge_on.contains(&status) {
+            return Ok(false);
+        }
         let shared = &self.inner.shared;
-        let age = shared
-            .world
-            .clock
-            .now()
-            .saturating_duration_since(grant.received);
-        if !rules.purge_on.contains(&status) || age < BRAND_NEW {
+        let now = shared.world.clock.now();
+        if now.saturating_duration_since(grant.received) < BRAND_NEW {
             return Ok(false);
         }
         let is_dropped = shared.cache.remove_exactly(grant);

@@ -41,7 +41,7 @@ impl Outcome {
         source: Source,
     ) -> Outcome {
         let denial = match verdict {
-            Ok(()) if rules.allows_client(grant.client_id()) => {
+            Ok(()) if rules.allows_client(grant.client_id().as_bytes()) => {
                 return Outcome::Allow(Allow {
                     rules: Arc::clone(rules),
                     grant: Some(grant),

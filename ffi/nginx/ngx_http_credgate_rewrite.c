@@ -7,6 +7,9 @@
 #include "ngx_http_credgate.h"
 
 
+#define NGX_HTTP_CREDGATE_HEADERS_AT_ONCE  8
+
+
 static ngx_int_t ngx_http_credgate_each_header(ngx_http_credgate_ctx_t *ctx,
     ngx_uint_t set);
 static ngx_int_t ngx_http_credgate_set_header(ngx_http_credgate_ctx_t *ctx,
@@ -212,29 +215,35 @@ ngx_http_credgate_empty_headers(ngx_http_credgate_ctx_t *ctx)
 static ngx_int_t
 ngx_http_credgate_each_header(ngx_http_credgate_ctx_t *ctx, ngx_uint_t set)
 {
-    size_t           i;
-    int32_t          status;
-    credgate_header  header;
+    size_t           i, n, first;
+    credgate_header  headers[NGX_HTTP_CREDGATE_HEADERS_AT_ONCE];
 
-    for (i = 0; /* void */ ; i++) {
-        status = credgate_outcome_header(&ctx->outcome, i, &header);
+    first = 0;
 
-        if (status == CREDGATE_EMPTY) {
-            return NGX_OK;
-        }
-
-        if (status != CREDGATE_OK) {
+    do {
+        if (credgate_outcome_headers(&ctx->outcome, first, headers,
+                                     NGX_HTTP_CREDGATE_HEADERS_AT_ONCE, &n)
+            != CREDGATE_OK)
+        {
             return NGX_ERROR;
         }
 
-        if (!set) {
-            header.value = NULL;
+        for (i = 0; i < n; i++) {
+
+            if (!set) {
+                headers[i].value = NULL;
+            }
+
+            if (ngx_http_credgate_set_header(ctx, &headers[i]) != NGX_OK) {
+                return NGX_ERROR;
+            }
         }
 
-        if (ngx_http_credgate_set_header(ctx, &header) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
+        first += n;
+
+    } while (n == NGX_HTTP_CREDGATE_HEADERS_AT_ONCE);
+
+    return NGX_OK;
 }
 
 
@@ -242,7 +251,7 @@ static ngx_int_t
 ngx_http_credgate_set_header(ngx_http_credgate_ctx_t *ctx,
     credgate_header *header)
 {
-    ngx_uint_t           i, is_authorization;
+    ngx_uint_t           i, exact, is_authorization;
     ngx_list_part_t     *part;
     ngx_table_elt_t     *h, *set;
     ngx_http_request_t  *r;
@@ -274,17 +283,21 @@ ngx_http_credgate_set_header(ngx_http_credgate_ctx_t *ctx,
             i = 0;
         }
 
-        if (!ngx_http_credgate_same_name(&h[i].key, header)) {
+        if (h[i].key.len != header->name_len) {
+            continue;
+        }
+
+        exact = h[i].lowcase_key
+                && ngx_memcmp(h[i].lowcase_key, header->name, h[i].key.len)
+                   == 0;
+
+        if (!exact && !ngx_http_credgate_same_name(&h[i].key, header)) {
             continue;
         }
 
         /* the first of exactly this name is used again */
 
-        if (set == NULL && header->value
-            && ngx_strncasecmp(h[i].key.data, (u_char *) header->name,
-                               header->name_len)
-               == 0)
-        {
+        if (exact && set == NULL && header->value) {
             set = &h[i];
             continue;
         }
@@ -330,15 +343,13 @@ ngx_http_credgate_set_header(ngx_http_credgate_ctx_t *ctx,
 }
 
 
+/* of names that are as long as each other */
+
 static ngx_uint_t
 ngx_http_credgate_same_name(ngx_str_t *name, credgate_header *header)
 {
     u_char  a, b;
     size_t  i;
-
-    if (name->len != header->name_len) {
-        return 0;
-    }
 
     for (i = 0; i < name->len; i++) {
         a = ngx_tolower(name->data[i]);

@@ -18,7 +18,7 @@ use std::time::Instant;
 /// What becomes of a request. Strings belong to the outcome, and live until
 /// credgate_outcome_release.
 ///
-/// Methods: credgate_outcome_header, credgate_outcome_claim,
+/// Methods: credgate_outcome_headers, credgate_outcome_claim,
 /// credgate_outcome_expires_in, credgate_outcome_upstream_status,
 /// credgate_outcome_release.
 #[repr(C)]
@@ -43,7 +43,7 @@ pub struct credgate_outcome {
     pub client_id_len: usize,
     /// Allow: the token as the value of an Authorization header, "Bearer
     /// ...". Empty where the request passes without a token. What goes
-    /// upstream is told by credgate_outcome_header.
+    /// upstream is told by credgate_outcome_headers.
     pub authorization: *const c_char,
     /// Its length in bytes.
     pub authorization_len: usize,
@@ -113,18 +113,21 @@ impl Target {
 
     pub(crate) fn set(self, outcome: Outcome) {
         // SAFETY: checked and vouched for when it was made.
-        unsafe {
-            let struct_size = (*self.0).struct_size;
-            let filled = match outcome {
-                Outcome::Allow(allow) => from_allow(allow),
-                Outcome::Deny(deny) => from_deny(deny),
-            };
-            self.0.write(credgate_outcome {
-                struct_size,
-                ..filled
-            });
+        let target = unsafe { &mut *self.0 };
+        empty(target);
+        match outcome {
+            Outcome::Allow(allow) => set_allow(target, allow),
+            Outcome::Deny(deny) => set_deny(target, deny),
         }
     }
+}
+
+/// In place: a struct of this size that is moved costs more than what it is filled with.
+fn empty(outcome: &mut credgate_outcome) {
+    *outcome = credgate_outcome {
+        struct_size: outcome.struct_size,
+        ..EMPTY
+    };
 }
 
 const EMPTY: credgate_outcome = credgate_outcome {
@@ -153,15 +156,11 @@ const EMPTY: credgate_outcome = credgate_outcome {
 };
 
 /// No allocation: the reference counts of the rules and of the token keep them alive.
-fn from_allow(allow: Allow) -> credgate_outcome {
-    let (how, source) = (how_number(allow.how()), source_number(allow.source()));
+fn set_allow(outcome: &mut credgate_outcome, allow: Allow) {
+    outcome.how = how_number(allow.how());
+    outcome.source = source_number(allow.source());
     let (rules, grant) = allow.into_parts();
-    let mut outcome = credgate_outcome {
-        how,
-        source,
-        owner_rules: handle::share(rules).cast(),
-        ..EMPTY
-    };
+    outcome.owner_rules = handle::share(rules).cast();
     if let Some(grant) = grant {
         let (client_id, authorization) = (grant.client_id(), grant.authorization());
         outcome.client_id = client_id.as_ptr().cast();
@@ -170,67 +169,69 @@ fn from_allow(allow: Allow) -> credgate_outcome {
         outcome.authorization_len = authorization.len();
         outcome.owner_grant = handle::share(grant).cast();
     }
-    outcome
 }
 
-fn from_deny(deny: Deny) -> credgate_outcome {
+fn set_deny(outcome: &mut credgate_outcome, deny: Deny) {
     let owner = handle::give(deny);
     // SAFETY: made in the line above; what it borrows lies behind its own pointers and stays where it is.
     let deny = unsafe { &*owner };
     let (challenge, content_type) = (deny.challenge().unwrap_or_default(), deny.content_type());
     let (body, detail) = (deny.body(), deny.detail());
-    credgate_outcome {
-        http_status: deny.status().into(),
-        how: how_number(deny.how()),
-        code: deny.cause().code(),
-        retry_after: deny.retry_after().unwrap_or(0),
-        challenge: challenge.as_ptr().cast(),
-        challenge_len: challenge.len(),
-        content_type: content_type.as_ptr().cast(),
-        content_type_len: content_type.len(),
-        body: body.as_ptr().cast(),
-        body_len: body.len(),
-        detail: detail.as_ptr().cast(),
-        detail_len: detail.len(),
-        owner_deny: owner.cast(),
-        ..EMPTY
-    }
+    outcome.http_status = deny.status().into();
+    outcome.how = how_number(deny.how());
+    outcome.code = deny.cause().code();
+    outcome.retry_after = deny.retry_after().unwrap_or(0);
+    outcome.challenge = challenge.as_ptr().cast();
+    outcome.challenge_len = challenge.len();
+    outcome.content_type = content_type.as_ptr().cast();
+    outcome.content_type_len = content_type.len();
+    outcome.body = body.as_ptr().cast();
+    outcome.body_len = body.len();
+    outcome.detail = detail.as_ptr().cast();
+    outcome.detail_len = detail.len();
+    outcome.owner_deny = owner.cast();
 }
 
-/// The headers of a request that is allowed, one for each index from 0:
-/// CREDGATE_OK and *out_header, or CREDGATE_EMPTY after the last. A host takes
-/// away what the client sent under that name, in any case and with "_" for
-/// "-", and sets the value where there is one. A denial has none.
+/// The headers of a request that is allowed, from number `first` on: as many as
+/// there are, and at most `capacity`, go to headers, and *out_count says how
+/// many. A host takes away what the client sent under that name, in any case
+/// and with "_" for "-", and sets the value where there is one. A denial has
+/// none.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn credgate_outcome_header(
+pub unsafe extern "C" fn credgate_outcome_headers(
     outcome: *mut credgate_outcome,
-    index: usize,
-    out_header: *mut credgate_header,
+    first: usize,
+    headers: *mut credgate_header,
+    capacity: usize,
+    out_count: *mut usize,
 ) -> i32 {
     boundary(|| {
         // SAFETY: C passes an outcome that the library filled, and has not released, or NULL.
         unsafe {
-            let out_header = Out::required(out_header)?;
+            let out_count = Out::required(out_count)?;
             let outcome = outcome.as_mut().ok_or(Fail(CREDGATE_NULL_ARGUMENT))?;
-            let Some(rules) = outcome.owner_rules.cast::<Rules>().as_ref() else {
-                return Ok(CREDGATE_EMPTY);
-            };
-            let grant = outcome.owner_grant.cast::<Grant>().as_ref();
-            let how = how_from(outcome.how);
-            let Some((name, value)) = rules.headers(grant, how).nth(index) else {
-                return Ok(CREDGATE_EMPTY);
-            };
-            let value = match value {
-                None => None,
-                Some(text) => Some(keep(outcome, text)?),
-            };
-            let (value, value_len) = value.unwrap_or((ptr::null(), 0));
-            out_header.set(credgate_header {
-                name: name.as_ptr().cast(),
-                name_len: name.len(),
-                value: value.cast(),
-                value_len,
-            });
+            if headers.is_null() && capacity > 0 {
+                return Err(Fail(CREDGATE_NULL_ARGUMENT));
+            }
+            let mut count = 0;
+            if let Some(rules) = outcome.owner_rules.cast::<Rules>().as_ref() {
+                let grant = outcome.owner_grant.cast::<Grant>().as_ref();
+                let all = rules.headers(grant, how_from(outcome.how));
+                for (name, value) in all.skip(first).take(capacity) {
+                    let (value, value_len) = match value {
+                        None => (ptr::null(), 0),
+                        Some(text) => keep(outcome, text)?,
+                    };
+                    headers.add(count).write(credgate_header {
+                        name: name.as_ptr().cast(),
+                        name_len: name.len(),
+                        value: value.cast(),
+                        value_len,
+                    });
+                    count += 1;
+                }
+            }
+            out_count.set(count);
         }
         Ok(CREDGATE_OK)
     })
@@ -357,18 +358,13 @@ pub unsafe extern "C" fn credgate_outcome_release(outcome: *mut credgate_outcome
         // SAFETY: C passes NULL, or an outcome that is zeroed or was filled by the library.
         unsafe {
             if let Some(outcome) = outcome.as_mut() {
-                let struct_size = outcome.struct_size;
-                let released = ptr::replace(
-                    outcome,
-                    credgate_outcome {
-                        struct_size,
-                        ..EMPTY
-                    },
-                );
-                handle::release(released.owner_rules.cast::<Rules>());
-                handle::release(released.owner_grant.cast::<Grant>());
-                handle::free(released.owner_texts.cast::<Texts>());
-                handle::free(released.owner_deny.cast::<Deny>());
+                let (rules, grant) = (outcome.owner_rules, outcome.owner_grant);
+                let (texts, deny) = (outcome.owner_texts, outcome.owner_deny);
+                empty(outcome);
+                handle::release(rules.cast::<Rules>());
+                handle::release(grant.cast::<Grant>());
+                handle::free(texts.cast::<Texts>());
+                handle::free(deny.cast::<Deny>());
             }
         }
     });

@@ -8,7 +8,7 @@ use crate::extract::{Presented, PresentedPair, Room, Scratch, extract};
 use crate::flight::{Joined, Recipient, Waiter};
 use crate::gate::{Gate, Rules};
 use crate::keeping::Age;
-use crate::key::{Key, ProcessKey};
+use crate::key::{Key, Message, ProcessKey};
 use crate::metrics::add;
 use crate::outcome::{How, Outcome};
 use crate::policy::Breach;
@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 thread_local! {
     /// A thread's own: to zero one for every request costs more than to wipe what was written.
-    static ROOM: RefCell<Room> = const { RefCell::new(Room::new()) };
+    static ROOM: RefCell<(Room, Message)> = const { RefCell::new((Room::new(), Message::new())) };
 }
 
 /// More would not fit a semaphore.
@@ -69,8 +69,9 @@ impl Inner {
         request: &Request<'_>,
         recipient: impl FnOnce() -> Recipient,
     ) -> Option<Outcome> {
-        let outcome = ROOM.with_borrow_mut(|room| {
-            self.decide(&gate.rules, request, &mut Scratch::new(room), recipient)
+        let outcome = ROOM.with_borrow_mut(|(room, message)| {
+            let scratch = &mut Scratch::new(room);
+            self.decide(&gate.rules, request, scratch, message, recipient)
         })?;
         self.shared.world.metrics.count(&outcome);
         Some(outcome)
@@ -81,6 +82,7 @@ impl Inner {
         rules: &Arc<Rules>,
         request: &Request<'_>,
         scratch: &mut Scratch<'_>,
+        message: &mut Message,
         recipient: impl FnOnce() -> Recipient,
     ) -> Option<Outcome> {
         if !rules.run_on_preflight && request.method == b"OPTIONS" {
@@ -101,7 +103,7 @@ impl Inner {
             Presented::Pair(pair) if !rules.allows_client(pair.client_id) => {
                 return deny(Cause::ClientNotAllowed);
             }
-            Presented::Pair(pair) => (self.key(rules, pair), pair.source),
+            Presented::Pair(pair) => (self.key(rules, pair, message), pair.source),
             Presented::Token(token) => {
                 let key = self.process_key.token(&rules.fingerprint, token.as_bytes());
                 (key, Source::Header)
@@ -205,18 +207,19 @@ impl Inner {
         self.start(rules, key, presented, None, true);
     }
 
-    fn key(&self, rules: &Rules, pair: &PresentedPair<'_>) -> Key {
+    fn key(&self, rules: &Rules, pair: &PresentedPair<'_>, message: &mut Message) -> Key {
         self.process_key.pair(
             &rules.fingerprint,
-            pair.client_id.as_bytes(),
-            pair.client_secret.as_bytes(),
+            pair.client_id,
+            pair.client_secret,
             pair.args(),
+            message,
         )
     }
 
     /// What refusals are counted under: the client, and the gate. No client id is empty.
     fn budgets(&self, rules: &Rules, pair: &PresentedPair<'_>) -> [Key; 2] {
-        [pair.client_id.as_bytes(), b""].map(|id| self.process_key.client(&rules.fingerprint, id))
+        [pair.client_id, b""].map(|id| self.process_key.client(&rules.fingerprint, id))
     }
 
     fn check_budgets(&self, rules: &Rules, keys: &[Key; 2], now: Instant) -> Result<(), Duration> {

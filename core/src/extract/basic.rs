@@ -64,12 +64,9 @@ pub(super) fn bearer(value: &[u8]) -> Result<Option<&str>, Cause> {
 /// What follows the scheme, which is compared as a whole and without regard to case, and one or more spaces.
 fn after_scheme<'v>(value: &'v [u8], wanted: &[u8]) -> Option<&'v [u8]> {
     let value = trim(value);
-    let scheme_len = value
-        .iter()
-        .position(|&byte| byte == b' ')
-        .unwrap_or(value.len());
-    let (scheme, rest) = value.split_at(scheme_len);
-    if !scheme.eq_ignore_ascii_case(wanted) {
+    let (scheme, rest) = value.split_at_checked(wanted.len())?;
+    let is_whole = rest.first().is_none_or(|&byte| byte == b' ');
+    if !is_whole || !scheme.eq_ignore_ascii_case(wanted) {
         return None;
     }
     let spaces = rest.iter().take_while(|&&byte| byte == b' ').count();

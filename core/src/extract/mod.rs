@@ -16,10 +16,9 @@ use crate::cause::Cause;
 use crate::config::Encoding;
 use crate::credentials::{Credentials, MAX_LEN};
 use crate::request::{BodyKind, Request, Source, carries_body};
-use crate::secret::Secret;
+use crate::secret::{Secret, wipe};
 pub(crate) use args::ArgNames;
 use args::Args;
-use zeroize::Zeroize;
 
 /// Where credentials may be, and how large a body may be to be looked at.
 #[derive(Debug, Clone)]
@@ -47,7 +46,7 @@ pub(crate) struct Scratch<'r> {
     used: usize,
     /// Beyond this nothing has been written: wiping costs by the byte.
     written: usize,
-    args: Args,
+    args: Option<Args>,
 }
 
 /// What a request presents.
@@ -62,8 +61,8 @@ pub(crate) enum Presented<'s> {
 /// A pair: printable ASCII, neither half empty.
 #[derive(Clone, Copy)]
 pub(crate) struct PresentedPair<'s> {
-    pub(crate) client_id: &'s str,
-    pub(crate) client_secret: &'s str,
+    pub(crate) client_id: &'s [u8],
+    pub(crate) client_secret: &'s [u8],
     pub(crate) source: Source,
     scratch: &'s Scratch<'s>,
 }
@@ -110,7 +109,7 @@ pub(crate) fn extract<'s>(
     }
     let (pair, source) = found.ok_or(Cause::NoCredentials)?;
     if !places.args.is_empty() {
-        scratch.args = Args::find(&places.args, request, body, scratch)?;
+        scratch.args = Some(Args::find(&places.args, request, body, scratch)?);
     }
     let scratch = &*scratch;
     let (id, secret) = (scratch.of(pair.id), scratch.of(pair.secret));
@@ -118,8 +117,8 @@ pub(crate) fn extract<'s>(
         return Err(Cause::TooLong);
     }
     Ok(Presented::Pair(PresentedPair {
-        client_id: text(id)?,
-        client_secret: text(secret)?,
+        client_id: printable(id)?,
+        client_secret: printable(secret)?,
         source,
         scratch,
     }))
@@ -147,14 +146,14 @@ impl<'s> PresentedPair<'s> {
     /// names.
     pub(crate) fn args(&self) -> impl ExactSizeIterator<Item = (u8, &'s [u8])> {
         let scratch = self.scratch;
-        let args = scratch.args.as_slice().iter();
-        args.map(|(name, span)| (*name, scratch.of(*span)))
+        let args = scratch.args.as_ref().map_or(&[][..], Args::as_slice);
+        args.iter().map(|(name, span)| (*name, scratch.of(*span)))
     }
 
     pub(crate) fn credentials(&self) -> Credentials {
         Credentials {
-            client_id: self.client_id.to_owned(),
-            client_secret: Secret::new(self.client_secret),
+            client_id: ascii(self.client_id).to_owned(),
+            client_secret: Secret::new(ascii(self.client_secret)),
             args: self
                 .args()
                 .map(|(name, value)| (name, String::from_utf8_lossy(value).into_owned()))
@@ -187,7 +186,7 @@ impl<'r> Scratch<'r> {
             bytes: &mut room.0,
             used: 0,
             written: 0,
-            args: Args::default(),
+            args: None,
         }
     }
 
@@ -259,20 +258,27 @@ impl<'r> Scratch<'r> {
 impl Drop for Scratch<'_> {
     fn drop(&mut self) {
         // Not `used`: a place that was given up half-way has written without keeping.
-        self.bytes[..self.written].zeroize();
+        wipe(&mut self.bytes[..self.written]);
     }
 }
 
 /// `VSCHAR` only (RFC 6749 appendix A), and not empty. Whoever refuses control characters here need not fear them in
 /// headers, logs and keys later on.
-fn text(bytes: &[u8]) -> Result<&str, Cause> {
+fn printable(bytes: &[u8]) -> Result<&[u8], Cause> {
     if bytes.is_empty() {
         return Err(Cause::EmptyCredential);
     }
-    if !bytes.iter().all(|byte| (0x20..=0x7e).contains(byte)) {
+    // Not `all`, which would look at one after the other.
+    let is_printable = |so_far, byte: &u8| so_far & (0x20..=0x7e).contains(byte);
+    if !bytes.iter().fold(true, is_printable) {
         return Err(Cause::InvalidCharacters);
     }
-    std::str::from_utf8(bytes).map_err(|_| Cause::InvalidCharacters)
+    Ok(bytes)
+}
+
+/// What was found to be printable.
+pub(crate) fn ascii(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// Counts a place's parameters, refuses what is ambiguous and answers the pair if there is one.

@@ -26,8 +26,8 @@ fn found(request: &Request<'_>) -> Result<(String, String, Source), Cause> {
     let mut scratch = Scratch::new(&mut room);
     extract(&all(), request, &mut scratch).map(|found| match found {
         Presented::Pair(pair) => (
-            pair.client_id.to_owned(),
-            pair.client_secret.to_owned(),
+            ascii(pair.client_id).to_owned(),
+            ascii(pair.client_secret).to_owned(),
             pair.source,
         ),
         Presented::Token(token) => panic!("a token: {token}"),

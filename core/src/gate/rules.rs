@@ -121,10 +121,11 @@ impl Rules {
         Some(self.keeping.kept(grant)?.saturating_sub(age))
     }
 
-    pub(crate) fn allows_client(&self, client_id: &str) -> bool {
-        self.clients_allowed
-            .as_ref()
-            .is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(client_id)))
+    pub(crate) fn allows_client(&self, client_id: &[u8]) -> bool {
+        self.clients_allowed.as_ref().is_none_or(|patterns| {
+            let client_id = std::str::from_utf8(client_id).ok();
+            client_id.is_some_and(|id| patterns.iter().any(|pattern| pattern.matches(id)))
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 use super::{bytes, config, expect_eq, optional_bytes, run_file};
 use crate::Gate;
-use crate::extract::{Presented, Room, Scratch, extract};
+use crate::extract::{Presented, Room, Scratch, ascii, extract};
 use crate::request::Request;
 use serde_json::{Map, Value, json};
 
@@ -32,7 +32,7 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
     let came = match extract(&gate.rules.places, &request, &mut scratch) {
         Ok(Presented::Pair(pair)) => {
             let mut found = json!({
-                "client_id": pair.client_id, "client_secret": pair.client_secret, "source": pair.source,
+                "client_id": ascii(pair.client_id), "client_secret": ascii(pair.client_secret), "source": pair.source,
             });
             let args: Vec<_> = pair
                 .args()
