@@ -14,8 +14,10 @@ fn main() -> Result<(), Error> {
     // A host that unloads the library while its thread runs would crash; with this it stays.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
     // The TLS library asks for hooks of this name wherever it finds them. A host's OpenSSL relative is not to have a
-    // say in this library's memory.
-    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodynamic-undefined-weak");
+    // say in this library's memory. (A sanitizer's runtime is found in the same way, and must be.)
+    if env::var_os("CARGO_CFG_SANITIZE").is_none() {
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodynamic-undefined-weak");
+    }
     link_soname()
 }
 

@@ -92,28 +92,47 @@ need_venv() {
 
 # build_current_nginx: target/nginx-current/{nginx,ngx_http_credgate_module.so}, from the source that a crate carries.
 build_current_nginx() {
-  need_apt build-essential libssl-dev libpcre2-dev zlib1g-dev
   local out=$ROOT/target/nginx-current
-  if [ ! -x "$out/nginx" ]; then
-    quietly "building a current nginx" _build_nginx "$out"
-  fi
+  _need_nginx "$out"
   quietly "building the module for it" env CREDGATE_OUT="$out" "$ROOT/ffi/nginx/build.sh" "$out/source"
 }
 
+# build_sanitized: target/sanitized/{nginx,ngx_http_credgate_module.so,…/libcredgate.so}, with AddressSanitizer, and the
+# module with UndefinedBehaviorSanitizer too. This nginx takes every piece of a pool from malloc, so that a byte too far
+# is seen there as well.
+build_sanitized() {
+  local out=$ROOT/target/sanitized target undefined=-fsanitize=address,undefined
+  target=$(rustc --print host-tuple)
+  # The runtime is gcc's, which nginx is linked to; two in one process would not do.
+  quietly "building libcredgate with AddressSanitizer" env RUSTC_BOOTSTRAP=1 \
+    RUSTFLAGS="-Zsanitizer=address -Zexternal-clangrt -Cforce-frame-pointers=yes" cargo build --locked -p credgate-ffi \
+    --target "$target" --target-dir "$out" --manifest-path "$ROOT/Cargo.toml"
+  _need_nginx "$out" "-fsanitize=address -fno-omit-frame-pointer -O1 -DNGX_DEBUG_PALLOC=1" -fsanitize=address
+  quietly "building the module with AddressSanitizer" env CREDGATE_OUT="$out" CREDGATE_LIB="$out/$target/debug" \
+    CREDGATE_CC_OPT="$undefined -fno-omit-frame-pointer -O1 -DNGX_DEBUG_PALLOC=1" CREDGATE_LD_OPT=$undefined \
+    "$ROOT/ffi/nginx/build.sh" "$out/source"
+}
+
+# _need_nginx OUT [CC_OPT LD_OPT]: OUT/nginx from OUT/source, both from the crate that carries the current source.
+_need_nginx() {
+  need_apt build-essential libssl-dev libpcre2-dev zlib1g-dev
+  [ -x "$1/nginx" ] || quietly "building a current nginx" _build_nginx "$@"
+}
+
 _build_nginx() {
-  local out=$1
-  mkdir -p "$out/crate/src"
+  local out=$1 vendor=$ROOT/target/nginx-source
+  mkdir -p "$out" "$vendor/crate/src"
   printf '[package]\nname = "source"\nversion = "0.0.0"\nedition = "2021"\n[dependencies]\nnginx-src = "1"\n[workspace]\n' \
-    >"$out/crate/Cargo.toml"
-  : >"$out/crate/src/lib.rs"
-  cargo vendor --quiet --manifest-path "$out/crate/Cargo.toml" "$out/vendor" >/dev/null &&
-    rm -rf "$out/source" && cp -r "$out/vendor/nginx-src/nginx" "$out/source" &&
+    >"$vendor/crate/Cargo.toml"
+  : >"$vendor/crate/src/lib.rs"
+  cargo vendor --quiet --manifest-path "$vendor/crate/Cargo.toml" "$vendor/vendor" >/dev/null &&
+    rm -rf "$out/source" && cp -r "$vendor/vendor/nginx-src/nginx" "$out/source" &&
     (
       cd "$out/source" && chmod +x configure auto/* 2>/dev/null
       configure=./configure
       [ -x "$configure" ] || configure=auto/configure
       "$configure" --with-compat --with-threads --with-http_ssl_module --with-http_v2_module --with-http_realip_module \
-        --with-http_auth_request_module --with-http_stub_status_module &&
+        --with-http_auth_request_module --with-http_stub_status_module --with-cc-opt="${2-}" --with-ld-opt="${3-}" &&
         make -j2 && cp objs/nginx "$out/nginx" && make clean
     )
 }

@@ -6,8 +6,9 @@
 #
 # NGINX_SOURCE is the source tree of the nginx that will load the module, which
 # must have been configured with --with-compat; without it, Debian's nginx-dev.
-# CREDGATE_RPATH is where libcredgate.so.1 will be found at run time, if not in
-# target/release.
+# CREDGATE_LIB is the directory of libcredgate.so, if not target/release, and
+# CREDGATE_RPATH where libcredgate.so.1 will be found at run time, if not there.
+# CREDGATE_CC_OPT and CREDGATE_LD_OPT are further flags for compiler and linker.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -24,8 +25,9 @@ if [[ ! -d $source ]]; then
     [[ $# -eq 0 ]] && fail "nginx's headers are missing: apt-get install nginx-dev, or name a source tree"
     fail "$source is no directory"
 fi
-[[ -e $root/target/release/libcredgate.so ]] \
-    || fail "target/release/libcredgate.so is missing: cargo build --release -p credgate-ffi"
+lib=${CREDGATE_LIB:-$root/target/release}
+[[ -e $lib/libcredgate.so ]] \
+    || fail "$lib/libcredgate.so is missing: cargo build --release -p credgate-ffi"
 
 # In a copy: configure writes into the tree, and two builds at once would collide.
 mkdir -p "$out"
@@ -39,10 +41,11 @@ if [[ -f conf_flags ]]; then
     # shellcheck source=/dev/null
     source ./conf_flags
     flags=("${NGX_CONF_FLAGS[@]}"
-        --with-cc-opt="$(dpkg-buildflags --get CFLAGS) -fPIC $(dpkg-buildflags --get CPPFLAGS)"
-        --with-ld-opt="$(dpkg-buildflags --get LDFLAGS) -fPIC")
+        --with-cc-opt="$(dpkg-buildflags --get CFLAGS) -fPIC $(dpkg-buildflags --get CPPFLAGS) ${CREDGATE_CC_OPT-}"
+        --with-ld-opt="$(dpkg-buildflags --get LDFLAGS) -fPIC ${CREDGATE_LD_OPT-}")
 else
-    flags=(--with-compat --with-threads --with-http_ssl_module --with-http_v2_module)
+    flags=(--with-compat --with-threads --with-http_ssl_module --with-http_v2_module
+        --with-cc-opt="${CREDGATE_CC_OPT-}" --with-ld-opt="${CREDGATE_LD_OPT-}")
 fi
 configure=./configure
 [[ -x $configure ]] || configure=auto/configure

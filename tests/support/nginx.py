@@ -73,9 +73,11 @@ class Nginx(Service):
             f"{kind}_temp_path {self.directory}/{kind};"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
+        # A binary that takes over has no more environment than this.
+        kept = "".join(f"env {name};\n" for name in os.environ if name.endswith("SAN_OPTIONS"))
         return f"""\
 load_module {MODULE};
-user root;
+{kept}user root;
 daemon off;
 worker_processes {workers};
 pid {self.directory}/nginx.pid;
