@@ -99,30 +99,43 @@ impl ProcessKey {
             message.put(&[name]);
             message.part(value);
         }
-        let written = &message.message.0[..message.len];
-        Key(*blake3::keyed_hash(&self.0, written).as_bytes())
+        let key = self.hash(&message.message.0[..message.len]);
+        bleach();
+        key
     }
 
     /// The key of a token that a client brings itself.
     pub(crate) fn token(&self, gate: &Fingerprint, token: &[u8]) -> Key {
-        let mut mac = self.mac(TOKEN, gate);
-        update_with_length(&mut mac, token);
-        Key(*mac.finalize().as_bytes())
+        let key = self.hash_one(TOKEN, gate, token);
+        bleach();
+        key
     }
 
     /// The key of a client at a gate, whatever its secret: for counting.
     pub(crate) fn client(&self, gate: &Fingerprint, client_id: &[u8]) -> Key {
-        let mut mac = self.mac(CLIENT, gate);
-        update_with_length(&mut mac, client_id);
-        Key(*mac.finalize().as_bytes())
+        self.hash_one(CLIENT, gate, client_id)
     }
 
-    fn mac(&self, kind: u8, gate: &Fingerprint) -> blake3::Hasher {
+    #[inline(never)]
+    fn hash(&self, message: &[u8]) -> Key {
+        Key(*blake3::keyed_hash(&self.0, message).as_bytes())
+    }
+
+    #[inline(never)]
+    fn hash_one(&self, kind: u8, gate: &Fingerprint, part: &[u8]) -> Key {
         let mut mac = blake3::Hasher::new_keyed(&self.0);
         mac.update(&[VERSION, kind]);
         mac.update(&gate.0);
-        mac
+        update_with_length(&mut mac, part);
+        Key(*mac.finalize().as_bytes())
     }
+}
+
+/// Overwrites what a hash has left on the stack: blocks of the message, with the secret in them. Whatever is put on the
+/// heap after that may carry the stack's old bytes along, in places that nobody fills.
+#[inline(never)]
+fn bleach() {
+    std::hint::black_box(&mut [0u8; 2560]);
 }
 
 /// Where the message of a pair's MAC is put together: in one piece it costs half of what it does in many.

@@ -87,6 +87,7 @@ typedef struct {
     /* copies: what it was made of is overwritten */
     credgate_request                  presented;
     ngx_table_elt_t                  *authorization;
+    ngx_str_t                         preread;   /* of the body */
 
     credgate_outcome                  outcome;
     uint64_t                          ticket;
@@ -120,6 +121,7 @@ ngx_int_t ngx_http_credgate_init_process(ngx_cycle_t *cycle);
 void ngx_http_credgate_exit_process(ngx_cycle_t *cycle);
 credgate_queue *ngx_http_credgate_queue(void);
 credgate_engine *ngx_http_credgate_get_engine(void);
+void ngx_http_credgate_wipe_later(void);
 
 /* what the workers share */
 ngx_int_t ngx_http_credgate_add_zone(ngx_conf_t *cf);
@@ -152,6 +154,7 @@ void ngx_http_credgate_deny(ngx_http_credgate_ctx_t *ctx, ngx_uint_t status);
 /* the request's body */
 ngx_int_t ngx_http_credgate_read_body(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_hide_body(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_wipe_body(ngx_http_credgate_ctx_t *ctx);
 
 /* what is changed in the request */
 ngx_int_t ngx_http_credgate_hide_query(ngx_http_credgate_ctx_t *ctx);

@@ -158,6 +158,12 @@ ngx_http_credgate_create_ctx(ngx_http_request_t *r)
     ctx->outcome.struct_size = sizeof(credgate_outcome);
     ctx->presented.struct_size = sizeof(credgate_request);
 
+#if (NGX_HTTP_V2)
+    if (r->stream) {
+        ngx_http_credgate_wipe_later();
+    }
+#endif
+
     cln->handler = ngx_http_credgate_cleanup;
     ngx_http_set_ctx(r, ctx, ngx_http_credgate_module);
 
@@ -178,7 +184,23 @@ ngx_http_credgate_cleanup(void *data)
         ngx_del_timer(&ctx->timer);
     }
 
+    if (!ctx->applied) {
+
+        /* the client has left, or another module has had the last word */
+
+        ngx_http_credgate_overwrite_authorization(ctx->request);
+
+        if (ctx->body_read && !ctx->body_hidden) {
+            ngx_http_credgate_wipe_body(ctx);
+        }
+    }
+
     credgate_outcome_release(&ctx->outcome);
+
+    /* nginx decodes what it needs for "$remote_user" */
+
+    ngx_explicit_memzero(ctx->request->headers_in.passwd.data,
+                         ctx->request->headers_in.passwd.len);
 
     ngx_explicit_memzero((void *) ctx->presented.authorization,
                          ctx->presented.authorization_len);
@@ -427,6 +449,17 @@ ngx_http_credgate_timeout_handler(ngx_event_t *ev)
 static ngx_int_t
 ngx_http_credgate_verdict(ngx_http_credgate_ctx_t *ctx)
 {
+    /* a body of which another place has made a pair holds none of its own */
+
+    if (ctx->presented.body_len && !ctx->body_hidden
+        && (ctx->outcome.http_status
+            || ctx->outcome.source == CREDGATE_SOURCE_BODY
+            || ctx->outcome.how == CREDGATE_HOW_ANONYMOUS)
+        && ngx_http_credgate_hide_body(ctx) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     if (ctx->outcome.http_status) {
         return ngx_http_credgate_answer(ctx);
     }
@@ -442,14 +475,6 @@ ngx_http_credgate_verdict(ngx_http_credgate_ctx_t *ctx)
     }
 
     if (ngx_http_credgate_set_headers(ctx) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (ctx->presented.body_len && !ctx->body_hidden
-        && (ctx->outcome.source == CREDGATE_SOURCE_BODY
-            || ctx->outcome.how == CREDGATE_HOW_ANONYMOUS)
-        && ngx_http_credgate_hide_body(ctx) != NGX_OK)
-    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -43,6 +43,11 @@ ngx_http_credgate_read_body(ngx_http_credgate_ctx_t *ctx)
     ctx->state = NGX_HTTP_CREDGATE_READING;
     ctx->body_read = 1;
 
+    if (r->header_in) {
+        ctx->preread.data = r->header_in->pos;
+        ctx->preread.len = r->header_in->last - r->header_in->pos;
+    }
+
     r->request_body_in_single_buf = 1;
 
     rc = ngx_http_read_client_request_body(r, ngx_http_credgate_body_handler);
@@ -212,16 +217,9 @@ ngx_http_credgate_hide_body(ngx_http_credgate_ctx_t *ctx)
 
     ctx->body_hidden = 1;
 
+    ngx_http_credgate_wipe_body(ctx);
+
     rb = r->request_body;
-
-    /* what nginx has read is in memory, or in a file that goes when it is
-     * closed; the former is wiped here */
-
-    for (cl = rb->bufs; cl; cl = cl->next) {
-        if (ngx_buf_in_memory(cl->buf)) {
-            ngx_explicit_memzero(cl->buf->pos, ngx_buf_size(cl->buf));
-        }
-    }
 
     cl = ngx_alloc_chain_link(r->pool);
     if (cl == NULL) {
@@ -263,4 +261,53 @@ ngx_http_credgate_hide_body(ngx_http_credgate_ctx_t *ctx)
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * Wherever nginx has it in memory: in a buffer that it read into, also if it
+ * wrote that to a file then, and behind the header that came with it.  A file
+ * has no name anymore, and is gone when it is closed.
+ */
+
+void
+ngx_http_credgate_wipe_body(ngx_http_credgate_ctx_t *ctx)
+{
+    u_char                   *last;
+    ngx_buf_t                *b;
+    ngx_chain_t              *cl;
+    ngx_http_request_t       *r;
+    ngx_http_request_body_t  *rb;
+
+    r = ctx->request;
+    rb = r->request_body;
+
+    if (rb) {
+
+        for (cl = rb->bufs; cl; cl = cl->next) {
+            if (ngx_buf_in_memory(cl->buf)) {
+                ngx_explicit_memzero(cl->buf->pos, ngx_buf_size(cl->buf));
+            }
+        }
+
+        b = rb->buf;
+
+        if (b && b->temporary) {
+            ngx_explicit_memzero(b->start, b->end - b->start);
+        }
+    }
+
+    if (ctx->preread.len) {
+        last = ctx->preread.data + ctx->preread.len;
+
+        /* the next request may have come along with this one's body */
+
+        if (r->header_in->pos >= ctx->preread.data
+            && r->header_in->pos < last)
+        {
+            last = r->header_in->pos;
+        }
+
+        ngx_explicit_memzero(ctx->preread.data, last - ctx->preread.data);
+    }
 }

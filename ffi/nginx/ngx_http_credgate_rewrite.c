@@ -455,11 +455,5 @@ ngx_http_credgate_precontent_handler(ngx_http_request_t *r)
         ngx_http_credgate_remove_header(r, h);
     }
 
-    if (ctx->presented.body_len && !ctx->body_hidden
-        && ngx_http_credgate_hide_body(ctx) != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
     return NGX_DECLINED;
 }

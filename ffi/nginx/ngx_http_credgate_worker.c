@@ -5,6 +5,17 @@
 
 
 #include "ngx_http_credgate.h"
+
+
+#if (NGX_HTTP_V2)
+
+#include <ngx_http_v2_module.h>
+
+/* the nginx that loads this may have been built without it */
+
+#pragma weak ngx_http_v2_module
+
+#endif
 #include <ngx_channel.h>
 
 
@@ -12,6 +23,7 @@ static ngx_uint_t ngx_http_credgate_is_used(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_credgate_start(ngx_cycle_t *cycle);
 static void ngx_http_credgate_wake_handler(ngx_event_t *ev);
 static void ngx_http_credgate_tick_handler(ngx_event_t *ev);
+static void ngx_http_credgate_wipe(void);
 static void ngx_http_credgate_log_records(ngx_log_t *log);
 
 
@@ -24,6 +36,7 @@ static credgate_engine  *ngx_http_credgate_engine;
 static credgate_queue   *ngx_http_credgate_worker_queue;
 static ngx_event_t       ngx_http_credgate_tick;
 static ngx_connection_t  ngx_http_credgate_nobody;    /* for debug logs */
+static ngx_uint_t        ngx_http_credgate_to_wipe;
 
 
 /* NULL: there is no engine in this process */
@@ -213,11 +226,49 @@ ngx_http_credgate_tick_handler(ngx_event_t *ev)
         return;
     }
 
+    if (ngx_http_credgate_to_wipe) {
+        ngx_http_credgate_to_wipe = 0;
+        ngx_http_credgate_wipe();
+    }
+
     ngx_http_credgate_publish(ngx_http_credgate_engine);
     ngx_http_credgate_follow_purges(ngx_http_credgate_engine);
     ngx_http_credgate_log_records(ev->log);
 
     ngx_add_timer(ev, NGX_HTTP_CREDGATE_TICK);
+}
+
+
+/* a request has come over HTTP/2 that may have brought credentials */
+
+void
+ngx_http_credgate_wipe_later(void)
+{
+    ngx_http_credgate_to_wipe = 1;
+}
+
+
+/*
+ * The worker's buffer for HTTP/2 holds what came last, bodies as they are and
+ * headers in an encoding that hides nothing.  Between events nobody needs it.
+ */
+
+static void
+ngx_http_credgate_wipe(void)
+{
+#if (NGX_HTTP_V2)
+    ngx_http_v2_main_conf_t  *h2mcf;
+
+    if (&ngx_http_v2_module == NULL) {
+        return;
+    }
+
+    h2mcf = ngx_http_cycle_get_module_main_conf(ngx_cycle, ngx_http_v2_module);
+
+    if (h2mcf && h2mcf->recv_buffer) {
+        ngx_explicit_memzero(h2mcf->recv_buffer, h2mcf->recv_buffer_size);
+    }
+#endif
 }
 
 

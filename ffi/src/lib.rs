@@ -10,6 +10,9 @@
     reason = "what C must keep to is said once, in the header's chapters"
 )]
 
+use std::alloc::System;
+use zeroizing_alloc::ZeroAlloc;
+
 mod version;
 
 mod status;
@@ -33,6 +36,11 @@ mod queue;
 mod hide;
 
 mod operate;
+
+/// What the library frees is wiped: requests and answers of the token endpoint pass through buffers of others, which do
+/// not wipe them. A hit frees nothing.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 pub use engine::*;
 pub use error::*;

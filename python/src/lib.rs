@@ -8,6 +8,13 @@ mod outcome;
 use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
+use std::alloc::System;
+use zeroizing_alloc::ZeroAlloc;
+
+/// What the library frees is wiped: requests and answers of the token endpoint pass through buffers of others, which do
+/// not wipe them.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 create_exception!(
     credgate,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import h2.config
 import h2.connection
 import h2.events
+import hpack
 
 from support.http import TIMEOUT, Answer
 
@@ -34,14 +35,19 @@ class H2Connection:
         body: bytes | str | None = None,
     ) -> int:
         stream = self.state.get_next_available_stream_id()
-        head = [(":method", method), (":scheme", "http"), (":authority", "127.0.0.1"), (":path", target)]
+        # Whoever lets a field be indexed has both sides keep it as long as the connection lives.
+        path = hpack.NeverIndexedHeaderTuple(":path", target)
+        head = [(":method", method), (":scheme", "http"), (":authority", "127.0.0.1"), path]
         head += [(name.lower(), value) for name, value in (headers or {}).items()]
         data = body.encode() if isinstance(body, str) else body
         if data is not None:
             head.append(("content-length", str(len(data))))
         self.state.send_headers(stream, head, end_stream=data is None)
         if data is not None:
-            self.state.send_data(stream, data, end_stream=True)
+            most = self.state.max_outbound_frame_size
+            for start in range(0, len(data), most):
+                self.state.send_data(stream, data[start : start + most])
+            self.state.end_stream(stream)
         self._flush()
         return stream
 

@@ -1,0 +1,161 @@
+"""What a worker holds in its memory when its requests have ended: no client's secret, as a core dump would have it."""
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import product
+
+import pytest
+
+from conftest import ALICE
+from support.h2 import H2Connection
+from support.http import FORM, JSON, SOURCES, Answer, Client, Connection, ask
+from support.lab import Authority, Provider, Scripted, Upstream
+from support.memory import memory
+from support.nginx import Nginx, guarded, location
+from support.process import free_port, until
+
+Start = Callable[..., Nginx]
+
+KNOWN = (ALICE, ALICE.wrong(), Client("nobody", "Zeisig8Hv+/%&="))
+
+
+def worker(server: Nginx) -> int:
+    (pid,) = server.workers
+    return pid
+
+
+def traces(pid: int, clients: tuple[Client, ...] = KNOWN) -> list[bytes]:
+    """What is found of the clients' secrets in each mapping."""
+    return [trace for mapping in memory(pid) for client in clients for trace in client.traces(mapping)]
+
+
+def assert_clean(server: Nginx) -> None:
+    """Once nobody is served. A buffer that all of HTTP/2 shares is wiped within a second."""
+    until(lambda: server.busy == 0, "the requests' end")
+    time.sleep(1.2)
+    assert traces(worker(server)) == []
+
+
+def everybody(server: Nginx, target: str = "/", **more: object) -> Iterator[Answer]:
+    """All clients present themselves in all places, over both protocols."""
+    connection = H2Connection(server.h2_port)
+    for client, source in product(KNOWN, SOURCES):
+        request = {**client.request(source, target), **more}
+        yield ask(server.port, **request)
+        yield connection.ask(**request)
+    connection.close()
+
+
+def test_the_canary_is_seen_while_a_request_waits(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+    scripted.hold()
+    server = nginx(guarded(upstream.url, scripted.issuer))
+    waiting = Connection(server.port)
+    waiting.send(**ALICE.request("form"))
+    until(lambda: scripted.state["waiting"] == 1, "the exchange")
+    assert traces(worker(server))
+    waiting.close()
+    scripted.release()
+    assert_clean(server)
+
+
+def test_nothing_stays_after_success_and_refusal(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    server = nginx(guarded(upstream.url, provider.issuer))
+    for _ in range(2):
+        assert {answer.status for answer in everybody(server)} == {200, 401}
+    assert_clean(server)
+
+
+@pytest.mark.parametrize("method", ["client_secret_post", "client_secret_basic"])
+def test_nothing_stays_of_an_exchange_over_tls(
+    nginx: Start, tls_provider: Provider, upstream: Upstream, authority: Authority, method: str
+) -> None:
+    more = [f"credgate_ssl_trusted_certificate {authority.ca}", f"credgate_token_endpoint_auth_method {method}"]
+    server = nginx(guarded(upstream.url, tls_provider.issuer, *more))
+    list(everybody(server))
+    assert_clean(server)
+
+
+def test_nothing_stays_of_a_head_request(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    server = nginx(guarded(upstream.url, provider.issuer))
+    for client, source in product(KNOWN, ("header", "query")):
+        ask(server.port, **{**client.request(source), "method": "HEAD"})
+    assert_clean(server)
+
+
+@pytest.mark.parametrize("size", [2_000, 30_000])
+def test_nothing_stays_of_a_body_that_nginx_wrote_to_a_file(
+    nginx: Start, provider: Provider, upstream: Upstream, size: int
+) -> None:
+    server = nginx(guarded(upstream.url, provider.issuer), http="client_body_buffer_size 1k;")
+    connection = H2Connection(server.h2_port)
+    for client in KNOWN:
+        for asker in (lambda **request: ask(server.port, **request), connection.ask):
+            filler = "x" * size
+            answer = asker(method="POST", headers=FORM, body=f"{client.parameters}&filler={filler}")
+            assert answer.status == (200 if client is ALICE else 401)
+            asker(method="POST", headers=JSON, body=client.document.replace("1}", f'"{filler}"}}'))
+    connection.close()
+    assert_clean(server)
+
+
+def test_nothing_stays_of_a_body_in_chunks(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    server = nginx(guarded(upstream.url, provider.issuer))
+    for client in KNOWN:
+        body = client.parameters
+        for cut in (1, len(body) // 2, len(body)):
+            connection = Connection(server.port)
+            pieces = [piece.encode() for piece in (body[:cut], body[cut:]) if piece]
+            connection.send(method="POST", headers={**FORM, "Transfer-Encoding": "chunked"}, body=pieces)
+            assert connection.receive().status == (200 if client is ALICE else 401)
+            connection.close()
+    assert_clean(server)
+
+
+def test_nothing_stays_behind_an_error_page(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    page = location("= /denied", f"proxy_pass {upstream.url}")
+    other = location("@other", f"proxy_pass {upstream.url}")
+    server = nginx(
+        guarded(upstream.url, provider.issuer, "error_page 401 /denied")
+        + guarded(upstream.url, provider.issuer, "error_page 401 @other", path="/named/")
+        + page
+        + other
+    )
+    for target in ("/", "/named/"):
+        for _ in everybody(server, target):
+            assert [client.traces(str(upstream.last["body"])) for client in KNOWN] == [[]] * len(KNOWN)
+    assert_clean(server)
+
+
+@pytest.mark.parametrize("fault", ["provider-down", "provider-nonsense", "timeout", "upstream-down"])
+def test_nothing_stays_when_something_fails(nginx: Start, scripted: Scripted, upstream: Upstream, fault: str) -> None:
+    issuer, backend = scripted.issuer, upstream.url
+    match fault:
+        case "provider-down":
+            issuer = f"http://127.0.0.1:{free_port()}"
+        case "provider-nonsense":
+            scripted.script(body=f"nonsense {ALICE.secret}")
+        case "timeout":
+            scripted.hold()
+        case "upstream-down":
+            backend = f"http://127.0.0.1:{free_port()}"
+    server = nginx(guarded(backend, issuer, "credgate_timeout 300ms"))
+    assert {answer.status for answer in everybody(server)} <= {401, 502, 503, 504}
+    scripted.release()
+    assert_clean(server)
+
+
+def test_nothing_stays_of_clients_that_left(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+    scripted.hold()
+    server = nginx(guarded(upstream.url, scripted.issuer))
+    connection = H2Connection(server.h2_port)
+    for source in SOURCES:
+        leaving = Connection(server.port)
+        leaving.send(**ALICE.request(source))
+        stream = connection.send(**ALICE.request(source))
+        until(lambda: server.busy >= 2, "the requests")
+        leaving.close()
+        connection.cancel(stream)
+    connection.close()
+    until(lambda: server.busy == 0, "their end")
+    scripted.release()
+    assert_clean(server)
