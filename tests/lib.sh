@@ -101,16 +101,20 @@ build_current_nginx() {
 # module with UndefinedBehaviorSanitizer too. This nginx takes every piece of a pool from malloc, so that a byte too far
 # is seen there as well.
 build_sanitized() {
-  local out=$ROOT/target/sanitized target undefined=-fsanitize=address,undefined
-  target=$(rustc --print host-tuple)
+  local out=$ROOT/target/sanitized
   # The runtime is gcc's, which nginx is linked to; two in one process would not do.
   quietly "building libcredgate with AddressSanitizer" env RUSTC_BOOTSTRAP=1 \
     RUSTFLAGS="-Zsanitizer=address -Zexternal-clangrt -Cforce-frame-pointers=yes" cargo build --locked -p credgate-ffi \
-    --target "$target" --target-dir "$out" --manifest-path "$ROOT/Cargo.toml"
+    --target "$(rustc --print host-tuple)" --target-dir "$out" --manifest-path "$ROOT/Cargo.toml"
   _need_nginx "$out" "-fsanitize=address -fno-omit-frame-pointer -O1 -DNGX_DEBUG_PALLOC=1" -fsanitize=address
-  quietly "building the module with AddressSanitizer" env CREDGATE_OUT="$out" CREDGATE_LIB="$out/$target/debug" \
-    CREDGATE_CC_OPT="$undefined -fno-omit-frame-pointer -O1 -DNGX_DEBUG_PALLOC=1" CREDGATE_LD_OPT=$undefined \
-    "$ROOT/ffi/nginx/build.sh" "$out/source"
+  quietly "building the module with AddressSanitizer" build_sanitized_module "$ROOT" "$out"
+}
+
+# build_sanitized_module TREE OUT: OUT/ngx_http_credgate_module.so from TREE/{ffi/nginx,include}, for build_sanitized's nginx.
+build_sanitized_module() {
+  local out=$ROOT/target/sanitized undefined=-fsanitize=address,undefined
+  env CREDGATE_OUT="$2" CREDGATE_LIB="$out/$(rustc --print host-tuple)/debug" CREDGATE_LD_OPT=$undefined \
+    CREDGATE_CC_OPT="$undefined -fno-omit-frame-pointer -O1 -DNGX_DEBUG_PALLOC=1" "$1/ffi/nginx/build.sh" "$out/source"
 }
 
 # _need_nginx OUT [CC_OPT LD_OPT]: OUT/nginx from OUT/source, both from the crate that carries the current source.

@@ -5,20 +5,21 @@
 #   tests/run.sh SUITE...           these suites only
 #   tests/run.sh header --update    writes include/credgate.h and the configuration's reference anew
 #
-# Suites: lint rust model c nginx current python demo; by name only: properties coverage. Ends with 0 when every test passed.
+# Suites: lint rust model c nginx current sanitized python demo; by name only: properties coverage.
+# Ends with 0 when every test passed.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 # shellcheck source=tests/lib.sh
 source tests/lib.sh
 
-readonly suites=(lint rust model c nginx current python demo)
+readonly suites=(lint rust model c nginx current sanitized python demo)
 readonly by_name=(properties coverage)
 readonly results=target/tests
 readonly bin=$ROOT/target/venv/bin
 declare -A passed=() failed=() seconds=()
 
 usage() {
-    sed -n '2,8s/^# \{0,1\}//p' "$0"
+    sed -n '2,9s/^# \{0,1\}//p' "$0"
     exit 2
 }
 
@@ -64,7 +65,7 @@ suite_lint() {
     check ruff "$bin/ruff" check python/credgate
     check ruff-format "$bin/ruff" format --check python/credgate
     check mypy "$bin/mypy" --strict python/credgate
-    check shellcheck shellcheck -x -P SCRIPTDIR tests/*.sh tests/lab/*.sh ffi/nginx/build.sh .ci/run
+    check shellcheck shellcheck -x -P SCRIPTDIR tests/*.sh tests/lab/*.sh ffi/install.sh ffi/nginx/build.sh .ci/run
 }
 
 suite_rust() {
@@ -106,7 +107,7 @@ sum_of() {
 }
 
 suite_c() {
-    need_apt gcc g++ binutils valgrind openssl
+    need_apt gcc g++ binutils valgrind openssl pkg-config nginx nginx-dev
     need_lab
     need_venv
     build_library
@@ -131,6 +132,34 @@ suite_current() {
     build_current_nginx
     CREDGATE_NGINX=$ROOT/target/nginx-current/nginx \
         CREDGATE_NGINX_MODULE=$ROOT/target/nginx-current/ngx_http_credgate_module.so run_pytest nginx
+}
+
+# The nginx suite once more, with sanitizers in nginx, the module and the library, and first with faults for them to find.
+suite_sanitized() {
+    need_apt nginx openssl
+    need_lab
+    need_venv
+    build_sanitized
+    local reports=$ROOT/$results/sanitized
+    rm -rf "$reports"
+    mkdir -p "$reports"
+    local asan=log_path=$reports/asan:detect_leaks=1:detect_odr_violation=0:detect_stack_use_after_return=1
+    with_sanitizers run_pytest sanitized
+    # Without another tool that replaces malloc, and without a look for old bytes: a sanitizer keeps freed memory and frames.
+    with_sanitizers run_pytest nginx --ignore nginx/test_valgrind.py --ignore nginx/test_memory.py
+    check reports no_reports "$reports"
+}
+
+with_sanitizers() {
+    CREDGATE_NGINX=$ROOT/target/sanitized/nginx \
+        CREDGATE_NGINX_MODULE=$ROOT/target/sanitized/ngx_http_credgate_module.so \
+        ASAN_OPTIONS=$asan UBSAN_OPTIONS=log_path=$reports/ubsan:print_stacktrace=1 \
+        LSAN_OPTIONS=suppressions=$ROOT/tests/sanitized/nginx.supp:print_suppressions=0 "$@"
+}
+
+no_reports() {
+    find "$1" -type f -print -exec cat {} +
+    [[ -z $(ls "$1") ]]
 }
 
 suite_python() {
@@ -167,9 +196,9 @@ main() {
         seconds[$suite]=$((SECONDS - start))
     done
     local all_passed=0 all_failed=0
-    printf '\n%-8s %7s %7s %8s\n' suite passed failed seconds
+    printf '\n%-9s %7s %7s %8s\n' suite passed failed seconds
     for suite in "${wanted[@]}"; do
-        printf '%-8s %7d %7d %8d\n' "$suite" "${passed[$suite]}" "${failed[$suite]}" "${seconds[$suite]}"
+        printf '%-9s %7d %7d %8d\n' "$suite" "${passed[$suite]}" "${failed[$suite]}" "${seconds[$suite]}"
         ((all_passed += passed[$suite], all_failed += failed[$suite]))
         # A suite that ran nothing has not passed.
         ((passed[$suite] + failed[$suite] > 0)) || ((all_failed += 1))

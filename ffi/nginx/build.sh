@@ -6,9 +6,9 @@
 #
 # NGINX_SOURCE is the source tree of the nginx that will load the module, which
 # must have been configured with --with-compat; without it, Debian's nginx-dev.
-# CREDGATE_LIB is the directory of libcredgate.so, if not target/release, and
-# CREDGATE_RPATH where libcredgate.so.1 will be found at run time, if not there.
-# CREDGATE_CC_OPT and CREDGATE_LD_OPT are further flags for compiler and linker.
+# For CREDGATE_LIB and CREDGATE_RPATH, where the library is, see "config" beside
+# this. CREDGATE_CC_OPT and CREDGATE_LD_OPT are further flags for compiler and
+# linker.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -25,9 +25,6 @@ if [[ ! -d $source ]]; then
     [[ $# -eq 0 ]] && fail "nginx's headers are missing: apt-get install nginx-dev, or name a source tree"
     fail "$source is no directory"
 fi
-lib=${CREDGATE_LIB:-$root/target/release}
-[[ -e $lib/libcredgate.so ]] \
-    || fail "$lib/libcredgate.so is missing: cargo build --release -p credgate-ffi"
 
 # In a copy: configure writes into the tree, and two builds at once would collide.
 mkdir -p "$out"

@@ -243,7 +243,10 @@ ngx_http_credgate_announce_purge(ngx_str_t *client_id)
 
     purge->len = (client_id->len <= NGX_HTTP_CREDGATE_MAX_ID) ? client_id->len
                                                               : 0;
-    ngx_memcpy(purge->client_id, client_id->data, purge->len);
+
+    if (purge->len) {
+        ngx_memcpy(purge->client_id, client_id->data, purge->len);
+    }
 
     ngx_http_credgate_shared->purges++;
 

@@ -35,7 +35,7 @@ const provider = new Provider(issuer, {
       defaultResource: (ctx) => ctx.oidc.body?.audience,
       getResourceServerInfo: (_ctx, audience) => ({
         audience,
-        scope: "openid",
+        scope: "openid api:read",
         accessTokenFormat: "jwt",
         accessTokenTTL: Number(TTL),
         jwt: { sign: { alg: "RS256" } },

@@ -2,42 +2,183 @@
 
 import json
 import re
+import signal
+import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from textwrap import dedent
+from typing import ClassVar
 
+import jwt
 import pytest
-
-from support.lab import Authority
+from conftest import ALICE, BOB
+from support.http import SOURCES, Client, ask
+from support.lab import Authority, Provider, Upstream, bearer
 from support.nginx import BINARY, MODULE
-from support.process import ROOT
+from support.process import ROOT, Service, free_port, until
 
 README = (ROOT / "README.md").read_text()
 REFERENCE = (ROOT / "ffi/nginx/README.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return [dedent(block) for block in re.findall(rf"^ *```{language}\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)]
+
+
+EXAMPLES = blocks("nginx") + blocks("nginx", REFERENCE)
+
+
+class Example:
+    """The one example that holds `mark`, with what is here for what it names."""
+
+    used: ClassVar[set[str]] = set()
+
+    def __init__(self, mark: str, directory: Path, here: dict[str, object]):
+        (self.text,) = (example for example in EXAMPLES if mark in example)
+        self.used.add(self.text)
+        self.directory = directory
+        self.ports = []
+        text = self.text
+        for written, meant in here.items():
+            assert written in text
+            text = text.replace(written, str(meant))
+        for listen in re.findall(r"^ *listen .*", text, re.MULTILINE):
+            self.ports.append(free_port())
+            text = text.replace(listen, re.sub(r"(127\.0\.0\.1:)?\d+(?=[ ;])", f"127.0.0.1:{self.ports[-1]}", listen))
+        (directory / "logs").mkdir(exist_ok=True)  # where an nginx of its own prefix logs
+        self.conf = directory / "nginx.conf"
+        module = "" if "load_module" in text else f"load_module {MODULE};"
+        blocks = text if "http {" in text else f"http {{\n{text}\n}}"
+        self.conf.write_text(f"{module}\n{blocks}\nevents {{}}\npid {directory}/pid;\ndaemon off;\nuser root;\n")
+
+    @contextmanager
+    def running(self) -> Iterator[int]:
+        """The port of the first server."""
+        command = [BINARY, "-p", self.directory, "-e", self.directory / "error.log", "-c", self.conf]
+        server = Service(command, self.directory / "stderr.log", port=self.ports[0])
+        try:
+            yield server.start().port
+        finally:
+            server.stop(signal.SIGQUIT)
 
 
 def check(directory: Path, configuration: str) -> subprocess.CompletedProcess[str]:
     conf = directory / "nginx.conf"
-    (directory / "logs").mkdir(exist_ok=True)  # where an nginx of its own prefix logs
     conf.write_text(f"{configuration}\nevents {{}}\npid {directory}/pid;\n")
     command = [BINARY, "-t", "-p", directory, "-e", directory / "error.log", "-c", conf]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-def test_the_readmes_nginx_configuration_is_accepted(tmp_path: Path, authority: Authority) -> None:
-    (example,) = blocks("nginx")
-    for written, here in {
+@pytest.fixture
+def here(tls_provider: Provider, upstream: Upstream, authority: Authority) -> dict[str, object]:
+    """What stands here for the provider and the upstream of the examples."""
+    trusted = f"credgate_ssl_trusted_certificate {authority.ca}"
+    return {
+        "credgate on;": f"credgate on; {trusted};",
+        "https://tenant.auth0.com": tls_provider.issuer,
+        "http://127.0.0.1:8080": upstream.url,
+    }
+
+
+def test_the_readmes_configuration_works(
+    tmp_path: Path, authority: Authority, upstream: Upstream, here: dict[str, object]
+) -> None:
+    files = {
         "/path/to/target/nginx/ngx_http_credgate_module.so": MODULE,
         "/etc/ssl/gateway.pem": authority.cert,
         "/etc/ssl/gateway.key": authority.key,
-    }.items():
-        assert written in example
-        example = example.replace(written, str(here))
-    done = check(tmp_path, example)
-    assert done.returncode == 0, done.stderr
+    }
+    with Example("/etc/ssl/gateway.pem", tmp_path, here | files).running() as port:
+        for source in SOURCES:
+            answer = ask(port, tls=authority.context(), **ALICE.request(source, "/api/x"))
+            assert answer.status == 200
+            assert bearer(upstream.last)
+
+
+def test_a_module_that_is_named_is_loaded(tmp_path: Path) -> None:
+    here = {"/path/to/target/nginx/ngx_http_credgate_module.so": MODULE}
+    (example,) = (text for text in EXAMPLES if text.startswith("load_module") and "http" not in text.split(";", 1)[1])
+    Example.used.add(example)
+    for written, meant in here.items():
+        example = example.replace(written, str(meant))
+    assert check(tmp_path, example).returncode == 0
+
+
+def test_an_audience_may_depend_on_the_path(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
+    with Example("map $uri $audience", tmp_path, here).running() as port:
+        for path, audience in {"/": "https://example.com/", "/orders/7": "https://orders.example.com/"}.items():
+            assert ask(port, path, headers=ALICE.basic).status == 200
+            claims = jwt.decode(bearer(upstream.last), options={"verify_signature": False})
+            assert claims["aud"] == audience
+
+
+def test_a_log_of_clients_and_claims(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
+    log = tmp_path / "clients.log"
+    with Example("log_format clients", tmp_path, here | {"/var/log/nginx/clients.log": log}).running() as port:
+        assert ask(port, **ALICE.request("query")).status == 200
+        assert ask(port, headers=ALICE.wrong().basic).status == 401
+        assert ["x-client", "alice"] in upstream.last["headers"]
+        until(lambda: log.read_text().count("\n") == 2, "the log")
+    served, refused = log.read_text().splitlines()
+    assert re.fullmatch(
+        r'alice "GET /\?client_id=alice&client_secret=\*+&keep=1 HTTP/1.1" 200 MISS - \d\.\d+ alice', served
+    )
+    assert re.fullmatch(r'- "GET / HTTP/1.1" 401 MISS CREDENTIALS_REFUSED \d\.\d+ -', refused)
+
+
+def test_a_limit_for_each_client(tmp_path: Path, here: dict[str, object]) -> None:
+    # Without patience, so that nobody has to wait.
+    here |= {"rate=10r/s": "rate=1r/m", "burst=5": "burst=5 nodelay"}
+    with Example("limit_req_zone", tmp_path, here).running() as port:
+        statuses = [ask(port, headers=ALICE.basic).status for _ in range(8)]
+        assert statuses == [200] * 6 + [503] * 2
+        assert ask(port, headers=BOB.basic).status == 200
+        assert ask(port, headers=ALICE.wrong().basic).status == 401
+
+
+def test_people_beside_machines(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
+    people = tmp_path / "people"
+    people.write_text("ann:{PLAIN}password\n")
+    with Example("auth_basic people", tmp_path, here | {"/etc/nginx/people": people}).running() as port:
+        assert ask(port, headers=ALICE.basic).status == 200
+        assert bearer(upstream.last)
+        assert ask(port, headers=Client("ann", "password").basic).status == 200
+        assert "authorization" not in dict(upstream.last["headers"])
+        denied = ask(port, headers=ALICE.wrong().basic)
+        assert denied.status == 401
+        assert denied.body == b"Ask for credentials at https://example.com/"
+        assert denied.all("WWW-Authenticate")
+
+
+def test_those_who_operate_it(tmp_path: Path) -> None:
+    # Beside a gate, as they are in the real world.
+    gate = "location / { credgate on; credgate_issuer https://tenant.auth0.com; }"
+    example = Example("credgate_purge", tmp_path, {"location = /metrics": f"{gate} location = /metrics"})
+    with example.running() as port:
+        assert b"credgate_requests_total" in ask(port, "/metrics").body
+        assert ask(port, "/credgate").json()
+        assert ask(port, "/purge?all", method="POST").status == 200
+        assert ask(port, "/purge?all").status == 405
+
+
+def test_what_nginx_refuses_is_not_logged(tmp_path: Path, upstream: Upstream) -> None:
+    files = {f"/var/log/nginx/{name}.log": tmp_path / f"{name}.log" for name in ("access", "error")}
+    example = Example("$loggable", tmp_path, files)
+    example.ports.append(free_port())
+    server = f"server {{ listen 127.0.0.1:{example.ports[0]}; location / {{ return 204; }} }}\n}}"
+    example.conf.write_text(example.conf.read_text().replace("\n}", server, 1))
+    with example.running() as port:
+        twice = b"".join(f"Authorization: {ALICE.basic['Authorization']}\r\n".encode() for _ in range(2))
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(b"GET /?client_secret=s3cret HTTP/1.1\r\nHost: x\r\n" + twice + b"\r\n")
+            assert connection.recv(12) == b"HTTP/1.1 400"
+        assert ask(port, "/seen").status == 204
+        until(lambda: "/seen" in files["/var/log/nginx/access.log"].read_text(), "the log")
+    for file in files.values():
+        assert "s3cret" not in file.read_text()
+        assert not ALICE.traces(file.read_bytes())
 
 
 def test_the_readmes_json_is_a_configuration(tmp_path: Path) -> None:
@@ -71,3 +212,8 @@ def test_everything_that_an_operator_can_type_is_in_the_reference(file: str, pat
     names = re.findall(pattern, (ROOT / "ffi/nginx" / file).read_text(), re.MULTILINE)
     assert len(names) >= 2
     assert [name for name in names if form.format(name) not in REFERENCE] == []
+
+
+def test_every_example_has_its_test() -> None:
+    """The last one: what no test before has taken is not known to work."""
+    assert [example for example in EXAMPLES if example not in Example.used] == []

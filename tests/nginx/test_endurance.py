@@ -9,6 +9,7 @@ import resource
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -16,8 +17,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from conftest import ALICE, BOB
-from support.http import Client, ask
+from support.h2 import H2Connection
+from support.http import SOURCES, Client, ask
 from support.lab import Provider, Scripted, Upstream
 from support.nginx import BINARY, Nginx, guarded, location
 from support.process import until
@@ -68,29 +71,65 @@ def test_reloads_under_load_lose_no_request(nginx: Start, provider: Provider, up
     assert ask(server.port, headers=ALICE.basic).status == 200
     server.reload()
     before, old = descriptors(server.pid), set[int]()
+    reloads = 200 if LONG else 15
     with load(server, [ALICE, BOB, ALICE]) as wrong:
-        for _ in range(200 if LONG else 15):
+        for number in range(reloads):
             old |= server.reload()
+            if number == reloads // 3:
+                held = resident(server.pid)
     assert wrong == []
+    grown = resident(server.pid) - held
+    print(f"\n{grown} KiB more in the master after {reloads - reloads // 3 - 1} further reloads")
+    # A sanitizer holds on to what is freed.
+    assert grown <= 2 * reloads or "ASAN_OPTIONS" in os.environ, "the master keeps nothing of a configuration that is over"
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in old), "the old workers' end")
     assert len(server.workers) == 2
     assert descriptors(server.pid) <= before + 2, "the master keeps no descriptor of a cycle that is over"
     assert waiting(server) == 0
 
 
+def http1(client: Client, source: str) -> list[bytes]:
+    """What a client sends, in one piece."""
+    request = {"target": "/", "method": "GET", "headers": {}, "body": "", **client.request(source)}
+    fields = {"Host": "x", "Content-Length": str(len(request["body"])), **request["headers"]}
+    head = [
+        f"{request['method']} {request['target']} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in fields.items()),
+    ]
+    return ["\r\n".join([*head, "", request["body"]]).encode()]
+
+
+def http2(client: Client, source: str) -> list[bytes]:
+    """The same, and a last frame that resets the stream."""
+    near, far = socket.socketpair()
+    with near, far:
+        connection = H2Connection(over=near)
+        stream = connection.send(**client.request(source))
+        request = far.recv(65536)
+        connection.cancel(stream)
+        return [request, far.recv(65536)]
+
+
+@pytest.mark.parametrize("protocol", [http1, http2])
 def test_clients_that_leave_at_any_moment_leave_nothing_behind(
-    nginx: Start, scripted: Scripted, upstream: Upstream
+    nginx: Start, scripted: Scripted, upstream: Upstream, protocol: Callable[[Client, str], list[bytes]]
 ) -> None:
     server = nginx(guarded(upstream.url, scripted.issuer) + METRICS)
+    worker, port = server.workers, server.port if protocol is http1 else server.h2_port
     chance = random.Random(7)
     for number in range(1000 if LONG else 150):
-        client = Client(f"client{number}", "Kanarie7Qz")
-        with socket.create_connection(("127.0.0.1", server.port)) as connection:
-            lines = ["GET / HTTP/1.1", "Host: x", *(f"{name}: {value}" for name, value in client.basic.items()), "", ""]
-            request = "\r\n".join(lines).encode()
-            connection.sendall(request[: chance.randint(1, len(request))])
+        request, *more = protocol(Client(f"client{number}", "Kanarie7Qz"), chance.choice(SOURCES))
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            if chance.random() < 0.3:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            whole = chance.random() < 0.5
+            connection.sendall(request if whole else request[: chance.randint(1, len(request))])
             time.sleep(chance.random() * 0.004)
-    until(lambda: waiting(server) == 0, "nobody to wait")
+            for last in more:
+                connection.sendall(last if whole else b"")
+    until(lambda: waiting(server) == 0 and server.busy == 0, "nobody to wait")
+    assert server.workers == worker, "no worker has died"
+    assert scripted.state["token"] > 0, "some have come as far as the provider"
     assert ask(server.port, headers=ALICE.basic).status == 200
 
 

@@ -16,8 +16,8 @@ GOAWAY = 7
 class H2Connection:
     """Streams are numbers; `send` opens one, `receive` waits for its answer, `cancel` resets it."""
 
-    def __init__(self, port: int):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
+    def __init__(self, port: int = 0, *, over: socket.socket | None = None):
+        self.socket = over or socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
         config = h2.config.H2Configuration(client_side=True, header_encoding="latin-1")
         self.state = h2.connection.H2Connection(config)
         self.state.initiate_connection()

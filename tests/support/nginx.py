@@ -141,8 +141,8 @@ server {{
         return b"".join(file.read_bytes() for file in files if file.exists())
 
     def alarms(self) -> list[str]:
-        """Lines of the error log that no test may cause."""
-        return re.findall(r".*\[(?:alert|emerg|crit)\].*", self.errors)
+        """Lines of the error log that no test may cause: nginx's, and a sanitizer's."""
+        return re.findall(r".*(?:\[(?:alert|emerg|crit)\]|: runtime error:|ERROR: \w+Sanitizer).*", self.errors)
 
     def ready(self) -> bool:
         """Does a worker answer? The master listens before it has any."""

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Installs the library for C programs: header, shared library, and what
+# pkg-config tells of them.
+#
+#   cargo build --release -p credgate-ffi && sudo ffi/install.sh [PREFIX]
+#
+# PREFIX is /usr/local where nothing is said. LIBDIR is PREFIX/lib, or what the
+# environment says; all goes below DESTDIR, if there is one, for packages.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+prefix=${1:-/usr/local}
+libdir=${LIBDIR:-$prefix/lib}
+includedir=$prefix/include
+built=$root/target/release/libcredgate.so
+
+fail() {
+    echo "install.sh: $*" >&2
+    exit 1
+}
+
+[[ $# -le 1 && $prefix == /* && $libdir == /* ]] || fail "usage: [LIBDIR=/…] [DESTDIR=/…] ffi/install.sh [/PREFIX]"
+[[ -e $built ]] || fail "target/release/libcredgate.so is missing: cargo build --release -p credgate-ffi"
+
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/Cargo.toml")
+soname=libcredgate.so.$(sed -n 's/^#define CREDGATE_ABI_VERSION //p' "$root/include/credgate.h")
+
+install -D -m 644 "$root/include/credgate.h" "${DESTDIR-}$includedir/credgate.h"
+install -D -m 755 "$built" "${DESTDIR-}$libdir/$soname"
+ln -sfn "$soname" "${DESTDIR-}$libdir/libcredgate.so"
+install -d "${DESTDIR-}$libdir/pkgconfig"
+cat >"${DESTDIR-}$libdir/pkgconfig/credgate.pc" <<END
+prefix=$prefix
+libdir=$libdir
+includedir=$includedir
+
+Name: credgate
+Description: Client credentials of API clients, exchanged at an OpenID provider
+Version: $version
+Cflags: -I\${includedir}
+Libs: -L\${libdir} -lcredgate
+END
+
+echo "installed to ${DESTDIR-}$prefix: try pkg-config --cflags --libs credgate"
+[[ -n ${DESTDIR-} || $(id -u) -ne 0 ]] || ldconfig

@@ -1,0 +1,89 @@
+"""What `ffi/install.sh` installs, as those find it who build on it: a C program, and the nginx module."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import ALICE
+from support import nginx
+from support.http import ask
+from support.lab import Provider, Upstream
+from support.process import ROOT
+
+PROGRAM = """
+#include <credgate.h>
+#include <stdio.h>
+int main(void) { return credgate_abi_version() == CREDGATE_ABI_VERSION && puts(credgate_version()) >= 0 ? 0 : 1; }
+"""
+INSTALL = ROOT / "ffi/install.sh"
+HIDDEN = ("CREDGATE_LIB", "CREDGATE_RPATH", "CREDGATE_OUT")
+
+
+def run(
+    *command: str | Path, env: dict[str, str] | None = None, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(list(map(str, command)), env=env, check=check, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> dict[str, str]:
+    """An environment in which pkg-config finds an installation."""
+    run(INSTALL, tmp_path / "prefix")
+    kept = {name: value for name, value in os.environ.items() if name not in HIDDEN}
+    return {**kept, "PKG_CONFIG_PATH": f"{tmp_path}/prefix/lib/pkgconfig"}
+
+
+def test_a_program_is_built_with_what_pkg_config_says(tmp_path: Path, installed: dict[str, str]) -> None:
+    (tmp_path / "program.c").write_text(PROGRAM)
+    flags = run("pkg-config", "--cflags", "--libs", "credgate", env=installed).stdout.split()
+    run("gcc", "-Werror", tmp_path / "program.c", *flags, "-o", tmp_path / "program")
+    ran = run(tmp_path / "program", env={"LD_LIBRARY_PATH": f"{tmp_path}/prefix/lib"})
+    assert ran.stdout == run("pkg-config", "--modversion", "credgate", env=installed).stdout
+
+
+def test_the_module_is_built_with_what_pkg_config_says(
+    tmp_path: Path,
+    installed: dict[str, str],
+    provider: Provider,
+    upstream: Upstream,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tree = tmp_path / "tree"
+    shutil.copytree(ROOT / "ffi/nginx", tree / "ffi/nginx")
+    built = Path(run(tree / "ffi/nginx/build.sh", env=installed).stdout.strip())
+    assert f"{tmp_path}/prefix/lib/libcredgate.so.1" in run("ldd", built).stdout
+    monkeypatch.setattr(nginx, "MODULE", built)
+    with nginx.Nginx(tmp_path / "nginx", nginx.guarded(upstream.url, provider.issuer)) as server:
+        assert ask(server.port, **ALICE.request("header")).status == 200
+
+
+def test_a_module_without_a_library_says_where_one_comes_from(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "ffi/nginx", tmp_path / "ffi/nginx")
+    kept = {name: value for name, value in os.environ.items() if name not in HIDDEN}
+    ran = run(tmp_path / "ffi/nginx/build.sh", env={**kept, "PKG_CONFIG_LIBDIR": str(tmp_path)}, check=False)
+    assert ran.returncode != 0
+    assert "libcredgate.so is missing" in ran.stderr
+    assert "cargo build --release -p credgate-ffi" in ran.stderr
+
+
+def test_a_package_goes_below_a_directory_and_keeps_its_prefix(tmp_path: Path) -> None:
+    env = {**os.environ, "DESTDIR": str(tmp_path), "LIBDIR": "/usr/lib/x86_64-linux-gnu"}
+    run(INSTALL, "/usr", env=env)
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if not path.is_dir()}
+    lib = "usr/lib/x86_64-linux-gnu"
+    assert files == {
+        "usr/include/credgate.h",
+        f"{lib}/libcredgate.so",
+        f"{lib}/libcredgate.so.1",
+        f"{lib}/pkgconfig/credgate.pc",
+    }
+    assert str(tmp_path) not in (tmp_path / lib / "pkgconfig/credgate.pc").read_text()
+
+
+def test_a_prefix_that_is_not_absolute_is_refused(tmp_path: Path) -> None:
+    ran = run(INSTALL, "relative", check=False)
+    assert ran.returncode != 0
+    assert "usage" in ran.stderr

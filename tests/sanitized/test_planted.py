@@ -1,0 +1,54 @@
+"""That the sanitizers would tell: a module with two faults, in the nginx and with the library that all tests run with."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import ALICE
+from support import nginx
+from support.http import ask
+from support.lab import Provider, Upstream
+from support.process import ROOT
+
+# What is planted in which file: an addition overflows; the library is told a length that is one byte too long.
+FAULTS = [
+    ("ngx_http_credgate_access.c", "*len = from->len;", "*len = from->len + 1;"),
+    (
+        "ngx_http_credgate_rewrite.c",
+        "size_t                         len;",
+        "volatile int  big = 2147483647; size_t len;",
+    ),
+    ("ngx_http_credgate_rewrite.c", "if (r->args.len == 0)", "big = big + 1; if (r->args.len == 0)"),
+]
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Path:
+    """The module with these faults."""
+    tree = tmp_path / "tree"
+    for part in ("ffi/nginx", "include"):
+        shutil.copytree(ROOT / part, tree / part)
+    for name, right, wrong in FAULTS:
+        file = tree / "ffi/nginx" / name
+        text = file.read_text()
+        assert right in text
+        file.write_text(text.replace(right, wrong, 1))
+    build = f"source {ROOT}/tests/lib.sh && build_sanitized_module {tree} {tmp_path}"
+    subprocess.run(["bash", "-c", build], check=True)
+    return tmp_path / "ngx_http_credgate_module.so"
+
+
+def test_planted_faults_are_reported(
+    tmp_path: Path, provider: Provider, upstream: Upstream, planted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nginx, "MODULE", planted)
+    with nginx.Nginx(tmp_path / "nginx", nginx.guarded(upstream.url, provider.issuer)) as server:
+        with pytest.raises(ConnectionError):
+            ask(server.port, **ALICE.request("query"))
+    # What is undefined is told on the standard error, nginx's error log, and then all that comes after it is.
+    overflow, overread = server.alarms()
+    assert "signed integer overflow" in overflow
+    assert "heap-buffer-overflow" in overread
+    assert "credgate_core" in server.errors
