@@ -135,8 +135,9 @@ _build_nginx() {
       cd "$out/source" && chmod +x configure auto/* 2>/dev/null
       configure=./configure
       [ -x "$configure" ] || configure=auto/configure
-      "$configure" --with-compat --with-threads --with-http_ssl_module --with-http_v2_module --with-http_realip_module \
-        --with-http_auth_request_module --with-http_stub_status_module --with-cc-opt="${2-}" --with-ld-opt="${3-}" &&
+      "$configure" --with-compat --with-threads --with-poll_module --with-select_module \
+        --with-http_ssl_module --with-http_v2_module --with-http_realip_module --with-http_auth_request_module \
+        --with-http_stub_status_module --with-cc-opt="${2-}" --with-ld-opt="${3-}" &&
         make -j2 && cp objs/nginx "$out/nginx" && make clean
     )
 }

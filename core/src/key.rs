@@ -11,6 +11,8 @@
 use crate::credentials::MAX_LEN;
 use crate::secret::wipe;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::hint::black_box;
+use std::mem::MaybeUninit;
 
 /// Identifies a token in this process: a 256-bit MAC. Flight table and token cache use the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +137,12 @@ impl ProcessKey {
 /// heap after that may carry the stack's old bytes along, in places that nobody fills.
 #[inline(never)]
 fn bleach() {
-    std::hint::black_box(&mut [0u8; 2560]);
+    // In parts: glibc fills larger ones with an instruction that takes long to start.
+    let mut stack = [MaybeUninit::<u8>::uninit(); 2560];
+    for part in stack.chunks_exact_mut(1280) {
+        part.fill(MaybeUninit::zeroed());
+        black_box(part);
+    }
 }
 
 /// Where the message of a pair's MAC is put together: in one piece it costs half of what it does in many.

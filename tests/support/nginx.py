@@ -38,7 +38,7 @@ def guarded(upstream: str, issuer: str, *more: str, path: str = "/") -> str:
 class Nginx(Service):
     """One server on `port` (HTTP/1.1) and `h2_port` (HTTP/2 with prior knowledge).
 
-    `server` is the text inside server{}, `http` the text before it, `main` the text at the top.
+    `server` is the text inside server{}, `http` the text before it, `main` the text at the top, `events` in events{}.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Nginx(Service):
         workers: int = 1,
         wrapper: Iterable[str | Path] = (),
         connections: int = 4096,
+        events: str = "",
         loaded: bool = True,
     ):
         self.directory = directory
@@ -62,13 +63,13 @@ class Nginx(Service):
         port = free_port()
         self.configured_workers = workers
         directory.mkdir(parents=True, exist_ok=True)
-        text = self._text(server, http, main, workers, port, connections)
+        text = self._text(server, http, main, workers, port, f"worker_connections {connections}; {events}")
         self.conf.write_text(text if loaded else text.replace(f"load_module {MODULE};\n", ""))
         self.error_log.touch()
         self.arguments = [*wrapper, BINARY, "-p", directory, "-c", self.conf, "-e", self.error_log]
         super().__init__(self.arguments, directory / "stderr.log", port=port)
 
-    def _text(self, server: str, http: str, main: str, workers: int, port: int, connections: int) -> str:
+    def _text(self, server: str, http: str, main: str, workers: int, port: int, events: str) -> str:
         temporary = "\n    ".join(
             f"{kind}_temp_path {self.directory}/{kind};"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -83,7 +84,7 @@ worker_processes {workers};
 pid {self.directory}/nginx.pid;
 error_log {self.error_log} info;
 {main}
-events {{ worker_connections {connections}; }}
+events {{ {events} }}
 http {{
     access_log {self.access_log} combined;
     {temporary}
