@@ -206,6 +206,9 @@
 // A form or a JSON object.
 #define CREDGATE_SOURCE_BODY 3
 
+// The host gave them: nothing has to be hidden.
+#define CREDGATE_SOURCE_HOST 4
+
 // How many numbers credgate_engine_counters writes.
 #define CREDGATE_COUNTERS 74
 
@@ -242,8 +245,9 @@ typedef struct credgate_gate credgate_gate;
 
 // Where one event loop finds its outcomes.
 //
-// Methods: credgate_queue_new, credgate_queue_fd, credgate_authenticate,
-// credgate_queue_next, credgate_ticket_cancel, credgate_queue_free.
+// Methods: credgate_queue_new, credgate_queue_fd, credgate_queue_listen,
+// credgate_queue_accept, credgate_authenticate, credgate_queue_next,
+// credgate_ticket_cancel, credgate_queue_free.
 typedef struct credgate_queue credgate_queue;
 
 // A string.
@@ -286,6 +290,15 @@ typedef struct credgate_request {
     const struct credgate_string *args;
     // How many: as many as the gate has token_post_args_host.
     size_t args_len;
+    // An id that the host has from elsewhere; NULL: id and secret are looked
+    // for in the request.
+    const char *client_id;
+    // Its length in bytes.
+    size_t client_id_len;
+    // Its secret.
+    const char *client_secret;
+    // Its length in bytes.
+    size_t client_secret_len;
 } credgate_request;
 
 // What becomes of a request. Strings belong to the outcome, and live until
@@ -504,6 +517,25 @@ int32_t credgate_queue_new(const struct credgate_engine *engine,
 // The descriptor to watch for reading: readable while outcomes wait. Never
 // read, write or close it; it closes with the queue.
 int32_t credgate_queue_fd(const struct credgate_queue *queue, int *out_fd);
+
+// Makes a Unix socket of type stream, and writes its path: for event loops
+// that watch only connections that they have made. Connect to it, then call
+// credgate_queue_accept. CREDGATE_BUFFER_TOO_SMALL: *out_len is the room that
+// is needed.
+int32_t credgate_queue_listen(const struct credgate_queue *queue,
+                              char *out_path,
+                              size_t out_room,
+                              size_t *out_len,
+                              struct credgate_error **out_error);
+
+// Takes the connection that was made to the socket of credgate_queue_listen,
+// which is removed. From now on a byte comes through it when outcomes arrive:
+// read what there is, and call credgate_queue_next until it answers
+// CREDGATE_EMPTY. *out_count (which may be NULL) says how many queues of this
+// process have such a connection.
+int32_t credgate_queue_accept(const struct credgate_queue *queue,
+                              size_t *out_count,
+                              struct credgate_error **out_error);
 
 // Authenticates a request. CREDGATE_OK: *outcome is filled, *out_ticket is
 // not. CREDGATE_PENDING: *out_ticket is filled, and the outcome will come

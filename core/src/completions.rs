@@ -1,5 +1,6 @@
 //! The outcomes that an event loop has yet to collect, and the bell that tells it.
 
+use crate::doorbell::Doorbell;
 use crate::error::{Error, ErrorKind};
 use crate::outcome::Outcome;
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -33,6 +34,8 @@ struct State {
     free: Vec<u32>,
     /// Slots whose outcome has arrived, oldest first. One that was cancelled since is skipped by its ticket.
     arrived: VecDeque<Ticket>,
+    /// Rung beside the eventfd, where the host has made one.
+    doorbell: Option<Doorbell>,
 }
 
 struct Slot {
@@ -104,7 +107,19 @@ impl Completions {
             // Under the lock, so that the descriptor is readable exactly while something has arrived. It can only
             // fail when the counter overflows, and then it is readable anyway.
             let _ = self.bell.write(1);
+            if let Some(doorbell) = &state.doorbell {
+                doorbell.ring();
+            }
         }
+    }
+
+    /// Rings this one too, from now on and for what has arrived already.
+    pub(crate) fn connect(&self, doorbell: Doorbell) {
+        let mut state = self.state();
+        if !state.arrived.is_empty() {
+            doorbell.ring();
+        }
+        state.doorbell = Some(doorbell);
     }
 
     pub(crate) fn next(&self) -> Option<Completion> {

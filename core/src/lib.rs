@@ -28,6 +28,7 @@ mod completions;
 mod config;
 mod connection;
 mod credentials;
+mod doorbell;
 mod engine;
 mod error;
 mod exchange;

@@ -1,21 +1,24 @@
 //! Where an event loop finds its outcomes, with a descriptor to watch.
 
+#[cfg(doc)]
+use crate::Outcome;
 use crate::completions::{Completion, Completions, Ticket};
+use crate::doorbell::{Doorbell, Listening};
 use crate::engine::Inner;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::flight::Recipient;
 use crate::gate::Gate;
 use crate::request::Request;
 use crate::{Answer, Engine};
-#[cfg(doc)]
-use crate::{ErrorKind, Outcome};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One event loop's view of an engine. Drained by one thread at a time.
 pub struct Queue {
     engine: Arc<Inner>,
     completions: Arc<Completions>,
+    listening: Mutex<Option<Listening>>,
 }
 
 impl Queue {
@@ -29,6 +32,7 @@ impl Queue {
         Ok(Queue {
             engine: Arc::clone(&engine.inner),
             completions: Arc::new(Completions::new()?),
+            listening: Mutex::default(),
         })
     }
 
@@ -84,6 +88,46 @@ impl Queue {
         self.engine.check_process()?;
         self.completions.cancel(ticket);
         Ok(())
+    }
+
+    /// Makes a Unix socket (of type stream) and answers its path: for a host that can only watch connections that it has
+    /// made itself. It connects there, and calls [`Queue::accept`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::System`] when no socket can be made, [`ErrorKind::WrongProcess`] after a fork.
+    pub fn listen(&self) -> Result<PathBuf, Error> {
+        self.engine.check_process()?;
+        let listening = Listening::new()?;
+        let path = listening.path();
+        *self.listening() = Some(listening);
+        Ok(path)
+    }
+
+    /// Takes the connection that the host has made to the socket of [`Queue::listen`], and removes that socket. From now
+    /// on a byte comes through the connection when outcomes arrive: then [`Queue::next`] is to be called until it answers
+    /// nothing. A connection that was taken before is closed. Answers how many such connections this process has.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::System`] where nobody of this process has connected, [`ErrorKind::WrongProcess`] after a fork.
+    pub fn accept(&self) -> Result<usize, Error> {
+        self.engine.check_process()?;
+        let listening = self.listening().take();
+        let listening = listening.ok_or_else(|| {
+            Error::new(
+                ErrorKind::System,
+                "nothing was made to connect to: call listen before",
+            )
+        })?;
+        self.completions.connect(listening.accept()?);
+        Ok(Doorbell::count())
+    }
+
+    fn listening(&self) -> MutexGuard<'_, Option<Listening>> {
+        self.listening
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this queue belongs to the process that asks.

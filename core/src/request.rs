@@ -15,6 +15,9 @@ pub struct Request<'a> {
     pub content_type: Option<&'a [u8]>,
     /// The whole body, where [`Gate::wants_body`](crate::Gate::wants_body) asked for it.
     pub body: Option<&'a [u8]>,
+    /// Id and secret that the host has from elsewhere. Then they are not looked for in the request, and nothing is to be
+    /// hidden from the upstream.
+    pub credentials: Option<(&'a [u8], &'a [u8])>,
     /// Values for the gate's `token_post_args_host`, in their order (UTF-8); an empty one is left out.
     pub args: &'a [&'a [u8]],
 }
@@ -31,6 +34,7 @@ impl fmt::Debug for Request<'_> {
                 &self.content_type.map(String::from_utf8_lossy),
             )
             .field("body", &self.body.map(<[u8]>::len))
+            .field("credentials", &self.credentials.is_some())
             .finish()
     }
 }
@@ -47,6 +51,9 @@ pub enum Source {
     Query,
     /// `client_id` and `client_secret` in a form or a JSON object.
     Body,
+    /// The host gave them itself ([`Request::credentials`]).
+    #[serde(skip_deserializing)]
+    Host,
 }
 
 /// The kinds of body that can hold credentials.
@@ -91,6 +98,7 @@ mod tests {
             authorization: Some(b"Basic c2VjcmV0"),
             query: Some(b"client_secret=s3cret"),
             body: Some(b"client_secret=s3cret"),
+            credentials: Some((b"id", b"s3cret")),
             ..Request::default()
         };
         let shown = format!("{request:?}");

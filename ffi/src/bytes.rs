@@ -1,7 +1,10 @@
 //! Strings that C passes: a pointer and a length.
 
-use crate::boundary::Fail;
-use crate::status::{CREDGATE_INVALID_ARGUMENT, CREDGATE_NULL_ARGUMENT};
+use crate::boundary::{Answer, Fail};
+use crate::handle::Out;
+use crate::status::{
+    CREDGATE_BUFFER_TOO_SMALL, CREDGATE_INVALID_ARGUMENT, CREDGATE_NULL_ARGUMENT, CREDGATE_OK,
+};
 use std::ffi::c_char;
 
 /// Borrows a string; NULL is none.
@@ -59,4 +62,26 @@ pub(crate) unsafe fn writable<'a>(start: *mut c_char, len: usize) -> Result<&'a 
         // SAFETY: the caller vouches for pointer and length.
         (false, _) => Ok(unsafe { std::slice::from_raw_parts_mut(start.cast(), len) }),
     }
+}
+
+/// Writes a text and its length; only its length where there is no room for it.
+///
+/// # Safety
+///
+/// NULL, or room for `out_room` bytes and a number.
+pub(crate) unsafe fn write(
+    text: &[u8],
+    out: *mut c_char,
+    out_room: usize,
+    out_len: *mut usize,
+) -> Answer {
+    // SAFETY: the caller vouches for the pointers.
+    unsafe {
+        Out::required(out_len)?.set(text.len());
+        if out_room < text.len() {
+            return Err(Fail(CREDGATE_BUFFER_TOO_SMALL));
+        }
+        writable(out, text.len())?.copy_from_slice(text);
+    }
+    Ok(CREDGATE_OK)
 }

@@ -106,15 +106,9 @@ unsafe fn write(
     // SAFETY: the caller vouches for the pointers.
     unsafe {
         let counters = handle::borrow(counters.cast::<[u64; Snapshot::COUNTERS]>())?;
-        let out_len = Out::required(out_len)?;
         let text = text(&Snapshot::from_counters(counters));
-        out_len.set(text.len());
-        if out_room < text.len() {
-            return Err(Fail(CREDGATE_BUFFER_TOO_SMALL));
-        }
-        bytes::writable(out, text.len())?.copy_from_slice(text.as_bytes());
+        bytes::write(text.as_bytes(), out, out_room, out_len)
     }
-    Ok(CREDGATE_OK)
 }
 
 /// The next line for the operator's log: a CREDGATE_LEVEL_*, and a text

@@ -1,6 +1,7 @@
 //! Queues, and the requests that go through them.
 
 use crate::boundary::{Fail, boundary, boundary_void};
+use crate::bytes;
 use crate::engine::credgate_engine;
 use crate::error::{credgate_error, report};
 use crate::gate::credgate_gate;
@@ -9,15 +10,17 @@ use crate::outcome::{Target, credgate_outcome};
 use crate::request::{self, credgate_request};
 use crate::status::{CREDGATE_EMPTY, CREDGATE_INVALID_ARGUMENT, CREDGATE_OK, CREDGATE_PENDING};
 use credgate_core::{Answer, Queue, Ticket};
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
 /// Where one event loop finds its outcomes.
 ///
-/// Methods: credgate_queue_new, credgate_queue_fd, credgate_authenticate,
-/// credgate_queue_next, credgate_ticket_cancel, credgate_queue_free.
+/// Methods: credgate_queue_new, credgate_queue_fd, credgate_queue_listen,
+/// credgate_queue_accept, credgate_authenticate, credgate_queue_next,
+/// credgate_ticket_cancel, credgate_queue_free.
 pub struct credgate_queue(Queue);
 
 /// An outcome that has arrived.
@@ -61,6 +64,56 @@ pub unsafe extern "C" fn credgate_queue_fd(
         // SAFETY: C passes valid pointers or NULL, as the header asks.
         let (queue, out_fd) = unsafe { (usable(queue)?, Out::required(out_fd)?) };
         out_fd.set(queue.as_fd().as_raw_fd());
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// Makes a Unix socket of type stream, and writes its path: for event loops
+/// that watch only connections that they have made. Connect to it, then call
+/// credgate_queue_accept. CREDGATE_BUFFER_TOO_SMALL: *out_len is the room that
+/// is needed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_queue_listen(
+    queue: *const credgate_queue,
+    out_path: *mut c_char,
+    out_room: usize,
+    out_len: *mut usize,
+    out_error: *mut *mut credgate_error,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        unsafe {
+            let queue = handle::borrow(queue)?;
+            let path = queue
+                .0
+                .listen()
+                .map_err(|error| report(&error, out_error))?;
+            bytes::write(path.as_os_str().as_bytes(), out_path, out_room, out_len)
+        }
+    })
+}
+
+/// Takes the connection that was made to the socket of credgate_queue_listen,
+/// which is removed. From now on a byte comes through it when outcomes arrive:
+/// read what there is, and call credgate_queue_next until it answers
+/// CREDGATE_EMPTY. *out_count (which may be NULL) says how many queues of this
+/// process have such a connection.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_queue_accept(
+    queue: *const credgate_queue,
+    out_count: *mut usize,
+    out_error: *mut *mut credgate_error,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        unsafe {
+            let queue = handle::borrow(queue)?;
+            let count = queue
+                .0
+                .accept()
+                .map_err(|error| report(&error, out_error))?;
+            handle::set_optional(out_count, || count);
+        }
         Ok(CREDGATE_OK)
     })
 }

@@ -41,6 +41,15 @@ pub struct credgate_request {
     pub args: *const credgate_string,
     /// How many: as many as the gate has token_post_args_host.
     pub args_len: usize,
+    /// An id that the host has from elsewhere; NULL: id and secret are looked
+    /// for in the request.
+    pub client_id: *const c_char,
+    /// Its length in bytes.
+    pub client_id_len: usize,
+    /// Its secret.
+    pub client_secret: *const c_char,
+    /// Its length in bytes.
+    pub client_secret_len: usize,
 }
 
 /// A string.
@@ -54,6 +63,9 @@ pub struct credgate_string {
 
 /// Where the arguments of a borrowed request are gathered.
 pub(crate) type Room<'a> = [&'a [u8]; MOST_ARGS];
+
+/// Id and secret.
+type Pair<'a> = (&'a [u8], &'a [u8]);
 
 /// As many as a configuration may name.
 const MOST_ARGS: usize = 16;
@@ -85,8 +97,25 @@ pub(crate) unsafe fn borrow<'a>(
             query: bytes::optional(request.query, request.query_len)?,
             content_type: bytes::optional(request.content_type, request.content_type_len)?,
             body: bytes::optional(request.body, request.body_len)?,
+            credentials: credentials(request)?,
             args: args(request, room)?,
         })
+    }
+}
+
+/// # Safety
+///
+/// As [`borrow`].
+unsafe fn credentials(request: &credgate_request) -> Result<Option<Pair<'_>>, Fail> {
+    // SAFETY: the caller vouches for the strings.
+    unsafe {
+        let client_id = bytes::optional(request.client_id, request.client_id_len)?;
+        let client_secret = bytes::optional(request.client_secret, request.client_secret_len)?;
+        match (client_id, client_secret) {
+            (None, None) => Ok(None),
+            (Some(id), Some(secret)) => Ok(Some((id, secret))),
+            _ => Err(Fail(CREDGATE_NULL_ARGUMENT)),
+        }
     }
 }
 

@@ -111,6 +111,8 @@ pub const CREDGATE_SOURCE_HEADER: u32 = 1;
 pub const CREDGATE_SOURCE_QUERY: u32 = 2;
 /// A form or a JSON object.
 pub const CREDGATE_SOURCE_BODY: u32 = 3;
+/// The host gave them: nothing has to be hidden.
+pub const CREDGATE_SOURCE_HOST: u32 = 4;
 
 /// The name of a status or outcome code, such as "WRONG_PROCESS"; "UNKNOWN"
 /// for any other number. NUL-terminated, static.
@@ -210,6 +212,7 @@ pub(crate) fn source_number(source: Option<Source>) -> u32 {
         Some(Source::Header) => CREDGATE_SOURCE_HEADER,
         Some(Source::Query) => CREDGATE_SOURCE_QUERY,
         Some(Source::Body) => CREDGATE_SOURCE_BODY,
+        Some(Source::Host) => CREDGATE_SOURCE_HOST,
         _ => CREDGATE_SOURCE_NONE,
     }
 }

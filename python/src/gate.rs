@@ -61,7 +61,7 @@ impl Gate {
                     query: query.as_ref().map(Text::bytes),
                     content_type: content_type.as_ref().map(Text::bytes),
                     body: body.as_ref().map(Text::bytes),
-                    args: &[],
+                    ..Request::default()
                 };
                 engine.authenticate_blocking(&self.0, &request)
             })

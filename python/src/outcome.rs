@@ -26,6 +26,7 @@ impl Allow {
             Source::Header => "header",
             Source::Query => "query",
             Source::Body => "body",
+            Source::Host => "host",
             _ => "other",
         })
     }

@@ -14,7 +14,8 @@ from support.vectors import Vector, load, to_bytes
 
 Start = Callable[..., Nginx]
 
-EXTRACTION = load("extraction.json")
+# What a host has from elsewhere is not in a request.
+EXTRACTION = [vector for vector in load("extraction.json") if "credentials" not in vector.input]
 HIDING = [vector for vector in load("hiding.json") if "redact" not in vector.input]
 
 

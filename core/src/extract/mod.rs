@@ -73,6 +73,51 @@ pub(crate) fn extract<'s>(
     request: &Request<'s>,
     scratch: &'s mut Scratch<'_>,
 ) -> Result<Presented<'s>, Cause> {
+    let body = body(places, request);
+    let found = match request.credentials {
+        Some(_) => None,
+        None => match search(places, request, body, scratch)? {
+            Found::Token(token) => return Ok(Presented::Token(token)),
+            Found::Pair(pair, source) => Some((pair, source)),
+        },
+    };
+    if !places.args.is_empty() {
+        scratch.args = Some(Args::find(&places.args, request, body, scratch)?);
+    }
+    let scratch = &*scratch;
+    let (id, secret, source) = match found {
+        Some((pair, source)) => (scratch.of(pair.id), scratch.of(pair.secret), source),
+        None => {
+            let (id, secret) = request.credentials.unwrap_or_default();
+            if id.is_empty() || secret.is_empty() {
+                return Err(Cause::EmptyCredential);
+            }
+            (id, secret, Source::Host)
+        }
+    };
+    if id.len() + secret.len() > MAX_LEN {
+        return Err(Cause::TooLong);
+    }
+    Ok(Presented::Pair(PresentedPair {
+        client_id: printable(id)?,
+        client_secret: printable(secret)?,
+        source,
+        scratch,
+    }))
+}
+
+/// What is found in the request.
+enum Found<'r> {
+    Pair(Pair, Source),
+    Token(&'r str),
+}
+
+fn search<'r>(
+    places: &Places,
+    request: &Request<'r>,
+    body: Option<(BodyKind, &[u8])>,
+    scratch: &mut Scratch<'_>,
+) -> Result<Found<'r>, Cause> {
     let token = match request.authorization {
         Some(value) if places.bearer => basic::bearer(value)?,
         _ => None,
@@ -96,7 +141,6 @@ pub(crate) fn extract<'s>(
     if let (true, Some(query)) = (places.query, request.query) {
         take(form::find(query, scratch), Source::Query)?;
     }
-    let body = body(places, request);
     if let (true, Some((kind, body))) = (places.body, body) {
         let pair = match kind {
             BodyKind::Form => form::find(body, scratch),
@@ -104,24 +148,11 @@ pub(crate) fn extract<'s>(
         };
         take(pair, Source::Body)?;
     }
-    if let Some(token) = token {
-        return Ok(Presented::Token(token));
+    match (token, found) {
+        (Some(token), _) => Ok(Found::Token(token)),
+        (None, Some((pair, source))) => Ok(Found::Pair(pair, source)),
+        (None, None) => Err(Cause::NoCredentials),
     }
-    let (pair, source) = found.ok_or(Cause::NoCredentials)?;
-    if !places.args.is_empty() {
-        scratch.args = Some(Args::find(&places.args, request, body, scratch)?);
-    }
-    let scratch = &*scratch;
-    let (id, secret) = (scratch.of(pair.id), scratch.of(pair.secret));
-    if id.len() + secret.len() > MAX_LEN {
-        return Err(Cause::TooLong);
-    }
-    Ok(Presented::Pair(PresentedPair {
-        client_id: printable(id)?,
-        client_secret: printable(secret)?,
-        source,
-        scratch,
-    }))
 }
 
 /// The body of a request that may hold something, where it was shown and is not too long.

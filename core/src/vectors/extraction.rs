@@ -19,12 +19,17 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
         .and_then(Value::as_array)
         .map_or_else(Vec::new, |args| args.iter().map(bytes).collect());
     let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+    let credentials = input.get("credentials").map(|pair| {
+        let [id, secret] = [0, 1].map(|half| bytes(&pair[half]));
+        (id, secret)
+    });
     let request = Request {
         method: &method,
         authorization: authorization.as_deref(),
         query: query.as_deref(),
         content_type: content_type.as_deref(),
         body: body.as_deref(),
+        credentials: credentials.as_ref().map(|(id, secret)| (&**id, &**secret)),
         args: &args,
     };
     let mut room = Room::new();
