@@ -246,8 +246,8 @@ typedef struct credgate_gate credgate_gate;
 // Where one event loop finds its outcomes.
 //
 // Methods: credgate_queue_new, credgate_queue_fd, credgate_queue_listen,
-// credgate_queue_accept, credgate_authenticate, credgate_queue_next,
-// credgate_ticket_cancel, credgate_queue_free.
+// credgate_queue_accept, credgate_queue_hang_up, credgate_authenticate,
+// credgate_queue_next, credgate_ticket_cancel, credgate_queue_free.
 typedef struct credgate_queue credgate_queue;
 
 // A string.
@@ -531,11 +531,16 @@ int32_t credgate_queue_listen(const struct credgate_queue *queue,
 // Takes the connection that was made to the socket of credgate_queue_listen,
 // which is removed. From now on a byte comes through it when outcomes arrive:
 // read what there is, and call credgate_queue_next until it answers
-// CREDGATE_EMPTY. *out_count (which may be NULL) says how many queues of this
-// process have such a connection.
+// CREDGATE_EMPTY.
 int32_t credgate_queue_accept(const struct credgate_queue *queue,
-                              size_t *out_count,
                               struct credgate_error **out_error);
+
+// Closes the connection that credgate_queue_accept took, which wakes who
+// reads it.
+int32_t credgate_queue_hang_up(const struct credgate_queue *queue);
+
+// How many queues of this process have such a connection.
+size_t credgate_doorbells(void);
 
 // Authenticates a request. CREDGATE_OK: *outcome is filled, *out_ticket is
 // not. CREDGATE_PENDING: *out_ticket is filled, and the outcome will come

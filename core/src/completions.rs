@@ -122,6 +122,10 @@ impl Completions {
         state.doorbell = Some(doorbell);
     }
 
+    pub(crate) fn hang_up(&self) {
+        self.state().doorbell = None;
+    }
+
     pub(crate) fn next(&self) -> Option<Completion> {
         let mut state = self.state();
         if state.arrived.is_empty() {

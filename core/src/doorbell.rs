@@ -17,8 +17,12 @@ pub(crate) struct Listening {
     directory: PathBuf,
 }
 
-/// How many doorbells this process has.
 static DOORBELLS: AtomicUsize = AtomicUsize::new(0);
+
+/// How many queues of this process have a connection by which they ring ([`Queue::accept`](crate::Queue::accept)).
+pub fn doorbells() -> usize {
+    DOORBELLS.load(Ordering::Relaxed)
+}
 
 impl Listening {
     pub(crate) fn new() -> Result<Listening, Error> {
@@ -87,11 +91,6 @@ impl Doorbell {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         let _ = send(self.0.as_raw_fd(), &[0], flags);
     }
-
-    /// How many there are in this process.
-    pub(crate) fn count() -> usize {
-        DOORBELLS.load(Ordering::Relaxed)
-    }
 }
 
 impl Drop for Doorbell {
@@ -119,7 +118,7 @@ mod tests {
         let doorbell = listening.accept().unwrap();
         drop(listening);
         assert!(!directory.exists());
-        assert!(Doorbell::count() >= 1);
+        assert!(doorbells() >= 1);
         doorbell.ring();
         assert_eq!(host.read(&mut [0; 8]).unwrap(), 1);
         drop(doorbell);

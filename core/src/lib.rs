@@ -65,6 +65,7 @@ mod world;
 
 pub use cause::Cause;
 pub use completions::{Completion, Ticket};
+pub use doorbell::doorbells;
 pub use engine::{Answer, Engine, EngineOptions};
 pub use error::{Error, ErrorKind};
 pub use gate::{Gate, Rules};

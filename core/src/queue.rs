@@ -3,7 +3,7 @@
 #[cfg(doc)]
 use crate::Outcome;
 use crate::completions::{Completion, Completions, Ticket};
-use crate::doorbell::{Doorbell, Listening};
+use crate::doorbell::Listening;
 use crate::engine::Inner;
 use crate::error::{Error, ErrorKind};
 use crate::flight::Recipient;
@@ -106,12 +106,12 @@ impl Queue {
 
     /// Takes the connection that the host has made to the socket of [`Queue::listen`], and removes that socket. From now
     /// on a byte comes through the connection when outcomes arrive: then [`Queue::next`] is to be called until it answers
-    /// nothing. A connection that was taken before is closed. Answers how many such connections this process has.
+    /// nothing. A connection that was taken before is closed.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::System`] where nobody of this process has connected, [`ErrorKind::WrongProcess`] after a fork.
-    pub fn accept(&self) -> Result<usize, Error> {
+    pub fn accept(&self) -> Result<(), Error> {
         self.engine.check_process()?;
         let listening = self.listening().take();
         let listening = listening.ok_or_else(|| {
@@ -121,7 +121,18 @@ impl Queue {
             )
         })?;
         self.completions.connect(listening.accept()?);
-        Ok(Doorbell::count())
+        Ok(())
+    }
+
+    /// Closes that connection, which wakes who reads it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongProcess`] after a fork.
+    pub fn hang_up(&self) -> Result<(), Error> {
+        self.engine.check_process()?;
+        self.completions.hang_up();
+        Ok(())
     }
 
     fn listening(&self) -> MutexGuard<'_, Option<Listening>> {

@@ -19,8 +19,8 @@ use std::ptr;
 /// Where one event loop finds its outcomes.
 ///
 /// Methods: credgate_queue_new, credgate_queue_fd, credgate_queue_listen,
-/// credgate_queue_accept, credgate_authenticate, credgate_queue_next,
-/// credgate_ticket_cancel, credgate_queue_free.
+/// credgate_queue_accept, credgate_queue_hang_up, credgate_authenticate,
+/// credgate_queue_next, credgate_ticket_cancel, credgate_queue_free.
 pub struct credgate_queue(Queue);
 
 /// An outcome that has arrived.
@@ -96,26 +96,41 @@ pub unsafe extern "C" fn credgate_queue_listen(
 /// Takes the connection that was made to the socket of credgate_queue_listen,
 /// which is removed. From now on a byte comes through it when outcomes arrive:
 /// read what there is, and call credgate_queue_next until it answers
-/// CREDGATE_EMPTY. *out_count (which may be NULL) says how many queues of this
-/// process have such a connection.
+/// CREDGATE_EMPTY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_queue_accept(
     queue: *const credgate_queue,
-    out_count: *mut usize,
     out_error: *mut *mut credgate_error,
 ) -> i32 {
     boundary(|| {
         // SAFETY: C passes valid pointers or NULL, as the header asks.
         unsafe {
             let queue = handle::borrow(queue)?;
-            let count = queue
+            queue
                 .0
                 .accept()
                 .map_err(|error| report(&error, out_error))?;
-            handle::set_optional(out_count, || count);
         }
         Ok(CREDGATE_OK)
     })
+}
+
+/// Closes the connection that credgate_queue_accept took, which wakes who
+/// reads it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_queue_hang_up(queue: *const credgate_queue) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes a valid queue or NULL, as the header asks.
+        let queue = unsafe { handle::borrow(queue) }?;
+        queue.0.hang_up()?;
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// How many queues of this process have such a connection.
+#[unsafe(no_mangle)]
+pub extern "C" fn credgate_doorbells() -> usize {
+    credgate_core::doorbells()
 }
 
 /// Authenticates a request. CREDGATE_OK: *outcome is filled, *out_ticket is

@@ -1,22 +1,69 @@
-//! `include/credgate.h` is what cbindgen makes of the sources. `CREDGATE_UPDATE=1` writes it anew.
+//! `include/credgate.h` and the declarations for LuaJIT are what cbindgen makes of the sources. `CREDGATE_UPDATE=1` writes
+//! them anew.
 
-use std::path::Path;
+use cbindgen::Config;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+fn here() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+fn config() -> Config {
+    Config::from_file(here().join("cbindgen.toml")).expect("cbindgen.toml")
+}
+
+fn generate(config: Config) -> String {
+    let bindings = cbindgen::generate_with_config(here(), config).expect("bindings");
+    let mut generated = Vec::new();
+    bindings.write(&mut generated);
+    String::from_utf8(generated).expect("UTF-8")
+}
+
+fn compare(path: &str, generated: &str) {
+    let file = here().join(path);
+    if std::env::var_os("CREDGATE_UPDATE").is_some() {
+        std::fs::write(&file, generated).expect("the file is written");
+    }
+    let committed = std::fs::read_to_string(&file).expect("the file is there");
+    assert!(
+        committed == generated,
+        "{path} has drifted; run `tests/run.sh header --update`"
+    );
+}
 
 #[test]
 fn the_committed_header_is_the_generated_one() {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let config = cbindgen::Config::from_file(here.join("cbindgen.toml")).expect("cbindgen.toml");
-    let bindings = cbindgen::generate_with_config(here, config).expect("bindings");
-    let mut generated = Vec::new();
-    bindings.write(&mut generated);
-    let generated = String::from_utf8(generated).expect("UTF-8");
-    let path = here.join("../include/credgate.h");
-    if std::env::var_os("CREDGATE_UPDATE").is_some() {
-        std::fs::write(&path, &generated).expect("the header is written");
+    compare("../include/credgate.h", &generate(config()));
+}
+
+#[test]
+fn the_committed_lua_declarations_are_the_generated_ones() {
+    let mut config = config();
+    (config.header, config.include_guard) = (None, None);
+    (config.documentation, config.no_includes, config.cpp_compat) = (false, true, false);
+    let (mut constants, mut declarations) = (String::new(), String::new());
+    let text = generate(config);
+    let lines = text.lines();
+    for line in lines.filter(|line| !line.is_empty() && !line.starts_with("#include")) {
+        match line.strip_prefix("#define CREDGATE_") {
+            Some(definition) => {
+                let (name, value) = definition.split_once(' ').expect("a name and a value");
+                writeln!(constants, "    {name} = {value},").expect("memory");
+            }
+            None => writeln!(declarations, "{line}").expect("memory"),
+        }
     }
-    let committed = std::fs::read_to_string(&path).expect("include/credgate.h");
-    assert!(
-        committed == generated,
-        "include/credgate.h has drifted; run `tests/run.sh header --update`"
+    compare(
+        "lua/lib/resty/credgate/abi.lua",
+        &format!(
+            "-- What include/credgate.h says, for LuaJIT. Generated from ffi/src by\n\
+             -- `tests/run.sh header --update`. Do not edit.\n\n\
+             local ffi = require \"ffi\"\n\n\
+             -- In one process there may be two copies of this module, and a struct is\n\
+             -- declared once.\n\
+             if not pcall(ffi.typeof, \"credgate_gate\") then\n    ffi.cdef [[\n{declarations}]]\nend\n\n\
+             return {{\n{constants}}}\n"
+        ),
     );
 }

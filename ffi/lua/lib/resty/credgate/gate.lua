@@ -1,0 +1,460 @@
+-- A gate: one configuration, and what it makes of requests.
+
+local library = require "resty.credgate.library"
+local process = require "resty.credgate.process"
+local waiting = require "resty.credgate.waiting"
+local nginx = require "resty.credgate.request"
+local outcomes = require "resty.credgate.outcome"
+local ffi = require "ffi"
+
+
+local C = library.C
+local abi = library.abi
+local message = library.message
+local OK = abi.OK
+local PENDING = abi.PENDING
+local ffi_str = ffi.string
+local get_method = ngx.req.get_method
+
+local OUTCOME = ffi.typeof("credgate_outcome")
+local STRINGS = ffi.typeof("credgate_string[?]")
+local GATE = ffi.typeof("credgate_gate *[1]")
+
+local request = ffi.new("credgate_request")
+local hit = ffi.new("credgate_outcome")
+local ticket = ffi.new("uint64_t[1]")
+local text = ffi.new("const char *[1]")
+local len = ffi.new("size_t[1]")
+local number = ffi.new("uint32_t[1]")
+local purged = ffi.new("uint64_t[1]")
+
+request.struct_size = ffi.sizeof(request)
+hit.struct_size = ffi.sizeof(OUTCOME)
+
+-- What nothing else holds while the library looks at it.
+local strings
+
+local queue
+local last = 0
+
+
+local _M = {}
+local methods = { __index = _M }
+
+
+local function log(level, ...)
+    if ngx.get_phase() ~= "init" then
+        ngx.log(level, "credgate: ", ...)
+        return
+    end
+
+    print("credgate: ", ...)
+end
+
+
+-- The names of the arguments whose values come with a request.
+local function names_of(gate)
+    local names = {}
+
+    while C.credgate_gate_arg(gate, #names, text, len) == OK do
+        names[#names + 1] = ffi_str(text[0], len[0])
+    end
+
+    return names
+end
+
+
+function _M.new(json)
+    local out = GATE()
+    local status = C.credgate_gate_new(json, #json, out, library.err)
+
+    if status ~= OK then
+        return nil, message(status)
+    end
+
+    local gate = ffi.gc(out[0], C.credgate_gate_free)
+    local index = 0
+
+    while C.credgate_gate_warning(gate, index, text, len) == OK do
+        log(ngx.WARN, ffi_str(text[0], len[0]))
+        index = index + 1
+    end
+
+    C.credgate_gate_timeout(gate, number)
+
+    local names = names_of(gate)
+
+    return setmetatable({
+        gate = gate,
+        timeout = number[0] / 1000,
+        args = names[1] and names,
+    }, methods)
+end
+
+
+-- Shows the library the values of this request's arguments, from a table by their
+-- names.
+local function present_args(self, values)
+    local names = self.args
+    strings = STRINGS(#names)
+
+    for i, name in ipairs(names) do
+        local value = values and values[name]
+
+        if value ~= nil then
+            if type(value) ~= "string" then
+                error("credgate: the argument " .. name .. " is no string", 4)
+            end
+
+            strings[i - 1].data, strings[i - 1].len = value, #value
+        end
+    end
+
+    if values then
+        for name in pairs(values) do
+            local known
+
+            for _, declared in ipairs(names) do
+                known = known or declared == name
+            end
+
+            if not known then
+                error("credgate: the gate has no argument " .. tostring(name)
+                      .. " in its token_post_args_host", 4)
+            end
+        end
+    end
+
+    request.args, request.args_len = strings, #names
+end
+
+
+local function new_outcome()
+    local outcome = OUTCOME()
+
+    outcome.struct_size = ffi.sizeof(OUTCOME)
+
+    return ffi.gc(outcome, C.credgate_outcome_release)
+end
+
+
+-- Where nobody reads for this Lua VM: the request asks once more, in a queue of
+-- its own.
+local function wait_alone(self, outcome)
+    local own, problem = process.queue()
+
+    if not own then
+        return nil, problem
+    end
+
+    local status = C.credgate_authenticate(self.gate, own, request, nil, outcome,
+                                           ticket)
+
+    if status == PENDING then
+        outcome, problem = waiting.wait_alone(own, self.timeout)
+
+    elseif status ~= OK then
+        outcome, problem = nil, message(status)
+    end
+
+    process.free_queue(own)
+
+    return outcome, problem
+end
+
+
+local function wait(self, outcome, id)
+    if waiting.is_alone() then
+        C.credgate_ticket_cancel(queue, ticket[0])
+        return wait_alone(self, outcome)
+    end
+
+    return waiting.wait(id, ticket[0], self.timeout)
+end
+
+
+-- What becomes of the request that is shown. Into `outcome` where it is known at
+-- once; what comes later is a new one.
+local function decide(self, outcome)
+    if not queue then
+        local problem
+        queue, problem = waiting.queue()
+
+        if not queue then
+            return nil, problem
+        end
+    end
+
+    last = last + 1
+
+    local id = last
+    local status = C.credgate_authenticate(self.gate, queue, request,
+                                           ffi.cast("void *", id), outcome,
+                                           ticket)
+
+    if status == OK then
+        return outcome
+    end
+
+    if status == PENDING then
+        return wait(self, outcome, id)
+    end
+
+    return nil, message(status)
+end
+
+
+-- What the library is to be shown of credentials that come from elsewhere.
+local function forget_credentials()
+    request.client_id, request.client_id_len = nil, 0
+    request.client_secret, request.client_secret_len = nil, 0
+    request.args, request.args_len = nil, 0
+end
+
+
+local function optional(name, value)
+    if value ~= nil and type(value) ~= "string" then
+        error("credgate: " .. name .. " is no string", 3)
+    end
+
+    return value, value and #value or 0
+end
+
+
+-- Judges a request that a table shows: method, authorization, query,
+-- content_type, body, args. Decides nothing.
+function _M.authenticate(self, shown)
+    if type(shown) ~= "table" then
+        error("credgate: the request is no table", 2)
+    end
+
+    local method = shown.method or "GET"
+
+    request.method, request.method_len = optional("method", method)
+    request.authorization, request.authorization_len =
+        optional("authorization", shown.authorization)
+    request.query, request.query_len = optional("query", shown.query)
+    request.content_type, request.content_type_len =
+        optional("content_type", shown.content_type)
+    request.body, request.body_len = optional("body", shown.body)
+    forget_credentials()
+
+
+    if self.args then
+        present_args(self, shown.args)
+    end
+
+    local outcome, problem = decide(self, new_outcome())
+
+    if not outcome then
+        return nil, problem
+    end
+
+    return outcomes.new(outcome)
+end
+
+
+-- The token of a client whose id and secret are known here; or nil and the
+-- outcome.
+function _M.token(self, client_id, client_secret, args)
+    if type(client_id) ~= "string" or type(client_secret) ~= "string" then
+        error("credgate: id and secret are strings", 2)
+    end
+
+    request.method, request.method_len = "GET", 3
+    request.authorization, request.authorization_len = nil, 0
+    request.query, request.query_len = nil, 0
+    request.content_type, request.content_type_len = nil, 0
+    request.body, request.body_len = nil, 0
+    forget_credentials()
+    request.client_id, request.client_id_len = client_id, #client_id
+    request.client_secret, request.client_secret_len =
+        client_secret, #client_secret
+
+
+    if self.args then
+        present_args(self, args)
+    end
+
+    local bytes, problem = decide(self, new_outcome())
+
+    if not bytes then
+        return nil, problem
+    end
+
+    local outcome = outcomes.new(bytes)
+    local token = outcome.authorization
+
+    return token and token:match("^%S+%s+(.*)$"), outcome
+end
+
+
+local INTERNAL = {
+    http_status = 500,
+    code = "INTERNAL",
+    status = "NONE",
+    allowed = false,
+    content_type = "application/json; charset=utf-8",
+    body = '{"message":"Internal Server Error"}',
+}
+
+
+local TIMEOUT = setmetatable({
+    http_status = 504,
+    code = "PROVIDER_TIMEOUT",
+    retry_after = 1,
+    body = '{"message":"Gateway Timeout"}',
+}, { __index = INTERNAL })
+
+
+local function answer(denial, options)
+    local header = ngx.header
+
+    ngx.status = denial.http_status
+    header["Content-Type"] = denial.content_type
+    header["WWW-Authenticate"] = denial.challenge
+    header["Retry-After"] = denial.retry_after
+
+    if denial.detail then
+        log(denial.http_status < 500 and ngx.INFO or ngx.ERR, denial.detail)
+    end
+
+    if options and options.on_denied then
+        return options.on_denied(denial)
+    end
+
+    ngx.print(denial.body)
+    return ngx.exit(denial.http_status)
+end
+
+
+local function fail(problem, options)
+    if problem == "timeout" then
+        return answer(TIMEOUT, options)
+    end
+
+    log(ngx.CRIT, problem)
+    return answer(INTERNAL, options)
+end
+
+
+-- Does to nginx's request what the outcome says.
+local function apply(self, outcome, body, content_type, options)
+    nginx.hide_query(self.gate)
+
+    if body then
+        nginx.hide_body(self.gate, body, content_type)
+    end
+
+    nginx.overwrite_authorization()
+    nginx.set_headers(outcome, options and options.variable)
+end
+
+
+-- Judges the request that nginx is at: lets it pass with its token, or answers it.
+function _M.access(self, options)
+    local method = get_method()
+    local body, content_type
+
+    nginx.present(request, method)
+    forget_credentials()
+
+    -- A body of GET is never looked at: most requests are spared the question.
+    if method ~= "GET" then
+        body, content_type = nginx.read_body(self.gate, request, method)
+        forget_credentials()
+    end
+
+    if self.args then
+        present_args(self, options and options.args)
+    end
+
+    local keep = options and options.ctx
+    local outcome, problem = decide(self, keep and new_outcome() or hit)
+
+    if not outcome then
+        nginx.hide_query(self.gate)
+        return fail(problem, options)
+    end
+
+    if keep then
+        ngx.ctx.credgate = outcomes.new(outcome)
+    end
+
+    if outcome.http_status ~= 0 then
+        local denial = outcomes.new(outcome)
+
+        nginx.hide_query(self.gate)
+
+        if outcome == hit then
+            C.credgate_outcome_release(hit)
+        end
+
+        return answer(denial, options)
+    end
+
+    apply(self, outcome, body, content_type, options)
+
+    local client_id = ffi_str(outcome.client_id, outcome.client_id_len)
+    local how = outcome.how
+
+    if outcome == hit then
+        C.credgate_outcome_release(hit)
+    end
+
+    return client_id, how
+end
+
+
+-- In log_by_lua: a token that the upstream has refused is not used again. For
+-- requests whose outcome was kept (`ctx` of access).
+function _M.log()
+    local outcome = ngx.ctx.credgate
+    local statuses = ngx.var.upstream_status
+
+    if outcome and outcome.allowed and statuses then
+        local status = tonumber(statuses:match("(%d+)%s*$"))
+
+        if status and outcome:upstream_status(status) then
+            log(ngx.INFO, "the token was dropped, as the upstream answered ",
+                status)
+        end
+    end
+end
+
+
+-- Drops the tokens of one client, or of all, and what is remembered of refusals.
+-- Answers how many tokens that were, in this worker.
+function _M.purge(self, client_id)
+    local engine, problem = process.engine()
+
+    if not engine then
+        return nil, problem
+    end
+
+    local id, size = optional("client_id", client_id)
+    local status = C.credgate_engine_purge(engine, self.gate, id, size, purged)
+
+    if status ~= OK then
+        return nil, message(status)
+    end
+
+    return tonumber(purged[0])
+end
+
+
+-- The configuration in effect as JSON: defaults included, the operator's secrets
+-- masked.
+function _M.config(self)
+    C.credgate_gate_config(self.gate, text, len)
+    return ffi_str(text[0], len[0])
+end
+
+
+function _M.close()
+    queue = nil
+    waiting.close()
+end
+
+
+return _M

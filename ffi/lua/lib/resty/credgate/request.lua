@@ -1,0 +1,268 @@
+-- The request that nginx is at: what the library is shown of it, and what is
+-- changed in it. What nginx holds is read where it lies, without a copy.
+
+local library = require "resty.credgate.library"
+local base = require "resty.core.base"
+local ffi = require "ffi"
+
+require "resty.core.var"
+
+
+local C = library.C
+local abi = library.abi
+local get_request = base.get_request
+local ffi_C = ffi.C
+local ffi_str = ffi.string
+local ngx_req = ngx.req
+local ngx_var = ngx.var
+
+local value = ffi.new("char *[1]")
+local size = ffi.new("size_t[1]")
+local problem = ffi.new("char *[1]")
+local lowcase = ffi.new("char[64]")
+local wants = ffi.new("bool[1]")
+
+local room = 4096
+local buffer = ffi.new("char[?]", room)
+
+local HEADERS_AT_ONCE = 8
+local headers = ffi.new("credgate_header[?]", HEADERS_AT_ONCE)
+local count = ffi.new("size_t[1]")
+
+
+local _M = {}
+
+
+-- A variable's own bytes; nil where it is empty or not there.
+local function peek(r, name)
+    if ffi_C.ngx_http_lua_ffi_var_get(r, name, #name, lowcase, 0, value, size,
+                                      problem) ~= 0
+    then
+        return nil, 0
+    end
+
+    local len = tonumber(size[0])
+
+    if len == 0 then
+        return nil, 0
+    end
+
+    return value[0], len
+end
+
+
+local function need_room(len)
+    if len > room then
+        room = len
+        buffer = ffi.new("char[?]", room)
+    end
+end
+
+
+-- Fills what the library is shown, but for a body. It is good until the light
+-- thread yields.
+function _M.present(into, method)
+    local r = get_request()
+
+    if not r then
+        error("no request found", 3)
+    end
+
+    into.method, into.method_len = method, #method
+    into.authorization, into.authorization_len = peek(r, "http_authorization")
+    into.query, into.query_len = peek(r, "args")
+    into.content_type, into.content_type_len = nil, 0
+    into.body, into.body_len = nil, 0
+end
+
+
+local function wants_body(gate, into, length)
+    return C.credgate_gate_wants_body(gate, into, length, wants) == abi.OK
+           and wants[0]
+end
+
+
+-- Reads the body where it may hold credentials, and shows it to the library. May
+-- yield. Answers the body and its type, for as long as the library looks at them.
+function _M.read_body(gate, into, method)
+    local content_type = ngx_var.http_content_type
+    local length = tonumber(ngx_var.http_content_length)
+
+    if not content_type or length == 0 then
+        return
+    end
+
+    into.content_type, into.content_type_len = content_type, #content_type
+
+    if not wants_body(gate, into, length or -1) then
+        return
+    end
+
+    ngx_req.read_body()
+
+    local body = ngx_req.get_body_data()
+
+    if not body then
+        local path = ngx_req.get_body_file()
+        local file = path and io.open(path, "rb")
+
+        if path and not file then
+            error("credgate: cannot read the body that nginx wrote to " .. path)
+        end
+
+        if file then
+            body = file:read("*a")
+            file:close()
+        end
+    end
+
+    _M.present(into, method)
+    into.content_type, into.content_type_len = content_type, #content_type
+
+    if body and wants_body(gate, into, #body) then
+        into.body, into.body_len = body, #body
+        return body, content_type
+    end
+end
+
+
+-- Overwrites secrets of a query string where nginx has it: in `$request`,
+-- `$request_uri` and `$args`, which share memory in HTTP/1 and do not in HTTP/2.
+local function redact_after_question_mark(r, name)
+    local line, len = peek(r, name)
+
+    if line then
+        local text = ffi_str(line, len)
+        local at = text:find("?", 1, true)
+
+        if at then
+            -- What follows in a request line is the protocol, which goes for a
+            -- part of the last value.
+            local rest = text:find(" ", at, true) or len + 1
+            C.credgate_query_redact(line + at, rest - at - 1)
+        end
+    end
+end
+
+
+-- Takes credentials out of the query on its way upstream, and overwrites them
+-- for the logs.
+function _M.hide_query(gate)
+    local r = get_request()
+    local query, len = peek(r, "args")
+
+    if not query then
+        return
+    end
+
+    need_room(len)
+
+    if C.credgate_gate_hide_query(gate, query, len, buffer, room, size)
+       ~= abi.OK
+    then
+        error("credgate: cannot hide the query")
+    end
+
+    local hidden
+
+    if tonumber(size[0]) ~= len then
+        hidden = ffi_str(buffer, size[0])
+
+    else
+        local sent = ffi_str(query, len)
+
+        ffi.copy(buffer, query, len)
+        C.credgate_query_redact(buffer, len)
+
+        if ffi_str(buffer, len) == sent then
+            return
+        end
+
+        hidden = sent
+    end
+
+    ngx_req.set_uri_args(hidden)
+    C.credgate_query_redact(query, len)
+    redact_after_question_mark(r, "request")
+    redact_after_question_mark(r, "request_uri")
+end
+
+
+-- The body goes upstream without its credentials.
+function _M.hide_body(gate, body, content_type)
+    need_room(#body)
+
+    if C.credgate_gate_hide_body(gate, content_type, #content_type, body, #body,
+                                 buffer, room, size) ~= abi.OK
+    then
+        error("credgate: cannot hide the body")
+    end
+
+    ngx_req.set_body_data(ffi_str(buffer, size[0]))
+end
+
+
+-- Overwrites the header that the client sent: `$http_authorization` shows it
+-- until the request is over.
+function _M.overwrite_authorization()
+    local bytes, len = peek(get_request(), "http_authorization")
+
+    if bytes then
+        ffi.fill(bytes, len, 42)
+    end
+end
+
+
+-- Other spellings under which an upstream may take a header for this one.
+local function clear_alike(name)
+    local plain = name:gsub("_", "-")
+
+    for sent in pairs(ngx_req.get_headers(0, true)) do
+        if sent:lower():gsub("_", "-") == plain then
+            ngx_req.clear_header(sent)
+        end
+    end
+end
+
+
+-- Sets what the outcome says of the request's headers. The token goes to an nginx
+-- variable where one is named.
+function _M.set_headers(outcome, variable)
+    local first = 0
+
+    repeat
+        if C.credgate_outcome_headers(outcome, first, headers, HEADERS_AT_ONCE,
+                                      count) ~= abi.OK
+        then
+            error("credgate: the outcome has no headers")
+        end
+
+        local n = tonumber(count[0])
+
+        for i = 0, n - 1 do
+            local header = headers[i]
+            local text = header.value ~= nil
+                         and ffi_str(header.value, header.value_len)
+
+            if variable and header.name_len == 13
+               and ffi_str(header.name, 13) == "authorization"
+            then
+                ngx_var[variable] = text or ""
+
+            else
+                local name = ffi_str(header.name, header.name_len)
+
+                clear_alike(name)
+
+                if text then
+                    ngx_req.set_header(name, text)
+                end
+            end
+        end
+
+        first = first + n
+    until n < HEADERS_AT_ONCE
+end
+
+
+return _M

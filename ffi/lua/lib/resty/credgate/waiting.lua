@@ -1,0 +1,294 @@
+-- Waits for outcomes without holding up the worker.
+--
+-- LuaJIT must not be called from another thread, and nginx watches for Lua only
+-- the connections that Lua has made. So a light thread of this worker, in a
+-- timer, connects to the library's doorbell and reads it; what arrives is handed
+-- to the requests that wait, each of which has a semaphore. When the worker quits,
+-- nginx runs pending timers at once: one that is due in weeks is how to learn of
+-- it, and to end the light thread, for which the worker would wait.
+--
+-- With lua_code_cache off every request has a Lua VM of its own, in which nobody
+-- reads for the next one: then each waits at a doorbell of its own.
+
+local library = require "resty.credgate.library"
+local process = require "resty.credgate.process"
+local semaphore = require "ngx.semaphore"
+local ffi = require "ffi"
+
+
+local C = library.C
+local abi = library.abi
+local message = library.message
+local err = library.err
+
+-- Seconds by which the library may be late before it is given up.
+local GRACE = 2
+local CONNECTING = 1000
+local LONGEST = 2 ^ 31 - 1
+local FAR = 20 * 86400
+local FIRST_DELAY, LAST_DELAY = 0.1, 5
+
+local OUTCOME = ffi.typeof("credgate_outcome")
+
+local completion = ffi.new("credgate_completion")
+local path = ffi.new("char[108]")
+local len = ffi.new("size_t[1]")
+
+completion.struct_size = ffi.sizeof(completion)
+completion.outcome.struct_size = ffi.sizeof(OUTCOME)
+
+local queue
+local is_alone
+local waiters, waiting = {}, 0
+local running, asked, delay = false, nil, FIRST_DELAY
+local watching, exiting = false, false
+
+
+local _M = {}
+
+
+-- The outcome that has just arrived, for as long as somebody holds it.
+local function take()
+    local outcome = OUTCOME()
+
+    ffi.copy(outcome, completion.outcome, ffi.sizeof(OUTCOME))
+
+    return ffi.gc(outcome, C.credgate_outcome_release)
+end
+
+
+local function number(user_data)
+    return tonumber(ffi.cast("uintptr_t", user_data))
+end
+
+
+-- Who has left is not in the table any more, or has been killed in the middle of
+-- its wait and is taken out here.
+local function drain()
+    while queue and C.credgate_queue_next(queue, completion) == abi.OK do
+        local id = number(completion.user_data)
+        local waiter = waiters[id]
+
+        if waiter then
+            waiters[id] = nil
+            waiting = waiting - 1
+            waiter.outcome = take()
+            waiter.semaphore:post(1)
+
+        else
+            C.credgate_outcome_release(completion.outcome)
+        end
+    end
+
+    process.log()
+end
+
+
+local function connect(to, timeout)
+    local status = C.credgate_queue_listen(to, path, 108, len, err)
+
+    if status ~= abi.OK then
+        return nil, message(status)
+    end
+
+    local sock = ngx.socket.tcp()
+
+    sock:settimeouts(CONNECTING, CONNECTING, timeout)
+
+    local connected, problem = sock:connect("unix:" .. ffi.string(path, len[0]))
+
+    if not connected then
+        return nil, problem
+    end
+
+    status = C.credgate_queue_accept(to, err)
+
+    if status ~= abi.OK then
+        sock:close()
+        return nil, message(status)
+    end
+
+    return sock
+end
+
+
+local function listen()
+    local sock, problem = connect(queue, LONGEST)
+
+    if not sock then
+        error(problem, 0)
+    end
+
+    delay = FIRST_DELAY
+    drain()
+
+    while true do
+        local rung, closed = sock:receiveany(64)
+
+        drain()
+
+        if not rung and closed ~= "timeout" then
+            return
+        end
+
+        if exiting and waiting == 0 then
+            sock:close()
+            return
+        end
+    end
+end
+
+
+local function leave_if_idle()
+    if exiting and waiting == 0 and queue then
+        C.credgate_queue_hang_up(queue)
+    end
+end
+
+
+local function sentinel(premature)
+    if premature then
+        exiting = true
+        leave_if_idle()
+        return
+    end
+
+    ngx.timer.at(FAR, sentinel)
+end
+
+
+local reader
+
+local function start(after)
+    asked = ngx.now()
+    return ngx.timer.at(exiting and 0 or after, reader)
+end
+
+
+reader = function(premature)
+    exiting = exiting or premature
+
+    if running then
+        return
+    end
+
+    running, asked = true, nil
+
+    local ended, problem = pcall(listen)
+
+    running = false
+
+    if waiting == 0 then
+        return
+    end
+
+    if not ended then
+        ngx.log(ngx.ERR, "credgate: no outcome can be waited for: ", problem,
+                "; it is tried again in ", delay, " s")
+    end
+
+    start(delay)
+    delay = math.min(delay * 2, LAST_DELAY)
+end
+
+
+-- Where nginx has more timers than may run, one that was asked for never comes:
+-- after a while another is asked for.
+local function need_reader()
+    if running or asked and ngx.now() - asked < delay + 1 then
+        return true
+    end
+
+    if not watching then
+        watching = ngx.timer.at(FAR, sentinel)
+    end
+
+    return start(0)
+end
+
+
+-- The queue in which the requests of this VM wait.
+function _M.queue()
+    if not queue then
+        local made, problem = process.queue()
+
+        if not made then
+            return nil, problem
+        end
+
+        queue = made
+    end
+
+    return queue
+end
+
+
+-- Whether nobody reads for this VM, and so each request has to for itself.
+function _M.is_alone()
+    if is_alone == nil then
+        is_alone = tonumber(C.credgate_doorbells()) > 0
+    end
+
+    return is_alone
+end
+
+
+-- The outcome of a request that waits in the VM's queue under this number, no
+-- longer than so many seconds.
+function _M.wait(id, ticket, seconds)
+    local waiter = { semaphore = semaphore.new(0) }
+
+    waiters[id] = waiter
+    waiting = waiting + 1
+
+    local woken, problem = need_reader()
+
+    if woken then
+        woken, problem = waiter.semaphore:wait(seconds + GRACE)
+    end
+
+    if waiters[id] then
+        waiters[id] = nil
+        waiting = waiting - 1
+        C.credgate_ticket_cancel(queue, ticket)
+    end
+
+    leave_if_idle()
+
+    return waiter.outcome, problem
+end
+
+
+-- The outcome that comes through a queue of the request's own.
+function _M.wait_alone(own, seconds)
+    local sock, problem = connect(own, (seconds + GRACE) * 1000)
+
+    if not sock then
+        return nil, problem
+    end
+
+    local rung
+    rung, problem = sock:receiveany(64)
+
+    sock:close()
+
+    if rung and C.credgate_queue_next(own, completion) == abi.OK then
+        return take()
+    end
+
+    return nil, problem
+end
+
+
+function _M.close()
+    if queue then
+        C.credgate_queue_hang_up(queue)
+        process.free_queue(queue)
+        queue, is_alone = nil, nil
+    end
+
+    process.close()
+end
+
+
+return _M
