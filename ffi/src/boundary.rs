@@ -80,6 +80,7 @@ mod tests {
         "credgate_version",
         "credgate_status_name",
         "credgate_how_name",
+        "credgate_doorbells",
     ];
 
     #[test]

@@ -66,6 +66,7 @@ class Example:
 
 def check(directory: Path, configuration: str) -> subprocess.CompletedProcess[str]:
     conf = directory / "nginx.conf"
+    (directory / "logs").mkdir(exist_ok=True)  # where an nginx of its own prefix logs
     conf.write_text(f"{configuration}\nevents {{}}\npid {directory}/pid;\n")
     command = [BINARY, "-t", "-p", directory, "-e", directory / "error.log", "-c", conf]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
