@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -203,6 +205,47 @@ static void a_cancelled_ticket_never_surfaces(credgate_gate *gate,
 }
 
 
+static void a_doorbell_rings_for_credentials_of_the_hosts_own(
+    credgate_gate *gate, credgate_queue *queue)
+{
+    credgate_request request = make_request("client_id=not&client_secret=this");
+    credgate_outcome outcome = { .struct_size = sizeof(outcome) };
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    uint64_t ticket;
+    size_t len;
+    char byte;
+    int bell = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    check(credgate_doorbells() == 0);
+    check(credgate_queue_accept(queue, NULL) == CREDGATE_SYSTEM);
+    check(credgate_queue_listen(queue, address.sun_path, 3, &len, NULL)
+          == CREDGATE_BUFFER_TOO_SMALL);
+    check(credgate_queue_listen(queue, address.sun_path,
+                                sizeof(address.sun_path) - 1, &len, NULL)
+          == CREDGATE_OK);
+    check(connect(bell, (struct sockaddr *) &address, sizeof(address)) == 0);
+    check(credgate_queue_accept(queue, NULL) == CREDGATE_OK);
+    check(access(address.sun_path, F_OK) == -1);
+    check(credgate_doorbells() == 1);
+
+    request.client_id = "bell";
+    request.client_id_len = 4;
+    check(credgate_authenticate(gate, queue, &request, &byte, &outcome,
+                                &ticket) == CREDGATE_NULL_ARGUMENT);
+    request.client_secret = "s3cret";
+    request.client_secret_len = 6;
+    check(credgate_authenticate(gate, queue, &request, &byte, &outcome,
+                                &ticket) == CREDGATE_PENDING);
+    check(read(bell, &byte, 1) == 1);
+    check(wait_for_one(queue) == &byte);
+    check(credgate_queue_hang_up(queue) == CREDGATE_OK);
+    check(read(bell, &byte, 1) == 0);
+    check(credgate_doorbells() == 0);
+    close(bell);
+    puts("a_doorbell_rings_for_credentials_of_the_hosts_own");
+}
+
+
 static void credentials_are_hidden_and_redacted(credgate_gate *gate)
 {
     char out[64], query[] = "a=1&client_secret=b&client_id=c&d=%20";
@@ -331,6 +374,7 @@ int main(int argc, char **argv)
     credentials_are_hidden_and_redacted(gate);
     check(count_threads(&blocked) == 0);
     a_cancelled_ticket_never_surfaces(gate, queue);
+    a_doorbell_rings_for_credentials_of_the_hosts_own(gate, queue);
     check(count_threads(&blocked) == 1);
     check(blocked & (1ULL << (SIGQUIT - 1)));
     check(!(blocked & (1ULL << (SIGSEGV - 1))));
