@@ -1,7 +1,6 @@
-"""The core's vectors through nginx, as raw bytes on a socket: the same bytes in, the same outcome out."""
+"""The core's vectors through nginx's module."""
 
 import json
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,67 +9,10 @@ import pytest
 
 from support.lab import Scripted, Upstream
 from support.nginx import Nginx, location
-from support.vectors import Vector, load, to_bytes
+from support.replay import EXTRACTION, HIDING, Ask, asker, paths, replay_extraction, replay_hiding
+from support.vectors import Vector
 
 Start = Callable[..., Nginx]
-
-# What a host has from elsewhere is not in a request.
-EXTRACTION = [vector for vector in load("extraction.json") if "credentials" not in vector.input]
-HIDING = [vector for vector in load("hiding.json") if "redact" not in vector.input]
-
-
-def ask_raw(port: int, request: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of what comes back for these bytes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-        connection.sendall(request)
-        answer = b""
-        while chunk := connection.recv(65536):
-            answer += chunk
-    head, _, body = answer.partition(b"\r\n\r\n")
-    first, *lines = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return int(first.split(" ")[1]), headers, body
-
-
-def request_of(vector: Vector, path: str) -> bytes:
-    query, authorization = vector.bytes("query"), vector.bytes("authorization")
-    content_type, body = vector.bytes("content_type"), vector.bytes("body")
-    default = b"POST" if body is not None else b"GET"
-    lines = [
-        (vector.bytes("method") or default)
-        + b" "
-        + path.encode()
-        + (b"" if query is None else b"?" + query)
-        + b" HTTP/1.1",
-        b"Host: gateway.example",
-        b"Connection: close",
-    ]
-    if authorization is not None:
-        lines.append(b"Authorization: " + authorization)
-    if content_type is not None:
-        lines.append(b"Content-Type: " + content_type)
-    lines += [b"X-Arg-%d: " % number + to_bytes(arg) for number, arg in enumerate(vector.input.get("args", []))]
-    if body is not None:
-        lines.append(b"Content-Length: %d" % len(body))
-    return b"\r\n".join(lines) + b"\r\n\r\n" + (body or b"")
-
-
-def refused_by_nginx(vector: Vector) -> bool:
-    """What is no HTTP request for nginx: it answers 400 or 405 before a gate sees it."""
-    method, query = vector.bytes("method") or b"GET", vector.bytes("query") or b""
-    fields = (vector.bytes("authorization") or b"") + (vector.bytes("content_type") or b"")
-    return (
-        method in (b"CONNECT", b"TRACE")
-        or not method.isupper()
-        or any(byte <= 0x20 or byte == 0x7F for byte in query)
-        or 0 in fields
-    )
-
-
-def changed_by_nginx(vector: Vector) -> bool:
-    """What HTTP reads as something else: a `#` ends the query, and a line break ends the header."""
-    fields = (vector.bytes("authorization") or b"") + (vector.bytes("content_type") or b"")
-    return b"#" in (vector.bytes("query") or b"") or any(byte in fields for byte in b"\r\n")
 
 
 def in_directives(config: dict[str, Any]) -> list[str]:
@@ -84,87 +26,27 @@ def in_directives(config: dict[str, Any]) -> list[str]:
     ]
 
 
-class Gates:
+def gates(start: Start, issuer: str, upstream: str, directory: Path, vectors: list[Vector], **fixed: Any) -> Ask:
     """One nginx with a location for each configuration that vectors have."""
-
-    def __init__(self, start: Start, issuer: str, upstream: str, directory: Path, vectors: list[Vector], **fixed: Any):
-        self.paths: dict[str, str] = {}
-        server = ""
-        for vector in vectors:
-            config = json.dumps(vector.input.get("config", {}), sort_keys=True)
-            if config in self.paths:
-                continue
-            path = self.paths[config] = f"/gate{len(self.paths)}"
+    places = paths(vectors)
+    server = "large_client_header_buffers 8 64k;\nclient_max_body_size 1m;\n"
+    for config, path in places.items():
+        own = {"issuer": issuer, "allow_loopback_http": True, **fixed, **json.loads(config)}
+        if "token_post_args_host" in own:
+            settings = in_directives(own)
+        else:
             file = directory / f"{path[1:]}.json"
-            own = {"issuer": issuer, "allow_loopback_http": True, **fixed, **json.loads(config)}
-            if "token_post_args_host" in own:
-                settings = in_directives(own)
-            else:
-                file.write_text(json.dumps(own))
-                settings = [f"credgate_config {file}"]
-            server += location(
-                f"= {path}", "credgate on", *settings, "add_header X-Error $credgate_error always",
-                f"proxy_pass {upstream}",
-            )  # fmt: skip
-        self.nginx = start("large_client_header_buffers 8 64k;\nclient_max_body_size 1m;\n" + server)
-
-    def ask(self, vector: Vector) -> tuple[int, dict[str, str], bytes]:
-        path = self.paths[json.dumps(vector.input.get("config", {}), sort_keys=True)]
-        return ask_raw(self.nginx.port, request_of(vector, path))
-
-
-ERRORS = {
-    3001: "NO_CREDENTIALS", 3002: "EMPTY_CREDENTIAL", 3003: "MALFORMED_BASIC", 3004: "MALFORMED_PARAMETER",
-    3005: "INCOMPLETE_PAIR", 3006: "REPEATED_PARAMETER", 3007: "TWO_PLACES", 3008: "INVALID_CHARACTERS",
-    3009: "TOO_LONG", 4005: "TOKEN_INVALID",
-}  # fmt: skip
+            file.write_text(json.dumps(own))
+            settings = [f"credgate_config {file}"]
+        error = "add_header X-Error $credgate_error always"
+        server += location(f"= {path}", "credgate on", *settings, error, f"proxy_pass {upstream}")
+    return asker(start(server).port, places)
 
 
 def test_extraction(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path) -> None:
-    scripted.script(json={"access_token": "t", "token_type": "Bearer", "expires_in": 60})
-    gates = Gates(nginx, scripted.issuer, upstream.url, tmp_path, EXTRACTION, cache_tokens=False)
-    differences, by_nginx = [], 0
-    for vector in EXTRACTION:
-        if changed_by_nginx(vector) or "token" in vector.expect:
-            continue
-        status, headers, _ = gates.ask(vector)
-        if refused_by_nginx(vector):
-            by_nginx += 1
-            if status not in (400, 405) or "x-error" in headers:
-                differences.append(f"{vector.id}: nginx was to refuse it, and {status} came")
-        elif "cause" in vector.expect:
-            expected = (vector.expect["status"], ERRORS[vector.expect["cause"]])
-            if (status, headers.get("x-error")) != expected:
-                differences.append(f"{vector.id}: expected {expected}, came {status} {headers.get('x-error')}")
-        else:
-            form = scripted.state["last"]["form"]
-            args = dict(vector.expect.get("args", []))
-            came = {name: form.get(name) for name in ("client_id", "client_secret", *args)}
-            expected_pair = {name: to_bytes(vector.expect[name]).decode() for name in ("client_id", "client_secret")}
-            expected_pair |= args
-            if status != 200 or came != expected_pair:
-                differences.append(f"{vector.id}: expected {expected_pair}, came {status} {came}")
-    assert not differences, "\n" + "\n".join(differences)
-    assert by_nginx < len(EXTRACTION) / 4, "most vectors reach the gate"
+    replay_extraction(gates(nginx, scripted.issuer, upstream.url, tmp_path, EXTRACTION, cache_tokens=False), scripted)
 
 
 @pytest.mark.parametrize("part", ["query", "body"])
 def test_hiding(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path, part: str) -> None:
-    """Credentials in the header let every request through; what else there is of them goes or stays as the vector says."""
-    vectors = [vector for vector in HIDING if part in vector.input]
-    gates = Gates(nginx, scripted.issuer, upstream.url, tmp_path, vectors, anonymous=True)
-    differences, compared = [], 0
-    for vector in vectors:
-        if changed_by_nginx(vector) or refused_by_nginx(vector):
-            continue
-        status, _, _ = gates.ask(vector)
-        if status != 200:
-            continue  # half a pair, or one twice: refused, and nothing goes upstream
-        compared += 1
-        seen = upstream.last
-        expected = to_bytes(vector.expect[part]).decode("latin-1")
-        came = seen["body"] if part == "body" else seen["line"].split(" ")[1].partition("?")[2]
-        if came != expected:
-            differences.append(f"{vector.id}: expected {expected!r}, came {came!r}")
-    assert not differences, "\n" + "\n".join(differences)
-    assert compared >= len(vectors) / 2, f"{compared} of {len(vectors)} reached the upstream"
+    replay_hiding(gates(nginx, scripted.issuer, upstream.url, tmp_path, HIDING, anonymous=True), upstream, part)

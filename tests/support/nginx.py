@@ -143,7 +143,7 @@ server {{
 
     def alarms(self) -> list[str]:
         """Lines of the error log that no test may cause: nginx's, and a sanitizer's."""
-        return re.findall(r".*(?:\[(?:alert|emerg|crit)\]|: runtime error:|ERROR: \w+Sanitizer).*", self.errors)
+        return re.findall(r".*(?:\[(?:alert|emerg|crit)\]|:\d+: runtime error:|ERROR: \w+Sanitizer).*", self.errors)
 
     def ready(self) -> bool:
         """Does a worker answer? The master listens before it has any."""

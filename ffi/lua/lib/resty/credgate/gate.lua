@@ -31,6 +31,13 @@ local purged = ffi.new("uint64_t[1]")
 request.struct_size = ffi.sizeof(request)
 hit.struct_size = ffi.sizeof(OUTCOME)
 
+-- How an outcome came about, by number.
+local HOWS = {}
+
+for how = abi.HOW_NONE, abi.HOW_PREFLIGHT do
+    HOWS[how] = ffi_str(C.credgate_how_name(how))
+end
+
 -- What nothing else holds while the library looks at it.
 local strings
 
@@ -396,7 +403,7 @@ function _M.access(self, options)
     apply(self, outcome, body, content_type, options)
 
     local client_id = ffi_str(outcome.client_id, outcome.client_id_len)
-    local how = outcome.how
+    local how = HOWS[outcome.how]
 
     if outcome == hit then
         C.credgate_outcome_release(hit)

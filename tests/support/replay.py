@@ -1,0 +1,139 @@
+"""The core's vectors as raw bytes on a socket: the same bytes in, the same outcome out, whatever the host."""
+
+import json
+import socket
+from collections.abc import Callable
+
+from support.lab import Scripted, Upstream
+from support.vectors import Vector, load, to_bytes
+
+# What a host has from elsewhere is not in a request.
+EXTRACTION = [vector for vector in load("extraction.json") if "credentials" not in vector.input]
+HIDING = [vector for vector in load("hiding.json") if "redact" not in vector.input]
+
+ERRORS = {
+    3001: "NO_CREDENTIALS", 3002: "EMPTY_CREDENTIAL", 3003: "MALFORMED_BASIC", 3004: "MALFORMED_PARAMETER",
+    3005: "INCOMPLETE_PAIR", 3006: "REPEATED_PARAMETER", 3007: "TWO_PLACES", 3008: "INVALID_CHARACTERS",
+    3009: "TOO_LONG", 4005: "TOKEN_INVALID",
+}  # fmt: skip
+
+
+def ask_raw(port: int, request: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of what comes back for these bytes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(request)
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+    head, _, body = answer.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return int(first.split(" ")[1]), headers, body
+
+
+def request_of(vector: Vector, path: str) -> bytes:
+    query, authorization = vector.bytes("query"), vector.bytes("authorization")
+    content_type, body = vector.bytes("content_type"), vector.bytes("body")
+    default = b"POST" if body is not None else b"GET"
+    lines = [
+        (vector.bytes("method") or default)
+        + b" "
+        + path.encode()
+        + (b"" if query is None else b"?" + query)
+        + b" HTTP/1.1",
+        b"Host: gateway.example",
+        b"Connection: close",
+    ]
+    if authorization is not None:
+        lines.append(b"Authorization: " + authorization)
+    if content_type is not None:
+        lines.append(b"Content-Type: " + content_type)
+    lines += [b"X-Arg-%d: " % number + to_bytes(arg) for number, arg in enumerate(vector.input.get("args", []))]
+    if body is not None:
+        lines.append(b"Content-Length: %d" % len(body))
+    return b"\r\n".join(lines) + b"\r\n\r\n" + (body or b"")
+
+
+def refused_by_nginx(vector: Vector) -> bool:
+    """What is no HTTP request for nginx: it answers 400 or 405 before a gate sees it."""
+    method, query = vector.bytes("method") or b"GET", vector.bytes("query") or b""
+    fields = (vector.bytes("authorization") or b"") + (vector.bytes("content_type") or b"")
+    return (
+        method in (b"CONNECT", b"TRACE")
+        or not method.isupper()
+        or any(byte <= 0x20 or byte == 0x7F for byte in query)
+        or 0 in fields
+    )
+
+
+def changed_by_nginx(vector: Vector) -> bool:
+    """What HTTP reads as something else: a `#` ends the query, and a line break ends the header."""
+    fields = (vector.bytes("authorization") or b"") + (vector.bytes("content_type") or b"")
+    return b"#" in (vector.bytes("query") or b"") or any(byte in fields for byte in b"\r\n")
+
+
+def paths(vectors: list[Vector]) -> dict[str, str]:
+    """A path for each configuration that vectors have, by its JSON."""
+    found: dict[str, str] = {}
+    for vector in vectors:
+        found.setdefault(configuration(vector), f"/gate{len(found)}")
+    return found
+
+
+def configuration(vector: Vector) -> str:
+    return json.dumps(vector.input.get("config", {}), sort_keys=True)
+
+
+Ask = Callable[[Vector], tuple[int, dict[str, str], bytes]]
+
+
+def asker(port: int, places: dict[str, str]) -> Ask:
+    return lambda vector: ask_raw(port, request_of(vector, places[configuration(vector)]))
+
+
+def replay_extraction(ask: Ask, scripted: Scripted) -> None:
+    """The host's gates keep no tokens, and tell the error in a header X-Error."""
+    scripted.script(json={"access_token": "t", "token_type": "Bearer", "expires_in": 60})
+    differences, by_nginx = [], 0
+    for vector in EXTRACTION:
+        if changed_by_nginx(vector) or "token" in vector.expect:
+            continue
+        status, headers, _ = ask(vector)
+        if refused_by_nginx(vector):
+            by_nginx += 1
+            if status not in (400, 405) or "x-error" in headers:
+                differences.append(f"{vector.id}: nginx was to refuse it, and {status} came")
+        elif "cause" in vector.expect:
+            expected = (vector.expect["status"], ERRORS[vector.expect["cause"]])
+            if (status, headers.get("x-error")) != expected:
+                differences.append(f"{vector.id}: expected {expected}, came {status} {headers.get('x-error')}")
+        else:
+            form = scripted.state["last"]["form"]
+            args = dict(vector.expect.get("args", []))
+            came = {name: form.get(name) for name in ("client_id", "client_secret", *args)}
+            expected_pair = {name: to_bytes(vector.expect[name]).decode() for name in ("client_id", "client_secret")}
+            expected_pair |= args
+            if status != 200 or came != expected_pair:
+                differences.append(f"{vector.id}: expected {expected_pair}, came {status} {came}")
+    assert not differences, "\n" + "\n".join(differences)
+    assert by_nginx < len(EXTRACTION) / 4, "most vectors reach the gate"
+
+
+def replay_hiding(ask: Ask, upstream: Upstream, part: str) -> None:
+    """The host's gates let requests through that hold no credentials; those of the vectors are hidden, or stay."""
+    vectors = [vector for vector in HIDING if part in vector.input]
+    differences, compared = [], 0
+    for vector in vectors:
+        if changed_by_nginx(vector) or refused_by_nginx(vector):
+            continue
+        status, _, _ = ask(vector)
+        if status != 200:
+            continue  # half a pair, or one twice: refused, and nothing goes upstream
+        compared += 1
+        seen = upstream.last
+        expected = to_bytes(vector.expect[part]).decode("latin-1")
+        came = seen["body"] if part == "body" else seen["line"].split(" ")[1].partition("?")[2]
+        if came != expected:
+            differences.append(f"{vector.id}: expected {expected!r}, came {came!r}")
+    assert not differences, "\n" + "\n".join(differences)
+    assert compared >= len(vectors) / 2, f"{compared} of {len(vectors)} reached the upstream"
