@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=tests/lib.sh
 source tests/lib.sh
 
-need_apt nginx nginx-dev libnginx-mod-http-lua lua-resty-core lua-resty-lrucache wrk valgrind openssl util-linux
+need_apt nginx nginx-dev libnginx-mod-http-lua lua-cjson lua-resty-core lua-resty-lrucache wrk valgrind openssl util-linux
 need_lab
 need_venv
 build_library

@@ -5,14 +5,14 @@
 #   tests/run.sh SUITE...           these suites only
 #   tests/run.sh header --update    writes include/credgate.h and the configuration's reference anew
 #
-# Suites: lint rust model c nginx current sanitized python demo; by name only: properties coverage.
+# Suites: lint rust model c nginx current sanitized lua python demo; by name only: properties coverage.
 # Ends with 0 when every test passed.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 # shellcheck source=tests/lib.sh
 source tests/lib.sh
 
-readonly suites=(lint rust model c nginx current sanitized python demo)
+readonly suites=(lint rust model c nginx current sanitized lua python demo)
 readonly by_name=(properties coverage)
 readonly results=target/tests
 readonly bin=$ROOT/target/venv/bin
@@ -121,6 +121,14 @@ suite_nginx() {
     build_library
     build_module
     run_pytest nginx
+}
+
+suite_lua() {
+    need_apt nginx libnginx-mod-http-lua lua-resty-core lua-cjson openssl
+    need_lab
+    need_venv
+    build_library
+    run_pytest lua
 }
 
 # The nginx suite once more, with an nginx that is newer than Debian's.

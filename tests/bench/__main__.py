@@ -24,6 +24,8 @@ MODULES = Path("/usr/lib/nginx/modules")
 FIGURES = ROOT / "target/bench/figures.json"
 MACHINE = Client("x7Qm2LbTz9RkW4vPc8NdYs3HgFj6AeUo", "k" * 24 + "Q9" * 20)
 """With an id of 32 bytes and a secret of 64, as Auth0 issues them."""
+WARMING = 3000
+"""Requests before that: LuaJIT compiles what has run often."""
 COUNTED = 300
 """Requests whose instructions are counted."""
 PROXY, OTHERS = "0", "1"
@@ -109,7 +111,7 @@ def instructions(directory: Path, case: Case, upstream: int) -> float:
     with Proxy(directory / "nginx", case, upstream, wrapper=wrapper).start(120) as proxy:
         proxy.warm()
         connection = Connection(proxy.port, timeout=120)
-        for _ in range(20):
+        for _ in range(WARMING):
             connection.ask(headers=MACHINE.basic)
         switch = ["callgrind_control", "-i"]
         subprocess.run([*switch, "on", str(proxy.pid)], check=True, capture_output=True, timeout=60)
@@ -179,12 +181,12 @@ def measure(rounds: int, seconds: int) -> dict[str, Any]:
 
 
 def table(figures: dict[str, Any]) -> str:
-    lines = [f"{'case':10} {'req/s':>8} {'ratio to bare':>22} {'instructions':>13} {'beyond bare':>12}  what"]
+    lines = [f"{'case':13} {'req/s':>8} {'ratio to bare':>22} {'instructions':>13} {'beyond bare':>12}  what"]
     for name, case in figures["cases"].items():
         low, middle, high = case["ratio_to_bare"]
         rate = statistics.median(case["requests_per_second"])
         lines.append(
-            f"{name:10} {rate:8.0f} {middle:8.2f} ({low:.2f}..{high:.2f}) {case['instructions_per_request']:15,}"
+            f"{name:13} {rate:8.0f} {middle:8.2f} ({low:.2f}..{high:.2f}) {case['instructions_per_request']:15,}"
             f" {case['instructions_beyond_bare']:12,}  {case['what']}"
         )
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from support import openresty
 from support.nginx import MODULE, gate
 
 LUA_MODULES = ("ndk_http_module.so", "ngx_http_lua_module.so")
@@ -52,10 +53,20 @@ def cases(issuer: str, token: str) -> list[Case]:
     shared = f"lua_shared_dict tokens 64m;\n{fresh} }}"
     local = f'{fresh}; TOKENS = require("resty.lrucache").new(20000) }}'
     credgate = ";\n".join(gate(issuer)) + ";"
+    made = f"init_by_lua_block {{ gate = {openresty.gate(issuer)}; by = {{ variable = 'credgate_authorization' }} }}"
+    variable = 'set $credgate_authorization "";\nproxy_set_header Authorization $credgate_authorization;\n'
     return [
         Case("bare", "proxy_pass alone"),
         Case("static", "proxy_set_header with a fixed token", f'proxy_set_header Authorization "Bearer {token}";'),
         Case("credgate", "the module, credentials in Basic", credgate, modules=(str(MODULE),)),
+        Case(
+            "lua_credgate", "resty.credgate, the token in a variable", variable + lua(" gate:access(by) "),
+            openresty.PATHS + made, LUA_MODULES,
+        ),  # fmt: skip
+        Case(
+            "lua_header", "resty.credgate, the token in a header that is set", lua(" gate:access() "),
+            openresty.PATHS + made, LUA_MODULES,
+        ),  # fmt: skip
         Case("lua_hash", "by hand: regular expression, base64, hash, shared dict", lua(by_hand), shared, LUA_MODULES),
         Case("lua_raw", "by hand, tuned: the header itself is the key", lua(raw), shared, LUA_MODULES),
         Case("lua_lru", "the same, in a cache of the worker's own", lua(lru), local, LUA_MODULES),

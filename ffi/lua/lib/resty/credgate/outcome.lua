@@ -72,6 +72,8 @@ function _M.claim(self, name)
     if C.credgate_outcome_claim(self.bytes, name, #name, text, len) == abi.OK then
         return ffi_str(text[0], len[0])
     end
+
+    return nil
 end
 
 
@@ -80,6 +82,8 @@ function _M.expires_in(self)
     if C.credgate_outcome_expires_in(self.bytes, seconds) == abi.OK then
         return tonumber(seconds[0])
     end
+
+    return nil
 end
 
 

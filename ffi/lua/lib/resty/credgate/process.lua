@@ -36,6 +36,11 @@ function _M.engine()
         return engine
     end
 
+    -- What is made there, workers inherit, but not its thread.
+    if ngx.get_phase() == "init" then
+        return nil, "no token can be had in init_by_lua, but in a worker only"
+    end
+
     local out = ENGINE()
     local status = C.credgate_engine_new(options, options and #options or 0,
                                          out, err)

@@ -12,6 +12,7 @@ local C = library.C
 local abi = library.abi
 local get_request = base.get_request
 local ffi_C = ffi.C
+local ffi_fill = ffi.fill
 local ffi_str = ffi.string
 local ngx_req = ngx.req
 local ngx_var = ngx.var
@@ -33,21 +34,12 @@ local count = ffi.new("size_t[1]")
 local _M = {}
 
 
--- A variable's own bytes; nil where it is empty or not there.
+-- A variable's own bytes go to `value` and `size`; false where it is empty or not
+-- there. (A pointer that is answered would be an object for each call.)
 local function peek(r, name)
-    if ffi_C.ngx_http_lua_ffi_var_get(r, name, #name, lowcase, 0, value, size,
-                                      problem) ~= 0
-    then
-        return nil, 0
-    end
-
-    local len = tonumber(size[0])
-
-    if len == 0 then
-        return nil, 0
-    end
-
-    return value[0], len
+    return ffi_C.ngx_http_lua_ffi_var_get(r, name, #name, lowcase, 0, value,
+                                          size, problem) == 0
+           and size[0] > 0
 end
 
 
@@ -69,8 +61,21 @@ function _M.present(into, method)
     end
 
     into.method, into.method_len = method, #method
-    into.authorization, into.authorization_len = peek(r, "http_authorization")
-    into.query, into.query_len = peek(r, "args")
+
+    if peek(r, "http_authorization") then
+        into.authorization, into.authorization_len = value[0], size[0]
+
+    else
+        into.authorization, into.authorization_len = nil, 0
+    end
+
+    if peek(r, "args") then
+        into.query, into.query_len = value[0], size[0]
+
+    else
+        into.query, into.query_len = nil, 0
+    end
+
     into.content_type, into.content_type_len = nil, 0
     into.body, into.body_len = nil, 0
 end
@@ -129,9 +134,8 @@ end
 -- Overwrites secrets of a query string where nginx has it: in `$request`,
 -- `$request_uri` and `$args`, which share memory in HTTP/1 and do not in HTTP/2.
 local function redact_after_question_mark(r, name)
-    local line, len = peek(r, name)
-
-    if line then
+    if peek(r, name) then
+        local line, len = value[0], tonumber(size[0])
         local text = ffi_str(line, len)
         local at = text:find("?", 1, true)
 
@@ -147,13 +151,8 @@ end
 
 -- Takes credentials out of the query on its way upstream, and overwrites them
 -- for the logs.
-function _M.hide_query(gate)
-    local r = get_request()
-    local query, len = peek(r, "args")
-
-    if not query then
-        return
-    end
+local function hide_query(gate, r)
+    local query, len = value[0], tonumber(size[0])
 
     need_room(len)
 
@@ -188,6 +187,15 @@ function _M.hide_query(gate)
 end
 
 
+function _M.hide_query(gate)
+    local r = get_request()
+
+    if peek(r, "args") then
+        hide_query(gate, r)
+    end
+end
+
+
 -- The body goes upstream without its credentials.
 function _M.hide_body(gate, body, content_type)
     need_room(#body)
@@ -205,10 +213,8 @@ end
 -- Overwrites the header that the client sent: `$http_authorization` shows it
 -- until the request is over.
 function _M.overwrite_authorization()
-    local bytes, len = peek(get_request(), "http_authorization")
-
-    if bytes then
-        ffi.fill(bytes, len, 42)
+    if peek(get_request(), "http_authorization") then
+        ffi_fill(value[0], size[0], 42)
     end
 end
 
@@ -225,43 +231,74 @@ local function clear_alike(name)
 end
 
 
--- Sets what the outcome says of the request's headers. The token goes to an nginx
--- variable where one is named.
-function _M.set_headers(outcome, variable)
+local function text_of(header)
+    return header.value ~= nil and ffi_str(header.value, header.value_len)
+end
+
+
+local function is_authorization(header)
+    return header.name_len == 13 and ffi_str(header.name, 13) == "authorization"
+end
+
+
+local function set_header(header, variable)
+    local text = text_of(header)
+
+    if variable and is_authorization(header) then
+        ngx_var[variable] = text or ""
+        return
+    end
+
+    local name = ffi_str(header.name, header.name_len)
+
+    clear_alike(name)
+
+    if text then
+        ngx_req.set_header(name, text)
+    end
+end
+
+
+-- Those of the outcome from this one on; how many there are.
+local function read_headers(outcome, first)
+    if C.credgate_outcome_headers(outcome, first, headers, HEADERS_AT_ONCE,
+                                  count) ~= abi.OK
+    then
+        error("credgate: the outcome has no headers")
+    end
+
+    return tonumber(count[0])
+end
+
+
+local function set_all(outcome, n, variable)
     local first = 0
 
-    repeat
-        if C.credgate_outcome_headers(outcome, first, headers, HEADERS_AT_ONCE,
-                                      count) ~= abi.OK
-        then
-            error("credgate: the outcome has no headers")
-        end
-
-        local n = tonumber(count[0])
-
+    while n > 0 do
         for i = 0, n - 1 do
-            local header = headers[i]
-            local text = header.value ~= nil
-                         and ffi_str(header.value, header.value_len)
-
-            if variable and header.name_len == 13
-               and ffi_str(header.name, 13) == "authorization"
-            then
-                ngx_var[variable] = text or ""
-
-            else
-                local name = ffi_str(header.name, header.name_len)
-
-                clear_alike(name)
-
-                if text then
-                    ngx_req.set_header(name, text)
-                end
-            end
+            set_header(headers[i], variable)
         end
 
         first = first + n
-    until n < HEADERS_AT_ONCE
+        n = read_headers(outcome, first)
+    end
+end
+
+
+-- Sets what the outcome says of the request's headers. The token goes to an nginx
+-- variable where one is named.
+function _M.set_headers(outcome, variable)
+    local n = read_headers(outcome, 0)
+    local header = headers[0]
+
+    -- The usual case, without a loop, at which a trace would end.
+    if n == 1 and variable and header.value ~= nil and is_authorization(header)
+    then
+        ngx_var[variable] = ffi_str(header.value, header.value_len)
+
+    else
+        set_all(outcome, n, variable)
+    end
 end
 
 

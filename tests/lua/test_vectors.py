@@ -1,0 +1,133 @@
+"""The core's vectors through Lua: as raw bytes to gate:access, and as tables to gate:authenticate."""
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.http import JSON, ask
+from support.lab import Scripted, Upstream
+from support.nginx import Nginx, location
+from support.openresty import guarded, start
+from support.replay import (
+    ERRORS,
+    EXTRACTION,
+    HIDING,
+    Ask,
+    asker,
+    configuration,
+    paths,
+    replay_extraction,
+    replay_hiding,
+)
+from support.vectors import Vector, load, to_bytes
+
+Start = Callable[..., Nginx]
+
+ON_DENIED = """on_denied = function(denial)
+    ngx.header["X-Error"] = denial.code
+    ngx.print(denial.body)
+    return ngx.exit(denial.http_status)
+end"""
+
+
+def gates(issuer: str, directory: Path, places: dict[str, str], **fixed: Any) -> str:
+    """Lua that makes a table `gates` of a gate for each configuration, by its path."""
+    lines = ["gates = {}"]
+    for config, path in places.items():
+        file = directory / f"{path[1:]}.json"
+        file.write_text(json.dumps({"issuer": issuer, "allow_loopback_http": True, **fixed, **json.loads(config)}))
+        made = f'assert(require("resty.credgate").new(io.open("{file}"):read("*a")))'
+        lines.append(f'gates["{path}"] = {made}')
+    return "\n".join(lines)
+
+
+def raw(nginx: Start, issuer: str, upstream: str, directory: Path, vectors: list[Vector], **fixed: Any) -> Ask:
+    places = paths(vectors)
+    server = "large_client_header_buffers 8 64k;\nclient_max_body_size 1m;\n"
+    for config, path in places.items():
+        names = json.loads(config).get("token_post_args_host", [])
+        values = ", ".join(f"{name} = ngx.var.http_x_arg_{number}" for number, name in enumerate(names))
+        text = guarded(upstream, f"{ON_DENIED}, args = {{ {values} }}", path=f"= {path}")
+        server += text.replace("gate:access", f'gates["{path}"]:access')
+    return asker(start(nginx, gates(issuer, directory, places, **fixed), server).port, places)
+
+
+def test_extraction(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path) -> None:
+    replay_extraction(raw(nginx, scripted.issuer, upstream.url, tmp_path, EXTRACTION, cache_tokens=False), scripted)
+
+
+@pytest.mark.parametrize("part", ["query", "body"])
+def test_hiding(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path, part: str) -> None:
+    replay_hiding(raw(nginx, scripted.issuer, upstream.url, tmp_path, HIDING, anonymous=True), upstream, part)
+
+
+AUTHENTICATE = """content_by_lua_block {
+    local cjson = require "cjson"
+    ngx.req.read_body()
+    local input = cjson.decode(ngx.req.get_body_data() or io.open(ngx.req.get_body_file()):read("*a"))
+    local gate, shown = gates[input.path], { args = {} }
+    for _, name in ipairs { "method", "authorization", "query", "content_type", "body" } do
+        shown[name] = input[name] and ngx.decode_base64(input[name])
+    end
+    for name, value in pairs(input.args or {}) do
+        shown.args[name] = ngx.decode_base64(value)
+    end
+    local outcome
+    if input.id then
+        local token
+        token, outcome = gate:token(ngx.decode_base64(input.id), ngx.decode_base64(input.secret), shown.args)
+    else
+        outcome = assert(gate:authenticate(shown))
+    end
+    ngx.print(cjson.encode {
+        allowed = outcome.allowed, client_id = outcome.client_id, source = outcome.source,
+        code = outcome.code, http_status = outcome.http_status
+    })
+}"""
+
+
+def test_extraction_from_tables(nginx: Start, scripted: Scripted, tmp_path: Path) -> None:
+    scripted.script(json={"access_token": "t", "token_type": "Bearer", "expires_in": 60})
+    vectors = [vector for vector in load("extraction.json") if "token" not in vector.expect]
+    places = paths(vectors)
+    init = gates(scripted.issuer, tmp_path, places, cache_tokens=False)
+    show = location("/", "client_max_body_size 1m").replace("{\n", "{\n" + AUTHENTICATE + "\n")
+    server = start(nginx, init, show)
+    differences = []
+    for vector in vectors:
+        shown: dict[str, Any] = {
+            name: base64.b64encode(vector.bytes(name) or b"").decode()
+            for name in ("method", "authorization", "query", "content_type", "body")
+            if name in vector.input
+        }
+        if "credentials" in vector.input:
+            shown["id"], shown["secret"] = (
+                base64.b64encode(to_bytes(half)).decode() for half in vector.input["credentials"]
+            )
+        names = vector.input.get("config", {}).get("token_post_args_host", [])
+        values = vector.input.get("args", [])
+        shown["args"] = {
+            name: base64.b64encode(to_bytes(value)).decode() for name, value in zip(names, values, strict=True)
+        }
+        shown["path"] = places[configuration(vector)]
+        came = ask(server.port, method="POST", headers=JSON, body=json.dumps(shown)).json()
+        if "cause" in vector.expect:
+            expected = {
+                "allowed": False, "code": ERRORS[vector.expect["cause"]], "http_status": vector.expect["status"],
+            }  # fmt: skip
+        else:
+            name = to_bytes(vector.expect["client_id"]).decode()
+            expected = {"allowed": True, "client_id": name, "source": vector.expect["source"]}
+            form = scripted.state["last"]["form"]
+            secret = to_bytes(vector.expect["client_secret"]).decode()
+            wanted = {"client_id": name, "client_secret": secret, **dict(vector.expect.get("args", []))}
+            sent = {name: form.get(name) for name in wanted}
+            if sent != wanted:
+                differences.append(f"{vector.id}: expected {wanted}, sent {sent}")
+        if came != expected:
+            differences.append(f"{vector.id}: expected {expected}, came {came}")
+    assert not differences, "\n" + "\n".join(differences)

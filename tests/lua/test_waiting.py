@@ -1,0 +1,232 @@
+"""Waiting for outcomes: nobody is held up, nothing is lost, and nothing stays."""
+
+import glob
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import ALICE, BOB, CAROL
+from support.h2 import H2Connection
+from support.http import Client, Connection, ask
+from support.lab import Provider, Scripted, Upstream
+from support.nginx import Nginx, location
+from support.openresty import gate, guarded, start
+from support.process import until
+
+Start = Callable[..., Nginx]
+
+LONG = bool(os.environ.get("CREDGATE_LONG"))
+
+
+def served(path: str, text: str) -> str:
+    """A location whose content is what Lua prints."""
+    return f"location {path} {{ content_by_lua_block {{ {text} }} }}\n"
+
+
+METRICS = served("= /metrics", 'ngx.print(require("resty.credgate").metrics())')
+HEAP = served("= /heap", 'collectgarbage() collectgarbage() ngx.print(collectgarbage("count"))')
+
+
+def waiting(server: Nginx) -> int:
+    text = ask(server.port, "/metrics").body.decode()
+    return int(float(text.split("\ncredgate_waiting_requests ")[1].split()[0]))
+
+
+def request_of(client: Client) -> bytes:
+    return f"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Basic {client.pair}\r\n\r\n".encode()
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.fixture
+def server(nginx: Start, scripted: Scripted, upstream: Upstream) -> Nginx:
+    free = location("= /free", f"proxy_pass {upstream.url}")
+    return start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url) + METRICS + HEAP + free)
+
+
+def test_five_hundred_cold_requests_of_one_client_make_one_exchange(server: Nginx, scripted: Scripted) -> None:
+    scripted.hold()
+    waiters = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(500)]
+    for waiter in waiters:
+        waiter.sendall(request_of(ALICE))
+    until(lambda: waiting(server) == 500, "all of them to wait")
+    scripted.release()
+    answers = []
+    for waiter in waiters:
+        answers.append(waiter.recv(12))
+        waiter.close()
+    assert set(answers) == {b"HTTP/1.1 200"}
+    assert scripted.state["token"] == 1
+    assert waiting(server) == 0
+
+
+def test_a_request_that_waits_delays_nobody(server: Nginx, scripted: Scripted) -> None:
+    assert ask(server.port, headers=BOB.basic).status == 200
+    scripted.hold()
+    pending = Connection(server.port)
+    pending.send(headers=ALICE.basic)
+    until(lambda: scripted.state["waiting"] == 1, "the exchange")
+    for _ in range(20):
+        assert ask(server.port, "/free").status == 200
+        assert ask(server.port, headers=BOB.basic).header("X-Credgate-Status") == "HIT"
+        assert ask(server.port).status == 401
+    scripted.release()
+    assert pending.receive().header("X-Credgate-Status") == "MISS"
+    pending.close()
+
+
+@pytest.mark.parametrize("noticed", ["on", "off"])
+def test_clients_that_leave_while_they_wait_leave_nothing(
+    nginx: Start, scripted: Scripted, upstream: Upstream, noticed: str
+) -> None:
+    server = start(
+        nginx,
+        f"gate = {gate(scripted.issuer)}",
+        guarded(upstream.url, "", f"lua_check_client_abort {noticed}") + METRICS + HEAP,
+    )
+    assert ask(server.port, headers=ALICE.basic).status == 200
+    (worker,) = server.workers
+    before = len(os.listdir(f"/proc/{worker}/fd"))
+    scripted.hold()
+    for number in range(100):
+        with socket.create_connection(("127.0.0.1", server.port)) as leaving:
+            leaving.sendall(request_of(Client(f"client{number}", "Kanarie7Qz")))
+            until(lambda number=number: waiting(server) == number + 1, "the request")
+    streams = H2Connection(server.h2_port)
+    for number in range(20):
+        streams.cancel(streams.send(headers=Client(f"stream{number}", "Kanarie7Qz").basic))
+    streams.close()
+    ask(server.port, "/heap")
+    scripted.release()
+    until(lambda: waiting(server) == 0 and server.busy == 0, "nobody to wait")
+    assert ask(server.port, headers=BOB.basic).status == 200
+    until(lambda: len(os.listdir(f"/proc/{worker}/fd")) <= before + 2, "their descriptors' end")
+
+
+def test_thousands_of_requests_one_after_the_other_leave_nothing(server: Nginx) -> None:
+    connection = Connection(server.port)
+    (worker,) = server.workers
+    number = 10_000 if LONG else 1_000
+
+    def go(first: int) -> tuple[float, int]:
+        for client in range(first, first + number // 2):
+            headers = Client(f"client{client}", "Kanarie7Qz").basic
+            for how in ("MISS", "HIT"):
+                assert connection.ask(headers=headers).header("X-Credgate-Status") == how
+        return float(ask(server.port, "/heap").body), len(os.listdir(f"/proc/{worker}/fd"))
+
+    go(0)
+    (heap, descriptors), (heap_then, descriptors_then) = go(number), go(2 * number)
+    connection.close()
+    print(f"\nLua holds {heap:.0f} KiB, and {heap_then:.0f} KiB after {number} further requests")
+    assert heap_then - heap < 20
+    assert descriptors_then <= descriptors + 1
+    assert waiting(server) == 0
+
+
+def test_light_threads_and_timers_have_tokens_too(nginx: Start, provider: Provider) -> None:
+    threads = f"""
+        local function token(client, secret) return (gate:token(client, secret)) end
+        local one = ngx.thread.spawn(token, "alice", {ALICE.secret!r})
+        local two = ngx.thread.spawn(token, "bob", {BOB.secret!r})
+        local _, first = ngx.thread.wait(one)
+        local _, second = ngx.thread.wait(two)
+        ngx.print(first and second and first ~= second and "both" or "no")
+    """
+    timer = """
+        ngx.timer.at(0, function() local token = gate:token("carol", SECRET) ngx.shared.told:set("token", #token) end)
+    """
+    told = served("= /told", 'ngx.print(ngx.shared.told:get("token") or "not yet")')
+    init = f"gate = {gate(provider.issuer)} SECRET = ngx.decode_base64('{CAROL.pair}'):sub(7)"
+    server = start(
+        nginx,
+        init,
+        served("= /threads", threads) + served("= /timer", timer) + told,
+        http="lua_shared_dict told 32k;\n",
+    )
+    assert ask(server.port, "/threads").body == b"both"
+    ask(server.port, "/timer")
+    until(lambda: ask(server.port, "/told").body.isdigit(), "the timer")
+
+
+def test_without_a_code_cache_every_request_waits_for_itself(
+    nginx: Start, scripted: Scripted, upstream: Upstream
+) -> None:
+    server = start(
+        nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url) + METRICS, http="lua_code_cache off;\n"
+    )
+    assert ask(server.port, headers=ALICE.basic).header("X-Credgate-Status") == "MISS"
+    assert ask(server.port, headers=ALICE.basic).header("X-Credgate-Status") == "HIT"
+    scripted.hold()
+    waiters = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(20)]
+    for number, waiter in enumerate(waiters):
+        waiter.sendall(request_of(Client(f"client{number % 4}", "Kanarie7Qz")))
+    until(lambda: waiting(server) >= 20, "all of them to wait")
+    scripted.release()
+    assert {waiter.recv(12) for waiter in waiters} == {b"HTTP/1.1 200"}
+    for waiter in waiters:
+        waiter.close()
+    assert scripted.state["token"] == 5
+    alarms = server.alarms()
+    assert all("lua_code_cache is off" in alarm for alarm in alarms), alarms
+    server.error_log.write_text("")
+
+
+def test_a_reload_lets_requests_that_wait_finish_on_the_old_worker(server: Nginx, scripted: Scripted) -> None:
+    assert ask(server.port, headers=BOB.basic).status == 200
+    scripted.hold()
+    pending = Connection(server.port)
+    pending.send(headers=ALICE.basic)
+    until(lambda: scripted.state["waiting"] == 1, "the exchange")
+    (old,) = server.reload()
+    assert ask(server.port, "/free").status == 200
+    scripted.release()
+    assert pending.receive().status == 200
+    pending.close()
+    until(lambda: gone(old), "the old worker's end", 5)
+
+
+def test_a_worker_that_has_nothing_to_do_quits_at_once(server: Nginx) -> None:
+    assert ask(server.port, headers=ALICE.basic).status == 200
+    (old,) = server.reload()
+    until(lambda: gone(old), "the old worker's end", 5)
+    assert ask(server.port, headers=ALICE.basic).status == 200
+    server.kill(signal.SIGQUIT)
+    until(lambda: server.exited, "the end", 5)
+
+
+def test_many_reloads_while_requests_come(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    server = start(nginx, f"gate = {gate(provider.issuer)}", guarded(upstream.url), workers=2)
+    old: set[int] = set()
+    for _ in range(30 if LONG else 6):
+        for client in (ALICE, BOB):
+            assert ask(server.port, headers=client.basic).status == 200
+        old |= server.reload()
+    until(lambda: all(gone(pid) for pid in old), "the old workers' end")
+
+
+def test_no_file_stays(server: Nginx) -> None:
+    assert ask(server.port, headers=ALICE.basic).status == 200
+    (worker,) = server.workers
+    assert not glob.glob(f"{tempfile.gettempdir()}/credgate-*")
+    # The connection is there, by which the worker is woken.
+    assert sum("socket" in os.readlink(file) for file in Path(f"/proc/{worker}/fd").iterdir()) >= 2
+
+
+def test_what_is_asked_for_after_an_end_starts_again(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+    close = served("= /close", 'require("resty.credgate").close() ngx.print("closed")')
+    server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url) + close)
+    for _ in range(3):
+        assert ask(server.port, headers=ALICE.basic).header("X-Credgate-Status") == "MISS"
+        assert ask(server.port, headers=ALICE.basic).header("X-Credgate-Status") == "HIT"
+        assert ask(server.port, "/close").body == b"closed"
