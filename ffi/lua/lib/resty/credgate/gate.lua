@@ -345,15 +345,13 @@ local function fail(problem, options)
 end
 
 
--- Does to nginx's request what the outcome says.
+-- Does to nginx's request what the outcome says, where it is let pass.
 local function apply(self, outcome, body, content_type, options)
-    nginx.hide_query(self.gate)
-
     if body then
         nginx.hide_body(self.gate, body, content_type)
     end
 
-    nginx.overwrite_authorization()
+    nginx.overwrite_authorization(request)
     nginx.set_headers(outcome, options and options.variable)
 end
 
@@ -377,10 +375,17 @@ function _M.access(self, options)
     end
 
     local keep = options and options.ctx
-    local outcome, problem = decide(self, keep and new_outcome() or hit)
+    local given = keep and new_outcome() or hit
+    local outcome, problem = decide(self, given)
+
+    -- What was shown is somebody else's by now, where this request has waited.
+    if outcome ~= given then
+        nginx.present(request, method)
+    end
+
+    nginx.hide_query(self.gate, request)
 
     if not outcome then
-        nginx.hide_query(self.gate)
         return fail(problem, options)
     end
 
@@ -391,11 +396,7 @@ function _M.access(self, options)
     if outcome.http_status ~= 0 then
         local denial = outcomes.new(outcome)
 
-        nginx.hide_query(self.gate)
-
-        if outcome == hit then
-            C.credgate_outcome_release(hit)
-        end
+        C.credgate_outcome_release(hit)
 
         return answer(denial, options)
     end
@@ -405,9 +406,7 @@ function _M.access(self, options)
     local client_id = ffi_str(outcome.client_id, outcome.client_id_len)
     local how = HOWS[outcome.how]
 
-    if outcome == hit then
-        C.credgate_outcome_release(hit)
-    end
+    C.credgate_outcome_release(hit)
 
     return client_id, how
 end

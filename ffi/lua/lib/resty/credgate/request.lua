@@ -26,6 +26,8 @@ local wants = ffi.new("bool[1]")
 local room = 4096
 local buffer = ffi.new("char[?]", room)
 
+local BYTES = ffi.typeof("char *")
+
 local HEADERS_AT_ONCE = 8
 local headers = ffi.new("credgate_header[?]", HEADERS_AT_ONCE)
 local count = ffi.new("size_t[1]")
@@ -149,11 +151,7 @@ local function redact_after_question_mark(r, name)
 end
 
 
--- Takes credentials out of the query on its way upstream, and overwrites them
--- for the logs.
-local function hide_query(gate, r)
-    local query, len = value[0], tonumber(size[0])
-
+local function hide_query(gate, query, len)
     need_room(len)
 
     if C.credgate_gate_hide_query(gate, query, len, buffer, room, size)
@@ -180,18 +178,20 @@ local function hide_query(gate, r)
         hidden = sent
     end
 
+    local r = get_request()
+
     ngx_req.set_uri_args(hidden)
-    C.credgate_query_redact(query, len)
+    C.credgate_query_redact(ffi.cast(BYTES, query), len)
     redact_after_question_mark(r, "request")
     redact_after_question_mark(r, "request_uri")
 end
 
 
-function _M.hide_query(gate)
-    local r = get_request()
-
-    if peek(r, "args") then
-        hide_query(gate, r)
+-- Takes credentials out of the query that was shown on its way upstream, and
+-- overwrites them for the logs.
+function _M.hide_query(gate, shown)
+    if shown.query ~= nil then
+        hide_query(gate, shown.query, tonumber(shown.query_len))
     end
 end
 
@@ -210,11 +210,12 @@ function _M.hide_body(gate, body, content_type)
 end
 
 
--- Overwrites the header that the client sent: `$http_authorization` shows it
--- until the request is over.
-function _M.overwrite_authorization()
-    if peek(get_request(), "http_authorization") then
-        ffi_fill(value[0], size[0], 42)
+-- Overwrites the header that was shown, as the client sent it:
+-- `$http_authorization` shows it until the request is over.
+function _M.overwrite_authorization(shown)
+    if shown.authorization ~= nil then
+        ffi_fill(ffi.cast(BYTES, shown.authorization), shown.authorization_len,
+                 42)
     end
 end
 
@@ -251,7 +252,12 @@ local function set_header(header, variable)
 
     local name = ffi_str(header.name, header.name_len)
 
-    clear_alike(name)
+    if name:find("[-_]") then
+        clear_alike(name)
+
+    elseif not text then
+        ngx_req.clear_header(name)
+    end
 
     if text then
         ngx_req.set_header(name, text)
