@@ -2,66 +2,34 @@
 
 import json
 import re
-import signal
 import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from textwrap import dedent
-from typing import ClassVar
 
 import jwt
 import pytest
 from conftest import ALICE, BOB
+from support.examples import Example, blocks
 from support.http import SOURCES, Client, ask
 from support.lab import Authority, Provider, Upstream, bearer
 from support.nginx import BINARY, MODULE
-from support.process import ROOT, Service, free_port, until
+from support.process import ROOT, free_port, until
 
 README = (ROOT / "README.md").read_text()
 REFERENCE = (ROOT / "ffi/nginx/README.md").read_text()
 
 
-def blocks(language: str, text: str = README) -> list[str]:
-    return [dedent(block) for block in re.findall(rf"^ *```{language}\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)]
+EXAMPLES = blocks("nginx", README) + blocks("nginx", REFERENCE)
 
 
-EXAMPLES = blocks("nginx") + blocks("nginx", REFERENCE)
+USED: set[str] = set()
 
 
-class Example:
-    """The one example that holds `mark`, with what is here for what it names."""
-
-    used: ClassVar[set[str]] = set()
-
-    def __init__(self, mark: str, directory: Path, here: dict[str, object]):
-        (self.text,) = (example for example in EXAMPLES if mark in example)
-        self.used.add(self.text)
-        self.directory = directory
-        self.ports = []
-        text = self.text
-        for written, meant in here.items():
-            assert written in text
-            text = text.replace(written, str(meant))
-        for listen in re.findall(r"^ *listen .*", text, re.MULTILINE):
-            self.ports.append(free_port())
-            text = text.replace(listen, re.sub(r"(127\.0\.0\.1:)?\d+(?=[ ;])", f"127.0.0.1:{self.ports[-1]}", listen))
-        (directory / "logs").mkdir(exist_ok=True)  # where an nginx of its own prefix logs
-        self.conf = directory / "nginx.conf"
-        module = "" if "load_module" in text else f"load_module {MODULE};"
-        blocks = text if "http {" in text else f"http {{\n{text}\n}}"
-        self.conf.write_text(f"{module}\n{blocks}\nevents {{}}\npid {directory}/pid;\ndaemon off;\nuser root;\n")
-
-    @contextmanager
-    def running(self) -> Iterator[int]:
-        """The port of the first server."""
-        command = [BINARY, "-p", self.directory, "-e", self.directory / "error.log", "-c", self.conf]
-        server = Service(command, self.directory / "stderr.log", port=self.ports[0])
-        try:
-            yield server.start().port
-        finally:
-            server.stop(signal.SIGQUIT)
+def example(mark: str, directory: Path, here: dict[str, object]) -> Example:
+    """The one example that holds `mark`."""
+    (text,) = (text for text in EXAMPLES if mark in text)
+    USED.add(text)
+    return Example(text, directory, here, f"load_module {MODULE};")
 
 
 def check(directory: Path, configuration: str) -> subprocess.CompletedProcess[str]:
@@ -91,7 +59,7 @@ def test_the_readmes_configuration_works(
         "/etc/ssl/gateway.pem": authority.cert,
         "/etc/ssl/gateway.key": authority.key,
     }
-    with Example("/etc/ssl/gateway.pem", tmp_path, here | files).running() as port:
+    with example("/etc/ssl/gateway.pem", tmp_path, here | files).running() as port:
         for source in SOURCES:
             answer = ask(port, tls=authority.context(), **ALICE.request(source, "/api/x"))
             assert answer.status == 200
@@ -100,15 +68,15 @@ def test_the_readmes_configuration_works(
 
 def test_a_module_that_is_named_is_loaded(tmp_path: Path) -> None:
     here = {"/path/to/target/nginx/ngx_http_credgate_module.so": MODULE}
-    (example,) = (text for text in EXAMPLES if text.startswith("load_module") and "http" not in text.split(";", 1)[1])
-    Example.used.add(example)
+    (text,) = (text for text in EXAMPLES if text.startswith("load_module") and "http" not in text.split(";", 1)[1])
+    USED.add(text)
     for written, meant in here.items():
-        example = example.replace(written, str(meant))
-    assert check(tmp_path, example).returncode == 0
+        text = text.replace(written, str(meant))
+    assert check(tmp_path, text).returncode == 0
 
 
 def test_an_audience_may_depend_on_the_path(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
-    with Example("map $uri $audience", tmp_path, here).running() as port:
+    with example("map $uri $audience", tmp_path, here).running() as port:
         for path, audience in {"/": "https://example.com/", "/orders/7": "https://orders.example.com/"}.items():
             assert ask(port, path, headers=ALICE.basic).status == 200
             claims = jwt.decode(bearer(upstream.last), options={"verify_signature": False})
@@ -117,7 +85,7 @@ def test_an_audience_may_depend_on_the_path(tmp_path: Path, upstream: Upstream, 
 
 def test_a_log_of_clients_and_claims(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
     log = tmp_path / "clients.log"
-    with Example("log_format clients", tmp_path, here | {"/var/log/nginx/clients.log": log}).running() as port:
+    with example("log_format clients", tmp_path, here | {"/var/log/nginx/clients.log": log}).running() as port:
         assert ask(port, **ALICE.request("query")).status == 200
         assert ask(port, headers=ALICE.wrong().basic).status == 401
         assert ["x-client", "alice"] in upstream.last["headers"]
@@ -132,7 +100,7 @@ def test_a_log_of_clients_and_claims(tmp_path: Path, upstream: Upstream, here: d
 def test_a_limit_for_each_client(tmp_path: Path, here: dict[str, object]) -> None:
     # Without patience, so that nobody has to wait.
     here |= {"rate=10r/s": "rate=1r/m", "burst=5": "burst=5 nodelay"}
-    with Example("limit_req_zone", tmp_path, here).running() as port:
+    with example("limit_req_zone", tmp_path, here).running() as port:
         statuses = [ask(port, headers=ALICE.basic).status for _ in range(8)]
         assert statuses == [200] * 6 + [503] * 2
         assert ask(port, headers=BOB.basic).status == 200
@@ -142,7 +110,7 @@ def test_a_limit_for_each_client(tmp_path: Path, here: dict[str, object]) -> Non
 def test_people_beside_machines(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
     people = tmp_path / "people"
     people.write_text("ann:{PLAIN}password\n")
-    with Example("auth_basic people", tmp_path, here | {"/etc/nginx/people": people}).running() as port:
+    with example("auth_basic people", tmp_path, here | {"/etc/nginx/people": people}).running() as port:
         assert ask(port, headers=ALICE.basic).status == 200
         assert bearer(upstream.last)
         assert ask(port, headers=Client("ann", "password").basic).status == 200
@@ -156,8 +124,8 @@ def test_people_beside_machines(tmp_path: Path, upstream: Upstream, here: dict[s
 def test_those_who_operate_it(tmp_path: Path) -> None:
     # Beside a gate, as they are in the real world.
     gate = "location / { credgate on; credgate_issuer https://tenant.auth0.com; }"
-    example = Example("credgate_purge", tmp_path, {"location = /metrics": f"{gate} location = /metrics"})
-    with example.running() as port:
+    served = example("credgate_purge", tmp_path, {"location = /metrics": f"{gate} location = /metrics"})
+    with served.running() as port:
         assert b"credgate_requests_total" in ask(port, "/metrics").body
         assert ask(port, "/credgate").json()
         assert ask(port, "/purge?all", method="POST").status == 200
@@ -166,11 +134,11 @@ def test_those_who_operate_it(tmp_path: Path) -> None:
 
 def test_what_nginx_refuses_is_not_logged(tmp_path: Path, upstream: Upstream) -> None:
     files = {f"/var/log/nginx/{name}.log": tmp_path / f"{name}.log" for name in ("access", "error")}
-    example = Example("$loggable", tmp_path, files)
-    example.ports.append(free_port())
-    server = f"server {{ listen 127.0.0.1:{example.ports[0]}; location / {{ return 204; }} }}\n}}"
-    example.conf.write_text(example.conf.read_text().replace("\n}", server, 1))
-    with example.running() as port:
+    served = example("$loggable", tmp_path, files)
+    served.ports.append(free_port())
+    server = f"server {{ listen 127.0.0.1:{served.ports[0]}; location / {{ return 204; }} }}\n}}"
+    served.conf.write_text(served.conf.read_text().replace("\n}", server, 1))
+    with served.running() as port:
         twice = b"".join(f"Authorization: {ALICE.basic['Authorization']}\r\n".encode() for _ in range(2))
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.sendall(b"GET /?client_secret=s3cret HTTP/1.1\r\nHost: x\r\n" + twice + b"\r\n")
@@ -183,7 +151,7 @@ def test_what_nginx_refuses_is_not_logged(tmp_path: Path, upstream: Upstream) ->
 
 
 def test_the_readmes_json_is_a_configuration(tmp_path: Path) -> None:
-    (seed,) = blocks("json")
+    (seed,) = blocks("json", README)
     kong = f'{{"name": "openid-connect", "config": {seed}}}'
     for config in (seed, kong):
         (tmp_path / "gate.json").write_text(config)
@@ -217,4 +185,4 @@ def test_everything_that_an_operator_can_type_is_in_the_reference(file: str, pat
 
 def test_every_example_has_its_test() -> None:
     """The last one: what no test before has taken is not known to work."""
-    assert [example for example in EXAMPLES if example not in Example.used] == []
+    assert [text for text in EXAMPLES if text not in USED] == []

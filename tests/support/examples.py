@@ -1,0 +1,45 @@
+"""The examples of the documentation, as somebody would run them who follows it."""
+
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import dedent
+
+from support.nginx import BINARY
+from support.process import Service, free_port
+
+
+def blocks(language: str, text: str) -> list[str]:
+    """What stands between fences of that language."""
+    return [dedent(block) for block in re.findall(rf"^ *```{language}\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)]
+
+
+class Example:
+    """A configuration of nginx, with what is here for what it names. `modules` are loaded where it loads none."""
+
+    def __init__(self, text: str, directory: Path, here: dict[str, object], modules: str):
+        self.directory = directory
+        self.ports = []
+        for written, meant in here.items():
+            assert written in text
+            text = text.replace(written, str(meant))
+        for listen in re.findall(r"^ *listen .*", text, re.MULTILINE):
+            self.ports.append(free_port())
+            text = text.replace(listen, re.sub(r"(127\.0\.0\.1:)?\d+(?=[ ;])", f"127.0.0.1:{self.ports[-1]}", listen))
+        (directory / "logs").mkdir(exist_ok=True)  # where an nginx of its own prefix logs
+        self.conf = directory / "nginx.conf"
+        module = "" if "load_module" in text else modules
+        blocks = text if "http {" in text else f"http {{\n{text}\n}}"
+        self.conf.write_text(f"{module}\n{blocks}\nevents {{}}\npid {directory}/pid;\ndaemon off;\nuser root;\n")
+
+    @contextmanager
+    def running(self) -> Iterator[int]:
+        """The port of the first server."""
+        command = [BINARY, "-p", self.directory, "-e", self.directory / "error.log", "-c", self.conf]
+        server = Service(command, self.directory / "stderr.log", port=self.ports[0])
+        try:
+            yield server.start().port
+        finally:
+            server.stop(signal.SIGQUIT)
