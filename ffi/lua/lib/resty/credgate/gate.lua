@@ -211,14 +211,6 @@ local function decide(self, outcome)
 end
 
 
--- What the library is to be shown of credentials that come from elsewhere.
-local function forget_credentials()
-    request.client_id, request.client_id_len = nil, 0
-    request.client_secret, request.client_secret_len = nil, 0
-    request.args, request.args_len = nil, 0
-end
-
-
 local function optional(name, value)
     if value ~= nil and type(value) ~= "string" then
         error("credgate: " .. name .. " is no string", 3)
@@ -228,24 +220,20 @@ local function optional(name, value)
 end
 
 
--- Judges a request that a table shows: method, authorization, query,
--- content_type, body, args. Decides nothing.
-function _M.authenticate(self, shown)
-    if type(shown) ~= "table" then
-        error("credgate: the request is no table", 2)
-    end
-
-    local method = shown.method or "GET"
-
-    request.method, request.method_len = optional("method", method)
+-- Judges what a table shows, of a request or of credentials.
+local function judge(self, shown)
+    request.method, request.method_len = optional("method", shown.method or "GET")
     request.authorization, request.authorization_len =
         optional("authorization", shown.authorization)
     request.query, request.query_len = optional("query", shown.query)
     request.content_type, request.content_type_len =
         optional("content_type", shown.content_type)
     request.body, request.body_len = optional("body", shown.body)
-    forget_credentials()
-
+    request.client_id, request.client_id_len =
+        optional("client_id", shown.client_id)
+    request.client_secret, request.client_secret_len =
+        optional("client_secret", shown.client_secret)
+    request.args, request.args_len = nil, 0
 
     if self.args then
         present_args(self, shown.args)
@@ -261,6 +249,24 @@ function _M.authenticate(self, shown)
 end
 
 
+-- Judges a request that a table shows: method, authorization, query,
+-- content_type, body, args. Decides nothing.
+function _M.authenticate(self, shown)
+    if type(shown) ~= "table" then
+        error("credgate: the request is no table", 2)
+    end
+
+    return judge(self, {
+        method = shown.method,
+        authorization = shown.authorization,
+        query = shown.query,
+        content_type = shown.content_type,
+        body = shown.body,
+        args = shown.args,
+    })
+end
+
+
 -- The token of a client whose id and secret are known here; or nil and the
 -- outcome.
 function _M.token(self, client_id, client_secret, args)
@@ -268,28 +274,16 @@ function _M.token(self, client_id, client_secret, args)
         error("credgate: id and secret are strings", 2)
     end
 
-    request.method, request.method_len = "GET", 3
-    request.authorization, request.authorization_len = nil, 0
-    request.query, request.query_len = nil, 0
-    request.content_type, request.content_type_len = nil, 0
-    request.body, request.body_len = nil, 0
-    forget_credentials()
-    request.client_id, request.client_id_len = client_id, #client_id
-    request.client_secret, request.client_secret_len =
-        client_secret, #client_secret
+    local outcome, problem = judge(self, {
+        client_id = client_id,
+        client_secret = client_secret,
+        args = args,
+    })
 
-
-    if self.args then
-        present_args(self, args)
-    end
-
-    local bytes, problem = decide(self, new_outcome())
-
-    if not bytes then
+    if not outcome then
         return nil, problem
     end
 
-    local outcome = outcomes.new(bytes)
     local token = outcome.authorization
 
     return token and token:match("^%S+%s+(.*)$"), outcome
@@ -362,12 +356,10 @@ function _M.access(self, options)
     local body, content_type
 
     nginx.present(request, method)
-    forget_credentials()
 
     -- A body of GET is never looked at: most requests are spared the question.
     if method ~= "GET" then
         body, content_type = nginx.read_body(self.gate, request, method)
-        forget_credentials()
     end
 
     if self.args then

@@ -80,6 +80,9 @@ function _M.present(into, method)
 
     into.content_type, into.content_type_len = nil, 0
     into.body, into.body_len = nil, 0
+    into.client_id, into.client_id_len = nil, 0
+    into.client_secret, into.client_secret_len = nil, 0
+    into.args, into.args_len = nil, 0
 end
 
 
