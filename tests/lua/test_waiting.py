@@ -9,14 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from conftest import ALICE, BOB, CAROL
 from support.h2 import H2Connection
 from support.http import Client, Connection, ask
 from support.lab import Provider, Scripted, Upstream
-from support.nginx import Nginx, location
+from support.nginx import Nginx, location, waiting
 from support.openresty import gate, guarded, start
-from support.process import until
+from support.process import gone, until
 
 Start = Callable[..., Nginx]
 
@@ -32,20 +31,8 @@ METRICS = served("= /metrics", 'ngx.print(require("resty.credgate").metrics())')
 HEAP = served("= /heap", 'collectgarbage() collectgarbage() ngx.print(collectgarbage("count"))')
 
 
-def waiting(server: Nginx) -> int:
-    text = ask(server.port, "/metrics").body.decode()
-    return int(float(text.split("\ncredgate_waiting_requests ")[1].split()[0]))
-
-
 def request_of(client: Client) -> bytes:
     return f"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Basic {client.pair}\r\n\r\n".encode()
-
-
-def gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
-    except OSError:
-        return True
 
 
 @pytest.fixture

@@ -22,18 +22,13 @@ from conftest import ALICE, BOB
 from support.h2 import H2Connection
 from support.http import SOURCES, Client, ask
 from support.lab import Provider, Scripted, Upstream
-from support.nginx import BINARY, Nginx, guarded, location
-from support.process import until
+from support.nginx import BINARY, Nginx, guarded, location, waiting
+from support.process import gone, until
 
 Start = Callable[..., Nginx]
 
 LONG = bool(os.environ.get("CREDGATE_LONG"))
 METRICS = location("= /metrics", "credgate_metrics")
-
-
-def waiting(server: Nginx) -> float:
-    text = ask(server.port, "/metrics").body.decode()
-    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith("credgate_waiting_requests"))
 
 
 @contextmanager
@@ -224,10 +219,3 @@ def read_pid(file: Path) -> int:
         return int(file.read_text())
     except (OSError, ValueError):
         return 0
-
-
-def gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
-    except OSError:
-        return True

@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterator
 from itertools import product
 
 import pytest
-
 from conftest import ALICE
 from support.h2 import H2Connection
 from support.http import FORM, JSON, SOURCES, Answer, Client, Connection, ask
-from support.lab import Authority, Provider, Scripted, Upstream
+from support.lab import FAULTS, Authority, Provider, Scripted, Upstream, break_down
 from support.memory import memory
 from support.nginx import Nginx, guarded, location
-from support.process import free_port, until
+from support.process import until
 
 Start = Callable[..., Nginx]
 
@@ -126,18 +125,9 @@ def test_nothing_stays_behind_an_error_page(nginx: Start, provider: Provider, up
     assert_clean(server)
 
 
-@pytest.mark.parametrize("fault", ["provider-down", "provider-nonsense", "timeout", "upstream-down"])
+@pytest.mark.parametrize("fault", FAULTS)
 def test_nothing_stays_when_something_fails(nginx: Start, scripted: Scripted, upstream: Upstream, fault: str) -> None:
-    issuer, backend = scripted.issuer, upstream.url
-    match fault:
-        case "provider-down":
-            issuer = f"http://127.0.0.1:{free_port()}"
-        case "provider-nonsense":
-            scripted.script(body=f"nonsense {ALICE.secret}")
-        case "timeout":
-            scripted.hold()
-        case "upstream-down":
-            backend = f"http://127.0.0.1:{free_port()}"
+    issuer, backend = break_down(fault, scripted, upstream, ALICE.secret)
     server = nginx(guarded(backend, issuer, "credgate_timeout 300ms"))
     assert {answer.status for answer in everybody(server)} <= {401, 502, 503, 504}
     scripted.release()

@@ -5,13 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from conftest import ALICE, BOB
 from support.h2 import H2Connection
 from support.http import FORM, SOURCES, Answer, Client, Connection, ask
-from support.lab import Provider, Scripted, Upstream
+from support.lab import FAULTS, Provider, Scripted, Upstream, break_down
 from support.nginx import Nginx, gate, guarded, location
-from support.process import free_port, until
+from support.process import until
 
 Start = Callable[..., Nginx]
 Asker = Callable[..., Answer]
@@ -74,7 +73,7 @@ def test_no_log_holds_a_secret_after_success_and_refusal(
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("fault", ["down", "nonsense", "timeout", "upstream-down"])
+@pytest.mark.parametrize("fault", FAULTS)
 def test_no_log_holds_a_secret_when_something_fails(
     nginx: Start,
     scripted: Scripted,
@@ -84,16 +83,7 @@ def test_no_log_holds_a_secret_when_something_fails(
     fault: str,
     source: str,
 ) -> None:
-    issuer, backend = scripted.issuer, upstream.url
-    match fault:
-        case "down":
-            issuer = f"http://127.0.0.1:{free_port()}"
-        case "nonsense":
-            scripted.script(body=f"nonsense {ALICE.secret}")
-        case "timeout":
-            scripted.hold()
-        case "upstream-down":
-            backend = f"http://127.0.0.1:{free_port()}"
+    issuer, backend = break_down(fault, scripted, upstream, ALICE.secret)
     server = nginx(guarded(backend, issuer, "credgate_timeout 300ms"))
     answer = speak(server)(**ALICE.request(source))
     assert answer.status == (504 if fault == "timeout" else 502)

@@ -140,3 +140,21 @@ def bearer(seen: dict[str, Any]) -> str:
     values = [value for name, value in seen["headers"] if name.lower() == "authorization"]
     assert len(values) == 1 and values[0].startswith("Bearer "), values
     return str(values[0]).removeprefix("Bearer ")
+
+
+FAULTS = ("provider-down", "provider-nonsense", "timeout", "upstream-down")
+
+
+def break_down(fault: str, scripted: Scripted, upstream: Upstream, secret: str) -> tuple[str, str]:
+    """An issuer and an upstream with one of FAULTS; nonsense repeats the secret."""
+    issuer, backend = scripted.issuer, upstream.url
+    match fault:
+        case "provider-down":
+            issuer = f"http://127.0.0.1:{free_port()}"
+        case "provider-nonsense":
+            scripted.script(body=f"nonsense {secret}")
+        case "timeout":
+            scripted.hold()
+        case "upstream-down":
+            backend = f"http://127.0.0.1:{free_port()}"
+    return issuer, backend

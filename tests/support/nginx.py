@@ -35,6 +35,12 @@ def guarded(upstream: str, issuer: str, *more: str, path: str = "/") -> str:
     return location(path, *gate(issuer, *more), STATUS, f"proxy_pass {upstream}")
 
 
+def waiting(server: "Nginx") -> float:
+    """How many requests wait for an exchange, as a location /metrics tells."""
+    text = ask(server.port, "/metrics").body.decode()
+    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith("credgate_waiting_requests"))
+
+
 class Nginx(Service):
     """One server on `port` (HTTP/1.1) and `h2_port` (HTTP/2 with prior knowledge).
 

@@ -28,6 +28,14 @@ def free_port() -> int:
             return port
 
 
+def gone(pid: int) -> bool:
+    """Has the process ended, whether or not somebody has asked how?"""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+    except OSError:
+        return True
+
+
 def listening(port: int) -> bool:
     """Does somebody accept connections there?"""
     with socket.socket() as probe:
