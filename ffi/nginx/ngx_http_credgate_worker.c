@@ -5,7 +5,7 @@
 
 
 #include "ngx_http_credgate.h"
-
+#include <ngx_channel.h>
 
 #if (NGX_HTTP_V2)
 
@@ -16,7 +16,6 @@
 #pragma weak ngx_http_v2_module
 
 #endif
-#include <ngx_channel.h>
 
 
 static ngx_uint_t ngx_http_credgate_is_used(ngx_cycle_t *cycle);
