@@ -63,6 +63,10 @@ impl Claims {
         self.members.get(name)
     }
 
+    pub(crate) fn json(&self) -> String {
+        serde_json::to_string(&self.members).unwrap_or_default()
+    }
+
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.get(name)?.as_str()
     }

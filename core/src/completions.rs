@@ -16,6 +16,8 @@ pub struct Ticket(pub u64);
 /// An outcome that has arrived.
 #[derive(Debug)]
 pub struct Completion {
+    /// What [`Queue::authenticate`](crate::Queue::authenticate) answered.
+    pub ticket: Ticket,
     /// What the host gave to [`Queue::authenticate`](crate::Queue::authenticate).
     pub user_data: usize,
     /// What became of the request.
@@ -140,7 +142,11 @@ impl Completions {
                 outcome: Some(outcome),
             }) = state.close(ticket)
             {
-                break Some(Completion { user_data, outcome });
+                break Some(Completion {
+                    ticket,
+                    user_data,
+                    outcome,
+                });
             }
         };
         if state.arrived.is_empty() {

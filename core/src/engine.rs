@@ -158,6 +158,23 @@ impl Engine {
         })
     }
 
+    /// Authenticates a request where that takes no exchange: the token cache has the answer, or no credentials are to be
+    /// had. `None`: one is needed, and has not been begun. For hosts that prepare to wait only when they have to.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongProcess`] after a fork.
+    pub fn authenticate_at_once(
+        &self,
+        gate: &Gate,
+        request: &Request<'_>,
+    ) -> Result<Option<Outcome>, Error> {
+        self.inner.check_process()?;
+        Ok(self
+            .inner
+            .authenticate(gate, request, None::<fn() -> Recipient>))
+    }
+
     /// Authenticates a request on the calling thread, which waits for an exchange where one is needed: no longer than
     /// the gate's deadline. For hosts without an event loop.
     ///
@@ -173,7 +190,7 @@ impl Engine {
         let (sender, receiver) = mpsc::channel();
         let ready = self
             .inner
-            .authenticate(gate, request, || Recipient::Call(sender));
+            .authenticate(gate, request, Some(|| Recipient::Call(sender)));
         Ok(ready.or_else(|| receiver.recv().ok()).unwrap_or_else(|| {
             let denial = Denial::new(
                 Cause::Internal,
@@ -266,6 +283,11 @@ impl Engine {
     pub fn next_record(&self) -> Result<Option<Record>, Error> {
         self.inner.check_process()?;
         Ok(self.inner.shared.world.journal.next())
+    }
+
+    /// Whether [`Engine::next_record`] has something to tell. Costs a read of memory.
+    pub fn has_records(&self) -> bool {
+        self.inner.shared.world.journal.has_records()
     }
 
     /// Whether this engine belongs to the process that asks.

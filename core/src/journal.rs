@@ -1,7 +1,8 @@
 //! What the library has to say to operators besides denials: a bounded queue of records that the host collects.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How much a record matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,7 +41,11 @@ pub struct Record {
 const CAPACITY: usize = 256;
 
 #[derive(Default)]
-pub(crate) struct Journal(Mutex<State>);
+pub(crate) struct Journal {
+    state: Mutex<State>,
+    /// So that a hit can ask whether there is something, for which a lock would be too much.
+    has_records: AtomicBool,
+}
 
 #[derive(Default)]
 struct State {
@@ -54,7 +59,7 @@ impl Journal {
             level,
             message: message.into(),
         };
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         if state.records.back() == Some(&record) {
             return;
         }
@@ -63,11 +68,16 @@ impl Journal {
             state.lost += 1;
         }
         state.records.push_back(record);
+        self.has_records.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_records(&self) -> bool {
+        self.has_records.load(Ordering::Relaxed)
     }
 
     /// The oldest record. One that tells how many were lost comes first.
     pub(crate) fn next(&self) -> Option<Record> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         if state.lost > 0 {
             let lost = std::mem::take(&mut state.lost);
             return Some(Record {
@@ -75,7 +85,14 @@ impl Journal {
                 message: format!("{lost} log records were lost, as nobody collected them"),
             });
         }
-        state.records.pop_front()
+        let record = state.records.pop_front();
+        self.has_records
+            .store(!state.records.is_empty(), Ordering::Relaxed);
+        record
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -107,7 +124,9 @@ mod tests {
         for _ in 0..3 {
             journal.note(Level::Error, "the same");
         }
+        assert!(journal.has_records());
         assert!(journal.next().is_some());
+        assert!(!journal.has_records());
         assert!(journal.next().is_none());
     }
 }

@@ -10,9 +10,11 @@ use crate::flight::Recipient;
 use crate::gate::Gate;
 use crate::request::Request;
 use crate::{Answer, Engine};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// One event loop's view of an engine. Drained by one thread at a time.
 pub struct Queue {
@@ -50,11 +52,12 @@ impl Queue {
     ) -> Result<Answer, Error> {
         self.engine.check_process()?;
         let mut opened = None;
-        let ready = self.engine.authenticate(gate, request, || {
+        let recipient = || {
             let ticket = self.completions.open(user_data);
             opened = Some(ticket);
             Recipient::Queue(Arc::clone(&self.completions), ticket)
-        });
+        };
+        let ready = self.engine.authenticate(gate, request, Some(recipient));
         Ok(match (ready, opened) {
             (None, Some(ticket)) => Answer::Pending(ticket),
             (Some(outcome), opened) => {
@@ -76,6 +79,21 @@ impl Queue {
     pub fn next(&self) -> Result<Option<Completion>, Error> {
         self.engine.check_process()?;
         Ok(self.completions.next())
+    }
+
+    /// The next outcome, for which the calling thread waits no longer than `timeout`, nor beyond a signal that the thread
+    /// takes. For hosts without an event loop that have something to look after meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongProcess`] after a fork.
+    pub fn wait(&self, timeout: Duration) -> Result<Option<Completion>, Error> {
+        self.engine.check_process()?;
+        let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        let timeout = PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX);
+        // What the system says is not needed: whether something has arrived is asked next.
+        let _ = poll(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], timeout);
+        self.next()
     }
 
     /// Forgets a request: its outcome never surfaces, also where it has arrived already. Its exchange goes on for

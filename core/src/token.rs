@@ -139,8 +139,13 @@ impl Grant {
         })
     }
 
+    /// All that the token says, as a JSON object; `None` where it is no JWT.
+    pub fn claims(&self) -> Option<String> {
+        self.claims.as_ref().map(Claims::json)
+    }
+
     /// The token alone.
-    pub(crate) fn token(&self) -> &str {
+    pub fn token(&self) -> &str {
         &self.authorization[BEARER.len()..]
     }
 

@@ -1,6 +1,7 @@
 //! After a fork an engine refuses. In a file of its own, because the note is for the whole process.
 
 use credgate_core::{Engine, EngineOptions, ErrorKind, Gate, Queue, Request, process};
+use std::time::Duration;
 
 #[test]
 fn an_engine_made_before_a_fork_refuses_after_it_and_a_new_one_works() {
@@ -19,6 +20,8 @@ fn an_engine_made_before_a_fork_refuses_after_it_and_a_new_one_works() {
         Queue::new(&engine).err(),
         queue.authenticate(&gate, &request, 0).err(),
         queue.next().err(),
+        queue.wait(Duration::MAX).err(),
+        engine.authenticate_at_once(&gate, &request).err(),
         engine.authenticate_blocking(&gate, &request).err(),
     ];
     for error in refused {

@@ -62,12 +62,13 @@ impl Inner {
         }
     }
 
-    /// The outcome where it is known at once. Else the request waits, and what `recipient` makes is told.
+    /// The outcome where it is known at once. Else the request waits, and what `recipient` makes is told; without a
+    /// `recipient` nothing is begun.
     pub(crate) fn authenticate(
         &self,
         gate: &Gate,
         request: &Request<'_>,
-        recipient: impl FnOnce() -> Recipient,
+        recipient: Option<impl FnOnce() -> Recipient>,
     ) -> Option<Outcome> {
         let outcome = ROOM.with_borrow_mut(|(room, message)| {
             let scratch = &mut Scratch::new(room);
@@ -83,7 +84,7 @@ impl Inner {
         request: &Request<'_>,
         scratch: &mut Scratch<'_>,
         message: &mut Message,
-        recipient: impl FnOnce() -> Recipient,
+        recipient: Option<impl FnOnce() -> Recipient>,
     ) -> Option<Outcome> {
         if !rules.run_on_preflight && request.method == b"OPTIONS" {
             return Some(Outcome::without_token(rules, How::Preflight));
@@ -133,6 +134,7 @@ impl Inner {
                 .retry_after((wait.as_secs_f64().ceil() as u32).max(1));
             return Some(Outcome::of_denial(rules, denial, How::None));
         }
+        let recipient = recipient?;
         let waiter = || Waiter {
             rules: Arc::clone(rules),
             source,
