@@ -1,11 +1,41 @@
 """Client credentials at a gateway: exchanged, cached, forwarded as a Bearer token.
 
 >>> import credgate
->>> gate = credgate.Gate({"issuer": "https://tenant.auth0.com/"})
+>>> gate = credgate.Gate(issuer="https://tenant.auth0.com/")
 >>> gate.authenticate().status
 401
 """
 
-from credgate._credgate import Allow, ConfigError, CredgateError, Deny, Gate, __version__
+from credgate._credgate import (
+    Allow,
+    ConfigError,
+    CredgateError,
+    DeniedError,
+    Deny,
+    Gate,
+    Token,
+    __version__,
+    configure,
+    metrics,
+    purge,
+    redact_query,
+    status,
+)
+from credgate._waiting import close
 
-__all__ = ["Allow", "ConfigError", "CredgateError", "Deny", "Gate", "__version__"]
+__all__ = [
+    "Allow",
+    "ConfigError",
+    "CredgateError",
+    "DeniedError",
+    "Deny",
+    "Gate",
+    "Token",
+    "__version__",
+    "close",
+    "configure",
+    "metrics",
+    "purge",
+    "redact_query",
+    "status",
+]

@@ -1,21 +1,51 @@
 """The extension module; use it through `credgate`."""
 
-from collections.abc import Mapping
-from typing import Literal, final
+from collections.abc import Coroutine, Mapping
+from typing import Any, Literal, TypeAlias, TypeVar, final
 
-__all__ = ["Allow", "ConfigError", "CredgateError", "Deny", "Gate", "__version__"]
+__all__ = [
+    "Allow",
+    "ConfigError",
+    "CredgateError",
+    "DeniedError",
+    "Deny",
+    "Gate",
+    "Queue",
+    "Request",
+    "Token",
+    "__version__",
+    "close",
+    "configure",
+    "metrics",
+    "purge",
+    "redact_query",
+    "status",
+    "to_token",
+]
 
 __version__: str
+
+_Text: TypeAlias = str | bytes | bytearray
+_Like = TypeVar("_Like", str, bytes)
 
 class CredgateError(Exception):
     """What goes wrong for those who configure and operate. `code` is that of the C ABI."""
 
     code: int
+    retry_after: int | None
 
 class ConfigError(CredgateError):
     """The configuration is at fault; the message names the field."""
 
-@final
+class DeniedError(CredgateError):
+    """No token is to be had.
+
+    `code` is the cause, by its number in the C ABI; `status` what HTTP has for it;
+    `retry_after` the seconds after which to try again, or None.
+    """
+
+    status: int
+
 class Allow:
     """The request goes upstream, with the token."""
 
@@ -26,7 +56,7 @@ class Allow:
         """How it came about: "HIT", "MISS", "JOINED", "STALE", "ANONYMOUS" or "PREFLIGHT"."""
     @property
     def source(self) -> str | None:
-        """Where the credentials were: "header", "query" or "body". None without a token."""
+        """Where the credentials were: "header", "query", "body" or "host". None without a token."""
     @property
     def client_id(self) -> str | None:
         """Whose token it is. None where the request passes without a token."""
@@ -34,8 +64,35 @@ class Allow:
     def authorization(self) -> str | None:
         """The token as an Authorization header has it: "Bearer ...". See `headers`."""
     @property
+    def access_token(self) -> str | None:
+        """The token alone."""
+    @property
     def headers(self) -> list[tuple[str, str | None]]:
         """The headers to send upstream, by lower-case name; None takes the client's away."""
+    @property
+    def expires_in(self) -> int | None:
+        """For how many seconds the token is served still. None where it is not kept."""
+    @property
+    def claims(self) -> dict[str, Any] | None:
+        """What the token says. None where it is no JWT."""
+    def claim(self, name: str) -> str | None:
+        """Answer a claim by its name, or by a path joined by "__", with positions from 1.
+
+        Text as it is, anything else as JSON.
+        """
+    def note_upstream_status(self, status: int) -> bool:
+        """Tell what the upstream answered. True where the token is not used again."""
+
+@final
+class Token(Allow):
+    """The token of a client: an `Allow` that has one for certain."""
+
+    @property
+    def client_id(self) -> str: ...
+    @property
+    def authorization(self) -> str: ...
+    @property
+    def access_token(self) -> str: ...
 
 @final
 class Deny:
@@ -50,6 +107,9 @@ class Deny:
     def code(self) -> int:
         """The cause, by its number in the C ABI."""
     @property
+    def cause(self) -> str:
+        """The cause by its name in metrics, such as "credentials_refused"."""
+    @property
     def status(self) -> int:
         """The HTTP status to answer."""
     @property
@@ -62,6 +122,9 @@ class Deny:
     def content_type(self) -> str:
         """The media type of the body."""
     @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The headers to answer: content-type, www-authenticate, retry-after."""
+    @property
     def body(self) -> str:
         """The body to answer, JSON."""
     @property
@@ -72,18 +135,143 @@ class Deny:
 class Gate:
     """One compiled configuration. Starts no thread and opens no connection."""
 
-    def __new__(cls, config: Mapping[str, object] | str) -> Gate:
-        """Compile a configuration: a mapping, or its JSON text; also Kong's plugin object.
+    def __new__(cls, config: Mapping[str, object] | str | None = None, **settings: object) -> Gate:
+        """Compile a configuration.
 
-        Raises ConfigError, naming the field.
+        It is a mapping, its JSON text, or settings by their names in core/CONFIGURATION.md; also
+        Kong's plugin object. Raises ConfigError, naming the field.
         """
     def authenticate(
         self,
         *,
-        method: str | bytes = "GET",
-        authorization: str | bytes | None = None,
-        query: str | bytes | None = None,
-        content_type: str | bytes | None = None,
-        body: str | bytes | None = None,
+        method: _Text = "GET",
+        authorization: _Text | None = None,
+        query: _Text | None = None,
+        content_type: _Text | None = None,
+        body: _Text | None = None,
+        args: Mapping[str, _Text | None] | None = None,
+        client_id: _Text | None = None,
+        client_secret: _Text | None = None,
     ) -> Allow | Deny:
-        """Authenticate a request; waits for an exchange where one is needed."""
+        """Authenticate a request; wait for an exchange where one is needed.
+
+        The parts of the request are as they were sent: the query without "?", not decoded; several
+        Authorization headers are refused by the caller. `args` are values for the gate's
+        token_post_args_host. `client_id` and `client_secret` are what the caller has from
+        elsewhere: then the request is not searched.
+        """
+    def authenticate_async(
+        self,
+        *,
+        method: _Text = "GET",
+        authorization: _Text | None = None,
+        query: _Text | None = None,
+        content_type: _Text | None = None,
+        body: _Text | None = None,
+        args: Mapping[str, _Text | None] | None = None,
+        client_id: _Text | None = None,
+        client_secret: _Text | None = None,
+    ) -> Coroutine[Any, Any, Allow | Deny]:
+        """Authenticate a request in an asyncio event loop, which goes on meanwhile.
+
+        A task that is cancelled leaves the exchange to those who wait for it too.
+        """
+    def token(
+        self,
+        client_id: _Text,
+        client_secret: _Text,
+        args: Mapping[str, _Text | None] | None = None,
+    ) -> Token:
+        """Answer the token of a client; wait for an exchange where one is needed.
+
+        Raises DeniedError where there is none.
+        """
+    def token_async(
+        self,
+        client_id: _Text,
+        client_secret: _Text,
+        args: Mapping[str, _Text | None] | None = None,
+    ) -> Coroutine[Any, Any, Token]:
+        """Answer the token of a client, in an asyncio event loop."""
+    def purge(self, client_id: str | None = None) -> int:
+        """Drop the tokens of a client, or of all, and what is remembered of refusals.
+
+        Answers how many tokens that were.
+        """
+    def wants_body(
+        self,
+        *,
+        method: _Text,
+        content_type: _Text | None,
+        content_length: int | None = None,
+    ) -> bool:
+        """Tell whether the body of such a request should be read and shown.
+
+        It can hold something for this gate. Ask again when a length has become known.
+        """
+    def hide_query(self, query: _Like) -> _Like:
+        """Answer a query string as it goes upstream: without credentials.
+
+        Where the query is no place of this gate, as it is. All else stays byte for byte.
+        """
+    def hide_body(self, content_type: _Text | None, body: _Like) -> _Like:
+        """Answer a body as it goes upstream: without credentials.
+
+        Where the body is no place of this gate, as it is. All else stays byte for byte.
+        """
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration in effect: defaults included, the operator's secrets masked."""
+    @property
+    def warnings(self) -> list[str]:
+        """What in the configuration is allowed and yet dangerous; logged when the gate is made."""
+    @property
+    def args(self) -> list[str]:
+        """The names of the arguments for which each request may bring values."""
+    @property
+    def timeout(self) -> float:
+        """The deadline of a whole exchange, discovery included, in seconds."""
+
+def configure(**options: object) -> None:
+    """Set options of this process's engine, and of those of its children.
+
+    cache_max_bytes, cache_max_entries, max_waiting, max_exchanges. To be called before the first
+    request. Raises ConfigError where an option cannot be, and where the engine runs with others.
+    """
+
+def metrics() -> str:
+    """Answer what this process has done, in Prometheus's text format."""
+
+def status() -> dict[str, Any]:
+    """Answer the same in short."""
+
+def purge(client_id: str | None = None) -> int:
+    """Drop the tokens of a client, or of all, in all gates, and what is remembered of refusals.
+
+    Answers how many tokens that were.
+    """
+
+def redact_query(query: _Like) -> _Like:
+    """Answer a query string for a line that is logged.
+
+    The value of every client_secret is overwritten with "*", whatever its spelling.
+    """
+
+# What `credgate._waiting` is made of.
+
+@final
+class Request:
+    """A request and the gate that it came to."""
+
+@final
+class Queue:
+    """Where one event loop finds its outcomes."""
+
+    def __new__(cls) -> Queue: ...
+    def fileno(self) -> int: ...
+    def begin(self, request: Request) -> Allow | Deny | int: ...
+    def collect(self) -> list[tuple[int, Allow | Deny]]: ...
+    def cancel(self, ticket: int) -> None: ...
+
+def to_token(outcome: Allow | Deny) -> Token: ...
+def close() -> None: ...

@@ -1,28 +1,121 @@
 //! The engine of this process.
 
-use crate::raise;
+use crate::errors::{ConfigError, raise};
+use crate::log;
 use credgate_core::{Engine, EngineOptions, process};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Made by the first request. Locked with the interpreter held and never across a call that releases it, so that a
-/// fork cannot find it locked by another thread.
-static ENGINE: Mutex<Option<Engine>> = Mutex::new(None);
+/// Locked by threads that are attached to the interpreter, and never across a call that detaches: so a fork cannot find
+/// it locked by another thread.
+static STATE: Mutex<State> = Mutex::new(State {
+    engine: None,
+    options: None,
+});
+
+struct State {
+    /// Made by the first request.
+    engine: Option<Engine>,
+    options: Option<EngineOptions>,
+}
+
+impl State {
+    fn engine(&self) -> Option<&Engine> {
+        self.engine.as_ref().filter(|engine| engine.is_usable())
+    }
+}
+
+pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    for function in [
+        wrap_pyfunction!(configure, module)?,
+        wrap_pyfunction!(metrics, module)?,
+        wrap_pyfunction!(status, module)?,
+        wrap_pyfunction!(purge, module)?,
+        wrap_pyfunction!(close, module)?,
+    ] {
+        module.add_function(function)?;
+    }
+    watch_forks(module.py())
+}
 
 /// The engine of this process; in a forked child, a new one.
 pub(crate) fn current(py: Python<'_>) -> PyResult<Engine> {
-    let mut current = ENGINE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(engine) = current.as_ref().filter(|engine| engine.is_usable()) {
+    let mut state = state();
+    if let Some(engine) = state.engine() {
         return Ok(engine.clone());
     }
-    let engine = Engine::shared(EngineOptions::default()).map_err(|error| raise(py, &error))?;
-    *current = Some(engine.clone());
+    let options = state.options.clone().unwrap_or_default();
+    let engine = Engine::shared(options).map_err(|error| raise(py, &error))?;
+    state.engine = Some(engine.clone());
     Ok(engine)
 }
 
+/// Sets options of this process's engine: cache_max_bytes, cache_max_entries, max_waiting, max_exchanges.
+///
+/// To be called before the first request.
+#[pyfunction]
+#[pyo3(signature = (**options))]
+fn configure(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+    let json = match options {
+        Some(options) => crate::request::json(options)?,
+        None => "{}".to_owned(),
+    };
+    let options = EngineOptions::from_json(&json).map_err(|error| raise(py, &error))?;
+    let mut state = state();
+    let current = state.options.clone().unwrap_or_default();
+    if state.engine().is_some() && current != options {
+        let message = "engine options: the engine of this process runs with others already; call configure before the \
+                       first request, or close before";
+        let raised = ConfigError::new_err(message);
+        raised.value(py).setattr("code", 2003)?;
+        return Err(raised);
+    }
+    state.options = Some(options);
+    Ok(())
+}
+
+/// What this process has done, in Prometheus's text format.
+#[pyfunction]
+fn metrics(py: Python<'_>) -> PyResult<String> {
+    let engine = current(py)?;
+    log::collect(py, &engine);
+    let snapshot = engine.metrics().map_err(|error| raise(py, &error))?;
+    Ok(snapshot.to_string())
+}
+
+/// The same, in short.
+#[pyfunction]
+fn status(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    let engine = current(py)?;
+    log::collect(py, &engine);
+    let snapshot = engine.metrics().map_err(|error| raise(py, &error))?;
+    crate::request::from_json(py, &snapshot.json())
+}
+
+/// Drops the tokens of a client, or of all, in all gates, and what is remembered of refusals. Answers how many tokens
+/// that were.
+#[pyfunction]
+#[pyo3(signature = (client_id=None))]
+fn purge(py: Python<'_>, client_id: Option<&str>) -> PyResult<u64> {
+    let engine = current(py)?;
+    engine
+        .purge_all(client_id)
+        .map_err(|error| raise(py, &error))
+}
+
+/// Lets go of the engine. Its thread ends once nobody waits any more.
+#[pyfunction]
+fn close(py: Python<'_>) {
+    let engine = state().engine.take();
+    if let Some(engine) = &engine {
+        log::collect(py, engine);
+    }
+    py.detach(|| drop(engine));
+}
+
 /// Has every forked child noted.
-pub(crate) fn watch_forks(py: Python<'_>) -> PyResult<()> {
+fn watch_forks(py: Python<'_>) -> PyResult<()> {
     let options = PyDict::new(py);
     options.set_item("after_in_child", wrap_pyfunction!(note_fork, py)?)?;
     py.import("os")?
@@ -33,4 +126,8 @@ pub(crate) fn watch_forks(py: Python<'_>) -> PyResult<()> {
 #[pyfunction]
 fn note_fork() {
     process::note_fork();
+}
+
+fn state() -> MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,83 +1,269 @@
 //! `credgate.Gate`.
 
-use crate::outcome::{Allow, Deny};
-use crate::{engine, raise};
-use credgate_core::{Outcome, Request};
+use crate::answered::Answered;
+use crate::errors::raise;
+use crate::outcome::{outcome, token};
+use crate::request::{Request, Shown, args, credentials, from_json, json};
+use crate::text::Text;
+use crate::{engine, log, queue};
+use credgate_core::Outcome;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyMapping, PyString};
 
 /// One compiled configuration. Starts no thread and opens no connection.
 #[pyclass(frozen, module = "credgate")]
 pub(crate) struct Gate(credgate_core::Gate);
 
-/// Text or bytes.
-#[derive(FromPyObject)]
-enum Text {
-    #[pyo3(transparent, annotation = "str")]
-    Str(PyBackedStr),
-    #[pyo3(transparent, annotation = "bytes")]
-    Bytes(PyBackedBytes),
-}
-
 #[pymethods]
 impl Gate {
     #[new]
-    fn new(config: &Bound<'_, PyAny>) -> PyResult<Gate> {
-        let py = config.py();
-        let json: PyBackedStr = match config.extract() {
-            Ok(json) => json,
-            Err(_) => {
-                let mapping = py.import("builtins")?.call_method1("dict", (config,))?;
-                py.import("json")?
-                    .call_method1("dumps", (mapping,))?
-                    .extract()?
+    #[pyo3(signature = (config=None, **settings))]
+    fn new(
+        py: Python<'_>,
+        config: Option<&Bound<'_, PyAny>>,
+        settings: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Gate> {
+        let json = match (config, settings) {
+            (Some(_), Some(_)) => {
+                return Err(PyTypeError::new_err(
+                    "either a configuration or settings, not both",
+                ));
             }
+            (None, settings) => json(settings.unwrap_or(&PyDict::new(py)))?,
+            (Some(config), None) => match config.cast::<PyString>() {
+                Ok(text) => text.extract()?,
+                Err(_) => json(&py.get_type::<PyDict>().call1((config,))?.cast_into()?)?,
+            },
         };
-        credgate_core::Gate::from_json(&json)
-            .map(Gate)
-            .map_err(|error| raise(py, &error))
+        let gate = credgate_core::Gate::from_json(&json).map_err(|error| raise(py, &error))?;
+        log::warn(py, gate.warnings());
+        Ok(Gate(gate))
     }
 
     /// Authenticate a request; waits for an exchange where one is needed.
     #[pyo3(
-        signature = (*, method=None, authorization=None, query=None, content_type=None, body=None),
-        text_signature = "($self, /, *, method='GET', authorization=None, query=None, content_type=None, body=None)"
+        signature = (*, method=None, authorization=None, query=None, content_type=None, body=None, args=None, client_id=None, client_secret=None),
+        text_signature = "($self, /, *, method='GET', authorization=None, query=None, content_type=None, body=None, args=None, client_id=None, client_secret=None)"
     )]
-    fn authenticate(
+    #[expect(clippy::too_many_arguments, reason = "they are Python's keywords")]
+    fn authenticate<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
         method: Option<Text>,
         authorization: Option<Text>,
         query: Option<Text>,
         content_type: Option<Text>,
         body: Option<Text>,
-    ) -> PyResult<Py<PyAny>> {
+        args: Option<&Bound<'py, PyMapping>>,
+        client_id: Option<Text>,
+        client_secret: Option<Text>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let shown = Shown {
+            method,
+            authorization,
+            query,
+            content_type,
+            body,
+            credentials: credentials(client_id, client_secret)?,
+            args: self::args(&self.0, args)?,
+        };
+        outcome(py, self.decide(py, &shown)?)
+    }
+
+    /// The same in an event loop, which goes on while an exchange is under way.
+    #[pyo3(
+        signature = (*, method=None, authorization=None, query=None, content_type=None, body=None, args=None, client_id=None, client_secret=None),
+        text_signature = "($self, /, *, method='GET', authorization=None, query=None, content_type=None, body=None, args=None, client_id=None, client_secret=None)"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "they are Python's keywords")]
+    fn authenticate_async<'py>(
+        &self,
+        py: Python<'py>,
+        method: Option<Text>,
+        authorization: Option<Text>,
+        query: Option<Text>,
+        content_type: Option<Text>,
+        body: Option<Text>,
+        args: Option<&Bound<'py, PyMapping>>,
+        client_id: Option<Text>,
+        client_secret: Option<Text>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let shown = Shown {
+            method,
+            authorization,
+            query,
+            content_type,
+            body,
+            credentials: credentials(client_id, client_secret)?,
+            args: self::args(&self.0, args)?,
+        };
+        match self.at_once(py, &shown)? {
+            Some(known) => Answered::coroutine(py, outcome(py, known)),
+            None => self.wait_async(py, "authenticate", shown),
+        }
+    }
+
+    /// The token of a client whose id and secret are known; waits for an exchange where one is needed.
+    #[pyo3(signature = (client_id, client_secret, args=None))]
+    fn token<'py>(
+        &self,
+        py: Python<'py>,
+        client_id: Text,
+        client_secret: Text,
+        args: Option<&Bound<'py, PyMapping>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        token(
+            py,
+            self.decide(py, &self.pair(client_id, client_secret, args)?)?,
+        )
+    }
+
+    /// The same in an event loop.
+    #[pyo3(signature = (client_id, client_secret, args=None))]
+    fn token_async<'py>(
+        &self,
+        py: Python<'py>,
+        client_id: Text,
+        client_secret: Text,
+        args: Option<&Bound<'py, PyMapping>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let shown = self.pair(client_id, client_secret, args)?;
+        match self.at_once(py, &shown)? {
+            Some(known) => Answered::coroutine(py, token(py, known)),
+            None => self.wait_async(py, "token", shown),
+        }
+    }
+
+    /// Drop the tokens of a client, or of all, and what is remembered of refusals. Answers how many tokens that were.
+    #[pyo3(signature = (client_id=None))]
+    fn purge(&self, py: Python<'_>, client_id: Option<&str>) -> PyResult<u64> {
         let engine = engine::current(py)?;
-        let outcome = py
-            .detach(|| {
-                let request = Request {
-                    method: method.as_ref().map_or(b"GET", Text::bytes),
-                    authorization: authorization.as_ref().map(Text::bytes),
-                    query: query.as_ref().map(Text::bytes),
-                    content_type: content_type.as_ref().map(Text::bytes),
-                    body: body.as_ref().map(Text::bytes),
-                    ..Request::default()
-                };
-                engine.authenticate_blocking(&self.0, &request)
-            })
-            .map_err(|error| raise(py, &error))?;
-        Ok(match outcome {
-            Outcome::Allow(allow) => Py::new(py, Allow(allow))?.into_any(),
-            Outcome::Deny(deny) => Py::new(py, Deny(deny))?.into_any(),
-        })
+        engine
+            .purge(&self.0, client_id)
+            .map_err(|error| raise(py, &error))
+    }
+
+    /// Whether the body of such a request can hold credentials, and so should be read and shown.
+    #[pyo3(signature = (*, method, content_type, content_length=None))]
+    fn wants_body(
+        &self,
+        method: Text,
+        content_type: Option<Text>,
+        content_length: Option<u64>,
+    ) -> bool {
+        let shown = Shown {
+            method: Some(method),
+            content_type,
+            ..Shown::default()
+        };
+        shown.to(|request| self.0.wants_body(request, content_length))
+    }
+
+    /// A query string as it goes upstream: without credentials, where the query is a place of this gate.
+    fn hide_query<'py>(&self, py: Python<'py>, query: Text) -> PyResult<Bound<'py, PyAny>> {
+        let mut hidden = vec![0; query.bytes().len()];
+        let len = self.0.hide_query(query.bytes(), &mut hidden);
+        query.like(py, &hidden[..len])
+    }
+
+    /// A body as it goes upstream: without credentials, where the body is a place of this gate.
+    fn hide_body<'py>(
+        &self,
+        py: Python<'py>,
+        content_type: Option<Text>,
+        body: Text,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let mut hidden = vec![0; body.bytes().len()];
+        let content_type = content_type.as_ref().map(Text::bytes);
+        let len = self.0.hide_body(content_type, body.bytes(), &mut hidden);
+        body.like(py, &hidden[..len])
+    }
+
+    /// The configuration in effect: defaults included, the operator's secrets masked.
+    #[getter]
+    fn config<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        from_json(py, self.0.effective_config())
+    }
+
+    /// What in the configuration is allowed and yet dangerous.
+    #[getter]
+    fn warnings(&self) -> Vec<&'static str> {
+        self.0.warnings().to_vec()
+    }
+
+    /// The names of the arguments for which each request may bring values (`token_post_args_host`).
+    #[getter]
+    fn args(&self) -> Vec<&str> {
+        self.0.args().iter().map(String::as_str).collect()
+    }
+
+    /// The deadline of a whole exchange, in seconds.
+    #[getter]
+    fn timeout(&self) -> f64 {
+        self.0.timeout().as_secs_f64()
+    }
+
+    /// Without secrets.
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let issuer = self.config(py)?.get_item("issuer")?.repr()?;
+        Ok(format!("<credgate.Gate issuer={issuer}>"))
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err(
+            "a Gate cannot be pickled: make one in each process, from its configuration",
+        ))
     }
 }
 
-impl Text {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Text::Str(text) => text.as_bytes(),
-            Text::Bytes(bytes) => bytes,
+impl Gate {
+    fn pair(
+        &self,
+        client_id: Text,
+        client_secret: Text,
+        args: Option<&Bound<'_, PyMapping>>,
+    ) -> PyResult<Shown> {
+        Ok(Shown {
+            credentials: Some((client_id, client_secret)),
+            args: self::args(&self.0, args)?,
+            ..Shown::default()
+        })
+    }
+
+    /// What is known without waiting.
+    fn at_once(&self, py: Python<'_>, shown: &Shown) -> PyResult<Option<Outcome>> {
+        let engine = engine::current(py)?;
+        let known = shown
+            .to(|request| engine.authenticate_at_once(&self.0, request))
+            .map_err(|error| raise(py, &error))?;
+        log::collect(py, &engine);
+        Ok(known)
+    }
+
+    fn decide(&self, py: Python<'_>, shown: &Shown) -> PyResult<Outcome> {
+        match self.at_once(py, shown)? {
+            Some(known) => Ok(known),
+            None => queue::wait(py, &self.0, shown),
         }
+    }
+
+    /// A coroutine of `credgate._waiting`.
+    fn wait_async<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        shown: Shown,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        static WAITING: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+        let waiting = WAITING.get_or_try_init(py, || {
+            PyResult::Ok(py.import("credgate._waiting")?.unbind())
+        })?;
+        let request = Request {
+            gate: self.0.clone(),
+            shown,
+        };
+        waiting.bind(py).call_method1(name, (request,))
     }
 }

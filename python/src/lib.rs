@@ -1,12 +1,16 @@
 //! The extension module behind the Python package `credgate`. No behaviour is here.
 #![forbid(unsafe_code)]
 
+mod answered;
 mod engine;
+mod errors;
 mod gate;
+mod log;
 mod outcome;
+mod queue;
+mod request;
+mod text;
 
-use pyo3::create_exception;
-use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use std::alloc::System;
 use zeroizing_alloc::ZeroAlloc;
@@ -16,42 +20,19 @@ use zeroizing_alloc::ZeroAlloc;
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
-create_exception!(
-    credgate,
-    CredgateError,
-    PyException,
-    "What goes wrong for those who configure and operate. `code` is that of the C ABI."
-);
-create_exception!(
-    credgate,
-    ConfigError,
-    CredgateError,
-    "The configuration is at fault; the message names the field."
-);
-
 /// The extension module.
 #[pymodule]
 fn _credgate(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let py = module.py();
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    module.add("CredgateError", py.get_type::<CredgateError>())?;
-    module.add("ConfigError", py.get_type::<ConfigError>())?;
+    errors::add_to(module)?;
     module.add_class::<gate::Gate>()?;
     module.add_class::<outcome::Allow>()?;
+    module.add_class::<outcome::Token>()?;
     module.add_class::<outcome::Deny>()?;
-    engine::watch_forks(py)
-}
-
-/// An error of the core as Python raises it.
-fn raise(py: Python<'_>, error: &credgate_core::Error) -> PyErr {
-    let message = error.to_string();
-    let raised = if error.is_config_fault() {
-        ConfigError::new_err(message)
-    } else {
-        CredgateError::new_err(message)
-    };
-    match raised.value(py).setattr("code", error.kind().code()) {
-        Ok(()) => raised,
-        Err(failed) => failed,
-    }
+    module.add_class::<queue::Queue>()?;
+    module.add_class::<request::Request>()?;
+    module.add_class::<answered::Answered>()?;
+    module.add_function(wrap_pyfunction!(outcome::to_token, module)?)?;
+    module.add_function(wrap_pyfunction!(text::redact_query, module)?)?;
+    engine::add_to(module)
 }

@@ -1,0 +1,45 @@
+//! What the library has to say goes to `logging`, on a thread of the host's.
+
+use credgate_core::{Engine, Level};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+/// The levels of `logging`.
+const INFO: u8 = 20;
+const WARNING: u8 = 30;
+const ERROR: u8 = 40;
+
+/// Logs what an engine has noted since it was asked last.
+pub(crate) fn collect(py: Python<'_>, engine: &Engine) {
+    while engine.has_records()
+        && let Ok(Some(record)) = engine.next_record()
+    {
+        let level = match record.level {
+            Level::Notice => INFO,
+            Level::Warning => WARNING,
+            _ => ERROR,
+        };
+        emit(py, level, &record.message);
+    }
+}
+
+/// Logs what is dangerous in a configuration.
+pub(crate) fn warn(py: Python<'_>, warnings: &[&str]) {
+    for warning in warnings {
+        emit(py, WARNING, warning);
+    }
+}
+
+/// A logger that fails must not make a request fail.
+fn emit(py: Python<'_>, level: u8, message: &str) {
+    static LOG: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let log = LOG.get_or_try_init(py, || {
+        let logger = py
+            .import("logging")?
+            .call_method1("getLogger", ("credgate",))?;
+        PyResult::Ok(logger.getattr("log")?.unbind())
+    });
+    if let Err(error) = log.and_then(|log| log.call1(py, (level, "%s", message))) {
+        error.write_unraisable(py, None);
+    }
+}

@@ -1,0 +1,85 @@
+//! Waiting: of a thread, and of an event loop.
+
+use crate::errors::raise;
+use crate::outcome::outcome;
+use crate::request::{Request, Shown};
+use crate::{engine, log};
+use credgate_core::{Answer, Engine, Outcome, Ticket};
+use pyo3::prelude::*;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::time::Duration;
+
+/// How long a thread waits until it looks for a signal that another thread has taken.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// Waits for an exchange, detached from the interpreter.
+pub(crate) fn wait(py: Python<'_>, gate: &credgate_core::Gate, shown: &Shown) -> PyResult<Outcome> {
+    let engine = engine::current(py)?;
+    let queue = credgate_core::Queue::new(&engine).map_err(|error| raise(py, &error))?;
+    let begun = shown
+        .to(|request| queue.authenticate(gate, request, 0))
+        .map_err(|error| raise(py, &error))?;
+    let outcome = match begun {
+        Answer::Ready(outcome) => outcome,
+        Answer::Pending(_) => loop {
+            let arrived = py.detach(|| queue.wait(SLICE));
+            if let Some(completion) = arrived.map_err(|error| raise(py, &error))? {
+                break completion.outcome;
+            }
+            py.check_signals()?;
+        },
+    };
+    log::collect(py, &engine);
+    // Who is the last to hold the engine waits for its thread.
+    py.detach(|| drop((queue, engine)));
+    Ok(outcome)
+}
+
+/// Where one event loop finds its outcomes.
+#[pyclass(frozen, module = "credgate._credgate")]
+pub(crate) struct Queue {
+    engine: Engine,
+    queue: credgate_core::Queue,
+}
+
+#[pymethods]
+impl Queue {
+    #[new]
+    fn new(py: Python<'_>) -> PyResult<Queue> {
+        let engine = engine::current(py)?;
+        let queue = credgate_core::Queue::new(&engine).map_err(|error| raise(py, &error))?;
+        Ok(Queue { engine, queue })
+    }
+
+    /// Readable while outcomes wait.
+    fn fileno(&self) -> RawFd {
+        self.queue.as_fd().as_raw_fd()
+    }
+
+    /// The outcome, or a ticket by which it will be collected.
+    fn begin<'py>(&self, py: Python<'py>, request: &Request) -> PyResult<Bound<'py, PyAny>> {
+        let begun = request
+            .shown
+            .to(|shown| self.queue.authenticate(&request.gate, shown, 0))
+            .map_err(|error| raise(py, &error))?;
+        match begun {
+            Answer::Ready(known) => outcome(py, known),
+            Answer::Pending(ticket) => Ok(ticket.0.into_pyobject(py)?.into_any()),
+        }
+    }
+
+    /// What has arrived, by ticket.
+    fn collect<'py>(&self, py: Python<'py>) -> PyResult<Vec<(u64, Bound<'py, PyAny>)>> {
+        let mut arrived = Vec::new();
+        while let Some(completion) = self.queue.next().map_err(|error| raise(py, &error))? {
+            arrived.push((completion.ticket.0, outcome(py, completion.outcome)?));
+        }
+        log::collect(py, &self.engine);
+        Ok(arrived)
+    }
+
+    /// Forgets a request. In a forked child there is nothing to forget.
+    fn cancel(&self, ticket: u64) {
+        let _ = self.queue.cancel(Ticket(ticket));
+    }
+}

@@ -1,0 +1,66 @@
+//! Text or bytes, as a host has them.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
+use pyo3::types::{PyBytes, PyString};
+
+/// `str`, `bytes` or `bytearray`.
+pub(crate) enum Text {
+    Str(PyBackedStr),
+    Bytes(PyBackedBytes),
+    /// Text that is no UTF-8: with lone surrogates. As bytes, which the library refuses where they matter.
+    Surrogates(PyBackedBytes),
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Text {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Text> {
+        if let Ok(text) = object.cast::<PyString>() {
+            return match text.extract() {
+                Ok(text) => Ok(Text::Str(text)),
+                Err(_) => {
+                    let encoded = text.call_method1("encode", ("utf-8", "surrogatepass"))?;
+                    Ok(Text::Surrogates(encoded.extract()?))
+                }
+            };
+        }
+        match object.extract() {
+            Ok(bytes) => Ok(Text::Bytes(bytes)),
+            Err(_) => Err(PyTypeError::new_err(format!(
+                "must be str, bytes or bytearray, not {}",
+                object.get_type().name()?
+            ))),
+        }
+    }
+}
+
+impl Text {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Text::Str(text) => text.as_bytes(),
+            Text::Bytes(bytes) | Text::Surrogates(bytes) => bytes,
+        }
+    }
+
+    /// What was made of this, as what this is: str or bytes.
+    pub(crate) fn like<'py>(&self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        let bytes = PyBytes::new(py, bytes).into_any();
+        match self {
+            Text::Bytes(_) => Ok(bytes),
+            Text::Str(_) | Text::Surrogates(_) => {
+                bytes.call_method1("decode", ("utf-8", "surrogatepass"))
+            }
+        }
+    }
+}
+
+/// A query string for a line that is logged: the value of every client_secret overwritten with '*', whatever its
+/// spelling.
+#[pyfunction]
+pub(crate) fn redact_query<'py>(py: Python<'py>, query: Text) -> PyResult<Bound<'py, PyAny>> {
+    let mut bytes = query.bytes().to_vec();
+    credgate_core::redact_query(&mut bytes);
+    query.like(py, &bytes)
+}
