@@ -12,7 +12,6 @@ from credgate._credgate import (
     CredgateError,
     DeniedError,
     Deny,
-    Gate,
     Token,
     __version__,
     configure,
@@ -21,6 +20,7 @@ from credgate._credgate import (
     redact_query,
     status,
 )
+from credgate._gate import Gate
 from credgate._waiting import close
 
 __all__ = [

@@ -1,7 +1,11 @@
 """The extension module; use it through `credgate`."""
 
-from collections.abc import Coroutine, Mapping
-from typing import Any, Literal, TypeAlias, TypeVar, final
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, final
+
+from typing_extensions import Self
+
+from credgate._types import Text
 
 __all__ = [
     "Allow",
@@ -25,7 +29,6 @@ __all__ = [
 
 __version__: str
 
-_Text: TypeAlias = str | bytes | bytearray
 _Like = TypeVar("_Like", str, bytes)
 
 class CredgateError(Exception):
@@ -131,11 +134,10 @@ class Deny:
     def detail(self) -> str:
         """One line for the operator's log, or nothing."""
 
-@final
 class Gate:
     """One compiled configuration. Starts no thread and opens no connection."""
 
-    def __new__(cls, config: Mapping[str, object] | str | None = None, **settings: object) -> Gate:
+    def __new__(cls, config: Mapping[str, object] | str | None = None, **settings: object) -> Self:
         """Compile a configuration.
 
         It is a mapping, its JSON text, or settings by their names in core/CONFIGURATION.md; also
@@ -144,14 +146,14 @@ class Gate:
     def authenticate(
         self,
         *,
-        method: _Text = "GET",
-        authorization: _Text | None = None,
-        query: _Text | None = None,
-        content_type: _Text | None = None,
-        body: _Text | None = None,
-        args: Mapping[str, _Text | None] | None = None,
-        client_id: _Text | None = None,
-        client_secret: _Text | None = None,
+        method: Text = "GET",
+        authorization: Text | None = None,
+        query: Text | None = None,
+        content_type: Text | None = None,
+        body: Text | None = None,
+        args: Mapping[str, Text | None] | None = None,
+        client_id: Text | None = None,
+        client_secret: Text | None = None,
     ) -> Allow | Deny:
         """Authenticate a request; wait for an exchange where one is needed.
 
@@ -160,39 +162,33 @@ class Gate:
         token_post_args_host. `client_id` and `client_secret` are what the caller has from
         elsewhere: then the request is not searched.
         """
-    def authenticate_async(
+    def _at_once(  # for `credgate.Gate.authenticate_async`
         self,
-        *,
-        method: _Text = "GET",
-        authorization: _Text | None = None,
-        query: _Text | None = None,
-        content_type: _Text | None = None,
-        body: _Text | None = None,
-        args: Mapping[str, _Text | None] | None = None,
-        client_id: _Text | None = None,
-        client_secret: _Text | None = None,
-    ) -> Coroutine[Any, Any, Allow | Deny]:
-        """Authenticate a request in an asyncio event loop, which goes on meanwhile.
-
-        A task that is cancelled leaves the exchange to those who wait for it too.
-        """
+        method: Text | None,
+        authorization: Text | None,
+        query: Text | None,
+        content_type: Text | None,
+        body: Text | None,
+        args: Mapping[str, Text | None] | None,
+        client_id: Text | None,
+        client_secret: Text | None,
+    ) -> Allow | Deny | Request: ...
     def token(
         self,
-        client_id: _Text,
-        client_secret: _Text,
-        args: Mapping[str, _Text | None] | None = None,
+        client_id: Text,
+        client_secret: Text,
+        args: Mapping[str, Text | None] | None = None,
     ) -> Token:
         """Answer the token of a client; wait for an exchange where one is needed.
 
         Raises DeniedError where there is none.
         """
-    def token_async(
+    def _token_at_once(  # for `credgate.Gate.token_async`
         self,
-        client_id: _Text,
-        client_secret: _Text,
-        args: Mapping[str, _Text | None] | None = None,
-    ) -> Coroutine[Any, Any, Token]:
-        """Answer the token of a client, in an asyncio event loop."""
+        client_id: Text,
+        client_secret: Text,
+        args: Mapping[str, Text | None] | None,
+    ) -> Token | Request: ...
     def purge(self, client_id: str | None = None) -> int:
         """Drop the tokens of a client, or of all, and what is remembered of refusals.
 
@@ -201,8 +197,8 @@ class Gate:
     def wants_body(
         self,
         *,
-        method: _Text,
-        content_type: _Text | None,
+        method: Text,
+        content_type: Text | None,
         content_length: int | None = None,
     ) -> bool:
         """Tell whether the body of such a request should be read and shown.
@@ -214,7 +210,7 @@ class Gate:
 
         Where the query is no place of this gate, as it is. All else stays byte for byte.
         """
-    def hide_body(self, content_type: _Text | None, body: _Like) -> _Like:
+    def hide_body(self, content_type: Text | None, body: _Like) -> _Like:
         """Answer a body as it goes upstream: without credentials.
 
         Where the body is no place of this gate, as it is. All else stays byte for byte.
@@ -267,7 +263,7 @@ class Request:
 class Queue:
     """Where one event loop finds its outcomes."""
 
-    def __new__(cls) -> Queue: ...
+    def __new__(cls) -> Self: ...
     def fileno(self) -> int: ...
     def begin(self, request: Request) -> Allow | Deny | int: ...
     def collect(self) -> list[tuple[int, Allow | Deny]]: ...

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from credgate import _credgate
 
 if TYPE_CHECKING:
-    from credgate._credgate import Allow, Deny, Request, Token
+    from credgate._credgate import Allow, Deny, Request
 
 
 class Mailbox:
@@ -75,14 +75,9 @@ def _mailbox() -> Mailbox:
         return mailbox
 
 
-async def authenticate(request: Request) -> Allow | Deny:
+async def wait(request: Request) -> Allow | Deny:
     """Wait for what becomes of a request."""
     return await _mailbox().ask(request)
-
-
-async def token(request: Request) -> Token:
-    """Wait for a token."""
-    return _credgate.to_token(await _mailbox().ask(request))
 
 
 def close() -> None:

@@ -1,6 +1,5 @@
 //! `credgate.Gate`.
 
-use crate::answered::Answered;
 use crate::errors::raise;
 use crate::outcome::{outcome, token};
 use crate::request::{Request, Shown, args, credentials, from_json, json};
@@ -9,11 +8,10 @@ use crate::{engine, log, queue};
 use credgate_core::Outcome;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyMapping, PyString};
 
 /// One compiled configuration. Starts no thread and opens no connection.
-#[pyclass(frozen, module = "credgate")]
+#[pyclass(frozen, subclass, module = "credgate._credgate")]
 pub(crate) struct Gate(credgate_core::Gate);
 
 #[pymethods]
@@ -72,13 +70,9 @@ impl Gate {
         outcome(py, self.decide(py, &shown)?)
     }
 
-    /// The same in an event loop, which goes on while an exchange is under way.
-    #[pyo3(
-        signature = (*, method=None, authorization=None, query=None, content_type=None, body=None, args=None, client_id=None, client_secret=None),
-        text_signature = "($self, /, *, method='GET', authorization=None, query=None, content_type=None, body=None, args=None, client_id=None, client_secret=None)"
-    )]
-    #[expect(clippy::too_many_arguments, reason = "they are Python's keywords")]
-    fn authenticate_async<'py>(
+    /// The outcome where it is known, or the request, which has to wait. For `authenticate_async`.
+    #[expect(clippy::too_many_arguments, reason = "they are those of authenticate")]
+    fn _at_once<'py>(
         &self,
         py: Python<'py>,
         method: Option<Text>,
@@ -100,8 +94,8 @@ impl Gate {
             args: self::args(&self.0, args)?,
         };
         match self.at_once(py, &shown)? {
-            Some(known) => Answered::coroutine(py, outcome(py, known)),
-            None => self.wait_async(py, "authenticate", shown),
+            Some(known) => outcome(py, known),
+            None => self.request(py, shown),
         }
     }
 
@@ -120,9 +114,8 @@ impl Gate {
         )
     }
 
-    /// The same in an event loop.
-    #[pyo3(signature = (client_id, client_secret, args=None))]
-    fn token_async<'py>(
+    /// The token where it is known, or the request, which has to wait. For `token_async`.
+    fn _token_at_once<'py>(
         &self,
         py: Python<'py>,
         client_id: Text,
@@ -131,8 +124,8 @@ impl Gate {
     ) -> PyResult<Bound<'py, PyAny>> {
         let shown = self.pair(client_id, client_secret, args)?;
         match self.at_once(py, &shown)? {
-            Some(known) => Answered::coroutine(py, token(py, known)),
-            None => self.wait_async(py, "token", shown),
+            Some(known) => token(py, known),
+            None => self.request(py, shown),
         }
     }
 
@@ -249,21 +242,8 @@ impl Gate {
         }
     }
 
-    /// A coroutine of `credgate._waiting`.
-    fn wait_async<'py>(
-        &self,
-        py: Python<'py>,
-        name: &str,
-        shown: Shown,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        static WAITING: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
-        let waiting = WAITING.get_or_try_init(py, || {
-            PyResult::Ok(py.import("credgate._waiting")?.unbind())
-        })?;
-        let request = Request {
-            gate: self.0.clone(),
-            shown,
-        };
-        waiting.bind(py).call_method1(name, (request,))
+    fn request<'py>(&self, py: Python<'py>, shown: Shown) -> PyResult<Bound<'py, PyAny>> {
+        let gate = self.0.clone();
+        Ok(Bound::new(py, Request { gate, shown })?.into_any())
     }
 }

@@ -1,7 +1,6 @@
 //! The extension module behind the Python package `credgate`. No behaviour is here.
 #![forbid(unsafe_code)]
 
-mod answered;
 mod engine;
 mod errors;
 mod gate;
@@ -31,7 +30,6 @@ fn _credgate(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<outcome::Deny>()?;
     module.add_class::<queue::Queue>()?;
     module.add_class::<request::Request>()?;
-    module.add_class::<answered::Answered>()?;
     module.add_function(wrap_pyfunction!(outcome::to_token, module)?)?;
     module.add_function(wrap_pyfunction!(text::redact_query, module)?)?;
     engine::add_to(module)
