@@ -150,6 +150,16 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn all_claims_are_a_json_object() {
+        let members = json!({"sub": "a", "roles": ["x", {"y": 1.5}], "exp": 1700000000});
+        let claims = claims(members.clone());
+        assert_eq!(
+            serde_json::from_str::<Value>(&claims.json()).ok(),
+            Some(members)
+        );
+    }
+
+    #[test]
     fn a_path_leads_through_members_and_positions_from_one() {
         let claims = claims(json!({"realm": {"roles": ["a", {"name": "b"}]}, "x": "y"}));
         let find = |path: &[&str]| {

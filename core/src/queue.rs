@@ -89,8 +89,7 @@ impl Queue {
     /// [`ErrorKind::WrongProcess`] after a fork.
     pub fn wait(&self, timeout: Duration) -> Result<Option<Completion>, Error> {
         self.engine.check_process()?;
-        let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        let timeout = PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX);
+        let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
         // What the system says is not needed: whether something has arrived is asked next.
         let _ = poll(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], timeout);
         self.next()

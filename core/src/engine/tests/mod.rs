@@ -207,6 +207,45 @@ fn a20_concurrent_requests_for_one_token_cause_one_exchange() {
 }
 
 #[test]
+fn what_is_known_is_answered_at_once_and_what_is_not_begins_nothing() {
+    let lab = Lab::new(ScriptedTransport::new(provider));
+    let at_once = |query: &str| {
+        let request = Request {
+            query: Some(query.as_bytes()),
+            ..Request::default()
+        };
+        let known = lab.engine.authenticate_at_once(&lab.gate, &request);
+        known.unwrap().as_ref().map(show)
+    };
+    let query = "client_id=a&client_secret=right";
+    assert_eq!(at_once(query), None);
+    assert_eq!(lab.engine.inner.shared.flights.count(), 0);
+    lab.blocking(query);
+    assert_eq!(at_once(query), Some("HIT a Bearer token-of-a".to_owned()));
+    assert_eq!(at_once("x=1"), Some("NONE 401 NoCredentials".to_owned()));
+    lab.blocking("client_id=a&client_secret=wrong");
+    assert_eq!(
+        at_once("client_id=a&client_secret=wrong"),
+        Some("NEGATIVE 401 CredentialsRefused".to_owned())
+    );
+    assert_eq!(lab.transport.token_requests(), 2);
+}
+
+#[test]
+fn a_thread_may_wait_in_slices() {
+    let lab = Lab::new(ScriptedTransport::holding(provider));
+    let queue = lab.queue();
+    let ticket = pending(lab.ask(&queue, "client_id=a&client_secret=right", 7));
+    assert!(queue.wait(Duration::ZERO).unwrap().is_none());
+    assert!(queue.wait(Duration::from_millis(1)).unwrap().is_none());
+    lab.transport.gate.add_permits(1);
+    let completion = queue.wait(Duration::MAX).unwrap().unwrap();
+    assert_eq!((completion.ticket, completion.user_data), (ticket, 7));
+    assert_eq!(show(&completion.outcome), "MISS a Bearer token-of-a");
+    assert!(queue.wait(Duration::ZERO).unwrap().is_none());
+}
+
+#[test]
 fn a21_a_leader_that_goes_away_takes_nobody_with_it() {
     let lab = Lab::new(ScriptedTransport::holding(provider));
     let (leading, following) = (lab.queue(), lab.queue());
