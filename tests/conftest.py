@@ -1,6 +1,7 @@
 """Fixtures: the laboratory once for all tests, nginx once for each."""
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,13 @@ BOB = Client("bob", "Sperling4Wt~!@$^*(y)")
 CAROL = Client("carol", "Amsel2Rk'\"<>,;|z")
 DAVE = Client("dave", "Drossel9Lm`{}[]\\q")
 CLIENTS = (ALICE, BOB, CAROL, DAVE)
+
+
+@pytest.fixture(autouse=True)
+def _engine() -> None:
+    """Where the Python package is used, each test has an engine of its own: nothing is cached, all counts are zero."""
+    if package := sys.modules.get("credgate"):
+        package.close()
 
 
 @pytest.fixture(scope="session")

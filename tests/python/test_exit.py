@@ -1,0 +1,99 @@
+"""Programs that end while something is under way: quietly."""
+
+import os
+
+import pytest
+
+from support.lab import Scripted
+from support.process import until
+from support.python import Program, run
+
+TIMES = 40 if os.environ.get("CREDGATE_LONG") else 2
+
+WAITING_THREAD = """
+import threading
+threading.Thread(target=gate.token, args=("a", "b"), daemon=True).start()
+while credgate.status()["waiting"] == 0: pass
+"""
+WAITING_TASK = """
+import asyncio
+async def main():
+    task = asyncio.create_task(gate.authenticate_async(client_id="a", client_secret="b"))
+    while credgate.status()["waiting"] == 0: await asyncio.sleep(0)
+"""
+
+ENDINGS = {
+    "without-a-request": "",
+    "after-a-denial": "gate.authenticate()",
+    "in-a-daemon-thread": WAITING_THREAD,
+    "in-sixteen-daemon-threads": """
+        import threading
+        for number in range(16):
+            threading.Thread(target=gate.token, args=(f"c{number}", "b"), daemon=True).start()
+        while credgate.status()["waiting"] < 16: pass
+    """,
+    "by-sys-exit": WAITING_THREAD + "sys.exit(0)",
+    "by-os-exit": WAITING_THREAD + "import os; os._exit(0)",
+    "in-a-task": WAITING_TASK + "asyncio.run(main())",
+    "in-a-task-of-uvloop": WAITING_TASK + "import uvloop; uvloop.run(main())",
+    "in-a-coroutine-that-nobody-continues": """
+        import asyncio
+        loop = asyncio.new_event_loop()
+        waiting = gate.authenticate_async(client_id="a", client_secret="b")
+        async def first():
+            # One step of it, without a task that would complain.
+            try:
+                future = waiting.send(None)
+            except StopIteration:
+                raise AssertionError
+            assert asyncio.isfuture(future)
+        loop.run_until_complete(first())
+        loop.close()
+    """,
+    "after-close": WAITING_THREAD + "credgate.close()",
+    "with-a-request-at-exit": """
+        import atexit
+        atexit.register(lambda: gate.authenticate())
+        gate.authenticate()
+    """,
+    "with-objects-in-a-cycle": """
+        class Node: pass
+        node = Node()
+        node.node, node.gate, node.outcome = node, gate, gate.authenticate()
+        sys.node = node
+    """,
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_program_ends_quietly_while_something_is_under_way(scripted: Scripted, ending: str) -> None:
+    scripted.hold()
+    for _ in range(TIMES):
+        assert run(scripted.issuer, ENDINGS[ending]) == ""
+
+
+def test_a_thread_that_is_no_daemon_is_waited_for(scripted: Scripted) -> None:
+    scripted.hold()
+    program = Program(scripted.issuer, """
+        import threading
+        threading.Thread(target=lambda: print(gate.token("a", "b").how)).start()
+    """)  # fmt: skip
+    until(lambda: scripted.state["waiting"] == 1, "the exchange")
+    scripted.release()
+    assert program.end() == (0, "MISS\n", "")
+
+
+def test_an_outcome_that_arrives_while_the_interpreter_ends_harms_nobody(scripted: Scripted) -> None:
+    for _ in range(TIMES * 5):
+        program = Program(scripted.issuer, WAITING_THREAD + WAITING_TASK + "asyncio.run(main()); scripted = 1")
+        assert program.end() == (0, "", "")
+
+
+def test_imports_of_several_interpreters_are_refused_or_work(scripted: Scripted) -> None:
+    run(scripted.issuer, """
+        import _xxsubinterpreters as interpreters
+        try:
+            interpreters.run_string(interpreters.create(), "import credgate")
+        except Exception as error:
+            assert "interpreter" in str(error), error
+    """)  # fmt: skip

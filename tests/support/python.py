@@ -1,0 +1,66 @@
+"""The Python package: gates of the laboratory's providers, and programs of their own for what ends a process."""
+
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import credgate
+
+AUDIENCE = "https://example.com/"
+
+
+def gate(issuer: str, **settings: Any) -> credgate.Gate:
+    """The four settings, and others."""
+    return credgate.Gate(issuer=issuer, audience=AUDIENCE, allow_loopback_http=True, **settings)
+
+
+PRELUDE = """
+import sys
+import logging
+logging.disable()
+import credgate
+gate = credgate.Gate(issuer=sys.argv[1], allow_loopback_http=True, timeout=60000)
+"""
+
+
+class Program:
+    """A program in which `gate` is one of `issuer`; warnings are errors, and it is looked at how it ends."""
+
+    def __init__(self, issuer: str, text: str, *options: str):
+        command = [sys.executable, "-W", "error", "-X", "dev", *options, "-c", PRELUDE + dedent(text), issuer]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def line(self) -> str:
+        """The next line that it prints."""
+        assert self.process.stdout
+        return self.process.stdout.readline().rstrip("\n")
+
+    def end(self, seconds: float = 60) -> tuple[int, str, str]:
+        """How it ended, and the rest of what it said."""
+        try:
+            out, err = self.process.communicate(timeout=seconds)
+        finally:
+            self.process.kill()
+        return self.process.returncode, out, err
+
+
+def run(issuer: str, text: str, *options: str) -> str:
+    """What a program prints that ends well and complains of nothing."""
+    status, out, err = Program(issuer, text, *options).end()
+    assert (status, err) == (0, ""), (status, out, err)
+    return out
+
+
+def descriptors() -> int:
+    """How many this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def library_threads() -> int:
+    """How many threads of the library this process has."""
+    names = (path.read_text() for path in Path("/proc/self/task").glob("*/comm"))
+    return sum(name.startswith("credgate-") for name in names)
