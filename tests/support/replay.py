@@ -1,14 +1,17 @@
-"""The core's vectors as raw bytes on a socket: the same bytes in, the same outcome out, whatever the host."""
+"""The core's vectors as hosts see them, as raw bytes on a socket or in the host's own words: the same in, the same out."""
 
 import json
 import socket
 from collections.abc import Callable
+from typing import Any
 
 from support.lab import Scripted, Upstream
 from support.vectors import Vector, load, to_bytes
 
+SHOWN = [vector for vector in load("extraction.json") if "token" not in vector.expect]
 # What a host has from elsewhere is not in a request.
 EXTRACTION = [vector for vector in load("extraction.json") if "credentials" not in vector.input]
+PARTS = ("method", "authorization", "query", "content_type", "body")
 HIDING = [vector for vector in load("hiding.json") if "redact" not in vector.input]
 
 ERRORS = {
@@ -117,6 +120,45 @@ def replay_extraction(ask: Ask, scripted: Scripted) -> None:
                 differences.append(f"{vector.id}: expected {expected_pair}, came {status} {came}")
     assert not differences, "\n" + "\n".join(differences)
     assert by_nginx < len(EXTRACTION) / 4, "most vectors reach the gate"
+
+
+def parts_of(vector: Vector) -> dict[str, bytes]:
+    """What the request shows, by name."""
+    return {name: vector.bytes(name) or b"" for name in PARTS if name in vector.input}
+
+
+def args_of(vector: Vector) -> dict[str, bytes]:
+    """The values that the host gives, by the names that the gate has for them."""
+    names = vector.input.get("config", {}).get("token_post_args_host", [])
+    return dict(zip(names, map(to_bytes, vector.input.get("args", [])), strict=True))
+
+
+def pair_of(vector: Vector) -> list[bytes]:
+    """An id and a secret that the host has from elsewhere, or nothing."""
+    return [to_bytes(half) for half in vector.input.get("credentials", [])]
+
+
+def replay_shown(judge: Callable[[Vector], dict[str, Any]], scripted: Scripted) -> None:
+    """The host's gates keep no tokens. `judge` answers `allowed`, and then `client_id` and `source`, or `code` (a name of
+    ERRORS) and `http_status`."""
+    scripted.script(json={"access_token": "t", "token_type": "Bearer", "expires_in": 60})
+    differences = []
+    for vector in SHOWN:
+        came, expect = judge(vector), vector.expect
+        if "cause" in expect:
+            expected = {"allowed": False, "code": ERRORS[expect["cause"]], "http_status": expect["status"]}
+        else:
+            name = to_bytes(expect["client_id"]).decode()
+            expected = {"allowed": True, "client_id": name, "source": expect["source"]}
+            form = scripted.state["last"]["form"]
+            secret = to_bytes(expect["client_secret"]).decode()
+            wanted = {"client_id": name, "client_secret": secret, **dict(expect.get("args", []))}
+            sent = {name: form.get(name) for name in wanted}
+            if sent != wanted:
+                differences.append(f"{vector.id}: expected {wanted}, sent {sent}")
+        if came != expected:
+            differences.append(f"{vector.id}: expected {expected}, came {came}")
+    assert not differences, "\n" + "\n".join(differences)
 
 
 def replay_hiding(ask: Ask, upstream: Upstream, part: str) -> None:

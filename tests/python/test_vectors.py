@@ -1,0 +1,105 @@
+"""The core's vectors through Python."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import credgate
+import pytest
+
+from support.lab import Scripted
+from support.replay import ERRORS, HIDING, SHOWN, args_of, configuration, pair_of, parts_of, replay_shown
+from support.vectors import Vector, load, to_bytes
+
+REDACTION = [vector for vector in load("hiding.json") if "redact" in vector.input]
+CONFIGURATION = load("configuration.json")
+
+Judge = Callable[[credgate.Gate, dict[str, Any]], credgate.Allow | credgate.Deny]
+
+
+def waiting(gate: credgate.Gate, shown: dict[str, Any]) -> credgate.Allow | credgate.Deny:
+    return gate.authenticate(**shown)
+
+
+def in_a_loop(gate: credgate.Gate, shown: dict[str, Any]) -> credgate.Allow | credgate.Deny:
+    return asyncio.run(gate.authenticate_async(**shown))
+
+
+def as_text(gate: credgate.Gate, shown: dict[str, Any]) -> credgate.Allow | credgate.Deny:
+    """What is no UTF-8 goes with lone surrogates, as `os.fsdecode` makes them, and as text cannot be encoded."""
+
+    def text(value: Any) -> Any:
+        return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
+
+    args = {name: text(value) for name, value in shown.pop("args").items()}
+    return gate.authenticate(**{name: text(value) for name, value in shown.items()}, args=args)
+
+
+@pytest.mark.parametrize("way", [waiting, in_a_loop, as_text])
+def test_extraction(scripted: Scripted, way: Judge) -> None:
+    @cache
+    def gate(config: str) -> credgate.Gate:
+        own = {"issuer": scripted.issuer, "allow_loopback_http": True, "cache_tokens": False}
+        return credgate.Gate({**own, **json.loads(config)})
+
+    def judge(vector: Vector) -> dict[str, Any]:
+        shown: dict[str, Any] = {**parts_of(vector), "args": args_of(vector)}
+        if pair := pair_of(vector):
+            shown["client_id"], shown["client_secret"] = pair
+        outcome = way(gate(configuration(vector)), shown)
+        if outcome.allowed:
+            return {"allowed": True, "client_id": outcome.client_id, "source": outcome.source}
+        return {"allowed": False, "code": ERRORS[outcome.code], "http_status": outcome.status}
+
+    replay_shown(judge, scripted)
+    assert len(SHOWN) > 200
+
+
+def configured(vector: Vector) -> credgate.Gate:
+    return credgate.Gate({"issuer": "https://idp.example", **vector.input.get("config", {})})
+
+
+@pytest.mark.parametrize("part", ["query", "body"])
+def test_hiding(part: str) -> None:
+    differences = []
+    for vector in HIDING:
+        given = vector.bytes(part)
+        if given is None:
+            continue
+        gate, expected = configured(vector), to_bytes(vector.expect[part])
+        media_type = vector.bytes("content_type")
+        for value in (given, bytearray(given), given.decode(errors="surrogatepass") if given.isascii() else None):
+            if value is None:
+                continue
+            hidden = gate.hide_query(value) if part == "query" else gate.hide_body(media_type, value)
+            came = hidden.encode() if isinstance(hidden, str) else hidden
+            if came != expected or isinstance(hidden, str) != isinstance(value, str):
+                differences.append(f"{vector.id}: expected {expected!r}, came {hidden!r}")
+    assert not differences, "\n" + "\n".join(differences)
+
+
+def test_redaction() -> None:
+    differences = []
+    for vector in REDACTION:
+        given, expected = to_bytes(vector.input["redact"]), to_bytes(vector.expect["redacted"])
+        came = credgate.redact_query(given)
+        if came != expected:
+            differences.append(f"{vector.id}: expected {expected!r}, came {came!r}")
+    assert not differences, "\n" + "\n".join(differences)
+    assert len(REDACTION) > 3
+
+
+@pytest.mark.parametrize("vector", CONFIGURATION, ids=[vector.id for vector in CONFIGURATION])
+def test_configuration(vector: Vector) -> None:
+    config = vector.input.get("text", vector.input.get("config"))
+    if "ok" in vector.expect:
+        effective = credgate.Gate(config).config
+        assert {name: effective[name] for name in vector.expect["ok"]} == vector.expect["ok"]
+        return
+    with pytest.raises(credgate.ConfigError) as raised:
+        credgate.Gate(config)
+    assert raised.value.code == vector.expect["code"]
+    for words in vector.expect["says"]:
+        assert words in str(raised.value)
