@@ -67,6 +67,10 @@ impl Claims {
         serde_json::to_string(&self.members).unwrap_or_default()
     }
 
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.members.keys().map(String::as_str).collect()
+    }
+
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.get(name)?.as_str()
     }

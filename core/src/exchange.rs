@@ -18,6 +18,7 @@ use crate::token::{Answer, Grant, Origin, remaining, unverified_claims};
 use crate::transport::{Call, Fault, Reply};
 use crate::verify::{self, Jws, is_jws};
 use crate::world::World;
+pub(crate) use answer::oauth_error;
 use answer::{is_invalid_scope, refusal, unanswered};
 use std::sync::Arc;
 use std::time::Instant;
@@ -217,9 +218,8 @@ impl Exchange<'_> {
             return Err(invalid("it has no exp"));
         }
         match self.rules.policy.check(Some(&claims), wall) {
-            Err(Breach::Expired) => return Err(invalid("it has expired")),
-            Err(Breach::Untrusted(why)) => return Err(invalid(why)),
             Err(Breach::Insufficient(_)) | Ok(()) => {}
+            Err(breach) => return Err(invalid(breach.why())),
         }
         let client_id = ["client_id", "azp", "appid", "cid", "sub"]
             .into_iter()

@@ -28,6 +28,7 @@ mod completions;
 mod config;
 mod connection;
 mod credentials;
+mod diagnosis;
 mod doorbell;
 mod engine;
 mod error;
@@ -65,6 +66,7 @@ mod world;
 
 pub use cause::Cause;
 pub use completions::{Completion, Ticket};
+pub use diagnosis::{Diagnosis, Finding, Step, Verdict};
 pub use doorbell::doorbells;
 pub use engine::{Answer, Engine, EngineOptions};
 pub use error::{Error, ErrorKind};

@@ -88,14 +88,16 @@ impl Breach {
                 format!("the token does not fulfil {field}"),
             ),
             (Breach::Expired, true) => Denial::new(Cause::TokenInvalid, ""),
-            (Breach::Untrusted(why), true) => Denial::new(Cause::TokenInvalid, why),
+            (Breach::Untrusted(_) | Breach::OtherIssuer, true) => {
+                Denial::new(Cause::TokenInvalid, self.why())
+            }
             (Breach::Expired, false) => Denial::new(
                 Cause::TokenUnverifiable,
                 "the provider's token has expired when it comes; do the clocks agree?",
             ),
-            (Breach::Untrusted(why), false) => Denial::new(
+            (Breach::Untrusted(_) | Breach::OtherIssuer, false) => Denial::new(
                 Cause::TokenUnverifiable,
-                format!("the provider's token cannot be trusted: {why}"),
+                format!("the provider's token cannot be trusted: {}", self.why()),
             ),
         }
     }

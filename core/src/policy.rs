@@ -32,8 +32,22 @@ pub(crate) enum Breach {
     Expired,
     /// It is not what the provider should have issued.
     Untrusted(&'static str),
+    /// It is another issuer's.
+    OtherIssuer,
     /// It does not allow what the gate asks for.
     Insufficient(&'static str),
+}
+
+impl Breach {
+    /// One log-safe phrase.
+    pub(crate) fn why(self) -> &'static str {
+        match self {
+            Breach::Expired => "it has expired",
+            Breach::Untrusted(why) => why,
+            Breach::OtherIssuer => "its iss is not the provider's issuer",
+            Breach::Insufficient(field) => field,
+        }
+    }
 }
 
 impl Policy {
@@ -123,6 +137,22 @@ impl Policy {
         Ok(())
     }
 
+    /// Whether a token passes whatever it holds.
+    pub(crate) fn asks_nothing(&self) -> bool {
+        self.required.is_empty() && self.forbidden.is_empty()
+    }
+
+    /// What a field such as `audience_required` asks for, and what a token holds in its place.
+    pub(crate) fn compare<'c>(
+        &self,
+        field: &str,
+        claims: Option<&'c Claims>,
+    ) -> Option<(&[Vec<String>], Option<&'c Value>)> {
+        let requirement = self.required.iter().find(|one| one.field == field)?;
+        let held = claims.and_then(|claims| requirement.path.find(claims));
+        Some((&requirement.any, held))
+    }
+
     fn check_issuer(&self, claims: &Claims) -> Result<(), Breach> {
         let is_allowed = if self.issuers_allowed.is_empty() {
             claims.is_providers
@@ -135,7 +165,7 @@ impl Policy {
         if is_allowed {
             Ok(())
         } else {
-            Err(Breach::Untrusted("its iss is not the provider's issuer"))
+            Err(Breach::OtherIssuer)
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Names to addresses, without those that no provider has.
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use url::{Host, Url};
 
@@ -9,6 +10,18 @@ use url::{Host, Url};
 pub(crate) struct Guarded {
     pub(crate) loopback: bool,
 }
+
+/// Of the addresses that a name leads to, none may be reached.
+#[derive(Debug)]
+pub(crate) struct NoAddress;
+
+impl fmt::Display for NoAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name leads to no address that may be reached")
+    }
+}
+
+impl std::error::Error for NoAddress {}
 
 impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
@@ -25,7 +38,7 @@ impl Resolve for Guarded {
                 .filter(|address| may_be_reached(address.ip(), loopback))
                 .collect();
             if allowed.is_empty() {
-                return Err("the name leads to no address that may be reached".into());
+                return Err(NoAddress.into());
             }
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })

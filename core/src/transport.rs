@@ -1,5 +1,9 @@
 //! HTTP to the provider, as a seam: tests script it.
 
+mod fault;
+
+pub(crate) use fault::{Fault, Obstacle};
+
 use crate::connection::{Connection, Proxy, Trust};
 use crate::resolve::{Guarded, url_may_be_reached};
 use bytes::Bytes;
@@ -7,7 +11,6 @@ use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
 };
 use std::collections::HashMap;
-use std::error::Error as StdError;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -54,17 +57,6 @@ pub(crate) const LIMIT_HEADERS: [&str; 8] = [
     "x-ratelimit-reset",
 ];
 
-/// Why nothing came back. The texts are log-safe.
-#[derive(Debug, Clone)]
-pub(crate) enum Fault {
-    /// No connection: name, network, certificate.
-    Unreachable(String),
-    /// A connection, and then no complete answer.
-    Broken(String),
-    /// The answer is longer than [`Call::max_answer`].
-    TooLong,
-}
-
 /// The longest value of a header of the provider's that is looked at.
 const MAX_HEADER: usize = 512;
 
@@ -86,12 +78,13 @@ impl Transport for HttpTransport {
         Box::pin(async move {
             if !url_may_be_reached(&call.url, connection.loopback) {
                 return Err(Fault::Unreachable(
+                    Obstacle::Guarded,
                     "an address that is not reached".to_owned(),
                 ));
             }
             let client = self
                 .client(connection)
-                .map_err(|error| Fault::Unreachable(reason(&error)))?;
+                .map_err(|error| Fault::Unreachable(Obstacle::Tls, fault::reason(&error)))?;
             let headers = call.headers;
             let request = match call.form {
                 None => client.get(call.url),
@@ -102,7 +95,7 @@ impl Transport for HttpTransport {
                 .headers(headers)
                 .send()
                 .await
-                .map_err(fault)?;
+                .map_err(|error| Fault::of(&error))?;
             read(response, call.max_answer).await
         })
     }
@@ -200,7 +193,7 @@ async fn read(mut response: reqwest::Response, max: usize) -> Result<Reply, Faul
     let mut body = Zeroizing::new(Vec::with_capacity(
         response.content_length().unwrap_or(0).min(max as u64) as usize,
     ));
-    while let Some(chunk) = response.chunk().await.map_err(fault)? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| Fault::of(&error))? {
         if body.len() + chunk.len() > max {
             return Err(Fault::TooLong);
         }
@@ -212,36 +205,6 @@ async fn read(mut response: reqwest::Response, max: usize) -> Result<Reply, Faul
         limits,
         body,
     })
-}
-
-fn fault(error: reqwest::Error) -> Fault {
-    let reason = reason(&error);
-    if error.is_connect() {
-        Fault::Unreachable(reason)
-    } else {
-        Fault::Broken(reason)
-    }
-}
-
-/// The innermost cause, which is the system's or the TLS library's. The outer ones repeat URLs.
-fn reason(error: &reqwest::Error) -> String {
-    let mut cause: &dyn StdError = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    // A certificate's names are somebody else's words.
-    cause
-        .to_string()
-        .chars()
-        .map(|c| {
-            if c == ' ' || c.is_ascii_graphic() {
-                c
-            } else {
-                '?'
-            }
-        })
-        .take(200)
-        .collect()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::{engine, log, queue};
 use credgate_core::Outcome;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyMapping, PyString};
 
 /// One compiled configuration. Starts no thread and opens no connection.
@@ -172,6 +173,19 @@ impl Gate {
         let content_type = content_type.as_ref().map(Text::bytes);
         let len = self.0.hide_body(content_type, body.bytes(), &mut hidden);
         body.like(py, &hidden[..len])
+    }
+
+    /// Ask the provider for a token of this client as a first request would, and tell what happened at each step; waits.
+    fn check<'py>(
+        &self,
+        py: Python<'py>,
+        client_id: PyBackedStr,
+        client_secret: PyBackedStr,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let diagnosis = py
+            .detach(|| self.0.check(&client_id, &client_secret))
+            .map_err(|error| raise(py, &error))?;
+        from_json(py, &diagnosis.to_json())
     }
 
     /// The configuration in effect: defaults included, the operator's secrets masked.

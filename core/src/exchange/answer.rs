@@ -14,7 +14,7 @@ const MAX_RETRY_AFTER: u32 = 3600;
 /// What it means that there is no answer.
 pub(super) fn unanswered(url: &Url, fault: Fault) -> Denial {
     let (cause, why) = match fault {
-        Fault::Unreachable(why) => (Cause::ProviderUnreachable, why),
+        Fault::Unreachable(_, why) => (Cause::ProviderUnreachable, why),
         Fault::Broken(why) => (Cause::ProviderFailed, why),
         Fault::TooLong => (
             Cause::ProviderAnswerInvalid,
@@ -77,7 +77,7 @@ fn retry_after(value: &str, wall: Duration) -> Option<u32> {
 }
 
 /// The `error` of an OAuth error response (RFC 6749 section 5.2) where it is a known one: only known words are logged.
-fn oauth_error(body: &[u8]) -> Option<&'static str> {
+pub(crate) fn oauth_error(body: &[u8]) -> Option<&'static str> {
     const KNOWN: [&str; 11] = [
         "access_denied",
         "invalid_client",

@@ -2,8 +2,8 @@ use super::*;
 use crate::clock::manual::ManualClock;
 use crate::gate::Gate;
 use crate::secret::Secret;
-use crate::transport::Transport;
 use crate::transport::scripted::{ScriptedTransport, Seen, reply};
+use crate::transport::{Obstacle, Transport};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -235,7 +235,7 @@ async fn a39_retry_after_is_passed_on_within_bounds() {
 async fn a22_transport_faults_are_never_wrong_credentials() {
     for (fault, cause) in [
         (
-            Fault::Unreachable("refused".to_owned()),
+            Fault::Unreachable(Obstacle::Refused, "refused".to_owned()),
             Cause::ProviderUnreachable,
         ),
         (Fault::Broken("closed".to_owned()), Cause::ProviderFailed),

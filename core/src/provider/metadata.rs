@@ -58,8 +58,10 @@ pub(super) async fn fetch(issuer: &Issuer, world: &World) -> Result<Metadata, De
     world.metrics.discovery.observe(world.clock.now() - started);
     let reply = sent.map_err(|fault| unavailable(&what, &fault))?;
     match reply.status {
-        200 => read(issuer, &reply.body)
-            .map_err(|why| Denial::new(Cause::ProviderAnswerInvalid, format!("{what}: {why}"))),
+        200 => read(issuer, &reply.body).map_err(|flaw| {
+            let detail = format!("{what}: {}", flaw.why());
+            Denial::new(Cause::ProviderAnswerInvalid, detail)
+        }),
         status => Err(refused(&what, status)),
     }
 }
@@ -67,7 +69,7 @@ pub(super) async fn fetch(issuer: &Issuer, world: &World) -> Result<Metadata, De
 /// What it means that there is no answer.
 pub(super) fn unavailable(what: &str, fault: &Fault) -> Denial {
     let (cause, why) = match fault {
-        Fault::Unreachable(why) => (Cause::ProviderUnreachable, why.as_str()),
+        Fault::Unreachable(_, why) => (Cause::ProviderUnreachable, why.as_str()),
         Fault::Broken(why) => (Cause::ProviderFailed, why.as_str()),
         Fault::TooLong => (Cause::ProviderAnswerInvalid, "longer than 1 MiB"),
     };
@@ -84,32 +86,46 @@ pub(super) fn refused(what: &str, status: u16) -> Denial {
     Denial::new(cause, format!("{what}: HTTP {status}"))
 }
 
-fn read(issuer: &Issuer, body: &[u8]) -> Result<Metadata, &'static str> {
-    let document: Document =
-        json_object(body).ok_or("not a JSON object with issuer and token_endpoint, each once")?;
+/// Why a document must not be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    NoMetadata,
+    OtherIssuer,
+    TokenEndpoint,
+    JwksUri,
+}
+
+impl Flaw {
+    /// One log-safe phrase.
+    pub(crate) fn why(self) -> &'static str {
+        match self {
+            Flaw::NoMetadata => "not a JSON object with issuer and token_endpoint, each once",
+            Flaw::OtherIssuer => "it names another issuer than the one configured",
+            Flaw::TokenEndpoint => {
+                "its token_endpoint is not an https URL without user name and fragment"
+            }
+            Flaw::JwksUri => "its jwks_uri is not an https URL without user name and fragment",
+        }
+    }
+}
+
+pub(crate) fn read(issuer: &Issuer, body: &[u8]) -> Result<Metadata, Flaw> {
+    let document: Document = json_object(body).ok_or(Flaw::NoMetadata)?;
     // RFC 8414 section 3.3: identical, up to the trailing slash that a well-known URL does not tell.
     if document.issuer.trim_end_matches('/') != issuer.id {
-        return Err("it names another issuer than the one configured");
+        return Err(Flaw::OtherIssuer);
     }
-    let url = |text: &str, why| endpoint(text, issuer.allow_loopback_http).map_err(|_| why);
+    let url = |text: &str, flaw| endpoint(text, issuer.allow_loopback_http).map_err(|_| flaw);
     let token_endpoint = match (&issuer.token_endpoint, &document.token_endpoint) {
         (Some(configured), _) => Some(configured.clone()),
-        (None, Some(text)) => Some(url(
-            text,
-            "its token_endpoint is not an https URL without user name and fragment",
-        )?),
+        (None, Some(text)) => Some(url(text, Flaw::TokenEndpoint)?),
         (None, None) => None,
     };
     let jwks_uri = document
         .jwks_uri
         .as_deref()
         .filter(|_| issuer.jwks_endpoint.is_none())
-        .map(|text| {
-            url(
-                text,
-                "its jwks_uri is not an https URL without user name and fragment",
-            )
-        })
+        .map(|text| url(text, Flaw::JwksUri))
         .transpose()?;
     // Post has no encoding ambiguity; Basic is the default of both standards where nothing is listed.
     let auth = match document.token_endpoint_auth_methods_supported {
@@ -138,6 +154,7 @@ mod tests {
     use crate::clock::manual::ManualClock;
     use crate::provider::Provider;
     use crate::provider::document::FRESH;
+    use crate::transport::Obstacle;
     use crate::transport::scripted::{ScriptedTransport, reply};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -154,7 +171,7 @@ mod tests {
         gate().rules.issuer.clone()
     }
 
-    fn read(document: &str) -> Result<Metadata, &'static str> {
+    fn read(document: &str) -> Result<Metadata, Flaw> {
         super::read(&issuer(), document.as_bytes())
     }
 
@@ -216,7 +233,7 @@ mod tests {
         let scripted = Arc::new(ScriptedTransport::new(|_| {
             match UP.load(Ordering::Relaxed) {
                 true => reply(200, DOCUMENT),
-                false => Err(Fault::Unreachable("refused".to_owned())),
+                false => Err(Fault::Unreachable(Obstacle::Refused, "refused".to_owned())),
             }
         }));
         let manual = Arc::new(ManualClock::new());

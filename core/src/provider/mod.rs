@@ -6,7 +6,7 @@ mod keys;
 mod metadata;
 
 pub(crate) use issuer::{Issuer, endpoint};
-pub(crate) use metadata::Metadata;
+pub(crate) use metadata::{Flaw, Metadata, read as read_metadata};
 
 use crate::cause::{Cause, Denial};
 use crate::gate::Rules;

@@ -189,7 +189,7 @@ async fn what_is_no_answer_is_told_apart() {
     let nobody = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let fault = send(&connection("{}"), get(&nobody)).await.err();
-    let Some(Fault::Unreachable(why)) = fault else {
+    let Some(Fault::Unreachable(_, why)) = fault else {
         panic!("{fault:?}")
     };
     assert!(why.contains("refused"), "{why}");
@@ -244,7 +244,7 @@ async fn a34_an_address_that_no_provider_has_is_not_connected_to() {
     ] {
         let fault = send(&outside, get(&url)).await.err();
         assert!(
-            matches!(fault, Some(Fault::Unreachable(_))),
+            matches!(fault, Some(Fault::Unreachable(..))),
             "{url}: {fault:?}"
         );
     }

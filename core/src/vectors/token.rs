@@ -5,7 +5,7 @@ use crate::engine::{Engine, EngineOptions};
 use crate::outcome::{How, Outcome};
 use crate::request::Request;
 use crate::transport::scripted::{ScriptedTransport, Seen, reply};
-use crate::transport::{Fault, LIMIT_HEADERS, Reply};
+use crate::transport::{Fault, LIMIT_HEADERS, Obstacle, Reply};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -44,7 +44,10 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
         None => reply(200, &metadata),
         Some(_) => match answers.get(next.fetch_add(1, Ordering::Relaxed)) {
             Some(answer) => scripted(answer),
-            None => Err(Fault::Unreachable("the script has ended".to_owned())),
+            None => Err(Fault::Unreachable(
+                Obstacle::Refused,
+                "the script has ended".to_owned(),
+            )),
         },
     }));
     let clock = Arc::new(ManualClock::new());
@@ -119,7 +122,9 @@ fn check_kept(
 
 fn scripted(answer: &Value) -> Result<Reply, Fault> {
     match answer.get("fault").and_then(Value::as_str) {
-        Some("unreachable") => return Err(Fault::Unreachable("refused".to_owned())),
+        Some("unreachable") => {
+            return Err(Fault::Unreachable(Obstacle::Refused, "refused".to_owned()));
+        }
         Some("broken") => return Err(Fault::Broken("closed".to_owned())),
         Some("too_long") => return Err(Fault::TooLong),
         Some(other) => panic!("no fault: {other}"),

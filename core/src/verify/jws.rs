@@ -114,6 +114,10 @@ impl<'t> Jws<'t> {
         )
     }
 
+    pub(crate) fn algorithm(&self) -> &str {
+        &self.header.alg
+    }
+
     pub(crate) fn into_claims(self) -> Map<String, Value> {
         self.claims
     }

@@ -28,7 +28,7 @@ impl Numbering {
             return reply(200, DOCUMENT);
         }
         if self.fails.load(Ordering::SeqCst) {
-            return Err(Fault::Unreachable("refused".to_owned()));
+            return Err(Fault::Unreachable(Obstacle::Refused, "refused".to_owned()));
         }
         if self.refuses.load(Ordering::SeqCst) {
             return reply(401, r#"{"error":"invalid_client"}"#);

@@ -6,7 +6,7 @@ use super::*;
 use crate::clock::manual::ManualClock;
 use crate::queue::Queue;
 use crate::transport::scripted::{ScriptedTransport, Seen, reply};
-use crate::transport::{Fault, Reply};
+use crate::transport::{Fault, Obstacle, Reply};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
 use std::time::Duration;

@@ -1,0 +1,116 @@
+//! Notes what goes to the provider and what comes back.
+
+use crate::config::TokenAuth;
+use crate::connection::Connection;
+use crate::transport::{Answer, Call, Fault, Form, Reply, Transport};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use url::Url;
+use zeroize::Zeroizing;
+
+/// A transport that remembers.
+pub(super) struct Recorder {
+    transport: Arc<dyn Transport>,
+    seen: Mutex<Vec<Seen>>,
+}
+
+/// One call, and what came of it.
+#[derive(Clone)]
+pub(super) struct Seen {
+    pub(super) url: Url,
+    /// Of a token request, and of no other call.
+    pub(super) asked: Option<Asked>,
+    /// `None`: nothing, for as long as somebody waited.
+    pub(super) answer: Option<Result<Page, Fault>>,
+    pub(super) took: Duration,
+}
+
+/// What a token request asked for, and as whom.
+#[derive(Clone)]
+pub(super) struct Asked {
+    pub(super) auth: TokenAuth,
+    pub(super) scope: Option<String>,
+}
+
+/// An answer.
+#[derive(Clone)]
+pub(super) struct Page {
+    pub(super) status: u16,
+    pub(super) body: Zeroizing<Vec<u8>>,
+}
+
+impl Recorder {
+    pub(super) fn new(transport: Arc<dyn Transport>) -> Recorder {
+        Recorder {
+            transport,
+            seen: Mutex::default(),
+        }
+    }
+
+    pub(super) fn take(&self) -> Vec<Seen> {
+        std::mem::take(&mut self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Transport for Recorder {
+    fn send<'t>(&'t self, connection: &'t Connection, call: Call) -> Answer<'t> {
+        Box::pin(async move {
+            let number = {
+                let mut seen = self.lock();
+                seen.push(Seen {
+                    url: call.url.clone(),
+                    asked: call.form.as_ref().map(Asked::of),
+                    answer: None,
+                    took: Duration::ZERO,
+                });
+                seen.len() - 1
+            };
+            let started = Instant::now();
+            let answer = self.transport.send(connection, call).await;
+            if let Some(seen) = self.lock().get_mut(number) {
+                seen.answer = Some(answer.as_ref().map(Page::of).map_err(Fault::clone));
+                seen.took = started.elapsed();
+            }
+            answer
+        })
+    }
+}
+
+impl Asked {
+    fn of(form: &Form) -> Asked {
+        let member = |wanted: &str| {
+            form_urlencoded::parse(form.body.as_bytes())
+                .find(|(name, _)| name == wanted)
+                .map(|(_, value)| value.into_owned())
+        };
+        let auth = if form.authorization.is_some() {
+            TokenAuth::ClientSecretBasic
+        } else if member("client_assertion").is_some() {
+            TokenAuth::ClientSecretJwt
+        } else {
+            TokenAuth::ClientSecretPost
+        };
+        Asked {
+            auth,
+            scope: member("scope"),
+        }
+    }
+}
+
+impl Page {
+    fn of(reply: &Reply) -> Page {
+        Page {
+            status: reply.status,
+            body: reply.body.clone(),
+        }
+    }
+
+    /// HTML or XML, as people and not programs read it.
+    pub(super) fn is_markup(&self) -> bool {
+        self.body.trim_ascii_start().first() == Some(&b'<')
+    }
+}

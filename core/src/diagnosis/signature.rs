@@ -1,0 +1,133 @@
+//! The provider's keys, and the token's signature.
+
+use super::Check;
+use super::finding::{Diagnosis, Finding, Step, Verdict};
+use super::reach::{no_document, unanswered};
+use crate::token::Answer;
+use crate::verify::{Fault, Jws, KeySet, is_jws};
+
+const STEP: Step = Step::Signature;
+
+impl Check<'_> {
+    pub(super) fn signature(&self, report: &mut Diagnosis) -> bool {
+        let answer = self
+            .granted()
+            .and_then(|(page, _)| Answer::read(&page.body).ok());
+        let Some(answer) = answer.filter(|answer| is_jws(&answer.access_token)) else {
+            return true;
+        };
+        if !self.rules.verify_signature {
+            let message = "The signature is not verified: the settings say so.";
+            report.add(Finding::notice(STEP, "not_verified", message));
+            return true;
+        }
+        let jws = Jws::parse(&answer.access_token);
+        let keys = match self.key_set(report, jws.is_ok()) {
+            Ok(keys) => keys,
+            Err(()) => return false,
+        };
+        let verified = jws.and_then(|jws| jws.verify(&keys).map(|()| jws));
+        match verified {
+            Ok(jws) => {
+                let message = format!(
+                    "The token is signed ({}) with a key of the provider's.",
+                    jws.algorithm()
+                );
+                report
+                    .add(Finding::notice(STEP, "good", message).fact("algorithm", jws.algorithm()));
+                true
+            }
+            Err(fault) => {
+                report.fail(Verdict::Misconfigured, bad(fault));
+                false
+            }
+        }
+    }
+
+    /// What the keys are that were fetched; an error has been told. `wanted`: the token can be read at all.
+    fn key_set(&self, report: &mut Diagnosis, wanted: bool) -> Result<KeySet, ()> {
+        let mut keys = KeySet::default();
+        if !wanted {
+            return Ok(keys);
+        }
+        let fetched: Vec<_> = self.documents(false).collect();
+        if fetched.is_empty() {
+            let message = "The token is signed, and the provider's metadata does not say where its keys are (jwks_uri).";
+            let finding = Finding::error(STEP, "no_keys", message).remedy(
+                "Set jwks_endpoint to the address of the provider's keys (JWKS). Without them nobody can tell whether the \
+                 token is genuine.",
+            );
+            report.fail(Verdict::Misconfigured, finding);
+            return Err(());
+        }
+        for seen in fetched {
+            let remedy = "The address comes from the metadata (jwks_uri), or from jwks_endpoint and extra_jwks_uris where \
+                          these are set: a JSON document with a list of keys has to come from there.";
+            let failed = match &seen.answer {
+                Some(Ok(page)) => match (
+                    no_document(STEP, "keys", remedy, seen, page),
+                    KeySet::parse(&page.body),
+                ) {
+                    (Some(failed), _) => failed,
+                    (None, Some(more)) => {
+                        keys.extend(more);
+                        continue;
+                    }
+                    (None, None) => {
+                        let message =
+                            format!("What {} answers is no list of keys (RFC 7517).", seen.url);
+                        let finding = Finding::error(STEP, "no_key_set", message).remedy(remedy);
+                        (
+                            Verdict::Misconfigured,
+                            finding.fact("url", seen.url.as_str()),
+                        )
+                    }
+                },
+                answer => {
+                    let fault = answer.as_ref().and_then(|answer| answer.as_ref().err());
+                    unanswered(STEP, &seen.url, fault, self.rules.timeout)
+                }
+            };
+            report.fail(failed.0, failed.1);
+            return Err(());
+        }
+        Ok(keys)
+    }
+}
+
+fn bad(fault: Fault) -> Finding {
+    let (code, message, remedy) = match fault {
+        Fault::UnknownKey => (
+            "key_unknown",
+            "The token is signed with a key that is not among those that the provider publishes.",
+            "Are issuer and jwks_endpoint of the same provider and tenant as the token endpoint? A provider that signs with \
+             keys of the application's own (Azure AD with claims mapping, some Auth0 rules) publishes them elsewhere: add \
+             that address to extra_jwks_uris.",
+        ),
+        Fault::Signature => (
+            "signature_wrong",
+            "The token's signature is not of the provider's key of that name.",
+            "The token has not been issued by this provider, or has been changed on the way: do not use it. Look whether \
+             issuer, token_endpoint and jwks_endpoint belong together. Entra ID's v1 tokens for its own APIs cannot be \
+             verified by others.",
+        ),
+        Fault::Algorithm => (
+            "algorithm_refused",
+            "The token's signature is of a kind that is not accepted: RS, PS and ES with 256, 384 and 512 are, and EdDSA; \
+             and each key for its own only.",
+            "Set the API's signing algorithm at the provider to RS256 or ES256 (Auth0: APIs, Settings, Signing Algorithm). \
+             HS256 would mean that everybody who can verify a token can make one.",
+        ),
+        Fault::Critical => (
+            "extension_unknown",
+            "The token demands an extension that is not understood (crit).",
+            "Have the provider issue plain signed tokens (RFC 9068).",
+        ),
+        Fault::Malformed => (
+            "token_malformed",
+            "The token looks like a JWT and is none: it cannot be read as the standard says (RFC 7515).",
+            "Have the provider issue plain signed tokens. Encrypted ones (JWE) cannot be used here.",
+        ),
+    };
+    Finding::error(STEP, code, message).remedy(remedy)
+}

@@ -1,0 +1,214 @@
+use super::*;
+use crate::transport::scripted::{ScriptedTransport, Seen as Sent, reply};
+use crate::transport::{Fault, Obstacle, Reply};
+
+const DOCUMENT: &str = r#"{"issuer":"https://a.example/","token_endpoint":"https://a.example/token","token_endpoint_auth_methods_supported":["client_secret_post"]}"#;
+const SECRET: &str = "Kanarie7Qz+/%&=";
+
+/// What a check of `config` finds where the token endpoint answers `answer`.
+fn check(
+    config: &str,
+    answer: impl Fn() -> Result<Reply, Fault> + Send + Sync + 'static,
+) -> Diagnosis {
+    over(config, move |sent| match sent.form {
+        None => reply(200, DOCUMENT),
+        Some(_) => answer(),
+    })
+}
+
+fn over(
+    config: &str,
+    script: impl Fn(&Sent) -> Result<Reply, Fault> + Send + Sync + 'static,
+) -> Diagnosis {
+    let config = config.replacen('{', r#"{"issuer":"https://a.example","#, 1);
+    let gate = Gate::from_json(&config.replace(",}", "}")).unwrap();
+    let transport = Arc::new(ScriptedTransport::new(script));
+    gate.check_over(transport, "alice", SECRET).unwrap()
+}
+
+fn last(diagnosis: &Diagnosis) -> &Finding {
+    diagnosis.findings().last().unwrap()
+}
+
+#[test]
+fn a_granted_token_is_explained_step_by_step() {
+    let diagnosis = check("{}", || {
+        reply(
+            200,
+            r#"{"access_token":"0paque","token_type":"Bearer","expires_in":3600}"#,
+        )
+    });
+    assert_eq!(diagnosis.verdict(), Verdict::Ok);
+    let steps: Vec<_> = diagnosis
+        .findings()
+        .iter()
+        .map(|finding| finding.step)
+        .collect();
+    assert!(steps.is_sorted(), "{steps:?}");
+    let codes: Vec<_> = diagnosis.findings().iter().map(|one| one.code).collect();
+    assert_eq!(
+        codes,
+        [
+            "well_formed",
+            "found",
+            "granted",
+            "came",
+            "opaque_without_audience",
+            "met"
+        ]
+    );
+    assert_eq!(diagnosis.findings()[3].facts["kept"], 3595);
+    assert!(!diagnosis.to_json().contains("0paque"));
+}
+
+#[test]
+fn each_fault_has_its_verdict_and_its_word() {
+    let unreachable = |obstacle| Err(Fault::Unreachable(obstacle, "because".to_owned()));
+    let body = |error: &str| format!(r#"{{"error":"{error}"}}"#);
+    for (answer, verdict, code) in [
+        (
+            reply(401, &body("invalid_client")),
+            Verdict::Refused,
+            "credentials_refused",
+        ),
+        (
+            reply(400, &body("unauthorized_client")),
+            Verdict::Refused,
+            "grant_not_allowed",
+        ),
+        (
+            reply(403, &body("access_denied")),
+            Verdict::Refused,
+            "client_forbidden",
+        ),
+        (
+            reply(400, &body("invalid_target")),
+            Verdict::Misconfigured,
+            "audience_refused",
+        ),
+        (
+            reply(400, &body("invalid_scope")),
+            Verdict::Misconfigured,
+            "scope_refused",
+        ),
+        (
+            reply(400, &body("invalid_request")),
+            Verdict::Misconfigured,
+            "request_incomplete",
+        ),
+        (
+            reply(400, &body("unsupported_grant_type")),
+            Verdict::Misconfigured,
+            "grant_unsupported",
+        ),
+        (
+            reply(400, &body("its_own")),
+            Verdict::Misconfigured,
+            "request_refused",
+        ),
+        (reply(404, ""), Verdict::Misconfigured, "no_token_endpoint"),
+        (reply(307, ""), Verdict::Misconfigured, "redirect"),
+        (reply(429, ""), Verdict::Unreachable, "busy"),
+        (reply(500, ""), Verdict::Unreachable, "provider_failed"),
+        (reply(200, "<html>"), Verdict::Misconfigured, "html_page"),
+        (reply(200, "{}"), Verdict::Misconfigured, "answer_invalid"),
+        (
+            unreachable(Obstacle::Name),
+            Verdict::Unreachable,
+            "name_unresolved",
+        ),
+        (
+            unreachable(Obstacle::Refused),
+            Verdict::Unreachable,
+            "connection_refused",
+        ),
+        (
+            unreachable(Obstacle::Authority),
+            Verdict::Unreachable,
+            "authority_unknown",
+        ),
+        (
+            unreachable(Obstacle::Certificate),
+            Verdict::Unreachable,
+            "certificate_invalid",
+        ),
+        (unreachable(Obstacle::Tls), Verdict::Unreachable, "no_tls"),
+        (
+            unreachable(Obstacle::Guarded),
+            Verdict::Unreachable,
+            "address_guarded",
+        ),
+        (
+            unreachable(Obstacle::Network),
+            Verdict::Unreachable,
+            "network",
+        ),
+        (
+            Err(Fault::Broken("closed".to_owned())),
+            Verdict::Unreachable,
+            "connection_broken",
+        ),
+        (
+            Err(Fault::TooLong),
+            Verdict::Misconfigured,
+            "answer_too_long",
+        ),
+    ] {
+        // Taken by the one request that may be.
+        let answer = std::sync::Mutex::new(Some(answer));
+        let diagnosis = check(r#"{"scopes":["read"]}"#, move || {
+            answer.lock().unwrap().take().unwrap()
+        });
+        let finding = last(&diagnosis);
+        assert_eq!((diagnosis.verdict(), finding.code), (verdict, code));
+        assert_eq!(finding.level, crate::Level::Error, "{code}");
+        assert!(finding.remedy.is_some(), "{code}");
+    }
+}
+
+#[test]
+fn what_is_not_sent_is_explained_too() {
+    let gate = Gate::from_json(r#"{"issuer":"https://a.example"}"#).unwrap();
+    let transport = || Arc::new(ScriptedTransport::new(|_| panic!("nobody is asked")));
+    for (id, secret, code) in [
+        ("", "s", "empty_credential"),
+        ("a", "s\n", "invalid_characters"),
+        ("a", &"s".repeat(4000), "too_long"),
+    ] {
+        let diagnosis = gate.check_over(transport(), id, secret).unwrap();
+        assert_eq!(diagnosis.verdict(), Verdict::Misconfigured);
+        assert_eq!(last(&diagnosis).code, code);
+    }
+    let diagnosis = over(r#"{"clients_allowed":["bob"]}"#, |_| {
+        panic!("nobody is asked")
+    });
+    assert_eq!(last(&diagnosis).code, "client_not_allowed");
+    let diagnosis = over("{}", |_| reply(200, r#"{"issuer":"https://a.example"}"#));
+    assert_eq!(last(&diagnosis).code, "provider_answer_invalid");
+    assert!(last(&diagnosis).message.contains("set token_endpoint"));
+}
+
+#[test]
+fn a40_what_a_provider_says_is_shown_unless_it_holds_a_part_of_the_secret() {
+    let says = |description: &str| {
+        let body =
+            serde_json::json!({"error": "invalid_request", "error_description": description})
+                .to_string();
+        let diagnosis = check(r#"{"scopes":[]}"#, move || reply(400, &body));
+        last(&diagnosis).facts["provider_says"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(says("audience is missing"), "audience is missing");
+    assert_eq!(says("a\u{1b}[2Jb\u{e9}\n"), "a?[2Jb??");
+    assert_eq!(says(&"x".repeat(1000)).len(), 303);
+    for told in [
+        SECRET,
+        "it was kanarie7 something",
+        "Kanarie7Qz%2B%2F%25%26%3D",
+        "YWxpY2U6S2FuYXJpZTdReisvJSY9",
+    ] {
+        assert!(says(told).starts_with("(withheld"), "{told}");
+    }
+}

@@ -1,0 +1,212 @@
+//! What came: the token's kind, how long it lives, what it is for.
+
+use super::Check;
+use super::finding::{Diagnosis, Finding, Step, Verdict, sentence};
+use super::recorder::Asked;
+use super::says;
+use crate::claims::Claims;
+use crate::token::{Answer, Lifetime, json_object, unverified_claims};
+use serde_json::{Map, Value};
+
+const STEP: Step = Step::Token;
+
+/// Upstreams rarely take headers beyond 8 KiB.
+const LARGE: usize = 7 * 1024;
+/// Tokens that are kept for less than this many seconds are asked for all the time.
+const SHORT: u64 = 60;
+
+impl Check<'_> {
+    pub(super) fn token(&self, report: &mut Diagnosis) -> bool {
+        let Some((page, asked)) = self.granted() else {
+            return false;
+        };
+        let answer = match Answer::read(&page.body) {
+            Ok(answer) => answer,
+            Err(_) if page.is_markup() => {
+                let message = "The token endpoint answered a page for people (HTML) with HTTP 200, and no token.";
+                let finding = Finding::error(STEP, "html_page", message).remedy(
+                    "Something else listens at this address, such as a login page or a proxy: look at it with a browser, \
+                     and set issuer or token_endpoint to the provider's.",
+                );
+                report.fail(Verdict::Misconfigured, finding);
+                return false;
+            }
+            Err(denial) => {
+                let finding = Finding::error(STEP, "answer_invalid", sentence(&denial.detail))
+                    .remedy(
+                        "This is not what RFC 6749, section 5.1, lets a provider answer. Is the token endpoint the right \
+                         one? A provider that binds tokens to keys (DPoP) has to issue plain Bearer tokens here.",
+                    );
+                report.fail(Verdict::Misconfigured, finding);
+                return false;
+            }
+        };
+        let members: Map<String, Value> = json_object(&page.body).unwrap_or_default();
+        let claims =
+            unverified_claims(&answer.access_token).map(|claims| Claims::new(claims, None));
+        report.add(self.came(&answer, claims.as_ref(), &members));
+        self.lifetime(report, &answer, claims.as_ref());
+        self.wishes(report, asked, claims.as_ref(), &members);
+        if answer.access_token.len() > LARGE {
+            let message = format!(
+                "The token has {} bytes. Many servers refuse headers of more than 8 KiB.",
+                answer.access_token.len()
+            );
+            report.add(Finding::warning(STEP, "token_large", message).remedy(
+                "Have the provider put less into it, or let the upstream accept larger headers (nginx: \
+                 large_client_header_buffers).",
+            ));
+        }
+        true
+    }
+
+    fn came(
+        &self,
+        answer: &Answer,
+        claims: Option<&Claims>,
+        members: &Map<String, Value>,
+    ) -> Finding {
+        let kind = match claims {
+            Some(_) => "The token is a JWT",
+            None => {
+                "The token is opaque: only the provider can tell what is in it, so nothing of it can be verified or required \
+                 here"
+            }
+        };
+        let lifetime = answer.lifetime(claims, self.wall);
+        let lives = match lifetime {
+            Lifetime::Stated(lifetime) => format!("It is good for {} seconds", lifetime.as_secs()),
+            Lifetime::Unknown => "Nothing says how long it is good for".to_owned(),
+            Lifetime::Unusable => "Its lifetime is none: zero, over, or no number".to_owned(),
+        };
+        let kept = match self.kept() {
+            Some(kept) => format!(", and the gateway keeps it for {kept}."),
+            None => ".".to_owned(),
+        };
+        let mut finding = Finding::notice(STEP, "came", format!("{kind}. {lives}{kept}"))
+            .fact("kind", if claims.is_some() { "jwt" } else { "opaque" });
+        if let Lifetime::Stated(lifetime) = lifetime {
+            finding = finding.fact("lifetime", lifetime.as_secs());
+        }
+        if let Some(kept) = self.kept() {
+            finding = finding.fact("kept", kept);
+        }
+        if let Some(scope) = members.get("scope") {
+            finding = finding.fact("scope", says::value(scope));
+        }
+        if let Some(claims) = claims {
+            for name in ["iss", "aud", "sub", "azp", "scope", "scp"] {
+                if let Some(value) = claims.get(name) {
+                    finding = finding.fact(&format!("claim_{name}"), says::value(value));
+                }
+            }
+            finding = finding.fact("claims", says::shown(&claims.names().join(" ")));
+        }
+        finding
+    }
+
+    /// Seconds for which a gateway serves it.
+    fn kept(&self) -> Option<u64> {
+        let grant = self.result.as_ref().ok()?;
+        Some(self.rules.keeping.kept(grant)?.as_secs())
+    }
+
+    fn lifetime(&self, report: &mut Diagnosis, answer: &Answer, claims: Option<&Claims>) {
+        if self.result.is_err() || !self.rules.keeping.tokens {
+            return;
+        }
+        let warning = match (answer.lifetime(claims, self.wall), self.kept()) {
+            (Lifetime::Unknown, Some(kept)) => Finding::warning(
+                STEP,
+                "lifetime_unknown",
+                format!("The provider does not say how long the token is good for: it is kept for cache_ttl less a margin, {kept} seconds."),
+            )
+            .remedy("Set cache_ttl to no more than the lifetime that is set at the provider."),
+            (_, None) => Finding::warning(
+                STEP,
+                "token_not_kept",
+                "The token is over too soon to be kept: every request will cause an exchange, which is slow, and may be \
+                 billed.",
+            )
+            .remedy("Raise the lifetime of access tokens at the provider, or look whether this machine's clock is right."),
+            (_, Some(kept)) if kept < SHORT => Finding::warning(
+                STEP,
+                "token_short_lived",
+                format!("The token is kept for {kept} seconds only: each client will cause an exchange that often."),
+            )
+            .remedy("Raise the lifetime of access tokens at the provider (or cache_ttl_max, where that is set)."),
+            _ => return,
+        };
+        report.add(warning);
+    }
+
+    /// Whether what came is what was asked for.
+    fn wishes(
+        &self,
+        report: &mut Diagnosis,
+        asked: &Asked,
+        claims: Option<&Claims>,
+        members: &Map<String, Value>,
+    ) {
+        if claims.is_none() && self.audience().is_none() {
+            report.add(
+                Finding::warning(
+                    STEP,
+                    "opaque_without_audience",
+                    "The token is opaque, and none was asked for with an audience: several providers issue JWTs for an \
+                     audience only.",
+                )
+                .remedy("If the API wants a JWT, set audience to the API's identifier."),
+            );
+        }
+        if let (Some(claims), Some(audience)) = (claims, self.audience())
+            && !audience
+                .split(' ')
+                .all(|one| claims.get("aud").is_some_and(|aud| is_for(aud, one)))
+        {
+            let aud = claims
+                .get("aud")
+                .map_or("nothing in particular".to_owned(), says::value);
+            report.add(
+                Finding::warning(
+                    STEP,
+                    "other_audience",
+                    format!("A token for {audience} was asked for, and one for {aud} came."),
+                )
+                .remedy(
+                    "The provider does not listen to audience: Keycloak takes it from an audience mapper of a client scope, \
+                     Okta from the authorization server's settings, Entra ID from the scope.",
+                ),
+            );
+        }
+        let granted = members.get("scope").and_then(Value::as_str);
+        if let (Some(wanted), Some(granted)) = (asked.scope.as_deref(), granted) {
+            let is_granted = |scope: &&str| granted.split(' ').any(|one| one == *scope);
+            let missing: Vec<_> = wanted
+                .split(' ')
+                .filter(|scope| !is_granted(scope))
+                .collect();
+            if !missing.is_empty() && !(self.rules.request.scope_is_default) {
+                report.add(
+                    Finding::warning(
+                        STEP,
+                        "scope_reduced",
+                        format!(
+                            "Of the scopes that were asked for, the provider has left out {}.",
+                            missing.join(" ")
+                        ),
+                    )
+                    .remedy("Define them at the provider and allow them to this client, or do not ask for them."),
+                );
+            }
+        }
+    }
+}
+
+fn is_for(aud: &Value, audience: &str) -> bool {
+    match aud {
+        Value::String(one) => one == audience,
+        Value::Array(all) => all.iter().any(|one| one.as_str() == Some(audience)),
+        _ => false,
+    }
+}
