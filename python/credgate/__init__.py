@@ -20,6 +20,7 @@ from credgate._credgate import (
     redact_query,
     status,
 )
+from credgate._diagnosis import Diagnosis, Finding
 from credgate._gate import Gate
 from credgate._waiting import close
 
@@ -29,6 +30,8 @@ __all__ = [
     "CredgateError",
     "DeniedError",
     "Deny",
+    "Diagnosis",
+    "Finding",
     "Gate",
     "Token",
     "__version__",

@@ -7,6 +7,8 @@ from typing_extensions import Self
 
 from credgate._types import Text
 
+from credgate._diagnosis import Diagnosis
+
 __all__ = [
     "Allow",
     "ConfigError",
@@ -214,6 +216,12 @@ class Gate:
         """Answer a body as it goes upstream: without credentials.
 
         Where the body is no place of this gate, as it is. All else stays byte for byte.
+        """
+    def check(self, client_id: str, client_secret: str) -> Diagnosis:
+        """Ask the provider for a token as a first request would; tell what happened at each step.
+
+        Nothing is kept, and nothing taken from the cache. It waits for the provider, and is for
+        a terminal. What it answers holds neither the secret nor the token.
         """
     @property
     def config(self) -> dict[str, Any]:

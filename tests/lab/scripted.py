@@ -4,7 +4,7 @@
 
 Unscripted, it grants every client a token that names it, and refuses secrets that begin with "wrong".
 
-    POST /_control/script   {"endpoint": "token" or "discovery", "times": N or null for ever, and any of
+    POST /_control/script   {"endpoint": "token", "discovery" or "jwks", "times": N or null for ever, and any of
                              "status", "headers" (an object), "body" (text) or "json", "repeat" (the body, N times),
                              "hang_up" (true), "pause" (seconds before each byte)}
                             "merge" (an object) changes members of the usual answer; null removes one.
@@ -35,7 +35,7 @@ class Scripted:
         self.reset()
 
     def reset(self) -> None:
-        self.scripts: dict[str, list[dict[str, Any]]] = {"token": [], "discovery": []}
+        self.scripts: dict[str, list[dict[str, Any]]] = {"token": [], "discovery": [], "jwks": []}
         self.counts = {"token": 0, "discovery": 0}
         self.last: dict[str, Any] | None = None
         self.open.set()
@@ -50,7 +50,7 @@ class Scripted:
             self.counts["discovery"] += 1
             return self.scripted("discovery", self.metadata())
         if path == "/jwks":
-            return Response.json({"keys": []})
+            return self.scripted("jwks", {"keys": []})
         return Response.json({"error": "not_found"}, 404)
 
     def control(self, command: str, request: Request) -> Response:

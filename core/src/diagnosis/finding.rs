@@ -131,10 +131,12 @@ impl Finding {
     }
 }
 
-/// A line for the log as a sentence.
+/// A line for the log as a sentence; the name of a setting stays as it is.
 pub(super) fn sentence(line: &str) -> String {
+    let first_word = line.split([' ', ':']).next().unwrap_or_default();
     let mut chars = line.chars();
     match chars.next() {
+        Some(_) if first_word.contains('_') => format!("{line}."),
         Some(first) => first.to_uppercase().chain(chars).chain(['.']).collect(),
         None => "No more is known.".to_owned(),
     }

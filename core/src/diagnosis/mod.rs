@@ -124,7 +124,9 @@ impl Check<'_> {
         if let (Verdict::Ok, Err(denial)) = (report.verdict(), &self.result) {
             // No step has words of its own for it: its line for the log has.
             let message = finding::sentence(&denial.detail);
-            let finding = Finding::error(Step::TokenRequest, denial.cause.name(), message);
+            let finding = Finding::error(Step::TokenRequest, denial.cause.name(), message).remedy(
+                "Compare the settings with what the provider's documentation says of this grant.",
+            );
             report.fail(Verdict::Misconfigured, finding);
         }
     }
@@ -189,7 +191,10 @@ fn configuration(
     };
     for warning in &rules.warnings {
         let message = finding::sentence(warning);
-        report.add(Finding::warning(STEP, "dangerous_setting", message));
+        report.add(
+            Finding::warning(STEP, "dangerous_setting", message)
+                .remedy("Leave the setting out, unless you know that you need it."),
+        );
     }
     if !(rules.places.header || rules.places.query || rules.places.body) {
         report.add(

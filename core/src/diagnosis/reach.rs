@@ -52,7 +52,7 @@ fn obstructed(step: Step, url: &Url, obstacle: Obstacle, why: &str) -> Finding {
     let (code, message, remedy) = match obstacle {
         Obstacle::Name => (
             "name_unresolved",
-            format!("There is no host of the name {host}: {why}."),
+            format!("The name {host} does not lead to an address."),
             format!(
                 "Look for a typing mistake. If the name is right, this machine's name service does not know it: ask it \
                  with `getent hosts {host}`."
@@ -106,6 +106,7 @@ fn obstructed(step: Step, url: &Url, obstacle: Obstacle, why: &str) -> Finding {
     Finding::error(step, code, message)
         .remedy(remedy)
         .fact("url", url.as_str())
+        .fact("reason", why)
 }
 
 /// What is wrong with a document's answer by its status alone; `None` for 200. `what`: "metadata", "keys".
@@ -135,7 +136,7 @@ pub(super) fn no_document(
             "redirect",
             format!("{url} answered HTTP {status}, a redirect. None is followed."),
             &format!(
-                "Look where it leads with `curl -sI {url}`, and configure that address instead. {remedy}"
+                "Look where it leads with `curl -sI {url}`, and configure that address instead."
             ),
         ),
         429 => error(
@@ -153,7 +154,7 @@ pub(super) fn no_document(
         _ => error(
             Verdict::Misconfigured,
             "no_document",
-            format!("{url} answered HTTP {status}: there are no {what}."),
+            format!("{url} answered HTTP {status}, and no {what}."),
             remedy,
         ),
     }

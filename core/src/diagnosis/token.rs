@@ -112,7 +112,12 @@ impl Check<'_> {
     }
 
     fn lifetime(&self, report: &mut Diagnosis, answer: &Answer, claims: Option<&Claims>) {
-        if self.result.is_err() || !self.rules.keeping.tokens {
+        // A token that is refused anyway needs no warning beside.
+        let Ok(grant) = &self.result else {
+            return;
+        };
+        let verdict = self.rules.policy.check(grant.claims.as_ref(), self.wall);
+        if verdict.is_err() || !self.rules.keeping.tokens {
             return;
         }
         let warning = match (answer.lifetime(claims, self.wall), self.kept()) {
@@ -148,7 +153,7 @@ impl Check<'_> {
         claims: Option<&Claims>,
         members: &Map<String, Value>,
     ) {
-        if claims.is_none() && self.audience().is_none() {
+        if claims.is_none() && self.audience().or(self.argument("resource")).is_none() {
             report.add(
                 Finding::warning(
                     STEP,

@@ -89,20 +89,22 @@ impl Check<'_> {
 
     /// What was asked for, and how the client has shown who it is.
     fn was_asked(&self, asked: &Asked) -> String {
-        let mut wishes = Vec::new();
-        if let Some(audience) = self.argument("audience") {
-            wishes.push(format!("for the audience {audience}"));
-        }
-        if let Some(resource) = self.argument("resource") {
-            wishes.push(format!("for the resource {resource}"));
-        }
-        wishes.push(match &asked.scope {
-            Some(scope) => format!("with the scope {scope}"),
-            None => "without a scope".to_owned(),
-        });
+        let named = |what: &str, value: &str| format!("the {what} {value}");
+        let wishes = [
+            self.argument("audience")
+                .map(|value| named("audience", value)),
+            self.argument("resource")
+                .map(|value| named("resource", value)),
+            asked.scope.as_deref().map(|value| named("scope", value)),
+        ];
+        let wishes: Vec<_> = wishes.into_iter().flatten().collect();
         format!(
-            "It was asked {}; the client authenticated with {}.",
-            wishes.join(" and "),
+            "It was asked for {}; the client authenticated with {}.",
+            if wishes.is_empty() {
+                "nothing in particular".to_owned()
+            } else {
+                wishes.join(" and ")
+            },
             auth_name(asked.auth)
         )
     }
@@ -110,7 +112,7 @@ impl Check<'_> {
     fn refused(&self, seen: &Seen, asked: &Asked, page: &Page) -> (Verdict, Finding) {
         let error = oauth_error(&page.body);
         let cause = self.result.as_ref().err().map(|denial| denial.cause);
-        let said = match error {
+        let said = match says::error(&page.body, self.client_id, self.secret) {
             Some(error) => format!("HTTP {} {error}", page.status),
             None => format!("HTTP {}", page.status),
         };

@@ -51,17 +51,18 @@ impl Obstacle {
             if error.is::<crate::resolve::NoAddress>() {
                 return Obstacle::Guarded;
             }
-            if let Some(error) = error.downcast_ref::<io::Error>() {
-                if error.kind() == io::ErrorKind::ConnectionRefused {
-                    return Obstacle::Refused;
-                }
-                // What it wraps is not among its sources.
-                let wrapped = error.get_ref();
-                if let Some(error) = wrapped.and_then(|error| error.downcast_ref()) {
-                    return Obstacle::of_tls(error);
-                }
+            if let Some(error) = error.downcast_ref::<rustls::Error>() {
+                return Obstacle::of_tls(error);
             }
-            cause = error.source();
+            let io = error.downcast_ref::<io::Error>();
+            if io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+                return Obstacle::Refused;
+            }
+            // What an I/O error wraps is not among its sources.
+            cause = match io.and_then(io::Error::get_ref) {
+                Some(wrapped) => Some(wrapped),
+                None => error.source(),
+            };
         }
         if error.is_dns() {
             Obstacle::Name

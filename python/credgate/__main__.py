@@ -1,0 +1,29 @@
+"""`python -m credgate`: tools for whoever sets a gate up."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+import credgate
+from credgate import _check
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; answer its exit status."""
+    summary = (credgate.__doc__ or "").partition("\n")[0]
+    parser = argparse.ArgumentParser(prog="python -m credgate", description=summary)
+    parser.add_argument("--version", action="version", version=f"credgate {credgate.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    _check.add_to(commands)
+    options = parser.parse_args(arguments)
+    status: int = options.run(options)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""`python -m credgate check`: what a provider does with a configuration, in words."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+import shutil
+import signal
+import sys
+import textwrap
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import credgate
+from credgate import _settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from credgate import Diagnosis, Finding
+
+SECRET = "CREDGATE_CLIENT_SECRET"  # noqa: S105
+STATUS = {"ok": 0, "refused": 3, "unreachable": 4, "misconfigured": 5}
+LAST = {
+    "ok": "It works: a gateway with these settings lets this client in.",
+    "refused": "Refused: the provider does not let this client in.",
+    "unreachable": "Unreachable: the provider gives no answer that could be worked with.",
+    "misconfigured": "Misconfigured: a setting has to be changed, here or at the provider.",
+}
+MARKS = {"notice": "ok", "warning": "warning", "error": "ERROR"}
+INDENT = 9
+
+DESCRIPTION = f"""\
+Asks the provider for a token of one client, as a gateway would for its first request, and
+explains what happens at each step and what to do about it.
+
+The secret is never an argument, as every user of the machine can read those: it is asked for,
+or read from a file (--secret-file) or from the variable {SECRET}.
+Neither the secret nor the token is shown.
+"""
+EPILOG = """\
+exit status: 0 it works · 3 refused: the provider does not let the client in · 4 unreachable: it
+cannot be reached, fails, is busy or too slow · 5 misconfigured: a setting has to be changed ·
+2 the command itself is wrong
+"""
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "check",
+        help="explain what a provider does with a configuration",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _settings.add_to(parser)
+    parser.add_argument("--client-id", required=True, metavar="ID", help="the client to check with")
+    parser.add_argument(
+        "--secret-file", metavar="FILE", help="a file with the secret; - is the standard input"
+    )
+    parser.add_argument("--json", action="store_true", help="answer JSON, for programs")
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check, tell, and answer the exit status."""
+    try:
+        gate = credgate.Gate(_settings.read(options))
+    except credgate.ConfigError as error:
+        diagnosis = _wrong_settings(error)
+    else:
+        secret = _secret(options)
+        with _interruptible():
+            diagnosis = gate.check(options.client_id, secret)
+    shown = json.dumps(diagnosis, indent=2) if options.json else text(diagnosis)
+    sys.stdout.write(f"{shown}\n")
+    return STATUS[diagnosis["verdict"]]
+
+
+def text(diagnosis: Diagnosis) -> str:
+    """Answer what was found as it is read in a terminal."""
+    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
+    lines = [line for finding in diagnosis["findings"] for line in _lines(finding, width)]
+    verdict = diagnosis["verdict"]
+    last = LAST[verdict]
+    warnings = sum(finding["level"] == "warning" for finding in diagnosis["findings"])
+    if verdict != "ok":
+        last += f" (exit status {STATUS[verdict]})"
+    elif warnings:
+        last += " There is something to look at, above."
+    return "\n".join([*lines, "", last])
+
+
+def _lines(finding: Finding, width: int) -> Iterator[str]:
+    def wrapped(content: str, first: str = "") -> list[str]:
+        return textwrap.wrap(
+            content,
+            width,
+            initial_indent=first.ljust(INDENT),
+            subsequent_indent=" " * INDENT,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+    step = finding["step"].replace("_", " ")
+    yield from wrapped(f"{step}: {finding['message']}", MARKS[finding["level"]])
+    said = finding["facts"].get("provider_says")
+    if said:
+        yield from wrapped(f"The provider says: {said}")
+    if finding["remedy"]:
+        yield from wrapped(f"To do: {finding['remedy']}")
+
+
+def _wrong_settings(error: credgate.ConfigError) -> Diagnosis:
+    why = str(error)
+    end = "" if why.endswith(("?", ".")) else "."
+    return {
+        "verdict": "misconfigured",
+        "findings": [
+            {
+                "step": "configuration",
+                "level": "error",
+                "code": "settings_invalid",
+                "message": f"The settings are not valid: {why}{end}",
+                "remedy": "Every setting is described in core/CONFIGURATION.md.",
+                "facts": {"code": error.code},
+            }
+        ],
+    }
+
+
+def _secret(options: argparse.Namespace) -> str:
+    """Read the secret from where it was said to be, or ask for it."""
+    if options.secret_file:
+        return _from_file(options).removesuffix("\n")
+    if SECRET in os.environ:
+        return os.environ[SECRET]
+    if not sys.stdin.isatty():
+        options.parser.error(
+            f"there is nobody to ask for the secret: set {SECRET}, or use --secret-file"
+        )
+    return getpass.getpass(f"Secret of {options.client_id}: ")
+
+
+def _from_file(options: argparse.Namespace) -> str:
+    try:
+        if options.secret_file == "-":  # noqa: S105
+            return sys.stdin.read()
+        return Path(options.secret_file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        options.parser.error(f"--secret-file {options.secret_file}: {error}")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have Ctrl-C end the program at once, also while the library waits."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,68 @@
+"""Settings of a gate from a command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the options that make a configuration."""
+    parser.add_argument(
+        "--config", metavar="FILE", help="a configuration, JSON; the options below come on top"
+    )
+    parser.add_argument("--issuer", metavar="URL", help="the issuer, or its well-known URL")
+    parser.add_argument("--audience", metavar="AUDIENCE", help="what the token is to be for")
+    parser.add_argument(
+        "--scope",
+        metavar="SCOPE",
+        action="append",
+        help='a scope to ask for; may be repeated; "" asks for none',
+    )
+    parser.add_argument(
+        "--set",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="any other setting of core/CONFIGURATION.md; the value is JSON, or else taken as text",
+    )
+
+
+def read(options: argparse.Namespace) -> dict[str, Any]:
+    """Answer the configuration; a mistake ends the program."""
+    config = _file(options) if options.config else {}
+    settings = config["config"] if isinstance(config.get("config"), dict) else config
+    for name in ("issuer", "audience"):
+        value = getattr(options, name)
+        if value is not None:
+            settings[name] = value
+    if options.scope is not None:
+        settings["scopes"] = [scope for scope in options.scope if scope]
+    for setting in options.set:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            options.parser.error(f"--set {setting}: must be NAME=VALUE")
+        settings[name] = _value(value)
+    return config
+
+
+def _file(options: argparse.Namespace) -> dict[str, Any]:
+    try:
+        config: object = json.loads(Path(options.config).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        options.parser.error(f"--config {options.config}: {error}")
+    if not isinstance(config, dict):
+        options.parser.error(f"--config {options.config}: is no JSON object")
+    return config
+
+
+def _value(text: str) -> object:
+    try:
+        value: object = json.loads(text)
+    except ValueError:
+        return text
+    return value

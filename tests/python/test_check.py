@@ -1,0 +1,386 @@
+"""`python -m credgate check` names what is wrong, in words, against nine dialects and every fault."""
+
+import base64
+import contextlib
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import credgate
+import jwt
+import pytest
+from credgate.__main__ import main
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from conftest import ALICE
+from support.http import Client
+from support.lab import Authority, Provider, Scripted
+from support.process import TESTS, free_port
+from support.snapshots import Snapshot
+from support.vectors import Vector, load
+
+HERE = Path(__file__).parent
+DIALECTS = {file.stem: load(f"dialects/{file.name}") for file in sorted((TESTS / "vectors/dialects").glob("*.json"))}
+STATUS = {"ok": 0, "refused": 3, "unreachable": 4, "misconfigured": 5}
+
+Check = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def check(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Check:
+    """Runs the command for a configuration; answers its exit status and what it printed, without what varies."""
+
+    def run(config: dict[str, Any], *options: str, client: Client = ALICE) -> tuple[int, str]:
+        monkeypatch.setenv("CREDGATE_CLIENT_SECRET", client.secret)
+        monkeypatch.setenv("COLUMNS", "100")
+        file = tmp_path / "gate.json"
+        file.write_text(json.dumps(config))
+        status = main(["check", "--config", str(file), "--client-id", client.id, *options])
+        printed = capsys.readouterr().out
+        assert client.traces(printed) == []
+        return status, steady(printed)
+
+    return run
+
+
+def steady(printed: str) -> str:
+    """Without line ends inside of a finding, ports and durations, which vary."""
+    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", re.sub(r"\n {9}(?!To do:|The provider says:)", " ", printed))
+    return re.sub(r"in \d+ ms", "in N ms", text).rstrip("\n")
+
+
+def matches(file: str, title: str, status: int, printed: str) -> None:
+    Snapshot(HERE / "snapshots" / f"{file}.txt").check(title, f"{printed}\n(exit status {status})")
+
+
+def answer(scripted: Scripted, vector: Vector) -> None:
+    """Has the provider answer as a dialect's vector says."""
+    ours = ("issuer", "token_endpoint", "jwks_uri")
+    listed = {name: value for name, value in vector.input["metadata"].items() if name not in ours}
+    scripted.script("discovery", merge={"token_endpoint_auth_methods_supported": None, "jwks_uri": None, **listed})
+    for one in vector.input["answers"]:
+        body = one.get("body", "")
+        shown = {"body": body} if isinstance(body, str) else {"json": body}
+        scripted.script(status=one["status"], headers=one.get("headers", {}), times=1, **shown)
+
+
+@pytest.mark.parametrize(
+    "vector", [vector for vectors in DIALECTS.values() for vector in vectors], ids=lambda vector: vector.id
+)
+def test_each_dialect_is_explained(vector: Vector, check: Check, scripted: Scripted) -> None:
+    answer(scripted, vector)
+    config = {**vector.input["config"], "issuer": scripted.issuer, "allow_loopback_http": True}
+    if "token_endpoint" in config:
+        config["token_endpoint"] = f"{scripted.issuer}/token"
+    status, printed = check(config)
+    matches(vector.id.split("/")[0], vector.id, status, printed)
+    assert status == expected(vector)
+
+
+def expected(vector: Vector) -> int:
+    """The exit status: what the gate denies is refused, unless it is by asking for the wrong thing."""
+    if "deny" not in vector.expect:
+        return 0
+    last = vector.input["answers"][-1].get("body", "")
+    if isinstance(last, dict) and last.get("error") in ("invalid_scope", "invalid_target"):
+        return 5
+    return {4001: 3, 4002: 3, 4003: 5, 4102: 4, 4104: 4}[vector.expect["deny"]["cause"]]
+
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+OTHER = ec.generate_private_key(ec.SECP256R1())
+
+
+def key_set(key: ec.EllipticCurvePrivateKey = KEY) -> dict[str, Any]:
+    return {"keys": [{**json.loads(jwt.algorithms.ECAlgorithm.to_jwk(key.public_key())), "kid": "k1", "use": "sig"}]}
+
+
+def token(issuer: str, key: Any = KEY, algorithm: str = "ES256", kid: str = "k1", **claims: Any) -> dict[str, Any]:
+    """A token endpoint's answer with a JWT."""
+    usual = {"iss": issuer, "sub": "alice@clients", "aud": "https://example.com/", "exp": int(time.time()) + 7200}
+    signed = jwt.encode({**usual, **claims}, key, algorithm, headers={"kid": kid})
+    return {"access_token": signed, "token_type": "Bearer", "expires_in": 3600}
+
+
+Fault = Callable[[Scripted], dict[str, Any]]
+
+
+def discovery(**script: Any) -> Fault:
+    """The metadata are answered like that."""
+
+    def arrange(scripted: Scripted) -> dict[str, Any]:
+        scripted.script("discovery", **script)
+        return {}
+
+    return arrange
+
+
+def granted(config: dict[str, Any] | None = None, **script: Any) -> Fault:
+    """The token endpoint answers like that."""
+
+    def arrange(scripted: Scripted) -> dict[str, Any]:
+        scripted.script(**script)
+        return config or {}
+
+    return arrange
+
+
+def signed(config: dict[str, Any] | None = None, keys: Any = None, jwks: dict[str, Any] | None = None, **claims: Any) -> Fault:
+    """The token endpoint answers a JWT; the provider has `keys`, or answers `jwks` in their place."""
+
+    def arrange(scripted: Scripted) -> dict[str, Any]:
+        scripted.script(json=token(scripted.issuer, **claims))
+        scripted.script("jwks", **(jwks or {"json": keys or key_set()}))
+        return config or {}
+
+    return arrange
+
+
+def refused(status: int, body: Any, **config: Any) -> Fault:
+    shown = {"body": body} if isinstance(body, str) else {"json": body}
+    return granted(config, status=status, **shown)
+
+
+def held(scripted: Scripted) -> dict[str, Any]:
+    scripted.hold()
+    return {"timeout": 300}
+
+
+AUDIENCE = {"audience": "https://example.com/"}
+FAULTS: dict[str, tuple[str, Fault]] = {
+    "name that does not resolve": ("unreachable", lambda _: {"issuer": "https://nobody.invalid"}),
+    "nobody listens": ("unreachable", lambda _: {"issuer": f"http://127.0.0.1:{free_port()}"}),
+    "no https": ("misconfigured", lambda _: {"issuer": "http://provider.example"}),
+    "setting that does not exist": ("misconfigured", lambda _: {"audiense": "x"}),
+    "client that is not allowed": ("misconfigured", lambda _: {"clients_allowed": ["team-a-*"]}),
+    "dangerous settings": ("ok", lambda _: {"hide_credentials": False}),
+    "bearer alone": ("ok", lambda _: {"auth_methods": ["bearer"]}),
+    "no metadata": ("misconfigured", discovery(status=404, json={"error": "not_found"})),
+    "page at the well-known URL": ("misconfigured", discovery(body="<!doctype html><title>Sign in</title>")),
+    "metadata that are no JSON": ("misconfigured", discovery(body="hello")),
+    "metadata that are no object": ("misconfigured", discovery(json=["a"])),
+    "metadata without issuer": ("misconfigured", discovery(merge={"issuer": None})),
+    "metadata of another issuer": ("misconfigured", discovery(merge={"issuer": "https://other.example"})),
+    "insecure endpoint": ("misconfigured", discovery(merge={"token_endpoint": "http://provider.example/token"})),
+    "insecure keys": ("misconfigured", discovery(merge={"jwks_uri": "http://provider.example/keys"})),
+    "no token endpoint": ("misconfigured", discovery(merge={"token_endpoint": None})),
+    "redirect of the metadata": ("misconfigured", discovery(status=301, headers={"location": "https://b.example/"})),
+    "metadata behind a login": ("misconfigured", discovery(status=401)),
+    "metadata asked for too often": ("unreachable", discovery(status=429)),
+    "metadata that fail": ("unreachable", discovery(status=503, body="<html>down</html>")),
+    "provider that hangs up": ("unreachable", discovery(hang_up=True)),
+    "metadata without end": ("misconfigured", discovery(body="x" * 1000, repeat=1100)),
+    "grant that is not listed": ("ok", discovery(merge={"grant_types_supported": ["authorization_code"]})),
+    "method that is not listed": (
+        "ok",
+        discovery(merge={"token_endpoint_auth_methods_supported": ["private_key_jwt"]}),
+    ),
+    "no discovery": ("ok", lambda scripted: {
+        "using_pseudo_issuer": True, "token_endpoint": f"{scripted.issuer}/token", "verify_signature": False,
+    }),
+    "wrong secret": ("refused", refused(401, {"error": "invalid_client"})),
+    "wrong secret, with Basic": (
+        "refused",
+        refused(401, {"error": "invalid_client"}, token_endpoint_auth_method="client_secret_basic"),
+    ),
+    "grant that is not allowed": ("refused", refused(400, {"error": "unauthorized_client"})),
+    "scope that is unknown": ("misconfigured", refused(400, {"error": "invalid_scope"}, scopes=["read", "wrote"])),
+    "openid that is refused": ("ok", granted({}, status=400, json={"error": "invalid_scope"}, times=1)),
+    "audience that is unknown": ("misconfigured", refused(400, {"error": "invalid_target"}, **AUDIENCE)),
+    "audience that is missing": ("misconfigured", refused(400, {"error": "invalid_target"})),
+    "request that is incomplete": ("misconfigured", refused(400, {"error": "invalid_request"})),
+    "grant that is unsupported": ("misconfigured", refused(400, {"error": "unsupported_grant_type"})),
+    "error of its own": ("misconfigured", refused(400, {"error": "quirk", "message": "Out of cheese."})),
+    "provider that repeats the secret": (
+        "misconfigured",
+        refused(400, {"error": "invalid_request", "error_description": f"no {ALICE.secret} here"}),
+    ),
+    "hostile words": (
+        "misconfigured",
+        refused(400, {"error": "invalid_request", "error_description": "\u001b[2Jall is well\r\n" + "x" * 400}),
+    ),
+    "no token endpoint there": ("misconfigured", refused(404, "not here")),
+    "redirect of the token endpoint": ("misconfigured", refused(307, "")),
+    "too many requests": ("unreachable", granted(status=429, headers={"retry-after": "30"})),
+    "token endpoint that fails": ("unreachable", refused(500, "<html>oops</html>")),
+    "token endpoint that hangs up": ("unreachable", granted(hang_up=True)),
+    "provider that is too slow": ("unreachable", held),
+    "page in place of a token": ("misconfigured", refused(200, "<html>hello</html>")),
+    "nonsense in place of a token": ("misconfigured", refused(200, "hello")),
+    "token bound to a key": ("misconfigured", granted(merge={"token_type": "DPoP"})),
+    "token that lives no time": ("ok", granted(AUDIENCE, merge={"expires_in": 0})),
+    "token that lives a minute": ("ok", granted(AUDIENCE, merge={"expires_in": 60})),
+    "token of unknown lifetime": ("ok", granted(AUDIENCE, merge={"expires_in": None})),
+    "token that is large": ("ok", granted(AUDIENCE, merge={"access_token": "x" * 8000})),
+    "opaque token": ("ok", granted()),
+    "opaque token where an audience is required": (
+        "misconfigured",
+        granted({**AUDIENCE, "audience_required": "https://example.com/"}),
+    ),
+    "fewer scopes": ("ok", granted({**AUDIENCE, "scopes": ["read", "write"]}, merge={"scope": "read"})),
+    "JWT": ("ok", signed(AUDIENCE)),
+    "JWT for another audience": ("ok", signed({"audience": "https://other.example"})),
+    "JWT that the gate does not accept": ("misconfigured", signed({"audience_required": ["https://a.example", "b c"]})),
+    "JWT without the scope": ("misconfigured", signed({"scopes_required": "read"}, scope="write")),
+    "JWT without a scope": ("misconfigured", signed({"scopes_required": "read"})),
+    "JWT without the role": ("misconfigured", signed({"roles_required": "admin"}, roles=["guest"])),
+    "JWT with a forbidden claim": ("misconfigured", signed({"claims_forbidden": "email"}, email="a@b")),
+    "JWT that has expired": ("misconfigured", signed(exp=1_700_000_000)),
+    "JWT of the future": ("misconfigured", signed(nbf=int(time.time()) + 86_400)),
+    "JWT of another issuer": ("misconfigured", signed(iss="https://sts.example")),
+    "JWT signed with another key": ("misconfigured", signed(key=OTHER)),
+    "JWT of an unknown key": ("misconfigured", signed(kid="k2")),
+    "JWT with a shared key": ("misconfigured", signed(key="s" * 32, algorithm="HS256")),
+    "JWT that is not verified": ("ok", signed({**AUDIENCE, "verify_signature": False})),
+    "no keys there": ("misconfigured", signed(jwks={"status": 404})),
+    "keys that fail": ("unreachable", signed(jwks={"status": 500})),
+    "keys that are none": ("misconfigured", signed(jwks={"body": "hello"})),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_is_named_with_its_remedy(fault: str, check: Check, scripted: Scripted) -> None:
+    verdict, arrange = FAULTS[fault]
+    arranged = arrange(scripted)
+    status, printed = check({"issuer": scripted.issuer, "allow_loopback_http": True, **arranged})
+    matches("faults", fault, status, printed)
+    assert status == STATUS[verdict]
+    last = printed.split("\n\n")[0].splitlines()
+    assert any(line.startswith("ERROR") for line in last) == (verdict != "ok")
+    if verdict != "ok":
+        assert last[-1].startswith("         To do: ")
+
+
+def test_a_server_without_tls_is_named(check: Check, provider: Provider) -> None:
+    status, printed = check({"issuer": provider.issuer.replace("http:", "https:")})
+    matches("faults", "no TLS there", status, printed)
+    assert status == 4
+
+
+def test_keys_that_the_metadata_do_not_name_are_missed(check: Check, scripted: Scripted) -> None:
+    scripted.script("discovery", merge={"jwks_uri": None})
+    scripted.script(json=token(scripted.issuer))
+    status, printed = check({"issuer": scripted.issuer, "allow_loopback_http": True})
+    matches("faults", "keys that the metadata do not name", status, printed)
+    assert status == 5
+
+
+@pytest.fixture(scope="module")
+def over_tls(logs: Path, authority: Authority) -> Iterator[Scripted]:
+    with Scripted(logs / "tls-scripted.log", tls=authority).start() as scripted:
+        yield scripted
+
+
+def test_an_unknown_authority_is_named(check: Check, over_tls: Scripted, authority: Authority) -> None:
+    status, printed = check({"issuer": over_tls.issuer})
+    matches("faults", "unknown authority", status, printed)
+    assert status == 4
+    assert check({"issuer": over_tls.issuer, "ssl_trusted_certificate": str(authority.ca)})[0] == 0
+
+
+def test_a_certified_provider_is_found_well(check: Check, provider: Provider) -> None:
+    status, printed = check(
+        {"issuer": f"{provider.issuer}/.well-known/openid-configuration", "allow_loopback_http": True},
+        "--audience", "https://example.com/", "--scope", "read",
+    )  # fmt: skip
+    whole = re.sub(r"35\d\d", "3...", printed)  # seconds since the token was issued
+    matches("certified", "a client with an audience", status, whole)
+    assert status == 0
+    status, printed = check({"issuer": provider.issuer, "allow_loopback_http": True}, client=ALICE.wrong())
+    matches("certified", "a wrong secret", status, printed)
+    assert status == 3
+
+
+def test_json_is_for_programs(check: Check, provider: Provider) -> None:
+    settings = ["--set", "allow_loopback_http=true", "--audience", "https://example.com/", "--scope", ""]
+    status, printed = check({}, "--issuer", provider.issuer, "--json", *settings)
+    diagnosis = json.loads(printed)
+    assert (status, diagnosis["verdict"]) == (0, "ok")
+    facts = {finding["step"]: finding["facts"] for finding in diagnosis["findings"] if finding["level"] == "notice"}
+    assert facts["token"]["kind"] == "jwt" and facts["token"]["claim_aud"] == "https://example.com/"
+    assert facts["token_request"]["auth_method"] == "client_secret_post" and "scope" not in facts["token_request"]
+    assert facts["signature"]["algorithm"] == "RS256"
+    assert "eyJ" not in printed
+    assert check({}, "--issuer", "nonsense", "--json")[0] == 5
+
+
+def test_a_configuration_of_kongs_is_taken_and_options_come_on_top(check: Check, scripted: Scripted) -> None:
+    plugin = {"name": "openid-connect", "config": {"issuer": "https://nobody.invalid", "scopes": ["openid"]}}
+    assert check(plugin, "--issuer", scripted.issuer, "--set", "allow_loopback_http=true", "--scope", "a", "--scope", "b")[0] == 0
+    assert scripted.state["last"]["form"]["scope"] == "a b"
+
+
+def command(*options: str) -> list[str]:
+    return [sys.executable, "-m", "credgate", "check", "--client-id", ALICE.id, "--set", "allow_loopback_http=true", *options]
+
+
+def test_the_secret_comes_from_a_file_or_the_standard_input(tmp_path: Path, provider: Provider) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{ALICE.secret}\n")
+    clean = {name: value for name, value in os.environ.items() if name != "CREDGATE_CLIENT_SECRET"}
+    for options, given in ((["--secret-file", str(file)], ""), (["--secret-file", "-"], ALICE.secret)):
+        done = subprocess.run(
+            command("--issuer", provider.issuer, *options), input=given, env=clean, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert ALICE.traces(done.stdout, done.stderr) == []
+
+
+def test_a_secret_is_asked_for_in_a_terminal_and_not_shown(provider: Provider) -> None:
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ.pop("CREDGATE_CLIENT_SECRET", None)
+        program = command("--issuer", provider.issuer)
+        os.execv(program[0], program)
+    printed = b""
+    while b"Secret of alice:" not in printed:
+        printed += os.read(terminal, 1000)
+    os.write(terminal, f"{ALICE.secret}\n".encode())
+    with contextlib.suppress(OSError):  # the child has ended
+        while data := os.read(terminal, 1000):
+            printed += data
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, printed
+    assert b"It works" in printed
+    assert ALICE.traces(printed) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--issuer", "https://a.example"], "there is nobody to ask for the secret"),
+        (["--secret-file", "/nonexistent", "--issuer", "https://a.example"], "--secret-file /nonexistent"),
+        (["--config", "/nonexistent"], "--config /nonexistent"),
+        (["--set", "nonsense"], "must be NAME=VALUE"),
+        (["--client-secret", "s3cret"], "unrecognized arguments"),
+    ],
+)  # fmt: skip
+def test_a_wrong_command_says_so(options: list[str], said: str) -> None:
+    clean = {name: value for name, value in os.environ.items() if name != "CREDGATE_CLIENT_SECRET"}
+    done = subprocess.run(command(*options), env=clean, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_a_check_is_a_method_too(provider: Provider) -> None:
+    gate = credgate.Gate(issuer=provider.issuer, allow_loopback_http=True)
+    assert gate.check(ALICE.id, ALICE.secret)["verdict"] == "ok"
+    diagnosis = gate.check(ALICE.id, "wrong")
+    assert diagnosis["verdict"] == "refused"
+    assert diagnosis["findings"][-1]["code"] == "credentials_refused"
+    # Nothing of it has been kept.
+    assert gate.authenticate(authorization="Basic " + base64.b64encode(b"alice:wrong").decode()).how == "MISS"
+
+
+def test_the_fault_file_holds_no_fault_that_is_gone() -> None:
+    texts = Snapshot(HERE / "snapshots/faults.txt").texts()
+    apart = {"keys that the metadata do not name", "no TLS there", "unknown authority"}
+    assert set(texts) == {*FAULTS, *apart}
+    for dialect, vectors in DIALECTS.items():
+        assert set(Snapshot(HERE / f"snapshots/{dialect}.txt").texts()) == {vector.id for vector in vectors}
