@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// A gate's rules for its cache. They belong to the gate, not to the token: gates that share one may keep it
 /// differently.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Keeping {
     /// Keep tokens at all.
     pub(crate) tokens: bool,

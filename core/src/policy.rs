@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// A gate's demands on a token.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Policy {
     verify_claims: bool,
     leeway: Duration,
@@ -18,7 +18,7 @@ pub(crate) struct Policy {
 }
 
 /// All words of one element, for any element.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Requirement {
     field: &'static str,
     path: Path,

@@ -141,8 +141,8 @@ def _secret(options: argparse.Namespace) -> str:
     if SECRET in os.environ:
         return os.environ[SECRET]
     if not sys.stdin.isatty():
-        options.parser.error(
-            f"there is nobody to ask for the secret: set {SECRET}, or use --secret-file"
+        _settings.wrong(
+            options, f"there is nobody to ask for the secret: set {SECRET}, or use --secret-file"
         )
     return getpass.getpass(f"Secret of {options.client_id}: ")
 
@@ -153,7 +153,7 @@ def _from_file(options: argparse.Namespace) -> str:
             return sys.stdin.read()
         return Path(options.secret_file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        options.parser.error(f"--secret-file {options.secret_file}: {error}")
+        _settings.wrong(options, f"--secret-file {options.secret_file}: {error}")
 
 
 @contextmanager

@@ -223,6 +223,11 @@ class Gate:
         Nothing is kept, and nothing taken from the cache. It waits for the provider, and is for
         a terminal. What it answers holds neither the secret nor the token.
         """
+    def optional(self) -> Gate:
+        """Answer the same gate where credentials are optional (`anonymous`).
+
+        What would be answered with 401 passes without a token.
+        """
     @property
     def config(self) -> dict[str, Any]:
         """The configuration in effect: defaults included, the operator's secrets masked."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     import argparse
@@ -45,18 +45,24 @@ def read(options: argparse.Namespace) -> dict[str, Any]:
     for setting in options.set:
         name, equals, value = setting.partition("=")
         if not equals:
-            options.parser.error(f"--set {setting}: must be NAME=VALUE")
+            wrong(options, f"--set {setting}: must be NAME=VALUE")
         settings[name] = _value(value)
     return config
+
+
+def wrong(options: argparse.Namespace, message: str) -> NoReturn:
+    """End the program, as the command is wrong."""
+    parser: argparse.ArgumentParser = options.parser
+    parser.error(message)
 
 
 def _file(options: argparse.Namespace) -> dict[str, Any]:
     try:
         config: object = json.loads(Path(options.config).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        options.parser.error(f"--config {options.config}: {error}")
+        wrong(options, f"--config {options.config}: {error}")
     if not isinstance(config, dict):
-        options.parser.error(f"--config {options.config}: is no JSON object")
+        wrong(options, f"--config {options.config}: is no JSON object")
     return config
 
 

@@ -188,6 +188,11 @@ impl Gate {
         from_json(py, &diagnosis.to_json())
     }
 
+    /// The same gate where credentials are optional: what would be answered with 401 passes without a token.
+    fn optional(&self) -> Gate {
+        Gate(self.0.optional())
+    }
+
     /// The configuration in effect: defaults included, the operator's secrets masked.
     #[getter]
     fn config<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

@@ -4,7 +4,7 @@ use crate::config::value_error;
 use crate::error::Error;
 
 /// A pattern of client ids: `*` stands for any characters, none included.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Pattern(String);
 
 impl Pattern {

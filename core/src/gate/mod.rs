@@ -38,6 +38,15 @@ impl Gate {
         })
     }
 
+    /// The same gate where credentials are optional (`anonymous`): what would be answered with 401 passes without a
+    /// token. The two share their tokens.
+    #[must_use]
+    pub fn optional(&self) -> Gate {
+        Gate {
+            rules: Arc::new(self.rules.optional()),
+        }
+    }
+
     /// The configuration in effect, JSON: defaults included, secrets of the operator's masked.
     pub fn effective_config(&self) -> &str {
         &self.rules.effective

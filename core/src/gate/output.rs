@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::borrow::Cow;
 
 /// Headers of requests that are allowed, and the answer to those that are not.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Output {
     pub(crate) token_header: Option<TokenHeader>,
     pub(crate) claim_headers: Vec<(String, Path)>,
@@ -23,7 +23,7 @@ pub(crate) struct Output {
 }
 
 /// The header that carries the token.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct TokenHeader {
     pub(crate) name: String,
     /// `None`: the token alone.

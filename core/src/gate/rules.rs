@@ -19,7 +19,7 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 /// What a configuration means. Opaque: it holds an [`Allow`](crate::Allow)'s strings alive.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rules {
     pub(crate) places: Places,
     pub(crate) clients_allowed: Option<Vec<Pattern>>,
@@ -91,6 +91,18 @@ impl Rules {
             issuer,
             request,
         })
+    }
+
+    /// With `anonymous`.
+    pub(super) fn optional(&self) -> Rules {
+        let mut effective: serde_json::Value =
+            serde_json::from_str(&self.effective).unwrap_or_default();
+        effective["anonymous"] = true.into();
+        Rules {
+            anonymous: true,
+            effective: effective.to_string(),
+            ..self.clone()
+        }
     }
 
     /// The headers of a request that is allowed: see [`Allow::headers`](crate::Allow::headers).

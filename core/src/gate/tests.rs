@@ -160,3 +160,17 @@ fn a_body_is_wanted_only_when_it_can_hold_credentials() {
         None
     ));
 }
+
+#[test]
+fn an_optional_gate_is_the_same_but_for_anonymous() {
+    let gate =
+        Gate::from_json(r#"{"issuer":"https://a.example","hide_credentials":false}"#).unwrap();
+    let optional = gate.optional();
+    assert!(optional.rules.anonymous && !gate.rules.anonymous);
+    assert_eq!(optional.rules.fingerprint, gate.rules.fingerprint);
+    let config =
+        |gate: &Gate| serde_json::from_str::<serde_json::Value>(gate.effective_config()).unwrap();
+    let mut expected = config(&gate);
+    expected["anonymous"] = true.into();
+    assert_eq!(config(&optional), expected);
+}

@@ -8,6 +8,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use std::collections::BTreeMap;
 
 /// The parts of a token request that are the gate's.
+#[derive(Clone)]
 pub(crate) struct TokenRequest {
     pub(crate) args: Vec<(String, String)>,
     pub(crate) headers: HeaderMap,

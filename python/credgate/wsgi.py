@@ -1,0 +1,176 @@
+"""WSGI middleware: authenticates clients before Flask, Django or any other application.
+
+>>> import credgate, credgate.wsgi
+>>> gate = credgate.Gate(issuer="https://tenant.auth0.com/")
+>>> def app(environ, start_response): ...
+>>> guarded = credgate.wsgi.Middleware(app, gate)
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import sys
+from typing import TYPE_CHECKING, Any
+
+from credgate._middleware import DESCRIBING, entries, hidden, length, redacted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from credgate import Allow, Deny, Gate
+
+__all__ = ["Middleware"]
+
+# Where servers have the request's target as it was sent.
+TARGETS = ("RAW_URI", "REQUEST_URI")
+PIECE = 16 * 1024
+
+
+class Middleware:
+    """Lets requests with credentials through to `app`, with a token in their place.
+
+    The application finds `credgate.client_id`, `credgate.claims` and `credgate.outcome` in its
+    environ. What is denied is answered here. Where credentials are `optional`, a request that would
+    be answered with 401 passes without a token, and without what it brought.
+
+    The application gets an environ of its own. In the server's, secrets in the query are
+    overwritten, as that is what servers log.
+    """
+
+    def __init__(self, app: WSGIApplication, gate: Gate, *, optional: bool = False) -> None:
+        """Put a gate before an application."""
+        self.app = app
+        self.gate = gate.optional() if optional else gate
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        upstream = dict(environ)
+        _redact(environ)
+        body = _Body(self.gate, upstream)
+        outcome = self.gate.authenticate(
+            method=_sent(upstream, "REQUEST_METHOD") or b"GET",
+            authorization=_sent(upstream, "HTTP_AUTHORIZATION"),
+            query=_sent(upstream, "QUERY_STRING"),
+            content_type=_sent(upstream, "CONTENT_TYPE"),
+            body=body.whole,
+        )
+        if not outcome.allowed:
+            return _deny(outcome, environ, start_response)
+        body.hide(upstream)
+        upstream["QUERY_STRING"] = hidden(self.gate, f"?{upstream.get('QUERY_STRING', '')}")[1:]
+        for name in TARGETS:
+            if name in upstream:
+                upstream[name] = hidden(self.gate, upstream[name])
+        for name, value in outcome.headers:
+            variable = f"HTTP_{name.upper().replace('-', '_')}"
+            upstream.pop(variable, None)
+            if value is not None:
+                upstream[variable] = value
+        upstream.update(entries(outcome))
+        return self.app(upstream, _noting(start_response, outcome))
+
+
+class _Body:
+    """The body of a request, as far as it has been read."""
+
+    def __init__(self, gate: Gate, environ: WSGIEnvironment) -> None:
+        """Read it where it may hold credentials, and no more of it than may."""
+        self._gate = gate
+        self._method = _sent(environ, "REQUEST_METHOD") or b"GET"
+        self._content_type = _sent(environ, "CONTENT_TYPE")
+        self.whole: bytes | None = None
+        announced = length(environ.get("CONTENT_LENGTH"))
+        ends = announced is not None or environ.get("wsgi.input_terminated")
+        if ends and self._wanted(announced):
+            self._read(environ, announced)
+
+    def _read(self, environ: WSGIEnvironment, announced: int | None) -> None:
+        stream = environ["wsgi.input"]
+        read = bytearray()
+        while announced is None or len(read) < announced:
+            piece = stream.read(PIECE if announced is None else min(PIECE, announced - len(read)))
+            if not piece:
+                break
+            read += piece
+            if not self._wanted(len(read)):
+                environ["wsgi.input"] = io.BufferedReader(_Resumed(bytes(read), stream))
+                return
+        environ["wsgi.input"] = io.BytesIO(read)
+        # What has been cut off on its way is nothing to be judged.
+        if announced is None or len(read) == announced:
+            self.whole = bytes(read)
+
+    def _wanted(self, size: int | None) -> bool:
+        return self._gate.wants_body(
+            method=self._method, content_type=self._content_type, content_length=size
+        )
+
+    def hide(self, environ: WSGIEnvironment) -> None:
+        """Take the credentials out; the rest of `environ` is made to fit."""
+        if self.whole is None:
+            return
+        body = self._gate.hide_body(self._content_type, self.whole)
+        if body == self.whole:
+            return
+        for name in DESCRIBING:
+            environ.pop(f"HTTP_{name.upper().replace('-', '_')}", None)
+        environ["wsgi.input"] = io.BytesIO(body)
+        environ["CONTENT_LENGTH"] = str(len(body))
+
+
+class _Resumed(io.RawIOBase):
+    """What has been read of a stream, and then its rest."""
+
+    def __init__(self, read: bytes, rest: Any) -> None:  # noqa: ANN401 - whatever a server has
+        self._read = io.BytesIO(read)
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - as in io
+        data = self._read.read(len(buffer)) or self._rest.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _sent(environ: WSGIEnvironment, name: str) -> bytes | None:
+    """Answer the bytes that were sent (PEP 3333 has them as Latin-1)."""
+    value = environ.get(name)
+    return value.encode("latin-1") if value is not None else None
+
+
+def _redact(environ: WSGIEnvironment) -> None:
+    """Overwrite secrets in what the server will log."""
+    environ["QUERY_STRING"] = redacted(f"?{environ.get('QUERY_STRING', '')}")[1:]
+    for name in TARGETS:
+        if name in environ:
+            environ[name] = redacted(environ[name])
+    uwsgi = sys.modules.get("uwsgi")
+    if uwsgi:
+        # It logs what it has read itself; a log format can name this in place of it.
+        target = environ.get("REQUEST_URI", "")
+        line = f"{environ['REQUEST_METHOD']} {target} {environ.get('SERVER_PROTOCOL', '')}"
+        uwsgi.set_logvar("credgate_request", line)
+
+
+def _noting(start_response: StartResponse, outcome: Allow) -> StartResponse:
+    """Tell the gate what the application answers: it may not like the token."""
+
+    def noting(status: str, *rest: Any) -> Any:  # noqa: ANN401 - as it came
+        outcome.note_upstream_status(int(status[:3]))
+        return start_response(status, *rest)
+
+    return noting
+
+
+def _deny(
+    outcome: Deny, environ: WSGIEnvironment, start_response: StartResponse
+) -> Iterable[bytes]:
+    body = outcome.body.encode()
+    reason = http.client.responses.get(outcome.status, "")
+    headers = [*outcome.headers, ("content-length", str(len(body)))]
+    start_response(f"{outcome.status} {reason}", headers)
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]

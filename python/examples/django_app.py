@@ -1,0 +1,47 @@
+"""A Django application in one file, whose clients come with an id and a secret.
+
+CREDGATE_CONFIG=gate.json gunicorn django_app:application
+curl -u "$CLIENT_ID:$CLIENT_SECRET" http://127.0.0.1:8000/whoami
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpRequest, JsonResponse
+from django.urls import path
+
+import credgate
+import credgate.wsgi
+
+settings.configure(
+    ROOT_URLCONF=__name__,
+    SECRET_KEY=secrets.token_urlsafe(),
+    ALLOWED_HOSTS=["127.0.0.1", "localhost"],
+)
+
+
+def whoami(request: HttpRequest) -> JsonResponse:
+    """Tell what the token says of the client."""
+    claims = request.META["credgate.claims"] or {}
+    return JsonResponse(
+        {"client": request.META["credgate.client_id"], "audience": claims.get("aud")}
+    )
+
+
+def order(request: HttpRequest) -> JsonResponse:
+    """Take an order, in a form that may have held the credentials too."""
+    return JsonResponse({"client": request.META["credgate.client_id"], **request.POST.dict()})
+
+
+def token(request: HttpRequest) -> JsonResponse:
+    """Show how a service that stands behind is called: with the token that is here already."""
+    return JsonResponse({"authorization": request.headers["Authorization"].partition(" ")[0]})
+
+
+urlpatterns = [path("whoami", whoami), path("orders", order), path("token", token)]
+
+gate = credgate.Gate(Path(os.environ["CREDGATE_CONFIG"]).read_text())
+application = credgate.wsgi.Middleware(get_wsgi_application(), gate)

@@ -1,0 +1,38 @@
+"""A Flask application whose clients come with an id and a secret.
+
+CREDGATE_CONFIG=gate.json gunicorn flask_app:app
+curl -u "$CLIENT_ID:$CLIENT_SECRET" http://127.0.0.1:8000/whoami
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, request
+
+import credgate
+import credgate.wsgi
+
+app = Flask(__name__)
+gate = credgate.Gate(Path(os.environ["CREDGATE_CONFIG"]).read_text())
+app.wsgi_app = credgate.wsgi.Middleware(app.wsgi_app, gate)  # type: ignore[method-assign]
+
+
+@app.get("/whoami")
+def whoami() -> dict[str, Any]:
+    """Tell what the token says of the client."""
+    claims = request.environ["credgate.claims"] or {}
+    return {"client": request.environ["credgate.client_id"], "audience": claims.get("aud")}
+
+
+@app.post("/orders")
+def order() -> dict[str, Any]:
+    """Take an order, in a form or in JSON that may have held the credentials too."""
+    given = request.get_json() if request.is_json else request.form
+    return {"client": request.environ["credgate.client_id"], **given}
+
+
+@app.get("/token")
+def token() -> dict[str, Any]:
+    """Show how a service that stands behind is called: with the token that is here already."""
+    return {"authorization": request.headers["Authorization"].partition(" ")[0]}

@@ -1,0 +1,66 @@
+"""Applications that tell what reached them, behind a gate: what the servers of the tests serve.
+
+CREDGATE_CONFIG names the gate's configuration. With CREDGATE_WARM a token is asked for before any worker is forked.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import credgate
+import credgate.asgi
+import credgate.wsgi
+
+GATE = credgate.Gate(Path(os.environ["CREDGATE_CONFIG"]).read_text())
+if "CREDGATE_WARM" in os.environ:
+    GATE.authenticate(authorization=os.environ["CREDGATE_WARM"])
+
+
+def shown(scope: Any) -> dict[str, Any]:
+    outcome = scope["credgate.outcome"]
+    return {"client": scope["credgate.client_id"], "claims": scope["credgate.claims"], "how": outcome.how, "pid": os.getpid()}
+
+
+async def asgi_echo(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] != "http":
+        return
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    told = {
+        **shown(scope),
+        "method": scope["method"],
+        "query": scope["query_string"].decode("latin-1"),
+        "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in scope["headers"]],
+        "body": body.decode("latin-1"),
+    }
+    status = int(dict(told["headers"]).get("x-status", "200"))
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": json.dumps(told).encode()})
+
+
+def wsgi_echo(environ: Any, start_response: Any) -> Iterable[bytes]:
+    size = environ.get("CONTENT_LENGTH")
+    stream = environ["wsgi.input"]
+    body = stream.read() if environ.get("wsgi.input_terminated") else stream.read(int(size or 0))
+    headers = [[name[5:].replace("_", "-").lower(), value] for name, value in environ.items() if name.startswith("HTTP_")]
+    told = {
+        **shown(environ),
+        "method": environ["REQUEST_METHOD"],
+        "query": environ["QUERY_STRING"],
+        "targets": [environ[name] for name in ("RAW_URI", "REQUEST_URI") if name in environ],
+        "headers": [*headers, ["content-length", size]],
+        "body": body.decode("latin-1"),
+    }
+    start_response(f"{environ.get('HTTP_X_STATUS', 200)} Told", [("content-type", "application/json")])
+    return [json.dumps(told).encode()]
+
+
+asgi = credgate.asgi.Middleware(asgi_echo, GATE)
+asgi_optional = credgate.asgi.Middleware(asgi_echo, GATE, optional=True)
+wsgi = credgate.wsgi.Middleware(wsgi_echo, GATE)
+wsgi_optional = credgate.wsgi.Middleware(wsgi_echo, GATE, optional=True)

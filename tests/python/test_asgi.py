@@ -1,0 +1,312 @@
+"""ASGI middleware, called as a server calls it."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import credgate
+import credgate.asgi
+import pytest
+
+from conftest import ALICE, CLIENTS
+from support.http import FORM, JSON, SOURCES
+from support.lab import Provider, Scripted
+
+
+@dataclass
+class Served:
+    """What a request came to: what the application saw, and what the server was told."""
+
+    server: dict[str, Any]
+    sent: list[dict[str, Any]] = field(default_factory=list)
+    seen: dict[str, Any] | None = None
+    body: bytes = b""
+
+    @property
+    def status(self) -> int | None:
+        return next((message["status"] for message in self.sent if "status" in message), None)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        start = next(message for message in self.sent if "headers" in message)
+        return {name.decode(): value.decode() for name, value in start["headers"]}
+
+    @property
+    def answered(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.sent)
+
+    def arrived(self, name: str) -> list[str]:
+        assert self.seen is not None
+        return [value.decode() for key, value in self.seen["headers"] if key.decode().lower() == name]
+
+
+Ask = Callable[..., Served]
+
+
+def gate(issuer: str, **config: Any) -> credgate.Gate:
+    """One that shares no token with any other."""
+    config = {"allow_loopback_http": True, "cache_tokens_salt": uuid4().hex, **config}
+    return credgate.Gate({"issuer": issuer, "audience": "https://example.com/", **config})
+
+
+def serve(with_gate: credgate.Gate, *, optional: bool = False, status: int = 200, **request: Any) -> Served:
+    """One request through the middleware, to an application that reads everything and answers `status`."""
+    target = request.get("target", "/")
+    headers = request.get("headers", {})
+    pairs = list(headers.items()) if isinstance(headers, dict) else headers
+    body = request.get("body", b"")
+    pieces = [body.encode() if isinstance(body, str) else body] if isinstance(body, (str, bytes)) else list(body)
+    if isinstance(body, (str, bytes)) and body:
+        pairs = [*pairs, ("content-length", str(len(pieces[0])))]
+    scope = {
+        "type": request.get("type", "http"),
+        "path": target.partition("?")[0],
+        "query_string": target.partition("?")[2].encode(),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in pairs],
+        "extensions": request.get("extensions", {}),
+    }
+    if scope["type"] == "http":
+        scope["method"] = request.get("method", "GET")
+    served = Served(scope)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        served.seen = scope
+        if scope["type"] == "websocket":
+            assert (await receive())["type"] == "websocket.connect"
+            await send({"type": "websocket.accept"})
+            return
+        more = True
+        while more:
+            message = await receive()
+            served.body += message["body"]
+            more = message["more_body"]
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b"told"})
+
+    messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
+    messages[-1]["more_body"] = False
+    if scope["type"] == "websocket":
+        messages = [{"type": "websocket.connect"}]
+    messages = request.get("messages", messages)
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        served.sent.append(message)
+
+    asyncio.run(credgate.asgi.Middleware(app, with_gate, optional=optional)(scope, receive, send))
+    return served
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_token_takes_the_credentials_place_wherever_they_are(source: str, provider: Provider) -> None:
+    served = serve(gate(provider.issuer), **ALICE.request(source, "/x"))
+    assert served.status == 200 and served.seen is not None
+    assert served.arrived("authorization")[0].startswith("Bearer eyJ") and len(served.arrived("authorization")) == 1
+    assert served.seen["credgate.client_id"] == "alice"
+    assert served.seen["credgate.claims"]["aud"] == "https://example.com/"
+    assert served.seen["credgate.outcome"].allowed
+    told = [served.seen["query_string"], served.body, *(b"".join(pair) for pair in served.seen["headers"])]
+    assert ALICE.traces(*told) == []
+    assert ALICE.traces(served.server["query_string"]) == [], "what the server logs"
+    if source == "query":
+        assert served.seen["query_string"] == b"keep=1"
+        assert b"client_secret=***" in served.server["query_string"]
+    if source in ("form", "json"):
+        assert json.loads(served.body) == {"keep": 1} if source == "json" else served.body == b"keep=1"
+        assert served.arrived("content-length") == [str(len(served.body))]
+
+
+def test_the_canary_is_seen_where_nothing_hides_it(provider: Provider) -> None:
+    served = serve(gate(provider.issuer, hide_credentials=False), **ALICE.request("query"))
+    assert served.seen is not None
+    assert ALICE.traces(served.seen["query_string"]) != []
+    assert ALICE.traces(served.server["query_string"]) == []
+
+
+def test_a_denial_is_answered_here(provider: Provider) -> None:
+    served = serve(gate(provider.issuer), headers=ALICE.wrong().basic)
+    assert served.seen is None
+    assert (served.status, served.answered) == (401, b'{"message":"Unauthorized"}')
+    assert served.headers == {
+        "content-type": "application/json; charset=utf-8",
+        "www-authenticate": 'Bearer realm="127.0.0.1"',
+        "content-length": "26",
+    }
+    head = serve(gate(provider.issuer), method="HEAD")
+    assert (head.status, head.answered, head.headers["content-length"]) == (401, b"", "26")
+
+
+def test_a_provider_that_is_busy_is_a_matter_of_time(scripted: Scripted) -> None:
+    scripted.script(status=429, headers={"retry-after": "7"})
+    served = serve(gate(scripted.issuer), headers=ALICE.basic)
+    assert (served.status, served.headers["retry-after"]) == (503, "7")
+
+
+def test_where_credentials_are_optional_a_request_without_them_passes(provider: Provider) -> None:
+    with_gate = gate(provider.issuer, upstream_headers=[{"header": "x-client", "path": ["sub"]}])
+    served = serve(with_gate, optional=True, headers={"X-Client": "root", "x_client": "root"})
+    assert served.status == 200 and served.seen is not None
+    assert served.seen["credgate.client_id"] is None and served.seen["credgate.claims"] is None
+    assert served.arrived("x-client") == served.arrived("x_client") == []
+    refused = serve(with_gate, optional=True, headers=ALICE.wrong().basic)
+    assert refused.status == 200 and refused.arrived("authorization") == []
+    twice = serve(with_gate, optional=True, target=f"/?{ALICE.parameters}", headers=ALICE.basic)
+    assert twice.status == 400, "what is wrong in itself is wrong for an optional gate too"
+
+
+def test_no_spelling_of_a_header_that_the_gate_sets_gets_through(provider: Provider) -> None:
+    with_gate = gate(provider.issuer, upstream_headers=[{"header": "x-client-name", "path": ["client_id"]}])
+    spoofed = [("X-Client-Name", "root"), ("x_client_name", "root"), ("X-Client_Name", "root"), ("x-other", "kept")]
+    served = serve(with_gate, headers=[*ALICE.basic.items(), *spoofed])
+    assert served.seen is not None
+    spellings = {key: value for key, value in served.seen["headers"] if b"client" in key}
+    assert spellings == {b"x-client-name": b"alice"}
+    assert served.arrived("x-other") == ["kept"]
+
+
+@pytest.mark.parametrize("second", [ALICE.basic["Authorization"], "Bearer x"])
+def test_several_authorization_headers_are_a_bad_request(second: str, provider: Provider) -> None:
+    served = serve(gate(provider.issuer), headers=[*ALICE.basic.items(), ("authorization", second)])
+    assert (served.status, served.seen) == (400, None)
+
+
+def test_a_body_may_come_in_pieces(provider: Provider) -> None:
+    body = f"{ALICE.parameters}&keep=1".encode()
+    pieces = [b"", body[:5], b"", body[5:30], body[30:], b""]
+    headers = {**FORM, "Transfer-Encoding": "chunked", "Digest": "sha-256=x", "Content-MD5": "x"}
+    served = serve(gate(provider.issuer), method="POST", headers=headers, body=pieces)
+    assert (served.status, served.body) == (200, b"keep=1")
+    assert served.arrived("content-length") == ["6"]
+    assert served.arrived("transfer-encoding") == served.arrived("digest") == served.arrived("content-md5") == []
+
+
+def test_a_body_without_credentials_stays_as_it_is(provider: Provider) -> None:
+    headers = {**ALICE.basic, **JSON, "Digest": "sha-256=x"}
+    served = serve(gate(provider.issuer), method="POST", headers=headers, body='{"a" : 1}')
+    assert (served.status, served.body, served.arrived("digest")) == (200, b'{"a" : 1}', ["sha-256=x"])
+    assert served.arrived("content-length") == ["9"]
+
+
+def test_a_body_that_is_too_long_is_not_waited_for(provider: Provider) -> None:
+    with_gate = gate(provider.issuer, max_body_bytes=100)
+    pieces = [b"x" * 60, b"y" * 60, b"z" * 60]
+    served = serve(with_gate, method="POST", headers={**ALICE.basic, **FORM}, body=pieces)
+    assert (served.status, served.body) == (200, b"".join(pieces))
+    denied = serve(with_gate, method="POST", headers=FORM, body=[ALICE.parameters.encode(), b"&" * 100, b"never read"])
+    assert denied.status == 401
+
+
+def test_a_body_that_can_hold_nothing_is_left_to_the_application(provider: Provider) -> None:
+    for headers in ({"Content-Type": "multipart/form-data"}, {"Content-Type": "text/plain"}):
+        served = serve(gate(provider.issuer), method="POST", headers={**headers, **ALICE.basic}, body=[b"a", b"b"])
+        assert (served.status, served.body) == (200, b"ab")
+
+
+def test_a_client_that_leaves_while_it_sends_is_not_answered(provider: Provider) -> None:
+    gone = [{"type": "http.request", "body": b"client_id=a", "more_body": True}, {"type": "http.disconnect"}]
+    served = serve(gate(provider.issuer), method="POST", headers=FORM, messages=gone)
+    assert (served.sent, served.seen) == ([], None)
+
+
+def test_the_handshake_of_a_websocket_is_authenticated(provider: Provider) -> None:
+    served = serve(gate(provider.issuer), type="websocket", headers=ALICE.basic)
+    assert served.sent == [{"type": "websocket.accept"}] and served.seen is not None
+    assert served.seen["credgate.client_id"] == "alice"
+    by_query = serve(gate(provider.issuer), type="websocket", target=f"/?{ALICE.parameters}")
+    assert by_query.seen is not None and by_query.seen["query_string"] == b""
+
+
+def test_a_websocket_without_credentials_is_closed_or_answered(provider: Provider) -> None:
+    served = serve(gate(provider.issuer), type="websocket")
+    assert (served.sent, served.seen) == ([{"type": "websocket.close", "code": 1008}], None)
+    answered = serve(gate(provider.issuer), type="websocket", extensions={"websocket.http.response": {}})
+    assert (answered.status, answered.answered) == (401, b'{"message":"Unauthorized"}')
+    assert [message["type"] for message in answered.sent] == ["websocket.http.response.start", "websocket.http.response.body"]
+
+
+def test_a_preflight_passes_where_the_gate_lets_it(provider: Provider) -> None:
+    assert serve(gate(provider.issuer), method="OPTIONS").status == 401
+    served = serve(gate(provider.issuer, run_on_preflight=False), method="OPTIONS")
+    assert served.status == 200 and served.seen is not None
+    assert served.seen["credgate.outcome"].how == "PREFLIGHT"
+
+
+def test_lifespan_passes_and_what_is_not_known_does_not() -> None:
+    seen: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["type"])
+
+    guarded = credgate.asgi.Middleware(app, gate("https://a.example", allow_loopback_http=False))
+    asyncio.run(guarded({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="'webtransport' are not guarded"):
+        asyncio.run(guarded({"type": "webtransport"}, None, None))  # type: ignore[arg-type]
+    assert seen == ["lifespan"]
+
+
+def test_what_the_application_answers_reaches_the_gate(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A token is dropped only when it has some age, and so the gate is watched here.
+    noted: list[int] = []
+
+    class Watched:
+        def __init__(self, outcome: Any):
+            self.outcome = outcome
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.outcome, name)
+
+        def note_upstream_status(self, status: int) -> None:
+            noted.append(status)
+
+    class Gate:
+        def __init__(self, inner: credgate.Gate):
+            self.inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.inner, name)
+
+        async def authenticate_async(self, **request: Any) -> Watched:
+            return Watched(await self.inner.authenticate_async(**request))
+
+    serve(Gate(gate(provider.issuer)), headers=ALICE.basic, status=401)  # type: ignore[arg-type]
+    assert noted == [401]
+
+
+def test_cold_requests_of_one_client_cause_one_exchange(scripted: Scripted) -> None:
+    with_gate = gate(scripted.issuer)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    guarded = credgate.asgi.Middleware(app, with_gate)
+    statuses: list[int] = []
+
+    async def one() -> None:
+        scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [(b"authorization", header)]}
+
+        async def send(message: Any) -> None:
+            statuses.append(message["status"])
+
+        await guarded(scope, None, send)  # type: ignore[arg-type]
+
+    header = ALICE.basic["Authorization"].encode()
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(one() for _ in range(100)))
+
+    asyncio.run(all_of_them())
+    assert statuses == [200] * 100
+    assert scripted.state["token"] == 1
+
+
+def test_every_client_gets_its_own_token(provider: Provider) -> None:
+    with_gate = gate(provider.issuer)
+    for client in CLIENTS:
+        served = serve(with_gate, **client.request("form"))
+        assert served.seen is not None
+        assert served.seen["credgate.claims"]["client_id"] == served.seen["credgate.client_id"] == client.id

@@ -1,0 +1,205 @@
+"""WSGI middleware, called as a server calls it."""
+
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+from wsgiref.util import setup_testing_defaults
+from wsgiref.validate import validator
+
+import credgate
+import credgate.wsgi
+import pytest
+from credgate._middleware import length
+
+from conftest import ALICE, CLIENTS
+from support.http import FORM, JSON, SOURCES
+from support.lab import Provider, Scripted
+
+
+@dataclass
+class Served:
+    """What a request came to: what the application saw, and what the server was told."""
+
+    server: dict[str, Any]
+    seen: dict[str, Any] | None = None
+    body: bytes = b""
+    status: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    answered: bytes = b""
+
+
+def gate(issuer: str, **config: Any) -> credgate.Gate:
+    """One that shares no token with any other."""
+    config = {"allow_loopback_http": True, "cache_tokens_salt": uuid4().hex, **config}
+    return credgate.Gate({"issuer": issuer, "audience": "https://example.com/", **config})
+
+
+def serve(with_gate: credgate.Gate, *, optional: bool = False, status: str = "200 OK", **request: Any) -> Served:
+    """One request through the middleware, to an application that reads everything and answers `status`."""
+    target = request.get("target", "/")
+    path, _, query = target.partition("?")
+    environ: dict[str, Any] = {"REQUEST_METHOD": request.get("method", "GET"), "PATH_INFO": path, "QUERY_STRING": query}
+    environ |= {"RAW_URI": target, "REQUEST_URI": target}
+    for name, value in request.get("headers", {}).items():
+        variable = name.upper().replace("-", "_")
+        environ[variable if variable == "CONTENT_TYPE" else f"HTTP_{variable}"] = value
+    body = request.get("body", b"")
+    body = body.encode() if isinstance(body, str) else body
+    if request.get("chunked"):
+        environ["wsgi.input_terminated"] = True
+    elif body:
+        environ["CONTENT_LENGTH"] = str(request.get("announced", len(body)))
+    environ["wsgi.input"] = io.BytesIO(body)
+    setup_testing_defaults(environ)
+    served = Served(environ)
+
+    def app(environ: Any, start_response: Any) -> Iterable[bytes]:
+        served.seen = environ
+        size = None if environ.get("wsgi.input_terminated") else int(environ.get("CONTENT_LENGTH") or 0)
+        served.body = environ["wsgi.input"].read(-1 if size is None else size)
+        start_response(status, [("content-type", "text/plain")])
+        return [b"told"]
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        served.status, served.headers = status, dict(headers)
+        return None
+
+    served.answered = b"".join(credgate.wsgi.Middleware(app, with_gate, optional=optional)(environ, start_response))
+    return served
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_token_takes_the_credentials_place_wherever_they_are(source: str, provider: Provider) -> None:
+    served = serve(gate(provider.issuer), **ALICE.request(source, "/x"))
+    assert served.status == "200 OK" and served.seen is not None
+    assert served.seen["HTTP_AUTHORIZATION"].startswith("Bearer eyJ")
+    assert served.seen["credgate.client_id"] == "alice"
+    assert served.seen["credgate.claims"]["aud"] == "https://example.com/"
+    told = [*(value for value in served.seen.values() if isinstance(value, str)), served.body]
+    assert ALICE.traces(*told) == []
+    logged = [value for name, value in served.server.items() if isinstance(value, str) and not name.startswith("HTTP_")]
+    assert ALICE.traces(*logged) == [], "what the server logs"
+    if source == "query":
+        targets = {name: served.seen[name] for name in ("QUERY_STRING", "RAW_URI", "REQUEST_URI")}
+        assert targets == {"QUERY_STRING": "keep=1", "RAW_URI": "/x?keep=1", "REQUEST_URI": "/x?keep=1"}
+        assert all("client_secret=***" in served.server[name] for name in targets)
+    if source in ("form", "json"):
+        assert json.loads(served.body) == {"keep": 1} if source == "json" else served.body == b"keep=1"
+        assert served.seen["CONTENT_LENGTH"] == str(len(served.body))
+
+
+def test_the_canary_is_seen_where_nothing_hides_it(provider: Provider) -> None:
+    served = serve(gate(provider.issuer, hide_credentials=False), **ALICE.request("query"))
+    assert served.seen is not None
+    assert ALICE.traces(served.seen["RAW_URI"]) != []
+    assert ALICE.traces(served.server["RAW_URI"]) == []
+
+
+def test_a_query_of_credentials_alone_leaves_no_question_mark(provider: Provider) -> None:
+    served = serve(gate(provider.issuer), target=f"/x?{ALICE.parameters}")
+    assert served.seen is not None
+    assert (served.seen["QUERY_STRING"], served.seen["RAW_URI"]) == ("", "/x")
+
+
+def test_a_denial_is_answered_here(provider: Provider) -> None:
+    served = serve(gate(provider.issuer), headers=ALICE.wrong().basic)
+    assert served.seen is None
+    assert (served.status, served.answered) == ("401 Unauthorized", b'{"message":"Unauthorized"}')
+    assert served.headers == {
+        "content-type": "application/json; charset=utf-8",
+        "www-authenticate": 'Bearer realm="127.0.0.1"',
+        "content-length": "26",
+    }
+    head = serve(gate(provider.issuer), method="HEAD")
+    assert (head.status, head.answered, head.headers["content-length"]) == ("401 Unauthorized", b"", "26")
+
+
+def test_a_provider_that_is_busy_is_a_matter_of_time(scripted: Scripted) -> None:
+    scripted.script(status=429, headers={"retry-after": "7"})
+    served = serve(gate(scripted.issuer), headers=ALICE.basic)
+    assert (served.status, served.headers["retry-after"]) == ("503 Service Unavailable", "7")
+
+
+def test_where_credentials_are_optional_a_request_without_them_passes(provider: Provider) -> None:
+    with_gate = gate(provider.issuer, upstream_headers=[{"header": "x-client", "path": ["sub"]}])
+    served = serve(with_gate, optional=True, headers={"X-Client": "root"})
+    assert served.status == "200 OK" and served.seen is not None
+    assert served.seen["credgate.client_id"] is None
+    assert "HTTP_X_CLIENT" not in served.seen
+    refused = serve(with_gate, optional=True, headers=ALICE.wrong().basic)
+    assert refused.seen is not None and "HTTP_AUTHORIZATION" not in refused.seen
+
+
+def test_a_header_that_the_gate_sets_is_not_the_clients(provider: Provider) -> None:
+    with_gate = gate(provider.issuer, upstream_headers=[{"header": "x-client-name", "path": ["client_id"]}])
+    served = serve(with_gate, headers={**ALICE.basic, "X_Client_Name": "root", "X-Other": "kept"})
+    assert served.seen is not None
+    assert (served.seen["HTTP_X_CLIENT_NAME"], served.seen["HTTP_X_OTHER"]) == ("alice", "kept")
+
+
+def test_authorizations_that_a_server_has_joined_are_a_bad_request(provider: Provider) -> None:
+    both = f"{ALICE.basic['Authorization']},{ALICE.basic['Authorization']}"
+    assert serve(gate(provider.issuer), headers={"Authorization": both}).status == "400 Bad Request"
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_is_replaced_with_one_that_fits(chunked: bool, provider: Provider) -> None:
+    headers = {**FORM, "Digest": "sha-256=x", "Content-MD5": "x", **({"Transfer-Encoding": "chunked"} if chunked else {})}
+    body = f"{ALICE.parameters}&keep=1"
+    served = serve(gate(provider.issuer), method="POST", headers=headers, body=body, chunked=chunked)
+    assert (served.status, served.body) == ("200 OK", b"keep=1") and served.seen is not None
+    assert served.seen["CONTENT_LENGTH"] == "6"
+    assert {"HTTP_TRANSFER_ENCODING", "HTTP_DIGEST", "HTTP_CONTENT_MD5"} & set(served.seen) == set()
+
+
+def test_a_body_without_credentials_stays_as_it_is(provider: Provider) -> None:
+    served = serve(gate(provider.issuer), method="POST", headers={**ALICE.basic, **JSON}, body='{"a" : 1}')
+    assert (served.status, served.body) == ("200 OK", b'{"a" : 1}')
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_that_is_too_long_is_left_to_the_application(chunked: bool, provider: Provider) -> None:
+    with_gate = gate(provider.issuer, max_body_bytes=20_000)
+    body = bytes(range(256)) * 400
+    served = serve(with_gate, method="POST", headers={**ALICE.basic, **FORM}, body=body, chunked=chunked)
+    assert (served.status, served.body == body) == ("200 OK", True)
+
+
+def test_a_body_that_is_cut_off_holds_no_credentials(provider: Provider) -> None:
+    body = f"{ALICE.parameters}&keep=1"
+    cut = serve(gate(provider.issuer), method="POST", headers=FORM, body=body, announced=1000)
+    assert (cut.status, cut.seen) == ("401 Unauthorized", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0", 0), ("17", 17), (None, None), ("", None), ("-1", None), ("²", None), ("1e3", None), ("9" * 5000, None)],
+)
+def test_a_length_is_digits_and_nothing_else(text: str | None, expected: int | None) -> None:
+    assert length(text) == expected
+
+
+def test_the_server_and_the_application_keep_to_the_standard(provider: Provider) -> None:
+    def app(environ: Any, start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [("content-type", "text/plain")])
+        return [b"told"]
+
+    guarded = validator(credgate.wsgi.Middleware(validator(app), gate(provider.issuer)))  # type: ignore[arg-type]
+    for headers, expected in ((ALICE.basic, b"told"), ({}, b'{"message":"Unauthorized"}')):
+        environ: dict[str, Any] = {f"HTTP_{name.upper()}": value for name, value in headers.items()}
+        environ |= {"QUERY_STRING": "", "CONTENT_TYPE": "application/json", "CONTENT_LENGTH": "0"}
+        setup_testing_defaults(environ)
+        answer = guarded(environ, lambda status, headers, exc_info=None: lambda data: None)
+        assert b"".join(answer) == expected
+        answer.close()  # type: ignore[attr-defined]
+
+
+def test_every_client_gets_its_own_token(provider: Provider) -> None:
+    with_gate = gate(provider.issuer)
+    for client in CLIENTS:
+        served = serve(with_gate, **client.request("json"))
+        assert served.seen is not None
+        assert served.seen["credgate.claims"]["client_id"] == served.seen["credgate.client_id"] == client.id
