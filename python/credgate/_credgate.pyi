@@ -5,9 +5,8 @@ from typing import Any, Literal, TypeVar, final
 
 from typing_extensions import Self
 
-from credgate._types import Text
-
 from credgate._diagnosis import Diagnosis
+from credgate._types import Text
 
 __all__ = [
     "Allow",
@@ -139,11 +138,13 @@ class Deny:
 class Gate:
     """One compiled configuration. Starts no thread and opens no connection."""
 
-    def __new__(cls, config: Mapping[str, object] | str | None = None, **settings: object) -> Self:
+    def __new__(
+        cls, config: Mapping[str, object] | str | Gate | None = None, **settings: object
+    ) -> Self:
         """Compile a configuration.
 
         It is a mapping, its JSON text, or settings by their names in core/CONFIGURATION.md; also
-        Kong's plugin object. Raises ConfigError, naming the field.
+        Kong's plugin object; or another gate. Raises ConfigError, naming the field.
         """
     def authenticate(
         self,
@@ -223,11 +224,7 @@ class Gate:
         Nothing is kept, and nothing taken from the cache. It waits for the provider, and is for
         a terminal. What it answers holds neither the secret nor the token.
         """
-    def optional(self) -> Gate:
-        """Answer the same gate where credentials are optional (`anonymous`).
-
-        What would be answered with 401 passes without a token.
-        """
+    def _optional(self) -> Gate: ...  # for `credgate.Gate.optional`
     @property
     def config(self) -> dict[str, Any]:
         """The configuration in effect: defaults included, the operator's secrets masked."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypedDict
 
-Verdict = Literal["ok", "refused", "unreachable", "misconfigured"]
-
 
 class Finding(TypedDict):
     """One thing that was found.
@@ -25,5 +23,5 @@ class Finding(TypedDict):
 class Diagnosis(TypedDict):
     """What was found, in the order of the steps, and how it ended. An error is the last."""
 
-    verdict: Verdict
+    verdict: Literal["ok", "refused", "unreachable", "misconfigured"]
     findings: list[Finding]

@@ -50,3 +50,10 @@ class Gate(_credgate.Gate):
         """Answer the token of a client, in an asyncio event loop."""
         answer = self._token_at_once(client_id, client_secret, args)
         return to_token(await wait(answer)) if isinstance(answer, Request) else answer
+
+    def optional(self) -> Gate:
+        """Answer the same gate where credentials are optional (`anonymous`).
+
+        What would be answered with 401 passes without a token. The two share their tokens.
+        """
+        return type(self)(self._optional())

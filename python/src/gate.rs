@@ -31,6 +31,9 @@ impl Gate {
                 ));
             }
             (None, settings) => json(settings.unwrap_or(&PyDict::new(py)))?,
+            (Some(config), None) if config.is_instance_of::<Gate>() => {
+                return Ok(Gate(config.cast::<Gate>()?.get().0.clone()));
+            }
             (Some(config), None) => match config.cast::<PyString>() {
                 Ok(text) => text.extract()?,
                 Err(_) => json(&py.get_type::<PyDict>().call1((config,))?.cast_into()?)?,
@@ -188,8 +191,8 @@ impl Gate {
         from_json(py, &diagnosis.to_json())
     }
 
-    /// The same gate where credentials are optional: what would be answered with 401 passes without a token.
-    fn optional(&self) -> Gate {
+    /// The same gate where credentials are optional: for `credgate.Gate.optional`.
+    fn _optional(&self) -> Gate {
         Gate(self.0.optional())
     }
 
