@@ -1,0 +1,194 @@
+"""Real servers: uvicorn, gunicorn with its kinds of workers, with and without preload, and uWSGI."""
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import ALICE, BOB, CAROL
+from support.http import FORM, SOURCES, ask
+from support.lab import Provider, Scripted
+from support.process import Service, free_port, gone, until
+
+HERE = Path(__file__).parent
+BIN = Path(sys.executable).parent
+EXAMPLES = HERE.parent.parent / "python/examples"
+PROCESSES = 2
+
+GUNICORN = [BIN / "gunicorn", "--workers", str(PROCESSES), "--access-logfile", "-", "--bind", "127.0.0.1:PORT", "--control-socket-disable"]
+UWSGI = [
+    BIN / "uwsgi", "--master", "--processes", str(PROCESSES), "--http-socket", "127.0.0.1:PORT", "--die-on-term",
+    "--need-app", "--log-format", '"%(credgate_request)" %(status)', "--module",
+]  # fmt: skip
+UVICORN = [BIN / "uvicorn", "--host", "127.0.0.1", "--port", "PORT"]
+
+SERVERS: dict[str, list[str | Path]] = {
+    "uvicorn": [*UVICORN, "apps:asgi"],
+    "uvicorn-workers": [*UVICORN, "--workers", str(PROCESSES), "apps:asgi"],
+    "gunicorn": [*GUNICORN, "apps:wsgi"],
+    "gunicorn-preload": [*GUNICORN, "--preload", "apps:wsgi"],
+    "gunicorn-threads": [*GUNICORN, "--threads", "4", "--preload", "apps:wsgi"],
+    "gunicorn-uvicorn": [*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker", "apps:asgi"],
+    "gunicorn-uvicorn-preload": [*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker", "--preload", "apps:asgi"],
+    "uwsgi": [*UWSGI, "apps:wsgi"],
+    "uwsgi-lazy-apps": [*UWSGI, "apps:wsgi", "--lazy-apps"],
+    "uwsgi-threads": [*UWSGI, "apps:wsgi", "--enable-threads", "--threads", "4"],
+}
+
+
+@contextmanager
+def running(
+    command: list[str | Path], directory: Path, config: dict[str, Any], *, at: Path = HERE, **env: str
+) -> Iterator[Service]:
+    """A server of the application that is named last, in the directory `at`."""
+    port = free_port()
+    file = directory / "gate.json"
+    file.write_text(json.dumps({"allow_loopback_http": True, "audience": "https://example.com/", **config}))
+    filled = [str(part).replace("PORT", str(port)) for part in command]
+    environment = {"CREDGATE_CONFIG": str(file), "PYTHONPATH": str(at), "PYTHONUNBUFFERED": "1", **env}
+    service = Service(filled, directory / "log", port=port, env=environment)
+    service.start()
+    try:
+        until(lambda: ask(port).status == 401, "the application to be there")
+        yield service
+    finally:
+        service.stop(signal.SIGTERM)
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, _provider: Provider) -> Iterator[Service]:
+    """Each server once; with preload, the engine has already worked in the process that forks."""
+    directory = tmp_path_factory.mktemp(request.param)
+    config = {"issuer": _provider.issuer, "cache_tokens_salt": request.param, "max_body_bytes": 1000}
+    with running(SERVERS[request.param], directory, config, CREDGATE_WARM=CAROL.basic["Authorization"]) as service:
+        yield service
+
+
+def log(service: Service) -> str:
+    return service.log.read_text(errors="replace")
+
+
+def headers(told: Any, name: str) -> list[str]:
+    return [value for key, value in told["headers"] if key == name and value is not None]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_credentials_become_a_token(source: str, server: Service) -> None:
+    answer = ask(server.port, **ALICE.request(source, "/x"))
+    assert answer.status == 200, log(server)
+    told = answer.json()
+    assert (told["client"], told["claims"]["aud"]) == ("alice", "https://example.com/")
+    (authorization,) = headers(told, "authorization")
+    assert authorization.startswith("Bearer eyJ")
+    assert ALICE.traces(answer.body) == []
+    if source == "query":
+        assert told["query"] == "keep=1"
+    if source in ("form", "json"):
+        assert told["body"] == "keep=1" if source == "form" else json.loads(told["body"]) == {"keep": 1}
+        assert headers(told, "content-length") == [str(len(told["body"]))]
+
+
+def test_what_is_wrong_is_answered(server: Service) -> None:
+    for request in ({}, {"headers": ALICE.wrong().basic}, ALICE.wrong().request("query"), {"method": "HEAD"}):
+        answer = ask(server.port, **request)
+        assert (answer.status, answer.header("WWW-Authenticate")) == (401, 'Bearer realm="127.0.0.1"')
+        assert answer.body == (b"" if "method" in request else b'{"message":"Unauthorized"}')
+    assert ask(server.port, f"/?{ALICE.parameters}", headers=ALICE.basic).status == 400
+
+
+def test_no_access_log_shows_a_secret(server: Service) -> None:
+    for client in (ALICE, ALICE.wrong()):
+        ask(server.port, **client.request("query", "/logged"))
+        ask(server.port, **client.request("form", "/logged"))
+    until(lambda: log(server).count("GET /logged") >= 2, "the lines to be logged")
+    assert ALICE.traces(log(server)) == []
+    assert f"client_id={ALICE.id}&client_secret=***" in log(server)
+
+
+def test_a_body_that_is_too_long_arrives_whole(server: Service) -> None:
+    body = "a=" + "x" * 50_000
+    answer = ask(server.port, method="POST", headers={**FORM, **ALICE.basic}, body=body)
+    assert answer.status == 200
+    assert answer.json()["body"] == body
+
+
+def test_a_body_in_chunks_holds_credentials_too(server: Service, request: pytest.FixtureRequest) -> None:
+    if "uwsgi" in request.node.callspec.id:
+        return  # uWSGI hands no such body to applications
+    pieces = [ALICE.parameters.encode()[:7], ALICE.parameters.encode()[7:], b"&keep=1"]
+    chunked = {**FORM, "Transfer-Encoding": "chunked"}
+    answer = ask(server.port, method="POST", headers=chunked, body=iter(pieces))
+    assert answer.status == 200, log(server)
+    assert answer.json()["body"] == "keep=1"
+
+
+def test_each_process_asks_once_for_a_client(server: Service, provider: Provider) -> None:
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: ask(server.port, headers=BOB.basic), range(60)))
+    assert {answer.status for answer in answers} == {200}, log(server)
+    pids = {answer.json()["pid"] for answer in answers}
+    assert provider.count["by_client"]["bob"] == len(pids) <= PROCESSES
+    hows = [answer.json()["how"] for answer in answers]
+    assert hows.count("MISS") == len(pids)
+
+
+def test_a_server_ends_without_a_complaint(tmp_path: Path, provider: Provider) -> None:
+    for name in ("uvicorn", "gunicorn-preload", "gunicorn-uvicorn-preload", "uwsgi"):
+        directory = tmp_path / name
+        directory.mkdir()
+        with running(SERVERS[name], directory, {"issuer": provider.issuer}) as service:
+            pid = ask(service.port, headers=ALICE.basic).json()["pid"]
+        until(lambda pid=pid: gone(pid), "the workers to end")  # type: ignore[misc]
+        for complaint in ("Traceback", "panicked", "SIGKILL", "Segmentation"):
+            assert complaint not in log(service), f"{name}: {log(service)}"
+
+
+def test_a_worker_that_is_told_to_end_finishes_what_it_serves(tmp_path: Path, scripted: Scripted) -> None:
+    with running(SERVERS["gunicorn-uvicorn"], tmp_path, {"issuer": scripted.issuer, "token_endpoint_auth_method": "client_secret_post"}) as service:
+        scripted.hold()
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(ask, service.port, headers=ALICE.basic)
+            until(lambda: scripted.state["waiting"] == 1, "the exchange to begin")
+            service.kill(signal.SIGHUP)  # new workers; the old ones finish
+            until(lambda: log(service).count("Booting worker") > PROCESSES, "the new workers")
+            scripted.release()
+            assert waiting.result().status == 200
+
+
+APPLICATIONS = {
+    "fastapi": [*UVICORN, "fastapi_app:app"],
+    "flask": [*GUNICORN, "flask_app:app"],
+    "django": [*GUNICORN, "--preload", "django_app:application"],
+}
+
+
+@pytest.fixture(scope="module", params=APPLICATIONS)
+def application(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, _provider: Provider) -> Iterator[Service]:
+    directory = tmp_path_factory.mktemp(request.param)
+    with running(APPLICATIONS[request.param], directory, {"issuer": _provider.issuer}, at=EXAMPLES) as service:
+        yield service
+
+
+def test_an_example_knows_its_client(application: Service) -> None:
+    for client in (ALICE, BOB):
+        for source in ("header", "query"):
+            answer = ask(application.port, **client.request(source, "/whoami"))
+            assert answer.json() == {"client": client.id, "audience": "https://example.com/"}, log(application)
+    assert ask(application.port, "/token", headers=ALICE.basic).json() == {"authorization": "Bearer"}
+    assert ask(application.port, "/whoami").status == 401
+    assert ask(application.port, "/nowhere", headers=ALICE.basic).status == 404
+
+
+def test_an_example_takes_an_order_that_came_with_credentials(application: Service) -> None:
+    body = f"{ALICE.parameters}&item=tea&note=hot"
+    answer = ask(application.port, "/orders", method="POST", headers=FORM, body=body)
+    assert answer.json() == {"client": "alice", "item": "tea", "note": "hot"}, log(application)
+    assert ALICE.traces(log(application)) == []
+
+
