@@ -6,6 +6,7 @@
 401
 """
 
+from credgate import _forks
 from credgate._credgate import (
     Allow,
     ConfigError,
@@ -42,3 +43,5 @@ __all__ = [
     "redact_query",
     "status",
 ]
+
+_forks.watch()

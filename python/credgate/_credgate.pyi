@@ -22,6 +22,7 @@ __all__ = [
     "close",
     "configure",
     "metrics",
+    "note_fork",
     "purge",
     "redact_query",
     "status",
@@ -281,3 +282,4 @@ class Queue:
 
 def to_token(outcome: Allow | Deny) -> Token: ...
 def close() -> None: ...
+def note_fork() -> None: ...

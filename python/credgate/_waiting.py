@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -94,11 +93,9 @@ def close() -> None:
     _credgate.close()
 
 
-def _after_fork() -> None:
+def after_fork() -> None:
     """Forget in a child what is its parent's."""
     global _lock  # noqa: PLW0603
+    _credgate.note_fork()
     _lock = threading.Lock()
     _mailboxes.clear()
-
-
-os.register_at_fork(after_in_child=_after_fork)

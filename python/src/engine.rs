@@ -33,10 +33,11 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
         wrap_pyfunction!(status, module)?,
         wrap_pyfunction!(purge, module)?,
         wrap_pyfunction!(close, module)?,
+        wrap_pyfunction!(note_fork, module)?,
     ] {
         module.add_function(function)?;
     }
-    watch_forks(module.py())
+    Ok(())
 }
 
 /// The engine of this process; in a forked child, a new one.
@@ -114,15 +115,7 @@ fn close(py: Python<'_>) {
     py.detach(|| drop(engine));
 }
 
-/// Has every forked child noted.
-fn watch_forks(py: Python<'_>) -> PyResult<()> {
-    let options = PyDict::new(py);
-    options.set_item("after_in_child", wrap_pyfunction!(note_fork, py)?)?;
-    py.import("os")?
-        .call_method("register_at_fork", (), Some(&options))?;
-    Ok(())
-}
-
+/// To be called in every forked child, before anything else.
 #[pyfunction]
 fn note_fork() {
     process::note_fork();

@@ -21,7 +21,7 @@ BIN = Path(sys.executable).parent
 EXAMPLES = HERE.parent.parent / "python/examples"
 PROCESSES = 2
 
-GUNICORN = [BIN / "gunicorn", "--workers", str(PROCESSES), "--access-logfile", "-", "--bind", "127.0.0.1:PORT", "--control-socket-disable"]
+GUNICORN = [BIN / "gunicorn", "--workers", str(PROCESSES), "--access-logfile", "-", "--bind", "127.0.0.1:PORT", "--no-control-socket"]
 UWSGI = [
     BIN / "uwsgi", "--master", "--processes", str(PROCESSES), "--http-socket", "127.0.0.1:PORT", "--die-on-term",
     "--need-app", "--log-format", '"%(credgate_request)" %(status)', "--module",
