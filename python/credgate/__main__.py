@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import credgate
-from credgate import _check
+from credgate import _check, _proxy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"credgate {credgate.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     _check.add_to(commands)
+    _proxy.add_to(commands)
     options = parser.parse_args(arguments)
     status: int = options.run(options)
     return status

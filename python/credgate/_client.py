@@ -1,0 +1,62 @@
+"""What a machine client does with its token, whatever it sends requests with."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from credgate import Gate, Token
+
+
+class Client:
+    """An id and a secret, what tokens are asked for, and where these may go."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        client_id: str,
+        client_secret: str,
+        args: Mapping[str, str | None] | None = None,
+        hosts: Collection[str] | None = None,
+    ) -> None:
+        """Keep them."""
+        self._gate = gate
+        self._pair = (client_id, client_secret)
+        self._args = args
+        self._hosts = None if hosts is None else {host.lower() for host in hosts}
+
+    def __repr__(self) -> str:
+        """Show whose it is, without the secret."""
+        return f"<credgate client {self._pair[0]!r}>"
+
+    def token(self) -> Token:
+        """Answer the token; wait for an exchange where one is needed."""
+        return self._gate.token(*self._pair, self._args)
+
+    async def token_async(self) -> Token:
+        """Answer the token, in an event loop."""
+        return await self._gate.token_async(*self._pair, self._args)
+
+    def may_go_to(self, scheme: str, host: str) -> bool:
+        """Tell whether a request is to carry the token; raise where nobody should send it."""
+        if self._hosts is not None and host.lower() not in self._hosts:
+            return False
+        if scheme != "https" and not is_here(host):
+            message = (
+                f"a token is not sent to {scheme}://{host}, where everybody can read it: use https"
+            )
+            raise ValueError(message)
+        return True
+
+
+def is_here(host: str) -> bool:
+    """Tell whether a host is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,334 @@
+"""`python -m credgate proxy`: a small reverse proxy, to try a gate without nginx."""
+
+from __future__ import annotations
+
+import http
+import http.client
+import json
+import socketserver
+import sys
+import time
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import SplitResult, urlsplit
+from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
+
+import credgate
+from credgate import _settings
+from credgate._client import is_here
+from credgate._middleware import length, redacted
+from credgate.wsgi import Middleware
+
+if TYPE_CHECKING:
+    import argparse
+    import io
+    from collections.abc import Iterable, Iterator
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+PIECE = 64 * 1024
+LONGEST_LINE = 64 * 1024
+TIMEOUT = 60
+# RFC 9110, section 7.6.1; and what has been answered here.
+HOP_BY_HOP = {
+    "connection",
+    "expect",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+}
+DESCRIPTION = """\
+A small reverse proxy for development: it does what the nginx module does, for one upstream, on
+this machine. It speaks no TLS itself, and closes each connection after its answer.
+"""
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser("proxy", help="try a gate without nginx", description=DESCRIPTION)
+    _settings.add_to(parser)
+    parser.add_argument("--upstream", required=True, metavar="URL", help="where requests go")
+    parser.add_argument(
+        "--listen",
+        default="127.0.0.1:8000",
+        metavar="HOST:PORT",
+        help="where it listens (127.0.0.1:8000; port 0 takes any that is free)",
+    )
+    parser.add_argument(
+        "--optional", action="store_true", help="let requests without credentials pass, too"
+    )
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until somebody stops it."""
+    config = _settings.read(options)
+    try:
+        gate = credgate.Gate(config)
+    except credgate.ConfigError as error:
+        _settings.wrong(options, str(error))
+    upstream = urlsplit(options.upstream)
+    if upstream.scheme not in {"http", "https"} or not upstream.hostname or upstream.query:
+        _settings.wrong(options, "--upstream: must be an http:// or https:// URL without a query")
+    listen = urlsplit(f"//{options.listen}")
+    if not listen.hostname or listen.port is None:
+        _settings.wrong(options, "--listen: must be HOST:PORT")
+    guarded = Middleware(Forward(upstream), gate, optional=options.optional)
+    try:
+        server = Server((listen.hostname, listen.port), Handler)
+    except OSError as error:
+        _settings.wrong(options, f"--listen {options.listen}: {error}")
+    server.set_app(without_hop_by_hop(guarded))
+    with server:
+        here = f"http://{listen.hostname}:{server.server_port}"
+        say(_welcome(here, gate, options, is_local=is_here(listen.hostname)))
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            say("\nStopped.")
+    return 0
+
+
+def _welcome(here: str, gate: credgate.Gate, options: argparse.Namespace, *, is_local: bool) -> str:
+    settings = f"--config {options.config}" if options.config else "..."
+    lines = [
+        f"credgate {credgate.__version__}: {here} -> {options.upstream}, for development.",
+        f"Credentials are exchanged at {gate.config['issuer']}.",
+        "",
+        "Try, in another terminal:",
+        f'    curl -i -u "$CLIENT_ID:$CLIENT_SECRET" {here}/',
+        f"    curl -i {here}/",
+        "",
+        "What the provider does with these settings, step by step:",
+        f'    python -m credgate check {settings} --client-id "$CLIENT_ID"',
+        "",
+        "Ctrl-C ends it. What comes:",
+    ]
+    if not is_local:
+        lines.insert(
+            1,
+            "It listens beyond this machine, and without TLS: everybody on the way reads secrets.",
+        )
+    return "\n".join(lines)
+
+
+def say(text: str) -> None:
+    """Print at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+class Server(socketserver.ThreadingMixIn, WSGIServer):
+    """One thread for each connection."""
+
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Listen, without asking the name service who this is."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+        self.setup_environ()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        """Say nothing where a client has left."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
+class Handler(WSGIRequestHandler):
+    """One request."""
+
+    def setup(self) -> None:
+        """Begin."""
+        super().setup()
+        self.started = time.monotonic()
+        self.told: dict[str, Any] = {}
+
+    def get_environ(self) -> WSGIEnvironment:
+        """Answer what WSGI says of a request, and what it does not: its target as it was sent."""
+        environ = super().get_environ()
+        environ["REQUEST_URI"] = self.path
+        environ["credgate.proxy"] = self.told
+        if self.is_chunked:
+            environ["wsgi.input_terminated"] = True
+            environ.pop("CONTENT_LENGTH", None)
+        return environ
+
+    @property
+    def is_chunked(self) -> bool:
+        """Tell whether the body comes in chunks."""
+        return "Transfer-Encoding" in self.headers
+
+    def handle(self) -> None:
+        """Serve one request, as the standard library does, whose body may come in chunks."""
+        self.raw_requestline = self.rfile.readline(LONGEST_LINE + 1)
+        if len(self.raw_requestline) > LONGEST_LINE:
+            self.requestline = self.request_version = self.command = self.path = ""
+            self.send_error(http.HTTPStatus.REQUEST_URI_TOO_LONG)
+            return
+        if not self.raw_requestline or not self.parse_request():
+            return
+        if self.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
+            self.send_error(http.HTTPStatus.NOT_IMPLEMENTED)
+            return
+        stream = cast("Any", Chunks(self.rfile) if self.is_chunked else self.rfile)
+        environ = self.get_environ()
+        handler = ServerHandler(stream, self.wfile, self.get_stderr(), environ, multithread=True)
+        handler.request_handler = self  # type: ignore[attr-defined]
+        handler.run(self.server.get_app())  # type: ignore[attr-defined]
+
+    def log_request(self, code: int | str = "-", _size: int | str = "-") -> None:
+        """Tell what became of a request; nothing of a secret."""
+        took = round((time.monotonic() - self.started) * 1000)
+        outcome = self.told.get("outcome")
+        who = f"{outcome.client_id or '-'} {outcome.how}" if outcome else "-"
+        say(f"{code} {self.command} {redacted(self.path)} {who} {took} ms")
+
+    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002, ANN401
+        """Log nothing as it came."""
+
+
+class Chunks:
+    """The body of a request that comes in chunks (RFC 9112, section 7.1)."""
+
+    def __init__(self, stream: io.BufferedIOBase) -> None:
+        """Read from a connection."""
+        self._stream = stream
+        self._left = 0
+        self._ended = False
+
+    def read(self, size: int = -1) -> bytes:
+        """Answer up to `size` bytes; none at the end."""
+        read = bytearray()
+        while size < 0 or len(read) < size:
+            if not self._left and not self._next():
+                break
+            piece = self._stream.read(min(self._left, PIECE if size < 0 else size - len(read)))
+            if not piece:
+                message = "the body ends within a chunk"
+                raise ConnectionError(message)
+            read += piece
+            self._left -= len(piece)
+            if not self._left:
+                self._stream.readline(3)
+        return bytes(read)
+
+    def _next(self) -> bool:
+        if not self._ended:
+            line = self._stream.readline(100).partition(b";")[0].strip()
+            self._left = int(line, 16)
+            self._ended = self._left == 0
+        return not self._ended
+
+
+def without_hop_by_hop(app: WSGIApplication) -> WSGIApplication:
+    """Take away what is for this connection alone, before a gate sets anything."""
+
+    def served(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        named = {name.strip().lower() for name in environ.get("HTTP_CONNECTION", "").split(",")}
+        for name in HOP_BY_HOP | (named - {"authorization"}):
+            environ.pop(f"HTTP_{name.upper().replace('-', '_')}", None)
+        return app(environ, start_response)
+
+    return served
+
+
+class Forward:
+    """The application behind the gate: sends requests upstream."""
+
+    def __init__(self, upstream: SplitResult) -> None:
+        """Send them there."""
+        self._upstream = upstream
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Send one, and give its answer back as it comes."""
+        environ["credgate.proxy"]["outcome"] = environ["credgate.outcome"]
+        target = environ["REQUEST_URI"]
+        if not target.startswith("/"):
+            return _answer(start_response, "400 Bad Request", "The target must be a path")
+        connection = self._connect()
+        try:
+            response = self._send(connection, environ, target)
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            return _answer(
+                start_response, "502 Bad Gateway", f"The upstream does not answer: {error}"
+            )
+        headers = [
+            (name, value) for name, value in response.getheaders() if name.lower() not in HOP_BY_HOP
+        ]
+        start_response(f"{response.status} {response.reason or 'Unknown'}", headers)
+        return _pieces(response, connection)
+
+    def _connect(self) -> http.client.HTTPConnection:
+        is_tls = self._upstream.scheme == "https"
+        kind = http.client.HTTPSConnection if is_tls else http.client.HTTPConnection
+        return kind(str(self._upstream.hostname), self._upstream.port, timeout=TIMEOUT)
+
+    def _send(
+        self, connection: http.client.HTTPConnection, environ: WSGIEnvironment, target: str
+    ) -> http.client.HTTPResponse:
+        path = self._upstream.path.rstrip("/") + target
+        connection.putrequest(environ["REQUEST_METHOD"], path, skip_accept_encoding=True)
+        for name, value in _headers(environ):
+            connection.putheader(name, value.encode("latin-1"))
+        size = length(environ.get("CONTENT_LENGTH"))
+        is_chunked = size is None and environ.get("wsgi.input_terminated", False)
+        if is_chunked:
+            connection.putheader("Transfer-Encoding", "chunked")
+        elif size is not None:
+            connection.putheader("Content-Length", str(size))
+        connection.endheaders()
+        for piece in _body(environ["wsgi.input"], None if is_chunked else size or 0):
+            connection.send(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece)
+        if is_chunked:
+            connection.send(b"0\r\n\r\n")
+        return connection.getresponse()
+
+
+def _headers(environ: WSGIEnvironment) -> Iterator[tuple[str, str]]:
+    """Answer a request's headers as they go upstream; who asked is told anew."""
+    ours = {
+        "X-Forwarded-For": environ["REMOTE_ADDR"],
+        "X-Forwarded-Host": environ.get("HTTP_HOST", ""),
+        "X-Forwarded-Proto": "http",
+    }
+    for variable, value in environ.items():
+        name = variable[5:].replace("_", "-").title()
+        if variable.startswith("HTTP_") and name not in {"Host", *ours}:
+            yield name, value
+    if environ.get("CONTENT_TYPE"):
+        yield "Content-Type", environ["CONTENT_TYPE"]
+    yield from ours.items()
+
+
+def _body(stream: Any, size: int | None) -> Iterator[bytes]:  # noqa: ANN401 - what WSGI has
+    while size is None or size > 0:
+        piece = stream.read(PIECE if size is None else min(PIECE, size))
+        if not piece:
+            break
+        yield piece
+        size = None if size is None else size - len(piece)
+
+
+def _pieces(
+    response: http.client.HTTPResponse, connection: http.client.HTTPConnection
+) -> Iterator[bytes]:
+    try:
+        while piece := response.read1(PIECE):
+            yield piece
+    finally:
+        connection.close()
+
+
+def _answer(start_response: StartResponse, status: str, message: str) -> Iterable[bytes]:
+    body = json.dumps({"message": message}).encode()
+    headers = [
+        ("content-type", "application/json; charset=utf-8"),
+        ("content-length", str(len(body))),
+    ]
+    start_response(status, headers)
+    return [body]

@@ -1,0 +1,88 @@
+"""The client's own side, for httpx: requests that carry a token.
+
+>>> import credgate, credgate.httpx, httpx
+>>> gate = credgate.Gate(issuer="https://tenant.auth0.com/", audience="https://api.example.com/")
+>>> auth = credgate.httpx.Auth(gate, "id", "secret")
+>>> client = httpx.Client(base_url="https://api.example.com", auth=auth)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+
+from credgate._client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Collection, Generator, Mapping
+
+    from credgate import Gate, Token
+
+__all__ = ["Auth"]
+
+
+class Auth(httpx.Auth):
+    """Gets a token for a client, keeps it, renews it in time, and gets another where it is refused.
+
+    A request that is answered with 401 is sent once more if there is a newer token then: one that
+    has just been issued is not refused for its age. A body that can be sent only once is not.
+
+    The token goes to https addresses, and to this machine; with `hosts`, to these hosts alone.
+    httpx does not carry it along to another host that an answer redirects to.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        client_id: str,
+        client_secret: str,
+        *,
+        args: Mapping[str, str | None] | None = None,
+        hosts: Collection[str] | None = None,
+    ) -> None:
+        """Ask `gate`'s provider as this client; `args` are for its token_post_args_host."""
+        self._client = Client(gate, client_id, client_secret, args, hosts)
+
+    def sync_auth_flow(
+        self, request: httpx.Request
+    ) -> Generator[httpx.Request, httpx.Response, None]:
+        """Send a request, and perhaps once more."""
+        if not self._client.may_go_to(request.url.scheme, request.url.host):
+            yield request
+            return
+        token = self._client.token()
+        response = yield _carrying(token, request)
+        if _is_refused(token, request, response):
+            newer = self._client.token()
+            if newer.authorization != token.authorization:
+                yield _carrying(newer, request)
+
+    async def async_auth_flow(
+        self, request: httpx.Request
+    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Send a request, and perhaps once more."""
+        if not self._client.may_go_to(request.url.scheme, request.url.host):
+            yield request
+            return
+        token = await self._client.token_async()
+        response = yield _carrying(token, request)
+        if _is_refused(token, request, response):
+            newer = await self._client.token_async()
+            if newer.authorization != token.authorization:
+                yield _carrying(newer, request)
+
+
+def _carrying(token: Token, request: httpx.Request) -> httpx.Request:
+    request.headers["Authorization"] = token.authorization
+    return request
+
+
+def _is_refused(token: Token, request: httpx.Request, response: httpx.Response) -> bool:
+    """Tell whether who got the token refuses it, and the request can be sent once more."""
+    if response.status_code != httpx.codes.UNAUTHORIZED:
+        return False
+    if response.request.headers.get("Authorization") != token.authorization:
+        return False
+    token.note_upstream_status(response.status_code)
+    return isinstance(request.stream, httpx.ByteStream)

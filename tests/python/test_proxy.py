@@ -1,0 +1,147 @@
+"""`python -m credgate proxy`: the development proxy, with a real upstream."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import ALICE
+from support.http import FORM, SOURCES, ask
+from support.lab import Provider, Scripted, Upstream, bearer
+from support.process import Service, free_port, until
+
+COMMAND = [sys.executable, "-m", "credgate", "proxy", "--set", "allow_loopback_http=true"]
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory, _provider: Provider, _upstream: Upstream) -> Iterator[Service]:
+    directory = tmp_path_factory.mktemp("proxy")
+    config = {"issuer": _provider.issuer, "max_body_bytes": 1000, "upstream_headers": [{"header": "x-client", "path": ["client_id"]}]}
+    (directory / "gate.json").write_text(json.dumps(config))
+    port = free_port()
+    command = [*COMMAND, "--config", str(directory / "gate.json"), "--audience", "https://example.com/"]
+    command += ["--upstream", f"{_upstream.url}/base", "--listen", f"127.0.0.1:{port}"]
+    with Service(command, directory / "log", port=port).start() as service:
+        yield service
+
+
+def arrived(seen: dict[str, Any], name: str) -> list[str]:
+    return [value for key, value in seen["headers"] if key.lower() == name]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_token_reaches_the_upstream_and_no_secret(source: str, proxy: Service, upstream: Upstream) -> None:
+    answer = ask(proxy.port, **ALICE.request(source, "/x/%2F?a=%41" if source == "header" else "/x"))
+    assert answer.status == 200
+    seen = upstream.last
+    assert bearer(seen).startswith("eyJ")
+    assert arrived(seen, "x-client") == ["alice"]
+    assert ALICE.traces(json.dumps(seen)) == []
+    if source == "header":
+        assert seen["line"] == "GET /base/x/%2F?a=%41 HTTP/1.1", "byte for byte"
+    if source == "query":
+        assert seen["line"] == "GET /base/x?keep=1 HTTP/1.1"
+    if source == "form":
+        assert (seen["body"], arrived(seen, "content-length")) == ("keep=1", ["6"])
+
+
+def test_it_tells_of_each_request_without_a_secret(proxy: Service) -> None:
+    ask(proxy.port, **ALICE.request("query", "/told"))
+    ask(proxy.port, **ALICE.wrong().request("query", "/told"))
+    log = proxy.log.read_text
+    until(lambda: log().count("/told") == 2, "the lines")
+    assert re.search(r"200 GET /told\?client_id=alice&client_secret=\*+&keep=1 alice (HIT|MISS) \d+ ms", log())
+    assert re.search(r"401 GET /told\?client_id=alice&client_secret=\*+&keep=1 - \d+ ms", log())
+    assert ALICE.traces(log()) == []
+
+
+def test_its_first_lines_say_what_to_try(proxy: Service) -> None:
+    log = proxy.log.read_text()
+    here = f"http://127.0.0.1:{proxy.port}"
+    assert f"{here} -> http://127.0.0.1:" in log and "for development" in log
+    assert f'curl -i -u "$CLIENT_ID:$CLIENT_SECRET" {here}/' in log
+    assert "python -m credgate check --config" in log
+
+
+@pytest.mark.parametrize("client", [ALICE, None])
+def test_bodies_pass_as_they_come(client: Any, proxy: Service, upstream: Upstream) -> None:
+    pieces = [b"a=1&", b"b=2&", b"c" * 5000] if client else [ALICE.parameters.encode(), b"&keep=1"]
+    headers = {**FORM, "Transfer-Encoding": "chunked", **(client.basic if client else {})}
+    answer = ask(proxy.port, method="POST", headers=headers, body=iter(pieces))
+    assert answer.status == 200
+    assert upstream.last["body"] == ("keep=1" if client is None else b"".join(pieces).decode())
+
+
+def test_what_is_for_one_connection_alone_does_not_pass(proxy: Service, upstream: Upstream) -> None:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=30) as connection:
+        pair = ALICE.basic["Authorization"]
+        head = f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: {pair}\r\nConnection: X-Secret, authorization, x-client\r\n"
+        head += "X-Secret: 1\r\nX-Client: root\r\nX_Client: root\r\nX-Forwarded-For: 6.6.6.6\r\nTE: trailers\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(100).startswith(b"HTTP/1.0 200")
+    seen = upstream.last
+    assert bearer(seen)
+    assert arrived(seen, "x-secret") == arrived(seen, "te") == []
+    assert (arrived(seen, "x-client"), arrived(seen, "x-forwarded-for")) == (["alice"], ["127.0.0.1"])
+
+
+def test_an_encoding_that_is_not_understood_is_not_guessed(proxy: Service, upstream: Upstream) -> None:
+    answer = ask(proxy.port, method="POST", headers={**FORM, **ALICE.basic, "Transfer-Encoding": "gzip, chunked"}, body=iter([b"a"]))
+    assert (answer.status, upstream.seen) == (501, [])
+
+
+def test_an_answer_comes_piece_by_piece(tmp_path: Path, proxy: Service, provider: Provider, scripted: Scripted) -> None:
+    # The scripted provider is an upstream that takes its time: the first piece is there while the last is not.
+    scripted.script("discovery", body="0123456789" * 20, pause=0.05)
+    with running(tmp_path, provider.issuer, scripted.issuer) as service, socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        request = f"GET /.well-known/openid-configuration HTTP/1.1\r\nHost: x\r\nAuthorization: {ALICE.basic['Authorization']}\r\n\r\n"
+        connection.sendall(request.encode())
+        received = b""
+        while b"\r\n\r\n0" not in received:
+            received += connection.recv(1)
+        assert not received.endswith(b"9")
+        while piece := connection.recv(4096):
+            received += piece
+        assert received.endswith(b"0123456789" * 20)
+
+
+def running(directory: Path, issuer: str, upstream: str, *options: str) -> Service:
+    port = free_port()
+    command = [*COMMAND, "--issuer", issuer, "--upstream", upstream, "--listen", f"127.0.0.1:{port}", *options]
+    return Service(command, directory / "log", port=port).start()
+
+
+def test_an_upstream_that_is_down_is_a_bad_gateway(tmp_path: Path, provider: Provider) -> None:
+    with running(tmp_path, provider.issuer, f"http://127.0.0.1:{free_port()}", "--optional") as service:
+        answer = ask(service.port)
+        assert answer.status == 502
+        assert answer.json()["message"].startswith("The upstream does not answer")
+        assert ask(service.port, headers=ALICE.wrong().basic).status == 502, "credentials are optional"
+        service.kill(signal.SIGINT)
+        assert service.wait() == 0
+        assert "Traceback" not in service.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--upstream", "ftp://a"], "--upstream: must be"),
+        (["--upstream", "http://a.example", "--listen", "8000"], "--listen: must be HOST:PORT"),
+        (["--upstream", "http://a.example", "--set", "audiense=x"], 'did you mean "audience"'),
+        ([], "--upstream"),
+    ],
+)
+def test_a_wrong_command_says_so(options: list[str], said: str) -> None:
+    done = subprocess.run(
+        [*COMMAND, "--issuer", "https://a.example", *options], capture_output=True, text=True, timeout=60, env=os.environ
+    )
+    assert done.returncode == 2
+    assert said in done.stderr
