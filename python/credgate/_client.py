@@ -19,10 +19,11 @@ class Client:
         gate: Gate,
         client_id: str,
         client_secret: str,
+        *,
         args: Mapping[str, str | None] | None = None,
         hosts: Collection[str] | None = None,
     ) -> None:
-        """Keep them."""
+        """Ask `gate`'s provider as this client; `args` are for its token_post_args_host."""
         self._gate = gate
         self._pair = (client_id, client_secret)
         self._args = args
@@ -30,23 +31,23 @@ class Client:
 
     def __repr__(self) -> str:
         """Show whose it is, without the secret."""
-        return f"<credgate client {self._pair[0]!r}>"
+        return f"<{type(self).__module__}.Auth client_id={self._pair[0]!r}>"
 
-    def token(self) -> Token:
+    def _token(self) -> Token:
         """Answer the token; wait for an exchange where one is needed."""
         return self._gate.token(*self._pair, self._args)
 
-    async def token_async(self) -> Token:
+    async def _token_async(self) -> Token:
         """Answer the token, in an event loop."""
         return await self._gate.token_async(*self._pair, self._args)
 
-    def may_go_to(self, scheme: str, host: str) -> bool:
+    def _may_go_to(self, scheme: str, host: str) -> bool:
         """Tell whether a request is to carry the token; raise where nobody should send it."""
         if self._hosts is not None and host.lower() not in self._hosts:
             return False
         if scheme != "https" and not is_here(host):
             message = (
-                f"a token is not sent to {scheme}://{host}, where everybody can read it: use https"
+                f"a token is not sent to {scheme}://{host}, as it can be read there: use https"
             )
             raise ValueError(message)
         return True

@@ -8,7 +8,7 @@ import json
 import socketserver
 import sys
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 
@@ -174,9 +174,10 @@ class Handler(WSGIRequestHandler):
         if self.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
             self.send_error(http.HTTPStatus.NOT_IMPLEMENTED)
             return
-        stream = cast("Any", Chunks(self.rfile) if self.is_chunked else self.rfile)
+        stream: Any = Chunks(self.rfile) if self.is_chunked else self.rfile
+        answer: Any = self.wfile
         environ = self.get_environ()
-        handler = ServerHandler(stream, self.wfile, self.get_stderr(), environ, multithread=True)
+        handler = ServerHandler(stream, answer, self.get_stderr(), environ, multithread=True)
         handler.request_handler = self  # type: ignore[attr-defined]
         handler.run(self.server.get_app())  # type: ignore[attr-defined]
 

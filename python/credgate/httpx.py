@@ -15,14 +15,14 @@ import httpx
 from credgate._client import Client
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Generator, Mapping
+    from collections.abc import AsyncGenerator, Generator
 
-    from credgate import Gate, Token
+    from credgate import Token
 
 __all__ = ["Auth"]
 
 
-class Auth(httpx.Auth):
+class Auth(Client, httpx.Auth):
     """Gets a token for a client, keeps it, renews it in time, and gets another where it is refused.
 
     A request that is answered with 401 is sent once more if there is a newer token then: one that
@@ -32,29 +32,17 @@ class Auth(httpx.Auth):
     httpx does not carry it along to another host that an answer redirects to.
     """
 
-    def __init__(
-        self,
-        gate: Gate,
-        client_id: str,
-        client_secret: str,
-        *,
-        args: Mapping[str, str | None] | None = None,
-        hosts: Collection[str] | None = None,
-    ) -> None:
-        """Ask `gate`'s provider as this client; `args` are for its token_post_args_host."""
-        self._client = Client(gate, client_id, client_secret, args, hosts)
-
     def sync_auth_flow(
         self, request: httpx.Request
     ) -> Generator[httpx.Request, httpx.Response, None]:
         """Send a request, and perhaps once more."""
-        if not self._client.may_go_to(request.url.scheme, request.url.host):
+        if not self._may_go_to(request.url.scheme, request.url.host):
             yield request
             return
-        token = self._client.token()
+        token = self._token()
         response = yield _carrying(token, request)
         if _is_refused(token, request, response):
-            newer = self._client.token()
+            newer = self._token()
             if newer.authorization != token.authorization:
                 yield _carrying(newer, request)
 
@@ -62,13 +50,13 @@ class Auth(httpx.Auth):
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Send a request, and perhaps once more."""
-        if not self._client.may_go_to(request.url.scheme, request.url.host):
+        if not self._may_go_to(request.url.scheme, request.url.host):
             yield request
             return
-        token = await self._client.token_async()
+        token = await self._token_async()
         response = yield _carrying(token, request)
         if _is_refused(token, request, response):
-            newer = await self._client.token_async()
+            newer = await self._token_async()
             if newer.authorization != token.authorization:
                 yield _carrying(newer, request)
 

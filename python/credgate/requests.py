@@ -16,14 +16,12 @@ import requests.auth
 from credgate._client import Client
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from credgate import Gate, Token
+    from credgate import Token
 
 __all__ = ["Auth"]
 
 
-class Auth(requests.auth.AuthBase):
+class Auth(Client, requests.auth.AuthBase):
     """Gets a token for a client, keeps it, renews it in time, and gets another where it is refused.
 
     A request that is answered with 401 is sent once more if there is a newer token then: one that
@@ -33,24 +31,12 @@ class Auth(requests.auth.AuthBase):
     requests does not carry it along to another host that an answer redirects to.
     """
 
-    def __init__(
-        self,
-        gate: Gate,
-        client_id: str,
-        client_secret: str,
-        *,
-        args: Mapping[str, str | None] | None = None,
-        hosts: Collection[str] | None = None,
-    ) -> None:
-        """Ask `gate`'s provider as this client; `args` are for its token_post_args_host."""
-        self._client = Client(gate, client_id, client_secret, args, hosts)
-
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Give a request its token."""
         url = urlsplit(str(request.url))
-        if not self._client.may_go_to(url.scheme, url.hostname or ""):
+        if not self._may_go_to(url.scheme, url.hostname or ""):
             return request
-        token = self._client.token()
+        token = self._token()
         request.headers["Authorization"] = token.authorization
         start = _position(request.body)
 
@@ -71,7 +57,7 @@ class Auth(requests.auth.AuthBase):
         token.note_upstream_status(response.status_code)
         if start is None:
             return response
-        newer = self._client.token()
+        newer = self._token()
         if newer.authorization == token.authorization:
             return response
         # The connection is free once its answer has been read.

@@ -1,0 +1,198 @@
+"""A client's own side: httpx and requests, sync and async."""
+
+import asyncio
+import io
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import credgate
+import credgate.httpx
+import credgate.requests
+import httpx
+import pytest
+import requests
+
+from conftest import ALICE
+from support.lab import Provider, Scripted
+from support.local import Answer, Local, Seen, serving
+
+Send = Callable[..., int]
+
+
+def gate(issuer: str, **config: Any) -> credgate.Gate:
+    """One that shares no token with any other."""
+    return credgate.Gate(
+        {"issuer": issuer, "allow_loopback_http": True, "audience": "https://api.example.com/", "cache_tokens_salt": uuid4().hex, **config}
+    )
+
+
+def by_httpx(with_gate: credgate.Gate, url: str, *, client: Any = ALICE, options: Any = None, **request: Any) -> int:
+    auth = credgate.httpx.Auth(with_gate, client.id, client.secret, **(options or {}))
+    with httpx.Client(auth=auth, trust_env=False, follow_redirects=True) as session:
+        return session.request(request.pop("method", "GET"), url, **request).status_code
+
+
+def by_httpx_async(with_gate: credgate.Gate, url: str, *, client: Any = ALICE, options: Any = None, **request: Any) -> int:
+    async def send() -> int:
+        auth = credgate.httpx.Auth(with_gate, client.id, client.secret, **(options or {}))
+        async with httpx.AsyncClient(auth=auth, trust_env=False, follow_redirects=True) as session:
+            return (await session.request(request.pop("method", "GET"), url, **request)).status_code
+
+    return asyncio.run(send())
+
+
+def by_requests(with_gate: credgate.Gate, url: str, *, client: Any = ALICE, options: Any = None, **request: Any) -> int:
+    auth = credgate.requests.Auth(with_gate, client.id, client.secret, **(options or {}))
+    if "content" in request:
+        request["data"] = request.pop("content")
+    with requests.Session() as session:
+        session.trust_env = False
+        session.auth = auth
+        return session.request(request.pop("method", "GET"), url, **request).status_code
+
+
+@pytest.fixture(params=[by_httpx, by_httpx_async, by_requests], ids=lambda send: send.__name__)
+def send(request: pytest.FixtureRequest) -> Send:
+    way: Send = request.param
+    return way
+
+
+def ok(_: Seen) -> Answer:
+    return 200, {}, b"{}"
+
+
+def bearer(seen: Seen) -> str:
+    assert seen.authorization is not None
+    return seen.authorization.removeprefix("Bearer ")
+
+
+def test_requests_carry_a_token_that_is_kept(send: Send, provider: Provider) -> None:
+    with_gate = gate(provider.issuer)
+    with serving(ok) as api:
+        assert [send(with_gate, f"{api.url}/{number}") for number in range(3)] == [200] * 3
+        tokens = {bearer(seen) for seen in api.seen}
+    assert len(tokens) == 1 and next(iter(tokens)).startswith("eyJ")
+    assert provider.count["token"] == 1
+    assert ALICE.traces(*(str(seen) for seen in api.seen)) == []
+
+
+@pytest.fixture
+def forgetful(provider: Provider) -> Iterator[tuple[credgate.Gate, Local]]:
+    """An API that refuses the first token that it sees, which is not known any more by then."""
+    with_gate = gate(provider.issuer)
+    refused: list[str] = []
+
+    def answer(seen: Seen) -> Answer:
+        token = bearer(seen)
+        if not refused:
+            refused.append(token)
+            with_gate.purge(ALICE.id)
+        return (401, {}, b"no") if token in refused else (200, {}, b"{}")
+
+    with serving(answer) as api:
+        yield with_gate, api
+
+
+def test_a_token_that_is_refused_is_replaced_once(send: Send, forgetful: tuple[credgate.Gate, Local], provider: Provider) -> None:
+    with_gate, api = forgetful
+    assert send(with_gate, api.url, method="POST", content=b"body") == 200
+    assert [seen.body for seen in api.seen] == [b"body", b"body"]
+    assert len({bearer(seen) for seen in api.seen}) == 2
+    assert provider.count["token"] == 2
+
+
+def test_a_file_is_sent_again_from_where_it_began(forgetful: tuple[credgate.Gate, Local]) -> None:
+    with_gate, api = forgetful
+    file = io.BytesIO(b"headbody")
+    file.seek(4)
+    assert by_requests(with_gate, api.url, method="POST", data=file) == 200
+    assert [seen.body for seen in api.seen] == [b"body", b"body"]
+
+
+def test_a_body_that_can_be_sent_only_once_is_not_sent_again(send: Send, forgetful: tuple[credgate.Gate, Local]) -> None:
+    with_gate, api = forgetful
+    pieces: Any = iter([b"a", b"b"])
+    if send is by_httpx_async:
+
+        async def generated() -> Any:
+            for piece in (b"a", b"b"):
+                yield piece
+
+        pieces = generated()
+    assert send(with_gate, api.url, method="POST", content=pieces) == 401
+    assert [seen.body for seen in api.seen] == [b"ab"]
+
+
+def test_an_api_that_refuses_whatever_comes_is_asked_no_more_than_it_makes_sense(send: Send, provider: Provider) -> None:
+    with_gate = gate(provider.issuer)
+    with serving(lambda _: (401, {}, b"no")) as api:
+        assert send(with_gate, api.url) == 401
+        # A token that has just been issued is not refused for its age: there is no better one.
+        assert len(api.seen) == 1
+    assert provider.count["token"] == 1
+
+
+if "CREDGATE_LONG" in os.environ:
+
+    def test_a_token_of_some_age_is_dropped_where_it_is_refused(provider: Provider) -> None:
+        with_gate = gate(provider.issuer)
+        with serving(lambda _: (401 if len(api.seen) == 2 else 200, {}, b"")) as api:
+            assert by_httpx(with_gate, api.url) == 200
+            time.sleep(11)
+            assert by_httpx(with_gate, api.url) == 200
+            assert [bearer(seen) == bearer(api.seen[0]) for seen in api.seen] == [True, True, False]
+
+
+def test_a_token_does_not_follow_a_redirect_to_another_host(send: Send, provider: Provider) -> None:
+    with_gate = gate(provider.issuer)
+    with serving(lambda _: (401, {}, b"no")) as other:
+        elsewhere = other.url.replace("127.0.0.1", "localhost")
+        with serving(lambda _: (302, {"Location": elsewhere}, b"")) as api:
+            assert send(with_gate, api.url) == 401
+        assert [seen.authorization for seen in other.seen] == [None]
+    assert (bearer(api.seen[0]).startswith("eyJ"), len(api.seen)) == (True, 1), "who refuses got no token"
+
+
+def test_a_token_goes_only_to_the_hosts_that_are_named(send: Send, provider: Provider) -> None:
+    with_gate = gate(provider.issuer)
+    with serving(ok) as api:
+        assert send(with_gate, api.url, options={"hosts": ["api.example.com"]}) == 200
+        assert send(with_gate, api.url, options={"hosts": ["127.0.0.1"]}) == 200
+        assert [seen.authorization is not None for seen in api.seen] == [False, True]
+
+
+@pytest.mark.parametrize("url", ["http://api.example.com/", "http://10.0.0.1/", "http://localhost.example.com/"])
+def test_a_token_is_not_sent_where_everybody_can_read_it(url: str, send: Send) -> None:
+    with pytest.raises(ValueError, match="use https"):
+        send(gate("https://a.example", allow_loopback_http=False), url)
+
+
+def test_who_gets_no_token_sends_nothing(send: Send, provider: Provider) -> None:
+    with serving(ok) as api:
+        with pytest.raises(credgate.DeniedError) as raised:
+            send(gate(provider.issuer), api.url, client=ALICE.wrong())
+        assert (raised.value.status, api.seen) == (401, [])
+    assert ALICE.traces(str(raised.value), repr(raised.value)) == []
+
+
+def test_one_auth_serves_many_at_a_time(scripted: Scripted) -> None:
+    with_gate = gate(scripted.issuer)
+
+    async def all_of_them(url: str) -> list[int]:
+        auth = credgate.httpx.Auth(with_gate, ALICE.id, ALICE.secret)
+        async with httpx.AsyncClient(auth=auth, trust_env=False) as session:
+            return [answer.status_code for answer in await asyncio.gather(*(session.get(url) for _ in range(50)))]
+
+    with serving(ok) as api:
+        assert asyncio.run(all_of_them(api.url)) == [200] * 50
+    assert scripted.state["token"] == 1
+
+
+def test_no_representation_shows_the_secret() -> None:
+    with_gate = gate("https://a.example", allow_loopback_http=False)
+    for auth in (credgate.httpx.Auth(with_gate, ALICE.id, ALICE.secret), credgate.requests.Auth(with_gate, ALICE.id, ALICE.secret)):
+        assert ALICE.traces(repr(auth)) == []
+        assert repr(auth) == f"<{type(auth).__module__}.Auth client_id='alice'>"
