@@ -3,7 +3,7 @@
 #
 #   tests/run.sh                    every suite
 #   tests/run.sh SUITE...           these suites only
-#   tests/run.sh header --update    writes include/credgate.h and the configuration's reference anew
+#   tests/run.sh header --update    writes include/credgate.h, the configuration's reference and its Python types anew
 #
 # Suites: lint rust model c nginx current sanitized lua python demo; by name only: properties coverage.
 # Ends with 0 when every test passed.
@@ -188,6 +188,7 @@ main() {
     if [[ ${1-} == header ]]; then
         [[ ${2-} == --update ]] && export CREDGATE_UPDATE=1
         cargo test --quiet -p credgate-core --lib committed
+        [[ ${2-} == --update ]] && (cd tests && python3 -m support.settings)
         exec cargo test --quiet -p credgate-ffi --test header
     fi
     local wanted=("$@") suite

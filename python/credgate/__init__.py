@@ -23,6 +23,7 @@ from credgate._credgate import (
 )
 from credgate._diagnosis import Diagnosis, Finding
 from credgate._gate import Gate
+from credgate._configuration import Settings
 from credgate._waiting import close
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Diagnosis",
     "Finding",
     "Gate",
+    "Settings",
     "Token",
     "__version__",
     "close",

@@ -1,10 +1,11 @@
 """The extension module; use it through `credgate`."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, final
+from typing import Any, Literal, final, overload
 
-from typing_extensions import Self
+from typing_extensions import Self, Unpack
 
+from credgate._configuration import Settings
 from credgate._diagnosis import Diagnosis
 from credgate._types import Text
 
@@ -31,8 +32,6 @@ __all__ = [
 
 __version__: str
 
-_Like = TypeVar("_Like", str, bytes)
-
 class CredgateError(Exception):
     """What goes wrong for those who configure and operate. `code` is that of the C ABI."""
 
@@ -55,7 +54,8 @@ class Allow:
     """The request goes upstream, with the token."""
 
     @property
-    def allowed(self) -> Literal[True]: ...
+    def allowed(self) -> Literal[True]:
+        """Tell it from a denial."""
     @property
     def how(self) -> str:
         """How it came about: "HIT", "MISS", "JOINED", "STALE", "ANONYMOUS" or "PREFLIGHT"."""
@@ -104,7 +104,8 @@ class Deny:
     """The request is answered here."""
 
     @property
-    def allowed(self) -> Literal[False]: ...
+    def allowed(self) -> Literal[False]:
+        """Tell it from what is allowed."""
     @property
     def how(self) -> str:
         """How it came about: "NONE", "MISS", "JOINED" or "NEGATIVE"."""
@@ -137,16 +138,16 @@ class Deny:
         """One line for the operator's log, or nothing."""
 
 class Gate:
-    """One compiled configuration. Starts no thread and opens no connection."""
+    """One compiled configuration. Starts no thread and opens no connection.
 
-    def __new__(
-        cls, config: Mapping[str, object] | str | Gate | None = None, **settings: object
-    ) -> Self:
-        """Compile a configuration.
+    It is a mapping, its JSON text, or settings by their names in core/CONFIGURATION.md; also Kong's
+    plugin object; or another gate. Raises ConfigError, naming the field.
+    """
 
-        It is a mapping, its JSON text, or settings by their names in core/CONFIGURATION.md; also
-        Kong's plugin object; or another gate. Raises ConfigError, naming the field.
-        """
+    @overload
+    def __new__(cls, config: Mapping[str, object] | str | Gate) -> Self: ...
+    @overload
+    def __new__(cls, config: None = None, **settings: Unpack[Settings]) -> Self: ...
     def authenticate(
         self,
         *,
@@ -209,12 +210,18 @@ class Gate:
 
         It can hold something for this gate. Ask again when a length has become known.
         """
-    def hide_query(self, query: _Like) -> _Like:
+    @overload
+    def hide_query(self, query: bytes | bytearray) -> bytes: ...
+    @overload
+    def hide_query(self, query: str) -> str:
         """Answer a query string as it goes upstream: without credentials.
 
         Where the query is no place of this gate, as it is. All else stays byte for byte.
         """
-    def hide_body(self, content_type: Text | None, body: _Like) -> _Like:
+    @overload
+    def hide_body(self, content_type: Text | None, body: bytes | bytearray) -> bytes: ...
+    @overload
+    def hide_body(self, content_type: Text | None, body: str) -> str:
         """Answer a body as it goes upstream: without credentials.
 
         Where the body is no place of this gate, as it is. All else stays byte for byte.
@@ -258,7 +265,10 @@ def purge(client_id: str | None = None) -> int:
     Answers how many tokens that were.
     """
 
-def redact_query(query: _Like) -> _Like:
+@overload
+def redact_query(query: bytes | bytearray) -> bytes: ...
+@overload
+def redact_query(query: str) -> str:
     """Answer a query string for a line that is logged.
 
     The value of every client_secret is overwritten with "*", whatever its spelling.

@@ -52,9 +52,10 @@ pub(crate) fn current(py: Python<'_>) -> PyResult<Engine> {
     Ok(engine)
 }
 
-/// Sets options of this process's engine: cache_max_bytes, cache_max_entries, max_waiting, max_exchanges.
+/// Set options of this process's engine, and of those of its children.
 ///
-/// To be called before the first request.
+/// cache_max_bytes, cache_max_entries, max_waiting, max_exchanges. To be called before the first
+/// request. Raises ConfigError where an option cannot be, and where the engine runs with others.
 #[pyfunction]
 #[pyo3(signature = (**options))]
 fn configure(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
@@ -76,7 +77,7 @@ fn configure(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<()
     Ok(())
 }
 
-/// What this process has done, in Prometheus's text format.
+/// Answer what this process has done, in Prometheus's text format.
 #[pyfunction]
 fn metrics(py: Python<'_>) -> PyResult<String> {
     let engine = current(py)?;
@@ -85,7 +86,7 @@ fn metrics(py: Python<'_>) -> PyResult<String> {
     Ok(snapshot.to_string())
 }
 
-/// The same, in short.
+/// Answer the same in short.
 #[pyfunction]
 fn status(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     let engine = current(py)?;
@@ -94,8 +95,9 @@ fn status(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     crate::request::from_json(py, &snapshot.json())
 }
 
-/// Drops the tokens of a client, or of all, in all gates, and what is remembered of refusals. Answers how many tokens
-/// that were.
+/// Drop the tokens of a client, or of all, in all gates, and what is remembered of refusals.
+///
+/// Answers how many tokens that were.
 #[pyfunction]
 #[pyo3(signature = (client_id=None))]
 fn purge(py: Python<'_>, client_id: Option<&str>) -> PyResult<u64> {

@@ -21,7 +21,8 @@ create_exception!(
     credgate,
     DeniedError,
     CredgateError,
-    "No token is to be had. `code` is the cause, by its number in the C ABI; `status` what HTTP has for it;\n\
+    "No token is to be had.\n\n\
+     `code` is the cause, by its number in the C ABI; `status` what HTTP has for it;\n\
      `retry_after` the seconds after which to try again, or None."
 );
 

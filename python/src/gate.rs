@@ -12,6 +12,9 @@ use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyMapping, PyString};
 
 /// One compiled configuration. Starts no thread and opens no connection.
+///
+/// It is a mapping, its JSON text, or settings by their names in core/CONFIGURATION.md; also Kong's
+/// plugin object; or another gate. Raises ConfigError, naming the field.
 #[pyclass(frozen, subclass, module = "credgate._credgate")]
 pub(crate) struct Gate(credgate_core::Gate);
 
@@ -34,17 +37,19 @@ impl Gate {
             (Some(config), None) if config.is_instance_of::<Gate>() => {
                 return Ok(Gate(config.cast::<Gate>()?.get().0.clone()));
             }
-            (Some(config), None) => match config.cast::<PyString>() {
-                Ok(text) => text.extract()?,
-                Err(_) => json(&py.get_type::<PyDict>().call1((config,))?.cast_into()?)?,
-            },
+            (Some(config), None) => configuration(config)?,
         };
         let gate = credgate_core::Gate::from_json(&json).map_err(|error| raise(py, &error))?;
         log::warn(py, gate.warnings());
         Ok(Gate(gate))
     }
 
-    /// Authenticate a request; waits for an exchange where one is needed.
+    /// Authenticate a request; wait for an exchange where one is needed.
+    ///
+    /// The parts of the request are as they were sent: the query without "?", not decoded; several
+    /// Authorization headers are refused by the caller. `args` are values for the gate's
+    /// token_post_args_host. `client_id` and `client_secret` are what the caller has from
+    /// elsewhere: then the request is not searched.
     #[pyo3(
         signature = (*, method=None, authorization=None, query=None, content_type=None, body=None, args=None, client_id=None, client_secret=None),
         text_signature = "($self, /, *, method='GET', authorization=None, query=None, content_type=None, body=None, args=None, client_id=None, client_secret=None)"
@@ -103,7 +108,9 @@ impl Gate {
         }
     }
 
-    /// The token of a client whose id and secret are known; waits for an exchange where one is needed.
+    /// Answer the token of a client; wait for an exchange where one is needed.
+    ///
+    /// Raises DeniedError where there is none.
     #[pyo3(signature = (client_id, client_secret, args=None))]
     fn token<'py>(
         &self,
@@ -133,7 +140,9 @@ impl Gate {
         }
     }
 
-    /// Drop the tokens of a client, or of all, and what is remembered of refusals. Answers how many tokens that were.
+    /// Drop the tokens of a client, or of all, and what is remembered of refusals.
+    ///
+    /// Answers how many tokens that were.
     #[pyo3(signature = (client_id=None))]
     fn purge(&self, py: Python<'_>, client_id: Option<&str>) -> PyResult<u64> {
         let engine = engine::current(py)?;
@@ -142,7 +151,9 @@ impl Gate {
             .map_err(|error| raise(py, &error))
     }
 
-    /// Whether the body of such a request can hold credentials, and so should be read and shown.
+    /// Tell whether the body of such a request should be read and shown.
+    ///
+    /// It can hold something for this gate. Ask again when a length has become known.
     #[pyo3(signature = (*, method, content_type, content_length=None))]
     fn wants_body(
         &self,
@@ -158,14 +169,18 @@ impl Gate {
         shown.to(|request| self.0.wants_body(request, content_length))
     }
 
-    /// A query string as it goes upstream: without credentials, where the query is a place of this gate.
+    /// Answer a query string as it goes upstream: without credentials.
+    ///
+    /// Where the query is no place of this gate, as it is. All else stays byte for byte.
     fn hide_query<'py>(&self, py: Python<'py>, query: Text) -> PyResult<Bound<'py, PyAny>> {
         let mut hidden = vec![0; query.bytes().len()];
         let len = self.0.hide_query(query.bytes(), &mut hidden);
         query.like(py, &hidden[..len])
     }
 
-    /// A body as it goes upstream: without credentials, where the body is a place of this gate.
+    /// Answer a body as it goes upstream: without credentials.
+    ///
+    /// Where the body is no place of this gate, as it is. All else stays byte for byte.
     fn hide_body<'py>(
         &self,
         py: Python<'py>,
@@ -178,7 +193,10 @@ impl Gate {
         body.like(py, &hidden[..len])
     }
 
-    /// Ask the provider for a token of this client as a first request would, and tell what happened at each step; waits.
+    /// Ask the provider for a token as a first request would; tell what happened at each step.
+    ///
+    /// Nothing is kept, and nothing taken from the cache. It waits for the provider, and is for
+    /// a terminal. What it answers holds neither the secret nor the token.
     fn check<'py>(
         &self,
         py: Python<'py>,
@@ -202,19 +220,19 @@ impl Gate {
         from_json(py, self.0.effective_config())
     }
 
-    /// What in the configuration is allowed and yet dangerous.
+    /// What in the configuration is allowed and yet dangerous; logged when the gate is made.
     #[getter]
     fn warnings(&self) -> Vec<&'static str> {
         self.0.warnings().to_vec()
     }
 
-    /// The names of the arguments for which each request may bring values (`token_post_args_host`).
+    /// The names of the arguments for which each request may bring values.
     #[getter]
     fn args(&self) -> Vec<&str> {
         self.0.args().iter().map(String::as_str).collect()
     }
 
-    /// The deadline of a whole exchange, in seconds.
+    /// The deadline of a whole exchange, discovery included, in seconds.
     #[getter]
     fn timeout(&self) -> f64 {
         self.0.timeout().as_secs_f64()
@@ -268,4 +286,19 @@ impl Gate {
         let gate = self.0.clone();
         Ok(Bound::new(py, Request { gate, shown })?.into_any())
     }
+}
+
+/// A mapping, or its JSON text.
+fn configuration(config: &Bound<'_, PyAny>) -> PyResult<String> {
+    if let Ok(text) = config.cast::<PyString>() {
+        return text.extract();
+    }
+    let Ok(mapping) = config.cast::<PyMapping>() else {
+        return Err(PyTypeError::new_err(format!(
+            "a configuration is a mapping or its JSON text, not {}",
+            config.get_type().name()?
+        )));
+    };
+    let copied = config.py().get_type::<PyDict>().call1((mapping,))?;
+    json(copied.cast::<PyDict>()?)
 }

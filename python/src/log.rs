@@ -39,7 +39,9 @@ fn emit(py: Python<'_>, level: u8, message: &str) {
             .call_method1("getLogger", ("credgate",))?;
         PyResult::Ok(logger.getattr("log")?.unbind())
     });
-    if let Err(error) = log.and_then(|log| log.call1(py, (level, "%s", message))) {
-        error.write_unraisable(py, None);
+    let logged = log.and_then(|log| log.call1(py, (level, "%s", message)));
+    if let Err(error) = logged {
+        let place = LOG.get(py).map(|log| log.bind(py).as_any());
+        error.write_unraisable(py, place);
     }
 }

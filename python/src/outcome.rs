@@ -44,16 +44,19 @@ pub(crate) struct Allow(pub(crate) credgate_core::Allow);
 
 #[pymethods]
 impl Allow {
+    /// Tell it from a denial.
     #[getter]
     fn allowed(&self) -> bool {
         true
     }
 
+    /// How it came about: "HIT", "MISS", "JOINED", "STALE", "ANONYMOUS" or "PREFLIGHT".
     #[getter]
     fn how(&self) -> &'static str {
         self.0.how().name()
     }
 
+    /// Where the credentials were: "header", "query", "body" or "host". None without a token.
     #[getter]
     fn source(&self) -> Option<&'static str> {
         Some(match self.0.source()? {
@@ -65,21 +68,25 @@ impl Allow {
         })
     }
 
+    /// Whose token it is. None where the request passes without a token.
     #[getter]
     fn client_id(&self) -> Option<&str> {
         self.0.client_id()
     }
 
+    /// The token as an Authorization header has it: "Bearer ...". See `headers`.
     #[getter]
     fn authorization(&self) -> Option<&str> {
         self.0.authorization()
     }
 
+    /// The token alone.
     #[getter]
     fn access_token(&self) -> Option<&str> {
         Some(self.0.grant()?.token())
     }
 
+    /// The headers to send upstream, by lower-case name; None takes the client's away.
     #[getter]
     fn headers(&self) -> Vec<(String, Option<String>)> {
         let headers = self.0.headers();
@@ -88,12 +95,14 @@ impl Allow {
             .collect()
     }
 
+    /// For how many seconds the token is served still. None where it is not kept.
     #[getter]
     fn expires_in(&self) -> Option<u64> {
         let left = self.0.rules().expires_in(self.0.grant()?, Instant::now())?;
         Some(left.as_secs())
     }
 
+    /// What the token says. None where it is no JWT.
     #[getter]
     fn claims<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let claims = self.0.grant().and_then(|grant| grant.claims());
@@ -102,10 +111,14 @@ impl Allow {
             .transpose()
     }
 
+    /// Answer a claim by its name, or by a path joined by "__", with positions from 1.
+    ///
+    /// Text as it is, anything else as JSON.
     fn claim(&self, name: &str) -> Option<Cow<'_, str>> {
         self.0.claim(name)
     }
 
+    /// Tell what the upstream answered. True where the token is not used again.
     fn note_upstream_status(&self, py: Python<'_>, status: u16) -> PyResult<bool> {
         let Some(grant) = self.0.grant() else {
             return Ok(false);
@@ -143,46 +156,55 @@ pub(crate) struct Deny(pub(crate) credgate_core::Deny);
 
 #[pymethods]
 impl Deny {
+    /// Tell it from what is allowed.
     #[getter]
     fn allowed(&self) -> bool {
         false
     }
 
+    /// How it came about: "NONE", "MISS", "JOINED" or "NEGATIVE".
     #[getter]
     fn how(&self) -> &'static str {
         self.0.how().name()
     }
 
+    /// The cause, by its number in the C ABI.
     #[getter]
     fn code(&self) -> i32 {
         self.0.cause().code()
     }
 
+    /// The cause by its name in metrics, such as "credentials_refused".
     #[getter]
     fn cause(&self) -> &'static str {
         self.0.cause().name()
     }
 
+    /// The HTTP status to answer.
     #[getter]
     fn status(&self) -> u16 {
         self.0.status()
     }
 
+    /// The value of WWW-Authenticate.
     #[getter]
     fn challenge(&self) -> Option<&str> {
         self.0.challenge()
     }
 
+    /// Seconds for Retry-After.
     #[getter]
     fn retry_after(&self) -> Option<u32> {
         self.0.retry_after()
     }
 
+    /// The media type of the body.
     #[getter]
     fn content_type(&self) -> &'static str {
         self.0.content_type()
     }
 
+    /// The headers to answer: content-type, www-authenticate, retry-after.
     #[getter]
     fn headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![("content-type", self.content_type().to_owned())];
@@ -195,11 +217,13 @@ impl Deny {
         headers
     }
 
+    /// The body to answer, JSON.
     #[getter]
     fn body(&self) -> &str {
         self.0.body()
     }
 
+    /// One line for the operator's log, or nothing.
     #[getter]
     fn detail(&self) -> &str {
         self.0.detail()

@@ -5,7 +5,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping};
 
-/// A request and the gate that it came to, for as long as it waits.
+/// A request and the gate that it came to.
 #[pyclass(frozen, module = "credgate._credgate")]
 pub(crate) struct Request {
     pub(crate) gate: credgate_core::Gate,

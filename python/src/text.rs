@@ -56,8 +56,9 @@ impl Text {
     }
 }
 
-/// A query string for a line that is logged: the value of every client_secret overwritten with '*', whatever its
-/// spelling.
+/// Answer a query string for a line that is logged.
+///
+/// The value of every client_secret is overwritten with "*", whatever its spelling.
 #[pyfunction]
 pub(crate) fn redact_query<'py>(py: Python<'py>, query: Text) -> PyResult<Bound<'py, PyAny>> {
     let mut bytes = query.bytes().to_vec();

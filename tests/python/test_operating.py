@@ -1,0 +1,326 @@
+"""What those who operate a process ask: options, numbers, log records, purges, an end."""
+
+import asyncio
+import json
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import credgate
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from conftest import ALICE
+from credgate.prometheus import Collector
+from support.lab import Provider, Scripted
+from support.process import free_port, until
+from support.python import descriptors, gate, library_threads, run
+
+PAIR = "client_id=a&client_secret=b"
+
+
+@pytest.fixture
+def _options() -> Iterator[None]:
+    """Options are the defaults again afterwards."""
+    yield
+    credgate.close()
+    credgate.configure()
+
+
+def sample(name: str, **labels: str) -> float:
+    """A number in the text of metrics."""
+    for family in text_string_to_metric_families(credgate.metrics()):
+        for one in family.samples:
+            if one.name == name and one.labels == labels:
+                return one.value
+    raise LookupError(name)
+
+
+@pytest.mark.usefixtures("_options")
+def test_options_are_the_engines(scripted: Scripted) -> None:
+    credgate.configure(max_waiting=1)
+    with_provider = gate(scripted.issuer)
+    scripted.hold()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(with_provider.authenticate, query=PAIR)
+        until(lambda: credgate.status()["waiting"] == 1, "the first to wait")
+        second = with_provider.authenticate(query=PAIR)
+        assert not second.allowed
+        assert (second.status, second.cause, second.retry_after) == (503, "overloaded", 1)
+        scripted.release()
+        assert first.result(30).allowed
+
+
+@pytest.mark.usefixtures("_options")
+def test_options_of_a_running_engine_are_not_changed(scripted: Scripted) -> None:
+    credgate.configure(max_waiting=7)
+    gate(scripted.issuer).authenticate(query=PAIR)
+    credgate.configure(max_waiting=7)
+    with pytest.raises(credgate.ConfigError, match="call configure before the first request, or close before") as raised:
+        credgate.configure(max_waiting=8)
+    assert raised.value.code == 2003
+    credgate.close()
+    credgate.configure(max_waiting=8)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cache_max_byte": 1}, "cache_max_byte"),
+        ({"max_waiting": 0}, "max_waiting must be at least 1"),
+        ({"max_waiting": "many"}, "max_waiting|invalid type"),
+    ],
+)
+def test_options_that_cannot_be_are_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(credgate.ConfigError, match=message) as raised:
+        credgate.configure(**options)
+    assert raised.value.code == 2003
+
+
+def test_metrics_are_prometheus_text(scripted: Scripted) -> None:
+    with_provider = gate(scripted.issuer)
+    for _ in range(3):
+        with_provider.authenticate(query=PAIR)
+    with_provider.authenticate()
+    assert sample("credgate_requests_total", outcome="allow", how="hit") == 2
+    assert sample("credgate_exchange_seconds_count") == 1
+    assert sample("credgate_denied_total", cause="no_credentials") == 1
+    assert sample("credgate_cache_entries") == 1
+
+
+def test_the_status_is_the_same_in_short(scripted: Scripted) -> None:
+    gate(scripted.issuer).authenticate(query=PAIR)
+    status = credgate.status()
+    assert status["version"] == credgate.__version__
+    assert (status["allowed"], status["exchanges"], status["cache"]["entries"]) == ({"miss": 1}, 1, 1)
+
+
+def test_a_registry_of_prometheus_client_has_the_same_numbers(scripted: Scripted) -> None:
+    registry = CollectorRegistry()
+    registry.register(Collector())
+    with_provider = gate(scripted.issuer)
+    for _ in range(3):
+        with_provider.authenticate(query=PAIR)
+    text = generate_latest(registry).decode()
+
+    def samples(exposition: str) -> set[tuple[str, tuple[tuple[str, str], ...], float]]:
+        families = text_string_to_metric_families(exposition)
+        return {(one.name, tuple(sorted(one.labels.items())), one.value) for family in families for one in family.samples}
+
+    assert samples(text) == samples(credgate.metrics())
+    assert registry.get_sample_value("credgate_requests_total", {"outcome": "allow", "how": "hit"}) == 2
+
+
+def test_purges_take_a_client_a_gate_or_all(scripted: Scripted) -> None:
+    one, other = gate(scripted.issuer), gate(scripted.issuer, scopes=["x"])
+    for with_provider in (one, other):
+        for client in "abc":
+            with_provider.token(client, "s")
+    assert one.purge("a") == 1
+    assert [one.token(client, "s").how for client in "abc"] == ["MISS", "HIT", "HIT"]
+    assert one.purge() == 3
+    assert other.token("a", "s").how == "HIT"
+    one.token("b", "s")
+    assert credgate.purge("b") == 2
+    assert credgate.purge(client_id="nobody") == 0
+    assert credgate.purge() == 2
+    assert credgate.status()["cache"]["entries"] == 0
+
+
+def test_a_refusal_is_forgotten_with_a_purge(scripted: Scripted) -> None:
+    with_provider = gate(scripted.issuer)
+    shown = {"query": "client_id=a&client_secret=wrong"}
+    assert [with_provider.authenticate(**shown).how for _ in range(2)] == ["MISS", "NEGATIVE"]
+    with_provider.purge()
+    assert with_provider.authenticate(**shown).how == "MISS"
+
+
+def test_a_token_that_the_upstream_refuses_is_kept_while_it_is_new(scripted: Scripted) -> None:
+    with_provider = gate(scripted.issuer)
+    allow = with_provider.authenticate(query=PAIR)
+    assert allow.allowed
+    assert allow.note_upstream_status(200) is False
+    assert allow.note_upstream_status(401) is False, "it is brand new"
+    assert with_provider.authenticate(query=PAIR).how == "HIT"
+
+
+def test_after_close_everything_begins_anew(scripted: Scripted) -> None:
+    with_provider = gate(scripted.issuer)
+    assert with_provider.authenticate(query=PAIR).how == "MISS"
+    assert library_threads() >= 1
+    credgate.close()
+    credgate.close()
+    assert library_threads() == 0
+    assert credgate.status()["allowed"] == {}
+    assert with_provider.authenticate(query=PAIR).how == "MISS"
+
+
+def test_closing_over_and_over_leaves_nothing_open(scripted: Scripted) -> None:
+    with_provider = gate(scripted.issuer)
+
+    def once() -> None:
+        assert with_provider.authenticate(query=PAIR).how == "MISS"
+        assert asyncio.run(with_provider.authenticate_async(query=PAIR, method="POST")).how == "HIT"
+        credgate.close()
+
+    once()
+    before = descriptors()
+    for _ in range(20):
+        once()
+    assert descriptors() <= before
+    assert library_threads() == 0
+
+
+def test_who_waits_when_the_engine_is_closed_gets_an_outcome(scripted: Scripted) -> None:
+    with_provider = gate(scripted.issuer)
+    scripted.hold()
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(with_provider.authenticate, query=PAIR)
+        until(lambda: scripted.state["waiting"] == 1, "the exchange")
+        credgate.close()
+        scripted.release()
+        assert future.result(30).how == "MISS"
+    until(lambda: library_threads() == 0, "the thread to end with the last who waited")
+
+
+def test_a_loop_whose_engine_is_closed_still_gets_its_outcomes(scripted: Scripted) -> None:
+    with_provider = gate(scripted.issuer, cache_tokens=False)
+
+    async def main() -> None:
+        scripted.hold()
+        task = asyncio.create_task(with_provider.authenticate_async(query=PAIR))
+        while credgate.status()["waiting"] == 0:
+            await asyncio.sleep(0)
+        before = descriptors()
+        credgate.close()
+        other = asyncio.create_task(with_provider.authenticate_async(query=PAIR))
+        while credgate.status()["waiting"] == 0:
+            await asyncio.sleep(0)
+        await asyncio.to_thread(scripted.release)
+        assert (await task).allowed
+        assert (await other).allowed
+        # Also a loop that has nothing to do lets go, when it gets to it.
+        credgate.close()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert descriptors() <= before
+        assert (await with_provider.authenticate_async(query=PAIR)).allowed
+
+    asyncio.run(main())
+
+
+def test_a_loop_of_another_thread_lets_go_too(scripted: Scripted) -> None:
+    with_provider = gate(scripted.issuer)
+    ready, closed = threading.Event(), threading.Event()
+
+    async def main() -> None:
+        assert (await with_provider.authenticate_async(query=PAIR)).how == "MISS"
+        ready.set()
+        await asyncio.to_thread(closed.wait)
+        assert library_threads() == 0
+        assert (await with_provider.authenticate_async(query=PAIR)).how == "MISS"
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()))
+    thread.start()
+    assert ready.wait(30)
+    credgate.close()
+    until(lambda: library_threads() == 0, "the loop to let go")
+    closed.set()
+    thread.join(30)
+    assert credgate.status()["allowed"] == {"miss": 1}
+
+
+def refuse_openid(scripted: Scripted) -> None:
+    scripted.script(status=400, json={"error": "invalid_scope"}, times=1)
+
+
+def openid_records(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if 'refuses the scope "openid"' in record.getMessage()]
+
+
+def test_records_go_to_logging_on_the_thread_that_waited(scripted: Scripted, caplog: pytest.LogCaptureFixture) -> None:
+    refuse_openid(scripted)
+    assert gate(scripted.issuer).authenticate(query=PAIR).allowed
+    (record,) = openid_records(caplog)
+    assert (record.name, record.levelname, record.thread) == ("credgate", "WARNING", threading.get_ident())
+
+
+def test_records_of_an_event_loop_go_to_logging_on_its_thread(
+    scripted: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuse_openid(scripted)
+    assert asyncio.run(gate(scripted.issuer).authenticate_async(query=PAIR)).allowed
+    (record,) = openid_records(caplog)
+    assert record.thread == threading.get_ident()
+
+
+def test_a_record_of_an_abandoned_exchange_comes_with_the_next_request(
+    scripted: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuse_openid(scripted)
+    with_provider = gate(scripted.issuer)
+
+    async def main() -> None:
+        task = asyncio.create_task(with_provider.authenticate_async(query=PAIR))
+        while credgate.status()["waiting"] == 0:
+            await asyncio.sleep(0)
+        task.cancel()
+        # The loop sees no outcome, as nobody waits for it any more.
+        while credgate.status()["exchanges"] < 2 and not openid_records(caplog):
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+    until(lambda: with_provider.authenticate(query=PAIR).how == "HIT", "the token")
+    assert len(openid_records(caplog)) == 1
+
+
+def test_what_is_dangerous_in_a_configuration_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    made = credgate.Gate(issuer="https://idp.example", ssl_verify=False)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("ssl_verify is false")
+    assert made.warnings == [record.getMessage()]
+    assert (record.name, record.levelname) == ("credgate", "WARNING")
+
+
+def test_a_logger_that_raises_does_not_make_a_request_fail(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            raise ZeroDivisionError
+
+    ignored: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: ignored.append(unraisable.exc_type))
+    with_provider = gate(scripted.issuer)
+    refuse_openid(scripted)
+    logger, broken = logging.getLogger("credgate"), Broken()
+    logger.addFilter(broken)
+    try:
+        assert with_provider.authenticate(query=PAIR).allowed
+    finally:
+        logger.removeFilter(broken)
+    assert ignored == [ZeroDivisionError]
+
+
+def test_the_operators_secrets_are_masked_in_the_configuration(provider: Provider) -> None:
+    made = gate(provider.issuer, token_headers={"X-Api-Key": "Geheim9"}, http_proxy_authorization="Basic R2VoZWltOQ==")
+    shown = json.dumps(made.config) + repr(made)
+    assert "Geheim9" not in shown
+    assert "R2VoZWltOQ" not in shown
+    assert made.config["issuer"] == provider.issuer
+
+
+def test_a_provider_that_is_down_is_told_with_a_time_to_come_again() -> None:
+    with pytest.raises(credgate.DeniedError, match="provider_unreachable") as raised:
+        gate(f"http://127.0.0.1:{free_port()}").token(*("a", ALICE.secret))
+    assert (raised.value.status, raised.value.code, raised.value.retry_after) == (502, 4101, 5)
+
+
+def test_importing_the_package_imports_no_more_than_it_needs(provider: Provider) -> None:
+    loaded = run(provider.issuer, "print(sorted(sys.modules))")
+    for module in ("prometheus_client", "httpx", "requests", "starlette", "flask", "django"):
+        assert f"'{module}'" not in loaded

@@ -1,0 +1,254 @@
+"""Tokens of clients whose id and secret are known here, and what gates, outcomes and errors tell."""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import credgate
+import jwt
+import pytest
+
+from conftest import ALICE, BOB
+from support.lab import Provider, Scripted
+from support.python import AUDIENCE, gate
+
+
+def test_a_token_is_an_outcome_with_a_token(provider: Provider) -> None:
+    with_provider = gate(provider.issuer)
+    token = with_provider.token(ALICE.id, ALICE.secret)
+    assert isinstance(token, credgate.Allow)
+    assert token.allowed
+    assert (token.how, token.source, token.client_id) == ("MISS", "host", "alice")
+    assert token.authorization == f"Bearer {token.access_token}"
+    claims = jwt.decode(token.access_token, options={"verify_signature": False})
+    assert token.claims == claims
+    assert claims["aud"] == AUDIENCE
+    assert token.expires_in is not None
+    assert 0 < token.expires_in <= 3600
+    assert with_provider.token(ALICE.id.encode(), ALICE.secret.encode()).how == "HIT"
+    assert with_provider.authenticate(client_id=ALICE.id, client_secret=ALICE.secret).how == "HIT"
+
+
+def test_claims_are_had_by_name_and_by_path(scripted: Scripted) -> None:
+    members = {"sub": "a", "n": 1.5, "ok": True, "realm": {"roles": ["x", "y"]}, "http://n/s": "text"}
+    part = base64.urlsafe_b64encode(json.dumps(members).encode()).rstrip(b"=").decode()
+    scripted.script(json={"access_token": f"e30.{part}.c2ln", "token_type": "Bearer", "expires_in": 60})
+    token = gate(scripted.issuer, verify_signature=False, verify_claims=False).token("a", "s")
+    assert token.claims == members
+    names = ("sub", "n", "ok", "realm", "realm__roles__2", "http://n/s", "absent", "realm__roles__3")
+    assert [token.claim(name) for name in names] == [
+        "a", "1.5", "true", '{"roles":["x","y"]}', "y", "text", None, None,
+    ]  # fmt: skip
+
+
+def test_an_opaque_token_has_no_claims(scripted: Scripted) -> None:
+    token = gate(scripted.issuer).token("a", "s")
+    assert (token.claims, token.claim("sub")) == (None, None)
+
+
+def test_a_token_that_is_not_kept_tells_no_time(scripted: Scripted) -> None:
+    scripted.script(json={"access_token": "t", "token_type": "Bearer", "expires_in": 1})
+    assert gate(scripted.issuer).token("a", "s").expires_in is None
+
+
+REFUSALS = [
+    (401, {"error": "invalid_client"}, 4001, 401, None),
+    (403, {"error": "access_denied"}, 4002, 403, None),
+    (400, {"error": "invalid_request"}, 4003, 502, 5),
+    (500, {}, 4102, 502, 5),
+    (429, {}, 4104, 503, 5),
+    (200, {"nonsense": True}, 4103, 502, 5),
+]
+
+
+@pytest.mark.parametrize(("answered", "body", "code", "status", "retry_after"), REFUSALS)
+def test_a_token_that_is_not_to_be_had_is_an_error_that_tells_why(
+    scripted: Scripted, answered: int, body: dict[str, Any], code: int, status: int, retry_after: int | None
+) -> None:
+    scripted.script(status=answered, json=body)
+    with pytest.raises(credgate.DeniedError, match="^no token: ") as raised:
+        gate(scripted.issuer, scopes=[]).token("a", "s")
+    error = raised.value
+    assert isinstance(error, credgate.CredgateError)
+    assert (error.code, error.status, error.retry_after) == (code, status, retry_after)
+
+
+def test_a_gate_that_lets_anybody_pass_has_no_token_for_who_is_refused(scripted: Scripted) -> None:
+    with_provider = gate(scripted.issuer, anonymous=True)
+    outcome = with_provider.authenticate(client_id="a", client_secret="wrong")
+    assert outcome.allowed
+    assert (outcome.how, outcome.client_id, outcome.authorization, outcome.access_token) == ("ANONYMOUS", None, None, None)
+    assert (outcome.claims, outcome.claim("sub"), outcome.expires_in) == (None, None, None)
+    assert outcome.note_upstream_status(401) is False
+    with pytest.raises(credgate.DeniedError, match="anonymous") as raised:
+        with_provider.token("a", "wrong")
+    assert (raised.value.code, raised.value.status) == (4001, 401)
+
+
+def test_arguments_come_with_the_request(scripted: Scripted) -> None:
+    with_provider = credgate.Gate(
+        issuer=scripted.issuer, allow_loopback_http=True, token_post_args_host=["audience", "organization"]
+    )
+    assert with_provider.args == ["audience", "organization"]
+
+    def asked(args: Mapping[str, Any] | None) -> tuple[str | None, str | None]:
+        assert with_provider.token("a", "s", args).how == "MISS"
+        form = scripted.state["last"]["form"]
+        return form.get("audience"), form.get("organization")
+
+    assert asked(None) == (None, None)
+    assert asked({"audience": "one"}) == ("one", None)
+    assert asked({"organization": b"two"}) == (None, "two")
+    assert asked(MappingProxyType({"audience": "one", "organization": "two"})) == ("one", "two")
+    assert with_provider.token("a", "s", {"audience": "one", "organization": None}).how == "HIT"
+    assert with_provider.token("a", "s", args={}).how == "HIT"
+    assert with_provider.authenticate(query="client_id=a&client_secret=s", args={"audience": "one"}).how == "HIT"
+
+
+@pytest.mark.parametrize(
+    ("args", "error", "message"),
+    [
+        ({"scope": "x"}, ValueError, "no argument \"scope\" in its token_post_args_host"),
+        ({"audience": 5}, TypeError, "must be str, bytes or bytearray, not int"),
+        ({5: "x"}, TypeError, "str"),
+        ("audience", TypeError, "Mapping"),
+    ],
+)
+def test_arguments_that_cannot_be_are_errors(scripted: Scripted, args: Any, error: type, message: str) -> None:
+    with_provider = credgate.Gate(
+        issuer=scripted.issuer, allow_loopback_http=True, token_post_args_host=["audience"]
+    )
+    with pytest.raises(error, match=message):
+        with_provider.token("a", "s", args)
+    with pytest.raises(error, match=message):
+        with_provider.authenticate(args=args)
+
+
+def test_half_a_pair_is_an_error() -> None:
+    with_provider = gate("https://idp.example")
+    for half in ({"client_id": "a"}, {"client_secret": "s"}):
+        with pytest.raises(TypeError, match="client_id and client_secret go together"):
+            with_provider.authenticate(**half)
+
+
+class Settings(Mapping[str, Any]):
+    """A mapping that is no dict."""
+
+    def __getitem__(self, key: str) -> Any:
+        return {"issuer": "https://idp.example", "scopes": ("a", "b")}[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("issuer", "scopes"))
+
+    def __len__(self) -> int:
+        return 2
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: credgate.Gate(issuer="https://idp.example", scopes=["a", "b"]),
+        lambda: credgate.Gate({"issuer": "https://idp.example", "scopes": ("a", "b")}),
+        lambda: credgate.Gate(config={"issuer": "https://idp.example", "scopes": ["a", "b"]}),
+        lambda: credgate.Gate('{"issuer": "https://idp.example", "scopes": ["a", "b"]}'),
+        lambda: credgate.Gate(Settings()),
+        lambda: credgate.Gate({"name": "openid-connect", "config": {"issuer": "https://idp.example", "scopes": "a b".split()}}),
+    ],
+    ids=["settings", "dict", "config", "json", "mapping", "kong"],
+)
+def test_a_configuration_may_be_written_in_many_ways(made: Any) -> None:
+    config = made().config
+    assert (config["issuer"], config["scopes"]) == ("https://idp.example", ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("made", "error", "message"),
+    [
+        (lambda: credgate.Gate(), credgate.ConfigError, "issuer"),
+        (lambda: credgate.Gate({}, issuer="https://idp.example"), TypeError, "not both"),
+        (lambda: credgate.Gate({"issuer": object()}), TypeError, "fspath|path|PathLike|serializable"),
+        (lambda: credgate.Gate(issuer="https://idp.example", leeway=float("nan")), ValueError, "JSON compliant"),
+        (lambda: credgate.Gate(isuer="https://idp.example"), credgate.ConfigError, 'did you mean "issuer"'),
+        (lambda: credgate.Gate(["issuer"]), TypeError, "a mapping or its JSON text, not list"),
+    ],
+)  # fmt: skip
+def test_a_configuration_that_cannot_be_is_an_error(made: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        made()
+
+
+def test_paths_are_settings(tmp_path: Path) -> None:
+    with pytest.raises(credgate.ConfigError, match="cannot read") as raised:
+        credgate.Gate(issuer="https://idp.example", ssl_trusted_certificate=tmp_path / "absent.pem")
+    assert raised.value.code == 2004
+
+
+def test_a_gate_tells_what_it_is() -> None:
+    made = credgate.Gate(issuer="https://idp.example", timeout=1500)
+    assert made.timeout == 1.5
+    assert (made.args, made.warnings) == ([], [])
+    assert repr(made) == "<credgate.Gate issuer='https://idp.example'>"
+    assert made.config["timeout"] == 1500
+
+
+def test_a_gate_tells_which_bodies_it_wants() -> None:
+    made = gate("https://idp.example", max_body_bytes=100)
+    form = "application/x-www-form-urlencoded"
+    assert made.wants_body(method="POST", content_type=form)
+    assert made.wants_body(method=b"PUT", content_type=b"application/json; charset=utf-8", content_length=100)
+    assert not made.wants_body(method="POST", content_type=form, content_length=101)
+    assert not made.wants_body(method="POST", content_type=form, content_length=0)
+    assert not made.wants_body(method="GET", content_type=form)
+    assert not made.wants_body(method="POST", content_type="text/plain")
+    assert not made.wants_body(method="POST", content_type=None)
+    elsewhere = gate("https://idp.example", client_credentials_param_type=["header"])
+    assert not elsewhere.wants_body(method="POST", content_type=form)
+
+
+def test_a_denial_has_the_headers_of_its_answer(scripted: Scripted) -> None:
+    with_provider = gate(scripted.issuer)
+    deny = with_provider.authenticate()
+    assert not deny.allowed
+    assert deny.headers == [
+        ("content-type", "application/json; charset=utf-8"),
+        ("www-authenticate", 'Bearer realm="127.0.0.1"'),
+    ]
+    scripted.script(status=500)
+    deny = with_provider.authenticate(client_id="a", client_secret="s")
+    assert not deny.allowed
+    assert ("retry-after", "5") in deny.headers
+    assert (deny.cause, deny.code, deny.status) == ("provider_failed", 4102, 502)
+    assert "HTTP 500" in deny.detail
+
+
+def test_the_headers_of_the_upstream_are_set_or_taken_away(provider: Provider) -> None:
+    claims = {"upstream_headers_names": ["X-Client", "X-Absent"], "upstream_headers_claims": ["client_id", "absent"]}
+    allow = gate(provider.issuer, **claims).authenticate(client_id=BOB.id, client_secret=BOB.secret)
+    assert allow.allowed
+    assert allow.headers == [("authorization", allow.authorization), ("x-client", "bob"), ("x-absent", None)]
+
+
+def test_outcomes_are_told_apart_by_type_and_by_allowed(scripted: Scripted) -> None:
+    with_provider = gate(scripted.issuer)
+    for outcome in (with_provider.authenticate(), with_provider.authenticate(client_id="a", client_secret="s")):
+        match outcome:
+            case credgate.Allow():
+                assert outcome.allowed
+            case credgate.Deny():
+                assert not outcome.allowed
+
+
+def test_gates_may_be_subclassed_and_have_no_attributes_of_the_callers(scripted: Scripted) -> None:
+    class Own(credgate.Gate):
+        """With a method more."""
+
+        def bearer(self, client: str) -> str:
+            return self.token(client, "s").authorization
+
+    own = Own(issuer=scripted.issuer, allow_loopback_http=True)
+    assert own.bearer("a") == "Bearer token-of-a"
+    with pytest.raises(AttributeError):
+        gate(scripted.issuer).issuer = "x"  # type: ignore[attr-defined]
