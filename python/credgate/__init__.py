@@ -7,6 +7,7 @@
 """
 
 from credgate import _forks
+from credgate._configuration import Settings
 from credgate._credgate import (
     Allow,
     ConfigError,
@@ -23,7 +24,6 @@ from credgate._credgate import (
 )
 from credgate._diagnosis import Diagnosis, Finding
 from credgate._gate import Gate
-from credgate._configuration import Settings
 from credgate._waiting import close
 
 __all__ = [
