@@ -81,12 +81,27 @@ need_lab() {
 
 # need_venv: target/venv with tests/requirements.txt
 need_venv() {
-  local venv=$ROOT/target/venv wanted=$ROOT/tests/requirements.txt
-  if ! cmp -s "$wanted" "$venv/requirements.txt"; then
+  if [ ! -x "$ROOT/target/venv/bin/pip" ]; then
     python3 -c 'import ensurepip' 2>/dev/null || need_apt python3-venv
-    quietly "making a Python environment" python3 -m venv "$venv"
-    quietly "installing the test runner" "$venv/bin/pip" install --disable-pip-version-check -r "$wanted"
-    cp "$wanted" "$venv/requirements.txt"
+    quietly "making a Python environment" python3 -m venv "$ROOT/target/venv"
+  fi
+  _need_packages "the test runner" "$ROOT/tests/requirements.txt"
+}
+
+# need_servers: in target/venv too, what tests/python/requirements.txt names. uWSGI is built from its source.
+need_servers() {
+  need_venv
+  need_apt gcc libc6-dev python3-dev
+  _need_packages "servers and frameworks" "$ROOT/tests/python/requirements.txt"
+}
+
+# _need_packages WHAT FILE: installs what the file names into target/venv, where it has not been.
+_need_packages() {
+  local venv=$ROOT/target/venv installed
+  installed=$venv/$(basename "$(dirname "$2")")-requirements.txt
+  if ! cmp -s "$2" "$installed"; then
+    quietly "installing $1" "$venv/bin/pip" install --disable-pip-version-check -r "$2"
+    cp "$2" "$installed"
   fi
 }
 

@@ -62,8 +62,8 @@ suite_lint() {
     check rustfmt cargo fmt --all --check
     check clippy cargo clippy --quiet --workspace --all-targets -- -D warnings
     check rustdoc env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps -p credgate-core --document-private-items
-    check ruff "$bin/ruff" check python/credgate
-    check ruff-format "$bin/ruff" format --check python/credgate
+    check ruff "$bin/ruff" check python/credgate python/examples
+    check ruff-format "$bin/ruff" format --check python/credgate python/examples
     check mypy "$bin/mypy" --strict python/credgate
     check shellcheck shellcheck -x -P SCRIPTDIR tests/*.sh tests/lab/*.sh ffi/install.sh ffi/nginx/build.sh .ci/run
 }
@@ -171,8 +171,9 @@ no_reports() {
 }
 
 suite_python() {
+    need_apt openssl
     need_lab
-    need_venv
+    need_servers
     check install "$bin/pip" install --quiet --force-reinstall --no-deps ./python
     check stubtest "$bin/stubtest" --ignore-disjoint-bases credgate
     run_pytest python

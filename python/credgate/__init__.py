@@ -24,6 +24,7 @@ from credgate._credgate import (
 )
 from credgate._diagnosis import Diagnosis, Finding
 from credgate._gate import Gate
+from credgate._logs import LogFilter
 from credgate._waiting import close
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Diagnosis",
     "Finding",
     "Gate",
+    "LogFilter",
     "Settings",
     "Token",
     "__version__",

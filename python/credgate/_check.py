@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import credgate
-from credgate import _settings
+from credgate import _arguments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _settings.add_to(parser)
+    _arguments.add_to(parser)
     parser.add_argument("--client-id", required=True, metavar="ID", help="the client to check with")
     parser.add_argument(
         "--secret-file", metavar="FILE", help="a file with the secret; - is the standard input"
@@ -70,7 +70,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def run(options: argparse.Namespace) -> int:
     """Check, tell, and answer the exit status."""
     try:
-        gate = credgate.Gate(_settings.read(options))
+        gate = credgate.Gate(_arguments.read(options))
     except credgate.ConfigError as error:
         diagnosis = _wrong_settings(error)
     else:
@@ -141,7 +141,7 @@ def _secret(options: argparse.Namespace) -> str:
     if SECRET in os.environ:
         return os.environ[SECRET]
     if not sys.stdin.isatty():
-        _settings.wrong(
+        _arguments.wrong(
             options, f"there is nobody to ask for the secret: set {SECRET}, or use --secret-file"
         )
     return getpass.getpass(f"Secret of {options.client_id}: ")
@@ -153,7 +153,7 @@ def _from_file(options: argparse.Namespace) -> str:
             return sys.stdin.read()
         return Path(options.secret_file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        _settings.wrong(options, f"--secret-file {options.secret_file}: {error}")
+        _arguments.wrong(options, f"--secret-file {options.secret_file}: {error}")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 
 import credgate
-from credgate import _settings
+from credgate import _arguments
 from credgate._client import is_here
 from credgate._middleware import length, redacted
 from credgate.wsgi import Middleware
@@ -49,7 +49,7 @@ this machine. It speaks no TLS itself, and closes each connection after its answ
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = commands.add_parser("proxy", help="try a gate without nginx", description=DESCRIPTION)
-    _settings.add_to(parser)
+    _arguments.add_to(parser)
     parser.add_argument("--upstream", required=True, metavar="URL", help="where requests go")
     parser.add_argument(
         "--listen",
@@ -65,22 +65,22 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(options: argparse.Namespace) -> int:
     """Serve until somebody stops it."""
-    config = _settings.read(options)
+    config = _arguments.read(options)
     try:
         gate = credgate.Gate(config)
     except credgate.ConfigError as error:
-        _settings.wrong(options, str(error))
+        _arguments.wrong(options, str(error))
     upstream = urlsplit(options.upstream)
     if upstream.scheme not in {"http", "https"} or not upstream.hostname or upstream.query:
-        _settings.wrong(options, "--upstream: must be an http:// or https:// URL without a query")
+        _arguments.wrong(options, "--upstream: must be an http:// or https:// URL without a query")
     listen = urlsplit(f"//{options.listen}")
     if not listen.hostname or listen.port is None:
-        _settings.wrong(options, "--listen: must be HOST:PORT")
+        _arguments.wrong(options, "--listen: must be HOST:PORT")
     guarded = Middleware(Forward(upstream), gate, optional=options.optional)
     try:
         server = Server((listen.hostname, listen.port), Handler)
     except OSError as error:
-        _settings.wrong(options, f"--listen {options.listen}: {error}")
+        _arguments.wrong(options, f"--listen {options.listen}: {error}")
     server.set_app(without_hop_by_hop(guarded))
     with server:
         here = f"http://{listen.hostname}:{server.server_port}"

@@ -12,8 +12,9 @@ from support.process import Service, free_port
 
 
 def blocks(language: str, text: str) -> list[str]:
-    """What stands between fences of that language."""
-    return [dedent(block) for block in re.findall(rf"^ *```{language}\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)]
+    """What stands between fences of that language; "" is that of fences that name none."""
+    fenced = re.findall(r"^ *```(\S*)\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    return [dedent(block) for named, block in fenced if named == language]
 
 
 class Example:

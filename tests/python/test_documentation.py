@@ -1,0 +1,125 @@
+"""Every block of python/README.md runs, and every public name is in it."""
+
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import credgate
+import pytest
+from prometheus_client import REGISTRY
+
+from support.examples import blocks
+from support.http import Client, ask
+from support.lab import Authority, Provider, Upstream
+from support.local import Local, serving
+from support.process import ROOT, TESTS, Service, free_port
+
+README = (ROOT / "python/README.md").read_text()
+DOCUMENTED = Client("id", "secret")
+
+
+@pytest.fixture(scope="module")
+def documented(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Provider]:
+    """The provider of the documentation, which knows its client."""
+    with Provider([DOCUMENTED], tmp_path_factory.mktemp("documented") / "log", tls=authority).start() as provider:
+        yield provider
+
+
+@pytest.fixture
+def api() -> Iterator[Local]:
+    """The API of the documentation; it wants a token."""
+    with serving(lambda seen: (200 if (seen.authorization or "").startswith("Bearer eyJ") else 401, {}, b"")) as local:
+        yield local
+
+
+def here(text: str, provider: Provider, authority: Authority, **more: str) -> str:
+    """A block, with what is here for what it names."""
+    meant = {
+        "https://tenant.auth0.com": provider.issuer,
+        'issuer="': f'ssl_trusted_certificate="{authority.ca}", issuer="',
+        '"issuer": ': f'"ssl_trusted_certificate": "{authority.ca}", "issuer": ',
+        **more,
+    }
+    for written, value in meant.items():
+        text = text.replace(written, value)
+    return text
+
+
+def test_the_python_blocks_run_one_after_the_other(
+    documented: Provider, authority: Authority, api: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    namespace: dict[str, Any] = {"__name__": "readme"}
+    address = {"https://api.example.com": api.url, '"api.example.com"': '"127.0.0.1"'}
+    before = set(REGISTRY._collector_to_names)
+    codes = blocks("python", README)
+    assert len(codes) > 10
+    for number, code in enumerate(codes):
+        exec(compile(here(code, documented, authority, **address), f"README.md, block {number}", "exec"), namespace)
+        if number == 0:
+            assert namespace["headers"]["authorization"].startswith("Bearer eyJ")
+    assert len(api.seen) == 2
+    for added in set(REGISTRY._collector_to_names) - before:
+        REGISTRY.unregister(added)
+    for name in ("werkzeug", "django.server"):
+        logging.getLogger(name).filters.clear()
+
+
+def test_the_applications_of_the_readme_answer(documented: Provider, authority: Authority) -> None:
+    namespace: dict[str, Any] = {"__name__": "readme", "credgate": credgate}
+    texts = [code for code in blocks("python", README) if "credgate.Gate(issuer" in code or "whoami" in code]
+    for text in texts:
+        exec(here(text, documented, authority), namespace)
+    with_client = namespace["flask_app"].test_client()
+    assert with_client.get("/whoami", headers=DOCUMENTED.basic).text == "id"
+    assert with_client.get("/whoami").status_code == 401
+
+
+def test_the_commands_run(tmp_path: Path, documented: Provider, authority: Authority, upstream: Upstream) -> None:
+    install, check, proxy = blocks("", README)
+    assert install.strip() in (TESTS / "run.sh").read_text().replace("--quiet --force-reinstall --no-deps ", "").replace('"$bin/pip"', "pip")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "SSL_CERT_FILE": str(authority.ca)}
+    check = here(check, documented, authority).strip() + f" --set ssl_trusted_certificate={authority.ca}"
+    done = subprocess.run(["bash", "-c", check], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "It works" in done.stdout
+    port = free_port()
+    (tmp_path / "gate.json").write_text(json.dumps({"issuer": documented.issuer, "ssl_trusted_certificate": str(authority.ca)}))
+    shown = {"http://127.0.0.1:8080": upstream.url, "127.0.0.1:8000": f"127.0.0.1:{port}", "gate.json": str(tmp_path / "gate.json")}
+    command = ["bash", "-c", f"exec {here(proxy, documented, authority, **shown)}"]
+    with Service(command, tmp_path / "log", port=port, env=environment).start() as service:
+        assert ask(service.port, headers=DOCUMENTED.basic).status == 200
+
+
+def test_the_output_that_is_shown_is_what_a_check_says() -> None:
+    (shown,) = blocks("text", README)
+    said = "".join(file.read_text() for file in (TESTS / "python/snapshots").glob("*.txt"))
+    for line in re.sub(r"\n {9}(?!To do:|The provider says:)", " ", shown).splitlines():
+        start = re.sub(r"tenant\.auth0\.com answered in \d+ ms.*", "", line.partition("…")[0])
+        assert start in said, line
+
+
+def test_every_kind_of_block_is_looked_at() -> None:
+    fences = len(re.findall(r"^```", README, re.MULTILINE))
+    assert fences == 2 * sum(len(blocks(language, README)) for language in ("", "python", "text"))
+
+
+def test_every_public_name_is_documented() -> None:
+    names = {name for name in credgate.__all__ if not name.startswith("_")}
+    names |= {f"{name}(" for name in dir(credgate.Gate) if not name.startswith("_") and callable(getattr(credgate.Gate, name))}
+    typed = {"Allow", "Deny", "Token", "Diagnosis", "Finding"}  # types of what is answered
+    shown = README.replace("`", "(")
+    assert [name for name in sorted(names - typed) if name not in shown] == []
+
+
+def test_every_setting_of_a_command_is_documented() -> None:
+    for command in ("check", "proxy"):
+        done = subprocess.run([sys.executable, "-m", "credgate", command, "--help"], capture_output=True, text=True, timeout=60)
+        options = set(re.findall(r"--[a-z-]+", done.stdout)) - {"--help"}
+        assert [option for option in options if option not in README] == []
