@@ -77,8 +77,11 @@ def serving(answer: Callable[[Seen], Answer]) -> Iterator[Local]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 128
+
+    server = Server(("127.0.0.1", 0), Handler)
     local = Local(server.server_port)
     thread = Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
