@@ -7,10 +7,24 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 static FORKS: AtomicU32 = AtomicU32::new(0);
+/// Of the process that made the last engine or noted the last fork; 0: there has been none.
+static PID: AtomicU32 = AtomicU32::new(0);
 
 /// Tells the library that this process is a child that has just been forked. Safe to call in an `atfork` handler.
 pub fn note_fork() {
+    PID.store(std::process::id(), Ordering::Relaxed);
     FORKS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Notes a fork that nobody has told of, and answers whether there was one. It asks the kernel: for hosts whose forks may
+/// go unseen, before they wait.
+pub fn notice_fork() -> bool {
+    let known = PID.load(Ordering::Relaxed);
+    let is_new = known != 0 && known != std::process::id();
+    if is_new {
+        note_fork();
+    }
+    is_new
 }
 
 /// The process something was made in.
@@ -19,10 +33,11 @@ pub(crate) struct Process(u32);
 
 impl Process {
     pub(crate) fn current() -> Process {
+        PID.store(std::process::id(), Ordering::Relaxed);
         Process(FORKS.load(Ordering::Relaxed))
     }
 
     pub(crate) fn is_current(self) -> bool {
-        self == Process::current()
+        self.0 == FORKS.load(Ordering::Relaxed)
     }
 }

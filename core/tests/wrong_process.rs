@@ -13,7 +13,9 @@ fn an_engine_made_before_a_fork_refuses_after_it_and_a_new_one_works() {
         ..Request::default()
     };
 
+    assert!(!process::notice_fork(), "it is the same process");
     process::note_fork();
+    assert!(!process::notice_fork(), "it is noted already");
     assert!(!engine.is_usable());
     let refused = [
         queue.check_process().err(),

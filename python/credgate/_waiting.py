@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -22,6 +23,11 @@ class Mailbox:
         self._waiting: dict[int, asyncio.Future[Allow | Deny]] = {}
         self._retired = False
         loop.add_reader(self._queue.fileno(), self._collect)
+
+    @property
+    def is_usable(self) -> bool:
+        """Tell whether it is this process's."""
+        return self._queue.is_usable()
 
     async def ask(self, request: Request) -> Allow | Deny:
         """Wait for what becomes of a request; being cancelled changes nothing for others."""
@@ -59,7 +65,8 @@ class Mailbox:
 
 
 _mailboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, Mailbox] = WeakKeyDictionary()
-_lock = threading.Lock()
+# A signal handler may come in between.
+_lock = threading.RLock()
 
 
 def _mailbox() -> Mailbox:
@@ -67,7 +74,7 @@ def _mailbox() -> Mailbox:
     loop = asyncio.get_running_loop()
     with _lock:
         mailbox = _mailboxes.get(loop)
-        if not mailbox:
+        if not mailbox or not mailbox.is_usable:
             for closed in [other for other in _mailboxes if other.is_closed()]:
                 _mailboxes.pop(closed).abandon()
             mailbox = _mailboxes[loop] = Mailbox(loop)
@@ -76,6 +83,7 @@ def _mailbox() -> Mailbox:
 
 async def wait(request: Request) -> Allow | Deny:
     """Wait for what becomes of a request."""
+    _credgate.notice_fork()
     return await _mailbox().ask(request)
 
 
@@ -88,7 +96,7 @@ def close() -> None:
         mailboxes = list(_mailboxes.items())
         _mailboxes.clear()
     for loop, mailbox in mailboxes:
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(mailbox.retire, loop)
     _credgate.close()
 
@@ -97,5 +105,5 @@ def after_fork() -> None:
     """Forget in a child what is its parent's."""
     global _lock  # noqa: PLW0603
     _credgate.note_fork()
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _mailboxes.clear()

@@ -34,6 +34,7 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
         wrap_pyfunction!(purge, module)?,
         wrap_pyfunction!(close, module)?,
         wrap_pyfunction!(note_fork, module)?,
+        wrap_pyfunction!(notice_fork, module)?,
     ] {
         module.add_function(function)?;
     }
@@ -121,6 +122,12 @@ fn close(py: Python<'_>) {
 #[pyfunction]
 fn note_fork() {
     process::note_fork();
+}
+
+/// To be called before a wait: a fork that nobody has told of would make it last for ever.
+#[pyfunction]
+pub(crate) fn notice_fork() -> bool {
+    process::notice_fork()
 }
 
 fn state() -> MutexGuard<'static, State> {

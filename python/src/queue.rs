@@ -14,6 +14,7 @@ const SLICE: Duration = Duration::from_millis(50);
 
 /// Waits for an exchange, detached from the interpreter.
 pub(crate) fn wait(py: Python<'_>, gate: &credgate_core::Gate, shown: &Shown) -> PyResult<Outcome> {
+    engine::notice_fork();
     let engine = engine::current(py)?;
     let queue = credgate_core::Queue::new(&engine).map_err(|error| raise(py, &error))?;
     let begun = shown
@@ -49,6 +50,11 @@ impl Queue {
         let engine = engine::current(py)?;
         let queue = credgate_core::Queue::new(&engine).map_err(|error| raise(py, &error))?;
         Ok(Queue { engine, queue })
+    }
+
+    /// Whether it is this process's.
+    fn is_usable(&self) -> bool {
+        self.queue.check_process().is_ok()
     }
 
     /// Readable while outcomes wait.

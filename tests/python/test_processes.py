@@ -148,6 +148,29 @@ def test_a_fork_inside_of_a_coroutine_leaves_the_child_a_loop_of_its_own(scripte
     assert asyncio.run(main()) == 0
 
 
+@pytest.mark.parametrize("order", [["thread", "loop"], ["loop", "thread"]], ids=["thread", "loop"])
+def test_a_fork_that_python_is_not_told_of_is_noticed_before_a_wait(scripted: Scripted, order: list[str]) -> None:
+    assert run(scripted.issuer, f"""
+        import asyncio, ctypes, os, signal
+        ways = {{
+            "thread": lambda pair: gate.authenticate(**pair),
+            "loop": lambda pair: loop.run_until_complete(gate.authenticate_async(**pair)),
+        }}
+        loop = asyncio.new_event_loop()
+        for number, way in enumerate(ways.values()):
+            assert way({{"client_id": f"a{{number}}", "client_secret": "b"}}).how == "MISS"
+        child = ctypes.PyDLL(None).fork()
+        if child == 0:
+            signal.alarm(60)
+            for number, way in enumerate({order!r}):
+                loop = asyncio.new_event_loop()
+                assert ways[way]({{"client_id": f"c{{number}}", "client_secret": "b"}}).how == "MISS"
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        loop.close()
+    """) == "0\n"  # fmt: skip
+
+
 def test_an_outcome_of_the_parent_is_good_in_the_child(scripted: Scripted) -> None:
     allow = gate(scripted.issuer, purge_token_on_upstream_status_codes=[401]).authenticate(query=PAIR)
     assert allow.allowed
