@@ -1,7 +1,6 @@
 """Runs the comparison: `python -m bench [--rounds N] [--seconds N]`."""
 
 import argparse
-import json
 import os
 import platform
 import random
@@ -14,16 +13,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench.cases import Case, cases
-from support.http import Client, Connection, ask
+from bench.cases import MACHINE, Case, cases
+from bench.figures import NAME, quartiles, write
+from support.http import Connection, ask
 from support.lab import Provider, bearer
 from support.nginx import Nginx, guarded
-from support.process import ROOT, Service, free_port
+from support.process import Service, free_port
 
 MODULES = Path("/usr/lib/nginx/modules")
-FIGURES = ROOT / "target/bench/figures.json"
-MACHINE = Client("x7Qm2LbTz9RkW4vPc8NdYs3HgFj6AeUo", "k" * 24 + "Q9" * 20)
-"""With an id of 32 bytes and a secret of 64, as Auth0 issues them."""
 WARMING = 3000
 """Requests before that: LuaJIT compiles what has run often."""
 COUNTED = 300
@@ -125,11 +122,6 @@ def instructions(directory: Path, case: Case, upstream: int) -> float:
     return int(totals[1]) / COUNTED
 
 
-def quartiles(values: list[float]) -> list[float]:
-    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
-    return [low, middle, high]
-
-
 def a_token(provider: Provider, directory: Path) -> str:
     """One as the provider issues it, taken from a request that the module let through."""
     echo = 'location /echo { add_header X-Seen $http_authorization; return 200 "{}"; }'
@@ -200,8 +192,8 @@ def main() -> None:
     if options.rounds < 2 or options.seconds <= 0:
         parser.error("at least 2 rounds, of more than 0 seconds")
     figures = measure(options.rounds, options.seconds)
-    FIGURES.write_text(json.dumps(figures, indent=2) + "\n")
-    print(f"\n{table(figures)}\n\nMedians; ratios are of the same round, with quartiles. {FIGURES.relative_to(ROOT)}")
+    write(figures)
+    print(f"\n{table(figures)}\n\nMedians; ratios are of the same round, with quartiles. {NAME}")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 
 from support import openresty
+from support.http import Client
 from support.nginx import MODULE, gate
 
+MACHINE = Client("x7Qm2LbTz9RkW4vPc8NdYs3HgFj6AeUo", "k" * 24 + "Q9" * 20)
+"""With an id of 32 bytes and a secret of 64, as Auth0 issues them."""
 LUA_MODULES = ("ndk_http_module.so", "ngx_http_lua_module.so")
 
 
