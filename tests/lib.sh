@@ -95,6 +95,11 @@ need_servers() {
   _need_packages "servers and frameworks" "$ROOT/tests/python/requirements.txt"
 }
 
+# need_peers: in target/venv too, what tests/bench compares with.
+need_peers() {
+  _need_packages "the Python clients to compare with" "$ROOT/tests/bench/requirements.txt"
+}
+
 # _need_packages WHAT FILE: installs what the file names into target/venv, where it has not been.
 _need_packages() {
   local venv=$ROOT/target/venv installed

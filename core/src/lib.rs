@@ -12,6 +12,7 @@
 //! | [`Queue`] | where an event loop finds its completions, with a descriptor to watch |
 //! | [`Request`] | what the host shows the library |
 //! | [`Outcome`] | allow (what to send upstream) or deny (what to answer), and how it came about |
+//! | [`Diagnosis`] | what a provider does with a gate's configuration, step by step and in words |
 //!
 //! A hit is answered in the call. A miss answers [`Answer::Pending`], and the outcome comes through the queue: nothing
 //! is ever called back on the library's thread.

@@ -6,7 +6,7 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from credgate import Gate, Token
 
@@ -41,8 +41,11 @@ class Client:
         """Answer the token, in an event loop."""
         return await self._gate.token_async(*self._pair, self._args)
 
-    def _may_go_to(self, scheme: str, host: str) -> bool:
+    def _may_go_to(self, scheme: str, find_host: Callable[[], str]) -> bool:
         """Tell whether a request is to carry the token; raise where nobody should send it."""
+        if scheme == "https" and self._hosts is None:
+            return True  # without a look at the host, which costs more than the token
+        host = find_host()
         if self._hosts is not None and host.lower() not in self._hosts:
             return False
         if scheme != "https" and not is_here(host):

@@ -36,7 +36,7 @@ class Auth(Client, httpx.Auth):
         self, request: httpx.Request
     ) -> Generator[httpx.Request, httpx.Response, None]:
         """Send a request, and perhaps once more."""
-        if not self._may_go_to(request.url.scheme, request.url.host):
+        if not self._may_go_to(request.url.scheme, lambda: request.url.host):
             yield request
             return
         token = self._token()
@@ -50,7 +50,7 @@ class Auth(Client, httpx.Auth):
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Send a request, and perhaps once more."""
-        if not self._may_go_to(request.url.scheme, request.url.host):
+        if not self._may_go_to(request.url.scheme, lambda: request.url.host):
             yield request
             return
         token = await self._token_async()

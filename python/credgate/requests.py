@@ -33,8 +33,8 @@ class Auth(Client, requests.auth.AuthBase):
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Give a request its token."""
-        url = urlsplit(str(request.url))
-        if not self._may_go_to(url.scheme, url.hostname or ""):
+        url = str(request.url)
+        if not self._may_go_to(url.partition(":")[0], lambda: urlsplit(url).hostname or ""):
             return request
         token = self._token()
         request.headers["Authorization"] = token.authorization

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from bench.behind import OTHERS, Behind
 from bench.cases import MACHINE, Case, cases
 from bench.figures import NAME, quartiles, write
 from support.http import Connection, ask
@@ -25,8 +26,8 @@ WARMING = 3000
 """Requests before that: LuaJIT compiles what has run often."""
 COUNTED = 300
 """Requests whose instructions are counted."""
-PROXY, OTHERS = "0", "1"
-"""The processor of the proxy that is measured, and that of wrk and the upstream."""
+PROXY = "0"
+"""The processor of the proxy that is measured; all else is on another."""
 
 
 class Proxy(Service):
@@ -64,27 +65,6 @@ class Proxy(Service):
         for _ in range(50):
             answer = ask(self.port, headers=MACHINE.basic)
             assert answer.status == 200, answer
-
-
-class Behind(Service):
-    """The upstream: an nginx that answers 200 to everything."""
-
-    def __init__(self, directory: Path):
-        directory.mkdir(parents=True)
-        port = free_port()
-        temporary = "".join(
-            f"{kind}_temp_path {directory};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        (directory / "nginx.conf").write_text(f"""
-            user root; daemon off; master_process off; pid {directory}/nginx.pid; error_log {directory}/error.log warn;
-            events {{ worker_connections 4096; }}
-            http {{
-                access_log off; {temporary} keepalive_requests 1000000000;
-                server {{ listen 127.0.0.1:{port} backlog=1024; location / {{ return 200 "ok"; }} }}
-            }}
-        """)
-        command = ["taskset", "-c", OTHERS, "nginx", "-p", directory, "-c", directory / "nginx.conf"]
-        super().__init__([*command, "-e", directory / "error.log"], directory / "stderr.log", port=port)
 
 
 def wrk(port: int, seconds: int) -> float:

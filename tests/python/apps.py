@@ -24,7 +24,12 @@ def shown(scope: Any) -> dict[str, Any]:
 
 
 async def asgi_echo(scope: Any, receive: Any, send: Any) -> None:
-    if scope["type"] != "http":
+    if scope["type"] == "lifespan":
+        return
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept", "headers": [(b"x-client", scope["credgate.client_id"].encode())]})
+        await send({"type": "websocket.close", "code": 1000})
         return
     body, more = b"", True
     while more:

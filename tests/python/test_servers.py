@@ -141,6 +141,17 @@ def test_each_process_asks_once_for_a_client(server: Service, provider: Provider
     assert hows.count("MISS") == len(pids)
 
 
+def test_the_handshake_of_a_websocket_is_authenticated_and_logged_without_a_secret(tmp_path: Path, provider: Provider) -> None:
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AA" * 11 + "=="}
+    with running(SERVERS["uvicorn"], tmp_path, {"issuer": provider.issuer}) as service:
+        for request in ({"headers": ALICE.basic}, {"target": f"/?{ALICE.parameters}"}):
+            answer = ask(service.port, **{**request, "headers": {**request.get("headers", {}), **upgrade}})
+            assert (answer.status, answer.header("X-Client")) == (101, "alice"), log(service)
+        denied = ask(service.port, headers={**upgrade, **ALICE.wrong().basic})
+        assert (denied.status, denied.body) == (401, b'{"message":"Unauthorized"}')
+        assert ALICE.traces(log(service)) == []
+
+
 def pid_of(port: int) -> int:
     pid: int = ask(port, headers=ALICE.basic).json()["pid"]
     return pid
