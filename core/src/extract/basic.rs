@@ -5,8 +5,7 @@ use super::{Pair, Scratch, Span};
 use crate::cause::Cause;
 use crate::config::Encoding;
 use crate::token::{MAX_TOKEN, is_b64token};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::{Out, STANDARD};
 
 /// The pair of a Basic header; `None` for any other scheme.
 ///
@@ -20,12 +19,7 @@ pub(super) fn find(
     let Some(rest) = after_scheme(value, b"basic") else {
         return Ok(None);
     };
-    let decoded = scratch
-        .fill(|free| STANDARD.decode_slice(rest, free))
-        .map_err(|error| match error {
-            base64::DecodeSliceError::OutputSliceTooSmall => Cause::TooLong,
-            base64::DecodeSliceError::DecodeError(_) => Cause::MalformedBasic,
-        })?;
+    let decoded = scratch.fill(|free| decode(rest, free))?;
     let len = decoded.len();
     let colon = decoded
         .iter()
@@ -47,6 +41,17 @@ pub(super) fn find(
             secret: scratch.decode_in_place(secret)?,
         },
     }))
+}
+
+/// Decodes into the beginning of `free`: how much that is.
+fn decode(text: &[u8], free: &mut [u8]) -> Result<usize, Cause> {
+    let len = STANDARD
+        .decoded_length(text)
+        .map_err(|_| Cause::MalformedBasic)?;
+    let room = free.get_mut(..len).ok_or(Cause::TooLong)?;
+    let decoded = STANDARD.decode(text, Out::from_slice(room));
+    decoded.map_err(|_| Cause::MalformedBasic)?;
+    Ok(len)
 }
 
 /// The token of a Bearer header; `None` for any other scheme.

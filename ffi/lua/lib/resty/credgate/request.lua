@@ -5,6 +5,7 @@ local library = require "resty.credgate.library"
 local base = require "resty.core.base"
 local ffi = require "ffi"
 
+require "resty.core.request"
 require "resty.core.var"
 
 
@@ -71,7 +72,9 @@ function _M.present(into, method)
         into.authorization, into.authorization_len = nil, 0
     end
 
-    if peek(r, "args") then
+    -- To ask how long it is costs a tenth of asking for it.
+    if ffi_C.ngx_http_lua_ffi_req_get_querystring_len(r) > 0 and peek(r, "args")
+    then
         into.query, into.query_len = value[0], size[0]
 
     else
