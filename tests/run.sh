@@ -124,7 +124,7 @@ suite_nginx() {
 }
 
 suite_lua() {
-    need_apt nginx libnginx-mod-http-lua lua-resty-core lua-cjson luarocks openssl
+    need_apt nginx libnginx-mod-http-lua lua-resty-core lua-cjson luarocks openssl valgrind
     need_lab
     need_venv
     build_library

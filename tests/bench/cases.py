@@ -57,11 +57,18 @@ def cases(issuer: str, token: str) -> list[Case]:
     local = f'{fresh}; TOKENS = require("resty.lrucache").new(20000) }}'
     credgate = ";\n".join(gate(issuer)) + ";"
     made = f"init_by_lua_block {{ gate = {openresty.gate(issuer)}; by = {{ variable = 'credgate_authorization' }} }}"
+    # A function of its own is compiled, a block of the configuration is not.
+    fixed = f"""{fresh} local var = ngx.var
+        fixed = function() local auth = var.http_authorization var.credgate_authorization = auth and FRESH or "" end }}"""
     variable = 'set $credgate_authorization "";\nproxy_set_header Authorization $credgate_authorization;\n'
     return [
         Case("bare", "proxy_pass alone"),
         Case("static", "proxy_set_header with a fixed token", f'proxy_set_header Authorization "Bearer {token}";'),
         Case("credgate", "the module, credentials in Basic", credgate, modules=(str(MODULE),)),
+        Case(
+            "lua_fixed", "Lua that reads the header and puts a fixed token in a variable",
+            variable + lua(" fixed() "), fixed, LUA_MODULES,
+        ),  # fmt: skip
         Case(
             "lua_credgate", "resty.credgate, the token in a variable", variable + lua(" gate:access(by) "),
             openresty.PATHS + made, LUA_MODULES,

@@ -47,6 +47,15 @@ def test_the_same_over_http_2(nginx: Start, provider: Provider, upstream: Upstre
     assert_no_trace(ALICE, server, upstream)
 
 
+def test_a_body_over_http_2_whose_length_is_not_told(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    server = start(nginx, f"gate = {gate(provider.issuer)}", guarded(upstream.url))
+    connection = H2Connection(server.h2_port)
+    assert connection.ask(**ALICE.request("form"), told=False).status == 200
+    assert connection.ask(**BOB.request("json"), told=False).status == 200
+    connection.close()
+    assert_no_trace(BOB, server, upstream)
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_wrong_credentials_are_refused_and_never_served(
     nginx: Start, provider: Provider, upstream: Upstream, source: str

@@ -33,14 +33,16 @@ class H2Connection:
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         body: bytes | str | None = None,
+        told: bool = True,
     ) -> int:
+        """Without `told`, the length of the body is not said in advance."""
         stream = self.state.get_next_available_stream_id()
         # Whoever lets a field be indexed has both sides keep it as long as the connection lives.
         path = hpack.NeverIndexedHeaderTuple(":path", target)
         head = [(":method", method), (":scheme", "http"), (":authority", "127.0.0.1"), path]
         head += [(name.lower(), value) for name, value in (headers or {}).items()]
         data = body.encode() if isinstance(body, str) else body
-        if data is not None:
+        if data is not None and told:
             head.append(("content-length", str(len(data))))
         self.state.send_headers(stream, head, end_stream=data is None)
         if data is not None:

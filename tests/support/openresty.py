@@ -42,13 +42,15 @@ def lua(value: Any) -> str:
     raise TypeError(value)
 
 
-def guarded(upstream: str, options: str = "", *more: str, path: str = "/", route: str = "variable") -> str:
-    """A location behind the global `gate`, its status in a header as the module has it."""
+def guarded(
+    upstream: str, options: str = "", *more: str, path: str = "/", route: str = "variable", called: str = "gate"
+) -> str:
+    """A location behind a gate, a global variable of Lua, its status in a header as the module has it."""
     option, forward = ROUTES[route]
     options = ", ".join(part for part in (option, options) if part)
     access = f"""\
 access_by_lua_block {{
-        local client_id, how = gate:access {{ {options} }}
+        local client_id, how = {called}:access {{ {options} }}
         ngx.header["X-Credgate-Status"] = how
         ngx.header["X-Client"] = client_id
     }}"""

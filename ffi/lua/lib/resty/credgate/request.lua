@@ -28,6 +28,7 @@ local room = 4096
 local buffer = ffi.new("char[?]", room)
 
 local BYTES = ffi.typeof("char *")
+local QUESTION_MARK, SPACE = ("? "):byte(1, 2)
 
 local HEADERS_AT_ONCE = 8
 local headers = ffi.new("credgate_header[?]", HEADERS_AT_ONCE)
@@ -139,21 +140,46 @@ function _M.read_body(gate, into, method)
 end
 
 
+-- Where a byte is, or where the bytes end. (A Lua string would keep a copy of them
+-- until it is collected, and in memory after that.)
+local function find(bytes, wanted, from, to)
+    for i = from, to - 1 do
+        if bytes[i] == wanted then
+            return i
+        end
+    end
+
+    return to
+end
+
+
 -- Overwrites secrets of a query string where nginx has it: in `$request`,
 -- `$request_uri` and `$args`, which share memory in HTTP/1 and do not in HTTP/2.
 local function redact_after_question_mark(r, name)
     if peek(r, name) then
         local line, len = value[0], tonumber(size[0])
-        local text = ffi_str(line, len)
-        local at = text:find("?", 1, true)
+        local at = find(line, QUESTION_MARK, 0, len) + 1
 
-        if at then
+        if at < len then
             -- What follows in a request line is the protocol, which goes for a
             -- part of the last value.
-            local rest = text:find(" ", at, true) or len + 1
-            C.credgate_query_redact(line + at, rest - at - 1)
+            C.credgate_query_redact(line + at, find(line, SPACE, at, len) - at)
         end
     end
+end
+
+
+local function holds_a_secret(query, len)
+    ffi.copy(buffer, query, len)
+    C.credgate_query_redact(buffer, len)
+
+    for i = 0, len - 1 do
+        if buffer[i] ~= query[i] then
+            return true
+        end
+    end
+
+    return false
 end
 
 
@@ -171,17 +197,11 @@ local function hide_query(gate, query, len)
     if tonumber(size[0]) ~= len then
         hidden = ffi_str(buffer, size[0])
 
+    elseif holds_a_secret(query, len) then
+        hidden = ffi_str(query, len)
+
     else
-        local sent = ffi_str(query, len)
-
-        ffi.copy(buffer, query, len)
-        C.credgate_query_redact(buffer, len)
-
-        if ffi_str(buffer, len) == sent then
-            return
-        end
-
-        hidden = sent
+        return
     end
 
     local r = get_request()

@@ -1,0 +1,41 @@
+"""What a worker with Lua holds in its memory when its requests have ended."""
+
+from collections.abc import Callable
+
+from conftest import ALICE
+from support.http import Connection, ask
+from support.lab import Provider, Scripted, Upstream
+from support.memory import memory
+from support.nginx import Nginx
+from support.openresty import gate, guarded, start
+from support.process import until
+
+Start = Callable[..., Nginx]
+
+
+def traces(server: Nginx) -> list[bytes]:
+    (worker,) = server.workers
+    return [trace for mapping in memory(worker) for trace in ALICE.traces(mapping)]
+
+
+def test_the_canary_is_seen_while_a_request_waits(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+    scripted.hold()
+    server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url))
+    pending = Connection(server.port)
+    pending.send(**ALICE.request("query"))
+    until(lambda: scripted.state["waiting"] == 1, "the exchange")
+    assert traces(server)
+    scripted.release()
+    assert pending.receive().status == 200
+    pending.close()
+    until(lambda: server.busy == 0, "the request's end")
+    assert traces(server) == []
+
+
+def test_nothing_stays_of_what_header_and_query_held(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    server = start(nginx, f"gate = {gate(provider.issuer)}", guarded(upstream.url))
+    for source in ("header", "query"):
+        for _ in range(100):
+            assert ask(server.port, **ALICE.request(source)).status == 200
+    until(lambda: server.busy == 0, "the requests' end")
+    assert traces(server) == []
