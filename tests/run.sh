@@ -37,10 +37,10 @@ check() {
     fi
 }
 
-# Runs pytest and counts what it ran: run_pytest ARGUMENTS...
+# Runs pytest, on every processor, and counts what it ran: run_pytest ARGUMENTS...
 run_pytest() {
     local report=$results/$suite-$RANDOM.xml ran bad
-    (cd tests && "$bin/python" -m pytest --junitxml="../$report" "$@")
+    (cd tests && "$bin/python" -m pytest -n "$(nproc)" --junitxml="../$report" "$@")
     local status=$?
     read -r ran bad < <("$bin/python" - "$report" <<'PYTHON'
 import sys
