@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,17 +11,11 @@ import pytest
 from conftest import ALICE
 from support.http import Client
 from support.lab import Provider
-from support.process import ROOT, free_port
+from support.process import ROOT, free_port, run
 
 LIBRARY = ROOT / "target" / "release"
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 VALGRIND = ["valgrind", "-q", "--error-exitcode=9"]
-
-
-def run(*command: str | Path, seconds: float = 120, check: bool = True) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=seconds)
-    assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from conftest import ALICE
 from support import nginx
 from support.http import ask
 from support.lab import Provider, Upstream
-from support.process import ROOT
+from support.process import ROOT, run
 
 PROGRAM = """
 #include <credgate.h>
@@ -20,12 +19,6 @@ int main(void) { return credgate_abi_version() == CREDGATE_ABI_VERSION && puts(c
 """
 INSTALL = ROOT / "ffi/install.sh"
 HIDDEN = ("CREDGATE_LIB", "CREDGATE_RPATH", "CREDGATE_OUT")
-
-
-def run(
-    *command: str | Path, env: dict[str, str] | None = None, check: bool = True
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(list(map(str, command)), env=env, check=check, capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The binding under memcheck: requests of all kinds, clients that leave, and an end while requests wait."""
 
-import signal
 from pathlib import Path
 
 from conftest import ALICE, BOB, CAROL
@@ -45,8 +44,7 @@ def test_memcheck_finds_nothing_in_all_the_ways_of_a_request(
         loaded=False,
         wrapper=valgrind.command(report),
     )
-    server.start(seconds=120)
-    try:
+    with valgrind.clean(server, report):
         for source in SOURCES:
             for client, status in ((ALICE, 200), (ALICE, 200), (BOB.wrong(), 401)):
                 assert ask(server.port, **client.request(source)).status == status
@@ -71,14 +69,7 @@ def test_memcheck_finds_nothing_in_all_the_ways_of_a_request(
             until(lambda: server.busy == 0, "the departure", 60)
         assert ask(server.port, "/hasty/", headers=BOB.basic).status == 504
 
-        pending = Connection(server.port)
-        pending.send(**CAROL.request("form", "/held/"))
-        until(lambda: server.busy >= 1, "a request that is pending at the end", 60)
-        server.quit()
+        pending = valgrind.quit_while_one_waits(server, CAROL, "/held/")
         scripted.release()
         assert server.wait(120) == 0
         pending.close()
-    finally:
-        server.stop(signal.SIGKILL)
-    assert valgrind.findings(report) == []
-    assert server.alarms() == []

@@ -1,6 +1,5 @@
 """The module under memcheck, through every kind of request, and proof that memcheck would see a fault."""
 
-import signal
 import subprocess
 from pathlib import Path
 
@@ -61,8 +60,7 @@ def test_memcheck_finds_nothing_in_all_the_ways_of_a_request(
         http="client_body_buffer_size 1k;",
         wrapper=valgrind.command(report),
     )
-    server.start(seconds=120)
-    try:
+    with valgrind.clean(server, report):
         for source in SOURCES:
             for client, status in ((ALICE, 200), (ALICE, 200), (BOB.wrong(), 401)):
                 assert ask(server.port, **client.request(source)).status == status
@@ -90,14 +88,7 @@ def test_memcheck_finds_nothing_in_all_the_ways_of_a_request(
             until(lambda: server.busy <= 1, "the departures", 60)
         assert ask(server.port, "/hasty/", headers=ALICE.basic).status == 504
 
-        pending = Connection(server.port)
-        pending.send(**CAROL.request("form", "/held/"))
-        until(lambda: server.busy >= 1, "a request that is pending at the end", 60)
         connection.close()
-        server.quit()
+        pending = valgrind.quit_while_one_waits(server, CAROL, "/held/")
         assert server.wait(120) == 0
         pending.close()
-    finally:
-        server.stop(signal.SIGKILL)
-    assert valgrind.findings(report) == []
-    assert server.alarms() == []

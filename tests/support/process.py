@@ -1,31 +1,49 @@
 """Processes that say when they are ready, and stop."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 TESTS = Path(__file__).resolve().parent.parent
 ROOT = TESTS.parent
 LAB = TESTS / "lab"
-
+PORTS = range(10_000, 32_768)
 
 _given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on, and that was not given to anybody before."""
+    """A port of 127.0.0.1 that nobody listens on, and that was not given to anybody before.
+
+    Not one that the system gives to clients, and for each process of pytest from a range of its own: none is taken
+    between here and the call that listens.
+    """
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = PORTS[number :: max(processes, number + 1)]
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
+        port = random.choice(ports)
         if port not in _given:
             _given.add(port)
-            return port
+            with socket.socket() as probe, suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+
+
+def run(
+    *command: str | Path, seconds: float = 300, env: Mapping[str, str] | None = None, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command to its end. It must succeed, unless `check` says otherwise."""
+    done = subprocess.run(list(map(str, command)), env=env, capture_output=True, text=True, timeout=seconds)
+    assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done
 
 
 def gone(pid: int) -> bool:

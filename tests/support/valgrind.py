@@ -1,7 +1,14 @@
 """memcheck: how to run it, and which of its findings are credgate's."""
 
+import signal
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from support.http import Client, Connection
+from support.nginx import Nginx
+from support.process import until
 
 OURS = ("ngx_http_credgate", "libcredgate", "credgate_")
 ALWAYS = {"InvalidRead", "InvalidWrite", "InvalidFree", "MismatchedFree", "InvalidJump", "Overlap"}
@@ -34,3 +41,24 @@ def findings(report: Path) -> list[str]:
             text = error.findtext("what") or error.findtext("xwhat/text") or ""
             found.append(f"{kind}: {text}\n  " + "\n  ".join(frames))
     return found
+
+
+@contextmanager
+def clean(server: Nginx, report: Path) -> Iterator[None]:
+    """Runs a server whose wrapper is `command(report)`. Nothing has been found in it, and it has logged no alarm."""
+    server.start(seconds=120)
+    try:
+        yield
+    finally:
+        server.stop(signal.SIGKILL)
+    assert findings(report) == []
+    assert server.alarms() == []
+
+
+def quit_while_one_waits(server: Nginx, client: Client, target: str) -> Connection:
+    """Tells the server to quit when a request of this client waits for its exchange."""
+    pending = Connection(server.port)
+    pending.send(**client.request("form", target))
+    until(lambda: server.busy >= 1, "a request that is pending at the end", 60)
+    server.quit()
+    return pending
