@@ -16,6 +16,7 @@ use crate::metrics::{Snapshot, add};
 use crate::outcome::{How, Outcome};
 use crate::process::Process;
 use crate::request::Request;
+use crate::store::{StoreConfig, StoreUrl};
 use crate::token::Grant;
 use crate::transport::{HttpTransport, Transport};
 use crate::world::World;
@@ -36,6 +37,26 @@ pub struct EngineOptions {
     pub max_waiting: usize,
     /// How many exchanges may be under way at one provider; more wait. 64 by default.
     pub max_exchanges: usize,
+    /// Where tokens are shared with other processes: `sqlite:/run/credgate/tokens.db` with those of this host,
+    /// `redis://host:6379/0`, `rediss://…` (TLS) or `redis+unix:///path/of/a/socket` with a fleet. Nowhere by default.
+    pub store: Option<StoreUrl>,
+    /// The file with what tokens are sealed under besides their clients' secrets: 32 random bytes or more, the same for
+    /// everybody who shares. By default the store's own path with `.pepper` behind it, made when first needed; with
+    /// Redis it must be given.
+    pub store_pepper_file: Option<String>,
+    /// The pepper files of before: what is sealed under them is still found. Empty by default.
+    pub store_old_pepper_files: Vec<String>,
+    /// After how many milliseconds the store is not waited for any longer. 20 by default for Redis, 250 for SQLite.
+    pub store_timeout: Option<u32>,
+    /// What stands before every key in Redis. `credgate:` by default.
+    pub store_prefix: String,
+    /// The bound of the SQLite file, in bytes. 134,217,728 (128 MiB) by default.
+    pub store_max_bytes: u64,
+    /// The certificates that are trusted with `rediss:`, a PEM file. The system's by default.
+    pub store_ca_file: Option<String>,
+    /// Whether processes tell each other their numbers through the store, so that the metrics of one are those of all on
+    /// this host. Off by default.
+    pub store_metrics: bool,
 }
 
 impl Default for EngineOptions {
@@ -45,6 +66,14 @@ impl Default for EngineOptions {
             cache_max_entries: 100_000,
             max_waiting: 10_000,
             max_exchanges: 64,
+            store: None,
+            store_pepper_file: None,
+            store_old_pepper_files: Vec::new(),
+            store_timeout: None,
+            store_prefix: "credgate:".to_owned(),
+            store_max_bytes: 128 * 1024 * 1024,
+            store_ca_file: None,
+            store_metrics: false,
         }
     }
 }
@@ -82,6 +111,7 @@ impl EngineOptions {
                 ));
             }
         }
+        StoreConfig::compile(&options)?;
         Ok(options)
     }
 }

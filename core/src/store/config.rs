@@ -1,0 +1,250 @@
+//! Where the shared store is, and what it needs: as an engine's options say.
+
+use crate::engine::EngineOptions;
+use crate::error::{Error, ErrorKind};
+use serde::Deserialize;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use url::Url;
+
+/// A store's URL; `Debug` does not show the password in it.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct StoreUrl(String);
+
+impl StoreUrl {
+    /// The URL as it was given, password and all.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for StoreUrl {
+    fn from(url: &str) -> StoreUrl {
+        StoreUrl(url.to_owned())
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = self.0.split_once(':').map_or("", |(scheme, _)| scheme);
+        write!(f, "StoreUrl({scheme}:…)")
+    }
+}
+
+/// The options of an engine that are about its store, checked.
+#[derive(Clone)]
+pub(crate) struct StoreConfig {
+    pub(crate) location: Location,
+    /// `None`: beside the SQLite file, made where there is none.
+    pub(crate) pepper_file: Option<PathBuf>,
+    /// The peppers of before, under which values may still be.
+    pub(crate) old_pepper_files: Vec<PathBuf>,
+    /// `None`: what suits the store.
+    pub(crate) timeout: Option<Duration>,
+    /// What stands before every key in Redis.
+    pub(crate) prefix: String,
+    /// How large the SQLite file may become, in bytes.
+    pub(crate) max_bytes: u64,
+    /// The certificates that are trusted with `rediss:`, PEM; `None`: the system's.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Whether processes tell each other their numbers.
+    pub(crate) metrics: bool,
+}
+
+/// Which store, and where.
+#[derive(Clone)]
+pub(crate) enum Location {
+    /// An absolute path.
+    Sqlite(PathBuf),
+    /// `redis://`, `rediss://` or `redis+unix://`, as it was given.
+    Redis(StoreUrl),
+}
+
+impl StoreConfig {
+    /// `None` where no store is configured.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ConfigValue`], naming the option.
+    pub(crate) fn compile(options: &EngineOptions) -> Result<Option<StoreConfig>, Error> {
+        let Some(url) = &options.store else {
+            return if options.store_pepper_file.is_some() {
+                Err(wrong("store_pepper_file", "is of no use without store"))
+            } else {
+                Ok(None)
+            };
+        };
+        let location = Location::parse(url)?;
+        let pepper_file = options
+            .store_pepper_file
+            .as_deref()
+            .map(|path| absolute("store_pepper_file", path))
+            .transpose()?;
+        if pepper_file.is_none() && matches!(location, Location::Redis(_)) {
+            return Err(wrong(
+                "store_pepper_file",
+                "is needed with Redis: a file of 32 random bytes or more, the same on every host",
+            ));
+        }
+        let old = options.store_old_pepper_files.iter();
+        if options.store_timeout == Some(0) {
+            return Err(wrong("store_timeout", "must be at least 1 (milliseconds)"));
+        }
+        if !(LEAST_BYTES..=MOST_BYTES).contains(&options.store_max_bytes) {
+            return Err(wrong(
+                "store_max_bytes",
+                "must be between 1048576 (1 MiB) and 1099511627776 (1 TiB)",
+            ));
+        }
+        let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '{' | '}');
+        if options.store_prefix.len() > 64 || !options.store_prefix.chars().all(is_plain) {
+            return Err(wrong(
+                "store_prefix",
+                "must be at most 64 printable ASCII characters, without braces and blanks",
+            ));
+        }
+        Ok(Some(StoreConfig {
+            location,
+            pepper_file,
+            old_pepper_files: old
+                .map(|path| absolute("store_old_pepper_files", path))
+                .collect::<Result<_, _>>()?,
+            timeout: options
+                .store_timeout
+                .map(|milliseconds| Duration::from_millis(milliseconds.into())),
+            prefix: options.store_prefix.clone(),
+            max_bytes: options.store_max_bytes,
+            ca_file: options
+                .store_ca_file
+                .as_deref()
+                .map(|path| absolute("store_ca_file", path))
+                .transpose()?,
+            metrics: options.store_metrics,
+        }))
+    }
+}
+
+const LEAST_BYTES: u64 = 1 << 20;
+const MOST_BYTES: u64 = 1 << 40;
+
+impl Location {
+    fn parse(url: &StoreUrl) -> Result<Location, Error> {
+        let text = url.expose();
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            // `sqlite:/a` and `sqlite:///a` are the same file.
+            let path = path
+                .strip_prefix("//")
+                .filter(|path| path.starts_with('/'))
+                .unwrap_or(path);
+            if !path.starts_with('/') || path.ends_with('/') || path.contains(['?', '\0']) {
+                return Err(wrong(
+                    "store",
+                    "must name an absolute path: sqlite:/run/credgate/tokens.db",
+                ));
+            }
+            return Ok(Location::Sqlite(path.into()));
+        }
+        let is_redis = Url::parse(text).is_ok_and(|url| match url.scheme() {
+            "redis" | "rediss" => url.has_host(),
+            "redis+unix" | "unix" => url.path().len() > 1,
+            _ => false,
+        });
+        if is_redis {
+            return Ok(Location::Redis(url.clone()));
+        }
+        Err(wrong(
+            "store",
+            "must be sqlite:/path/of/a/file, redis://host:port/database, rediss://… or redis+unix:///path/of/a/socket",
+        ))
+    }
+}
+
+fn absolute(option: &str, path: &str) -> Result<PathBuf, Error> {
+    if Path::new(path).is_absolute() {
+        Ok(path.into())
+    } else {
+        Err(wrong(option, "must be an absolute path"))
+    }
+}
+
+fn wrong(option: &str, why: &str) -> Error {
+    Error::new(
+        ErrorKind::ConfigValue,
+        format!("engine options: {option} {why}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compile(json: &str) -> Result<Option<StoreConfig>, Error> {
+        EngineOptions::from_json(json).and_then(|options| StoreConfig::compile(&options))
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_is_a_clear_error() {
+        for (json, option) in [
+            (r#"{"store":"tokens.db"}"#, "store "),
+            (r#"{"store":"sqlite:tokens.db"}"#, "store "),
+            (r#"{"store":"sqlite:/run/credgate/"}"#, "store "),
+            (r#"{"store":"sqlite:/a?mode=memory"}"#, "store "),
+            (r#"{"store":"memcached://s3cret@host"}"#, "store "),
+            (r#"{"store":"redis://host"}"#, "store_pepper_file "),
+            (r#"{"store_pepper_file":"/p"}"#, "store_pepper_file "),
+            (
+                r#"{"store":"sqlite:/a","store_pepper_file":"p"}"#,
+                "store_pepper_file ",
+            ),
+            (
+                r#"{"store":"sqlite:/a","store_old_pepper_files":["p"]}"#,
+                "store_old_pepper_files ",
+            ),
+            (
+                r#"{"store":"sqlite:/a","store_timeout":0}"#,
+                "store_timeout ",
+            ),
+            (
+                r#"{"store":"sqlite:/a","store_max_bytes":1}"#,
+                "store_max_bytes ",
+            ),
+            (
+                r#"{"store":"sqlite:/a","store_prefix":"a b"}"#,
+                "store_prefix ",
+            ),
+        ] {
+            let error = compile(json).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::ConfigValue, "{json}");
+            let text = error.to_string();
+            assert!(
+                text.contains(&format!("engine options: {option}")),
+                "{text}"
+            );
+            assert!(!text.contains("s3cret"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_may_be_named_with_and_without_an_authority() {
+        for url in ["sqlite:/run/a.db", "sqlite:///run/a.db"] {
+            let config = compile(&format!(r#"{{"store":"{url}"}}"#))
+                .unwrap()
+                .unwrap();
+            let Location::Sqlite(path) = config.location else {
+                panic!("{url}")
+            };
+            assert_eq!(path, Path::new("/run/a.db"));
+        }
+        assert!(compile("{}").unwrap().is_none());
+    }
+
+    #[test]
+    fn a40_options_do_not_show_a_stores_password() {
+        let options = EngineOptions::from_json(
+            r#"{"store":"redis://user:s3cret@host/1","store_pepper_file":"/p"}"#,
+        );
+        assert!(!format!("{options:?}").contains("s3cret"));
+    }
+}
