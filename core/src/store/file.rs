@@ -1,0 +1,230 @@
+//! The files of a store of this host: that they are ours alone, and on a disk of this host.
+
+use super::{Fault, FaultKind};
+use nix::sys::statfs::statfs;
+use nix::unistd::geteuid;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// For the user that the process runs as, and nobody else.
+const DIRECTORY_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// Makes a file's directory where it is missing (and no more than that), and checks it.
+pub(super) fn prepare_directory(file: &Path) -> Result<(), Fault> {
+    let directory = file.parent().unwrap_or(Path::new("/"));
+    match DirBuilder::new().mode(DIRECTORY_MODE).create(directory) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            return Err(fault(directory, &error));
+        }
+        _ => {}
+    }
+    let found = fs::metadata(directory).map_err(|error| fault(directory, &error))?;
+    let user = geteuid().as_raw();
+    check_directory(directory, found.uid(), found.mode(), user)?;
+    let kind = statfs(directory).map_err(|error| fault(directory, &error.into()))?;
+    check_file_system(directory, kind.filesystem_type().0 as u64)
+}
+
+/// Whoever may write into it could put a file of their own there, beside ours or in its place.
+fn check_directory(directory: &Path, owner: u32, mode: u32, user: u32) -> Result<(), Fault> {
+    let path = directory.display();
+    if owner != user && owner != 0 {
+        return Err(Fault::new(
+            FaultKind::Refused,
+            format!("{path} belongs to user {owner}, and this process is user {user}: chown it"),
+        ));
+    }
+    if mode & 0o022 != 0 {
+        return Err(Fault::new(
+            FaultKind::Refused,
+            format!(
+                "{path} may be written by others (mode {:o}): name a directory of its own, with mode 700",
+                mode & 0o7777
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Locks and shared memory do not reach across a network, or cannot be told to.
+fn check_file_system(directory: &Path, kind: u64) -> Result<(), Fault> {
+    const NETWORKS: [(u64, &str); 13] = [
+        (0x6969, "NFS"),
+        (0x517b, "SMB"),
+        (0xff53_4d42, "CIFS"),
+        (0xfe53_4d42, "SMB"),
+        (0x6573_5546, "FUSE"),
+        (0x0102_1997, "9P"),
+        (0x00c3_6400, "Ceph"),
+        (0x0bd0_0bd0, "Lustre"),
+        (0x4750_4653, "GPFS"),
+        (0x0116_1970, "GFS2"),
+        (0x7461_636f, "OCFS2"),
+        (0x5346_414f, "AFS"),
+        (0x7375_7245, "Coda"),
+    ];
+
+    // Where the type is a signed number of 32 bits, it has been extended.
+    let kind = kind & 0xffff_ffff;
+    match NETWORKS.iter().find(|(network, _)| *network == kind) {
+        None => Ok(()),
+        Some((_, name)) => Err(Fault::new(
+            FaultKind::Refused,
+            format!(
+                "{} is on {name}, where SQLite's locks do not hold: name a directory of this host's own, as \
+                 /run/credgate; for several hosts there is Redis",
+                directory.display()
+            ),
+        )),
+    }
+}
+
+/// Checks a file of ours, and makes it where it is missing: then true.
+pub(super) fn prepare_file(path: &Path) -> Result<bool, Fault> {
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(FILE_MODE)
+        .open(path);
+    match &made {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(fault(path, error)),
+        _ => {}
+    }
+    let found = fs::symlink_metadata(path).map_err(|error| fault(path, &error))?;
+    check_file(
+        path,
+        found.is_file(),
+        found.uid(),
+        found.mode(),
+        geteuid().as_raw(),
+    )?;
+    Ok(made.is_ok())
+}
+
+fn check_file(path: &Path, is_file: bool, owner: u32, mode: u32, user: u32) -> Result<(), Fault> {
+    let refuse = |why: String| {
+        Err(Fault::new(
+            FaultKind::Refused,
+            format!("{} {why}", path.display()),
+        ))
+    };
+    if !is_file {
+        return refuse("is not an ordinary file: name another one".to_owned());
+    }
+    if owner != user {
+        return refuse(format!(
+            "belongs to user {owner}, and this process is user {user}: chown it, or remove it"
+        ));
+    }
+    if mode & 0o077 != 0 {
+        return refuse(format!(
+            "may be used by others (mode {:o}): chmod 600",
+            mode & 0o7777
+        ));
+    }
+    Ok(())
+}
+
+/// Puts a file in its place, whole and for the first time: one that is there already stays.
+pub(super) fn appear(path: &Path, content: &[u8]) -> io::Result<()> {
+    let aside = beside(path, &format!(".{:016x}", getrandom::u64()?));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(FILE_MODE)
+        .open(&aside)?;
+    let linked = file
+        .write_all(content)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::hard_link(&aside, path));
+    fs::remove_file(&aside)?;
+    match linked {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    }
+}
+
+/// Held by whoever makes, opens or replaces a store's file; given back when dropped. Never the store's file itself: to
+/// close a descriptor of that ends SQLite's locks (POSIX).
+pub(super) struct Opening(#[expect(dead_code, reason = "its descriptor holds the lock")] File);
+
+impl Opening {
+    /// `None` where somebody else is at it.
+    pub(super) fn begin(store: &Path) -> Result<Option<Opening>, Fault> {
+        let path = beside(store, ".lock");
+        prepare_file(&path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .map_err(|error| fault(&path, &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Opening(file))),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(fault(&path, &error)),
+        }
+    }
+}
+
+/// The path with something behind it.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(suffix);
+    beside.into()
+}
+
+/// What an error of the system means for a store.
+pub(super) fn fault(path: &Path, error: &io::Error) -> Fault {
+    let (kind, advice) = match error.kind() {
+        ErrorKind::PermissionDenied => (
+            FaultKind::Refused,
+            ": the user of this process must be able to write there",
+        ),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (FaultKind::Full, ""),
+        ErrorKind::ReadOnlyFilesystem => (FaultKind::ReadOnly, ""),
+        ErrorKind::NotFound => (FaultKind::Unreachable, ": make its directory"),
+        _ => (FaultKind::Unreachable, ""),
+    };
+    Fault::new(kind, format!("{}: {error}{advice}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_others_are_not_used_and_files_for_others_neither() {
+        let path = Path::new("/run/credgate/tokens.db");
+        let file = |is_file, owner, mode| check_file(path, is_file, owner, mode, 33);
+        assert_eq!(file(true, 33, 0o100_600), Ok(()));
+        for (fault, what) in [
+            (file(true, 0, 0o100_600), "belongs to user 0"),
+            (file(true, 33, 0o100_640), "chmod 600"),
+            (file(false, 33, 0o120_777), "not an ordinary file"),
+        ] {
+            let fault = fault.unwrap_err();
+            assert_eq!(fault.kind, FaultKind::Refused);
+            assert!(fault.detail.contains(what), "{fault}");
+        }
+        let directory = |owner, mode| check_directory(path, owner, mode, 33);
+        assert_eq!(directory(33, 0o40_700), Ok(()));
+        assert_eq!(directory(0, 0o40_755), Ok(()));
+        assert!(directory(34, 0o40_700).is_err());
+        assert!(directory(33, 0o40_770).is_err());
+        assert!(directory(0, 0o41_777).is_err(), "/tmp");
+    }
+
+    #[test]
+    fn a_network_file_system_is_refused_by_name() {
+        let path = Path::new("/mnt/credgate");
+        for (kind, name) in [(0x6969, "NFS"), (0xffff_ffff_ff53_4d42, "CIFS")] {
+            let fault = check_file_system(path, kind).unwrap_err();
+            assert!(fault.detail.contains(name), "{fault}");
+        }
+        for kind in [0xef53, 0x0102_1994, 0x794c_7630, 0x5846_5342] {
+            assert_eq!(check_file_system(path, kind), Ok(()));
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Peppers: the server's part of the keys under which values are found and sealed.
+
+use super::seal::{Sealer, expand};
+use super::{Index, Scope, file};
+use crate::credentials::Credentials;
+use crate::error::{Error, ErrorKind};
+use crate::key::{Fingerprint, MacKey, Message};
+use crate::secret::Secret;
+use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
+use std::io::Read;
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// What is derived from one pepper.
+pub(crate) struct Pepper {
+    index_key: MacKey,
+    scope_key: MacKey,
+    sealer: Sealer,
+}
+
+/// Fewer bytes could be guessed.
+const LEAST: usize = 32;
+/// More have been put there by mistake.
+const MOST: u64 = 4096;
+
+impl Pepper {
+    /// Reads the pepper that a configuration names.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ConfigFile`], naming the option.
+    pub(super) fn read(option: &str, path: &Path) -> Result<Pepper, Error> {
+        let wrong = |why: String| {
+            let path = path.display();
+            Error::new(
+                ErrorKind::ConfigFile,
+                format!("engine options: {option}: {path}: {why}"),
+            )
+        };
+        let content = content(path).map_err(|error| wrong(error.to_string()))?;
+        Pepper::of(&content).ok_or_else(|| {
+            wrong(format!(
+                "must hold between {LEAST} and {MOST} random bytes: head -c 32 /dev/urandom | base64"
+            ))
+        })
+    }
+
+    /// Reads the pepper at a path, and makes one where there is none. Whoever comes at the same time gets the same one:
+    /// it appears there whole.
+    pub(super) fn read_or_make(path: &Path) -> std::io::Result<Pepper> {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::STANDARD;
+
+        if !path.exists() {
+            let mut bytes = Zeroizing::new([0; LEAST]);
+            getrandom::fill(&mut *bytes)?;
+            let mut line = Zeroizing::new(STANDARD.encode(&*bytes));
+            line.push('\n');
+            file::appear(path, line.as_bytes())?;
+        }
+        let content = content(path)?;
+        Pepper::of(&content).ok_or_else(|| std::io::Error::other("it holds no pepper"))
+    }
+
+    /// The line end that editors leave behind does not count.
+    fn of(content: &[u8]) -> Option<Pepper> {
+        if content.len() < LEAST || content.len() as u64 > MOST {
+            return None;
+        }
+        let pepper = content.strip_suffix(b"\n").unwrap_or(content);
+        let root = Salt::new(HKDF_SHA256, b"credgate store v1").extract(pepper);
+        Some(Pepper {
+            index_key: MacKey::new(expand(&root, &[b"index"])?),
+            scope_key: MacKey::new(expand(&root, &[b"scope"])?),
+            sealer: Sealer::new(expand(&root, &[b"client"])?),
+        })
+    }
+
+    /// Where the token is that these credentials are exchanged for.
+    pub(super) fn index(&self, gate: &Fingerprint, credentials: &Credentials) -> Index {
+        let args = credentials.args.iter();
+        let key = self.index_key.pair(
+            gate,
+            credentials.client_id.as_bytes(),
+            credentials.client_secret.expose().as_bytes(),
+            args.map(|(name, value)| (*name, value.as_bytes())),
+            &mut Message::new(),
+        );
+        Index(key.0)
+    }
+
+    /// What is purged together: the tokens of a gate or of all, of a client or of all.
+    pub(super) fn scope(&self, gate: Option<&Fingerprint>, client_id: Option<&str>) -> Scope {
+        Scope(self.scope_key.purge(gate, client_id.map(str::as_bytes)).0)
+    }
+
+    pub(super) fn seal(&self, index: &Index, secret: &Secret, text: &[u8]) -> Option<Vec<u8>> {
+        self.sealer.seal(index, secret, text)
+    }
+
+    pub(super) fn open(
+        &self,
+        index: &Index,
+        secret: &Secret,
+        value: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        self.sealer.open(index, secret, value)
+    }
+}
+
+/// No more of a file than a pepper may have, and a byte.
+fn content(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut content = Zeroizing::new(Vec::with_capacity(MOST as usize + 1));
+    std::fs::File::open(path)?
+        .take(MOST + 1)
+        .read_to_end(&mut content)?;
+    Ok(content)
+}

@@ -1,0 +1,64 @@
+//! The pepper that is used, and those of before.
+
+use super::pepper::Pepper;
+use super::{Fault, FaultKind, Location, Reply, StoreConfig, file};
+use crate::error::Error;
+use std::path::PathBuf;
+use tokio::sync::OnceCell;
+
+/// See the module.
+pub(super) struct Peppers {
+    current: OnceCell<Pepper>,
+    /// Where the current one is, and is made where there is none.
+    path: Option<PathBuf>,
+    old: Vec<Pepper>,
+}
+
+impl Peppers {
+    /// # Errors
+    ///
+    /// [`crate::ErrorKind::ConfigFile`] for a file that the configuration names and that holds no pepper.
+    pub(super) fn new(config: &StoreConfig) -> Result<Peppers, Error> {
+        let current = match &config.pepper_file {
+            Some(path) => Some(Pepper::read("store_pepper_file", path)?),
+            None => None,
+        };
+        let old = config.old_pepper_files.iter();
+        Ok(Peppers {
+            current: OnceCell::new_with(current),
+            path: match &config.location {
+                Location::Sqlite(path) => Some(file::beside(path, ".pepper")),
+                Location::Redis(_) => None,
+            },
+            old: old
+                .map(|path| Pepper::read("store_old_pepper_files", path))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Where it is known already.
+    pub(super) fn known(&self) -> Option<&Pepper> {
+        self.current.get()
+    }
+
+    /// Reads it when first needed, on a thread that may wait for a disk.
+    pub(super) fn current<'s>(&'s self) -> Reply<'s, &'s Pepper> {
+        Box::pin(self.current.get_or_try_init(|| async {
+            let path = self.path.clone().unwrap_or_default();
+            let read = tokio::task::spawn_blocking(move || {
+                file::prepare_directory(&path)?;
+                Pepper::read_or_make(&path).map_err(|error| file::fault(&path, &error))
+            });
+            read.await.unwrap_or_else(|error| {
+                Err(Fault::new(
+                    FaultKind::Unreachable,
+                    format!("its pepper could not be read: {error}"),
+                ))
+            })
+        }))
+    }
+
+    pub(super) fn old(&self) -> &[Pepper] {
+        &self.old
+    }
+}
