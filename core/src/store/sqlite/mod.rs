@@ -1,0 +1,161 @@
+//! The store of one host: a SQLite file, in a directory of its own, on a tmpfs where there is one.
+//!
+//! One thread has the connection, and all who ask queue for it: no disk and no lock of another process keeps the engine's
+//! thread. The file is ours alone: whatever else opens it in the same process (the host's own SQLite, a mere `open` and
+//! `close`) ends SQLite's locks, as POSIX has it. Two engines of one process may use it, as they have one SQLite in
+//! common; two copies of this library in one process may not.
+//!
+//! What may happen to a file happens here, each time as a [`Fault`] and never worse: it is deleted or replaced under the
+//! connection (asked before every statement, as SQLite itself would go on with what nobody else sees), it is damaged (set
+//! aside and made anew, once an hour), it is somebody else's or another program's (left alone), it is full (what ends
+//! soonest goes).
+
+mod disk;
+mod statements;
+
+use super::{Fault, FaultKind, Found, Index, Lease, Owner, Purge, Reply, Scope, Store, Tally};
+use crate::clock::Clock;
+use crate::thread::Thread;
+use disk::Disk;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// See the module.
+pub(super) struct Sqlite {
+    path: PathBuf,
+    max_bytes: u64,
+    timeout: Duration,
+    clock: Arc<dyn Clock>,
+    /// Started when first needed.
+    worker: Mutex<Option<Worker>>,
+}
+
+struct Worker {
+    /// Dropped first, which ends the thread.
+    orders: mpsc::Sender<Order>,
+    _thread: Thread,
+}
+
+type Order = Box<dyn FnOnce(&mut Disk) + Send>;
+
+/// A disk that is busy with something else takes that long; a tmpfs never does.
+const DEFAULT_TIMEOUT: Duration = Duration::from_millis(250);
+/// A look costs microseconds.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(20));
+
+impl Sqlite {
+    pub(super) fn new(
+        path: &Path,
+        max_bytes: u64,
+        timeout: Option<Duration>,
+        clock: Arc<dyn Clock>,
+    ) -> Sqlite {
+        Sqlite {
+            path: path.to_owned(),
+            max_bytes,
+            timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
+            clock,
+            worker: Mutex::default(),
+        }
+    }
+
+    /// Has the thread do something.
+    fn order<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Disk) -> Result<T, Fault> + Send + 'static,
+    ) -> Reply<'_, T> {
+        let (sender, receiver) = oneshot::channel();
+        let sent = self.send(Box::new(move |disk| {
+            // Whoever has given up is not worked for.
+            if !sender.is_closed() {
+                let _ = sender.send(work(disk));
+            }
+        }));
+        Box::pin(async move {
+            sent?;
+            receiver.await.unwrap_or_else(|_| Err(gone()))
+        })
+    }
+
+    fn send(&self, order: Order) -> Result<(), Fault> {
+        let mut worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        let worker = match &mut *worker {
+            Some(worker) => worker,
+            none => none.insert(self.start()?),
+        };
+        worker.orders.send(order).map_err(|_| gone())
+    }
+
+    fn start(&self) -> Result<Worker, Fault> {
+        let (orders, received) = mpsc::channel::<Order>();
+        let mut disk = Disk::new(&self.path, self.max_bytes, Arc::clone(&self.clock));
+        let thread = Thread::start("credgate-store", move || {
+            while let Ok(order) = received.recv() {
+                order(&mut disk);
+            }
+        });
+        Ok(Worker {
+            orders,
+            _thread: thread.map_err(|error| {
+                let detail = format!("cannot start a thread: {error}");
+                Fault::new(FaultKind::Busy, detail)
+            })?,
+        })
+    }
+}
+
+fn gone() -> Fault {
+    let detail = "its thread has ended unexpectedly; this is a defect of credgate";
+    Fault::new(FaultKind::Unreachable, detail)
+}
+
+impl Store for Sqlite {
+    fn look(&self, index: Index) -> Reply<'_, Found> {
+        self.order(move |disk| disk.with(|at| at.look(&index)))
+    }
+
+    fn put(&self, index: Index, value: Vec<u8>, life: Duration) -> Reply<'_, ()> {
+        self.order(move |disk| disk.with(|at| at.put(&index, &value, life)))
+    }
+
+    fn lease(&self, index: Index, owner: Owner, life: Duration) -> Reply<'_, Lease> {
+        self.order(move |disk| disk.with(|at| at.lease(&index, &owner, life)))
+    }
+
+    fn release(&self, index: Index, owner: Owner) -> Reply<'_, ()> {
+        self.order(move |disk| disk.with(|at| at.release(&index, &owner)))
+    }
+
+    fn purge(&self, scope: Scope, now: Duration) -> Reply<'_, u64> {
+        self.order(move |disk| disk.with(|at| at.purge(&scope, now)))
+    }
+
+    fn purges(&self, after: u64) -> Reply<'_, Vec<Purge>> {
+        self.order(move |disk| disk.with(|at| at.purges(after)))
+    }
+
+    fn add(&self, group: [u8; 16], process: [u8; 16], growth: Tally) -> Reply<'_, ()> {
+        self.order(move |disk| disk.with(|at| at.add(&group, &process, &growth)))
+    }
+
+    fn sum(&self, group: [u8; 16]) -> Reply<'_, Tally> {
+        self.order(move |disk| disk.with(|at| at.sum(&group)))
+    }
+
+    fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    fn pauses(&self) -> (Duration, Duration) {
+        PAUSES
+    }
+
+    fn name(&self) -> String {
+        format!("SQLite {}", self.path.display())
+    }
+}
+
+#[cfg(test)]
+mod tests;
