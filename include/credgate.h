@@ -194,6 +194,9 @@
 // The request passes without a token: the gate does not look at OPTIONS.
 #define CREDGATE_HOW_PREFLIGHT 7
 
+// Another process had it: it comes from the shared store.
+#define CREDGATE_HOW_SHARED 8
+
 // Denied, or passed without a token.
 #define CREDGATE_SOURCE_NONE 0
 
@@ -210,11 +213,11 @@
 #define CREDGATE_SOURCE_HOST 4
 
 // How many numbers credgate_engine_counters writes.
-#define CREDGATE_COUNTERS 74
+#define CREDGATE_COUNTERS 81
 
 // How many of them, the first ones, only grow: a host that adds up several
 // processes keeps those of one that has ended.
-#define CREDGATE_COUNTERS_CUMULATIVE 71
+#define CREDGATE_COUNTERS_CUMULATIVE 78
 
 // Something works again, or has been settled.
 #define CREDGATE_LEVEL_NOTICE 1

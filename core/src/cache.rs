@@ -6,7 +6,6 @@ use crate::sync::interleave;
 use crate::token::Grant;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{UnitWeighter, Weighter};
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -72,16 +71,13 @@ impl TokenCache {
             .is_some()
     }
 
-    /// Drops what `which` picks, and answers how many that were.
+    /// Drops what `which` picks, and answers how many that were. Hits go on meanwhile: no lock is held while it picks.
     pub(crate) fn purge(&self, which: impl Fn(&Grant) -> bool) -> u64 {
         interleave();
-        let purged = Cell::new(0);
-        self.0.retain(|_, grant| {
-            let goes = which(grant);
-            purged.set(purged.get() + u64::from(goes));
-            !goes
-        });
-        purged.get()
+        let picked = self.0.iter().filter(|(_, grant)| which(grant));
+        picked.fold(0, |purged, (_, grant)| {
+            purged + u64::from(self.remove_exactly(&grant))
+        })
     }
 
     pub(crate) fn entries(&self) -> u64 {

@@ -48,6 +48,11 @@ impl Claims {
     pub(crate) fn new(members: Map<String, Value>, issuer: Option<&str>) -> Claims {
         let is_providers =
             issuer.is_some_and(|issuer| members.get("iss").and_then(Value::as_str) == Some(issuer));
+        Claims::with(members, is_providers)
+    }
+
+    /// Where it is known whether `iss` is what the provider's metadata says.
+    pub(crate) fn with(members: Map<String, Value>, is_providers: bool) -> Claims {
         let size = members
             .iter()
             .map(|(name, value)| 64 + name.len() + size(value));

@@ -11,12 +11,12 @@ use crate::error::{Error, ErrorKind};
 use crate::flight::Recipient;
 use crate::gate::{Gate, Rules};
 use crate::journal::Record;
-use crate::key::ProcessKey;
-use crate::metrics::{Snapshot, add};
+use crate::key::MacKey;
+use crate::metrics::Snapshot;
 use crate::outcome::{How, Outcome};
 use crate::process::Process;
 use crate::request::Request;
-use crate::store::{StoreConfig, StoreUrl};
+use crate::store::{Purging, StoreConfig, StoreUrl};
 use crate::token::Grant;
 use crate::transport::{HttpTransport, Transport};
 use crate::world::World;
@@ -140,7 +140,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::System`] when the system has no randomness to give.
+    /// [`ErrorKind::System`] when the system has no randomness to give; [`ErrorKind::ConfigFile`] when a file that the
+    /// options name cannot be used.
     pub fn new(options: EngineOptions) -> Result<Engine, Error> {
         Engine::with_parts(
             options,
@@ -175,7 +176,7 @@ impl Engine {
         transport: Arc<dyn Transport>,
         clock: Arc<dyn Clock>,
     ) -> Result<Engine, Error> {
-        let process_key = ProcessKey::random().map_err(|error| {
+        let process_key = MacKey::random().map_err(|error| {
             Error::with_source(
                 ErrorKind::System,
                 format!("the system has no randomness: {error}"),
@@ -184,7 +185,7 @@ impl Engine {
         })?;
         let world = World::new(transport, clock);
         Ok(Engine {
-            inner: Arc::new(Inner::new(&options, process_key, world)),
+            inner: Arc::new(Inner::new(&options, process_key, world)?),
         })
     }
 
@@ -231,34 +232,32 @@ impl Engine {
     }
 
     /// Drops all tokens and remembered refusals of a gate, and of those that share its tokens; of one client where
-    /// `client_id` says so. What is being exchanged meanwhile is served to those who wait and not kept. Answers how many
-    /// tokens were dropped.
+    /// `client_id` says so. What is being exchanged meanwhile is served to those who wait and not kept. Where there is a
+    /// store, everybody who shares does the same within about a second. Answers how many tokens were dropped here.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::WrongProcess`] after a fork.
     pub fn purge(&self, gate: &Gate, client_id: Option<&str>) -> Result<u64, Error> {
         self.inner.check_process()?;
-        let fingerprint = gate.rules.fingerprint;
-        // Refusals are kept for seconds, and do not say whose they are.
-        self.inner.shared.negative.clear();
-        Ok(self.inner.shared.purge(|grant| {
-            grant.fingerprint == fingerprint && client_id.is_none_or(|id| id == grant.client_id())
+        Ok(self.inner.purge(&Purging {
+            gate: Some(gate.rules.fingerprint),
+            client_id: client_id.map(Box::from),
         }))
     }
 
-    /// Drops all tokens and remembered refusals of all gates; of one client where `client_id` says so.
+    /// Drops all tokens and remembered refusals of all gates; of one client where `client_id` says so. Else as
+    /// [`Engine::purge`].
     ///
     /// # Errors
     ///
     /// [`ErrorKind::WrongProcess`] after a fork.
     pub fn purge_all(&self, client_id: Option<&str>) -> Result<u64, Error> {
         self.inner.check_process()?;
-        self.inner.shared.negative.clear();
-        Ok(self
-            .inner
-            .shared
-            .purge(|grant| client_id.is_none_or(|id| id == grant.client_id())))
+        Ok(self.inner.purge(&Purging {
+            gate: None,
+            client_id: client_id.map(Box::from),
+        }))
     }
 
     /// Tells what the upstream answered to a request that was allowed. Where the status is one of the gate's
@@ -278,16 +277,11 @@ impl Engine {
         if !rules.purge_on.contains(&status) {
             return Ok(false);
         }
-        let shared = &self.inner.shared;
-        let now = shared.world.clock.now();
+        let now = self.inner.shared.world.clock.now();
         if now.saturating_duration_since(grant.received) < BRAND_NEW {
             return Ok(false);
         }
-        let is_dropped = shared.cache.remove_exactly(grant);
-        if is_dropped {
-            add(&shared.world.metrics.purged);
-        }
-        Ok(is_dropped)
+        Ok(self.inner.drop_refused(grant))
     }
 
     /// What this engine has done, in numbers. Its `Display` is Prometheus's text format.

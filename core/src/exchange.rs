@@ -44,15 +44,24 @@ pub(crate) struct Exchange<'e> {
 }
 
 impl Exchange<'_> {
-    /// Does the work within the gate's deadline.
-    pub(crate) async fn run(&self, work: &Work) -> Result<Grant, Denial> {
+    /// When whoever waits from now on is told at last.
+    pub(crate) fn deadline(&self) -> tokio::time::Instant {
+        tokio::time::Instant::now() + self.rules.timeout
+    }
+
+    /// Does the work before the deadline.
+    pub(crate) async fn run(
+        &self,
+        work: &Work,
+        deadline: tokio::time::Instant,
+    ) -> Result<Grant, Denial> {
         let whole = async {
             match work {
                 Work::Exchange(credentials) => self.exchange(credentials).await,
                 Work::Verify(token) => self.verify_brought(token.expose()).await,
             }
         };
-        tokio::time::timeout(self.rules.timeout, whole)
+        tokio::time::timeout_at(deadline, whole)
             .await
             .unwrap_or_else(|_| {
                 let detail = format!(

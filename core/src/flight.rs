@@ -109,19 +109,21 @@ impl Flights {
         }
     }
 
-    /// Ends a flight: everybody gets what their own gate makes of the result.
-    pub(crate) fn land(&self, key: &Key, result: &Result<Arc<Grant>, Denial>, world: &World) {
+    /// Ends a flight: everybody gets what their own gate makes of the result. `how`: for the one who opened it.
+    pub(crate) fn land(
+        &self,
+        key: &Key,
+        result: &Result<Arc<Grant>, Denial>,
+        how: How,
+        world: &World,
+    ) {
         let flight = {
             let mut table = self.table();
             let flight = table.flights.remove(key).unwrap_or_default();
             table.waiting -= flight.waiters.len();
             flight
         };
-        let first = if flight.is_refresh {
-            How::Joined
-        } else {
-            How::Miss
-        };
+        let first = if flight.is_refresh { How::Joined } else { how };
         let hows = std::iter::once(first).chain(std::iter::repeat(How::Joined));
         for (waiter, how) in flight.waiters.into_iter().zip(hows) {
             waiter.tell(result, how, world);

@@ -13,10 +13,11 @@ use crate::secret::wipe;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::hint::black_box;
 use std::mem::MaybeUninit;
+use zeroize::Zeroizing;
 
 /// Identifies a token in this process: a 256-bit MAC. Flight table and token cache use the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Key([u8; 32]);
+pub(crate) struct Key(pub(crate) [u8; 32]);
 
 impl Key {
     /// Between 0 and 1, evenly over all keys.
@@ -29,11 +30,6 @@ impl Key {
     pub(crate) fn for_test(number: u8) -> Key {
         Key([number; 32])
     }
-
-    #[cfg(test)]
-    pub(crate) fn bytes(&self) -> [u8; 32] {
-        self.0
-    }
 }
 
 impl Hash for Key {
@@ -43,8 +39,8 @@ impl Hash for Key {
     }
 }
 
-/// The random key under which this process's [`Key`]s are made.
-pub(crate) struct ProcessKey([u8; 32]);
+/// The key under which [`Key`]s are made: random, and this process's own; or a pepper's, for what is shared.
+pub(crate) struct MacKey(Zeroizing<[u8; 32]>);
 
 /// Identifies what a gate asks for: two gates that would get the same token have the same fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,17 +59,22 @@ const VERSION: u8 = 3;
 const PAIR: u8 = 1;
 const TOKEN: u8 = 2;
 const CLIENT: u8 = 3;
+const PURGE: u8 = 4;
 
-impl ProcessKey {
+impl MacKey {
     #[cfg(test)]
-    pub(crate) fn for_test() -> ProcessKey {
-        ProcessKey([7; 32])
+    pub(crate) fn for_test() -> MacKey {
+        MacKey::new(Zeroizing::new([7; 32]))
     }
 
-    pub(crate) fn random() -> Result<ProcessKey, getrandom::Error> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes)?;
-        Ok(ProcessKey(bytes))
+    pub(crate) fn new(bytes: Zeroizing<[u8; 32]>) -> MacKey {
+        MacKey(bytes)
+    }
+
+    pub(crate) fn random() -> Result<MacKey, getrandom::Error> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut *bytes)?;
+        Ok(MacKey(bytes))
     }
 
     /// The key of the token that a pair is exchanged for. `args` are those that came with the request: the number of
@@ -116,6 +117,17 @@ impl ProcessKey {
     /// The key of a client at a gate, whatever its secret: for counting.
     pub(crate) fn client(&self, gate: &Fingerprint, client_id: &[u8]) -> Key {
         self.hash_one(CLIENT, gate, client_id)
+    }
+
+    /// The key of what is purged: the tokens of a gate or of all, of a client or of all.
+    pub(crate) fn purge(&self, gate: Option<&Fingerprint>, client_id: Option<&[u8]>) -> Key {
+        let mut mac = blake3::Hasher::new_keyed(&self.0);
+        mac.update(&[VERSION, PURGE]);
+        for part in [gate.map(|gate| gate.0.as_slice()), client_id] {
+            mac.update(&[u8::from(part.is_some())]);
+            update_with_length(&mut mac, part.unwrap_or_default());
+        }
+        Key(*mac.finalize().as_bytes())
     }
 
     #[inline(never)]
@@ -249,7 +261,7 @@ mod tests {
     use super::*;
 
     /// Of a pair without arguments.
-    fn pair(process: &ProcessKey, gate: &Fingerprint, id: &str, secret: &str) -> Key {
+    fn pair(process: &MacKey, gate: &Fingerprint, id: &str, secret: &str) -> Key {
         let (id, secret) = (id.as_bytes(), secret.as_bytes());
         process.pair(gate, id, secret, [].into_iter(), &mut Message::new())
     }
@@ -262,7 +274,7 @@ mod tests {
 
     #[test]
     fn a18_no_shift_of_bytes_between_parts_gives_the_same_key() {
-        let process = ProcessKey([7; 32]);
+        let process = MacKey::for_test();
         let gate = gate(&[b"issuer"]);
         let key = pair(&process, &gate, "client:a", "secret");
         for (id, secret) in [
@@ -290,7 +302,7 @@ mod tests {
 
     #[test]
     fn nothing_of_a_message_stays() {
-        let (process, gate, mut message) = (ProcessKey([7; 32]), gate(&[b""]), Message::new());
+        let (process, gate, mut message) = (MacKey::for_test(), gate(&[b""]), Message::new());
         let longest = [b'x'; MAX_LEN];
         process.pair(&gate, b"id", &longest, [].into_iter(), &mut message);
         assert_eq!(message.0, [0; MAX_MESSAGE]);
@@ -299,7 +311,7 @@ mod tests {
     #[test]
     fn keys_of_two_processes_differ() {
         let gate = gate(&[b"issuer"]);
-        let (one, two) = (ProcessKey::random().unwrap(), ProcessKey::random().unwrap());
+        let (one, two) = (MacKey::random().unwrap(), MacKey::random().unwrap());
         assert_ne!(
             pair(&one, &gate, "id", "secret"),
             pair(&two, &gate, "id", "secret")

@@ -59,6 +59,7 @@ mod secret;
 mod shared;
 mod store;
 mod sync;
+mod thread;
 mod token;
 mod transport;
 #[cfg(test)]

@@ -21,6 +21,11 @@ pub(crate) struct Metrics {
     pub(crate) refreshes: AtomicU64,
     pub(crate) refresh_failures: AtomicU64,
     pub(crate) purged: AtomicU64,
+    pub(crate) store_hits: AtomicU64,
+    pub(crate) store_misses: AtomicU64,
+    pub(crate) store_failures: AtomicU64,
+    pub(crate) store_waits: AtomicU64,
+    pub(crate) store_puts: AtomicU64,
     providers: Mutex<BTreeMap<String, ProviderState>>,
 }
 
@@ -80,6 +85,16 @@ pub struct Snapshot {
     pub refresh_failures: u64,
     /// Tokens that were dropped before their end.
     pub purged: u64,
+    /// Tokens and refusals that the shared store had.
+    pub store_hits: u64,
+    /// Those that it did not have, or could not be asked for.
+    pub store_misses: u64,
+    /// What the store was asked to do and did not.
+    pub store_failures: u64,
+    /// How often another process had gone for a token already, and was waited for.
+    pub store_waits: u64,
+    /// Tokens and refusals that were put into the store.
+    pub store_puts: u64,
     /// Tokens in the cache.
     pub entries: u64,
     /// Bytes that they occupy.
@@ -95,7 +110,7 @@ impl Snapshot {
     pub const COUNTERS: usize = Snapshot::CUMULATIVE + 3;
     /// How many of them, the first ones, only grow: those outlive the process that counted them.
     pub const CUMULATIVE: usize =
-        2 * How::ALL.len() + Cause::ALL.len() + 2 * (BOUNDS.len() + 2) + 3;
+        2 * How::ALL.len() + Cause::ALL.len() + 2 * (BOUNDS.len() + 2) + 8;
 
     /// All numbers but those of providers, in an order that [`from_counters`](Snapshot::from_counters) knows. The
     /// numbers of several processes may be added up one by one.
@@ -110,6 +125,11 @@ impl Snapshot {
                 self.refreshes,
                 self.refresh_failures,
                 self.purged,
+                self.store_hits,
+                self.store_misses,
+                self.store_failures,
+                self.store_waits,
+                self.store_puts,
                 self.entries,
                 self.bytes,
                 self.waiting,
@@ -143,6 +163,13 @@ impl Snapshot {
             "refreshes": self.refreshes,
             "refresh_failures": self.refresh_failures,
             "purged": self.purged,
+            "store": {
+                "hits": self.store_hits,
+                "misses": self.store_misses,
+                "failures": self.store_failures,
+                "waits": self.store_waits,
+                "puts": self.store_puts,
+            },
             "cache": { "entries": self.entries, "bytes": self.bytes },
             "waiting": self.waiting,
         });
@@ -163,6 +190,11 @@ impl Snapshot {
             refreshes: next(),
             refresh_failures: next(),
             purged: next(),
+            store_hits: next(),
+            store_misses: next(),
+            store_failures: next(),
+            store_waits: next(),
+            store_puts: next(),
             entries: next(),
             bytes: next(),
             waiting: next(),
@@ -214,6 +246,11 @@ impl Metrics {
             refreshes: load(&self.refreshes),
             refresh_failures: load(&self.refresh_failures),
             purged: load(&self.purged),
+            store_hits: load(&self.store_hits),
+            store_misses: load(&self.store_misses),
+            store_failures: load(&self.store_failures),
+            store_waits: load(&self.store_waits),
+            store_puts: load(&self.store_puts),
             entries,
             bytes,
             waiting,

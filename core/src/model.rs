@@ -8,7 +8,7 @@ use crate::flight::{Joined, Recipient, Waiter};
 use crate::key::{Fingerprint, Key};
 use crate::outcome::{How, Outcome};
 use crate::request::Source;
-use crate::shared::{Purpose, Shared};
+use crate::shared::{Landed, Purpose, Shared};
 use crate::token::{Grant, Lifetime, Origin};
 use crate::transport::scripted::{ScriptedTransport, reply};
 use crate::world::World;
@@ -103,7 +103,7 @@ impl Model {
             }
             _ => Err(Denial::new(Cause::CredentialsRefused, "")),
         };
-        self.shared.land(&purpose, result);
+        self.shared.land(&purpose, Landed::exchanged(result));
     }
 }
 

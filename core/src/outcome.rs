@@ -117,17 +117,19 @@ pub enum How {
     Joined,
     /// The token cache had it, and its renewal has failed: it is served to its end.
     Stale,
-    /// The same credentials have just been refused.
+    /// The same credentials have just been refused, here or in a process that shares what it knows.
     Negative,
     /// The request passes without a token, as the gate allows what cannot be authenticated.
     Anonymous,
     /// The request passes without a token, as the gate does not look at `OPTIONS`.
     Preflight,
+    /// Another process had it: it comes from the shared store.
+    Shared,
 }
 
 impl How {
     /// All of them.
-    pub const ALL: [How; 8] = [
+    pub const ALL: [How; 9] = [
         How::None,
         How::Hit,
         How::Miss,
@@ -136,9 +138,10 @@ impl How {
         How::Negative,
         How::Anonymous,
         How::Preflight,
+        How::Shared,
     ];
 
-    /// `NONE`, `HIT`, `MISS`, `JOINED`, `STALE`, `NEGATIVE`, `ANONYMOUS`, `PREFLIGHT`.
+    /// `NONE`, `HIT`, `MISS`, `JOINED`, `STALE`, `NEGATIVE`, `ANONYMOUS`, `PREFLIGHT`, `SHARED`.
     pub fn name(self) -> &'static str {
         match self {
             How::None => "NONE",
@@ -149,6 +152,7 @@ impl How {
             How::Negative => "NEGATIVE",
             How::Anonymous => "ANONYMOUS",
             How::Preflight => "PREFLIGHT",
+            How::Shared => "SHARED",
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::Gate;
 use crate::cause::Cause;
 use crate::extract::{Presented, Room, Scratch, ascii, extract};
 use crate::hide;
-use crate::key::{FingerprintBuilder, Message, ProcessKey};
+use crate::key::{FingerprintBuilder, MacKey, Message};
 use crate::request::Request;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -33,7 +33,7 @@ fn word(random: &mut Rng) -> String {
 
 #[test]
 fn a18_different_tuples_have_different_keys() {
-    let process = ProcessKey::for_test();
+    let process = MacKey::for_test();
     let gates: Vec<_> = (0..8)
         .map(|number: u8| FingerprintBuilder::new().part(&[number]).finish())
         .collect();
@@ -56,11 +56,11 @@ fn a18_different_tuples_have_different_keys() {
                     values,
                     &mut message,
                 )
-                .bytes(),
+                .0,
         );
         // A token's key, in the same space: of the same bytes, and yet another.
-        keys.insert(process.token(&gates[gate], id.as_bytes()).bytes());
-        keys.insert(process.client(&gates[gate], id.as_bytes()).bytes());
+        keys.insert(process.token(&gates[gate], id.as_bytes()).0);
+        keys.insert(process.client(&gates[gate], id.as_bytes()).0);
         tuples.insert((0, gate, id.clone(), secret, args));
         tuples.insert((1, gate, id.clone(), String::new(), Vec::new()));
         tuples.insert((2, gate, id, String::new(), Vec::new()));

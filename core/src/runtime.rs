@@ -4,14 +4,20 @@ use crate::cause::{Cause, Denial};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Exchange, Work};
 use crate::provider::{Issuer, Provider};
-use crate::shared::{Purpose, Shared};
-use crate::token::Grant;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use crate::shared::{Landed, Purpose, Shared};
+use crate::store::Sharing;
+use crate::thread::Thread;
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// What the thread is asked to do.
+pub(crate) enum Command {
+    Fly(Job),
+    /// The store is to be told of purges.
+    TellPurges,
+}
 
 /// Work to be done for a flight.
 pub(crate) struct Job {
@@ -27,17 +33,11 @@ pub(crate) struct Landing {
 
 /// A running thread. Dropping it ends the thread, and abandons exchanges under way.
 pub(crate) struct Runtime {
-    jobs: Option<UnboundedSender<Job>>,
-    ended: Arc<Ended>,
-    thread: Option<JoinHandle<()>>,
+    /// Dropped first, which ends the thread.
+    commands: UnboundedSender<Command>,
+    _thread: Thread,
 }
 
-/// Tells that the thread is about to end. (A channel would do, but leaves an allocation on the host's thread.)
-#[derive(Default)]
-struct Ended(Mutex<bool>, Condvar);
-
-/// How long a host waits for the thread to end.
-const JOIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Names are resolved on threads of their own, never more than this many.
 const MAX_RESOLVERS: usize = 4;
 
@@ -49,13 +49,17 @@ impl Landing {
         }
     }
 
-    pub(crate) fn land(mut self, result: Result<Grant, Denial>) {
-        self.end(result);
+    pub(crate) fn land(mut self, landed: Landed) {
+        self.end(landed);
     }
 
-    fn end(&mut self, result: Result<Grant, Denial>) {
+    pub(crate) fn deny(mut self, denial: Denial) {
+        self.end(Landed::exchanged(Err(denial)));
+    }
+
+    fn end(&mut self, landed: Landed) {
         if let Some(purpose) = self.purpose.take() {
-            self.shared.land(&purpose, result);
+            self.shared.land(&purpose, landed);
         }
     }
 }
@@ -70,75 +74,43 @@ impl Drop for Landing {
         } else {
             Denial::new(Cause::ShuttingDown, "")
         };
-        self.end(Err(denial));
+        self.end(Landed::exchanged(Err(denial)));
     }
 }
 
 impl Runtime {
     /// Starts the thread; all else happens on it, so that the host is not kept.
-    pub(crate) fn start(shared: Arc<Shared>, max_exchanges: usize) -> Result<Runtime, Error> {
-        let (jobs, received) = unbounded_channel();
-        let ended = Arc::new(Ended::default());
-        let end = Arc::clone(&ended);
+    pub(crate) fn start(
+        shared: Arc<Shared>,
+        sharing: Option<Arc<Sharing>>,
+        max_exchanges: usize,
+    ) -> Result<Runtime, Error> {
+        let (commands, received) = unbounded_channel();
         let io = Io {
             shared,
+            sharing,
             max_exchanges,
             providers: HashMap::new(),
         };
-        let thread = without_signals(|| {
-            std::thread::Builder::new()
-                .name("credgate-io".to_owned())
-                .spawn(move || {
-                    serve(io, received);
-                    end.tell();
-                })
-        })
-        .map_err(|error| {
-            let message = format!("cannot start a thread: {error}");
-            Error::with_source(ErrorKind::System, message, error)
-        })?;
+        let thread =
+            Thread::start("credgate-io", move || serve(io, received)).map_err(|error| {
+                let message = format!("cannot start a thread: {error}");
+                Error::with_source(ErrorKind::System, message, error)
+            })?;
         Ok(Runtime {
-            jobs: Some(jobs),
-            ended,
-            thread: Some(thread),
+            commands,
+            _thread: thread,
         })
     }
 
-    /// Hands over an exchange. Where the thread is gone, the job is dropped and so its flight lands.
-    pub(crate) fn submit(&self, job: Job) {
-        if let Some(jobs) = &self.jobs {
-            drop(jobs.send(job));
-        }
-    }
-}
-
-impl Drop for Runtime {
-    fn drop(&mut self) {
-        self.jobs = None;
-        // Bounded: a thread that hangs in the system's resolver must not hang the host. It is left behind then.
-        if self.ended.wait(JOIN_TIMEOUT)
-            && let Some(thread) = self.thread.take()
-        {
-            drop(thread.join());
-        }
-    }
-}
-
-impl Ended {
-    fn tell(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.1.notify_all();
-    }
-
-    fn wait(&self, timeout: Duration) -> bool {
-        let ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.1.wait_timeout_while(ended, timeout, |ended| !*ended);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
+    /// Hands over what is to be done. Where the thread is gone, a job is dropped and so its flight lands.
+    pub(crate) fn submit(&self, command: Command) {
+        drop(self.commands.send(command));
     }
 }
 
 /// The thread's life: until nobody can submit any more.
-fn serve(io: Io, mut jobs: UnboundedReceiver<Job>) {
+fn serve(io: Io, mut commands: UnboundedReceiver<Command>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(MAX_RESOLVERS)
@@ -146,15 +118,17 @@ fn serve(io: Io, mut jobs: UnboundedReceiver<Job>) {
         .build();
     match runtime {
         Ok(runtime) => {
-            runtime.block_on(io.run(jobs));
+            runtime.block_on(io.run(commands));
             // Ends what is under way: each abandoned exchange lands as a denial.
             runtime.shutdown_timeout(Duration::from_millis(100));
         }
         Err(error) => {
             let detail: Arc<str> = format!("cannot start the runtime: {error}").into();
-            while let Some(job) = jobs.blocking_recv() {
-                job.landing
-                    .land(Err(Denial::new(Cause::Internal, Arc::clone(&detail))));
+            while let Some(command) = commands.blocking_recv() {
+                if let Command::Fly(job) = command {
+                    job.landing
+                        .deny(Denial::new(Cause::Internal, Arc::clone(&detail)));
+                }
             }
         }
     }
@@ -163,30 +137,51 @@ fn serve(io: Io, mut jobs: UnboundedReceiver<Job>) {
 /// What the thread owns.
 struct Io {
     shared: Arc<Shared>,
+    sharing: Option<Arc<Sharing>>,
     max_exchanges: usize,
     providers: HashMap<Issuer, Arc<Provider>>,
 }
 
 impl Io {
-    async fn run(mut self, mut jobs: UnboundedReceiver<Job>) {
-        while let Some(Job { work, landing }) = jobs.recv().await {
-            let Some(purpose) = &landing.purpose else {
-                continue;
-            };
-            let (rules, key) = (Arc::clone(&purpose.rules), purpose.key);
-            let provider = self.provider(&rules.issuer);
-            let world = Arc::clone(&self.shared.world);
-            tokio::spawn(async move {
-                let exchange = Exchange {
-                    provider: &provider,
-                    rules: &rules,
-                    world: &world,
-                    key,
-                };
-                let result = exchange.run(&work).await;
-                landing.land(result);
-            });
+    async fn run(mut self, mut commands: UnboundedReceiver<Command>) {
+        if let Some(sharing) = &self.sharing {
+            tokio::spawn(Arc::clone(sharing).follow());
         }
+        while let Some(command) = commands.recv().await {
+            match (command, &self.sharing) {
+                (Command::Fly(job), _) => self.fly(job),
+                (Command::TellPurges, Some(sharing)) => {
+                    let sharing = Arc::clone(sharing);
+                    tokio::spawn(async move { sharing.tell_purges().await });
+                }
+                (Command::TellPurges, None) => {}
+            }
+        }
+    }
+
+    fn fly(&mut self, Job { work, landing }: Job) {
+        let Some(purpose) = &landing.purpose else {
+            return;
+        };
+        let provider = self.provider(&purpose.rules.issuer);
+        let world = Arc::clone(&self.shared.world);
+        let sharing = self.sharing.clone();
+        tokio::spawn(async move {
+            let Some(purpose) = &landing.purpose else {
+                return;
+            };
+            let exchange = Exchange {
+                provider: &provider,
+                rules: &purpose.rules,
+                world: &world,
+                key: purpose.key,
+            };
+            let landed = match &sharing {
+                Some(sharing) => sharing.run(&exchange, &work, purpose).await,
+                None => Landed::exchanged(exchange.run(&work, exchange.deadline()).await),
+            };
+            landing.land(landed);
+        });
     }
 
     fn provider(&mut self, issuer: &Issuer) -> Arc<Provider> {
@@ -197,24 +192,4 @@ impl Io {
         self.providers.insert(issuer.clone(), Arc::clone(&provider));
         provider
     }
-}
-
-/// Runs `start` with all signals blocked, as threads inherit it: a signal is the host's, and would not wake its loop
-/// if this thread took it. Those that a fault of the thread itself raises stay.
-fn without_signals<T>(start: impl FnOnce() -> T) -> T {
-    let mut blocked = SigSet::all();
-    for own in [
-        Signal::SIGBUS,
-        Signal::SIGFPE,
-        Signal::SIGILL,
-        Signal::SIGSEGV,
-    ] {
-        blocked.remove(own);
-    }
-    let before = blocked.thread_swap_mask(SigmaskHow::SIG_SETMASK);
-    let started = start();
-    if let Ok(before) = before {
-        let _ = before.thread_set_mask();
-    }
-    started
 }

@@ -8,6 +8,7 @@ use crate::gate::Rules;
 use crate::key::Key;
 use crate::limits::Budgets;
 use crate::metrics::add;
+use crate::outcome::How;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::token::Grant;
 use crate::world::World;
@@ -23,6 +24,57 @@ pub(crate) struct Shared {
     pub(crate) world: Arc<World>,
     /// Counts purges: what was under way when one came is not kept.
     purges: AtomicU64,
+}
+
+/// What a flight came to.
+pub(crate) struct Landed {
+    pub(crate) result: Result<Grant, Denial>,
+    /// For the one who opened it: `Miss`; `Shared` or `Negative` where another process knew.
+    pub(crate) how: How,
+    /// For how long the other process remembers the refusal.
+    left: Option<Duration>,
+}
+
+impl Landed {
+    /// By an exchange of its own.
+    pub(crate) fn exchanged(result: Result<Grant, Denial>) -> Landed {
+        Landed {
+            result,
+            how: How::Miss,
+            left: None,
+        }
+    }
+
+    /// With a token of another process's.
+    pub(crate) fn shared(grant: Grant) -> Landed {
+        Landed {
+            result: Ok(grant),
+            how: How::Shared,
+            left: None,
+        }
+    }
+
+    /// With what another process has been told just before.
+    pub(crate) fn refused(denial: Denial, left: Duration) -> Landed {
+        Landed {
+            result: Err(denial),
+            how: How::Negative,
+            left: Some(left),
+        }
+    }
+
+    /// For how long a gate remembers a denial.
+    pub(crate) fn kept(&self, rules: &Rules) -> Duration {
+        let kept = match &self.result {
+            Err(denial) if denial.is_refusal() => rules.keeping.refusals,
+            // The provider has said when to come again.
+            Err(denial) if denial.cause == Cause::ProviderBusy => {
+                Duration::from_secs(denial.retry_after.unwrap_or(0).into())
+            }
+            _ => Duration::ZERO,
+        };
+        self.left.map_or(kept, |left| left.min(kept))
+    }
 }
 
 /// What a flight is for.
@@ -65,13 +117,21 @@ impl Shared {
     }
 
     /// Ends a flight: into the cache first, then off the table and to everybody who waits.
-    pub(crate) fn land(&self, purpose: &Purpose, result: Result<Grant, Denial>) {
-        let result = result.map(Arc::new);
+    pub(crate) fn land(&self, purpose: &Purpose, landed: Landed) {
+        let kept = landed.kept(&purpose.rules);
+        let result = landed.result.map(Arc::new);
         match &result {
             Ok(grant) => self.keep(purpose, grant),
-            Err(denial) => self.note_failure(purpose, denial),
+            Err(denial) => self.note_failure(purpose, denial, kept),
         }
-        self.flights.land(&purpose.key, &result, &self.world);
+        if let Err(denial) = &result
+            && denial.is_refusal()
+            && landed.how == How::Miss
+        {
+            self.draw(purpose);
+        }
+        self.flights
+            .land(&purpose.key, &result, landed.how, &self.world);
     }
 
     fn keep(&self, purpose: &Purpose, grant: &Arc<Grant>) {
@@ -92,7 +152,7 @@ impl Shared {
         }
     }
 
-    fn note_failure(&self, purpose: &Purpose, denial: &Denial) {
+    fn note_failure(&self, purpose: &Purpose, denial: &Denial, kept: Duration) {
         let now = self.world.clock.now();
         if purpose.is_refresh {
             add(&self.world.metrics.refresh_failures);
@@ -103,20 +163,17 @@ impl Shared {
                 old.refresh.note_failure();
             }
         }
-        let kept = match denial.cause {
-            _ if denial.is_refusal() => purpose.rules.keeping.refusals,
-            // The provider has said when to come again.
-            Cause::ProviderBusy => Duration::from_secs(denial.retry_after.unwrap_or(0).into()),
-            _ => Duration::ZERO,
-        };
         if let Some(until) = now.checked_add(kept)
             && !kept.is_zero()
         {
             self.negative.insert(purpose.key, denial.clone(), until);
         }
-        if denial.is_refusal()
-            && let Some(keys) = purpose.budgets
-        {
+    }
+
+    /// An exchange has ended in a refusal.
+    fn draw(&self, purpose: &Purpose) {
+        let now = self.world.clock.now();
+        if let Some(keys) = purpose.budgets {
             for (key, per_minute) in keys.into_iter().zip(purpose.rules.refusals) {
                 self.budgets.draw(key, per_minute, now);
             }

@@ -12,10 +12,10 @@ use credgate_core::{Level, Snapshot};
 use std::ffi::c_char;
 
 /// How many numbers credgate_engine_counters writes.
-pub const CREDGATE_COUNTERS: usize = 74;
+pub const CREDGATE_COUNTERS: usize = 81;
 /// How many of them, the first ones, only grow: a host that adds up several
 /// processes keeps those of one that has ended.
-pub const CREDGATE_COUNTERS_CUMULATIVE: usize = 71;
+pub const CREDGATE_COUNTERS_CUMULATIVE: usize = 78;
 
 const _: () = assert!(
     CREDGATE_COUNTERS == Snapshot::COUNTERS && CREDGATE_COUNTERS_CUMULATIVE == Snapshot::CUMULATIVE

@@ -102,6 +102,8 @@ pub const CREDGATE_HOW_NEGATIVE: u32 = 5;
 pub const CREDGATE_HOW_ANONYMOUS: u32 = 6;
 /// The request passes without a token: the gate does not look at OPTIONS.
 pub const CREDGATE_HOW_PREFLIGHT: u32 = 7;
+/// Another process had it: it comes from the shared store.
+pub const CREDGATE_HOW_SHARED: u32 = 8;
 
 /// Denied, or passed without a token.
 pub const CREDGATE_SOURCE_NONE: u32 = 0;
@@ -134,6 +136,7 @@ pub extern "C" fn credgate_how_name(how: u32) -> *const c_char {
         CREDGATE_HOW_NEGATIVE => c"NEGATIVE",
         CREDGATE_HOW_ANONYMOUS => c"ANONYMOUS",
         CREDGATE_HOW_PREFLIGHT => c"PREFLIGHT",
+        CREDGATE_HOW_SHARED => c"SHARED",
         _ => c"UNKNOWN",
     };
     name.as_ptr()
@@ -194,6 +197,7 @@ pub(crate) fn how_number(how: How) -> u32 {
         How::Negative => CREDGATE_HOW_NEGATIVE,
         How::Anonymous => CREDGATE_HOW_ANONYMOUS,
         How::Preflight => CREDGATE_HOW_PREFLIGHT,
+        How::Shared => CREDGATE_HOW_SHARED,
         // A way that this header does not know yet.
         _ => u32::MAX,
     }

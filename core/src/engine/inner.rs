@@ -8,15 +8,16 @@ use crate::extract::{Presented, PresentedPair, Room, Scratch, extract};
 use crate::flight::{Joined, Recipient, Waiter};
 use crate::gate::{Gate, Rules};
 use crate::keeping::Age;
-use crate::key::{Key, Message, ProcessKey};
+use crate::key::{Key, MacKey, Message};
 use crate::metrics::add;
 use crate::outcome::{How, Outcome};
 use crate::policy::Breach;
 use crate::process::Process;
 use crate::request::{Request, Source};
-use crate::runtime::{Job, Landing, Runtime};
+use crate::runtime::{Command, Job, Landing, Runtime};
 use crate::secret::Secret;
 use crate::shared::{Purpose, Shared};
+use crate::store::{Purging, Sharing};
 use crate::token::Grant;
 use crate::world::World;
 use once_cell::sync::OnceCell;
@@ -36,22 +37,30 @@ const MAX_EXCHANGES: usize = 1_000_000;
 /// What the handles of an engine share.
 pub(crate) struct Inner {
     process: Process,
-    process_key: ProcessKey,
+    process_key: MacKey,
     pub(super) shared: Arc<Shared>,
     max_exchanges: usize,
     /// Started by the first miss. Dropped by hand, because in a forked child it must not be.
     runtime: ManuallyDrop<OnceCell<Runtime>>,
+    /// Used on that thread only; dropped as it is.
+    sharing: ManuallyDrop<Option<Arc<Sharing>>>,
 }
 
 impl Inner {
-    pub(super) fn new(options: &EngineOptions, process_key: ProcessKey, world: World) -> Inner {
-        Inner {
+    pub(super) fn new(
+        options: &EngineOptions,
+        process_key: MacKey,
+        world: World,
+    ) -> Result<Inner, Error> {
+        let shared = Arc::new(Shared::new(options, Arc::new(world)));
+        Ok(Inner {
             process: Process::current(),
             process_key,
-            shared: Arc::new(Shared::new(options, Arc::new(world))),
+            sharing: ManuallyDrop::new(Sharing::of(options, &shared)?),
+            shared,
             max_exchanges: options.max_exchanges.min(MAX_EXCHANGES),
             runtime: ManuallyDrop::new(OnceCell::new()),
-        }
+        })
     }
 
     pub(crate) fn check_process(&self) -> Result<(), Error> {
@@ -202,7 +211,13 @@ impl Inner {
         now: Instant,
     ) {
         let age = now.saturating_duration_since(grant.received);
-        if grant.is_brought || !grant.refresh.claim(age) || !self.shared.flights.open_refresh(key) {
+        let is_waited_for = || self.shared.negative.get(&key, now).is_some();
+        if grant.is_brought
+            || !grant.refresh.claim(age)
+            // The provider has said when to come again.
+            || is_waited_for()
+            || !self.shared.flights.open_refresh(key)
+        {
             return;
         }
         add(&self.shared.world.metrics.refreshes);
@@ -253,13 +268,47 @@ impl Inner {
             },
             landing: Landing::new(Arc::clone(&self.shared), purpose),
         };
-        let start = || Runtime::start(Arc::clone(&self.shared), self.max_exchanges);
-        match self.runtime.get_or_try_init(start) {
-            Ok(runtime) => runtime.submit(job),
+        match self.runtime() {
+            Ok(runtime) => runtime.submit(Command::Fly(job)),
             Err(error) => job
                 .landing
-                .land(Err(Denial::new(Cause::Internal, error.to_string()))),
+                .deny(Denial::new(Cause::Internal, error.to_string())),
         }
+    }
+
+    fn runtime(&self) -> Result<&Runtime, Error> {
+        self.runtime.get_or_try_init(|| {
+            let (shared, sharing) = (Arc::clone(&self.shared), Option::clone(&self.sharing));
+            Runtime::start(shared, sharing, self.max_exchanges)
+        })
+    }
+
+    /// Drops tokens here, and has them dropped by everybody who shares.
+    pub(super) fn purge(&self, purging: &Purging) -> u64 {
+        // The store first: what is dropped must not come back from there.
+        if let Some(sharing) = self.sharing.as_ref() {
+            sharing.begin_purge(purging.clone());
+            // Without a thread there is nobody who could use the store either.
+            if let Ok(runtime) = self.runtime() {
+                runtime.submit(Command::TellPurges);
+            }
+        }
+        // Refusals are kept for seconds, and do not say whose they are.
+        self.shared.negative.clear();
+        self.shared
+            .purge(|grant| purging.covers(&grant.fingerprint, grant.client_id()))
+    }
+
+    /// Drops a token that an upstream refuses, unless another one has taken its place.
+    pub(super) fn drop_refused(&self, grant: &Grant) -> bool {
+        if let Some(sharing) = self.sharing.as_ref() {
+            sharing.distrust(grant);
+        }
+        let is_dropped = self.shared.cache.remove_exactly(grant);
+        if is_dropped {
+            add(&self.shared.world.metrics.purged);
+        }
+        is_dropped
     }
 }
 
@@ -268,6 +317,7 @@ impl Drop for Inner {
         // A forked child has the runtime's memory, and neither its thread nor a right to its descriptors: it is left.
         if self.process.is_current() {
             drop(self.runtime.take());
+            drop(self.sharing.take());
         }
     }
 }

@@ -48,7 +48,7 @@ impl Bench {
             world: &self.world,
             key: Key::for_test(1),
         };
-        exchange.run(work).await
+        exchange.run(work, exchange.deadline()).await
     }
 }
 

@@ -1,19 +1,23 @@
-//! A circuit breaker: a provider that fails is left alone for a while.
+//! A circuit breaker: a provider or a store that fails is left alone for a while.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How many failures in a row open the breaker.
 const FAILURES: u32 = 5;
-/// How long it stays open at first; each time it opens again, twice as long.
+/// How long a provider's stays open at first; each time it opens again, twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// How long at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The breaker of one provider.
-#[derive(Default)]
-pub(crate) struct Breaker(Mutex<State>);
+/// The breaker of one provider, or of a store.
+pub(crate) struct Breaker {
+    state: Mutex<State>,
+    first_pause: Duration,
+    longest_pause: Duration,
+}
 
+#[derive(Default)]
 struct State {
     /// In a row.
     failures: u32,
@@ -36,17 +40,21 @@ pub(crate) struct Attempt<'b> {
     reported: bool,
 }
 
-impl Default for State {
-    fn default() -> State {
-        State {
-            failures: 0,
-            pause: FIRST_PAUSE,
-            open_until: None,
-        }
+impl Default for Breaker {
+    fn default() -> Breaker {
+        Breaker::new(FIRST_PAUSE, LONGEST_PAUSE)
     }
 }
 
 impl Breaker {
+    pub(crate) fn new(first_pause: Duration, longest_pause: Duration) -> Breaker {
+        Breaker {
+            state: Mutex::default(),
+            first_pause,
+            longest_pause,
+        }
+    }
+
     /// Lets the caller through, or says how long nobody is. When a pause is over one is let through, and the pause
     /// begins anew for all others until that one has reported.
     pub(crate) fn admit<'b>(
@@ -83,15 +91,13 @@ impl Breaker {
         }
         state.failures += 1;
         if state.failures >= FAILURES {
-            if state.failures > FAILURES {
-                state.pause = (state.pause * 2).min(LONGEST_PAUSE);
-            }
+            state.pause = (state.pause * 2).clamp(self.first_pause, self.longest_pause);
             state.open_until = Some(now + state.pause);
         }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

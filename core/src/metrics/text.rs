@@ -63,6 +63,36 @@ impl fmt::Display for Snapshot {
                 self.purged,
             ),
             (
+                "credgate_store_hits_total",
+                "counter",
+                "Tokens and refusals that the shared store had.",
+                self.store_hits,
+            ),
+            (
+                "credgate_store_misses_total",
+                "counter",
+                "Those that it did not have, or could not be asked for.",
+                self.store_misses,
+            ),
+            (
+                "credgate_store_failures_total",
+                "counter",
+                "What the shared store was asked to do and did not.",
+                self.store_failures,
+            ),
+            (
+                "credgate_store_waits_total",
+                "counter",
+                "Waits for an exchange of another process.",
+                self.store_waits,
+            ),
+            (
+                "credgate_store_puts_total",
+                "counter",
+                "Tokens and refusals put into the shared store.",
+                self.store_puts,
+            ),
+            (
                 "credgate_cache_entries",
                 "gauge",
                 "Tokens in the cache.",

@@ -6,12 +6,21 @@
 //!
 //! Everything here runs on the engine's own thread, or on one that a store has for itself: never in the host's loop.
 
-#![expect(dead_code, reason = "the engine does not use it yet")]
-
 mod config;
+mod entry;
+mod file;
+mod guard;
+mod pepper;
+mod peppers;
+mod purged;
+mod seal;
+mod sharing;
+mod sqlite;
 
 pub use config::StoreUrl;
 pub(crate) use config::{Location, StoreConfig};
+pub(crate) use purged::Purging;
+pub(crate) use sharing::Sharing;
 
 use crate::clock::Clock;
 use crate::error::Error;
@@ -144,11 +153,17 @@ pub(crate) trait Store: Send + Sync {
 /// # Errors
 ///
 /// [`crate::ErrorKind::ConfigFile`] where a file that the configuration names cannot be used.
-pub(crate) fn open(config: &StoreConfig, _clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, Error> {
+fn open(config: &StoreConfig, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, Error> {
     match &config.location {
-        Location::Sqlite(_) | Location::Redis(_) => Err(Error::new(
+        Location::Sqlite(path) => Ok(Arc::new(sqlite::Sqlite::new(
+            path,
+            config.max_bytes,
+            config.timeout,
+            clock,
+        ))),
+        Location::Redis(_) => Err(Error::new(
             crate::error::ErrorKind::ConfigValue,
-            "engine options: store is not built yet",
+            "engine options: store: Redis is not built yet",
         )),
     }
 }

@@ -34,7 +34,7 @@ hit.struct_size = ffi.sizeof(OUTCOME)
 -- How an outcome came about, by number.
 local HOWS = {}
 
-for how = abi.HOW_NONE, abi.HOW_PREFLIGHT do
+for how = abi.HOW_NONE, abi.HOW_SHARED do
     HOWS[how] = ffi_str(C.credgate_how_name(how))
 end
 

@@ -1,0 +1,112 @@
+//! A store that may fail: behind a deadline and a breaker, with counters and a line in the journal.
+
+use super::{Fault, FaultKind, Reply, Store};
+use crate::journal::Level;
+use crate::limits::Breaker;
+use crate::metrics::add;
+use crate::world::World;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// See the module.
+pub(super) struct Guard {
+    store: Arc<dyn Store>,
+    world: Arc<World>,
+    breaker: Breaker,
+    told: Mutex<Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    /// When each kind of failure was last told of.
+    faults: BTreeMap<FaultKind, Instant>,
+    /// A failure has been told of, and not yet that it is over.
+    is_open: bool,
+}
+
+/// How long a store that fails again and again is left alone, about, at first and at most. Not all processes come back
+/// to it at the same moment.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How long a kind of failure is not told of again.
+const SILENCE: Duration = Duration::from_secs(60);
+
+impl Guard {
+    pub(super) fn new(store: Arc<dyn Store>, world: Arc<World>) -> Guard {
+        Guard {
+            store,
+            world,
+            breaker: Breaker::new(jittered(FIRST_PAUSE), LONGEST_PAUSE),
+            told: Mutex::default(),
+        }
+    }
+
+    /// What the store says, unless it fails or is left alone.
+    pub(super) async fn ask<'s, T>(
+        &'s self,
+        call: impl FnOnce(&'s dyn Store) -> Reply<'s, T>,
+    ) -> Option<T> {
+        let now = || self.world.clock.now();
+        let attempt = self.breaker.admit(&now).ok()?;
+        let within = self.store.timeout();
+        let answer = tokio::time::timeout(within, call(&*self.store)).await;
+        let answer = answer.unwrap_or_else(|_| {
+            let detail = format!("no answer within {within:?}");
+            Err(Fault::new(FaultKind::Slow, detail))
+        });
+        attempt.report(answer.is_ok());
+        match answer {
+            Ok(answer) => {
+                self.tell_recovery();
+                Some(answer)
+            }
+            Err(fault) => {
+                self.note(&fault);
+                None
+            }
+        }
+    }
+
+    /// How long one who waits pauses, at first and at most.
+    pub(super) fn pauses(&self) -> (Duration, Duration) {
+        self.store.pauses()
+    }
+
+    /// Counts a failure, and tells of it.
+    pub(super) fn note(&self, fault: &Fault) {
+        add(&self.world.metrics.store_failures);
+        let now = self.world.clock.now();
+        {
+            let mut told = self.told();
+            let last = told.faults.get(&fault.kind);
+            if last.is_some_and(|last| now.saturating_duration_since(*last) < SILENCE) {
+                return;
+            }
+            told.faults.insert(fault.kind, now);
+            told.is_open = true;
+        }
+        let message = format!(
+            "store {}: {fault}; it is done without while that is so",
+            self.store.name()
+        );
+        self.world.journal.note(Level::Warning, message);
+    }
+
+    fn tell_recovery(&self) {
+        if std::mem::take(&mut self.told().is_open) {
+            let message = format!("store {}: works again", self.store.name());
+            self.world.journal.note(Level::Notice, message);
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Between half of it and half more.
+pub(super) fn jittered(pause: Duration) -> Duration {
+    let fraction = f64::from(getrandom::u32().unwrap_or_default()) / f64::from(u32::MAX);
+    pause.mul_f64(0.5 + fraction)
+}

@@ -1,0 +1,135 @@
+//! The purges that this process knows of: those that others have made, and its own that are on their way to the store.
+
+use super::pepper::Pepper;
+use super::{Purge, Scope};
+use crate::key::Fingerprint;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What is purged: the tokens of a gate or of all, of a client or of all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Purging {
+    pub(crate) gate: Option<Fingerprint>,
+    pub(crate) client_id: Option<Box<str>>,
+}
+
+impl Purging {
+    pub(crate) fn covers(&self, gate: &Fingerprint, client_id: &str) -> bool {
+        self.gate.is_none_or(|purged| purged == *gate)
+            && self.client_id.as_deref().is_none_or(|id| id == client_id)
+    }
+
+    pub(super) fn scope(&self, pepper: &Pepper) -> Scope {
+        pepper.scope(self.gate.as_ref(), self.client_id.as_deref())
+    }
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Purged(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// The largest number up to which all are known.
+    latest: u64,
+    known: HashMap<Scope, u64>,
+    /// Made here, and not in the store yet.
+    pending: Vec<Purging>,
+}
+
+/// More are not told apart: everything is purged then.
+const MAX_KNOWN: usize = 1000;
+
+/// The scopes that a token is in.
+pub(super) fn scopes(pepper: &Pepper, gate: &Fingerprint, client_id: &str) -> [Scope; 4] {
+    [
+        (None, None),
+        (Some(gate), None),
+        (None, Some(client_id)),
+        (Some(gate), Some(client_id)),
+    ]
+    .map(|(gate, client_id)| pepper.scope(gate, client_id))
+}
+
+impl Purged {
+    pub(super) fn latest(&self) -> u64 {
+        self.state().latest
+    }
+
+    /// A purge that is made here. It counts from now on.
+    pub(super) fn begin(&self, purging: Purging) {
+        let mut state = self.state();
+        if state.pending.contains(&purging) {
+            return;
+        }
+        if state.pending.len() + state.known.len() >= MAX_KNOWN {
+            state.pending.clear();
+            state.pending.push(Purging {
+                gate: None,
+                client_id: None,
+            });
+        } else {
+            state.pending.push(purging);
+        }
+    }
+
+    /// The oldest that is not in the store.
+    pub(super) fn pending(&self) -> Option<Purging> {
+        self.state().pending.first().cloned()
+    }
+
+    /// It is in the store, under this number.
+    pub(super) fn end(&self, purging: &Purging, number: u64, pepper: &Pepper) {
+        let mut state = self.state();
+        state.known.insert(purging.scope(pepper), number);
+        state.pending.retain(|pending| pending != purging);
+    }
+
+    /// Takes note of what the store knows, and answers what of it is new here.
+    pub(super) fn learn(&self, purges: &[Purge], pepper: &Pepper) -> Vec<Scope> {
+        let mut state = self.state();
+        let mut new = Vec::new();
+        for Purge { scope, number } in purges {
+            let known = state.known.entry(*scope).or_default();
+            if *known < *number {
+                *known = *number;
+                new.push(*scope);
+            }
+            state.latest = state.latest.max(*number);
+        }
+        // A purge of everything is one of all that came before.
+        if let Some(all) = state.known.get(&pepper.scope(None, None)).copied() {
+            state.known.retain(|_, number| *number >= all);
+        }
+        new
+    }
+
+    /// Whether what was begun when `purges` was the number of the latest purge has been purged since.
+    pub(super) fn covers(
+        &self,
+        pepper: &Pepper,
+        gate: &Fingerprint,
+        client_id: &str,
+        purges: u64,
+    ) -> bool {
+        let state = self.state();
+        if state.known.is_empty() && state.pending.is_empty() {
+            return false;
+        }
+        let is_known = |scope| {
+            state
+                .known
+                .get(&scope)
+                .is_some_and(|number| *number > purges)
+        };
+        scopes(pepper, gate, client_id).into_iter().any(is_known)
+            || state
+                .pending
+                .iter()
+                .any(|pending| pending.covers(gate, client_id))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
