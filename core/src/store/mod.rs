@@ -7,6 +7,8 @@
 //! Everything here runs on the engine's own thread, or on one that a store has for itself: never in the host's loop.
 
 mod config;
+#[cfg(test)]
+pub(crate) mod conformance;
 mod entry;
 mod file;
 mod guard;
@@ -21,6 +23,8 @@ pub use config::StoreUrl;
 pub(crate) use config::{Location, StoreConfig};
 pub(crate) use purged::Purging;
 pub(crate) use sharing::Sharing;
+#[cfg(test)]
+pub(crate) use sqlite::Sqlite;
 
 use crate::clock::Clock;
 use crate::error::Error;

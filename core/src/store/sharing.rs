@@ -6,7 +6,7 @@ use super::pepper::Pepper;
 use super::peppers::Peppers;
 use super::purged::{Purged, Purging, scopes};
 use super::{Index, LEASE_LIFE, Lease, MAX_VALUE, Owner, Scope, Store, StoreConfig};
-use crate::cause::{Cause, Denial};
+use crate::cause::Cause;
 use crate::credentials::Credentials;
 use crate::engine::EngineOptions;
 use crate::error::Error;
@@ -37,6 +37,9 @@ pub(crate) struct Sharing {
     waiting: AtomicU32,
 }
 
+/// Others are waited for until a quarter of the time is left: who holds a lease and brings nothing keeps nobody from the
+/// provider.
+const IMPATIENCE: u32 = 4;
 /// How many refused tokens are remembered.
 const MAX_DISTRUSTED: usize = 1000;
 /// All who wait in a process look this often at most, together.
@@ -73,18 +76,17 @@ impl Sharing {
             return Ok(None);
         };
         let store = super::open(&config, Arc::clone(&shared.world.clock))?;
-        let sharing = Sharing::new(&config, store, Arc::clone(shared))?;
-        Ok(Some(Arc::new(sharing)))
+        Sharing::with_store(&config, store, shared).map(Some)
     }
 
-    fn new(
+    pub(super) fn with_store(
         config: &StoreConfig,
         store: Arc<dyn Store>,
-        shared: Arc<Shared>,
-    ) -> Result<Sharing, Error> {
-        Ok(Sharing {
+        shared: &Arc<Shared>,
+    ) -> Result<Arc<Sharing>, Error> {
+        Ok(Arc::new(Sharing {
             store: Guard::new(store, Arc::clone(&shared.world)),
-            shared,
+            shared: Arc::clone(shared),
             peppers: Peppers::new(config)?,
             purged: Purged::default(),
             distrusted: Cache::with(
@@ -95,7 +97,7 @@ impl Sharing {
                 DefaultLifecycle::default(),
             ),
             waiting: AtomicU32::new(0),
-        })
+        }))
     }
 
     /// Brings a token for a flight, within the gate's deadline: from the store, or from the provider and then into the
@@ -123,19 +125,16 @@ impl Sharing {
             pepper,
             index: pepper.index(&exchange.rules.fingerprint, credentials),
         };
-        match timeout_at(deadline, flight.turn()).await {
-            Ok(Turn::Found(landed)) => {
+        let patience = deadline - exchange.rules.timeout / IMPATIENCE;
+        let turn = timeout_at(patience, flight.turn()).await;
+        match turn.unwrap_or(Turn::Ours(None)) {
+            Turn::Found(landed) => {
                 add(&self.shared.world.metrics.store_hits);
                 landed
             }
-            Ok(Turn::Ours(owner)) => {
+            Turn::Ours(owner) => {
                 add(&self.shared.world.metrics.store_misses);
                 flight.exchange(work, owner, deadline).await
-            }
-            Err(_) => {
-                add(&self.shared.world.metrics.store_misses);
-                let detail = "another process has gone for the token, and not brought it in time";
-                Landed::exchanged(Err(Denial::new(Cause::ProviderTimeout, detail)))
             }
         }
     }
@@ -216,6 +215,8 @@ struct Flight<'f> {
 
 impl Flight<'_> {
     async fn turn(&self) -> Turn {
+        // What comes after a purge must be seen to.
+        self.sharing.tell_purges().await;
         let is_leased = match self.look(self.pepper, self.index).await {
             Look::Found(landed) => return Turn::Found(landed),
             Look::Failed => return Turn::Ours(None),

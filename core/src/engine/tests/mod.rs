@@ -1,5 +1,6 @@
 mod caching;
 mod limits;
+mod sharing;
 mod tokens;
 
 use super::*;

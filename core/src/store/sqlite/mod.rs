@@ -23,7 +23,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// See the module.
-pub(super) struct Sqlite {
+pub(crate) struct Sqlite {
     path: PathBuf,
     max_bytes: u64,
     timeout: Duration,
@@ -46,7 +46,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_millis(250);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(20));
 
 impl Sqlite {
-    pub(super) fn new(
+    pub(crate) fn new(
         path: &Path,
         max_bytes: u64,
         timeout: Option<Duration>,

@@ -1,1 +1,371 @@
+//! A file, and what may become of it.
 
+use super::*;
+use crate::clock::manual::ManualClock;
+use crate::store::conformance::{self, Scratch, index, owner};
+use crate::store::file::beside;
+use crate::store::{LEASE_LIFE, MAX_VALUE};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const MANY: u64 = 64 << 20;
+
+struct Lab {
+    scratch: Scratch,
+    clock: Arc<ManualClock>,
+}
+
+impl Lab {
+    fn new() -> Lab {
+        Lab {
+            scratch: Scratch::new(),
+            clock: Arc::new(ManualClock::new()),
+        }
+    }
+
+    fn store(&self) -> Sqlite {
+        self.bounded(MANY)
+    }
+
+    fn bounded(&self, max_bytes: u64) -> Sqlite {
+        // Nothing here is about time.
+        let patient = Some(Duration::from_secs(60));
+        Sqlite::new(&self.scratch.file(), max_bytes, patient, self.clock.clone())
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
+        beside(&self.scratch.file(), suffix)
+    }
+}
+
+async fn put(store: &Sqlite, number: u8) -> Result<(), Fault> {
+    store.put(index(number), vec![number; 100], MINUTE).await
+}
+
+async fn has(store: &Sqlite, number: u8) -> Result<bool, Fault> {
+    let found = store.look(index(number)).await?;
+    Ok(found.value == Some(vec![number; 100]))
+}
+
+/// The kind of the fault, which says something.
+fn kind<T: std::fmt::Debug>(result: Result<T, Fault>) -> FaultKind {
+    let fault = result.unwrap_err();
+    assert!(!fault.detail.is_empty());
+    fault.kind
+}
+
+#[tokio::test]
+async fn a28_a_file_keeps_what_a_store_promises() {
+    let lab = Lab::new();
+    let (one, other) = (lab.store(), lab.store());
+    let pass = async |time| lab.clock.advance(time);
+    conformance::keeps_its_promises(&one, &other, pass).await;
+}
+
+#[tokio::test]
+async fn what_was_put_is_there_after_everybody_has_gone() {
+    let lab = Lab::new();
+    put(&lab.store(), 1).await.unwrap();
+    assert!(has(&lab.store(), 1).await.unwrap());
+}
+
+#[tokio::test]
+async fn files_are_for_their_user_alone_and_the_directory_is_made() {
+    let mut lab = Lab::new();
+    let directory = lab.scratch.path().join("made");
+    let file = directory.join("tokens.db");
+    let store = Sqlite::new(&file, MANY, None, lab.clock.clone());
+    store.put(index(1), vec![1], MINUTE).await.unwrap();
+    for (path, mode) in [
+        (directory.clone(), 0o40_700),
+        (file.clone(), 0o100_600),
+        (beside(&file, "-wal"), 0o100_600),
+        (beside(&file, "-shm"), 0o100_600),
+        (beside(&file, ".lock"), 0o100_600),
+    ] {
+        let found = fs::metadata(&path).unwrap().mode();
+        assert_eq!(found, mode, "{}: {found:o}", path.display());
+    }
+    lab.scratch = Scratch::new();
+    let nowhere = lab.scratch.path().join("not/made/tokens.db");
+    let store = Sqlite::new(&nowhere, MANY, None, lab.clock.clone());
+    assert_eq!(kind(store.look(index(1)).await), FaultKind::Unreachable);
+}
+
+#[tokio::test]
+async fn one_of_many_who_want_a_lease_at_once_gets_it() {
+    let lab = Arc::new(Lab::new());
+    let stores: Vec<_> = (0..4).map(|_| lab.store()).collect();
+    for round in 0..50 {
+        let asked: Vec<_> = stores
+            .iter()
+            .zip(0..)
+            .map(|(store, number)| store.lease(index(round), owner(number), LEASE_LIFE))
+            .collect();
+        let mut taken = 0;
+        for asked in asked {
+            taken += u32::from(asked.await.unwrap() == Lease::Taken);
+        }
+        assert_eq!(taken, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_lease_from_a_clock_that_was_set_back_holds_nobody_up() {
+    let lab = Lab::new();
+    let store = lab.store();
+    lab.clock.step(3600);
+    store.lease(index(1), owner(1), LEASE_LIFE).await.unwrap();
+    lab.clock.step(-3600);
+    assert!(!store.look(index(1)).await.unwrap().is_leased);
+    let lease = store.lease(index(1), owner(2), LEASE_LIFE).await;
+    assert_eq!(lease, Ok(Lease::Taken));
+}
+
+#[tokio::test]
+async fn what_is_over_goes_when_something_comes() {
+    let lab = Lab::new();
+    let store = lab.store();
+    for number in 0..10 {
+        put(&store, number).await.unwrap();
+        store
+            .lease(index(number), owner(1), LEASE_LIFE)
+            .await
+            .unwrap();
+    }
+    lab.clock.advance(MINUTE);
+    put(&store, 100).await.unwrap();
+    drop(store);
+    let file = rusqlite::Connection::open(lab.scratch.file()).unwrap();
+    for (table, left) in [("entry", 1), ("lease", 0)] {
+        let count = format!("SELECT count(*) FROM {table}");
+        let count: i64 = file.query_row(&count, [], |row| row.get(0)).unwrap();
+        assert_eq!(count, left, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_file_lets_go_what_ends_first() {
+    let lab = Lab::new();
+    let store = lab.bounded(1 << 20);
+    let put = async |number: u8, life| {
+        let value = vec![number; MAX_VALUE];
+        store.put(index(number), value, life).await.unwrap();
+    };
+    put(255, 60 * MINUTE).await;
+    for number in 0..100 {
+        put(number, MINUTE + Duration::from_secs(number.into())).await;
+    }
+    let has = async |number| store.look(index(number)).await.unwrap().value.is_some();
+    assert!(has(255).await && has(99).await);
+    assert!(
+        !has(0).await,
+        "a megabyte does not hold a hundred of 24 KiB"
+    );
+    let size = fs::metadata(lab.scratch.file()).unwrap().len();
+    assert!(size <= 1 << 20, "{size}");
+}
+
+#[tokio::test]
+async fn a_file_without_room_for_anything_is_full() {
+    let lab = Lab::new();
+    // The schema's pages and hardly more.
+    let store = lab.bounded(12 * 4096);
+    let filled = store.put(index(1), vec![0; MAX_VALUE], MINUTE).await;
+    assert_eq!(kind(filled), FaultKind::Full);
+    assert!(store.look(index(1)).await.is_ok(), "it can be read still");
+}
+
+#[tokio::test]
+async fn a_file_that_was_deleted_or_replaced_is_made_or_opened_anew() {
+    let lab = Lab::new();
+    let (one, other) = (lab.store(), lab.store());
+    put(&one, 1).await.unwrap();
+    fs::remove_file(lab.scratch.file()).unwrap();
+    assert!(!has(&one, 1).await.unwrap());
+    // Nobody goes on with the file that is gone: a lease is one among both.
+    let lease = one.lease(index(1), owner(1), LEASE_LIFE).await;
+    assert_eq!(lease, Ok(Lease::Taken));
+    let lease = other.lease(index(1), owner(2), LEASE_LIFE).await;
+    assert_eq!(lease, Ok(Lease::Held));
+
+    let elsewhere = Lab::new();
+    put(&elsewhere.store(), 2).await.unwrap();
+    for suffix in ["-wal", "-shm"] {
+        let _ = fs::remove_file(lab.beside(suffix));
+    }
+    fs::rename(elsewhere.scratch.file(), lab.scratch.file()).unwrap();
+    assert!(has(&one, 2).await.unwrap() && has(&other, 2).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_directory_that_was_deleted_is_made_anew() {
+    let lab = Lab::new();
+    let file = lab.scratch.path().join("made/tokens.db");
+    let store = Sqlite::new(&file, MANY, None, lab.clock.clone());
+    put(&store, 1).await.unwrap();
+    fs::remove_dir_all(file.parent().unwrap()).unwrap();
+    put(&store, 2).await.unwrap();
+    assert!(!has(&store, 1).await.unwrap() && has(&store, 2).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_set_aside_and_made_anew_once() {
+    let lab = Lab::new();
+    let damage = || fs::write(lab.scratch.file(), vec![0x55; 8192]).unwrap();
+    put(&lab.store(), 1).await.unwrap();
+    damage();
+    let store = lab.store();
+    let found = store.look(index(1)).await;
+    assert!(found.as_ref().unwrap_err().detail.contains("set aside"));
+    assert_eq!(kind(found), FaultKind::Corrupt);
+    put(&store, 2).await.unwrap();
+    assert!(has(&store, 2).await.unwrap());
+    assert_eq!(fs::read(lab.beside(".corrupt")).unwrap()[0], 0x55);
+
+    for gone in [lab.scratch.file(), lab.beside("-wal"), lab.beside("-shm")] {
+        fs::remove_file(gone).unwrap();
+    }
+    fs::write(lab.scratch.file(), vec![0x66; 8192]).unwrap();
+    fs::set_permissions(lab.scratch.file(), fs::Permissions::from_mode(0o600)).unwrap();
+    for _ in 0..2 {
+        assert_eq!(kind(store.look(index(2)).await), FaultKind::Corrupt);
+    }
+    assert_eq!(fs::read(lab.beside(".corrupt")).unwrap()[0], 0x55);
+    lab.clock.advance(60 * MINUTE);
+    assert_eq!(kind(store.look(index(2)).await), FaultKind::Corrupt);
+    put(&store, 3).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_file_that_others_have_replaced_already_is_left() {
+    let lab = Lab::new();
+    put(&lab.store(), 1).await.unwrap();
+    fs::write(lab.scratch.file(), vec![0x55; 8192]).unwrap();
+    let (one, other) = (lab.store(), lab.store());
+    let faults = [one.look(index(1)).await, other.look(index(1)).await];
+    let [first, second] = faults.map(|fault| fault.is_err());
+    assert!(first, "it finds the damage");
+    assert!(!second, "and the other one a new file");
+    put(&one, 2).await.unwrap();
+    assert!(has(&other, 2).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_file_that_is_cut_short_is_made_anew() {
+    let lab = Lab::new();
+    put(&lab.store(), 1).await.unwrap();
+    for left in [0, 1, 100, 4096, 8192] {
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(lab.scratch.file())
+            .unwrap();
+        file.set_len(left).unwrap();
+        lab.clock.advance(60 * MINUTE);
+        let store = lab.store();
+        // At worst the first one finds out.
+        let _ = put(&store, 2).await;
+        put(&store, 2).await.unwrap();
+        assert!(has(&store, 2).await.unwrap(), "cut to {left}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_another_program_is_left_alone() {
+    for sql in [
+        "CREATE TABLE users(name TEXT)",
+        "PRAGMA application_id=7",
+        "PRAGMA application_id=0x43524754; PRAGMA user_version=99",
+    ] {
+        let lab = Lab::new();
+        let theirs = rusqlite::Connection::open(lab.scratch.file()).unwrap();
+        theirs.execute_batch(sql).unwrap();
+        drop(theirs);
+        fs::set_permissions(lab.scratch.file(), fs::Permissions::from_mode(0o600)).unwrap();
+        let before = fs::read(lab.scratch.file()).unwrap();
+        let store = lab.store();
+        assert_eq!(
+            kind(store.look(index(1)).await),
+            FaultKind::Foreign,
+            "{sql}"
+        );
+        assert_eq!(kind(put(&store, 1).await), FaultKind::Foreign);
+        assert_eq!(fs::read(lab.scratch.file()).unwrap(), before);
+    }
+}
+
+#[tokio::test]
+async fn tables_that_somebody_has_changed_are_not_ours() {
+    let lab = Lab::new();
+    put(&lab.store(), 1).await.unwrap();
+    let other = rusqlite::Connection::open(lab.scratch.file()).unwrap();
+    other.execute_batch("DROP TABLE lease").unwrap();
+    drop(other);
+    assert_eq!(kind(lab.store().look(index(1)).await), FaultKind::Foreign);
+}
+
+#[tokio::test]
+async fn a_locked_file_is_busy_and_can_be_read_meanwhile() {
+    let lab = Lab::new();
+    let store = lab.store();
+    put(&store, 1).await.unwrap();
+    let other = rusqlite::Connection::open(lab.scratch.file()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(kind(put(&store, 2).await), FaultKind::Busy);
+    assert!(has(&store, 1).await.unwrap());
+    other.execute_batch("COMMIT").unwrap();
+    put(&store, 2).await.unwrap();
+}
+
+#[tokio::test]
+async fn somebody_who_is_opening_the_file_for_too_long_keeps_it_busy() {
+    let lab = Lab::new();
+    let opening = crate::store::file::Opening::begin(&lab.scratch.file());
+    let opening = opening.unwrap().unwrap();
+    let store = lab.store();
+    assert_eq!(kind(store.look(index(1)).await), FaultKind::Busy);
+    drop(opening);
+    store.look(index(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn files_that_are_not_this_users_are_refused() {
+    let lab = Lab::new();
+    let file = lab.scratch.file();
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    put(&lab.store(), 1).await.unwrap();
+    mode(&file, 0o644);
+    assert_eq!(kind(lab.store().look(index(1)).await), FaultKind::Refused);
+    mode(&file, 0o600);
+    mode(lab.scratch.path(), 0o777);
+    assert_eq!(kind(lab.store().look(index(1)).await), FaultKind::Refused);
+    mode(lab.scratch.path(), 0o700);
+    assert!(has(&lab.store(), 1).await.unwrap());
+
+    let elsewhere = Lab::new();
+    std::os::unix::fs::symlink(&file, elsewhere.scratch.file()).unwrap();
+    let refused = elsewhere.store().look(index(1)).await;
+    assert_eq!(kind(refused), FaultKind::Refused);
+}
+
+#[tokio::test]
+async fn a_thread_ends_with_its_store() {
+    let count = || {
+        let tasks = fs::read_dir("/proc/self/task").unwrap();
+        let name = |task: std::io::Result<fs::DirEntry>| {
+            fs::read_to_string(task.ok()?.path().join("comm")).ok()
+        };
+        let names = tasks.filter_map(name);
+        names.filter(|name| name.trim() == "credgate-store").count()
+    };
+    let lab = Lab::new();
+    let before = count();
+    for _ in 0..20 {
+        put(&lab.store(), 1).await.unwrap();
+    }
+    // Others of the same name belong to tests that run beside this one.
+    assert!(count() < before + 20);
+}

@@ -1,0 +1,151 @@
+//! What every store must do, whichever it is.
+
+use super::*;
+use crate::clock::manual::START;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A directory of a test's own; gone with it.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new() -> Scratch {
+        use std::os::unix::fs::DirBuilderExt;
+
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("credgate-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .unwrap();
+        Scratch(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.0.join("tokens.db")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(crate) fn index(number: u8) -> Index {
+    Index([number; 32])
+}
+
+pub(crate) fn owner(number: u8) -> Owner {
+    Owner([number; 16])
+}
+
+fn scope(number: u8) -> Scope {
+    Scope([number; 32])
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// `one` and `other` are two connections to the same empty store; `pass` lets time go by for both.
+pub(crate) async fn keeps_its_promises(
+    one: &dyn Store,
+    other: &dyn Store,
+    pass: impl AsyncFn(Duration),
+) {
+    assert_eq!(one.look(index(1)).await, Ok(Found::default()));
+    values(one, other, &pass).await;
+    leases(one, other, &pass).await;
+    purges(one, other).await;
+    sums(one, other, &pass).await;
+}
+
+async fn values(one: &dyn Store, other: &dyn Store, pass: &impl AsyncFn(Duration)) {
+    let value = |found: Result<Found, Fault>| found.unwrap().value;
+    let anything: Vec<u8> = (0..=255).collect();
+    one.put(index(1), anything.clone(), MINUTE).await.unwrap();
+    assert_eq!(value(other.look(index(1)).await), Some(anything));
+    assert_eq!(value(other.look(index(2)).await), None);
+    other
+        .put(index(1), b"b".to_vec(), MINUTE / 60)
+        .await
+        .unwrap();
+    assert_eq!(value(one.look(index(1)).await), Some(b"b".to_vec()));
+    pass(MINUTE / 60).await;
+    assert_eq!(value(one.look(index(1)).await), None, "its life is over");
+
+    one.put(index(1), vec![0; MAX_VALUE], MINUTE).await.unwrap();
+    assert_eq!(value(one.look(index(1)).await).unwrap().len(), MAX_VALUE);
+    one.put(index(1), vec![0; MAX_VALUE + 1], MINUTE)
+        .await
+        .unwrap();
+    assert_eq!(value(one.look(index(1)).await), None, "too long to be ours");
+    one.put(index(1), Vec::new(), MINUTE).await.unwrap();
+}
+
+async fn leases(one: &dyn Store, other: &dyn Store, pass: &impl AsyncFn(Duration)) {
+    let is_leased = async |store: &dyn Store| store.look(index(3)).await.unwrap().is_leased;
+    let (mine, yours) = (owner(1), owner(2));
+    let take = async |store: &dyn Store, owner| store.lease(index(3), owner, LEASE_LIFE).await;
+    assert_eq!(take(one, mine).await, Ok(Lease::Taken));
+    assert_eq!(take(other, yours).await, Ok(Lease::Held));
+    assert!(is_leased(other).await);
+    assert_eq!(take(one, mine).await, Ok(Lease::Taken), "taken anew");
+    other.release(index(3), yours).await.unwrap();
+    assert_eq!(take(other, yours).await, Ok(Lease::Held), "not theirs");
+    one.release(index(3), mine).await.unwrap();
+    assert!(!is_leased(one).await);
+    assert_eq!(take(other, yours).await, Ok(Lease::Taken));
+    pass(LEASE_LIFE).await;
+    assert!(!is_leased(one).await);
+    assert_eq!(take(one, mine).await, Ok(Lease::Taken), "its time is over");
+    assert_eq!(take(other, yours).await, Ok(Lease::Held));
+}
+
+async fn purges(one: &dyn Store, other: &dyn Store) {
+    assert_eq!(one.purges(0).await, Ok(Vec::new()));
+    let now = START;
+    let first = one.purge(scope(1), now).await.unwrap();
+    assert_eq!(Duration::from_millis(first), now);
+    let second = other.purge(scope(2), now).await.unwrap();
+    assert_eq!(second, first + 1, "numbers grow where time does not");
+    let third = other.purge(scope(1), Duration::ZERO).await.unwrap();
+    assert_eq!(third, second + 1, "whatever the clock says");
+    let mut all = one.purges(0).await.unwrap();
+    all.sort_by_key(|purge| purge.number);
+    let numbers = all.iter().map(|purge| (purge.scope, purge.number));
+    assert!(numbers.eq([(scope(2), second), (scope(1), third)]));
+    assert_eq!(one.purges(second).await.unwrap().len(), 1);
+    assert_eq!(other.look(index(9)).await.unwrap().purges, third);
+}
+
+async fn sums(one: &dyn Store, other: &dyn Store, pass: &impl AsyncFn(Duration)) {
+    let tally = |counters: &[u64], gauges: &[u64]| Tally {
+        counters: counters.to_vec(),
+        gauges: gauges.to_vec(),
+    };
+    let (ours, others) = ([1; 16], [2; 16]);
+    assert_eq!(one.sum(ours).await, Ok(Tally::default()));
+    one.add(ours, [1; 16], tally(&[1, 0, 3], &[5]))
+        .await
+        .unwrap();
+    other
+        .add(ours, [2; 16], tally(&[1, 0, 0], &[6]))
+        .await
+        .unwrap();
+    other
+        .add(ours, [2; 16], tally(&[1, 0, 0], &[7]))
+        .await
+        .unwrap();
+    one.add(others, [1; 16], tally(&[9], &[9])).await.unwrap();
+    assert_eq!(one.sum(ours).await, Ok(tally(&[3, 0, 3], &[12])));
+    pass(GAUGE_LIFE).await;
+    let sum = other.sum(ours).await.unwrap();
+    assert_eq!(sum.counters, [3, 0, 3]);
+    assert_eq!(sum.gauges.iter().sum::<u64>(), 0, "nobody says anything");
+}
