@@ -284,19 +284,15 @@ impl Engine {
         Ok(self.inner.drop_refused(grant))
     }
 
-    /// What this engine has done, in numbers. Its `Display` is Prometheus's text format.
+    /// What this engine has done, in numbers; with [`EngineOptions::store_metrics`] together with what all others of this
+    /// host have told, within the last second or so. Its `Display` is Prometheus's text format.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::WrongProcess`] after a fork.
     pub fn metrics(&self) -> Result<Snapshot, Error> {
         self.inner.check_process()?;
-        let shared = &self.inner.shared;
-        Ok(shared.world.metrics.snapshot(
-            shared.cache.entries(),
-            shared.cache.bytes(),
-            shared.flights.waiting(),
-        ))
+        Ok(self.inner.snapshot())
     }
 
     /// The next line for the operator's log, if any.

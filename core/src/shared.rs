@@ -7,7 +7,7 @@ use crate::flight::Flights;
 use crate::gate::Rules;
 use crate::key::Key;
 use crate::limits::Budgets;
-use crate::metrics::add;
+use crate::metrics::{Snapshot, add};
 use crate::outcome::How;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::token::Grant;
@@ -99,6 +99,15 @@ impl Shared {
             world,
             purges: AtomicU64::new(0),
         }
+    }
+
+    /// The engine's own numbers.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.world.metrics.snapshot(
+            self.cache.entries(),
+            self.cache.bytes(),
+            self.flights.waiting(),
+        )
     }
 
     pub(crate) fn purges(&self) -> u64 {

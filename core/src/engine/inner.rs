@@ -9,7 +9,7 @@ use crate::flight::{Joined, Recipient, Waiter};
 use crate::gate::{Gate, Rules};
 use crate::keeping::Age;
 use crate::key::{Key, MacKey, Message};
-use crate::metrics::add;
+use crate::metrics::{Snapshot, add};
 use crate::outcome::{How, Outcome};
 use crate::policy::Breach;
 use crate::process::Process;
@@ -281,6 +281,19 @@ impl Inner {
             let (shared, sharing) = (Arc::clone(&self.shared), Option::clone(&self.sharing));
             Runtime::start(shared, sharing, self.max_exchanges)
         })
+    }
+
+    /// What has been done, by all who tell each other.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let own = self.shared.snapshot();
+        match self.sharing.as_ref() {
+            Some(sharing) if sharing.counts_for_all() => {
+                // Whoever is asked follows the others, even if nothing else ever happens here.
+                let _ = self.runtime();
+                sharing.with_others(own)
+            }
+            _ => own,
+        }
     }
 
     /// Drops tokens here, and has them dropped by everybody who shares.

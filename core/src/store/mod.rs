@@ -6,6 +6,7 @@
 //!
 //! Everything here runs on the engine's own thread, or on one that a store has for itself: never in the host's loop.
 
+#[allow(dead_code, reason = "what is for Redis is not used yet")]
 mod config;
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -18,6 +19,7 @@ mod purged;
 mod seal;
 mod sharing;
 mod sqlite;
+mod tallies;
 
 pub use config::StoreUrl;
 pub(crate) use config::{Location, StoreConfig};
@@ -225,3 +227,6 @@ impl fmt::Display for Fault {
         f.write_str(&self.detail)
     }
 }
+
+#[cfg(test)]
+mod tests;

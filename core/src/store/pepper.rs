@@ -54,7 +54,7 @@ impl Pepper {
         if !path.exists() {
             let mut bytes = Zeroizing::new([0; LEAST]);
             getrandom::fill(&mut *bytes)?;
-            let mut line = Zeroizing::new(STANDARD.encode(&*bytes));
+            let mut line = Zeroizing::new(STANDARD.encode(*bytes));
             line.push('\n');
             file::appear(path, line.as_bytes())?;
         }

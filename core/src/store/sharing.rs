@@ -5,6 +5,7 @@ use super::guard::{Guard, jittered};
 use super::pepper::Pepper;
 use super::peppers::Peppers;
 use super::purged::{Purged, Purging, scopes};
+use super::tallies::Tallies;
 use super::{Index, LEASE_LIFE, Lease, MAX_VALUE, Owner, Scope, Store, StoreConfig};
 use crate::cause::Cause;
 use crate::credentials::Credentials;
@@ -13,7 +14,7 @@ use crate::error::Error;
 use crate::exchange::{Exchange, Work};
 use crate::keeping::Age;
 use crate::key::{Key, KeyHash};
-use crate::metrics::add;
+use crate::metrics::{Snapshot, add};
 use crate::policy::Breach;
 use crate::shared::{Landed, Purpose, Shared};
 use crate::token::{Grant, Origin};
@@ -35,6 +36,8 @@ pub(crate) struct Sharing {
     distrusted: Cache<Key, [u8; 32], UnitWeighter, KeyHash>,
     /// Flights that wait for other processes.
     waiting: AtomicU32,
+    /// Where processes tell each other their numbers.
+    tallies: Option<Tallies>,
 }
 
 /// Others are waited for until a quarter of the time is left: who holds a lease and brings nothing keeps nobody from the
@@ -51,13 +54,13 @@ const NEWER: Duration = Duration::from_secs(1);
 
 /// What asking others came to.
 enum Turn {
-    Found(Landed),
+    Found(Box<Landed>),
     /// The exchange is this process's, under a lease or because the store fails.
     Ours(Option<Owner>),
 }
 
 enum Look {
-    Found(Landed),
+    Found(Box<Landed>),
     Nothing { is_leased: bool },
     Failed,
 }
@@ -97,6 +100,7 @@ impl Sharing {
                 DefaultLifecycle::default(),
             ),
             waiting: AtomicU32::new(0),
+            tallies: config.metrics.then(Tallies::new),
         }))
     }
 
@@ -130,7 +134,7 @@ impl Sharing {
         match turn.unwrap_or(Turn::Ours(None)) {
             Turn::Found(landed) => {
                 add(&self.shared.world.metrics.store_hits);
-                landed
+                *landed
             }
             Turn::Ours(owner) => {
                 add(&self.shared.world.metrics.store_misses);
@@ -164,9 +168,43 @@ impl Sharing {
         self.distrusted.insert(grant.key, hash(grant));
     }
 
-    /// Follows what others purge, as long as the engine's thread runs.
+    /// Whether the numbers of this engine are shown together with those of others.
+    pub(crate) fn counts_for_all(&self) -> bool {
+        self.tallies.is_some()
+    }
+
+    /// An engine's own numbers, and those that others have told within the last second or so.
+    pub(crate) fn with_others(&self, own: Snapshot) -> Snapshot {
+        let Some(tallies) = &self.tallies else {
+            return own;
+        };
+        Snapshot {
+            providers: own.providers.clone(),
+            ..Snapshot::from_counters(&tallies.total(&own.counters()))
+        }
+    }
+
+    /// Tells others this engine's numbers, and asks for theirs.
+    async fn tally(&self) {
+        let Some(tallies) = &self.tallies else {
+            return;
+        };
+        let own = self.shared.snapshot().counters();
+        let (group, process) = (tallies.group, tallies.process);
+        let growth = tallies.growth(&own);
+        let told = self.store.ask(|store| store.add(group, process, growth));
+        if told.await.is_none() {
+            return;
+        }
+        if let Some(sum) = self.store.ask(|store| store.sum(group)).await {
+            tallies.learn(&own, &sum);
+        }
+    }
+
+    /// Follows what others purge and count, as long as the engine's thread runs.
     pub(crate) async fn follow(self: Arc<Self>) {
         loop {
+            self.tally().await;
             sleep(jittered(POLL)).await;
             self.tell_purges().await;
             if let Some(pepper) = self.peppers.known() {
@@ -288,12 +326,12 @@ impl Flight<'_> {
             Look::Nothing {
                 is_leased: found.is_leased,
             },
-            Look::Found,
+            |landed| Look::Found(Box::new(landed)),
         )
     }
 
     /// What was sealed under a pepper of before is sealed anew when it is found.
-    async fn look_under_old_peppers(&self) -> Option<Landed> {
+    async fn look_under_old_peppers(&self) -> Option<Box<Landed>> {
         for pepper in self.sharing.peppers.old() {
             let index = pepper.index(&self.exchange.rules.fingerprint, self.credentials);
             let Look::Found(landed) = self.look(pepper, index).await else {
