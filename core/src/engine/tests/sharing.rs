@@ -1,1 +1,809 @@
+//! Engines of several processes that share a store, which is a real SQLite file.
 
+use super::*;
+use crate::store::conformance::{Scratch, owner};
+use crate::store::{Index, LEASE_LIFE, Lease, Sqlite, Store};
+use rusqlite::Connection;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// What all have in common; each engine stands for a process.
+struct Fleet {
+    scratch: Scratch,
+    transport: Arc<ScriptedTransport>,
+    clock: Arc<ManualClock>,
+    options: EngineOptions,
+}
+
+impl Fleet {
+    fn new(transport: ScriptedTransport) -> Fleet {
+        let scratch = Scratch::new();
+        let url = format!("sqlite:{}", scratch.file().display());
+        Fleet {
+            scratch,
+            transport: Arc::new(transport),
+            clock: Arc::new(ManualClock::new()),
+            options: EngineOptions {
+                store: Some(url.as_str().into()),
+                // Nothing here is about time.
+                store_timeout: Some(60_000),
+                ..EngineOptions::default()
+            },
+        }
+    }
+
+    /// One more process.
+    fn lab(&self) -> Lab {
+        self.lab_with("{}")
+    }
+
+    fn lab_with(&self, config: &str) -> Lab {
+        let mut config: serde_json::Value = serde_json::from_str(config).unwrap();
+        config["timeout"] = 60_000.into();
+        let (transport, clock) = (self.transport.clone(), self.clock.clone());
+        Lab {
+            engine: Engine::with_parts(self.options.clone(), transport, clock).unwrap(),
+            transport: self.transport.clone(),
+            clock: self.clock.clone(),
+            gate: gate(&config.to_string()),
+        }
+    }
+
+    fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// The file, as somebody sees it who has taken it away.
+    fn file(&self) -> Connection {
+        let file = Connection::open(self.scratch.file()).unwrap();
+        file.busy_timeout(Duration::from_secs(60)).unwrap();
+        file
+    }
+
+    /// Indexes and values.
+    fn entries(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let file = self.file();
+        let mut entries = file
+            .prepare("SELECT id, value FROM entry ORDER BY rowid")
+            .unwrap();
+        let entries = entries.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        entries.unwrap().map(Result::unwrap).collect()
+    }
+
+    fn set_entry(&self, id: &[u8], value: &[u8]) {
+        let changed = self.file().execute(
+            "INSERT OR REPLACE INTO entry(id, value, expires) VALUES(?1, ?2, ?3)",
+            (id, value, i64::MAX),
+        );
+        assert_eq!(changed, Ok(1));
+    }
+}
+
+/// Waits for what happens on other threads.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::yield_now();
+    }
+}
+
+/// A provider that numbers its tokens, each for a thousand seconds, and that can be told to refuse, or to be busy.
+#[derive(Default)]
+struct Numbering {
+    given: AtomicU64,
+    refuses: AtomicBool,
+    is_busy: AtomicBool,
+}
+
+impl Numbering {
+    fn fleet() -> (Arc<Numbering>, Fleet) {
+        let numbering = Arc::new(Numbering::default());
+        let of_fleet = Arc::clone(&numbering);
+        let transport = ScriptedTransport::new(move |seen| of_fleet.answer(seen));
+        (numbering, Fleet::new(transport))
+    }
+
+    fn answer(&self, seen: &Seen) -> Result<Reply, Fault> {
+        if seen.form.is_none() {
+            return reply(200, DOCUMENT);
+        }
+        if self.refuses.load(Ordering::SeqCst) {
+            return reply(401, r#"{"error":"invalid_client"}"#);
+        }
+        if self.is_busy.load(Ordering::SeqCst) {
+            let busy = reply(429, "")?;
+            return Ok(Reply {
+                retry_after: Some("60".to_owned()),
+                ..busy
+            });
+        }
+        let number = self.given.fetch_add(1, Ordering::SeqCst) + 1;
+        let token =
+            format!(r#"{{"access_token":"t{number}","token_type":"Bearer","expires_in":1005}}"#);
+        reply(200, &token)
+    }
+}
+
+#[test]
+fn a28_one_exchange_is_for_all_who_share_however_many_ask_at_once() {
+    let fleet = Fleet::new(ScriptedTransport::holding(provider));
+    let labs = [(); 4].map(|()| fleet.lab());
+    let queues = labs.each_ref().map(Lab::queue);
+    for (lab, queue) in labs.iter().zip(&queues) {
+        for user_data in 0..50 {
+            pending(lab.ask(queue, "client_id=a&client_secret=right", user_data));
+        }
+    }
+    let waits = || -> u64 {
+        let waits = labs
+            .iter()
+            .map(|lab| lab.engine.metrics().unwrap().store_waits);
+        waits.sum()
+    };
+    until("three wait for the one", || {
+        waits() == 3 && fleet.transport.token_requests() == 1
+    });
+    fleet.transport.gate.add_permits(1);
+    let mut outcomes: Vec<_> = queues.iter().flat_map(|queue| drain(queue, 50)).collect();
+    outcomes.retain(|(_, outcome)| outcome != "JOINED a Bearer token-of-a");
+    let mut outcomes: Vec<_> = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
+    outcomes.sort();
+    let shared = "SHARED a Bearer token-of-a";
+    assert_eq!(
+        outcomes,
+        ["MISS a Bearer token-of-a", shared, shared, shared]
+    );
+    assert_eq!(fleet.transport.token_requests(), 1);
+    for lab in &labs {
+        assert_eq!(lab.pair("a", "right"), "HIT a Bearer token-of-a");
+    }
+}
+
+#[test]
+fn a28_tokens_outlive_the_process_that_fetched_them_and_keep_their_age() {
+    let (_, fleet) = Numbering::fleet();
+    assert_eq!(fleet.lab().pair("a", "s"), "MISS a Bearer t1");
+    fleet.advance(500);
+    let lab = fleet.lab_with(r#"{"refresh_ahead":1}"#);
+    assert_eq!(lab.pair("a", "s"), "SHARED a Bearer t1");
+    fleet.advance(499);
+    assert_eq!(lab.pair("a", "s"), "HIT a Bearer t1");
+    fleet.advance(1);
+    assert_eq!(
+        lab.pair("a", "s"),
+        "MISS a Bearer t2",
+        "from when it was received"
+    );
+    let metrics = lab.engine.metrics().unwrap();
+    let store = (metrics.store_hits, metrics.store_misses, metrics.store_puts);
+    assert_eq!((store, metrics.store_failures), ((1, 1, 1), 0));
+}
+
+#[test]
+fn a28_a_store_that_is_wiped_costs_one_exchange_for_each_token() {
+    let (_, fleet) = Numbering::fleet();
+    let labs = [fleet.lab(), fleet.lab()];
+    assert_eq!(labs[0].pair("a", "s"), "MISS a Bearer t1");
+    for suffix in ["", "-wal", "-shm", ".pepper"] {
+        fs::remove_file(format!("{}{suffix}", fleet.scratch.file().display())).unwrap();
+    }
+    assert_eq!(labs[0].pair("b", "s"), "MISS b Bearer t2");
+    assert_eq!(labs[0].pair("a", "s"), "HIT a Bearer t1");
+    // It comes after the pepper was lost, and has one of its own.
+    assert_eq!(labs[1].pair("a", "s"), "MISS a Bearer t3");
+}
+
+#[test]
+fn a19_a_wrong_secret_and_another_client_find_nothing_in_the_store() {
+    let fleet = Fleet::new(ScriptedTransport::new(provider));
+    fleet.lab().pair("a", "right");
+    let lab = fleet.lab();
+    assert_eq!(lab.pair("a", "wrong"), "MISS 401 CredentialsRefused");
+    assert_eq!(lab.pair("b", "right"), "MISS b Bearer token-of-b");
+    let lab = fleet.lab_with(r#"{"audience":"https://api.example"}"#);
+    assert_eq!(lab.pair("a", "right"), "MISS a Bearer token-of-a");
+}
+
+#[test]
+fn a25_what_comes_from_the_store_is_judged_by_each_gate() {
+    use base64::Engine as _;
+    let claims = r#"{"iss":"https://a.example","scope":"read"}"#;
+    let encode = |part| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(part);
+    let token = format!("{}.{}.c2ln", encode(r#"{"alg":"RS256"}"#), encode(claims));
+    let fleet = Fleet::new(ScriptedTransport::new(move |seen| match seen.form {
+        None => reply(200, DOCUMENT),
+        Some(_) => reply(
+            200,
+            &format!(r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":1000}}"#),
+        ),
+    }));
+    let of = |config: &str| {
+        let mut config: serde_json::Value = serde_json::from_str(config).unwrap();
+        config["verify_signature"] = false.into();
+        let lab = fleet.lab_with(&config.to_string());
+        let answer = lab.pair("a", "s");
+        answer.split(" Bearer").next().unwrap().to_owned()
+    };
+    assert_eq!(of(r#"{"scopes_required":"read"}"#), "MISS a");
+    assert_eq!(of(r#"{"scopes_required":"read"}"#), "SHARED a");
+    let denied = of(r#"{"scopes_required":"write"}"#);
+    assert_eq!(denied, "SHARED 403 TokenInsufficient");
+    let denied = of(r#"{"issuers_allowed":"https://b.example"}"#);
+    assert_eq!(denied, "SHARED 502 TokenUnverifiable");
+    assert_eq!(
+        of(r#"{"clients_allowed":"b"}"#),
+        "NONE 403 ClientNotAllowed"
+    );
+    // It would not keep it for a second: it is not what it asks for.
+    assert_eq!(of(r#"{"eagerly_expire":1000}"#), "MISS a");
+    assert_eq!(fleet.transport.token_requests(), 2);
+}
+
+#[test]
+fn a22_refusals_are_shared_for_as_long_as_they_are_kept_and_draw_from_no_other_budget() {
+    let (provider, fleet) = Numbering::fleet();
+    let one = r#"{"refusals_per_client":1}"#;
+    provider.refuses.store(true, Ordering::SeqCst);
+    let first = fleet.lab_with(one);
+    assert_eq!(first.pair("a", "s"), "MISS 401 CredentialsRefused");
+    fleet.advance(3);
+    let second = fleet.lab_with(one);
+    assert_eq!(second.pair("a", "s"), "NEGATIVE 401 CredentialsRefused");
+    provider.refuses.store(false, Ordering::SeqCst);
+    assert_eq!(second.pair("a", "s"), "NEGATIVE 401 CredentialsRefused");
+    fleet.advance(2);
+    assert_eq!(
+        second.pair("a", "s"),
+        "MISS a Bearer t1",
+        "after five seconds in all"
+    );
+    assert_eq!(fleet.transport.token_requests(), 2);
+}
+
+#[test]
+fn a22_failures_are_not_shared() {
+    let fails = Arc::new(AtomicBool::new(true));
+    let failing = Arc::clone(&fails);
+    let fleet = Fleet::new(ScriptedTransport::new(move |seen| {
+        if seen.form.is_some() && failing.load(Ordering::SeqCst) {
+            return reply(503, "");
+        }
+        provider(seen)
+    }));
+    assert_eq!(fleet.lab().pair("a", "right"), "MISS 502 ProviderFailed");
+    fails.store(false, Ordering::SeqCst);
+    assert_eq!(fleet.lab().pair("a", "right"), "MISS a Bearer token-of-a");
+}
+
+#[test]
+fn a39_a_provider_that_asks_for_time_is_left_alone_by_all() {
+    let (provider, fleet) = Numbering::fleet();
+    provider.is_busy.store(true, Ordering::SeqCst);
+    assert_eq!(fleet.lab().pair("a", "s"), "MISS 503 ProviderBusy");
+    fleet.advance(20);
+    let lab = fleet.lab();
+    let Outcome::Deny(deny) = lab.blocking("client_id=a&client_secret=s") else {
+        panic!("it is busy")
+    };
+    assert_eq!((deny.how(), deny.retry_after()), (How::Negative, Some(40)));
+    provider.is_busy.store(false, Ordering::SeqCst);
+    fleet.advance(39);
+    assert_eq!(lab.pair("a", "s"), "NEGATIVE 503 ProviderBusy");
+    fleet.advance(1);
+    assert_eq!(lab.pair("a", "s"), "MISS a Bearer t1");
+}
+
+#[test]
+fn a39_a_provider_that_asks_for_time_takes_no_token_away() {
+    let (provider, fleet) = Numbering::fleet();
+    let (one, other) = (fleet.lab(), fleet.lab());
+    assert_eq!(one.pair("a", "s"), "MISS a Bearer t1");
+    assert_eq!(other.pair("a", "s"), "SHARED a Bearer t1");
+    provider.is_busy.store(true, Ordering::SeqCst);
+    fleet.advance(820);
+    for lab in [&one, &other] {
+        assert_eq!(lab.pair("a", "s"), "HIT a Bearer t1");
+        lab.settle();
+        assert_eq!(lab.pair("a", "s"), "STALE a Bearer t1");
+    }
+    assert_eq!(fleet.lab().pair("a", "s"), "SHARED a Bearer t1");
+    assert_eq!(fleet.transport.token_requests(), 2);
+    fleet.advance(30);
+    assert_eq!(one.pair("a", "s"), "STALE a Bearer t1");
+    one.settle();
+    assert_eq!(fleet.transport.token_requests(), 2, "it wanted a minute");
+}
+
+#[test]
+fn kong03_one_renews_a_token_and_the_others_take_its_successor() {
+    let (_, fleet) = Numbering::fleet();
+    let labs = [(); 3].map(|()| fleet.lab());
+    for lab in &labs {
+        lab.pair("a", "s");
+    }
+    fleet.advance(820);
+    for lab in &labs {
+        assert_eq!(lab.pair("a", "s"), "HIT a Bearer t1");
+        lab.settle();
+        assert_eq!(lab.pair("a", "s"), "HIT a Bearer t2");
+    }
+    assert_eq!(fleet.transport.token_requests(), 2);
+    fleet.advance(700);
+    assert_eq!(
+        labs[2].pair("a", "s"),
+        "HIT a Bearer t2",
+        "from when it was received"
+    );
+}
+
+#[test]
+fn a26_a_revoked_secret_ends_for_all_who_share() {
+    let (provider, fleet) = Numbering::fleet();
+    let (one, other) = (fleet.lab(), fleet.lab());
+    one.pair("a", "s");
+    other.pair("a", "s");
+    provider.refuses.store(true, Ordering::SeqCst);
+    fleet.advance(820);
+    for lab in [&one, &other] {
+        assert_eq!(lab.pair("a", "s"), "HIT a Bearer t1");
+        lab.settle();
+        assert_eq!(lab.pair("a", "s"), "NEGATIVE 401 CredentialsRefused");
+    }
+    assert_eq!(fleet.transport.token_requests(), 2);
+    assert_eq!(
+        fleet.lab().pair("a", "s"),
+        "NEGATIVE 401 CredentialsRefused"
+    );
+}
+
+#[test]
+fn a26_a_purge_reaches_all_who_share() {
+    let (_, fleet) = Numbering::fleet();
+    let (one, other) = (fleet.lab(), fleet.lab());
+    for lab in [&one, &other] {
+        for id in ["a", "b"] {
+            lab.pair(id, "s");
+        }
+    }
+    assert_eq!(one.engine.purge(&one.gate, Some("a")).unwrap(), 1);
+    assert_eq!(one.pair("a", "s"), "MISS a Bearer t3", "not from the store");
+    // Who has cached it is told within a second.
+    until("the other one drops it", || {
+        other.engine.metrics().unwrap().purged == 1
+    });
+    assert_eq!(other.pair("a", "s"), "SHARED a Bearer t3");
+    assert_eq!(other.pair("b", "s"), "HIT b Bearer t2");
+    assert_eq!(fleet.lab().pair("b", "s"), "SHARED b Bearer t2");
+
+    assert_eq!(other.engine.purge_all(None).unwrap(), 2);
+    // Who comes new learns of it before it takes anything.
+    let fresh = fleet.lab();
+    until("the purge is in the store", || {
+        fleet
+            .file()
+            .query_row("SELECT count(*) FROM purge", [], |row| row.get(0))
+            == Ok(2)
+    });
+    assert_eq!(fresh.pair("b", "s"), "MISS b Bearer t4");
+    until("all are told", || one.engine.metrics().unwrap().purged == 3);
+    assert_eq!(one.pair("b", "s"), "SHARED b Bearer t4");
+}
+
+#[test]
+fn a26_a_purge_of_one_gate_leaves_the_others() {
+    let (_, fleet) = Numbering::fleet();
+    let audience = r#"{"audience":"https://api.example"}"#;
+    let (one, other) = (fleet.lab(), fleet.lab_with(audience));
+    assert_eq!(one.pair("a", "s"), "MISS a Bearer t1");
+    assert_eq!(other.pair("a", "s"), "MISS a Bearer t2");
+    one.engine.purge(&one.gate, None).unwrap();
+    assert_eq!(one.pair("a", "s"), "MISS a Bearer t3");
+    assert_eq!(
+        fleet.lab_with(audience).pair("a", "s"),
+        "SHARED a Bearer t2"
+    );
+    assert_eq!(fleet.lab().pair("a", "s"), "SHARED a Bearer t3");
+}
+
+#[test]
+fn a26_a_token_that_the_upstream_refuses_does_not_come_back_from_the_store() {
+    let (_, fleet) = Numbering::fleet();
+    let (one, other) = (fleet.lab(), fleet.lab());
+    let refuse = |lab: &Lab| {
+        let Outcome::Allow(allow) = lab.blocking("client_id=a&client_secret=s") else {
+            panic!("it is allowed")
+        };
+        fleet.advance(10);
+        let (engine, grant) = (&lab.engine, allow.grant().unwrap());
+        assert!(
+            engine
+                .note_upstream_status(allow.rules(), grant, 401)
+                .unwrap()
+        );
+    };
+    one.pair("a", "s");
+    refuse(&other);
+    assert_eq!(other.pair("a", "s"), "MISS a Bearer t2");
+    refuse(&one);
+    assert_eq!(
+        one.pair("a", "s"),
+        "SHARED a Bearer t2",
+        "another one has replaced it"
+    );
+    assert_eq!(fleet.transport.token_requests(), 2);
+}
+
+#[test]
+fn whoever_dies_with_a_lease_is_replaced_when_its_time_is_over() {
+    let (_, fleet) = Numbering::fleet();
+    let lab = fleet.lab();
+    lab.pair("a", "s");
+    let (id, _) = fleet.entries().remove(0);
+    fleet.file().execute("DELETE FROM entry", []).unwrap();
+    let clock = fleet.clock.clone();
+    let dead = Sqlite::new(&fleet.scratch.file(), 1 << 20, None, clock);
+    let taken = block_on(dead.lease(Index(id.try_into().unwrap()), owner(1), LEASE_LIFE));
+    assert_eq!(taken, Ok(Lease::Taken));
+    let lab = fleet.lab();
+    let queue = lab.queue();
+    pending(lab.ask(&queue, "client_id=a&client_secret=s", 1));
+    until("it waits", || {
+        lab.engine.metrics().unwrap().store_waits == 1
+    });
+    assert_eq!(fleet.transport.token_requests(), 1);
+    fleet.clock.advance(LEASE_LIFE);
+    assert_eq!(drain(&queue, 1), [(1, "MISS a Bearer t2".to_owned())]);
+}
+
+#[test]
+fn a_failed_exchange_is_tried_by_the_next_who_waits() {
+    let fails = Arc::new(AtomicBool::new(true));
+    let failing = Arc::clone(&fails);
+    let fleet = Fleet::new(ScriptedTransport::holding(move |seen| {
+        if seen.form.is_some() && failing.swap(false, Ordering::SeqCst) {
+            return Err(crate::transport::Fault::Broken("reset".to_owned()));
+        }
+        provider(seen)
+    }));
+    let labs = [fleet.lab(), fleet.lab()];
+    let queues = labs.each_ref().map(Lab::queue);
+    for (lab, queue) in labs.iter().zip(&queues) {
+        pending(lab.ask(queue, "client_id=a&client_secret=right", 1));
+        until("it is under way", || {
+            let waits = lab.engine.metrics().unwrap().store_waits;
+            waits == 1 || fleet.transport.token_requests() == 1
+        });
+    }
+    fleet.transport.gate.add_permits(1);
+    assert_eq!(drain(&queues[0], 1)[0].1, "MISS 502 ProviderFailed");
+    fleet.transport.gate.add_permits(1);
+    assert_eq!(drain(&queues[1], 1)[0].1, "MISS a Bearer token-of-a");
+}
+
+#[test]
+fn gates_that_keep_no_tokens_and_tokens_that_clients_bring_do_not_touch_the_store() {
+    let fleet = Fleet::new(ScriptedTransport::new(provider));
+    let lab = fleet.lab_with(r#"{"cache_tokens":false}"#);
+    assert_eq!(lab.pair("a", "right"), "MISS a Bearer token-of-a");
+    assert_eq!(lab.pair("a", "right"), "MISS a Bearer token-of-a");
+    let lab = fleet.lab_with(r#"{"auth_methods":"bearer"}"#);
+    let request = Request {
+        authorization: Some(b"Bearer a.b.c"),
+        ..Request::default()
+    };
+    let answer = lab.engine.authenticate_blocking(&lab.gate, &request);
+    assert!(matches!(answer, Ok(Outcome::Deny(_))));
+    assert!(!fleet.scratch.file().exists());
+}
+
+#[test]
+fn a28_values_that_were_swapped_or_are_not_sealed_are_misses() {
+    let (_, fleet) = Numbering::fleet();
+    let lab = fleet.lab();
+    lab.pair("a", "s");
+    lab.pair("b", "s");
+    let entries = fleet.entries();
+    let [(a, of_a), (b, of_b)] = &entries[..] else {
+        panic!("there are two")
+    };
+    fleet.set_entry(a, of_b);
+    fleet.set_entry(b, of_a);
+    let lab = fleet.lab();
+    assert_eq!(lab.pair("a", "s"), "MISS a Bearer t3");
+    assert_eq!(lab.pair("b", "s"), "MISS b Bearer t4");
+    for value in [vec![], vec![1], vec![1; 100], vec![1; 1 << 20]] {
+        fleet.set_entry(a, &value);
+        assert!(fleet.lab().pair("a", "s").starts_with("MISS a"));
+    }
+    assert_eq!(lab.engine.metrics().unwrap().store_failures, 0);
+}
+
+#[test]
+fn a28_a_value_that_is_put_back_when_it_has_ended_or_was_purged_is_a_miss() {
+    let (_, fleet) = Numbering::fleet();
+    fleet.lab().pair("a", "s");
+    let (id, old) = fleet.entries().remove(0);
+    let lab = fleet.lab();
+    assert_eq!(lab.pair("a", "s"), "SHARED a Bearer t1");
+    lab.engine.purge_all(None).unwrap();
+    assert_eq!(lab.pair("a", "s"), "MISS a Bearer t2");
+    fleet.set_entry(&id, &old);
+    assert_eq!(
+        fleet.lab().pair("a", "s"),
+        "MISS a Bearer t3",
+        "it was purged"
+    );
+    let (_, newer) = fleet.entries().remove(0);
+    fleet.advance(1000);
+    fleet.set_entry(&id, &newer);
+    assert_eq!(
+        fleet.lab().pair("a", "s"),
+        "MISS a Bearer t4",
+        "it has ended"
+    );
+}
+
+#[test]
+fn a24_what_comes_from_a_clock_too_far_ahead_is_a_miss() {
+    let (_, fleet) = Numbering::fleet();
+    fleet.clock.step(5);
+    fleet.lab().pair("a", "s");
+    fleet.clock.step(-5);
+    assert_eq!(fleet.lab().pair("a", "s"), "SHARED a Bearer t1");
+    fleet.clock.step(-1);
+    assert_eq!(fleet.lab().pair("a", "s"), "MISS a Bearer t2");
+}
+
+#[test]
+fn a28_an_old_pepper_still_finds_what_was_sealed_under_it() {
+    let (_, mut fleet) = Numbering::fleet();
+    let pepper = |name: &str, byte: &str| {
+        let path = fleet.scratch.path().join(name);
+        fs::write(&path, byte.repeat(32)).unwrap();
+        path.display().to_string()
+    };
+    let (first, second) = (pepper("first", "1"), pepper("second", "2"));
+    fleet.options.store_pepper_file = Some(first.clone());
+    fleet.lab().pair("a", "s");
+    fleet.options.store_pepper_file = Some(second);
+    assert_eq!(fleet.lab().pair("a", "s"), "MISS a Bearer t2");
+    fleet
+        .file()
+        .execute("DELETE FROM entry WHERE rowid = 2", [])
+        .unwrap();
+    fleet.options.store_old_pepper_files = vec![first];
+    assert_eq!(fleet.lab().pair("a", "s"), "SHARED a Bearer t1");
+    fleet.options.store_old_pepper_files = Vec::new();
+    assert_eq!(
+        fleet.lab().pair("a", "s"),
+        "SHARED a Bearer t1",
+        "sealed anew"
+    );
+}
+
+#[test]
+fn a_pepper_that_cannot_be_read_is_a_clear_error() {
+    let (_, mut fleet) = Numbering::fleet();
+    let path = fleet.scratch.path().join("pepper");
+    for content in [None, Some("too short")] {
+        if let Some(content) = content {
+            fs::write(&path, content).unwrap();
+        }
+        fleet.options.store_pepper_file = Some(path.display().to_string());
+        let error = Engine::new(fleet.options.clone()).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::ConfigFile);
+        assert!(error.to_string().contains("store_pepper_file"), "{error}");
+    }
+}
+
+#[test]
+fn a40_a_dump_of_the_store_holds_no_token_secret_or_client() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+    const CANARIES: [&str; 3] = ["canary-client%7", "c@nary/s3cret+", "token-of-canary"];
+
+    let fleet = Fleet::new(ScriptedTransport::new(|seen| match &seen.form {
+        None => reply(200, DOCUMENT),
+        Some(form) if form.contains("wrong") => reply(401, r#"{"error":"invalid_client"}"#),
+        Some(_) => reply(
+            200,
+            r#"{"access_token":"token-of-canary","token_type":"Bearer","expires_in":1000}"#,
+        ),
+    }));
+    let lab = fleet.lab();
+    let query = "client_id=canary-client%257&client_secret=c@nary/s3cret%2B";
+    assert!(show(&lab.blocking(query)).starts_with("MISS canary-client%7 Bearer token"));
+    lab.blocking(&format!("{query}wrong"));
+    lab.engine
+        .purge(&lab.gate, Some("canary-client%7"))
+        .unwrap();
+    lab.blocking(query);
+    let found = |dump: &[u8]| {
+        let hex =
+            |text: &str| -> String { text.bytes().map(|byte| format!("{byte:02x}")).collect() };
+        let url = |text| form_urlencoded::byte_serialize(text).collect::<String>();
+        CANARIES.iter().any(|canary| {
+            let bytes = canary.as_bytes();
+            // Base64 of what stands in the middle of something depends on how far in it stands.
+            let base64 = (0..3).flat_map(|shift| {
+                let shifted = [&b"xx"[..shift], bytes].concat();
+                [
+                    STANDARD_NO_PAD.encode(&shifted),
+                    URL_SAFE_NO_PAD.encode(&shifted),
+                ]
+                .map(|text| text[4..text.len() - 4].to_owned())
+            });
+            let texts = [
+                (*canary).to_owned(),
+                hex(canary),
+                hex(canary).to_uppercase(),
+                url(bytes),
+                bytes.iter().rev().map(|byte| char::from(*byte)).collect(),
+            ];
+            texts.into_iter().chain(base64).any(|text| {
+                dump.windows(text.len())
+                    .any(|window| window == text.as_bytes())
+            })
+        })
+    };
+    let mut files = 0;
+    for file in fs::read_dir(fleet.scratch.path()).unwrap() {
+        let path = file.unwrap().path();
+        let dump = fs::read(&path).unwrap();
+        assert!(!found(&dump), "{}", path.display());
+        files += 1;
+    }
+    assert_eq!(files, 5, "database, log, shared memory, pepper, lock");
+    // It would have been seen.
+    for planted in [
+        "..canary-client%7..",
+        "746f6b656e2d6f662d63616e617279",
+        &STANDARD_NO_PAD.encode("..c@nary/s3cret+.."),
+        "c%40nary%2Fs3cret%2B",
+    ] {
+        assert!(found(planted.as_bytes()), "{planted}");
+    }
+}
+
+/// What becomes of a store, how that is brought about, and what the one line about it says.
+type Spoiled = (&'static str, fn(&Fleet), &'static str);
+
+const FAULTS: [Spoiled; 9] = [
+    (
+        "no directory that could be made",
+        |fleet| {
+            fs::remove_dir_all(fleet.scratch.path()).unwrap();
+            fs::write(fleet.scratch.path(), "").unwrap();
+        },
+        "Not a directory",
+    ),
+    (
+        "a directory in its place",
+        |fleet| fs::create_dir(fleet.scratch.file()).unwrap(),
+        "is not an ordinary file",
+    ),
+    (
+        "a link in its place",
+        |fleet| symlink("/nowhere", fleet.scratch.file()).unwrap(),
+        "is not an ordinary file",
+    ),
+    (
+        "a database of another program",
+        |fleet| {
+            fleet.file().execute_batch("CREATE TABLE a(b)").unwrap();
+            set_mode(&fleet.scratch.file(), 0o600);
+        },
+        "is a database of something else",
+    ),
+    (
+        "a damaged file",
+        |fleet| {
+            fs::write(fleet.scratch.file(), [0x55; 4096]).unwrap();
+            set_mode(&fleet.scratch.file(), 0o600);
+        },
+        "has been set aside",
+    ),
+    (
+        "a file that others may use",
+        |fleet| {
+            fs::write(fleet.scratch.file(), "").unwrap();
+            set_mode(&fleet.scratch.file(), 0o666);
+        },
+        "may be used by others",
+    ),
+    (
+        "a directory that others may write to",
+        |fleet| set_mode(fleet.scratch.path(), 0o777),
+        "may be written by others",
+    ),
+    (
+        "a file that is locked",
+        |fleet| {
+            fleet.lab().pair("x", "s");
+            let file = fleet.file();
+            file.execute_batch("BEGIN EXCLUSIVE").unwrap();
+            // To the end of the test.
+            std::mem::forget(file);
+        },
+        "locked",
+    ),
+    (
+        "no pepper to be read",
+        |fleet| {
+            let path = format!("{}.pepper", fleet.scratch.file().display());
+            fs::create_dir(path).unwrap();
+        },
+        ".pepper: ",
+    ),
+];
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a28_a_store_that_fails_is_a_miss_a_counter_and_one_line_and_no_error_to_anybody() {
+    for (what, spoil, says) in FAULTS {
+        let (_, fleet) = Numbering::fleet();
+        spoil(&fleet);
+        let lab = fleet.lab();
+        for client in ["a", "b", "c"] {
+            let answer = lab.pair(client, "s");
+            assert!(
+                answer.starts_with(&format!("MISS {client} Bearer t")),
+                "{what}: {answer}"
+            );
+        }
+        let metrics = lab.engine.metrics().unwrap();
+        assert_eq!(metrics.store_misses, 3, "{what}");
+        assert!(metrics.store_failures > 0, "{what}");
+        let records: Vec<_> = std::iter::from_fn(|| lab.engine.next_record().unwrap())
+            .map(|record| record.message)
+            .filter(|message| message.contains("done without"))
+            .collect();
+        assert_eq!(records.len(), 1, "{what}: {records:?}");
+        assert!(records[0].contains(says), "{what}: {}", records[0]);
+    }
+}
+
+#[test]
+fn the_numbers_of_one_process_are_those_of_all_where_that_is_asked_for() {
+    let (_, mut fleet) = Numbering::fleet();
+    let alone = fleet.lab();
+    alone.pair("x", "s");
+    fleet.options.store_metrics = true;
+    let labs = [fleet.lab(), fleet.lab(), fleet.lab()];
+    labs[0].pair("a", "s");
+    labs[1].pair("a", "s");
+    labs[1].pair("b", "s");
+    let numbers = |lab: &Lab| {
+        let metrics = lab.engine.metrics().unwrap();
+        let allowed = |how| metrics.allowed.iter().find(|(other, _)| *other == how);
+        let [miss, shared] = [How::Miss, How::Shared].map(|how| allowed(how).unwrap().1);
+        (miss, shared, metrics.store_puts, metrics.entries)
+    };
+    for lab in &labs {
+        // The third has never been asked for anything else.
+        until("all know", || numbers(lab) == (2, 1, 2, 3));
+    }
+    assert_eq!(numbers(&alone), (1, 0, 1, 1));
+    // What was counted stays when its process has gone, and what it had goes.
+    let [first, second, third] = labs;
+    drop((first, second));
+    fleet.clock.advance(crate::store::GAUGE_LIFE);
+    until("they are gone", || numbers(&third) == (2, 1, 2, 0));
+    assert_eq!(third.pair("a", "s"), "SHARED a Bearer t2");
+    until("it counts on", || numbers(&third) == (2, 2, 2, 1));
+}
+
+/// Runs a store's call to its end.
+fn block_on<T>(call: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(call)
+}

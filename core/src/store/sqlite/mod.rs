@@ -158,4 +158,6 @@ impl Store for Sqlite {
 }
 
 #[cfg(test)]
+mod children;
+#[cfg(test)]
 mod tests;

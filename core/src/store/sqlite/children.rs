@@ -1,0 +1,231 @@
+//! What could kill a process, or needs a file system of its own: in a process of its own.
+
+use super::*;
+use crate::clock::manual::ManualClock;
+use crate::credentials::Credentials;
+use crate::key::FingerprintBuilder;
+use crate::secret::Secret;
+use crate::store::conformance::{Scratch, owner};
+use crate::store::file::beside;
+use crate::store::pepper::Pepper;
+use crate::store::{LEASE_LIFE, Lease};
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+
+/// Tells a test that it is the child, and with what seed.
+const CHILD: &str = "CREDGATE_CHILD";
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Runs a test of this module in a child, which `wrapped` may start; whether it ended well.
+fn passes(test: &str, wrapped: &[&str]) -> Result<(), String> {
+    let binary = std::env::current_exe().unwrap();
+    let seed = fastrand::u64(..);
+    let mut words: Vec<_> = wrapped.iter().map(std::ffi::OsString::from).collect();
+    words.push(binary.into());
+    let output = Command::new(&words[0])
+        .args(&words[1..])
+        .args(["--exact", &format!("store::sqlite::children::{test}")])
+        .args(["--nocapture", "--test-threads=1"])
+        .env(CHILD, seed.to_string())
+        .output()
+        .map_err(|error| error.to_string())?;
+    let text =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    assert_eq!(output.status.signal(), None, "seed {seed}: {text:?}");
+    // It must have been run, to have passed.
+    if output.status.success() && text[0].contains("1 passed") {
+        Ok(())
+    } else {
+        Err(format!("seed {seed}: {}", text.join("\n")))
+    }
+}
+
+/// A seed for the child, if this is one.
+fn child() -> Option<u64> {
+    std::env::var(CHILD).ok()?.parse().ok()
+}
+
+fn block_on<T>(call: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(call)
+}
+
+fn open(path: &Path) -> Sqlite {
+    let clock = Arc::new(ManualClock::new());
+    Sqlite::new(path, 64 << 20, Some(MINUTE), clock)
+}
+
+/// Sealed entries: each text is its own index's.
+struct Entries {
+    pepper: Pepper,
+    secret: Secret,
+    indexes: Vec<Index>,
+}
+
+impl Entries {
+    fn new(scratch: &Scratch) -> Entries {
+        let pepper = Pepper::read_or_make(&beside(&scratch.file(), ".pepper")).unwrap();
+        let secret = Secret::new("s3cret");
+        let gate = FingerprintBuilder::new().finish();
+        let index = |number: u32| {
+            let credentials = Credentials {
+                client_id: format!("client-{number}"),
+                client_secret: secret.clone(),
+                args: Vec::new(),
+            };
+            pepper.index(&gate, &credentials)
+        };
+        Entries {
+            indexes: (0..100).map(index).collect(),
+            pepper,
+            secret,
+        }
+    }
+
+    fn text(index: &Index) -> Vec<u8> {
+        index.0.repeat(30)
+    }
+
+    async fn put(&self, store: &Sqlite) {
+        for index in &self.indexes {
+            let text = Entries::text(index);
+            let value = self.pepper.seal(index, &self.secret, &text).unwrap();
+            store.put(*index, value, MINUTE).await.unwrap();
+        }
+    }
+
+    /// How many open; each as what it was.
+    async fn count(&self, store: &Sqlite) -> usize {
+        let mut opened = 0;
+        for index in &self.indexes {
+            let Ok(Found {
+                value: Some(value), ..
+            }) = store.look(*index).await
+            else {
+                continue;
+            };
+            if let Some(text) = self.pepper.open(index, &self.secret, &value) {
+                assert_eq!(*text, Entries::text(index));
+                opened += 1;
+            }
+        }
+        opened
+    }
+}
+
+/// With `CREDGATE_LONG=1` a thousand times.
+#[test]
+fn a28_random_bytes_in_the_file_or_its_log_kill_nobody_and_bring_nothing_wrong() {
+    const NAME: &str =
+        "a28_random_bytes_in_the_file_or_its_log_kill_nobody_and_bring_nothing_wrong";
+    let Some(seed) = child() else {
+        return passes(NAME, &[]).unwrap();
+    };
+    let trials = if std::env::var_os("CREDGATE_LONG").is_some() {
+        1000
+    } else {
+        100
+    };
+    let mut random = fastrand::Rng::with_seed(seed);
+    let scratch = Scratch::new();
+    let entries = Entries::new(&scratch);
+    let store = open(&scratch.file());
+    block_on(entries.put(&store));
+    let read = |suffix| fs::read(beside(&scratch.file(), suffix)).unwrap();
+    let with_log = [read(""), read("-wal")];
+    drop(store);
+    let whole = [read(""), Vec::new()];
+    let (mut opened, mut lost) = (0, 0);
+    for trial in 0..trials {
+        let spoiled = Scratch::new();
+        let [mut file, mut log] = if trial % 2 == 0 {
+            whole.clone()
+        } else {
+            with_log.clone()
+        };
+        for _ in 0..random.usize(1..100) {
+            let bytes = match log.is_empty() || random.bool() {
+                true => &mut file,
+                false => &mut log,
+            };
+            let position = random.usize(..bytes.len());
+            bytes[position] ^= random.u8(1..);
+        }
+        for (suffix, content) in [("", file), ("-wal", log)] {
+            let path = beside(&spoiled.file(), suffix);
+            crate::store::file::prepare_file(&path).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        let store = open(&spoiled.file());
+        let count = block_on(entries.count(&store));
+        (opened, lost) = (opened + count, lost + entries.indexes.len() - count);
+        // Whatever is left of it can be asked for anything.
+        let index = entries.indexes[0];
+        block_on(async {
+            let _ = store.put(index, vec![1; 1000], MINUTE).await;
+            let _ = store.lease(index, owner(1), LEASE_LIFE).await;
+            let _ = store.release(index, owner(1)).await;
+            let _ = store.purge(Scope([1; 32]), MINUTE).await;
+            let _ = store.purges(0).await;
+            let _ = store.sum([1; 16]).await;
+        });
+    }
+    assert!(opened > 0 && lost > 0, "{opened} opened, {lost} lost");
+}
+
+/// Where nothing can be mounted, files may not grow: either way there is no room.
+#[test]
+fn a28_a_full_tmpfs_is_a_fault_and_no_signal() {
+    const NAME: &str = "a28_a_full_tmpfs_is_a_fault_and_no_signal";
+    if child().is_none() {
+        let mount = r#"mount -t tmpfs -o size=1m none /mnt && TMPDIR=/mnt exec "$@""#;
+        let limited = r#"trap '' XFSZ; ulimit -f 300; exec "$@""#;
+        let ways = [
+            &["unshare", "-m", "sh", "-c", mount, "sh"][..],
+            &["unshare", "-Urm", "sh", "-c", mount, "sh"],
+            &["bash", "-c", limited, "bash"],
+        ];
+        let failures: Vec<_> = ways
+            .iter()
+            .map_while(|way| passes(NAME, way).err())
+            .collect();
+        assert!(failures.len() < ways.len(), "{failures:?}");
+        return;
+    }
+    let scratch = Scratch::new();
+    let store = open(&scratch.file());
+    let at = |number: u32| Index(std::array::from_fn(|i| number.to_le_bytes()[i % 4]));
+    block_on(async {
+        let mut put = 0;
+        let fault = loop {
+            match store.put(at(put), vec![7; 4000], MINUTE).await {
+                Ok(()) => put += 1,
+                Err(fault) => break fault,
+            }
+            assert!(put < 10_000, "there is no bound");
+        };
+        assert!(
+            matches!(fault.kind, FaultKind::Full | FaultKind::Unreachable),
+            "{fault:?}"
+        );
+        // What is there can be read, by others too, and nothing dies.
+        for store in [&store, &open(&scratch.file())] {
+            let found = store.look(at(0)).await;
+            assert!(found.is_ok() || found.is_err_and(|fault| !fault.detail.is_empty()));
+            let _ = store.lease(at(0), owner(1), LEASE_LIFE).await;
+        }
+        // With room again it works again.
+        fs::remove_file(scratch.file()).unwrap();
+        for suffix in ["-wal", "-shm"] {
+            let _ = fs::remove_file(beside(&scratch.file(), suffix));
+        }
+        let store = open(&scratch.file());
+        let lease = store.lease(at(0), owner(2), LEASE_LIFE).await;
+        drop(store);
+        assert_eq!(lease, Ok(Lease::Taken));
+    });
+}

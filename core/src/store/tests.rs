@@ -1,0 +1,364 @@
+//! A store that is scripted, on a clock that jumps to whatever is waited for.
+
+use super::config::StoreConfig;
+use super::conformance::{Scratch, owner};
+use super::*;
+use crate::clock::manual::ManualClock;
+use crate::credentials::Credentials;
+use crate::engine::EngineOptions;
+use crate::exchange::{Exchange, Work};
+use crate::gate::Gate;
+use crate::key::Key;
+use crate::outcome::How;
+use crate::provider::Provider;
+use crate::secret::Secret;
+use crate::shared::{Landed, Purpose, Shared};
+use crate::transport::scripted::{ScriptedTransport, reply};
+use crate::world::World;
+use std::collections::HashMap;
+use std::future::pending;
+use std::sync::Mutex;
+use tokio::time::Instant;
+
+/// How the store behaves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Works,
+    Fails(FaultKind),
+    Hangs,
+    /// Each value is answered for whatever index is asked.
+    MixesUp,
+}
+
+#[derive(Default)]
+struct State {
+    values: HashMap<Index, Vec<u8>>,
+    leases: HashMap<Index, (Owner, Instant)>,
+}
+
+struct Scripted {
+    mode: Mutex<Mode>,
+    state: Mutex<State>,
+    calls: Mutex<Vec<&'static str>>,
+}
+
+impl Scripted {
+    fn answer<T: Send + 'static>(
+        &self,
+        call: &'static str,
+        answer: impl FnOnce(&mut State) -> T,
+    ) -> Reply<'_, T> {
+        self.calls.lock().unwrap().push(call);
+        match *self.mode.lock().unwrap() {
+            Mode::Hangs => Box::pin(pending()),
+            Mode::Fails(kind) => Box::pin(async move { Err(Fault::new(kind, "as scripted")) }),
+            Mode::Works | Mode::MixesUp => {
+                let answer = answer(&mut self.state.lock().unwrap());
+                Box::pin(async move { Ok(answer) })
+            }
+        }
+    }
+
+    fn calls(&self, which: &str) -> usize {
+        let calls = self.calls.lock().unwrap();
+        calls.iter().filter(|call| **call == which).count()
+    }
+}
+
+impl Store for Scripted {
+    fn look(&self, index: Index) -> Reply<'_, Found> {
+        let mixes_up = *self.mode.lock().unwrap() == Mode::MixesUp;
+        self.answer("look", |state| {
+            let value = if mixes_up {
+                state.values.values().next()
+            } else {
+                state.values.get(&index)
+            };
+            let lease = state.leases.get(&index);
+            Found {
+                value: value.cloned(),
+                is_leased: lease.is_some_and(|(_, until)| *until > Instant::now()),
+                purges: 0,
+            }
+        })
+    }
+
+    fn put(&self, index: Index, value: Vec<u8>, _life: Duration) -> Reply<'_, ()> {
+        self.answer("put", |state| drop(state.values.insert(index, value)))
+    }
+
+    fn lease(&self, index: Index, owner: Owner, life: Duration) -> Reply<'_, Lease> {
+        self.answer("lease", |state| {
+            let now = Instant::now();
+            let held = state.leases.get(&index);
+            if held.is_some_and(|(other, until)| *until > now && *other != owner) {
+                return Lease::Held;
+            }
+            state.leases.insert(index, (owner, now + life));
+            Lease::Taken
+        })
+    }
+
+    fn release(&self, index: Index, owner: Owner) -> Reply<'_, ()> {
+        self.answer("release", |state| {
+            if state.leases.get(&index).is_some_and(|(of, _)| *of == owner) {
+                state.leases.remove(&index);
+            }
+        })
+    }
+
+    fn purge(&self, _scope: Scope, _now: Duration) -> Reply<'_, u64> {
+        self.answer("purge", |_| 1)
+    }
+
+    fn purges(&self, _after: u64) -> Reply<'_, Vec<Purge>> {
+        self.answer("purges", |_| Vec::new())
+    }
+
+    fn add(&self, _group: [u8; 16], _process: [u8; 16], _growth: Tally) -> Reply<'_, ()> {
+        self.answer("add", |_| ())
+    }
+
+    fn sum(&self, _group: [u8; 16]) -> Reply<'_, Tally> {
+        self.answer("sum", |_| Tally::default())
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_millis(20)
+    }
+
+    fn pauses(&self) -> (Duration, Duration) {
+        (Duration::from_millis(10), Duration::from_millis(50))
+    }
+
+    fn name(&self) -> String {
+        "scripted".to_owned()
+    }
+}
+
+struct Lab {
+    store: Arc<Scripted>,
+    shared: Arc<Shared>,
+    sharing: Arc<Sharing>,
+    clock: Arc<ManualClock>,
+    transport: Arc<ScriptedTransport>,
+    gate: Gate,
+    _scratch: Scratch,
+}
+
+const DOCUMENT: &str =
+    r#"{"issuer":"https://a.example","token_endpoint":"https://a.example/token"}"#;
+
+impl Lab {
+    /// A provider that gives a token and holds requests for them back where it is told to.
+    fn new(mode: Mode, transport: fn(Script) -> ScriptedTransport) -> Lab {
+        let scratch = Scratch::new();
+        let pepper = scratch.path().join("pepper");
+        std::fs::write(&pepper, [7; 32]).unwrap();
+        let options = EngineOptions {
+            store: Some("sqlite:/nowhere".into()),
+            store_pepper_file: Some(pepper.display().to_string()),
+            ..EngineOptions::default()
+        };
+        let transport = Arc::new(transport(|seen| match seen.form {
+            None => reply(200, DOCUMENT),
+            Some(_) => reply(
+                200,
+                r#"{"access_token":"t","token_type":"Bearer","expires_in":1000}"#,
+            ),
+        }));
+        let clock = Arc::new(ManualClock::new());
+        let world = Arc::new(World::new(transport.clone(), clock.clone()));
+        let shared = Arc::new(Shared::new(&options, world));
+        let store = Arc::new(Scripted {
+            mode: Mutex::new(mode),
+            state: Mutex::default(),
+            calls: Mutex::default(),
+        });
+        let config = StoreConfig::compile(&options).unwrap().unwrap();
+        let sharing = Sharing::with_store(&config, store.clone(), &shared);
+        Lab {
+            store,
+            sharing: sharing.unwrap(),
+            shared,
+            clock,
+            transport,
+            gate: Gate::from_json(r#"{"issuer":"https://a.example"}"#).unwrap(),
+            _scratch: scratch,
+        }
+    }
+
+    fn become_(&self, mode: Mode) {
+        *self.store.mode.lock().unwrap() = mode;
+    }
+
+    async fn run(&self, client_id: &str) -> Landed {
+        let rules = &self.gate.rules;
+        let key = Key::for_test(client_id.len() as u8);
+        let exchange = Exchange {
+            provider: &Provider::new(rules.issuer.clone(), 10),
+            rules,
+            world: &self.shared.world,
+            key,
+        };
+        let purpose = Purpose {
+            rules: Arc::clone(rules),
+            key,
+            budgets: None,
+            is_refresh: false,
+            purges: 0,
+        };
+        let work = Work::Exchange(Credentials {
+            client_id: client_id.to_owned(),
+            client_secret: Secret::new("s3cret"),
+            args: Vec::new(),
+        });
+        self.sharing.run(&exchange, &work, &purpose).await
+    }
+
+    async fn how(&self, client_id: &str) -> How {
+        let landed = self.run(client_id).await;
+        assert!(landed.result.is_ok());
+        landed.how
+    }
+
+    fn records(&self) -> Vec<String> {
+        std::iter::from_fn(|| self.shared.world.journal.next())
+            .map(|record| record.message)
+            .collect()
+    }
+
+    /// Somebody else holds the leases of all that there are values of, without end.
+    fn hold(&self) {
+        let mut state = self.store.state.lock().unwrap();
+        let indexes: Vec<_> = state.values.drain().map(|(index, _)| index).collect();
+        let until = Instant::now() + Duration::from_secs(3600);
+        let held = indexes.into_iter().map(|index| (index, (owner(9), until)));
+        state.leases.extend(held);
+    }
+}
+
+type Script = fn(
+    &crate::transport::scripted::Seen,
+) -> Result<crate::transport::Reply, crate::transport::Fault>;
+
+fn at_once(script: Script) -> ScriptedTransport {
+    ScriptedTransport::new(script)
+}
+
+fn holding(script: Script) -> ScriptedTransport {
+    ScriptedTransport::holding(script)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_has_put_another_finds() {
+    let lab = Lab::new(Mode::Works, at_once);
+    assert_eq!(lab.how("a").await, How::Miss);
+    assert_eq!(lab.how("a").await, How::Shared);
+    assert_eq!(lab.transport.token_requests(), 1);
+    assert!(lab.store.state.lock().unwrap().leases.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a28_a_holder_that_brings_nothing_keeps_nobody_from_the_provider() {
+    let lab = Lab::new(Mode::Works, at_once);
+    lab.how("a").await;
+    lab.hold();
+    let start = Instant::now();
+    assert_eq!(lab.how("a").await, How::Miss);
+    let waited = start.elapsed();
+    let deadline = lab.gate.timeout();
+    assert!(waited >= deadline * 3 / 4 && waited < deadline);
+    // Each time twice as long, up to fifty milliseconds, and half more at most.
+    let looks = lab.store.calls("look");
+    assert!((100..1000).contains(&looks), "{looks}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_taken_anew_as_long_as_the_exchange_lasts() {
+    let lab = Lab::new(Mode::Works, holding);
+    let exchange = async {
+        assert_eq!(lab.how("a").await, How::Miss);
+    };
+    let other = async {
+        tokio::time::sleep(4 * LEASE_LIFE).await;
+        let leases = lab.store.calls("lease");
+        assert!(leases > 10, "{leases}");
+        let state = |state: &State| {
+            let (_, (_, until)) = state.leases.iter().next().unwrap();
+            *until > Instant::now()
+        };
+        assert!(state(&lab.store.state.lock().unwrap()), "it is held still");
+        lab.transport.gate.add_permits(1);
+    };
+    tokio::join!(exchange, other);
+    let leases = lab.store.calls("lease");
+    tokio::time::sleep(4 * LEASE_LIFE).await;
+    assert_eq!(lab.store.calls("lease"), leases, "and not afterwards");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a28_a_store_that_hangs_costs_its_timeout_and_no_more() {
+    let lab = Lab::new(Mode::Hangs, at_once);
+    let start = Instant::now();
+    assert_eq!(lab.how("a").await, How::Miss);
+    // A look and a put; no lease is asked for where a look has failed.
+    assert_eq!(start.elapsed(), 2 * lab.store.timeout());
+    assert_eq!(lab.shared.world.metrics.snapshot(0, 0, 0).store_failures, 2);
+    let records = lab.records();
+    assert_eq!(records.len(), 1);
+    assert!(records[0].contains("no answer within 20ms"), "{records:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a28_every_kind_of_failure_is_a_miss_and_told_once() {
+    for kind in [
+        FaultKind::Busy,
+        FaultKind::Corrupt,
+        FaultKind::Foreign,
+        FaultKind::Full,
+        FaultKind::Refused,
+        FaultKind::ReadOnly,
+        FaultKind::Slow,
+        FaultKind::Unreachable,
+    ] {
+        let lab = Lab::new(Mode::Fails(kind), at_once);
+        for _ in 0..2 {
+            assert_eq!(lab.how("a").await, How::Miss, "{kind:?}");
+        }
+        assert_eq!(lab.records().len(), 1, "{kind:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_again_and_again_is_left_alone_for_a_while() {
+    let lab = Lab::new(Mode::Fails(FaultKind::Unreachable), at_once);
+    for _ in 0..10 {
+        assert_eq!(lab.how("a").await, How::Miss);
+    }
+    let calls = || lab.store.calls.lock().unwrap().len();
+    assert_eq!(calls(), 5, "then nobody asks");
+    // The pause is jittered: half a second to one and a half.
+    lab.clock.advance(Duration::from_millis(499));
+    lab.how("a").await;
+    assert_eq!(calls(), 5);
+    lab.clock.advance(Duration::from_millis(1001));
+    lab.how("a").await;
+    assert_eq!(calls(), 6, "one tries");
+    lab.become_(Mode::Works);
+    lab.clock.advance(Duration::from_secs(20));
+    lab.how("a").await;
+    assert_eq!(lab.how("a").await, How::Shared);
+    let records = lab.records();
+    assert_eq!(records.len(), 2, "{records:?}");
+    assert!(records[1].ends_with("works again"), "{records:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a28_replies_that_were_mixed_up_do_not_open() {
+    let lab = Lab::new(Mode::Works, at_once);
+    lab.how("a").await;
+    lab.become_(Mode::MixesUp);
+    assert_eq!(lab.how("bb").await, How::Miss);
+    assert_eq!(lab.transport.token_requests(), 2);
+}
