@@ -2,6 +2,7 @@
 //!
 //! Times are the wall clock's, in milliseconds since the Unix epoch, as no other clock is common to all who share.
 
+use super::MAX_SKEW;
 use crate::cause::{Cause, Denial};
 use crate::claims::Claims;
 use crate::clock::Clock;
@@ -49,9 +50,6 @@ pub(super) struct Refusal<'e> {
     detail: Cow<'e, str>,
 }
 
-/// By how much the clocks of those who share may disagree. Less than tokens are given up before their end (`leeway` and
-/// `eagerly_expire`), so that nobody serves one past it; what comes from further ahead is not taken.
-const MAX_SKEW: Duration = Duration::from_secs(5);
 /// Nothing is kept for longer: purges are remembered for [`super::PURGE_LIFE`].
 const MAX_LIFE: Duration = Duration::from_secs(30 * 86_400);
 /// The longest explanation that is told.

@@ -176,6 +176,9 @@ fn open(config: &StoreConfig, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, E
 
 /// How long a lease is good for; its owner takes it anew long before.
 pub(crate) const LEASE_LIFE: Duration = Duration::from_secs(2);
+/// By how much the clocks of those who share may disagree. Less than tokens are given up before their end (`leeway` and
+/// `eagerly_expire`), so that nobody serves one past it; what comes from further ahead is not taken.
+const MAX_SKEW: Duration = Duration::from_secs(5);
 /// How long a purge is remembered, at least.
 pub(crate) const PURGE_LIFE: Duration = Duration::from_secs(32 * 86_400);
 /// How long a process that says nothing counts.

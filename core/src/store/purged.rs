@@ -1,10 +1,11 @@
 //! The purges that this process knows of: those that others have made, and its own that are on their way to the store.
 
 use super::pepper::Pepper;
-use super::{Purge, Scope};
+use super::{MAX_SKEW, Purge, Scope};
 use crate::key::Fingerprint;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What is purged: the tokens of a gate or of all, of a client or of all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +26,11 @@ impl Purging {
 }
 
 /// See the module.
-#[derive(Default)]
-pub(super) struct Purged(Mutex<State>);
+pub(super) struct Purged {
+    /// When this process began, less what clocks may disagree: what it has is not older.
+    began: Duration,
+    state: Mutex<State>,
+}
 
 #[derive(Default)]
 struct State {
@@ -52,6 +56,14 @@ pub(super) fn scopes(pepper: &Pepper, gate: &Fingerprint, client_id: &str) -> [S
 }
 
 impl Purged {
+    /// `wall`: now, since the Unix epoch.
+    pub(super) fn new(wall: Duration) -> Purged {
+        Purged {
+            began: wall.saturating_sub(MAX_SKEW),
+            state: Mutex::default(),
+        }
+    }
+
     pub(super) fn latest(&self) -> u64 {
         self.state().latest
     }
@@ -85,15 +97,17 @@ impl Purged {
         state.pending.retain(|pending| pending != purging);
     }
 
-    /// Takes note of what the store knows, and answers what of it is new here.
-    pub(super) fn learn(&self, purges: &[Purge], pepper: &Pepper) -> Vec<Scope> {
+    /// Takes note of what the store knows, and answers what of it is new here and may be of what this process has.
+    pub(super) fn learn(&self, purges: &[Purge], pepper: &Pepper) -> HashSet<Scope> {
         let mut state = self.state();
-        let mut new = Vec::new();
+        let mut new = HashSet::new();
         for Purge { scope, number } in purges {
             let known = state.known.entry(*scope).or_default();
             if *known < *number {
                 *known = *number;
-                new.push(*scope);
+                if Duration::from_millis(*number) >= self.began {
+                    new.insert(*scope);
+                }
             }
             state.latest = state.latest.max(*number);
         }
@@ -130,6 +144,6 @@ impl Purged {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -20,6 +20,7 @@ use crate::shared::{Landed, Purpose, Shared};
 use crate::token::{Grant, Origin};
 use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -91,7 +92,7 @@ impl Sharing {
             store: Guard::new(store, Arc::clone(&shared.world)),
             shared: Arc::clone(shared),
             peppers: Peppers::new(config)?,
-            purged: Purged::default(),
+            purged: Purged::new(shared.world.clock.wall()),
             distrusted: Cache::with(
                 MAX_DISTRUSTED,
                 MAX_DISTRUSTED as u64,
@@ -231,7 +232,7 @@ impl Sharing {
         Some(())
     }
 
-    fn forget(&self, purged: &[Scope], pepper: &Pepper) {
+    fn forget(&self, purged: &HashSet<Scope>, pepper: &Pepper) {
         self.shared.negative.clear();
         self.shared.purge(|grant| {
             scopes(pepper, &grant.fingerprint, grant.client_id())

@@ -32,6 +32,7 @@ struct Open {
 
 /// A file that is damaged again so soon is damaged by something that goes on: it is not set aside a second time.
 const SET_ASIDE_EVERY: Duration = Duration::from_secs(3600);
+const SET_ASIDE: &str = "; it has been set aside (.corrupt), and a new one is made";
 /// SQLite's own, and that of every file system it is used on.
 const PAGE: u64 = 4096;
 /// How often another process that is making or opening the file is waited for, a millisecond each time.
@@ -83,9 +84,7 @@ impl Disk {
             FaultKind::Corrupt => {
                 drop(open);
                 match self.set_aside(inode) {
-                    Ok(true) => fault
-                        .detail
-                        .push_str("; it has been set aside (.corrupt), and a new one is made"),
+                    Ok(true) => fault.detail.push_str(SET_ASIDE),
                     Ok(false) => {}
                     Err(also) => fault.detail = format!("{fault}, and {also}"),
                 }
@@ -104,25 +103,11 @@ impl Disk {
         }
         let inode = inode(&self.path).map_err(|error| file::fault(&self.path, &error))?;
         let connection = match self.connect() {
-            Ok(connection) => connection,
-            Err(error) => {
-                let mut fault = fault(&error);
-                if fault.kind == FaultKind::Corrupt && self.set_aside_now(inode)? {
-                    fault
-                        .detail
-                        .push_str("; it has been set aside (.corrupt), and a new one is made");
-                }
+            Err(mut fault) if fault.kind == FaultKind::Corrupt && self.set_aside_now(inode)? => {
+                fault.detail.push_str(SET_ASIDE);
                 return Err(fault);
             }
-        };
-        let Some(connection) = connection else {
-            return Err(Fault::new(
-                FaultKind::Foreign,
-                format!(
-                    "{} is a database of something else, or of another version: name another file, or remove it",
-                    self.path.display()
-                ),
-            ));
+            connected => connected?,
         };
         let open = Open { connection, inode };
         if open.has_moved() {
@@ -146,22 +131,35 @@ impl Disk {
         Err(Fault::new(FaultKind::Busy, detail))
     }
 
-    /// `None`: it is not ours.
-    fn connect(&self) -> rusqlite::Result<Option<Connection>> {
+    fn connect(&self) -> Result<Connection, Fault> {
+        let connection = self.connect_to_ours().map_err(|error| fault(&error))?;
+        connection.ok_or_else(|| {
+            Fault::new(
+                FaultKind::Foreign,
+                format!(
+                    "{} is a database of something else, or of another version: name another file, or remove it",
+                    self.path.display()
+                ),
+            )
+        })
+    }
+
+    fn connect_to_ours(&self) -> rusqlite::Result<Option<Connection>> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_handler(Some(wait_for_others))?;
-        // Nothing outlives the machine on a tmpfs, and nothing here has to outlive a power cut elsewhere.
-        let is_memory = statfs(&self.path).is_ok_and(|kind| kind.filesystem_type() == TMPFS_MAGIC);
-        let synchronous = if is_memory { "OFF" } else { "NORMAL" };
         if !statements::is_ours(&connection)? {
             return Ok(None);
         }
+        // Nothing outlives the machine on a tmpfs, and nothing here has to outlive a power cut elsewhere.
+        let is_memory = statfs(&self.path).is_ok_and(|kind| kind.filesystem_type() == TMPFS_MAGIC);
+        let synchronous = if is_memory { "OFF" } else { "NORMAL" };
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         // A log of half a megabyte, so that a small tmpfs has room for it; and a bound for all.
         connection.execute_batch(&format!(
-            "PRAGMA synchronous={synchronous}; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=128;
-             PRAGMA journal_size_limit=1048576; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY;
-             PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA max_page_count={};",
+            "PRAGMA synchronous={synchronous}; PRAGMA wal_autocheckpoint=128; PRAGMA journal_size_limit=1048576;
+             PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;
+             PRAGMA max_page_count={};",
             self.max_bytes / PAGE
         ))?;
         statements::make(&connection)?;
