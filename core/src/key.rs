@@ -148,7 +148,7 @@ impl MacKey {
 /// Overwrites what a hash has left on the stack: blocks of the message, with the secret in them. Whatever is put on the
 /// heap after that may carry the stack's old bytes along, in places that nobody fills.
 #[inline(never)]
-fn bleach() {
+pub(crate) fn bleach() {
     // In parts: glibc fills larger ones with an instruction that takes long to start.
     let mut stack = [MaybeUninit::<u8>::uninit(); 2560];
     for part in stack.chunks_exact_mut(1280) {

@@ -46,6 +46,7 @@
 //!   served to another client, nor past its end.
 
 use super::Index;
+use crate::key::bleach;
 use crate::secret::Secret;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -111,6 +112,13 @@ impl Sealer {
     }
 
     fn keys(&self, index: &Index, secret: &Secret) -> Option<Keys> {
+        let keys = self.derive(index, secret);
+        bleach();
+        keys
+    }
+
+    #[inline(never)]
+    fn derive(&self, index: &Index, secret: &Secret) -> Option<Keys> {
         let client = Salt::new(HKDF_SHA256, &*self.client_salt).extract(secret.expose().as_bytes());
         let key = expand(&client, &[&[VERSION], b"key", &index.0])?;
         let commitment = expand(&client, &[&[VERSION], b"commitment", &index.0])?;

@@ -355,7 +355,7 @@ async fn a_store_that_fails_again_and_again_is_left_alone_for_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a28_replies_that_were_mixed_up_do_not_open() {
+async fn a29_replies_that_were_mixed_up_do_not_open() {
     let lab = Lab::new(Mode::Works, at_once);
     lab.how("a").await;
     lab.become_(Mode::MixesUp);
