@@ -37,6 +37,8 @@ pub(crate) enum BreakerState {
 pub(crate) struct Attempt<'b> {
     breaker: &'b Breaker,
     now: &'b (dyn Fn() -> Instant + Sync),
+    /// The one who is let through when a pause is over.
+    is_probe: bool,
     reported: bool,
 }
 
@@ -72,6 +74,7 @@ impl Breaker {
         Ok(Attempt {
             breaker: self,
             now,
+            is_probe: state.open_until.is_some(),
             reported: false,
         })
     }
@@ -83,10 +86,14 @@ impl Breaker {
         }
     }
 
-    fn report(&self, is_well: bool, now: Instant) {
+    fn report(&self, is_well: bool, is_probe: bool, now: Instant) {
         let mut state = self.state();
         if is_well {
             *state = State::default();
+            return;
+        }
+        // Those who were under way when it opened have nothing new to tell.
+        if state.open_until.is_some() && !is_probe {
             return;
         }
         state.failures += 1;
@@ -105,14 +112,14 @@ impl Attempt<'_> {
     /// The provider has answered like one that works; a refusal is such an answer.
     pub(crate) fn report(mut self, is_well: bool) {
         self.reported = true;
-        self.breaker.report(is_well, (self.now)());
+        self.breaker.report(is_well, self.is_probe, (self.now)());
     }
 }
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if !self.reported {
-            self.breaker.report(false, (self.now)());
+            self.breaker.report(false, self.is_probe, (self.now)());
         }
     }
 }
@@ -155,6 +162,20 @@ mod tests {
         breaker.admit(&now).ok().unwrap().report(true);
         assert_eq!(breaker.state_now(), BreakerState::Closed);
         assert!(breaker.admit(&now).is_ok());
+    }
+
+    #[test]
+    fn many_failures_at_once_are_one_reason_to_pause() {
+        let clock = ManualClock::new();
+        let now = || clock.now();
+        let breaker = Breaker::default();
+        let attempts: Vec<_> = (0..100)
+            .map(|_| breaker.admit(&now).ok().unwrap())
+            .collect();
+        for attempt in attempts {
+            attempt.report(false);
+        }
+        assert_eq!(breaker.admit(&now).err(), Some(FIRST_PAUSE));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Engines of several processes that share a store, which is a real SQLite file.
 
+use super::tokens::{Signing, fetches};
 use super::*;
 use crate::store::conformance::{Scratch, owner};
 use crate::store::{Index, LEASE_LIFE, Lease, Sqlite, Store};
@@ -240,6 +241,40 @@ fn a25_what_comes_from_the_store_is_judged_by_each_gate() {
     // It would not keep it for a second: it is not what it asks for.
     assert_eq!(of(r#"{"eagerly_expire":1000}"#), "MISS a");
     assert_eq!(fleet.transport.token_requests(), 2);
+}
+
+#[test]
+fn a28_a_token_that_one_has_verified_is_taken_with_its_claims_and_without_keys() {
+    let (_, transport) = Signing::transport();
+    let fleet = Fleet::new(transport);
+    let config = r#"{"scopes_required":"read","audience_required":"api"}"#;
+    let (one, other) = (fleet.lab_with(config), fleet.lab_with(config));
+    let how = |lab: &Lab| {
+        let Outcome::Allow(allow) = lab.blocking("client_id=a&client_secret=s") else {
+            panic!("it is allowed")
+        };
+        assert_eq!(allow.claim("azp").as_deref(), Some("alice"));
+        allow.how()
+    };
+    assert_eq!((how(&one), how(&other)), (How::Miss, How::Shared));
+    assert_eq!(fetches(&one, "https://a.example/jwks"), 1);
+    let mut unverified = fleet.lab_with(r#"{"verify_signature":false}"#);
+    assert_eq!(
+        how(&unverified),
+        How::Miss,
+        "not for a gate that looks at less"
+    );
+    unverified.gate = other.gate.clone();
+    assert_eq!(how(&unverified), How::Shared);
+    fleet.clock.step(3600);
+    assert!(
+        show(
+            &fleet
+                .lab_with(config)
+                .blocking("client_id=a&client_secret=s")
+        )
+        .contains("502")
+    );
 }
 
 #[test]

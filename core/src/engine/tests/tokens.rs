@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::sync::RwLock;
 
 /// A provider that signs, whose keys and claims can be changed.
-struct Signing {
+pub(super) struct Signing {
     signer: RwLock<(String, Signer)>,
     /// The keys that it publishes.
     published: RwLock<Value>,
@@ -19,6 +19,11 @@ const NOW: u64 = 1_700_000_000;
 
 impl Signing {
     fn lab(config: &str) -> (Arc<Signing>, Lab) {
+        let (signing, transport) = Signing::transport();
+        (signing, Lab::with(config, transport))
+    }
+
+    pub(super) fn transport() -> (Arc<Signing>, ScriptedTransport) {
         let signing = Arc::new(Signing {
             signer: RwLock::new(("k1".to_owned(), es256())),
             published: RwLock::new(Value::Null),
@@ -28,11 +33,8 @@ impl Signing {
         });
         signing.publish();
         let of_lab = Arc::clone(&signing);
-        let lab = Lab::with(
-            config,
-            ScriptedTransport::new(move |seen| of_lab.answer(seen)),
-        );
-        (signing, lab)
+        let transport = ScriptedTransport::new(move |seen| of_lab.answer(seen));
+        (signing, transport)
     }
 
     fn answer(&self, seen: &Seen) -> Result<Reply, Fault> {
@@ -70,7 +72,7 @@ impl Signing {
     }
 }
 
-fn fetches(lab: &Lab, url: &str) -> usize {
+pub(super) fn fetches(lab: &Lab, url: &str) -> usize {
     let seen = lab.transport.seen.lock().unwrap();
     seen.iter().filter(|seen| seen.url == url).count()
 }
