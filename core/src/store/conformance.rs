@@ -10,12 +10,20 @@ pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
     pub(crate) fn new() -> Scratch {
+        Scratch::within(&std::env::temp_dir())
+    }
+
+    /// On a tmpfs.
+    pub(crate) fn in_memory() -> Scratch {
+        Scratch::within(Path::new("/dev/shm"))
+    }
+
+    fn within(directory: &Path) -> Scratch {
         use std::os::unix::fs::DirBuilderExt;
 
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("credgate-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        let path = directory.join(format!("credgate-{}-{number}", std::process::id()));
         std::fs::DirBuilder::new()
             .mode(0o700)
             .create(&path)

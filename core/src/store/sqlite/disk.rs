@@ -3,7 +3,7 @@
 use super::statements::{self, At};
 use crate::clock::Clock;
 use crate::store::file::{self, Opening, beside};
-use crate::store::{Fault, FaultKind};
+use crate::store::{Fault, FaultKind, Found, Index};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use rusqlite::ffi::ErrorCode;
 use rusqlite::{Connection, FileControl, OpenFlags};
@@ -11,6 +11,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub(super) struct Disk {
     max_bytes: u64,
     clock: Arc<dyn Clock>,
     open: Option<Open>,
+    /// Whether others are waited for: read by SQLite's busy handler.
+    is_patient: Arc<AtomicBool>,
     /// When a damaged file was last set aside.
     set_aside: Option<Duration>,
 }
@@ -28,6 +31,8 @@ struct Open {
     connection: Connection,
     /// Device and number of the file.
     inode: (u64, u64),
+    /// It is on a tmpfs: nothing there has to be waited for.
+    is_memory: bool,
 }
 
 /// A file that is damaged again so soon is damaged by something that goes on: it is not set aside a second time.
@@ -45,6 +50,7 @@ impl Disk {
             max_bytes,
             clock,
             open: None,
+            is_patient: Arc::new(AtomicBool::new(true)),
             set_aside: None,
         }
     }
@@ -61,17 +67,35 @@ impl Disk {
             Some(open) => open,
             None => self.open()?,
         };
-        let at = At {
-            connection: &open.connection,
-            wall: self.clock.wall(),
-        };
-        let done = work(&at);
-        match done {
+        match work(&self.at(&open)) {
             Ok(done) => {
                 self.open = Some(open);
                 Ok(done)
             }
             Err(error) => Err(self.failed(open, &error)),
+        }
+    }
+
+    /// A look at a file that is open, in memory, and in order: without waiting for anything. `None` where it is not so.
+    pub(super) fn look_at_once(&self, index: &Index) -> Option<Found> {
+        let open = self.open.as_ref()?;
+        if !open.is_memory || open.has_moved() {
+            return None;
+        }
+        self.is_patient.store(false, Ordering::Relaxed);
+        let found = self.at(open).look(index);
+        self.is_patient.store(true, Ordering::Relaxed);
+        found.ok()
+    }
+
+    pub(super) fn close(&mut self) {
+        self.open = None;
+    }
+
+    fn at<'c>(&self, open: &'c Open) -> At<'c> {
+        At {
+            connection: &open.connection,
+            wall: self.clock.wall(),
         }
     }
 
@@ -109,7 +133,11 @@ impl Disk {
             }
             connected => connected?,
         };
-        let open = Open { connection, inode };
+        let open = Open {
+            connection,
+            inode,
+            is_memory: self.is_memory(),
+        };
         if open.has_moved() {
             return Err(Fault::new(
                 FaultKind::Busy,
@@ -147,13 +175,14 @@ impl Disk {
     fn connect_to_ours(&self) -> rusqlite::Result<Option<Connection>> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.busy_handler(Some(wait_for_others))?;
+        let is_patient = Arc::clone(&self.is_patient);
+        let wait = move |times| is_patient.load(Ordering::Relaxed) && wait_for_others(times);
+        connection.busy_handler(Some(wait))?;
         if !statements::is_ours(&connection)? {
             return Ok(None);
         }
         // Nothing outlives the machine on a tmpfs, and nothing here has to outlive a power cut elsewhere.
-        let is_memory = statfs(&self.path).is_ok_and(|kind| kind.filesystem_type() == TMPFS_MAGIC);
-        let synchronous = if is_memory { "OFF" } else { "NORMAL" };
+        let synchronous = if self.is_memory() { "OFF" } else { "NORMAL" };
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         // A log of half a megabyte, so that a small tmpfs has room for it; and a bound for all.
         connection.execute_batch(&format!(
@@ -165,6 +194,10 @@ impl Disk {
         statements::make(&connection)?;
         connection.set_prepared_statement_cache_capacity(statements::COUNT);
         Ok(Some(connection))
+    }
+
+    fn is_memory(&self) -> bool {
+        statfs(&self.path).is_ok_and(|kind| kind.filesystem_type() == TMPFS_MAGIC)
     }
 
     fn set_aside(&mut self, inode: (u64, u64)) -> Result<bool, Fault> {

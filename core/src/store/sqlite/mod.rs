@@ -1,7 +1,8 @@
 //! The store of one host: a SQLite file, in a directory of its own, on a tmpfs where there is one.
 //!
-//! One thread has the connection, and all who ask queue for it: no disk and no lock of another process keeps the engine's
-//! thread. The file is ours alone: whatever else opens it in the same process (the host's own SQLite, a mere `open` and
+//! A thread of the store's own has the connection, and all who ask queue for it: no disk and no lock of another process
+//! keeps the engine's thread. Only a look at a file on a tmpfs is taken at once, where the connection is free: it costs less
+//! than to ask the thread. The file is ours alone: whatever else opens it in the same process (the host's own SQLite, a mere `open` and
 //! `close`) ends SQLite's locks, as POSIX has it. Two engines of one process may use it, as they have one SQLite in
 //! common; two copies of this library in one process may not.
 //!
@@ -17,6 +18,7 @@ use super::{Fault, FaultKind, Found, Index, Lease, Owner, Purge, Reply, Scope, S
 use crate::clock::Clock;
 use crate::thread::Thread;
 use disk::Disk;
+use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -25,9 +27,8 @@ use tokio::sync::oneshot;
 /// See the module.
 pub(crate) struct Sqlite {
     path: PathBuf,
-    max_bytes: u64,
     timeout: Duration,
-    clock: Arc<dyn Clock>,
+    disk: Arc<Mutex<Disk>>,
     /// Started when first needed.
     worker: Mutex<Option<Worker>>,
 }
@@ -54,9 +55,8 @@ impl Sqlite {
     ) -> Sqlite {
         Sqlite {
             path: path.to_owned(),
-            max_bytes,
             timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
-            clock,
+            disk: Arc::new(Mutex::new(Disk::new(path, max_bytes, clock))),
             worker: Mutex::default(),
         }
     }
@@ -90,11 +90,13 @@ impl Sqlite {
 
     fn start(&self) -> Result<Worker, Fault> {
         let (orders, received) = mpsc::channel::<Order>();
-        let mut disk = Disk::new(&self.path, self.max_bytes, Arc::clone(&self.clock));
+        let disk = Arc::clone(&self.disk);
         let thread = Thread::start("credgate-store", move || {
+            let disk = || disk.lock().unwrap_or_else(PoisonError::into_inner);
             while let Ok(order) = received.recv() {
-                order(&mut disk);
+                order(&mut disk());
             }
+            disk().close();
         });
         Ok(Worker {
             orders,
@@ -113,6 +115,11 @@ fn gone() -> Fault {
 
 impl Store for Sqlite {
     fn look(&self, index: Index) -> Reply<'_, Found> {
+        if let Ok(disk) = self.disk.try_lock()
+            && let Some(found) = disk.look_at_once(&index)
+        {
+            return Box::pin(ready(Ok(found)));
+        }
         self.order(move |disk| disk.with(|at| at.look(&index)))
     }
 
@@ -159,5 +166,6 @@ impl Store for Sqlite {
 
 #[cfg(test)]
 mod children;
+#[cfg(test)]
 #[cfg(test)]
 mod tests;

@@ -18,10 +18,19 @@ struct Lab {
 
 impl Lab {
     fn new() -> Lab {
+        Lab::at(Scratch::new())
+    }
+
+    fn at(scratch: Scratch) -> Lab {
         Lab {
-            scratch: Scratch::new(),
+            scratch,
             clock: Arc::new(ManualClock::new()),
         }
+    }
+
+    /// On a disk, perhaps, and on a tmpfs.
+    fn both() -> [Lab; 2] {
+        [Scratch::new(), Scratch::in_memory()].map(Lab::at)
     }
 
     fn store(&self) -> Sqlite {
@@ -57,10 +66,11 @@ fn kind<T: std::fmt::Debug>(result: Result<T, Fault>) -> FaultKind {
 
 #[tokio::test]
 async fn a28_a_file_keeps_what_a_store_promises() {
-    let lab = Lab::new();
-    let (one, other) = (lab.store(), lab.store());
-    let pass = async |time| lab.clock.advance(time);
-    conformance::keeps_its_promises(&one, &other, pass).await;
+    for lab in Lab::both() {
+        let (one, other) = (lab.store(), lab.store());
+        let pass = async |time| lab.clock.advance(time);
+        conformance::keeps_its_promises(&one, &other, pass).await;
+    }
 }
 
 #[tokio::test]
@@ -179,7 +189,12 @@ async fn a_file_without_room_for_anything_is_full() {
 
 #[tokio::test]
 async fn a_file_that_was_deleted_or_replaced_is_made_or_opened_anew() {
-    let lab = Lab::new();
+    for lab in Lab::both() {
+        is_made_or_opened_anew(&lab).await;
+    }
+}
+
+async fn is_made_or_opened_anew(lab: &Lab) {
     let (one, other) = (lab.store(), lab.store());
     put(&one, 1).await.unwrap();
     fs::remove_file(lab.scratch.file()).unwrap();
@@ -190,12 +205,15 @@ async fn a_file_that_was_deleted_or_replaced_is_made_or_opened_anew() {
     let lease = other.lease(index(1), owner(2), LEASE_LIFE).await;
     assert_eq!(lease, Ok(Lease::Held));
 
-    let elsewhere = Lab::new();
-    put(&elsewhere.store(), 2).await.unwrap();
+    // On the same file system.
+    let elsewhere = lab.scratch.path().join("elsewhere/tokens.db");
+    let theirs = Sqlite::new(&elsewhere, MANY, None, lab.clock.clone());
+    put(&theirs, 2).await.unwrap();
+    drop(theirs);
     for suffix in ["-wal", "-shm"] {
         let _ = fs::remove_file(lab.beside(suffix));
     }
-    fs::rename(elsewhere.scratch.file(), lab.scratch.file()).unwrap();
+    fs::rename(elsewhere, lab.scratch.file()).unwrap();
     assert!(has(&one, 2).await.unwrap() && has(&other, 2).await.unwrap());
 }
 
