@@ -10,6 +10,7 @@ use crate::store::file::beside;
 use crate::store::pepper::Pepper;
 use crate::store::{LEASE_LIFE, Lease};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
@@ -177,24 +178,73 @@ fn a28_random_bytes_in_the_file_or_its_log_kill_nobody_and_bring_nothing_wrong()
     assert!(opened > 0 && lost > 0, "{opened} opened, {lost} lost");
 }
 
+/// Runs a test with a tmpfs of a megabyte for its files, or else as `otherwise` has it.
+fn passes_on_a_small_tmpfs(test: &str, otherwise: &str) {
+    let mount = r#"mount -t tmpfs -o size=1m none /mnt && TMPDIR=/mnt exec "$@""#;
+    let ways = [
+        &["unshare", "-m", "sh", "-c", mount, "sh"][..],
+        &["unshare", "-Urm", "sh", "-c", mount, "sh"],
+        &["bash", "-c", otherwise, "bash"],
+    ];
+    let failures: Vec<_> = ways
+        .iter()
+        .map_while(|way| passes(test, way).err())
+        .collect();
+    assert!(failures.len() < ways.len(), "{failures:?}");
+}
+
+/// Where nothing can be mounted, the file system is made read-only by its modes, which hold for all but root.
+#[test]
+fn a28_a_file_system_that_has_become_read_only_is_a_fault() {
+    if child().is_none() {
+        let name = "a28_a_file_system_that_has_become_read_only_is_a_fault";
+        return passes_on_a_small_tmpfs(name, r#"exec "$@""#);
+    }
+    let scratch = Scratch::new();
+    let store = open(&scratch.file());
+    let at = Index([1; 32]);
+    block_on(store.put(at, vec![1], MINUTE)).unwrap();
+    let remount = ["-o", "remount,ro", "/mnt"];
+    let is_mounted = std::env::temp_dir() == Path::new("/mnt");
+    // What is open for writing keeps it from becoming read-only.
+    drop(store);
+    if is_mounted {
+        assert!(
+            Command::new("mount")
+                .args(remount)
+                .status()
+                .unwrap()
+                .success()
+        );
+    } else {
+        for (path, mode) in [(scratch.file(), 0o400), (scratch.path().to_owned(), 0o500)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+    }
+    block_on(async {
+        let store = open(&scratch.file());
+        for fault in [
+            store.put(at, vec![2], MINUTE).await.unwrap_err(),
+            store.look(at).await.unwrap_err(),
+            store.lease(at, owner(1), LEASE_LIFE).await.unwrap_err(),
+        ] {
+            assert!(
+                matches!(
+                    fault.kind,
+                    FaultKind::ReadOnly | FaultKind::Refused | FaultKind::Unreachable
+                ),
+                "{fault:?}"
+            );
+        }
+    });
+}
+
 /// Where nothing can be mounted, files may not grow: either way there is no room.
 #[test]
 fn a28_a_full_tmpfs_is_a_fault_and_no_signal() {
-    const NAME: &str = "a28_a_full_tmpfs_is_a_fault_and_no_signal";
     if child().is_none() {
-        let mount = r#"mount -t tmpfs -o size=1m none /mnt && TMPDIR=/mnt exec "$@""#;
-        let limited = r#"trap '' XFSZ; ulimit -f 300; exec "$@""#;
-        let ways = [
-            &["unshare", "-m", "sh", "-c", mount, "sh"][..],
-            &["unshare", "-Urm", "sh", "-c", mount, "sh"],
-            &["bash", "-c", limited, "bash"],
-        ];
-        let failures: Vec<_> = ways
-            .iter()
-            .map_while(|way| passes(NAME, way).err())
-            .collect();
-        assert!(failures.len() < ways.len(), "{failures:?}");
-        return;
+        let name = "a28_a_full_tmpfs_is_a_fault_and_no_signal";
+        return passes_on_a_small_tmpfs(name, r#"trap '' XFSZ; ulimit -f 300; exec "$@""#);
     }
     let scratch = Scratch::new();
     let store = open(&scratch.file());
