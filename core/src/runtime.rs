@@ -157,6 +157,9 @@ impl Io {
                 (Command::TellPurges, None) => {}
             }
         }
+        if let Some(sharing) = &self.sharing {
+            sharing.finish().await;
+        }
     }
 
     fn fly(&mut self, Job { work, landing }: Job) {

@@ -12,6 +12,7 @@ mod config;
 pub(crate) mod conformance;
 mod entry;
 mod file;
+mod flight;
 mod guard;
 mod pepper;
 mod peppers;

@@ -58,6 +58,11 @@ impl Peppers {
         }))
     }
 
+    /// Those that are known: somebody else may use an old one still.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Pepper> {
+        self.known().into_iter().chain(&self.old)
+    }
+
     pub(super) fn old(&self) -> &[Pepper] {
         &self.old
     }

@@ -119,9 +119,9 @@ impl Purged {
     }
 
     /// Whether what was begun when `purges` was the number of the latest purge has been purged since.
-    pub(super) fn covers(
+    pub(super) fn covers<'p>(
         &self,
-        pepper: &Pepper,
+        mut peppers: impl Iterator<Item = &'p Pepper>,
         gate: &Fingerprint,
         client_id: &str,
         purges: u64,
@@ -136,7 +136,7 @@ impl Purged {
                 .get(&scope)
                 .is_some_and(|number| *number > purges)
         };
-        scopes(pepper, gate, client_id).into_iter().any(is_known)
+        peppers.any(|pepper| scopes(pepper, gate, client_id).into_iter().any(is_known))
             || state
                 .pending
                 .iter()

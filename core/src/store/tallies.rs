@@ -55,7 +55,12 @@ impl Tallies {
         }
     }
 
-    /// The store has been told, and has this in all.
+    /// The store has been told these.
+    pub(super) fn tell(&self, own: &Numbers) {
+        self.state().told = *own;
+    }
+
+    /// The store has been told these, and has that in all.
     pub(super) fn learn(&self, own: &Numbers, sum: &Tally) {
         let (counters, gauges) = (sum.counters.iter(), sum.gauges.iter());
         let missing = Snapshot::CUMULATIVE.saturating_sub(sum.counters.len());
@@ -71,11 +76,9 @@ impl Tallies {
             *others = all.saturating_sub(*own);
         }
         // A store that has begun anew is told everything.
-        state.told = if is_lost {
-            [0; Snapshot::COUNTERS]
-        } else {
-            *own
-        };
+        if is_lost {
+            state.told = [0; Snapshot::COUNTERS];
+        }
     }
 
     /// The numbers of all.
@@ -117,6 +120,7 @@ mod tests {
         let own = numbers(5, 2);
         assert_eq!(tallies.total(&own), own);
         assert_eq!(tallies.growth(&own), tally(5, 2));
+        tallies.tell(&own);
         // Others have counted 10, and have a gauge of 1.
         tallies.learn(&own, &tally(15, 3));
         assert_eq!(tallies.total(&own), numbers(15, 3));
@@ -129,6 +133,7 @@ mod tests {
     fn a_store_that_was_wiped_is_told_everything_again() {
         let tallies = Tallies::new();
         let own = numbers(5, 0);
+        tallies.tell(&own);
         tallies.learn(&own, &tally(5, 0));
         assert_eq!(tallies.growth(&own), tally(0, 0));
         tallies.learn(&own, &Tally::default());

@@ -428,6 +428,18 @@ fn a26_a_purge_reaches_all_who_share() {
 }
 
 #[test]
+fn a26_a_purge_is_told_before_its_process_ends() {
+    let (_, fleet) = Numbering::fleet();
+    fleet.lab().pair("a", "s");
+    for _ in 0..10 {
+        fleet.lab().engine.purge_all(None).unwrap();
+        let count = "SELECT count(*) FROM purge";
+        assert_eq!(fleet.file().query_row(count, [], |row| row.get(0)), Ok(1));
+        fleet.file().execute("DELETE FROM purge", []).unwrap();
+    }
+}
+
+#[test]
 fn a26_a_purge_of_one_gate_leaves_the_others() {
     let (_, fleet) = Numbering::fleet();
     let audience = r#"{"audience":"https://api.example"}"#;
