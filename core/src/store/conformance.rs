@@ -3,7 +3,6 @@
 use super::*;
 use crate::clock::manual::START;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A directory of a test's own; gone with it.
 pub(crate) struct Scratch(PathBuf);
@@ -21,9 +20,7 @@ impl Scratch {
     fn within(directory: &Path) -> Scratch {
         use std::os::unix::fs::DirBuilderExt;
 
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = directory.join(format!("credgate-{}-{number}", std::process::id()));
+        let path = directory.join(format!("credgate-{:016x}", fastrand::u64(..)));
         std::fs::DirBuilder::new()
             .mode(0o700)
             .create(&path)
@@ -42,7 +39,10 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        // Some tests put a file in its place.
+        if std::fs::remove_dir_all(&self.0).is_err() {
+            let _ = std::fs::remove_file(&self.0);
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
+use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 /// An engine's part in the store.
@@ -28,6 +29,8 @@ pub(crate) struct Sharing {
     pub(super) store: Guard,
     pub(super) peppers: Peppers,
     pub(super) purged: Purged,
+    /// Held while the store is told of purges or asked for them: what comes from here must not be taken for another's.
+    purging: Mutex<()>,
     /// Hashes of tokens that an upstream has refused, by where they were in the cache: not taken from the store again.
     distrusted: Cache<Key, [u8; 32], UnitWeighter, KeyHash>,
     /// Flights that wait for other processes.
@@ -67,6 +70,7 @@ impl Sharing {
             shared: Arc::clone(shared),
             peppers: Peppers::new(config)?,
             purged: Purged::new(shared.world.clock.wall()),
+            purging: Mutex::default(),
             distrusted: Cache::with(
                 MAX_DISTRUSTED,
                 MAX_DISTRUSTED as u64,
@@ -116,6 +120,10 @@ impl Sharing {
 
     /// Tells the store of the purges that were made here.
     pub(crate) async fn tell_purges(&self) {
+        if self.purged.pending().is_none() {
+            return;
+        }
+        let _one = self.purging.lock().await;
         while let Some(purging) = self.purged.pending() {
             let Some(pepper) = self.pepper().await else {
                 return;
@@ -195,6 +203,7 @@ impl Sharing {
 
     /// `None` where the store does not tell.
     pub(super) async fn learn_purges(&self, pepper: &Pepper) -> Option<()> {
+        let _one = self.purging.lock().await;
         let after = self.purged.latest();
         let purges = self.store.ask(|store| store.purges(after)).await?;
         let new = self.purged.learn(&purges, pepper);
