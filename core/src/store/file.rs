@@ -3,6 +3,7 @@
 use super::{Fault, FaultKind};
 use nix::sys::statfs::statfs;
 use nix::unistd::geteuid;
+use std::borrow::Cow;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -23,25 +24,26 @@ pub(super) fn prepare_directory(file: &Path) -> Result<(), Fault> {
     }
     let found = fs::metadata(directory).map_err(|error| fault(directory, &error))?;
     let user = geteuid().as_raw();
-    check_directory(directory, found.uid(), found.mode(), user)?;
+    check_directory(found.uid(), found.mode(), user)?;
     let kind = statfs(directory).map_err(|error| fault(directory, &error.into()))?;
-    check_file_system(directory, kind.filesystem_type().0 as u64)
+    check_file_system(kind.filesystem_type().0 as u64)
 }
 
 /// Whoever may write into it could put a file of their own there, beside ours or in its place.
-fn check_directory(directory: &Path, owner: u32, mode: u32, user: u32) -> Result<(), Fault> {
-    let path = directory.display();
+fn check_directory(owner: u32, mode: u32, user: u32) -> Result<(), Fault> {
     if owner != user && owner != 0 {
         return Err(Fault::new(
             FaultKind::Refused,
-            format!("{path} belongs to user {owner}, and this process is user {user}: chown it"),
+            format!(
+                "its directory belongs to user {owner}, and this process is user {user}: chown it"
+            ),
         ));
     }
     if mode & 0o022 != 0 {
         return Err(Fault::new(
             FaultKind::Refused,
             format!(
-                "{path} may be written by others (mode {:o}): name a directory of its own, with mode 700",
+                "its directory may be written by others (mode {:o}): name a directory of its own, with mode 700",
                 mode & 0o7777
             ),
         ));
@@ -50,7 +52,7 @@ fn check_directory(directory: &Path, owner: u32, mode: u32, user: u32) -> Result
 }
 
 /// Locks and shared memory do not reach across a network, or cannot be told to.
-fn check_file_system(directory: &Path, kind: u64) -> Result<(), Fault> {
+fn check_file_system(kind: u64) -> Result<(), Fault> {
     const NETWORKS: [(u64, &str); 13] = [
         (0x6969, "NFS"),
         (0x517b, "SMB"),
@@ -74,9 +76,8 @@ fn check_file_system(directory: &Path, kind: u64) -> Result<(), Fault> {
         Some((_, name)) => Err(Fault::new(
             FaultKind::Refused,
             format!(
-                "{} is on {name}, where SQLite's locks do not hold: name a directory of this host's own, as \
-                 /run/credgate; for several hosts there is Redis",
-                directory.display()
+                "its directory is on {name}, where SQLite's locks do not hold: name a directory of this host's own, \
+                 as /run/credgate; for several hosts there is Redis"
             ),
         )),
     }
@@ -108,7 +109,7 @@ fn check_file(path: &Path, is_file: bool, owner: u32, mode: u32, user: u32) -> R
     let refuse = |why: String| {
         Err(Fault::new(
             FaultKind::Refused,
-            format!("{} {why}", path.display()),
+            format!("{} {why}", name(path)),
         ))
     };
     if !is_file {
@@ -187,7 +188,14 @@ pub(super) fn fault(path: &Path, error: &io::Error) -> Fault {
         ErrorKind::NotFound => (FaultKind::Unreachable, ": make its directory"),
         _ => (FaultKind::Unreachable, ""),
     };
-    Fault::new(kind, format!("{}: {error}{advice}", path.display()))
+    Fault::new(kind, format!("{}: {error}{advice}", name(path)))
+}
+
+/// The name alone, as a store's own says where it is.
+fn name(path: &Path) -> Cow<'_, str> {
+    path.file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
 }
 
 #[cfg(test)]
@@ -208,7 +216,7 @@ mod tests {
             assert_eq!(fault.kind, FaultKind::Refused);
             assert!(fault.detail.contains(what), "{fault}");
         }
-        let directory = |owner, mode| check_directory(path, owner, mode, 33);
+        let directory = |owner, mode| check_directory(owner, mode, 33);
         assert_eq!(directory(33, 0o40_700), Ok(()));
         assert_eq!(directory(0, 0o40_755), Ok(()));
         assert!(directory(34, 0o40_700).is_err());
@@ -218,13 +226,12 @@ mod tests {
 
     #[test]
     fn a_network_file_system_is_refused_by_name() {
-        let path = Path::new("/mnt/credgate");
         for (kind, name) in [(0x6969, "NFS"), (0xffff_ffff_ff53_4d42, "CIFS")] {
-            let fault = check_file_system(path, kind).unwrap_err();
+            let fault = check_file_system(kind).unwrap_err();
             assert!(fault.detail.contains(name), "{fault}");
         }
         for kind in [0xef53, 0x0102_1994, 0x794c_7630, 0x5846_5342] {
-            assert_eq!(check_file_system(path, kind), Ok(()));
+            assert_eq!(check_file_system(kind), Ok(()));
         }
     }
 }

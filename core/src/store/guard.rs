@@ -87,7 +87,7 @@ impl Guard {
             told.is_open = true;
         }
         let message = format!(
-            "store {}: {fault}; it is done without while that is so",
+            "store {}: {fault}; tokens are not shared while that is so",
             self.store.name()
         );
         self.world.journal.note(Level::Warning, message);

@@ -743,7 +743,7 @@ const FAULTS: [Spoiled; 9] = [
             fleet.file().execute_batch("CREATE TABLE a(b)").unwrap();
             set_mode(&fleet.scratch.file(), 0o600);
         },
-        "is a database of something else",
+        "it is a database of something else",
     ),
     (
         "a damaged file",
@@ -809,7 +809,7 @@ fn a28_a_store_that_fails_is_a_miss_a_counter_and_one_line_and_no_error_to_anybo
         assert!(metrics.store_failures > 0, "{what}");
         let records: Vec<_> = std::iter::from_fn(|| lab.engine.next_record().unwrap())
             .map(|record| record.message)
-            .filter(|message| message.contains("done without"))
+            .filter(|message| message.contains("not shared"))
             .collect();
         assert_eq!(records.len(), 1, "{what}: {records:?}");
         assert!(records[0].contains(says), "{what}: {}", records[0]);

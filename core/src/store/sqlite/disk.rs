@@ -164,10 +164,7 @@ impl Disk {
         connection.ok_or_else(|| {
             Fault::new(
                 FaultKind::Foreign,
-                format!(
-                    "{} is a database of something else, or of another version: name another file, or remove it",
-                    self.path.display()
-                ),
+                "it is a database of something else, or of another version: name another file, or remove it",
             )
         })
     }
@@ -277,7 +274,11 @@ fn fault(error: &rusqlite::Error) -> Fault {
     };
     let detail = match code {
         // Without SQLite's own words, which may quote what is in the file.
-        Some(code) => format!("{code} (SQLite {})", code.extended_code),
+        Some(code) => format!(
+            "{} (SQLite's error {})",
+            rusqlite::ffi::code_to_str(code.extended_code),
+            code.extended_code
+        ),
         None => "its file holds something unexpected".to_owned(),
     };
     Fault::new(kind, detail)
