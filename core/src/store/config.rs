@@ -1,12 +1,12 @@
 //! Where the shared store is, and what it needs: as an engine's options say.
 
+use super::redis;
 use crate::engine::EngineOptions;
 use crate::error::{Error, ErrorKind};
 use serde::Deserialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use url::Url;
 
 /// A store's URL; `Debug` does not show the password in it.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -58,8 +58,7 @@ pub(crate) struct StoreConfig {
 pub(crate) enum Location {
     /// An absolute path.
     Sqlite(PathBuf),
-    /// `redis://`, `rediss://` or `redis+unix://`, as it was given.
-    Redis(StoreUrl),
+    Redis(redis::Address),
 }
 
 impl StoreConfig {
@@ -146,18 +145,8 @@ impl Location {
             }
             return Ok(Location::Sqlite(path.into()));
         }
-        let is_redis = Url::parse(text).is_ok_and(|url| match url.scheme() {
-            "redis" | "rediss" => url.has_host(),
-            "redis+unix" | "unix" => url.path().len() > 1,
-            _ => false,
-        });
-        if is_redis {
-            return Ok(Location::Redis(url.clone()));
-        }
-        Err(wrong(
-            "store",
-            "must be sqlite:/path/of/a/file, redis://host:port/database, rediss://… or redis+unix:///path/of/a/socket",
-        ))
+        let address = redis::Address::parse(text).map_err(|why| wrong("store", &why))?;
+        Ok(Location::Redis(address))
     }
 }
 

@@ -17,6 +17,7 @@ mod guard;
 mod pepper;
 mod peppers;
 mod purged;
+mod redis;
 mod seal;
 mod sharing;
 mod sqlite;
@@ -168,10 +169,7 @@ fn open(config: &StoreConfig, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, E
             config.timeout,
             clock,
         ))),
-        Location::Redis(_) => Err(Error::new(
-            crate::error::ErrorKind::ConfigValue,
-            "engine options: store: Redis is not built yet",
-        )),
+        Location::Redis(address) => Ok(Arc::new(redis::RedisStore::new(address, config)?)),
     }
 }
 

@@ -1,0 +1,235 @@
+//! Where a Redis or Valkey server is, as a URL says it.
+
+use percent_encoding::percent_decode_str;
+use redis::RedisConnectionInfo;
+use std::fmt;
+use std::path::PathBuf;
+use url::{Host, Url};
+
+/// A server, and how to introduce oneself to it.
+#[derive(Clone)]
+pub(crate) struct Address {
+    pub(super) place: Place,
+    pub(super) login: RedisConnectionInfo,
+}
+
+/// How the server is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    Tcp { host: String, port: u16 },
+    Tls { host: String, port: u16 },
+    Unix(PathBuf),
+}
+
+const DEFAULT_PORT: u16 = 6379;
+
+impl Address {
+    /// Reads `redis://[user:password@]host[:port][/database]`, `rediss://…` for TLS, and
+    /// `redis+unix:///path[?db=&user=&pass=]`; `valkey` in place of `redis` is the same. No error shows the URL: it may
+    /// hold a password.
+    pub(crate) fn parse(url: &str) -> Result<Address, String> {
+        let url = Url::parse(url).map_err(|error| format!("is no URL ({error})"))?;
+        let place = match url.scheme() {
+            "redis" | "valkey" => {
+                let (host, port) = host(&url)?;
+                Place::Tcp { host, port }
+            }
+            "rediss" | "valkeys" => {
+                let (host, port) = host(&url)?;
+                Place::Tls { host, port }
+            }
+            "redis+unix" | "valkey+unix" => Place::Unix(path(&url)?),
+            scheme => {
+                return Err(format!(
+                    "cannot be of the kind {scheme}:, there are sqlite:/path/of/a/file, redis://host:port/database, \
+                     rediss://… and redis+unix:///path/of/a/socket"
+                ));
+            }
+        };
+        if url.fragment().is_some() {
+            return Err("has a fragment (#), which means nothing here".to_owned());
+        }
+        let is_unix = matches!(place, Place::Unix(_));
+        let mut found = Found::of(&url, is_unix)?;
+        for (name, value) in url.query_pairs() {
+            match (&*name, is_unix) {
+                ("db", true) => found.database = value.into_owned(),
+                ("user", true) => found.user = value.into_owned(),
+                ("pass", true) => found.password = Some(value.into_owned()),
+                _ => {
+                    return Err(format!(
+                        "has a parameter {name}; there are db, user and pass, and these for a Unix socket only"
+                    ));
+                }
+            }
+        }
+        Ok(Address {
+            place,
+            login: found.login()?,
+        })
+    }
+}
+
+impl Address {
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self.place, Place::Tls { .. })
+    }
+}
+
+impl fmt::Display for Address {
+    /// Log-safe: without user and password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Tcp { host, port } | Place::Tls { host, port } => write!(f, "{host}:{port}"),
+            Place::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// What a URL says besides the place.
+struct Found {
+    database: String,
+    user: String,
+    password: Option<String>,
+}
+
+impl Found {
+    fn of(url: &Url, is_unix: bool) -> Result<Found, String> {
+        let decode = |what, text: &str| {
+            percent_decode_str(text)
+                .decode_utf8()
+                .map(String::from)
+                .map_err(|_| format!("has a {what} that is no UTF-8"))
+        };
+        let database = if is_unix { "" } else { url.path() };
+        Ok(Found {
+            database: database.trim_start_matches('/').to_owned(),
+            user: decode("user", url.username())?,
+            password: url
+                .password()
+                .map(|password| decode("password", password))
+                .transpose()?,
+        })
+    }
+
+    fn login(&self) -> Result<RedisConnectionInfo, String> {
+        // One command less that a user must have a right to.
+        let mut login = RedisConnectionInfo::default().set_skip_set_lib_name();
+        if !self.database.is_empty() {
+            let number: u32 = self
+                .database
+                .parse()
+                .map_err(|_| "names a database that is no number".to_owned())?;
+            login = login.set_db(number.into());
+        }
+        match (&self.password, self.user.as_str()) {
+            (Some(password), user) => {
+                login = login.set_password(password);
+                if !user.is_empty() {
+                    login = login.set_username(user);
+                }
+            }
+            (None, "") => {}
+            (None, _) => return Err("has a user without a password".to_owned()),
+        }
+        Ok(login)
+    }
+}
+
+fn host(url: &Url) -> Result<(String, u16), String> {
+    let host = match url.host() {
+        // Not special to the URL standard, and so not checked by it.
+        Some(Host::Domain(name)) if !name.is_empty() => name.to_owned(),
+        Some(Host::Ipv4(address)) => address.to_string(),
+        // Without brackets, as resolvers and certificates have it.
+        Some(Host::Ipv6(address)) => address.to_string(),
+        _ => return Err("names no host, as redis://127.0.0.1:6379/0 does".to_owned()),
+    };
+    Ok((host, url.port().unwrap_or(DEFAULT_PORT)))
+}
+
+fn path(url: &Url) -> Result<PathBuf, String> {
+    let is_local = url.host_str().is_none_or(str::is_empty);
+    let path = percent_decode_str(url.path()).decode_utf8();
+    match path {
+        Ok(path) if is_local && path.len() > 1 && path.starts_with('/') => {
+            Ok(PathBuf::from(&*path))
+        }
+        _ => Err("names no socket, as redis+unix:///run/redis/redis.sock does".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(url: &str) -> Place {
+        Address::parse(url).unwrap().place
+    }
+
+    #[test]
+    fn a_url_says_where_the_server_is() {
+        let host = |host: &str, port| (host.to_owned(), port);
+        for (url, (host, port)) in [
+            ("redis://cache.example", host("cache.example", 6379)),
+            ("valkey://127.0.0.1:7000/3", host("127.0.0.1", 7000)),
+            ("redis://[::1]:7000", host("::1", 7000)),
+        ] {
+            assert_eq!(place(url), Place::Tcp { host, port });
+        }
+        let (host, port) = host("cache.example", 6380);
+        assert_eq!(
+            place("rediss://cache.example:6380"),
+            Place::Tls { host, port }
+        );
+        assert_eq!(
+            place("redis+unix:///run/a%20b/redis.sock?db=2"),
+            Place::Unix("/run/a b/redis.sock".into())
+        );
+    }
+
+    #[test]
+    fn user_password_database_and_prefix_are_taken_from_it() {
+        for url in [
+            "redis://gate:p%40ss%2F@host/4",
+            "redis+unix:///socket?user=gate&pass=p%40ss/&db=4",
+        ] {
+            let address = Address::parse(url).unwrap();
+            let login = &address.login;
+            assert_eq!(
+                (login.username(), login.password(), login.db()),
+                (Some("gate"), Some("p@ss/"), 4)
+            );
+        }
+        let address = Address::parse("redis://:secret@host").unwrap();
+        assert_eq!(address.login.username(), None);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_without_showing_a_password() {
+        for (url, why) in [
+            ("redis//", "is no URL"),
+            ("http://:kanarie@host", "of the kind http:"),
+            ("redis://:kanarie@", "is no URL"),
+            ("redis:///0", "names no host"),
+            ("redis://:kanarie@host/first", "no number"),
+            ("redis://:kanarie@host/-1", "no number"),
+            ("redis://:kanarie@host/0#insecure", "fragment"),
+            ("redis://:kanarie@host/?db=1", "parameter db"),
+            ("redis://kanarie@host/", "user without a password"),
+            ("redis+unix://socket", "names no socket"),
+            ("redis+unix:///", "names no socket"),
+            ("redis://:%ff@host", "no UTF-8"),
+        ] {
+            let error = Address::parse(url).err().unwrap();
+            assert!(error.contains(why), "{url}: {error}");
+            assert!(!error.contains("kanarie"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_address_in_a_log_has_no_password() {
+        let address = Address::parse("redis://gate:kanarie@host/1").unwrap();
+        assert_eq!(address.to_string(), "host:6379");
+    }
+}

@@ -1,0 +1,328 @@
+//! Redis and Valkey: one store for a fleet.
+//!
+//! Every key begins with the prefix in braces, `{credgate:}` by default. What stands in braces decides on which node of a
+//! Cluster a key is: all of this store's are on one, so that they may be asked for together, and that node is found by
+//! following its neighbours' `MOVED`. (Tokens change once an hour. One node does a hundred thousand such questions a
+//! second.)
+//!
+//! | key, after the prefix | holds |
+//! |---|---|
+//! | `v` index | a sealed value |
+//! | `l` index | the owner of a lease |
+//! | `n` | the number of the latest purge |
+//! | `p` | scopes of purges, sorted by their numbers |
+//! | `c` group | counters of a group's processes, by their position |
+//! | `m` group | the processes of a group |
+//! | `g` group process | the gauges of one |
+//!
+//! All have an expiry. Nothing is ever put into the text of a command: indexes, owners and values are arguments, and the
+//! scripts are constants.
+
+mod address;
+mod link;
+mod wire;
+
+pub(super) use address::Address;
+
+use super::{
+    Fault, FaultKind, Found, GAUGE_LIFE, Index, Lease, MAX_VALUE, Owner, PURGE_LIFE, Purge, Reply,
+    Scope, Store, StoreConfig, Tally,
+};
+use crate::error::{Error, ErrorKind};
+use link::Link;
+use redis::{Cmd, FromRedisValue, Pipeline, Value, cmd, pipe};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A Redis or Valkey server.
+pub(super) struct RedisStore {
+    link: Link,
+    prefix: Vec<u8>,
+    timeout: Duration,
+    name: String,
+}
+
+/// After how long a call is given up, unless the options say.
+const TIMEOUT: Duration = Duration::from_millis(20);
+/// How many purges are asked for at once; the next question goes on where the answer ends.
+const MAX_PURGES: usize = 4096;
+
+/// Takes a lease that nobody has, or the owner itself. KEYS: lease. ARGV: owner, milliseconds.
+const LEASE: &str = "local holder = redis.call('GET', KEYS[1]) \
+    if holder and holder ~= ARGV[1] then return 0 end \
+    redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) \
+    return 1";
+/// Deletes a lease that still is the owner's. KEYS: lease. ARGV: owner.
+const RELEASE: &str =
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+/// Notes a purge, forgets those that are over. KEYS: number, purges. ARGV: scope, milliseconds now and of a purge's life.
+const PURGE: &str = "local last = tonumber(redis.call('GET', KEYS[1]) or 0) or 0 \
+    local number = math.max(tonumber(ARGV[2]), last + 1) \
+    redis.call('SET', KEYS[1], string.format('%.0f', number), 'PX', ARGV[3]) \
+    redis.call('ZADD', KEYS[2], string.format('%.0f', number), ARGV[1]) \
+    redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', number - tonumber(ARGV[3]))) \
+    redis.call('PEXPIRE', KEYS[2], ARGV[3]) \
+    return number";
+
+impl RedisStore {
+    /// Without I/O but for the files.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ConfigFile`] where a file of certificates cannot be used.
+    pub(super) fn new(address: &Address, config: &StoreConfig) -> Result<RedisStore, Error> {
+        let prefix = [b"{", config.prefix.as_bytes(), b"}"].concat();
+        let tls = match address.is_tls() {
+            true => Some(wire::tls(config)?),
+            false => None,
+        };
+        let timeout = config.timeout.unwrap_or(TIMEOUT);
+        // A question like those that come, to which there is no answer.
+        let probe = value(&[&prefix[..], b"v"].concat());
+        Ok(RedisStore {
+            link: Link::new(address.clone(), tls, timeout, probe),
+            name: format!("Redis at {address}"),
+            prefix,
+            timeout,
+        })
+    }
+
+    fn key(&self, kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+        let mut key = self.prefix.clone();
+        key.push(kind);
+        parts.iter().for_each(|part| key.extend_from_slice(part));
+        key
+    }
+
+    fn lease_key(&self, index: Index) -> Vec<u8> {
+        self.key(b'l', &[&index.0])
+    }
+
+    async fn ask<T: FromRedisValue>(&self, question: &Cmd) -> Result<T, Fault> {
+        read(self.link.ask(question).await?)
+    }
+
+    async fn ask_all(&self, questions: &Pipeline) -> Result<Vec<Value>, Fault> {
+        self.link.ask_all(questions).await
+    }
+}
+
+impl Store for RedisStore {
+    fn look(&self, index: Index) -> Reply<'_, Found> {
+        Box::pin(async move {
+            let mut questions = pipe();
+            questions
+                .add_command(value(&self.key(b'v', &[&index.0])))
+                .cmd("EXISTS")
+                .arg(self.lease_key(index))
+                .cmd("GET")
+                .arg(self.key(b'n', &[]));
+            let [found, is_leased, purges] = some(self.ask_all(&questions).await?)?;
+            let found: Vec<u8> = read(found)?;
+            Ok(Found {
+                value: (1..=MAX_VALUE).contains(&found.len()).then_some(found),
+                is_leased: read(is_leased)?,
+                purges: read::<Option<u64>>(purges)?.unwrap_or(0),
+            })
+        })
+    }
+
+    fn put(&self, index: Index, value: Vec<u8>, life: Duration) -> Reply<'_, ()> {
+        Box::pin(async move {
+            let mut question = cmd("SET");
+            question.arg(self.key(b'v', &[&index.0])).arg(value);
+            question.arg("PX").arg(milliseconds(life));
+            self.ask(&question).await
+        })
+    }
+
+    fn lease(&self, index: Index, owner: Owner, life: Duration) -> Reply<'_, Lease> {
+        Box::pin(async move {
+            let key = self.lease_key(index);
+            let mut question = script(LEASE, &[&key]);
+            question.arg(&owner.0[..]).arg(milliseconds(life));
+            let is_taken: bool = self.ask(&question).await?;
+            Ok(if is_taken { Lease::Taken } else { Lease::Held })
+        })
+    }
+
+    fn release(&self, index: Index, owner: Owner) -> Reply<'_, ()> {
+        Box::pin(async move {
+            let mut question = script(RELEASE, &[&self.lease_key(index)]);
+            question.arg(&owner.0[..]);
+            self.ask::<i64>(&question).await.map(drop)
+        })
+    }
+
+    fn purge(&self, scope: Scope, now: Duration) -> Reply<'_, u64> {
+        Box::pin(async move {
+            let mut question = script(PURGE, &[&self.key(b'n', &[]), &self.key(b'p', &[])]);
+            question.arg(&scope.0[..]);
+            question
+                .arg(milliseconds(now))
+                .arg(milliseconds(PURGE_LIFE));
+            self.ask(&question).await
+        })
+    }
+
+    fn purges(&self, after: u64) -> Reply<'_, Vec<Purge>> {
+        Box::pin(async move {
+            let mut question = cmd("ZRANGEBYSCORE");
+            question.arg(self.key(b'p', &[]));
+            question
+                .arg(format!("({after}"))
+                .arg("+inf")
+                .arg("WITHSCORES");
+            question.arg("LIMIT").arg(0).arg(MAX_PURGES);
+            let pairs: Vec<(Vec<u8>, f64)> = self.ask(&question).await?;
+            Ok(pairs
+                .into_iter()
+                .filter_map(|(scope, number)| {
+                    let scope = Scope(scope.try_into().ok()?);
+                    (number >= 1.0).then_some(Purge {
+                        scope,
+                        number: number as u64,
+                    })
+                })
+                .collect())
+        })
+    }
+
+    fn add(&self, group: [u8; 16], process: [u8; 16], growth: Tally) -> Reply<'_, ()> {
+        Box::pin(async move {
+            let [counters, members] = [b'c', b'm'].map(|kind| self.key(kind, &[&group]));
+            let gauges = self.key(b'g', &[&group, &process]);
+            let (soon, late) = (milliseconds(GAUGE_LIFE), milliseconds(PURGE_LIFE));
+            let mut questions = pipe();
+            for (position, grown) in growth
+                .counters
+                .iter()
+                .enumerate()
+                .filter(|(_, grown)| **grown > 0)
+            {
+                questions
+                    .cmd("HINCRBY")
+                    .arg(&counters)
+                    .arg(position)
+                    .arg(*grown);
+            }
+            questions.cmd("PEXPIRE").arg(&counters).arg(late);
+            questions.cmd("SADD").arg(&members).arg(&process[..]);
+            questions.cmd("PEXPIRE").arg(&members).arg(late);
+            let packed: Vec<u8> = growth
+                .gauges
+                .iter()
+                .flat_map(|gauge| gauge.to_le_bytes())
+                .collect();
+            questions
+                .cmd("SET")
+                .arg(&gauges)
+                .arg(packed)
+                .arg("PX")
+                .arg(soon);
+            self.ask_all(&questions).await.map(drop)
+        })
+    }
+
+    fn sum(&self, group: [u8; 16]) -> Reply<'_, Tally> {
+        Box::pin(async move {
+            let [counters, members] = [b'c', b'm'].map(|kind| self.key(kind, &[&group]));
+            let mut questions = pipe();
+            questions.cmd("HGETALL").arg(&counters);
+            questions.cmd("SMEMBERS").arg(&members);
+            let [counters, processes] = some(self.ask_all(&questions).await?)?;
+            let mut tally = Tally::default();
+            for (position, counter) in read::<BTreeMap<usize, u64>>(counters)? {
+                add_at(&mut tally.counters, position, counter);
+            }
+            let processes: Vec<Vec<u8>> = read(processes)?;
+            let mut gone = cmd("SREM");
+            gone.arg(&members);
+            let mut is_any_gone = false;
+            for process in processes {
+                let gauges = self.key(b'g', &[&group, &process]);
+                match self.ask::<Option<Vec<u8>>>(cmd("GET").arg(gauges)).await? {
+                    Some(packed) => {
+                        let (gauges, _) = packed.as_chunks();
+                        for (position, gauge) in gauges.iter().enumerate() {
+                            add_at(&mut tally.gauges, position, u64::from_le_bytes(*gauge));
+                        }
+                    }
+                    None => {
+                        gone.arg(process);
+                        is_any_gone = true;
+                    }
+                }
+            }
+            if is_any_gone {
+                self.ask::<i64>(&gone).await?;
+            }
+            Ok(tally)
+        })
+    }
+
+    fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    fn pauses(&self) -> (Duration, Duration) {
+        (Duration::from_millis(5), Duration::from_millis(100))
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+/// Asks for a value, and for a byte more than one may have: what is longer is not sent.
+fn value(key: &[u8]) -> Cmd {
+    let mut question = cmd("GETRANGE");
+    question.arg(key).arg(0).arg(MAX_VALUE);
+    question
+}
+
+fn script(text: &'static str, keys: &[&[u8]]) -> Cmd {
+    let mut question = cmd("EVAL");
+    question.arg(text).arg(keys.len());
+    for key in keys {
+        question.arg(*key);
+    }
+    question
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis())
+        .unwrap_or(u64::MAX)
+        .max(1)
+}
+
+fn add_at(sums: &mut Vec<u64>, position: usize, number: u64) {
+    /// Far more than there are.
+    const MOST: usize = 4096;
+    if position >= sums.len() {
+        sums.resize((position + 1).min(MOST), 0);
+    }
+    if let Some(sum) = sums.get_mut(position) {
+        *sum = sum.saturating_add(number);
+    }
+}
+
+/// So many answers.
+fn some<const N: usize>(answers: Vec<Value>) -> Result<[Value; N], Fault> {
+    answers.try_into().map_err(|_| unexpected())
+}
+
+fn read<T: FromRedisValue>(answer: Value) -> Result<T, Fault> {
+    redis::from_redis_value(answer).map_err(|_| unexpected())
+}
+
+/// What came out of the store is not for a log.
+fn unexpected() -> Fault {
+    Fault::new(
+        FaultKind::Foreign,
+        "what is under its keys is of another kind: give it a prefix or a database of its own (store_prefix)",
+    )
+}
+
+#[cfg(test)]
+mod tests;

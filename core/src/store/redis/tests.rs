@@ -1,0 +1,202 @@
+//! Against a real server, on a Unix socket of its own.
+
+use super::*;
+use crate::store::conformance::{Scratch, index, keeps_its_promises};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A `redis-server` in a directory of its own; gone with it.
+struct Server {
+    scratch: Scratch,
+    process: Child,
+}
+
+impl Server {
+    async fn start() -> Server {
+        let scratch = Scratch::new();
+        let process = Server::run(&scratch);
+        let server = Server { scratch, process };
+        server.is_ready().await;
+        server
+    }
+
+    fn run(scratch: &Scratch) -> Child {
+        Command::new("redis-server")
+            .args(["--port", "0", "--save", "", "--unixsocket", "redis.sock"])
+            .current_dir(scratch.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed")
+    }
+
+    async fn is_ready(&self) {
+        let socket = self.scratch.path().join("redis.sock");
+        until("the server", async || UnixStream::connect(&socket).is_ok()).await;
+    }
+
+    fn store(&self) -> RedisStore {
+        let url = format!("redis+unix://{}/redis.sock", self.scratch.path().display());
+        let json = format!(r#"{{"store":"{url}","store_pepper_file":"/unused"}}"#);
+        let options = crate::EngineOptions::from_json(&json).unwrap();
+        let config = StoreConfig::compile(&options).unwrap().unwrap();
+        RedisStore::new(&Address::parse(&url).unwrap(), &config).unwrap()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.process.id() as i32), signal).unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Polls until it holds.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !holds().await {
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "waited for {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Takes that much of every key's time.
+const PASS: &str = "for _, key in ipairs(redis.call('KEYS', '*')) do \
+    local left = redis.call('PTTL', key) - ARGV[1] \
+    if left <= 0 then redis.call('DEL', key) else redis.call('PEXPIRE', key, left) end end return 0";
+
+#[tokio::test]
+async fn a29_a_server_keeps_what_a_store_promises() {
+    let server = Server::start().await;
+    let (one, other) = (server.store(), server.store());
+    let pass = async |time: Duration| {
+        let mut question = script(PASS, &[]);
+        one.ask::<i64>(question.arg(milliseconds(time)))
+            .await
+            .unwrap();
+    };
+    keeps_its_promises(&one, &other, pass).await;
+}
+
+#[tokio::test]
+async fn purges_that_are_older_than_any_token_are_forgotten() {
+    let server = Server::start().await;
+    let store = server.store();
+    let now = Duration::from_millis(1_795_000_000_123);
+    store.purge(Scope([1; 32]), now).await.unwrap();
+    let later = now + PURGE_LIFE + MINUTE;
+    store.purge(Scope([2; 32]), later).await.unwrap();
+    assert_eq!(store.purges(0).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a29_what_others_have_put_there_is_no_value() {
+    let server = Server::start().await;
+    let store = server.store();
+    let key = store.key(b'v', &[&index(7).0]);
+    let put = |command: &'static str| {
+        let mut question = cmd(command);
+        question.arg(&key);
+        question
+    };
+    store.ask::<i64>(put("LPUSH").arg("x")).await.unwrap();
+    assert_eq!(
+        store.look(index(7)).await.unwrap_err().kind,
+        FaultKind::Foreign
+    );
+    store.ask::<i64>(&put("DEL")).await.unwrap();
+    store
+        .ask::<()>(put("SET").arg(vec![0_u8; MAX_VALUE]))
+        .await
+        .unwrap();
+    assert_eq!(
+        store.look(index(7)).await.unwrap().value.unwrap().len(),
+        MAX_VALUE
+    );
+    store
+        .ask::<()>(put("SET").arg(vec![0_u8; 1 << 20]))
+        .await
+        .unwrap();
+    assert_eq!(store.look(index(7)).await.unwrap().value, None, "too long");
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_is_a_fault_at_once_and_found_again() {
+    let mut server = Server::start().await;
+    let store = server.store();
+    store.look(index(7)).await.unwrap();
+    server.process.kill().unwrap();
+    server.process.wait().unwrap();
+    let kind = |reply: Result<Found, Fault>| reply.map_err(|fault| fault.kind);
+    assert_eq!(
+        kind(store.look(index(7)).await),
+        Err(FaultKind::Unreachable)
+    );
+    assert_eq!(
+        kind(store.look(index(7)).await),
+        Err(FaultKind::Unreachable)
+    );
+    server.process = Server::run(&server.scratch);
+    server.is_ready().await;
+    until("the server", async || store.look(index(7)).await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_given_up_and_found_again() {
+    let server = Server::start().await;
+    let store = server.store();
+    store.look(index(7)).await.unwrap();
+    server.signal(Signal::SIGSTOP);
+    // Whoever asks gives up; in the end so does the link, and tells who asks next at once.
+    until("the link to give up", async || {
+        let looked = tokio::time::timeout(store.timeout(), store.look(index(7))).await;
+        looked.is_ok_and(|looked| looked.unwrap_err().kind == FaultKind::Unreachable)
+    })
+    .await;
+    server.signal(Signal::SIGCONT);
+    until("the server", async || store.look(index(7)).await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn questions_that_were_given_up_do_not_mix_up_the_answers_of_others() {
+    let server = Server::start().await;
+    let store = server.store();
+    for byte in 0..100 {
+        let value = vec![byte; 100];
+        store.put(index(byte), value, MINUTE).await.unwrap();
+    }
+    for byte in 0..100 {
+        let abandoned = Duration::from_micros(u64::from(byte) * 3);
+        let _ = tokio::time::timeout(abandoned, store.look(index(byte))).await;
+        let next = (byte + 1) % 100;
+        let found = store.look(index(next)).await.unwrap();
+        assert_eq!(found.value, Some(vec![next; 100]));
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_questions_at_once_are_all_answered() {
+    let server = Server::start().await;
+    let store = Arc::new(server.store());
+    let asked: Vec<_> = (0..1000)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.look(index(7)).await })
+        })
+        .collect();
+    for one in asked {
+        assert_eq!(one.await.unwrap(), Ok(Found::default()));
+    }
+}

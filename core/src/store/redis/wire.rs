@@ -1,0 +1,192 @@
+//! Streams to a server: TCP, TLS over it, or a Unix socket.
+
+use super::address::Place;
+use super::{Error, ErrorKind, Fault, FaultKind, MAX_VALUE, StoreConfig};
+use nix::sys::socket::{setsockopt, sockopt};
+use rustls_platform_verifier::Verifier;
+use std::error::Error as StdError;
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, Error as TlsError, RootCertStore, crypto};
+
+/// What TLS connections are made with. Cryptography, and the way to the system's certificates, are those with which OpenID
+/// providers are reached.
+///
+/// # Errors
+///
+/// [`ErrorKind::ConfigFile`] where a file cannot be used.
+pub(super) fn tls(config: &StoreConfig) -> Result<Arc<ClientConfig>, Error> {
+    let provider = Arc::new(crypto::aws_lc_rs::default_provider());
+    let unusable = |error: TlsError| {
+        Error::with_source(
+            ErrorKind::System,
+            format!("no TLS for the store: {error}"),
+            error,
+        )
+    };
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?;
+    let builder = match &config.ca_file {
+        None => {
+            let verifier = Verifier::new(provider).map_err(unusable)?;
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(verifier))
+        }
+        Some(path) => builder.with_root_certificates(roots(path)?),
+    };
+    Ok(Arc::new(builder.with_no_client_auth()))
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, Error> {
+    let fault = |why: String| {
+        let message = format!("engine options: store_ca_file: {} {why}", path.display());
+        Error::new(ErrorKind::ConfigFile, message)
+    };
+    let pem = std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let added = certificate.ok().and_then(|it| roots.add(it).ok());
+        added.ok_or_else(|| fault("holds a certificate that cannot be read".to_owned()))?;
+    }
+    if roots.is_empty() {
+        return Err(fault("holds no PEM certificate".to_owned()));
+    }
+    Ok(roots)
+}
+
+/// Why there is no stream.
+pub(super) fn fault(error: &io::Error) -> Fault {
+    let is_tls = |inner: &(dyn StdError + Send + Sync + 'static)| inner.is::<TlsError>();
+    // Who does not know TLS hangs up on who greets with it.
+    if error.kind() == io::ErrorKind::UnexpectedEof || error.get_ref().is_some_and(is_tls) {
+        let why = "its certificate is not trusted, or it does not speak TLS: look at store_ca_file";
+        return Fault::new(FaultKind::Refused, why);
+    }
+    let why = format!("it cannot be reached: {}", error.kind());
+    Fault::new(FaultKind::Unreachable, why)
+}
+
+/// A stream that is one of these.
+pub(super) type Wire = Bounded<Box<dyn Stream>>;
+
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// Connects. The caller sets the deadline.
+pub(super) async fn open(place: &Place, tls: Option<&Arc<ClientConfig>>) -> io::Result<Wire> {
+    let stream: Box<dyn Stream> = match (place, tls) {
+        (Place::Unix(path), _) => Box::new(UnixStream::connect(path).await?),
+        (Place::Tcp { host, port }, _) => Box::new(tcp(host, *port).await?),
+        (Place::Tls { host, port }, Some(config)) => {
+            let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+            let stream = tcp(host, *port).await?;
+            let connector = TlsConnector::from(Arc::clone(config));
+            Box::new(connector.connect(name, stream).await?)
+        }
+        (Place::Tls { .. }, None) => return Err(io::Error::other("TLS without its settings")),
+    };
+    Ok(Bounded::new(stream))
+}
+
+async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    // A server behind a firewall that has forgotten the connection is noticed between requests, not by them.
+    setsockopt(&stream, sockopt::KeepAlive, &true)?;
+    setsockopt(&stream, sockopt::TcpKeepIdle, &30)?;
+    setsockopt(&stream, sockopt::TcpKeepInterval, &10)?;
+    setsockopt(&stream, sockopt::TcpKeepCount, &3)?;
+    Ok(stream)
+}
+
+/// Ends a stream whose peer sends more than it can have been asked for: the parser would keep all of it.
+pub(super) struct Bounded<S> {
+    stream: S,
+    /// Bytes that came since the last ones went.
+    came: usize,
+}
+
+/// What one answer may hold, and how many are waited for at once.
+pub(super) const MAX_ANSWER: usize = MAX_VALUE + 1024;
+pub(super) const MAX_PENDING: usize = 256;
+
+impl<S> Bounded<S> {
+    pub(super) fn new(stream: S) -> Bounded<S> {
+        Bounded { stream, came: 0 }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.came += buf.filled().len() - before;
+        if self.came > MAX_ANSWER * MAX_PENDING {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.came = 0;
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn a_peer_that_sends_what_nobody_asked_for_is_cut_off() {
+        let (ours, mut theirs) = tokio::io::duplex(1 << 16);
+        let mut bounded = Bounded::new(ours);
+        let flood = tokio::spawn(async move {
+            let bytes = vec![b'x'; 1 << 16];
+            while theirs.write_all(&bytes).await.is_ok() {}
+        });
+        let mut buffer = vec![0; 1 << 16];
+        let mut came = 0;
+        let error = loop {
+            bounded.write_all(b"").await.unwrap();
+            match bounded.read(&mut buffer).await {
+                Ok(n) => came += n,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert!(came <= MAX_ANSWER * MAX_PENDING);
+        drop(bounded);
+        flood.await.unwrap();
+    }
+}
