@@ -230,7 +230,7 @@
 
 // The machinery of a process: token cache, provider connections, one thread.
 //
-// Methods: credgate_engine_new, credgate_engine_free.
+// Methods: credgate_engine_new, credgate_engine_check, credgate_engine_free.
 typedef struct credgate_engine credgate_engine;
 
 // What went wrong. Holds no secret.
@@ -507,6 +507,12 @@ int32_t credgate_engine_new(const char *json,
                             size_t json_len,
                             struct credgate_engine **out_engine,
                             struct credgate_error **out_error);
+
+// Says whether an engine can be made with these options, and makes none: for
+// hosts that read their configuration before they fork.
+int32_t credgate_engine_check(const char *json,
+                              size_t json_len,
+                              struct credgate_error **out_error);
 
 // Frees a handle of an engine. With the last one, and the last queue, the
 // thread ends; that is waited for, no longer than two seconds.

@@ -23,6 +23,8 @@
 typedef enum {
     NGX_HTTP_CREDGATE_STRING = 0,
     NGX_HTTP_CREDGATE_PATH,
+    NGX_HTTP_CREDGATE_PATHS,          /* a list of them */
+    NGX_HTTP_CREDGATE_STORE,          /* a URL, or sqlite: and a path */
     NGX_HTTP_CREDGATE_FLAG,
     NGX_HTTP_CREDGATE_MSEC,
     NGX_HTTP_CREDGATE_SEC,
@@ -53,6 +55,12 @@ typedef struct {
     ngx_str_t                         file;
     ngx_uint_t                        line;
 } ngx_http_credgate_setting_t;
+
+
+typedef struct {
+    ngx_array_t                      *settings;  /* the engine's */
+    ngx_str_t                         options;   /* the same as JSON */
+} ngx_http_credgate_main_conf_t;
 
 
 typedef struct {
@@ -113,8 +121,15 @@ char *ngx_http_credgate_compile(ngx_conf_t *cf,
     ngx_http_credgate_loc_conf_t *conf);
 const char *ngx_http_credgate_message(credgate_error *error, int32_t status,
     size_t *len);
+ngx_uint_t ngx_http_credgate_blame(ngx_array_t *settings, const char *message,
+    size_t len);
 ngx_int_t ngx_http_credgate_json(ngx_pool_t *pool, ngx_array_t *settings,
     ngx_uint_t optional, ngx_str_t *json);
+
+/* what engines are made with */
+void *ngx_http_credgate_create_main_conf(ngx_conf_t *cf);
+char *ngx_http_credgate_init_main_conf(ngx_conf_t *cf, void *conf);
+ngx_int_t ngx_http_credgate_init_module(ngx_cycle_t *cycle);
 
 /* the worker's engine */
 ngx_int_t ngx_http_credgate_init_process(ngx_cycle_t *cycle);

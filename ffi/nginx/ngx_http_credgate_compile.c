@@ -7,8 +7,6 @@
 #include "ngx_http_credgate.h"
 
 
-static ngx_uint_t ngx_http_credgate_blame(ngx_array_t *settings,
-    const char *message, size_t len);
 static ngx_int_t ngx_http_credgate_read_file(ngx_conf_t *cf,
     ngx_http_credgate_setting_t *setting, ngx_str_t *text);
 static ngx_int_t ngx_http_credgate_collect_args(ngx_conf_t *cf,
@@ -18,7 +16,7 @@ static void ngx_http_credgate_free_gate(void *data);
 
 /* the setting that an error is about: messages begin with the field's name */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_credgate_blame(ngx_array_t *settings, const char *message, size_t len)
 {
     size_t                        best;

@@ -7,6 +7,8 @@
 #include "ngx_http_credgate.h"
 
 
+static ngx_int_t ngx_http_credgate_full_store(ngx_conf_t *cf,
+    ngx_str_t *store);
 static ngx_uint_t ngx_http_credgate_has_variables(ngx_array_t *words);
 static ngx_int_t ngx_http_credgate_compile_value(ngx_conf_t *cf,
     ngx_http_credgate_setting_t *setting, ngx_str_t *value);
@@ -90,18 +92,22 @@ ngx_http_credgate_enable(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 char *
 ngx_http_credgate_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_credgate_loc_conf_t  *clcf = conf;
-    ngx_http_credgate_field_t     *field = cmd->post;
+    char  *p = conf;
 
-    ngx_str_t                    *value;
-    ngx_http_credgate_setting_t  *setting;
+    ngx_str_t                     *value;
+    ngx_uint_t                     i;
+    ngx_array_t                  **settings;
+    ngx_http_credgate_field_t     *field;
+    ngx_http_credgate_setting_t   *setting;
 
+    field = cmd->post;
     value = cf->args->elts;
+    settings = (ngx_array_t **) (p + cmd->offset);
 
-    if (clcf->settings == NULL) {
-        clcf->settings = ngx_array_create(cf->pool, 4,
-                                          sizeof(ngx_http_credgate_setting_t));
-        if (clcf->settings == NULL) {
+    if (*settings == NULL) {
+        *settings = ngx_array_create(cf->pool, 4,
+                                     sizeof(ngx_http_credgate_setting_t));
+        if (*settings == NULL) {
             return NGX_CONF_ERROR;
         }
     }
@@ -109,7 +115,7 @@ ngx_http_credgate_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (field->type != NGX_HTTP_CREDGATE_PAIRS
         && field->type != NGX_HTTP_CREDGATE_ARGS
         && field->type != NGX_HTTP_CREDGATE_HEADERS
-        && ngx_http_credgate_has(clcf->settings, field))
+        && ngx_http_credgate_has(*settings, field))
     {
         return "is duplicate";
     }
@@ -117,8 +123,18 @@ ngx_http_credgate_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     switch (field->type) {
 
     case NGX_HTTP_CREDGATE_PATH:
+    case NGX_HTTP_CREDGATE_PATHS:
     case NGX_HTTP_CREDGATE_FILE:
-        if (ngx_conf_full_name(cf->cycle, &value[1], 1) != NGX_OK) {
+        for (i = 1; i < cf->args->nelts; i++) {
+            if (ngx_conf_full_name(cf->cycle, &value[i], 1) != NGX_OK) {
+                return NGX_CONF_ERROR;
+            }
+        }
+
+        break;
+
+    case NGX_HTTP_CREDGATE_STORE:
+        if (ngx_http_credgate_full_store(cf, &value[1]) != NGX_OK) {
             return NGX_CONF_ERROR;
         }
 
@@ -179,7 +195,7 @@ ngx_http_credgate_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         break;
     }
 
-    setting = ngx_array_push(clcf->settings);
+    setting = ngx_array_push(*settings);
     if (setting == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -204,6 +220,37 @@ ngx_http_credgate_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     setting->line = cf->conf_file->line;
 
     return NGX_CONF_OK;
+}
+
+
+/* the path of a file is one from nginx's prefix */
+
+static ngx_int_t
+ngx_http_credgate_full_store(ngx_conf_t *cf, ngx_str_t *store)
+{
+    u_char     *p;
+    ngx_str_t   path;
+
+    if (ngx_strncmp(store->data, "sqlite:", 7) != 0) {
+        return NGX_OK;
+    }
+
+    path.data = store->data + 7;
+    path.len = store->len - 7;
+
+    if (path.len == 0 || ngx_conf_full_name(cf->cycle, &path, 0) != NGX_OK) {
+        return path.len ? NGX_ERROR : NGX_OK;
+    }
+
+    p = ngx_pnalloc(cf->pool, path.len + sizeof("sqlite:"));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    store->data = p;
+    store->len = ngx_sprintf(p, "sqlite:%V%Z", &path) - p - 1;
+
+    return NGX_OK;
 }
 
 

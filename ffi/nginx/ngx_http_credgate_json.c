@@ -150,6 +150,7 @@ ngx_http_credgate_json_value(u_char *p, ngx_http_credgate_setting_t *setting)
         return p;
 
     case NGX_HTTP_CREDGATE_LIST:
+    case NGX_HTTP_CREDGATE_PATHS:
         return ngx_http_credgate_json_strings(p, value, setting->nargs - 1);
 
     default:

@@ -26,7 +26,19 @@ static ngx_int_t ngx_http_credgate_init(ngx_conf_t *cf);
       NGX_HTTP_CREDGATE_CONF|words,                                           \
       ngx_http_credgate_set,                                                  \
       NGX_HTTP_LOC_CONF_OFFSET,                                               \
-      0,                                                                      \
+      offsetof(ngx_http_credgate_loc_conf_t, settings),                       \
+      &(ngx_http_credgate_field_t) { NGX_HTTP_CREDGATE_##type,                \
+                                     ngx_string(field) } }
+
+
+/* the same for what the workers' engines are made with */
+
+#define NGX_HTTP_CREDGATE_OPTION(directive, words, type, field)               \
+    { ngx_string("credgate_" directive),                                      \
+      NGX_HTTP_MAIN_CONF|words,                                               \
+      ngx_http_credgate_set,                                                  \
+      NGX_HTTP_MAIN_CONF_OFFSET,                                              \
+      offsetof(ngx_http_credgate_main_conf_t, settings),                      \
       &(ngx_http_credgate_field_t) { NGX_HTTP_CREDGATE_##type,                \
                                      ngx_string(field) } }
 
@@ -251,6 +263,39 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
     NGX_HTTP_CREDGATE_SETTING("verify_signature", NGX_CONF_TAKE1,
                               FLAG, "verify_signature"),
 
+    NGX_HTTP_CREDGATE_OPTION("cache_max_bytes", NGX_CONF_TAKE1,
+                             SIZE, "cache_max_bytes"),
+
+    NGX_HTTP_CREDGATE_OPTION("cache_max_entries", NGX_CONF_TAKE1,
+                             NUMBER, "cache_max_entries"),
+
+    NGX_HTTP_CREDGATE_OPTION("max_exchanges", NGX_CONF_TAKE1,
+                             NUMBER, "max_exchanges"),
+
+    NGX_HTTP_CREDGATE_OPTION("max_waiting", NGX_CONF_TAKE1,
+                             NUMBER, "max_waiting"),
+
+    NGX_HTTP_CREDGATE_OPTION("store", NGX_CONF_TAKE1,
+                             STORE, "store"),
+
+    NGX_HTTP_CREDGATE_OPTION("store_ca_file", NGX_CONF_TAKE1,
+                             PATH, "store_ca_file"),
+
+    NGX_HTTP_CREDGATE_OPTION("store_max_bytes", NGX_CONF_TAKE1,
+                             SIZE, "store_max_bytes"),
+
+    NGX_HTTP_CREDGATE_OPTION("store_old_pepper_files", NGX_CONF_1MORE,
+                             PATHS, "store_old_pepper_files"),
+
+    NGX_HTTP_CREDGATE_OPTION("store_pepper_file", NGX_CONF_TAKE1,
+                             PATH, "store_pepper_file"),
+
+    NGX_HTTP_CREDGATE_OPTION("store_prefix", NGX_CONF_TAKE1,
+                             STRING, "store_prefix"),
+
+    NGX_HTTP_CREDGATE_OPTION("store_timeout", NGX_CONF_TAKE1,
+                             MSEC, "store_timeout"),
+
       ngx_null_command
 };
 
@@ -259,8 +304,8 @@ static ngx_http_module_t  ngx_http_credgate_module_ctx = {
     ngx_http_credgate_add_variables,       /* preconfiguration */
     ngx_http_credgate_init,                /* postconfiguration */
 
-    NULL,                                  /* create main configuration */
-    NULL,                                  /* init main configuration */
+    ngx_http_credgate_create_main_conf,    /* create main configuration */
+    ngx_http_credgate_init_main_conf,      /* init main configuration */
 
     ngx_http_credgate_create_srv_conf,     /* create server configuration */
     NULL,                                  /* merge server configuration */
@@ -276,7 +321,7 @@ ngx_module_t  ngx_http_credgate_module = {
     ngx_http_credgate_commands,            /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_credgate_init_module,         /* init module */
     ngx_http_credgate_init_process,        /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */

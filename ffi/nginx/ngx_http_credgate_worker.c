@@ -145,15 +145,21 @@ ngx_http_credgate_is_used(ngx_cycle_t *cycle)
 static ngx_int_t
 ngx_http_credgate_start(ngx_cycle_t *cycle)
 {
-    int              fd;
-    size_t           len;
-    int32_t          status;
-    const char      *message;
-    credgate_error  *error;
+    int                             fd;
+    size_t                          len;
+    int32_t                         status;
+    const char                     *message;
+    credgate_error                 *error;
+    ngx_http_credgate_main_conf_t  *cgmcf;
 
     error = NULL;
 
-    status = credgate_engine_new(NULL, 0, &ngx_http_credgate_engine, &error);
+    cgmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                                ngx_http_credgate_module);
+
+    status = credgate_engine_new((char *) cgmcf->options.data,
+                                 cgmcf->options.len,
+                                 &ngx_http_credgate_engine, &error);
 
     if (status == CREDGATE_OK) {
         status = credgate_queue_new(ngx_http_credgate_engine,

@@ -1,6 +1,6 @@
 //! Engines.
 
-use crate::boundary::{boundary, boundary_void, quiet_panics};
+use crate::boundary::{Fail, boundary, boundary_void, quiet_panics};
 use crate::bytes;
 use crate::error::{credgate_error, report};
 use crate::handle::{self, Out};
@@ -11,7 +11,7 @@ use std::sync::Once;
 
 /// The machinery of a process: token cache, provider connections, one thread.
 ///
-/// Methods: credgate_engine_new, credgate_engine_free.
+/// Methods: credgate_engine_new, credgate_engine_check, credgate_engine_free.
 pub struct credgate_engine(pub(crate) Engine);
 
 /// Makes the engine of this process, after any fork; asking again with the
@@ -31,14 +31,26 @@ pub unsafe extern "C" fn credgate_engine_new(
         // SAFETY: C passes valid pointers or NULL, as the header asks.
         unsafe {
             let out_engine = Out::required(out_engine)?;
-            let options = match bytes::optional(json, json_len)? {
-                None => EngineOptions::default(),
-                Some(_) => EngineOptions::from_json(bytes::text(json, json_len)?)
-                    .map_err(|error| report(&error, out_error))?,
-            };
+            let options = options(json, json_len, out_error)?;
             let engine = Engine::shared(options).map_err(|error| report(&error, out_error))?;
             out_engine.set(handle::give(credgate_engine(engine)));
         }
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// Says whether an engine can be made with these options, and makes none: for
+/// hosts that read their configuration before they fork.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_engine_check(
+    json: *const c_char,
+    json_len: usize,
+    out_error: *mut *mut credgate_error,
+) -> i32 {
+    boundary(|| {
+        quiet_panics();
+        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        unsafe { options(json, json_len, out_error) }?;
         Ok(CREDGATE_OK)
     })
 }
@@ -51,6 +63,24 @@ pub unsafe extern "C" fn credgate_engine_free(engine: *mut credgate_engine) {
         // SAFETY: C passes NULL or an engine that it does not use again.
         unsafe { handle::free(engine) };
     });
+}
+
+/// # Safety
+///
+/// As for the functions of C that this is a part of.
+unsafe fn options(
+    json: *const c_char,
+    json_len: usize,
+    out_error: *mut *mut credgate_error,
+) -> Result<EngineOptions, Fail> {
+    // SAFETY: as for the caller.
+    unsafe {
+        match bytes::optional(json, json_len)? {
+            None => Ok(EngineOptions::default()),
+            Some(_) => EngineOptions::from_json(bytes::text(json, json_len)?)
+                .map_err(|error| report(&error, out_error)),
+        }
+    }
 }
 
 /// Has every forked child noted. Once: handlers cannot be taken back, and the

@@ -172,10 +172,11 @@ def test_the_readme_names_only_fields_that_exist() -> None:
     ("file", "pattern", "form"),
     [
         ("ngx_http_credgate_module.c", r'^    NGX_HTTP_CREDGATE_SETTING\("(\w+)"', "Syntax:  credgate_{} "),
+        ("ngx_http_credgate_module.c", r'^    NGX_HTTP_CREDGATE_OPTION\("(\w+)"', "Syntax:  credgate_{} "),
         ("ngx_http_credgate_variables.c", r'^    \{ ngx_string\("(\w+)"\)', "`${}`"),
         ("ngx_http_credgate_module.c", r'^    \{ ngx_string\("(\w+)"\)', "Syntax:  {}"),
     ],
-    ids=["settings", "variables", "directives"],
+    ids=["settings", "options", "variables", "directives"],
 )
 def test_everything_that_an_operator_can_type_is_in_the_reference(file: str, pattern: str, form: str) -> None:
     names = re.findall(pattern, (ROOT / "ffi/nginx" / file).read_text(), re.MULTILINE)

@@ -120,6 +120,9 @@ int32_t credgate_engine_new(const char *json,
                             size_t json_len,
                             struct credgate_engine **out_engine,
                             struct credgate_error **out_error);
+int32_t credgate_engine_check(const char *json,
+                              size_t json_len,
+                              struct credgate_error **out_error);
 void credgate_engine_free(struct credgate_engine *engine);
 int32_t credgate_queue_new(const struct credgate_engine *engine,
                            struct credgate_queue **out_queue,

@@ -1,0 +1,247 @@
+
+/*
+ * Copyright (C) Credgate authors
+ */
+
+
+#include "ngx_http_credgate.h"
+
+
+static ngx_int_t ngx_http_credgate_may_read(ngx_cycle_t *cycle,
+    ngx_http_credgate_setting_t *setting);
+static ngx_int_t ngx_http_credgate_prepare_store(ngx_cycle_t *cycle,
+    ngx_http_credgate_setting_t *setting);
+
+
+void *
+ngx_http_credgate_create_main_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_credgate_main_conf_t));
+}
+
+
+/* checks what the workers' engines will be made with: here, a mistake is seen */
+
+char *
+ngx_http_credgate_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_credgate_main_conf_t  *cgmcf = conf;
+
+    size_t                        n, len;
+    int32_t                       status;
+    ngx_uint_t                    i;
+    const char                   *message;
+    credgate_error               *error;
+    ngx_http_credgate_setting_t  *setting;
+
+    static const char             subject[] = "engine options: ";
+
+    if (cgmcf->settings == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_http_credgate_json(cf->pool, cgmcf->settings, 0, &cgmcf->options)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    error = NULL;
+
+    status = credgate_engine_check((char *) cgmcf->options.data,
+                                   cgmcf->options.len, &error);
+
+    if (status != CREDGATE_OK) {
+        message = ngx_http_credgate_message(error, status, &len);
+
+        n = sizeof(subject) - 1;
+
+        if (len > n && ngx_memcmp(message, subject, n) == 0) {
+            message += n;
+            len -= n;
+        }
+
+        i = ngx_http_credgate_blame(cgmcf->settings, message, len);
+        setting = cgmcf->settings->elts;
+
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "credgate: %*s, in %V:%ui",
+                      len, message, &setting[i].file, setting[i].line);
+
+        credgate_error_free(error);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* in the master, before it has workers: these may not make directories */
+
+ngx_int_t
+ngx_http_credgate_init_module(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                      i;
+    ngx_http_credgate_setting_t    *setting;
+    ngx_http_credgate_main_conf_t  *cgmcf;
+
+    cgmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                                ngx_http_credgate_module);
+
+    if (cgmcf == NULL || cgmcf->settings == NULL) {
+        return NGX_OK;
+    }
+
+    setting = cgmcf->settings->elts;
+
+    for (i = 0; i < cgmcf->settings->nelts; i++) {
+
+        switch (setting[i].field->type) {
+
+        case NGX_HTTP_CREDGATE_STORE:
+            if (!ngx_test_config
+                && ngx_http_credgate_prepare_store(cycle, &setting[i])
+                   != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+
+            break;
+
+        case NGX_HTTP_CREDGATE_PATH:
+        case NGX_HTTP_CREDGATE_PATHS:
+            if (ngx_http_credgate_may_read(cycle, &setting[i]) != NGX_OK) {
+                return NGX_ERROR;
+            }
+
+            break;
+
+        default:
+            break;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* workers read these files, and have no engine where they cannot */
+
+static ngx_int_t
+ngx_http_credgate_may_read(ngx_cycle_t *cycle,
+    ngx_http_credgate_setting_t *setting)
+{
+    ngx_str_t        *name;
+    ngx_uint_t        i, may;
+    ngx_core_conf_t  *ccf;
+    ngx_file_info_t   info;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    for (i = 1; i < setting->nargs; i++) {
+        name = &setting->args[i];
+
+        if (ngx_file_info(name->data, &info) == NGX_FILE_ERROR) {
+            ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                          "credgate: " ngx_file_info_n " \"%V\" failed, "
+                          "in %V:%ui", name, &setting->file, setting->line);
+            return NGX_ERROR;
+        }
+
+        if (geteuid() != 0 || ccf->user == 0) {
+            continue;
+        }
+
+        if (info.st_uid == ccf->user) {
+            may = info.st_mode & S_IRUSR;
+
+        } else if (info.st_gid == ccf->group) {
+            may = info.st_mode & S_IRGRP;
+
+        } else {
+            may = info.st_mode & S_IROTH;
+        }
+
+        if (!may) {
+            ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                          "credgate: \"%V\" may not be read by the workers, "
+                          "which run as user %d and group %d, in %V:%ui",
+                          name, ccf->user, ccf->group, &setting->file,
+                          setting->line);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * The directory of an SQLite file belongs to the workers, who make the files
+ * in it.  One that is there already is left as it is: it may be anybody's.
+ */
+
+static ngx_int_t
+ngx_http_credgate_prepare_store(ngx_cycle_t *cycle,
+    ngx_http_credgate_setting_t *setting)
+{
+    u_char           *path, *end;
+    ngx_err_t         err;
+    ngx_str_t        *url;
+    ngx_core_conf_t  *ccf;
+    ngx_file_info_t   info;
+
+    url = &setting->args[1];
+
+    if (ngx_strncmp(url->data, "sqlite:/", 8) != 0) {
+        return NGX_OK;
+    }
+
+    path = ngx_pnalloc(cycle->pool, url->len);
+    if (path == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_cpystrn(path, url->data + 7, url->len - 7 + 1);
+
+    end = (u_char *) strrchr((char *) path, '/');
+    *end = '\0';
+
+    if (end == path) {
+        return NGX_OK;
+    }
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    if (ngx_create_dir(path, 0700) == NGX_FILE_ERROR) {
+        err = ngx_errno;
+
+        if (err != NGX_EEXIST) {
+            ngx_log_error(NGX_LOG_EMERG, cycle->log, err,
+                          "credgate: " ngx_create_dir_n " \"%s\" failed, "
+                          "in %V:%ui", path, &setting->file, setting->line);
+            return NGX_ERROR;
+        }
+
+    } else if (geteuid() == 0
+               && chown((char *) path, ccf->user, ccf->group) == -1)
+    {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                      "credgate: chown(\"%s\", %d) failed, in %V:%ui",
+                      path, ccf->user, &setting->file, setting->line);
+        return NGX_ERROR;
+    }
+
+    if (geteuid() == 0
+        && ngx_file_info(path, &info) != NGX_FILE_ERROR
+        && info.st_uid != ccf->user)
+    {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                      "credgate: \"%s\" belongs to the user %d, and the "
+                      "workers run as %d: unless they may write there, they "
+                      "share no tokens, in %V:%ui",
+                      path, info.st_uid, ccf->user, &setting->file,
+                      setting->line);
+    }
+
+    return NGX_OK;
+}
