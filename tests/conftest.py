@@ -1,7 +1,9 @@
 """Fixtures: the laboratory once for all tests, nginx once for each."""
 
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ import pytest
 from support.http import Client
 from support.lab import Authority, Provider, Scripted, Upstream
 from support.nginx import Nginx
+from support.redis import Redis, ScriptedRedis
+from support.store import PATIENT, a_pepper, directives
 
 # Secrets hold every kind of character that an encoding might change.
 ALICE = Client("alice", "Kanarie7Qz+/%&=:?#x")
@@ -104,3 +108,67 @@ def nginx(tmp_path: Path) -> Iterator[Callable[..., Nginx]]:
     for instance in started:
         instance.stop(signal.SIGQUIT)
     assert not [alarm for instance in started for alarm in instance.alarms()]
+
+
+@pytest.fixture(scope="session")
+def _redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    with Redis(tmp_path_factory.mktemp("redis")).start() as redis:
+        yield redis
+
+
+@pytest.fixture
+def redis(_redis: Redis) -> Redis:
+    """A real server, with nothing in it."""
+    _redis.cli("FLUSHALL")
+    return _redis
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[Callable[..., Redis]]:
+    """Starts a server of one test's own."""
+    started: list[Redis] = []
+
+    def start(**options: object) -> Redis:
+        server = Redis(tmp_path / f"redis{len(started)}", **options)  # type: ignore[arg-type]
+        started.append(server)
+        return server.start()
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def _scripted_redis(logs: Path) -> Iterator[ScriptedRedis]:
+    with ScriptedRedis(logs / "scripted-redis.log").start() as fake:
+        yield fake
+
+
+@pytest.fixture
+def fake(_scripted_redis: ScriptedRedis) -> ScriptedRedis:
+    """The Redis that misbehaves on request; well-behaved so far."""
+    _scripted_redis.reset()
+    return _scripted_redis
+
+
+@pytest.fixture
+def pepper(tmp_path: Path) -> Path:
+    return a_pepper(tmp_path)
+
+
+@pytest.fixture
+def shared_directory() -> Iterator[Path]:
+    """One in memory that every user may come through."""
+    directory = Path(tempfile.mkdtemp(prefix="credgate-", dir="/dev/shm"))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, pepper: Path) -> str:
+    """Directives for either store, empty so far."""
+    if request.param == "sqlite":
+        return directives(f"sqlite:{tmp_path}/store/tokens.db", None, PATIENT)
+    redis: Redis = request.getfixturevalue("redis")
+    return directives(redis.url(), pepper, PATIENT)

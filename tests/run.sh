@@ -5,14 +5,14 @@
 #   tests/run.sh SUITE...           these suites only
 #   tests/run.sh header --update    writes include/credgate.h, the configuration's reference and its Python types anew
 #
-# Suites: lint rust model c nginx current sanitized lua python demo; by name only: properties coverage.
+# Suites: lint rust model c nginx store current sanitized lua python demo; by name only: properties coverage.
 # Ends with 0 when every test passed.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 # shellcheck source=tests/lib.sh
 source tests/lib.sh
 
-readonly suites=(lint rust model c nginx current sanitized lua python demo)
+readonly suites=(lint rust model c nginx store current sanitized lua python demo)
 readonly by_name=(properties coverage)
 readonly results=target/tests
 readonly bin=$ROOT/target/venv/bin
@@ -69,6 +69,7 @@ suite_lint() {
 }
 
 suite_rust() {
+    need_apt redis-server
     need_lab
     need_venv
     run_cargo test --workspace --exclude credgate-python
@@ -84,6 +85,7 @@ suite_properties() {
 }
 
 suite_coverage() {
+    need_apt redis-server
     need_coverage
     check coverage env CARGO_TARGET_DIR=target/coverage cargo llvm-cov --quiet -p credgate-core --lib --summary-only \
         --ignore-filename-regex '(tests|model|properties)[.]rs|/(tests|vectors)/' --fail-under-lines 92
@@ -121,6 +123,15 @@ suite_nginx() {
     build_library
     build_module
     run_pytest nginx
+}
+
+suite_store() {
+    need_apt nginx nginx-dev libnginx-mod-http-lua lua-resty-core lua-cjson openssl redis-server
+    need_lab
+    need_venv
+    build_library
+    build_module
+    run_pytest store
 }
 
 suite_lua() {

@@ -59,6 +59,7 @@ class Nginx(Service):
         connections: int = 4096,
         events: str = "",
         loaded: bool = True,
+        user: str = "root",
     ):
         self.directory = directory
         self.h2_port = free_port()
@@ -70,6 +71,7 @@ class Nginx(Service):
         self.configured_workers = workers
         directory.mkdir(parents=True, exist_ok=True)
         text = self._text(server, http, main, workers, port, f"worker_connections {connections}; {events}")
+        text = text.replace("user root;", f"user {user};")
         self.conf.write_text(text if loaded else text.replace(f"load_module {MODULE};\n", ""))
         self.error_log.touch()
         self.arguments = [*wrapper, BINARY, "-p", directory, "-c", self.conf, "-e", self.error_log]

@@ -1,0 +1,145 @@
+"""Ways to reach a Redis, and how it is left alone and found again."""
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+from conftest import ALICE, BOB, CAROL
+from support.http import Client
+from support.lab import Authority, Scripted, Upstream
+from support.nginx import Nginx
+from support.process import ROOT, until
+from support.redis import PASSWORD, USER, Redis
+from support.store import PATIENT, Start, counted, directives, gateway, status
+
+Servers = Callable[..., Redis]
+
+(RIGHTS,) = (
+    " ".join(text.split("+", 1)[1].split("```")[0].split())
+    for text in (ROOT / "ffi/nginx/README.md").read_text().split("resetchannels -@all ")[1:]
+)
+LOGIN = f"~{{credgate:}}* resetchannels -@all +{RIGHTS}"
+
+
+def shares(nginx: Start, scripted: Scripted, upstream: Upstream, store: str) -> None:
+    """Two gateways behind it have one token."""
+    servers = [gateway(nginx, store, scripted, upstream) for _ in range(2)]
+    assert [status(server, ALICE) for server in servers] == ["MISS", "SHARED"]
+    assert [counted(server, "failures") for server in servers] == [0, 0], servers[0].errors
+
+
+def test_over_tcp_with_a_database(
+    nginx: Start, scripted: Scripted, upstream: Upstream, redis: Redis, pepper: Path
+) -> None:
+    shares(nginx, scripted, upstream, directives(redis.url(3), pepper, PATIENT))
+    assert b"db3:keys=" in redis.cli("INFO", "keyspace")
+
+
+def test_over_a_unix_socket(nginx: Start, scripted: Scripted, upstream: Upstream, redis: Redis, pepper: Path) -> None:
+    shares(nginx, scripted, upstream, directives(f"redis+unix://{redis.socket}?db=2", pepper, PATIENT))
+    assert b"db2:keys=" in redis.cli("INFO", "keyspace")
+
+
+def test_by_the_name_of_valkey(
+    nginx: Start, scripted: Scripted, upstream: Upstream, redis: Redis, pepper: Path
+) -> None:
+    shares(nginx, scripted, upstream, directives(redis.url().replace("redis:", "valkey:"), pepper, PATIENT))
+
+
+def test_over_tls_with_a_user_that_may_do_no_more_than_the_documentation_says(
+    nginx: Start, scripted: Scripted, upstream: Upstream, own_redis: Servers, authority: Authority, pepper: Path
+) -> None:
+    redis = own_redis(tls=authority, login=LOGIN)
+    url = f"rediss://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{redis.tls_port}/0"
+    store = directives(url, pepper, PATIENT, f"credgate_store_ca_file {authority.ca};")
+    shares(nginx, scripted, upstream, store)
+    # What it may do less often, too.
+    assert redis.keys("v") == 1
+    server = gateway(nginx, store, scripted, upstream)
+    assert status(server, ALICE) == "SHARED"
+
+
+def test_a_cluster_is_followed_to_the_node_that_has_the_keys(
+    nginx: Start, scripted: Scripted, upstream: Upstream, own_redis: Servers, pepper: Path
+) -> None:
+    nodes = [own_redis(cluster=True) for _ in range(2)]
+    nodes[0].cli("CLUSTER", "ADDSLOTSRANGE", "0", "8191")
+    nodes[1].cli("CLUSTER", "ADDSLOTSRANGE", "8192", "16383")
+    nodes[0].cli("CLUSTER", "MEET", "127.0.0.1", str(nodes[1].port), str(nodes[1].bus_port))
+    until(lambda: all(b"cluster_state:ok" in node.cli("CLUSTER", "INFO") for node in nodes), "the cluster")
+    stores = [directives(node.url(), pepper, PATIENT) for node in nodes]
+    servers = [gateway(nginx, store, scripted, upstream) for store in stores]
+    assert [status(server, ALICE) for server in servers] == ["MISS", "SHARED"]
+    assert sorted(node.keys("v") for node in nodes) == [0, 1]
+
+
+def test_a_server_that_comes_later_is_found(
+    nginx: Start, scripted: Scripted, upstream: Upstream, own_redis: Servers, pepper: Path
+) -> None:
+    redis = own_redis()
+    redis.stop()
+    server = gateway(nginx, directives(redis.url(), pepper), scripted, upstream)
+    assert status(server, ALICE) == "MISS"
+    assert counted(server, "failures") > 0
+    redis.start()
+    until(lambda: found(server, redis), "the server")
+
+
+def test_a_server_that_is_killed_is_found_again(
+    nginx: Start, scripted: Scripted, upstream: Upstream, own_redis: Servers, pepper: Path
+) -> None:
+    redis = own_redis()
+    server = gateway(nginx, directives(redis.url(), pepper), scripted, upstream)
+    assert status(server, ALICE) == "MISS"
+    redis.stop(signal.SIGKILL)
+    assert status(server, BOB) == "MISS"
+    assert status(server, ALICE) == "HIT"
+    assert counted(server, "failures") > 0
+    redis.start()
+    until(lambda: found(server, redis), "the server")
+    until(lambda: "Redis at" in server.errors and "works again" in server.errors, "the record", 30)
+
+
+NUMBERS = iter(range(1_000_000))
+
+
+def found(server: Nginx, redis: Redis) -> bool:
+    """A token of a client that is new arrives in the store."""
+    number = next(NUMBERS)
+    before = redis.keys("v")
+    assert status(server, Client(f"new-{number}", "s3cret")) == "MISS"
+    return redis.keys("v") > before
+
+
+def test_connections_that_are_closed_do_not_make_a_storm(
+    nginx: Start, scripted: Scripted, upstream: Upstream, redis: Redis, pepper: Path
+) -> None:
+    """Four workers whose connections are closed as soon as they are there."""
+    server = gateway(nginx, directives(redis.url(), pepper), scripted, upstream, workers=4)
+
+    def connections() -> int:
+        text = redis.cli("INFO", "stats").decode()
+        (line,) = (line for line in text.splitlines() if line.startswith("total_connections_received:"))
+        return int(line.split(":")[1])
+
+    before, started, asked = connections(), time.monotonic(), 0
+    while time.monotonic() - started < 2:
+        redis.cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        status(server, Client(f"storm-{asked}", "s3cret"))
+        asked += 1
+    own = 2 + asked  # those of redis-cli itself, which connects for each kill
+    assert connections() - before - own <= 4 * 8, "a pause between attempts, which doubles"
+
+
+def test_no_log_shows_the_password(
+    nginx: Start, scripted: Scripted, upstream: Upstream, own_redis: Servers, pepper: Path
+) -> None:
+    redis = own_redis(login=LOGIN)
+    url = f"redis://{USER}:{quote('not' + PASSWORD, safe='')}@127.0.0.1:{redis.port}/0"
+    server = gateway(nginx, directives(url, pepper), scripted, upstream)
+    assert status(server, CAROL) == "MISS"
+    server.stop(signal.SIGQUIT)
+    assert "user and password were refused" in server.errors
+    assert b"Kanarie" not in server.logs

@@ -1,0 +1,116 @@
+"""Redis: a real server, and one that misbehaves on request."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from support.lab import Authority, Part
+from support.process import LAB, Service, free_port
+
+EVERYTHING = r"""
+    local found = {}
+    local function add(value)
+        if type(value) == 'table' then for _, one in ipairs(value) do add(one) end else table.insert(found, value) end
+    end
+    local ask = { string = {'GET'}, zset = {'ZRANGE', 0, -1}, hash = {'HGETALL'}, set = {'SMEMBERS'}, list = {'LRANGE', 0, -1} }
+    for _, key in ipairs(redis.call('KEYS', '*')) do
+        local question = ask[redis.call('TYPE', key).ok]
+        add(key)
+        add(redis.call(question[1], key, unpack(question, 2)))
+    end
+    return table.concat(found, ' ')
+"""
+USER, PASSWORD = "gateway", "Redis+Kanarie/5:@%"
+
+
+class Redis(Service):
+    """`redis-server` on a TCP port, a Unix socket, and with `tls` on a port for TLS; keeps nothing on disk.
+
+    With `login` only USER may do anything, with PASSWORD, and that user only what the documentation says is needed.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        tls: Authority | None = None,
+        login: str = "",
+        cluster: bool = False,
+        options: tuple[str, ...] = (),
+    ):
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
+        self.socket = directory / "redis.sock"
+        self.tls_port = free_port() if tls else 0
+        port = free_port()
+        lines = [
+            f"port {port}", "bind 127.0.0.1", f"dir {directory}", f"unixsocket {self.socket}", 'save ""',
+            "rdbcompression no", *options,
+        ]  # fmt: skip
+        if tls:
+            lines += [f"tls-port {self.tls_port}", f"tls-cert-file {tls.cert}", f"tls-key-file {tls.key}"]
+            lines += [f"tls-ca-cert-file {tls.ca}", "tls-auth-clients no"]
+        self.bus_port = free_port() if cluster else 0
+        if cluster:
+            lines += ["cluster-enabled yes", f"cluster-port {self.bus_port}"]
+        if login:
+            lines += ["user default off", f"user {USER} on >{PASSWORD} {login}", "user admin on >admin ~* &* +@all"]
+        self.admin = ("--user", "admin", "--pass", "admin", "--no-auth-warning") if login else ()
+        (directory / "redis.conf").write_text("\n".join(lines) + "\n")
+        super().__init__(["redis-server", directory / "redis.conf"], directory / "redis.log", port=port)
+
+    def cli(self, *words: str | bytes) -> bytes:
+        """What redis-cli answers."""
+        command: list[str | bytes] = ["redis-cli", "-p", str(self.port), *self.admin, *words]
+        done = subprocess.run(command, capture_output=True, timeout=60, check=True)
+        return done.stdout.removesuffix(b"\n")
+
+    def keys(self, kind: str = "") -> int:
+        """How many keys of a kind there are: `v` for values."""
+        found = self.cli("--no-raw", "EVAL", f"return #redis.call('KEYS', '{{credgate:}}{kind}*')", "0")
+        return int(found.split()[-1])
+
+    def dump(self) -> bytes:
+        """All that a server would write to its disk."""
+        path = self.directory / "dump.rdb"
+        path.unlink(missing_ok=True)
+        self.cli("SAVE")
+        return path.read_bytes()
+
+    def everything(self) -> bytes:
+        """All keys and what is under them, as it is."""
+        return self.cli("EVAL", EVERYTHING, "0")
+
+    def url(self, database: int = 0) -> str:
+        return f"redis://127.0.0.1:{self.port}/{database}"
+
+
+class ScriptedRedis(Part):
+    """The Redis of lab/scripted_redis.py."""
+
+    def __init__(self, log: Path):
+        self.redis_port = free_port()
+        control = free_port()
+        command = [sys.executable, LAB / "scripted_redis.py", str(self.redis_port), str(control)]
+        super().__init__(command, log, port=control)
+
+    @property
+    def state(self) -> Any:
+        return self.control("/_control/state")
+
+    def script(self, command: str, **what: Any) -> None:
+        self.control("/_control/script", "POST", {"command": command, **what})
+
+    def store(self, key: str, value: str) -> None:
+        self.control("/_control/store", "POST", {"key": key, "value": value})
+
+    def exchange(self) -> None:
+        self.control("/_control/exchange", "POST")
+
+    def reset(self) -> None:
+        self.control("/_control/reset", "POST")
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.redis_port}/0"
