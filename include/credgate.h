@@ -644,6 +644,13 @@ int32_t credgate_engine_purge(const struct credgate_engine *engine,
                               size_t client_id_len,
                               uint64_t *out_count);
 
+// Follows a purge of all gates that another process of the host has made with
+// credgate_engine_purge and told of: drops the tokens of a client (NULL: of
+// all clients) from this engine's cache, and nothing from the shared store.
+int32_t credgate_engine_follow_purge(const struct credgate_engine *engine,
+                                     const char *client_id,
+                                     size_t client_id_len);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

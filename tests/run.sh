@@ -117,7 +117,7 @@ suite_c() {
 }
 
 suite_nginx() {
-    need_apt nginx nginx-dev valgrind openssl
+    need_apt nginx nginx-dev valgrind openssl redis-server
     need_lab
     need_venv
     build_library
@@ -144,7 +144,7 @@ suite_lua() {
 
 # The nginx suite once more, with an nginx that is newer than Debian's.
 suite_current() {
-    need_apt nginx valgrind openssl
+    need_apt nginx valgrind openssl redis-server
     need_lab
     need_venv
     build_library
@@ -155,7 +155,7 @@ suite_current() {
 
 # The nginx suite once more, with sanitizers in nginx, the module and the library, and first with faults for them to find.
 suite_sanitized() {
-    need_apt nginx openssl
+    need_apt nginx openssl redis-server
     need_lab
     need_venv
     build_sanitized

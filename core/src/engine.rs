@@ -260,6 +260,20 @@ impl Engine {
         }))
     }
 
+    /// Follows a purge of all gates that another process has made with [`Engine::purge_all`] and told of: drops what is in
+    /// this engine alone, and leaves the shared store to who began it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongProcess`] after a fork.
+    pub fn follow_purge(&self, client_id: Option<&str>) -> Result<u64, Error> {
+        self.inner.check_process()?;
+        Ok(self.inner.drop_purged(&Purging {
+            gate: None,
+            client_id: client_id.map(Box::from),
+        }))
+    }
+
     /// Tells what the upstream answered to a request that was allowed. Where the status is one of the gate's
     /// `purge_token_on_upstream_status_codes`, the token is dropped, and true answered: unless another one has taken
     /// its place, or it is so new that its refusal cannot be a matter of age.

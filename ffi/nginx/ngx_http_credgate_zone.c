@@ -299,12 +299,12 @@ ngx_http_credgate_follow_purges(credgate_engine *engine)
         ngx_shmtx_unlock(&ngx_http_credgate_shpool->mutex);
 
         if (all || purge.len == 0) {
-            (void) credgate_engine_purge(engine, NULL, NULL, 0, NULL);
+            (void) credgate_engine_follow_purge(engine, NULL, 0);
 
         } else {
-            (void) credgate_engine_purge(engine, NULL,
-                                         (char *) purge.client_id, purge.len,
-                                         NULL);
+            (void) credgate_engine_follow_purge(engine,
+                                                (char *) purge.client_id,
+                                                purge.len);
         }
     }
 }

@@ -159,10 +159,7 @@ pub unsafe extern "C" fn credgate_engine_purge(
         // SAFETY: C passes valid pointers or NULL, as the header asks.
         unsafe {
             let engine = &handle::borrow(engine)?.0;
-            let client_id = match bytes::optional(client_id, client_id_len)? {
-                None => None,
-                Some(_) => Some(bytes::text(client_id, client_id_len)?),
-            };
+            let client_id = client(client_id, client_id_len)?;
             let purged = match gate.as_ref() {
                 Some(gate) => engine.purge(&gate.0, client_id),
                 None => engine.purge_all(client_id),
@@ -172,4 +169,35 @@ pub unsafe extern "C" fn credgate_engine_purge(
         }
         Ok(CREDGATE_OK)
     })
+}
+
+/// Follows a purge of all gates that another process of the host has made with
+/// credgate_engine_purge and told of: drops the tokens of a client (NULL: of
+/// all clients) from this engine's cache, and nothing from the shared store.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_engine_follow_purge(
+    engine: *const credgate_engine,
+    client_id: *const c_char,
+    client_id_len: usize,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        unsafe {
+            let engine = &handle::borrow(engine)?.0;
+            engine.follow_purge(client(client_id, client_id_len)?)?;
+        }
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// # Safety
+///
+/// As for the functions of C that this is a part of; the bytes are used within the call.
+unsafe fn client<'a>(client_id: *const c_char, len: usize) -> Result<Option<&'a str>, Fail> {
+    // SAFETY: as for the caller.
+    unsafe {
+        bytes::optional(client_id, len)?
+            .map(|_| bytes::text(client_id, len))
+            .transpose()
+    }
 }

@@ -141,6 +141,29 @@ static void an_error_says_which_field_to_change(void)
 }
 
 
+static void options_are_checked_without_an_engine(void)
+{
+    credgate_error *error = NULL;
+    const char *message;
+    size_t len;
+
+    check(credgate_engine_check(NULL, 0, &error) == CREDGATE_OK);
+    check(credgate_engine_check(text("{\"store\": \"sqlite:/nowhere/a.db\"}"),
+                                &error) == CREDGATE_OK);
+    check(error == NULL);
+    check(credgate_engine_check(text("{\"store\": \"redis://:s3cret@/0\"}"),
+                                &error) == CREDGATE_CONFIG_VALUE);
+    check(credgate_error_message(error, &message, &len) == CREDGATE_OK);
+    check(len == strlen("engine options: store is no URL (empty host)"));
+    check(memcmp(message, "engine options: store is no URL (empty host)", len)
+          == 0);
+    credgate_error_free(error);
+    check(credgate_engine_check(text("{\"stroe\": 1}"), NULL)
+          == CREDGATE_CONFIG_VALUE);
+    puts("options_are_checked_without_an_engine");
+}
+
+
 static void a_denial_is_ready_at_once(credgate_gate *gate,
     credgate_queue *queue)
 {
@@ -370,6 +393,10 @@ int main(int argc, char **argv)
     null_is_answered_and_freeing_it_is_fine(gate, queue);
     a_struct_that_is_too_small_is_refused(gate, queue);
     an_error_says_which_field_to_change();
+    options_are_checked_without_an_engine();
+    check(credgate_engine_follow_purge(NULL, NULL, 0)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_engine_follow_purge(engine, text("alice")) == CREDGATE_OK);
     a_denial_is_ready_at_once(gate, queue);
     credentials_are_hidden_and_redacted(gate);
     check(count_threads(&blocked) == 0);

@@ -1,6 +1,7 @@
-"""Every setting has a directive, which is inherited, refused with its line, and does what its field does."""
+"""Every setting and option has a directive, which is inherited, refused with its line, and does what its field does."""
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,6 +95,90 @@ def test_a_mistake_is_named_with_its_own_line(tmp_path: Path, wrong: str, says: 
     lines = (tmp_path / "checked/nginx.conf").read_text().split("\n")
     number = next(number for number, text in enumerate(lines, 1) if wrong in text)
     assert f"nginx.conf:{number}" in message, message
+
+
+OPTIONS = re.findall(
+    r'NGX_HTTP_CREDGATE_OPTION\("(\w+)",\s*(\w+),\s*(\w+),\s*"(\w*)"\)',
+    (ROOT / "ffi/nginx/ngx_http_credgate_module.c").read_text(),
+)
+OPTION = {
+    "store": "redis://127.0.0.1", "store_pepper_file": "pepper", "store_old_pepper_files": "pepper pepper",
+    "store_ca_file": "pepper", "store_max_bytes": "2m",
+}  # fmt: skip
+
+
+def options(directory: Path, *lines: str) -> tuple[int, str]:
+    """What `nginx -t` says of these, which stand in http{}."""
+    text = "".join(f"{line};\n" for line in lines)
+    result = Nginx(directory / "checked", "", http=text)
+    (directory / "checked/pepper").write_bytes(bytes(32))
+    done = result.check()
+    return done.returncode, done.stderr
+
+
+def option(directive: str, kind: str) -> str:
+    return f"credgate_{directive} {OPTION.get(directive, GOOD.get(kind))}"
+
+
+def test_all_options_together_are_a_configuration(tmp_path: Path) -> None:
+    assert len(OPTIONS) >= 10
+    status, message = options(tmp_path, *(option(directive, kind) for directive, _, kind, _ in OPTIONS))
+    assert status == 0, message
+
+
+@pytest.mark.parametrize(("directive", "kind"), [(directive, kind) for directive, _, kind, _ in OPTIONS])
+def test_an_option_stands_once_and_in_http(tmp_path: Path, directive: str, kind: str) -> None:
+    twice = option(directive, kind)
+    status, message = options(tmp_path, twice, twice)
+    assert status != 0 and f'"credgate_{directive}" directive is duplicate' in message
+    status, message = conf(tmp_path, "credgate_issuer https://idp.example", twice)
+    assert status != 0 and f'"credgate_{directive}" directive is not allowed here' in message
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ("credgate_max_waiting 0", "max_waiting must be at least 1"),
+        ("credgate_cache_max_entries many", "invalid number"),
+        ("credgate_cache_max_bytes much", "invalid value"),
+        ("credgate_store memcached://127.0.0.1", "store cannot be of the kind memcached:"),
+        ("credgate_store redis:///0", "store names no host"),
+        ("credgate_store redis://127.0.0.1/first", "store names a database that is no number"),
+        ("credgate_store redis://127.0.0.1", "store_pepper_file is needed with Redis"),
+        ("credgate_store_timeout 0", "store_timeout must be at least 1"),
+        ("credgate_store_max_bytes 1k", "store_max_bytes must be between"),
+        ("credgate_store_prefix 'a b'", "store_prefix must be at most 64"),
+        ("credgate_store_pepper_file nowhere", '/nowhere" failed'),
+    ],
+)
+def test_a_mistake_in_an_option_is_named_with_its_own_line(tmp_path: Path, wrong: str, says: str) -> None:
+    store = [] if wrong.startswith("credgate_store ") else ["credgate_store sqlite:tokens.db"]
+    status, message = options(tmp_path, "credgate_max_exchanges 5", *store, wrong)
+    assert status != 0
+    assert says in message
+    lines = (tmp_path / "checked/nginx.conf").read_text().split("\n")
+    number = next(number for number, text in enumerate(lines, 1) if wrong in text)
+    assert f"nginx.conf:{number}" in message, message
+
+
+def test_no_mistake_shows_a_password(tmp_path: Path) -> None:
+    for url in ("redis://:kanarie@127.0.0.1/first", "redis://:kanarie@127.0.0.1:port", "redis://kanarie@127.0.0.1"):
+        status, message = options(tmp_path, f"credgate_store {url}", "credgate_store_pepper_file pepper")
+        assert status != 0 and "kanarie" not in message, message
+
+
+def test_files_that_the_workers_may_not_read_are_refused(tmp_path: Path) -> None:
+    lines = ["credgate_store redis://127.0.0.1", "credgate_store_pepper_file pepper"]
+    text = "".join(f"{line};\n" for line in lines)
+    server = Nginx(tmp_path / "checked", "", http=text, user="www-data")
+    pepper = tmp_path / "checked/pepper"
+    pepper.write_bytes(bytes(32))
+    pepper.chmod(0o600)
+    done = server.check()
+    assert done.returncode != 0
+    assert f'"{pepper}" may not be read by the workers' in done.stderr
+    shutil.chown(pepper, "www-data")
+    assert server.check().returncode == 0
 
 
 def test_mode_is_on_off_or_optional(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 from pathlib import Path
+from urllib.parse import quote
 
 import jwt
 import pytest
@@ -14,6 +15,8 @@ from support.http import SOURCES, Client, ask
 from support.lab import Authority, Provider, Upstream, bearer
 from support.nginx import BINARY, MODULE
 from support.process import ROOT, free_port, until
+from support.redis import PASSWORD, RIGHTS, USER, Redis
+from support.store import a_pepper
 
 README = (ROOT / "README.md").read_text()
 REFERENCE = (ROOT / "ffi/nginx/README.md").read_text()
@@ -130,6 +133,25 @@ def test_those_who_operate_it(tmp_path: Path) -> None:
         assert ask(port, "/credgate").json()
         assert ask(port, "/purge?all", method="POST").status == 200
         assert ask(port, "/purge?all").status == 405
+
+
+def test_workers_that_share_a_file(tmp_path: Path, here: dict[str, object]) -> None:
+    file = tmp_path / "run/tokens.db"
+    with example("sqlite:", tmp_path, here | {"/run/credgate/tokens.db": file}).running() as port:
+        assert ask(port, headers=ALICE.basic).status == 200
+    assert file.exists()
+
+
+def test_hosts_that_share_a_server(tmp_path: Path, authority: Authority, here: dict[str, object]) -> None:
+    here |= {
+        "/etc/credgate/pepper": a_pepper(tmp_path),
+        "/etc/credgate/cache-ca.pem": authority.ca,
+    }
+    with Redis(tmp_path / "redis", tls=authority, login=RIGHTS).start() as redis:
+        here |= {"gateway:PASSWORD@cache.example.com:6380": f"{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{redis.tls_port}"}
+        with example("rediss:", tmp_path, here).running() as port:
+            assert ask(port, headers=ALICE.basic).status == 200
+            assert redis.keys("v") == 1
 
 
 def test_what_nginx_refuses_is_not_logged(tmp_path: Path, upstream: Upstream) -> None:

@@ -53,26 +53,25 @@ def test_kills_at_any_moment_leave_nobody_without_an_answer(
     nginx: Start, scripted: Scripted, upstream: Upstream, store: str
 ) -> None:
     """The one that is killed takes its own clients with it; all others are answered, and one exchange more is made."""
-    rounds, extra = 200 if LONG else 8, 0
+    rounds, extra = 200 if LONG else 16, 0
     victim, other = (gateway(nginx, store, scripted, upstream) for _ in range(2))
     for number in range(rounds):
         client = Client(f"client-{number}", f"s3cret-{number}")
         before = scripted.state["token"]
         scripted.hold()
         doomed = Volley([victim.port], [client], 5)
-        others = Volley([other.port], [client], 20)
         # The moment is what chance makes it: before, while and after it has the lease, exchanges, and tells the rest.
-        if number % 4 == 0:
+        if number % 8 == 0:
             until(lambda: scripted.state["waiting"] == 1, "the exchange")
-        elif number % 4 < 3:
+        elif number % 2 == 0:
             scripted.release()
+        others = Volley([other.port], [client], 20)
         time.sleep(random.uniform(0, 0.01))
         kill_worker(victim)
         scripted.release()
         assert set(others.statuses()) == {200}, number
         assert set(doomed.statuses()) <= {0, 200}, number
         assert scripted.state["token"] - before <= 2, number
-        assert status(other, client) == "HIT"
         extra += scripted.state["token"] - before - 1
     assert extra > 0, "some of those that were killed had the lease"
     only_killed(victim, other)

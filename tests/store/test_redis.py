@@ -10,18 +10,11 @@ from conftest import ALICE, BOB, CAROL
 from support.http import Client
 from support.lab import Authority, Scripted, Upstream
 from support.nginx import Nginx
-from support.process import ROOT, until
-from support.redis import PASSWORD, USER, Redis
+from support.process import until
+from support.redis import PASSWORD, RIGHTS, USER, Redis
 from support.store import PATIENT, Start, counted, directives, gateway, status
 
 Servers = Callable[..., Redis]
-
-(RIGHTS,) = (
-    " ".join(text.split("+", 1)[1].split("```")[0].split())
-    for text in (ROOT / "ffi/nginx/README.md").read_text().split("resetchannels -@all ")[1:]
-)
-LOGIN = f"~{{credgate:}}* resetchannels -@all +{RIGHTS}"
-
 
 def shares(nginx: Start, scripted: Scripted, upstream: Upstream, store: str) -> None:
     """Two gateways behind it have one token."""
@@ -51,7 +44,7 @@ def test_by_the_name_of_valkey(
 def test_over_tls_with_a_user_that_may_do_no_more_than_the_documentation_says(
     nginx: Start, scripted: Scripted, upstream: Upstream, own_redis: Servers, authority: Authority, pepper: Path
 ) -> None:
-    redis = own_redis(tls=authority, login=LOGIN)
+    redis = own_redis(tls=authority, login=RIGHTS)
     url = f"rediss://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{redis.tls_port}/0"
     store = directives(url, pepper, PATIENT, f"credgate_store_ca_file {authority.ca};")
     shares(nginx, scripted, upstream, store)
@@ -136,7 +129,7 @@ def test_connections_that_are_closed_do_not_make_a_storm(
 def test_no_log_shows_the_password(
     nginx: Start, scripted: Scripted, upstream: Upstream, own_redis: Servers, pepper: Path
 ) -> None:
-    redis = own_redis(login=LOGIN)
+    redis = own_redis(login=RIGHTS)
     url = f"redis://{USER}:{quote('not' + PASSWORD, safe='')}@127.0.0.1:{redis.port}/0"
     server = gateway(nginx, directives(url, pepper), scripted, upstream)
     assert status(server, CAROL) == "MISS"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from support.lab import Authority, Part
-from support.process import LAB, Service, free_port
+from support.process import LAB, ROOT, Service, free_port
 
 EVERYTHING = r"""
     local found = {}
@@ -21,6 +21,9 @@ EVERYTHING = r"""
     end
     return table.concat(found, ' ')
 """
+# What the documentation says a user needs: the rights of its example.
+_, _, after = (ROOT / "ffi/nginx/README.md").read_text().partition("ACL SETUSER gateway on >PASSWORD ")
+RIGHTS = " ".join(after.partition("```")[0].split())
 USER, PASSWORD = "gateway", "Redis+Kanarie/5:@%"
 
 

@@ -306,6 +306,11 @@ impl Inner {
                 runtime.submit(Command::TellPurges);
             }
         }
+        self.drop_purged(purging)
+    }
+
+    /// What of a purge is in this process.
+    pub(super) fn drop_purged(&self, purging: &Purging) -> u64 {
         // Refusals are kept for seconds, and do not say whose they are.
         self.shared.negative.clear();
         self.shared

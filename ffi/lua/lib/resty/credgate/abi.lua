@@ -186,6 +186,9 @@ int32_t credgate_engine_purge(const struct credgate_engine *engine,
                               const char *client_id,
                               size_t client_id_len,
                               uint64_t *out_count);
+int32_t credgate_engine_follow_purge(const struct credgate_engine *engine,
+                                     const char *client_id,
+                                     size_t client_id_len);
 ]]
 end
 
