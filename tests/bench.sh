@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Measures a hit through nginx, one in Python, and what a Python client pays for its token, beside what else there is, in
-# the same rounds, and writes target/bench/figures.json.
+# Measures a hit through nginx, one in Python, what a Python client pays for its token, and a look into the shared stores,
+# each beside what else there is and in the same rounds; writes target/bench/figures.json.
 #
 #   tests/bench.sh [--rounds N] [--seconds N]     7 rounds of 2 seconds each, unless told otherwise
-#   tests/bench.sh python [...]                   Python alone
+#   tests/bench.sh nginx|python|stores [...]      one of them alone
 #
 # Requests per second are for comparing within one run: machines are shared and noisy. Instructions per request are not.
 set -euo pipefail
@@ -13,19 +13,30 @@ source tests/lib.sh
 
 readonly python=$ROOT/target/venv/bin/python
 only=
-[[ ${1-} == python ]] && only=python && shift
-need_apt nginx openssl util-linux
+[[ ${1-} =~ ^(nginx|python|stores)$ ]] && only=$1 && shift
 need_lab
 need_venv
-need_peers
-quietly "installing the Python package" "$python" -m pip install --quiet --force-reinstall --no-deps ./python
+need_apt nginx openssl util-linux
 mkdir -p target/bench
-if [[ -z $only ]]; then
-  need_apt nginx-dev libnginx-mod-http-lua lua-cjson lua-resty-core lua-resty-lrucache wrk valgrind
-  build_library
-  build_module
-  (cd tests && "$python" -m bench "$@")
-fi
-cd tests
-"$python" -m bench.python "$@"
-exec "$python" -m bench.clients "$@"
+
+bench_nginx() {
+    need_apt nginx-dev libnginx-mod-http-lua lua-cjson lua-resty-core lua-resty-lrucache wrk valgrind
+    build_library
+    build_module
+    (cd tests && "$python" -m bench "$@")
+}
+
+bench_python() {
+    need_peers
+    quietly "installing the Python package" "$python" -m pip install --quiet --force-reinstall --no-deps ./python
+    (cd tests && "$python" -m bench.python "$@" && "$python" -m bench.clients "$@")
+}
+
+bench_stores() {
+    need_apt redis-server
+    (cd tests && "$python" -m bench.stores)
+}
+
+for part in ${only:-nginx python stores}; do
+    "bench_$part" "$@"
+done

@@ -11,6 +11,8 @@ mod config;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod entry;
+#[cfg(test)]
+mod figures;
 mod file;
 mod flight;
 mod guard;

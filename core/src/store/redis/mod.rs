@@ -325,4 +325,6 @@ fn unexpected() -> Fault {
 }
 
 #[cfg(test)]
+mod figures;
+#[cfg(test)]
 mod tests;

@@ -5,18 +5,19 @@ use crate::store::conformance::{Scratch, index, keeps_its_promises};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// A `redis-server` in a directory of its own; gone with it.
-struct Server {
+pub(super) struct Server {
     scratch: Scratch,
     process: Child,
 }
 
 impl Server {
-    async fn start() -> Server {
+    pub(super) async fn start() -> Server {
         let scratch = Scratch::new();
         let process = Server::run(&scratch);
         let server = Server { scratch, process };
@@ -34,12 +35,16 @@ impl Server {
     }
 
     async fn is_ready(&self) {
-        let socket = self.scratch.path().join("redis.sock");
+        let socket = self.socket();
         until("the server", async || UnixStream::connect(&socket).is_ok()).await;
     }
 
-    fn store(&self) -> RedisStore {
-        let url = format!("redis+unix://{}/redis.sock", self.scratch.path().display());
+    pub(super) fn socket(&self) -> PathBuf {
+        self.scratch.path().join("redis.sock")
+    }
+
+    pub(super) fn store(&self) -> RedisStore {
+        let url = format!("redis+unix://{}", self.socket().display());
         let json = format!(r#"{{"store":"{url}","store_pepper_file":"/unused"}}"#);
         let options = crate::EngineOptions::from_json(&json).unwrap();
         let config = StoreConfig::compile(&options).unwrap().unwrap();

@@ -167,5 +167,6 @@ impl Store for Sqlite {
 #[cfg(test)]
 mod children;
 #[cfg(test)]
+mod figures;
 #[cfg(test)]
 mod tests;
