@@ -162,6 +162,25 @@ def test_an_engine_has_options_until_it_runs(nginx: Start, scripted: Scripted, u
     assert b"runs already" in ask(server.port, "/late").body
 
 
+def test_options_that_cannot_be_are_refused_where_they_are_given(
+    nginx: Start, scripted: Scripted, upstream: Upstream
+) -> None:
+    init = f"""
+        local credgate = require("resty.credgate")
+        local problem = function(options) return select(2, credgate.configure(options)) end
+        problems = table.concat({{
+            problem {{ max_waiting = 0 }}, problem {{ store = "tokens.db" }}, problem {{ stroe = "sqlite:/tokens.db" }},
+        }}, "\\n")
+        gate = {gate(scripted.issuer)}
+    """
+    show = "location = /problems { content_by_lua_block { ngx.print(problems) } }"
+    server = start(nginx, init, guarded(upstream.url) + show)
+    first, second, third = ask(server.port, "/problems").body.decode().splitlines()
+    assert "max_waiting must be at least 1" in first
+    assert "store " in second and "unknown field `stroe`" in third
+    assert ask(server.port, headers=ALICE.basic).status == 200
+
+
 def test_log_records_of_the_library_go_to_nginxs_log(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     scripted.script(status=500)
     server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url))

@@ -126,15 +126,17 @@ def test_a_store_and_its_pepper_give_no_token_without_the_secret(
         assert ask(thief.port, headers=wrong.basic).status == 401
     assert counted(thief, "hits") == 0
     # Nor where values are put where that gateway looks.
-    redis.cli("EVAL", ALL_ALIKE, "0")
+    assert redis.cli("EVAL", CHANGE_PLACES, "0") == b"4"
     another = gateway(nginx, store, certified, upstream)
     assert ask(another.port, headers=CANARY.wrong().basic).status == 401
     assert status(another, CANARY) == "MISS"
+    assert counted(another, "hits") == 0
 
 
-# Puts one value under every key.
-ALL_ALIKE = """
+# Each key gets the value of the next.
+CHANGE_PLACES = """
     local keys = redis.call('KEYS', '{credgate:}v*')
-    for _, key in ipairs(keys) do redis.call('SET', key, redis.call('GET', keys[1])) end
+    local values = redis.call('MGET', unpack(keys))
+    for number, key in ipairs(keys) do redis.call('SET', key, values[number % #keys + 1]) end
     return #keys
 """

@@ -50,7 +50,7 @@ end
 
 
 -- Options of a worker's engine, before its first request: cache_max_bytes,
--- cache_max_entries, max_waiting, max_exchanges.
+-- cache_max_entries, max_waiting, max_exchanges, and those of the store.
 function _M.configure(options)
     local json, problem = to_json(options, "the options")
 

@@ -26,6 +26,12 @@ function _M.configure(json)
         return nil, "the engine of this worker runs already"
     end
 
+    local status = C.credgate_engine_check(json, #json, err)
+
+    if status ~= abi.OK then
+        return nil, message(status)
+    end
+
     options = json
     return true
 end
