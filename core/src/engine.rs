@@ -48,12 +48,16 @@ pub struct EngineOptions {
     pub store_old_pepper_files: Vec<String>,
     /// After how many milliseconds the store is not waited for any longer. 20 by default for Redis, 250 for SQLite.
     pub store_timeout: Option<u32>,
-    /// What stands before every key in Redis. `credgate:` by default.
+    /// What stands, in braces, before every key in Redis: all keys are on one node of a Cluster. `credgate:` by default.
     pub store_prefix: String,
     /// The bound of the SQLite file, in bytes. 134,217,728 (128 MiB) by default.
     pub store_max_bytes: u64,
     /// The certificates that are trusted with `rediss:`, a PEM file. The system's by default.
     pub store_ca_file: Option<String>,
+    /// The certificate that is shown with `rediss:` to a server that asks for one, a PEM file. None by default.
+    pub store_client_cert_file: Option<String>,
+    /// Its key, a PEM file.
+    pub store_client_key_file: Option<String>,
     /// Whether processes tell each other their numbers through the store, so that the metrics of one are those of all on
     /// this host. Off by default.
     pub store_metrics: bool,
@@ -73,6 +77,8 @@ impl Default for EngineOptions {
             store_prefix: "credgate:".to_owned(),
             store_max_bytes: 128 * 1024 * 1024,
             store_ca_file: None,
+            store_client_cert_file: None,
+            store_client_key_file: None,
             store_metrics: false,
         }
     }

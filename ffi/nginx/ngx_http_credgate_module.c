@@ -281,6 +281,12 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
     NGX_HTTP_CREDGATE_OPTION("store_ca_file", NGX_CONF_TAKE1,
                              PATH, "store_ca_file"),
 
+    NGX_HTTP_CREDGATE_OPTION("store_client_cert_file", NGX_CONF_TAKE1,
+                             PATH, "store_client_cert_file"),
+
+    NGX_HTTP_CREDGATE_OPTION("store_client_key_file", NGX_CONF_TAKE1,
+                             PATH, "store_client_key_file"),
+
     NGX_HTTP_CREDGATE_OPTION("store_max_bytes", NGX_CONF_TAKE1,
                              SIZE, "store_max_bytes"),
 

@@ -37,9 +37,7 @@ def table(figures: dict[str, Any]) -> str:
         for case, figure in cases:
             _, time, _ = figure["microseconds"]
             low, middle, high = figure["ratio_to_first"]
-            lines.append(
-                f"{title:28} {case:28} {time:8.1f} {1e6 / time:9,.0f} {middle:8.2f} ({low:.2f}..{high:.2f})"
-            )
+            lines.append(f"{title:28} {case:28} {time:8.1f} {1e6 / time:9,.0f} {middle:8.2f} ({low:.2f}..{high:.2f})")
             title = ""
     return "\n".join(lines)
 

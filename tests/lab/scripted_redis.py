@@ -67,7 +67,7 @@ class Data:
                 return number(self.get(key) == owner and self.kept.pop(key, None) is not None)
             case "ZRANGEBYSCORE", _:
                 return b"*0\r\n"
-            case ("CLIENT" | "AUTH" | "SELECT"), _:
+            case (("CLIENT" | "AUTH" | "SELECT"), _):
                 pass
             case _:
                 return b"-ERR unknown command\r\n"

@@ -103,7 +103,7 @@ OPTIONS = re.findall(
 )
 OPTION = {
     "store": "redis://127.0.0.1", "store_pepper_file": "pepper", "store_old_pepper_files": "pepper pepper",
-    "store_ca_file": "pepper", "store_max_bytes": "2m",
+    "store_ca_file": "pepper", "store_client_cert_file": "pepper", "store_client_key_file": "pepper", "store_max_bytes": "2m",
 }  # fmt: skip
 
 
@@ -148,6 +148,7 @@ def test_an_option_stands_once_and_in_http(tmp_path: Path, directive: str, kind:
         ("credgate_store_timeout 0", "store_timeout must be at least 1"),
         ("credgate_store_max_bytes 1k", "store_max_bytes must be between"),
         ("credgate_store_prefix 'a b'", "store_prefix must be at most 64"),
+        ("credgate_store_client_cert_file pepper", "store_client_cert_file needs store_client_key_file"),
         ("credgate_store_pepper_file nowhere", '/nowhere" failed'),
     ],
 )

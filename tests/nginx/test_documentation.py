@@ -148,7 +148,9 @@ def test_hosts_that_share_a_server(tmp_path: Path, authority: Authority, here: d
         "/etc/credgate/cache-ca.pem": authority.ca,
     }
     with Redis(tmp_path / "redis", tls=authority, login=RIGHTS).start() as redis:
-        here |= {"gateway:PASSWORD@cache.example.com:6380": f"{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{redis.tls_port}"}
+        here |= {
+            "gateway:PASSWORD@cache.example.com:6380": f"{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{redis.tls_port}"
+        }
         with example("rediss:", tmp_path, here).running() as port:
             assert ask(port, headers=ALICE.basic).status == 200
             assert redis.keys("v") == 1

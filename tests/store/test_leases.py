@@ -5,6 +5,7 @@ import random
 import signal
 import time
 
+import pytest
 from support.http import Client
 from support.lab import Scripted, Upstream
 from support.nginx import Nginx
@@ -49,6 +50,7 @@ def test_who_waits_for_a_process_that_is_killed_goes_itself(
     only_killed(first, second)
 
 
+@pytest.mark.timeout(900 if LONG else 180)
 def test_kills_at_any_moment_leave_nobody_without_an_answer(
     nginx: Start, scripted: Scripted, upstream: Upstream, store: str
 ) -> None:

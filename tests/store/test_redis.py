@@ -7,14 +7,15 @@ from pathlib import Path
 from urllib.parse import quote
 
 from conftest import ALICE, BOB, CAROL
-from support.http import Client
+from support.http import Client, ask
 from support.lab import Authority, Scripted, Upstream
 from support.nginx import Nginx
 from support.process import until
 from support.redis import PASSWORD, RIGHTS, USER, Redis
-from support.store import PATIENT, Start, counted, directives, gateway, status
+from support.store import PATIENT, Start, counted, directives, gateway, lua_gateway, status
 
 Servers = Callable[..., Redis]
+
 
 def shares(nginx: Start, scripted: Scripted, upstream: Upstream, store: str) -> None:
     """Two gateways behind it have one token."""
@@ -48,10 +49,28 @@ def test_over_tls_with_a_user_that_may_do_no_more_than_the_documentation_says(
     url = f"rediss://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{redis.tls_port}/0"
     store = directives(url, pepper, PATIENT, f"credgate_store_ca_file {authority.ca};")
     shares(nginx, scripted, upstream, store)
-    # What it may do less often, too.
-    assert redis.keys("v") == 1
+    # What is done less often: purges, and numbers.
     server = gateway(nginx, store, scripted, upstream)
-    assert status(server, ALICE) == "SHARED"
+    assert ask(server.port, "/purge?all", method="POST").status == 200
+    until(lambda: redis.keys("n") == 1, "the purge")
+    options = {"store": url, "store_pepper_file": str(pepper), "store_ca_file": str(authority.ca)}
+    lua = lua_gateway(nginx, scripted, upstream, store_metrics=True, store_timeout=5000, **options)
+    assert status(lua, ALICE) == "MISS"
+    until(lambda: redis.keys("g") == 1, "the numbers")
+    assert redis.cli("ACL", "LOG") == b"", "what it was denied"
+
+
+def test_a_server_that_asks_for_a_certificate_gets_one(
+    nginx: Start, scripted: Scripted, upstream: Upstream, own_redis: Servers, authority: Authority, pepper: Path
+) -> None:
+    redis = own_redis(tls=authority, asks=True)
+    more = [PATIENT, f"credgate_store_ca_file {authority.ca};"]
+    shown = [f"credgate_store_client_cert_file {authority.cert};", f"credgate_store_client_key_file {authority.key};"]
+    url = f"rediss://127.0.0.1:{redis.tls_port}"
+    shares(nginx, scripted, upstream, directives(url, pepper, *more, *shown))
+    without = gateway(nginx, directives(url, pepper, *more), scripted, upstream)
+    assert status(without, BOB) == "MISS"
+    assert counted(without, "failures") > 0
 
 
 def test_a_cluster_is_followed_to_the_node_that_has_the_keys(

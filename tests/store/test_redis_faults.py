@@ -1,4 +1,4 @@
-"""Whatever happens to a Redis, or comes out of it, clients get their tokens; it is counted, and told to the operator."""
+"""Whatever happens to a Redis, or comes out of it, clients get their tokens; it is counted, and the operator is told."""
 
 import signal
 import socket
@@ -35,7 +35,10 @@ def survives(server: Nginx, scripted: Scripted, says: str) -> None:
 
 
 SCRIPTED = {
-    "starting": ({"command": "GETRANGE", "reply": "-LOADING Redis is loading the dataset in memory\r\n"}, "it is starting"),
+    "starting": (
+        {"command": "GETRANGE", "reply": "-LOADING Redis is loading the dataset in memory\r\n"},
+        "it is starting",
+    ),
     "busy": ({"command": "GETRANGE", "reply": "-BUSY Redis is busy running a script\r\n"}, "it is busy"),
     "try-again": ({"command": "GETRANGE", "reply": "-TRYAGAIN Multiple keys request\r\n"}, "it is busy"),
     "moved-in-circles": ({"command": "GETRANGE", "reply": "-MOVED 7 :PORT\r\n"}, "do not agree"),
@@ -160,14 +163,22 @@ DOORS = {
 
 @pytest.fixture(scope="module")
 def guarded_redis(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Redis]:
-    redis = Redis(tmp_path_factory.mktemp("guarded"), tls=authority, login="~* +@all", options=("user poor on >poor ~x",))
+    redis = Redis(
+        tmp_path_factory.mktemp("guarded"), tls=authority, login="~* +@all", options=("user poor on >poor ~x",)
+    )
     with redis.start():
         yield redis
 
 
 @pytest.mark.parametrize("name", DOORS)
 def test_who_is_not_let_in(
-    nginx: Start, scripted: Scripted, upstream: Upstream, guarded_redis: Redis, authority: Authority, pepper: Path, name: str
+    nginx: Start,
+    scripted: Scripted,
+    upstream: Upstream,
+    guarded_redis: Redis,
+    authority: Authority,
+    pepper: Path,
+    name: str,
 ) -> None:
     door = DOORS[name]
     trusted = f"credgate_store_ca_file {authority.ca};" if door.trusts else ""
@@ -201,7 +212,9 @@ def test_what_others_put_into_it(
     script, says = PLANTED[name]
     store = directives(redis.url(), pepper, PATIENT)
     assert status(gateway(nginx, store, scripted, upstream), ALICE) == "MISS"
-    plant = f"for _, key in ipairs(redis.call('KEYS', '{VALUES}*')) do {script} end return #redis.call('KEYS', '{VALUES}*')"
+    plant = (
+        f"for _, key in ipairs(redis.call('KEYS', '{VALUES}*')) do {script} end return #redis.call('KEYS', '{VALUES}*')"
+    )
     assert redis.cli("EVAL", plant, "0") == b"1"
     second = gateway(nginx, store, scripted, upstream)
     assert status(second, ALICE) == "MISS"

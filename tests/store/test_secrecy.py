@@ -118,7 +118,7 @@ def test_a_file_holds_nothing_of_a_client(
 def test_a_store_and_its_pepper_give_no_token_without_the_secret(
     nginx: Start, certified: Provider, upstream: Upstream, redis: Redis, pepper: Path
 ) -> None:
-    """Somebody who has both asks with a gateway of their own, and another secret: nothing opens, and the provider refuses."""
+    """Somebody who has both asks with a gateway of their own and another secret: nothing opens, the provider refuses."""
     store = directives(redis.url(), pepper, PATIENT)
     assert status(gateway(nginx, store, certified, upstream), CANARY) == "MISS"
     thief = gateway(nginx, store, certified, upstream)

@@ -6,22 +6,25 @@ from pathlib import Path
 
 import pytest
 from conftest import ALICE, BOB
-from support import openresty
 from support.http import Client, ask
 from support.lab import Provider, Scripted, Upstream, bearer
 from support.nginx import Nginx
 from support.process import gone, until
 from support.redis import Redis
-from support.store import PATIENT, Start, Volley, a_pepper, all_pending, counted, directives, gateway, status
+from support.store import (
+    PATIENT,
+    Start,
+    Volley,
+    a_pepper,
+    all_pending,
+    counted,
+    directives,
+    gateway,
+    lua_gateway,
+    status,
+)
 
 HUNDRED = [Client(f"client-{number}", f"s3cret-{number}") for number in range(100)]
-
-
-def lua_gateway(nginx: Start, scripted: Scripted, upstream: Upstream, **options: object) -> Nginx:
-    """The same in Lua."""
-    configure = f'assert(require("resty.credgate").configure({openresty.lua(options)}))'
-    init = f"{configure}\ngate = {openresty.gate(scripted.issuer)}"
-    return openresty.start(nginx, init, openresty.guarded(upstream.url))
 
 
 def exchanges_of(servers: list[Nginx], clients: list[Client], count: int, scripted: Scripted) -> int:
@@ -66,6 +69,22 @@ def test_nginx_and_lua_share_one_file(nginx: Start, scripted: Scripted, upstream
     assert exchanges_of([module, lua], [ALICE], 200, scripted) == 1
     assert status(module, BOB) == "MISS"
     assert status(lua, BOB) == "SHARED"
+
+
+def test_one_lua_worker_tells_the_numbers_of_all(
+    nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path
+) -> None:
+    """They have no zone in common."""
+    options = {"store": f"sqlite:{tmp_path}/store/tokens.db", "store_timeout": 5000, "store_metrics": True}
+    text = 'content_by_lua_block { ngx.print(require("resty.credgate").metrics()) }'
+    server = lua_gateway(nginx, scripted, upstream, f"location = /metrics {{ {text} }}", workers=2, **options)
+    assert set(Volley([server.port], [ALICE], 60).statuses()) == {200}
+
+    def requests() -> int:
+        lines = ask(server.port, "/metrics").body.decode().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("credgate_requests_total{"))
+
+    until(lambda: requests() == 60, "the numbers of both workers")
 
 
 def test_a_token_that_was_shared_is_the_same_and_still_verified(

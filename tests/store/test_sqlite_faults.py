@@ -6,7 +6,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -101,10 +100,8 @@ def test_what_may_be_there(
 @pytest.fixture
 def small(shared_directory: Path) -> Iterator[Path]:
     """A file system of two megabytes, of the workers' user."""
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size=2m,mode=755,uid={USER.pw_uid},gid={USER.pw_gid}", "small", shared_directory],
-        check=True, timeout=20,
-    )  # fmt: skip
+    owned = f"size=2m,mode=755,uid={USER.pw_uid},gid={USER.pw_gid}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", owned, "small", shared_directory], check=True, timeout=20)
     yield shared_directory
     subprocess.run(["umount", "-l", shared_directory], check=True, timeout=20)
 
@@ -193,6 +190,15 @@ def shared_again(first: Nginx, second: Nginx) -> bool:
     return [status(server, client) for server in (first, second)] == ["MISS", "SHARED"]
 
 
+LOCK = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("BEGIN EXCLUSIVE")
+print("locked", flush=True)
+input()
+"""
+
+
 def test_a_file_that_another_process_has_locked(
     nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path
 ) -> None:
@@ -200,9 +206,8 @@ def test_a_file_that_another_process_has_locked(
     store = directives(f"sqlite:{directory}/tokens.db")
     server = gateway(nginx, store, scripted, upstream)
     assert status(server, BOB) == "MISS"
-    lock = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN EXCLUSIVE'); print('locked', flush=True); input()"
     holder = subprocess.Popen(
-        ["python3", "-c", lock, directory / "tokens.db"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ["python3", "-c", LOCK, directory / "tokens.db"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert holder.stdout and holder.stdout.readline() == b"locked\n"
     assert status(server, ALICE) == "MISS"

@@ -13,7 +13,9 @@ EVERYTHING = r"""
     local function add(value)
         if type(value) == 'table' then for _, one in ipairs(value) do add(one) end else table.insert(found, value) end
     end
-    local ask = { string = {'GET'}, zset = {'ZRANGE', 0, -1}, hash = {'HGETALL'}, set = {'SMEMBERS'}, list = {'LRANGE', 0, -1} }
+    local ask = {
+        string = {'GET'}, zset = {'ZRANGE', 0, -1}, hash = {'HGETALL'}, set = {'SMEMBERS'}, list = {'LRANGE', 0, -1},
+    }
     for _, key in ipairs(redis.call('KEYS', '*')) do
         local question = ask[redis.call('TYPE', key).ok]
         add(key)
@@ -30,7 +32,8 @@ USER, PASSWORD = "gateway", "Redis+Kanarie/5:@%"
 class Redis(Service):
     """`redis-server` on a TCP port, a Unix socket, and with `tls` on a port for TLS; keeps nothing on disk.
 
-    With `login` only USER may do anything, with PASSWORD, and that user only what the documentation says is needed.
+    With `asks` it wants a certificate from who comes over TLS. With `login` only USER may do anything, with PASSWORD, and
+    that what these rights say.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Redis(Service):
         tls: Authority | None = None,
         login: str = "",
         cluster: bool = False,
+        asks: bool = False,
         options: tuple[str, ...] = (),
     ):
         directory.mkdir(parents=True, exist_ok=True)
@@ -53,7 +57,7 @@ class Redis(Service):
         ]  # fmt: skip
         if tls:
             lines += [f"tls-port {self.tls_port}", f"tls-cert-file {tls.cert}", f"tls-key-file {tls.key}"]
-            lines += [f"tls-ca-cert-file {tls.ca}", "tls-auth-clients no"]
+            lines += [f"tls-ca-cert-file {tls.ca}", f"tls-auth-clients {'yes' if asks else 'no'}"]
         self.bus_port = free_port() if cluster else 0
         if cluster:
             lines += ["cluster-enabled yes", f"cluster-port {self.bus_port}"]

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from support import openresty
 from support.http import Client, ask
 from support.lab import Provider, Scripted, Upstream
 from support.nginx import Nginx, guarded, location
@@ -35,6 +36,15 @@ def gateway(
     """An nginx with that store."""
     served = guarded(upstream.url, provider.issuer, *more) + OPERATING
     return nginx(served, http=store, **options)
+
+
+def lua_gateway(
+    nginx: Start, provider: Scripted, upstream: Upstream, *more: str, workers: int = 1, **options: object
+) -> Nginx:
+    """The same in Lua."""
+    configure = f'assert(require("resty.credgate").configure({openresty.lua(options)}))'
+    init = f"{configure}\ngate = {openresty.gate(provider.issuer)}"
+    return openresty.start(nginx, init, openresty.guarded(upstream.url) + "".join(more), workers=workers)
 
 
 def a_pepper(directory: Path, name: str = "pepper") -> Path:

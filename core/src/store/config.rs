@@ -49,6 +49,8 @@ pub(crate) struct StoreConfig {
     pub(crate) max_bytes: u64,
     /// The certificates that are trusted with `rediss:`, PEM; `None`: the system's.
     pub(crate) ca_file: Option<PathBuf>,
+    /// The certificate that is shown with `rediss:`, and its key, PEM.
+    pub(crate) identity: Option<(PathBuf, PathBuf)>,
     /// Whether processes tell each other their numbers.
     pub(crate) metrics: bool,
 }
@@ -120,6 +122,7 @@ impl StoreConfig {
                 .as_deref()
                 .map(|path| absolute("store_ca_file", path))
                 .transpose()?,
+            identity: identity(options)?,
             metrics: options.store_metrics,
         }))
     }
@@ -147,6 +150,24 @@ impl Location {
         }
         let address = redis::Address::parse(text).map_err(|why| wrong("store", &why))?;
         Ok(Location::Redis(address))
+    }
+}
+
+fn identity(options: &EngineOptions) -> Result<Option<(PathBuf, PathBuf)>, Error> {
+    const NAMES: [&str; 2] = ["store_client_cert_file", "store_client_key_file"];
+    match [
+        &options.store_client_cert_file,
+        &options.store_client_key_file,
+    ] {
+        [None, None] => Ok(None),
+        [Some(cert), Some(key)] => Ok(Some((absolute(NAMES[0], cert)?, absolute(NAMES[1], key)?))),
+        [cert, _] => {
+            let given = usize::from(cert.is_none());
+            Err(wrong(
+                NAMES[given],
+                &format!("needs {} beside it", NAMES[1 - given]),
+            ))
+        }
     }
 }
 
@@ -202,6 +223,10 @@ mod tests {
             (
                 r#"{"store":"sqlite:/a","store_prefix":"a b"}"#,
                 "store_prefix ",
+            ),
+            (
+                r#"{"store":"sqlite:/a","store_client_key_file":"/k"}"#,
+                "store_client_key_file needs store_client_cert_file",
             ),
         ] {
             let error = compile(json).err().unwrap();

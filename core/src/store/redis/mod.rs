@@ -236,26 +236,28 @@ impl Store for RedisStore {
                 add_at(&mut tally.counters, position, counter);
             }
             let processes: Vec<Vec<u8>> = read(processes)?;
-            let mut gone = cmd("SREM");
-            gone.arg(&members);
-            let mut is_any_gone = false;
-            for process in processes {
-                let gauges = self.key(b'g', &[&group, &process]);
-                match self.ask::<Option<Vec<u8>>>(cmd("GET").arg(gauges)).await? {
-                    Some(packed) => {
-                        let (gauges, _) = packed.as_chunks();
-                        for (position, gauge) in gauges.iter().enumerate() {
-                            add_at(&mut tally.gauges, position, u64::from_le_bytes(*gauge));
-                        }
-                    }
-                    None => {
-                        gone.arg(process);
-                        is_any_gone = true;
-                    }
+            let mut questions = pipe();
+            for process in &processes {
+                let gauges = self.key(b'g', &[&group, process]);
+                questions.cmd("GET").arg(gauges);
+            }
+            if processes.is_empty() {
+                return Ok(tally);
+            }
+            let gauges = self.ask_all(&questions).await?;
+            let mut gone = pipe();
+            for (process, gauges) in processes.iter().zip(gauges) {
+                let Some(packed) = read::<Option<Vec<u8>>>(gauges)? else {
+                    gone.cmd("SREM").arg(&members).arg(process);
+                    continue;
+                };
+                let (gauges, _) = packed.as_chunks();
+                for (position, gauge) in gauges.iter().enumerate() {
+                    add_at(&mut tally.gauges, position, u64::from_le_bytes(*gauge));
                 }
             }
-            if is_any_gone {
-                self.ask::<i64>(&gone).await?;
+            if !gone.is_empty() {
+                self.ask_all(&gone).await?;
             }
             Ok(tally)
         })

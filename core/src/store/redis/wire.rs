@@ -14,8 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, Error as TlsError, RootCertStore, crypto};
+use zeroize::Zeroizing;
 
 /// What TLS connections are made with. Cryptography, and the way to the system's certificates, are those with which OpenID
 /// providers are reached.
@@ -44,24 +45,53 @@ pub(super) fn tls(config: &StoreConfig) -> Result<Arc<ClientConfig>, Error> {
         }
         Some(path) => builder.with_root_certificates(roots(path)?),
     };
-    Ok(Arc::new(builder.with_no_client_auth()))
+    let config = match &config.identity {
+        None => builder.with_no_client_auth(),
+        Some((cert, key)) => {
+            let chain = certificates("store_client_cert_file", cert)?;
+            let pem = Zeroizing::new(read("store_client_key_file", key)?);
+            let fault = |why| file_fault("store_client_key_file", key, why);
+            let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| fault("holds no PEM key"))?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|_| fault("is not the key of store_client_cert_file"))?
+        }
+    };
+    Ok(Arc::new(config))
 }
 
 fn roots(path: &Path) -> Result<RootCertStore, Error> {
-    let fault = |why: String| {
-        let message = format!("engine options: store_ca_file: {} {why}", path.display());
-        Error::new(ErrorKind::ConfigFile, message)
-    };
-    let pem = std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
+    const OPTION: &str = "store_ca_file";
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let added = certificate.ok().and_then(|it| roots.add(it).ok());
-        added.ok_or_else(|| fault("holds a certificate that cannot be read".to_owned()))?;
-    }
-    if roots.is_empty() {
-        return Err(fault("holds no PEM certificate".to_owned()));
+    for certificate in certificates(OPTION, path)? {
+        let added = roots.add(certificate);
+        added.map_err(|_| file_fault(OPTION, path, "holds a certificate that cannot be used"))?;
     }
     Ok(roots)
+}
+
+fn certificates(option: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let pem = read(option, path)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    found
+        .ok()
+        .filter(|found| !found.is_empty())
+        .ok_or_else(|| file_fault(option, path, "holds no PEM certificate"))
+}
+
+fn read(option: &str, path: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(|error| {
+        let message = format!(
+            "engine options: {option} {} cannot be read: {error}",
+            path.display()
+        );
+        Error::with_source(ErrorKind::ConfigFile, message, error)
+    })
+}
+
+fn file_fault(option: &str, path: &Path, why: &str) -> Error {
+    let message = format!("engine options: {option} {} {why}", path.display());
+    Error::new(ErrorKind::ConfigFile, message)
 }
 
 /// Why there is no stream.
