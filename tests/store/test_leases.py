@@ -55,7 +55,7 @@ def test_kills_at_any_moment_leave_nobody_without_an_answer(
     nginx: Start, scripted: Scripted, upstream: Upstream, store: str
 ) -> None:
     """The one that is killed takes its own clients with it; all others are answered, and one exchange more is made."""
-    rounds, extra = 200 if LONG else 16, 0
+    rounds, extra = 200 if LONG else 12, 0
     victim, other = (gateway(nginx, store, scripted, upstream) for _ in range(2))
     for number in range(rounds):
         client = Client(f"client-{number}", f"s3cret-{number}")
@@ -63,7 +63,7 @@ def test_kills_at_any_moment_leave_nobody_without_an_answer(
         scripted.hold()
         doomed = Volley([victim.port], [client], 5)
         # The moment is what chance makes it: before, while and after it has the lease, exchanges, and tells the rest.
-        if number % 8 == 0:
+        if number % 6 == 0:
             until(lambda: scripted.state["waiting"] == 1, "the exchange")
         elif number % 2 == 0:
             scripted.release()

@@ -114,6 +114,18 @@ def test_a_server_that_is_killed_is_found_again(
     until(lambda: "Redis at" in server.errors and "works again" in server.errors, "the record", 30)
 
 
+def test_a_replica_that_becomes_the_primary_is_used(
+    nginx: Start, scripted: Scripted, upstream: Upstream, own_redis: Servers, pepper: Path
+) -> None:
+    redis = own_redis()
+    redis.cli("REPLICAOF", "127.0.0.1", "1")
+    server = gateway(nginx, directives(redis.url(), pepper), scripted, upstream)
+    assert status(server, ALICE) == "MISS"
+    assert counted(server, "failures") > 0
+    redis.cli("REPLICAOF", "NO", "ONE")
+    until(lambda: found(server, redis), "the primary")
+
+
 NUMBERS = iter(range(1_000_000))
 
 
@@ -150,7 +162,7 @@ def test_no_log_shows_the_password(
 ) -> None:
     redis = own_redis(login=RIGHTS)
     url = f"redis://{USER}:{quote('not' + PASSWORD, safe='')}@127.0.0.1:{redis.port}/0"
-    server = gateway(nginx, directives(url, pepper), scripted, upstream)
+    server = gateway(nginx, directives(url, pepper, PATIENT), scripted, upstream)
     assert status(server, CAROL) == "MISS"
     server.stop(signal.SIGQUIT)
     assert "user and password were refused" in server.errors
