@@ -2,6 +2,7 @@
 
 use crate::doorbell::Doorbell;
 use crate::error::{Error, ErrorKind};
+use crate::key::Key;
 use crate::outcome::Outcome;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::collections::VecDeque;
@@ -47,6 +48,8 @@ struct Slot {
 
 struct Waiting {
     user_data: usize,
+    /// Of the flight on which it waits.
+    key: Key,
     outcome: Option<Outcome>,
 }
 
@@ -70,10 +73,12 @@ impl Completions {
         })
     }
 
-    pub(crate) fn open(&self, user_data: usize) -> Ticket {
+    /// A ticket for one who waits for the flight of this key.
+    pub(crate) fn open(&self, user_data: usize, key: Key) -> Ticket {
         let mut state = self.state();
         let waiting = Some(Waiting {
             user_data,
+            key,
             outcome: None,
         });
         let index = match state.free.pop() {
@@ -91,7 +96,7 @@ impl Completions {
                 state.slots.len() as u32 - 1
             }
         };
-        Ticket(u64::from(state.slots[index as usize].generation) << 32 | u64::from(index))
+        state.slots[index as usize].ticket(index)
     }
 
     /// Delivers an outcome, and rings where the loop may be asleep. For nobody where the ticket was cancelled.
@@ -140,6 +145,7 @@ impl Completions {
             if let Some(Waiting {
                 user_data,
                 outcome: Some(outcome),
+                ..
             }) = state.close(ticket)
             {
                 break Some(Completion {
@@ -155,9 +161,21 @@ impl Completions {
         completion
     }
 
-    pub(crate) fn cancel(&self, ticket: Ticket) {
+    /// Forgets a ticket. Answers the key of the flight on which it waited still.
+    pub(crate) fn cancel(&self, ticket: Ticket) -> Option<Key> {
         // Dropped after the lock: an outcome may be the last to hold a token.
-        let _waiting = self.state().close(ticket);
+        let waiting = self.state().close(ticket)?;
+        waiting.outcome.is_none().then_some(waiting.key)
+    }
+
+    /// Who waits still.
+    pub(crate) fn waiting(&self) -> Vec<Ticket> {
+        let state = self.state();
+        let slots = state.slots.iter().enumerate();
+        slots
+            .filter(|(_, slot)| slot.waiting.is_some())
+            .map(|(index, slot)| slot.ticket(index as u32))
+            .collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -168,6 +186,12 @@ impl Completions {
 impl AsFd for Completions {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.bell.as_fd()
+    }
+}
+
+impl Slot {
+    fn ticket(&self, index: u32) -> Ticket {
+        Ticket(u64::from(self.generation) << 32 | u64::from(index))
     }
 }
 
@@ -201,6 +225,10 @@ mod tests {
         )
     }
 
+    fn open(completions: &Completions, user_data: usize) -> Ticket {
+        completions.open(user_data, Key::for_test(1))
+    }
+
     fn is_readable(completions: &Completions) -> bool {
         let mut fds = [PollFd::new(completions.bell.as_fd(), PollFlags::POLLIN)];
         poll(&mut fds, PollTimeout::ZERO).unwrap() == 1
@@ -213,7 +241,7 @@ mod tests {
     #[test]
     fn the_descriptor_is_readable_exactly_while_an_outcome_waits() {
         let completions = Completions::new().unwrap();
-        let (one, two) = (completions.open(1), completions.open(2));
+        let (one, two) = (open(&completions, 1), open(&completions, 2));
         assert!(!is_readable(&completions));
         completions.complete(two, outcome());
         completions.complete(one, outcome());
@@ -229,9 +257,9 @@ mod tests {
     fn a_cancelled_ticket_never_surfaces() {
         let completions = Completions::new().unwrap();
         let (before, after, kept) = (
-            completions.open(1),
-            completions.open(2),
-            completions.open(3),
+            open(&completions, 1),
+            open(&completions, 2),
+            open(&completions, 3),
         );
         completions.cancel(before);
         completions.complete(before, outcome());
@@ -247,9 +275,9 @@ mod tests {
     #[test]
     fn a_slot_that_is_used_again_does_not_answer_to_its_old_ticket() {
         let completions = Completions::new().unwrap();
-        let old = completions.open(1);
+        let old = open(&completions, 1);
         completions.cancel(old);
-        let new = completions.open(2);
+        let new = open(&completions, 2);
         assert_eq!(old.0 as u32, new.0 as u32, "the slot is used again");
         completions.complete(old, outcome());
         completions.cancel(old);
@@ -261,10 +289,10 @@ mod tests {
     #[test]
     fn tickets_survive_in_a_double_and_generations_wrap() {
         let completions = Completions::new().unwrap();
-        let first = completions.open(0);
+        let first = open(&completions, 0);
         completions.cancel(first);
         completions.state().slots[0].generation = GENERATIONS - 1;
-        let wrapped = completions.open(0);
+        let wrapped = open(&completions, 0);
         assert_eq!(wrapped.0 >> 32, 1);
         assert!(u64::from(GENERATIONS) << 32 <= 1 << 52);
     }

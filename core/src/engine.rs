@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::flight::Recipient;
 use crate::gate::{Gate, Rules};
 use crate::journal::Record;
-use crate::key::MacKey;
+use crate::key::{Key, MacKey};
 use crate::metrics::Snapshot;
 use crate::outcome::{How, Outcome};
 use crate::process::Process;
@@ -209,7 +209,7 @@ impl Engine {
         self.inner.check_process()?;
         Ok(self
             .inner
-            .authenticate(gate, request, None::<fn() -> Recipient>))
+            .authenticate(gate, request, None::<fn(Key) -> Recipient>))
     }
 
     /// Authenticates a request on the calling thread, which waits for an exchange where one is needed: no longer than
@@ -227,7 +227,7 @@ impl Engine {
         let (sender, receiver) = mpsc::channel();
         let ready = self
             .inner
-            .authenticate(gate, request, Some(|| Recipient::Call(sender)));
+            .authenticate(gate, request, Some(|_| Recipient::Call(sender)));
         Ok(ready.or_else(|| receiver.recv().ok()).unwrap_or_else(|| {
             let denial = Denial::new(
                 Cause::Internal,

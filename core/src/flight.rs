@@ -28,7 +28,7 @@ struct Table {
 
 #[derive(Default)]
 struct Flight {
-    /// The first opened it, unless it was opened for nobody.
+    /// The first stands for who opened it, unless it was opened for nobody.
     waiters: Vec<Waiter>,
     is_refresh: bool,
 }
@@ -47,6 +47,15 @@ pub(crate) enum Recipient {
     Queue(Arc<Completions>, Ticket),
     /// To a thread that blocks for it.
     Call(mpsc::Sender<Outcome>),
+}
+
+impl Recipient {
+    fn is(&self, completions: &Completions, ticket: Ticket) -> bool {
+        match self {
+            Recipient::Queue(to, with) => *with == ticket && std::ptr::eq(&**to, completions),
+            Recipient::Call(_) => false,
+        }
+    }
 }
 
 /// What joining a flight came to.
@@ -107,6 +116,24 @@ impl Flights {
                 true
             }
         }
+    }
+
+    /// Takes one who does not wait any more off a flight, where it is on it still. Who takes the place of the first stands
+    /// for having opened it.
+    pub(crate) fn leave(&self, key: &Key, completions: &Completions, ticket: Ticket) {
+        let mut table = self.table();
+        let Some(flight) = table.flights.get_mut(key) else {
+            return;
+        };
+        let is_it = |waiter: &Waiter| waiter.recipient.is(completions, ticket);
+        let Some(place) = flight.waiters.iter().rposition(is_it) else {
+            return;
+        };
+        let left = flight.waiters.swap_remove(place);
+        table.waiting -= 1;
+        drop(table);
+        // Not under the lock: it may be the last to hold its gate's rules.
+        drop(left);
     }
 
     /// Ends a flight: everybody gets what their own gate makes of the result. `how`: for the one who opened it.

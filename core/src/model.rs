@@ -3,6 +3,7 @@
 use crate::Gate;
 use crate::cause::{Cause, Denial};
 use crate::clock::SystemClock;
+use crate::completions::Completions;
 use crate::engine::EngineOptions;
 use crate::flight::{Joined, Recipient, Waiter};
 use crate::key::{Fingerprint, Key};
@@ -225,6 +226,46 @@ fn a_renewal_and_its_readers_meet_in_any_order() {
             renewing.join().unwrap();
             judge(threads);
             assert_eq!(model.shared.flights.count(), 0);
+        },
+        ORDERS,
+    );
+}
+
+#[test]
+fn a21_who_leaves_while_its_flight_lands_takes_nobody_with_it_in_any_order() {
+    shuttle::check_random(
+        || {
+            let model = Model::new();
+            let (key, purges) = (Key::for_test(RIGHT), model.shared.purges());
+            let completions = Arc::new(Completions::new().unwrap());
+            let [leaver, _] = [1, 2].map(|user_data| {
+                let ticket = completions.open(user_data, key);
+                let waiter = || Waiter {
+                    rules: Arc::clone(&model.gate.rules),
+                    source: Source::Header,
+                    recipient: Recipient::Queue(Arc::clone(&completions), ticket),
+                };
+                model.shared.flights.join(key, || None, waiter);
+                ticket
+            });
+            let leaving = {
+                let (model, completions) = (Arc::clone(&model), Arc::clone(&completions));
+                shuttle::thread::spawn(move || {
+                    if let Some(key) = completions.cancel(leaver) {
+                        model.shared.flights.leave(&key, &completions, leaver);
+                    }
+                })
+            };
+            let landing = {
+                let model = Arc::clone(&model);
+                shuttle::thread::spawn(move || model.land(RIGHT, purges, false))
+            };
+            leaving.join().unwrap();
+            landing.join().unwrap();
+            assert_eq!(model.shared.flights.waiting(), 0);
+            let told: Vec<_> = std::iter::from_fn(|| completions.next()).collect();
+            let told: Vec<_> = told.iter().map(|completion| completion.user_data).collect();
+            assert_eq!(told, [2]);
         },
         ORDERS,
     );

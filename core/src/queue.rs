@@ -52,8 +52,8 @@ impl Queue {
     ) -> Result<Answer, Error> {
         self.engine.check_process()?;
         let mut opened = None;
-        let recipient = || {
-            let ticket = self.completions.open(user_data);
+        let recipient = |key| {
+            let ticket = self.completions.open(user_data, key);
             opened = Some(ticket);
             Recipient::Queue(Arc::clone(&self.completions), ticket)
         };
@@ -63,7 +63,7 @@ impl Queue {
             (Some(outcome), opened) => {
                 // It landed between the look and the join.
                 if let Some(ticket) = opened {
-                    self.completions.cancel(ticket);
+                    self.forget(ticket);
                 }
                 Answer::Ready(outcome)
             }
@@ -103,7 +103,7 @@ impl Queue {
     /// [`ErrorKind::WrongProcess`] after a fork.
     pub fn cancel(&self, ticket: Ticket) -> Result<(), Error> {
         self.engine.check_process()?;
-        self.completions.cancel(ticket);
+        self.forget(ticket);
         Ok(())
     }
 
@@ -152,6 +152,12 @@ impl Queue {
         Ok(())
     }
 
+    fn forget(&self, ticket: Ticket) {
+        if let Some(key) = self.completions.cancel(ticket) {
+            self.engine.leave(&key, &self.completions, ticket);
+        }
+    }
+
     fn listening(&self) -> MutexGuard<'_, Option<Listening>> {
         self.listening
             .lock()
@@ -165,6 +171,17 @@ impl Queue {
     /// [`ErrorKind::WrongProcess`] after a fork.
     pub fn check_process(&self) -> Result<(), Error> {
         self.engine.check_process()
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // In a forked child, somebody who is not there may hold the locks.
+        if self.engine.check_process().is_ok() {
+            for ticket in self.completions.waiting() {
+                self.forget(ticket);
+            }
+        }
     }
 }
 

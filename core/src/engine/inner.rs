@@ -2,6 +2,7 @@
 
 use super::EngineOptions;
 use crate::cause::{Cause, Denial};
+use crate::completions::{Completions, Ticket};
 use crate::error::Error;
 use crate::exchange::Work;
 use crate::extract::{Presented, PresentedPair, Room, Scratch, extract};
@@ -77,7 +78,7 @@ impl Inner {
         &self,
         gate: &Gate,
         request: &Request<'_>,
-        recipient: Option<impl FnOnce() -> Recipient>,
+        recipient: Option<impl FnOnce(Key) -> Recipient>,
     ) -> Option<Outcome> {
         let outcome = ROOM.with_borrow_mut(|(room, message)| {
             let scratch = &mut Scratch::new(room);
@@ -93,7 +94,7 @@ impl Inner {
         request: &Request<'_>,
         scratch: &mut Scratch<'_>,
         message: &mut Message,
-        recipient: Option<impl FnOnce() -> Recipient>,
+        recipient: Option<impl FnOnce(Key) -> Recipient>,
     ) -> Option<Outcome> {
         if !rules.run_on_preflight && request.method == b"OPTIONS" {
             return Some(Outcome::without_token(rules, How::Preflight));
@@ -147,7 +148,7 @@ impl Inner {
         let waiter = || Waiter {
             rules: Arc::clone(rules),
             source,
-            recipient: recipient(),
+            recipient: recipient(key),
         };
         // Under the table's lock, in which no flight can be opened: the next hit sends for the successor.
         let known = || {
@@ -237,6 +238,11 @@ impl Inner {
     /// What refusals are counted under: the client, and the gate. No client id is empty.
     fn budgets(&self, rules: &Rules, pair: &PresentedPair<'_>) -> [Key; 2] {
         [pair.client_id, b""].map(|id| self.process_key.client(&rules.fingerprint, id))
+    }
+
+    /// One who waits in a queue does not any more.
+    pub(crate) fn leave(&self, key: &Key, completions: &Completions, ticket: Ticket) {
+        self.shared.flights.leave(key, completions, ticket);
     }
 
     fn check_budgets(&self, rules: &Rules, keys: &[Key; 2], now: Instant) -> Result<(), Duration> {

@@ -183,6 +183,39 @@ fn a27_more_than_may_wait_are_turned_away() {
 }
 
 #[test]
+fn a27_who_leaves_makes_room_for_another() {
+    let options = EngineOptions {
+        max_waiting: 3,
+        ..EngineOptions::default()
+    };
+    let lab = Lab::with_options(options, "{}", ScriptedTransport::holding(provider));
+    let (queue, leaving) = (lab.queue(), lab.queue());
+    let ask =
+        |queue: &Queue, number| pending(lab.ask(queue, "client_id=a&client_secret=right", number));
+    let waiting = || lab.engine.metrics().unwrap().waiting;
+    let opened = ask(&queue, 0);
+    ask(&leaving, 1);
+    ask(&queue, 2);
+    assert_eq!(waiting(), 3);
+    queue.cancel(opened).unwrap();
+    queue.cancel(opened).unwrap();
+    assert_eq!(waiting(), 2);
+    ask(&queue, 3);
+    drop(leaving);
+    assert_eq!(waiting(), 2);
+    ask(&queue, 4);
+    lab.transport.gate.add_permits(10);
+    let arrived = drain(&queue, 3);
+    let numbers: Vec<_> = arrived.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, [2, 3, 4]);
+    let misses = arrived.iter().filter(|(_, how)| how.starts_with("MISS"));
+    assert_eq!(misses.count(), 1, "{arrived:?}");
+    assert_eq!(waiting(), 0);
+    queue.cancel(opened).unwrap();
+    assert_eq!(waiting(), 0);
+}
+
+#[test]
 fn no_more_exchanges_than_may_are_under_way() {
     let options = EngineOptions {
         max_exchanges: 2,

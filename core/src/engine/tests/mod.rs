@@ -258,7 +258,7 @@ fn a21_a_leader_that_goes_away_takes_nobody_with_it() {
     lab.transport.gate.add_permits(1);
     assert_eq!(
         drain(&following, 1),
-        [(2, "JOINED a Bearer token-of-a".to_owned())]
+        [(2, "MISS a Bearer token-of-a".to_owned())]
     );
 }
 
