@@ -24,7 +24,7 @@ use crate::error::{Error, ErrorKind};
 use crate::exchange::{Exchange, Work};
 use crate::extract::{Presented, Room, Scratch, extract};
 use crate::gate::{Gate, Rules};
-use crate::key::ProcessKey;
+use crate::key::MacKey;
 use crate::provider::{Metadata, Provider};
 use crate::request::Request;
 use crate::token::Grant;
@@ -60,7 +60,7 @@ impl Gate {
         client_secret: &str,
     ) -> Result<Diagnosis, Error> {
         let system = |message: String| Error::new(ErrorKind::System, message);
-        let key = ProcessKey::random()
+        let key = MacKey::random()
             .map_err(|error| system(format!("the system has no randomness: {error}")))?
             .client(&self.rules.fingerprint, client_id.as_bytes());
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -80,7 +80,7 @@ impl Gate {
                 key,
             };
             let (result, metadata) = runtime.block_on(async {
-                let result = exchange.run(&work).await;
+                let result = exchange.run(&work, exchange.deadline()).await;
                 // Known by now, or not to be had.
                 let metadata = provider.metadata(&world, &self.rules).await;
                 (result, metadata.ok())
