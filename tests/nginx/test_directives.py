@@ -10,7 +10,7 @@ import pytest
 from conftest import ALICE
 from support.http import ask
 from support.lab import Provider, Scripted, Upstream
-from support.nginx import MODULE, STATUS, Nginx, gate, guarded, location
+from support.nginx import STATUS, Nginx, gate, guarded, location
 from support.process import ROOT
 
 Start = Callable[..., Nginx]
