@@ -59,7 +59,7 @@ class Allow:
         """Tell it from a denial."""
     @property
     def how(self) -> str:
-        """How it came about: "HIT", "MISS", "JOINED", "STALE", "SHARED", "ANONYMOUS" or "PREFLIGHT"."""
+        """How it came about: "HIT", "MISS", "JOINED", "STALE", "SHARED", "ANONYMOUS", "PREFLIGHT"."""
     @property
     def source(self) -> str | None:
         """Where the credentials were: "header", "query", "body" or "host". None without a token."""
