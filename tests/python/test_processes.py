@@ -162,8 +162,10 @@ def test_a_fork_that_python_is_not_told_of_is_noticed_before_a_wait(scripted: Sc
         child = ctypes.PyDLL(None).fork()
         if child == 0:
             signal.alarm(60)
+            loops = [loop]  # a loop that is collected while it is open is complained of
             for number, way in enumerate({order!r}):
                 loop = asyncio.new_event_loop()
+                loops.append(loop)
                 assert ways[way]({{"client_id": f"c{{number}}", "client_secret": "b"}}).how == "MISS"
             os._exit(0)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
