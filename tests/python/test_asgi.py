@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
 
 import credgate
 import credgate.asgi
@@ -14,6 +13,7 @@ import pytest
 from conftest import ALICE, CLIENTS
 from support.http import FORM, JSON, SOURCES
 from support.lab import Provider, Scripted
+from support.python import fresh_gate
 
 
 @dataclass
@@ -44,12 +44,6 @@ class Served:
 
 
 Ask = Callable[..., Served]
-
-
-def gate(issuer: str, **config: Any) -> credgate.Gate:
-    """One that shares no token with any other."""
-    config = {"allow_loopback_http": True, "cache_tokens_salt": uuid4().hex, **config}
-    return credgate.Gate({"issuer": issuer, "audience": "https://example.com/", **config})
 
 
 def serve(with_gate: credgate.Gate, *, optional: bool = False, status: int = 200, **request: Any) -> Served:
@@ -104,7 +98,7 @@ def serve(with_gate: credgate.Gate, *, optional: bool = False, status: int = 200
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_token_takes_the_credentials_place_wherever_they_are(source: str, provider: Provider) -> None:
-    served = serve(gate(provider.issuer), **ALICE.request(source, "/x"))
+    served = serve(fresh_gate(provider.issuer), **ALICE.request(source, "/x"))
     assert served.status == 200 and served.seen is not None
     assert served.arrived("authorization")[0].startswith("Bearer eyJ") and len(served.arrived("authorization")) == 1
     assert served.seen["credgate.client_id"] == "alice"
@@ -122,14 +116,14 @@ def test_a_token_takes_the_credentials_place_wherever_they_are(source: str, prov
 
 
 def test_the_canary_is_seen_where_nothing_hides_it(provider: Provider) -> None:
-    served = serve(gate(provider.issuer, hide_credentials=False), **ALICE.request("query"))
+    served = serve(fresh_gate(provider.issuer, hide_credentials=False), **ALICE.request("query"))
     assert served.seen is not None
     assert ALICE.traces(served.seen["query_string"]) != []
     assert ALICE.traces(served.server["query_string"]) == []
 
 
 def test_a_denial_is_answered_here(provider: Provider) -> None:
-    served = serve(gate(provider.issuer), headers=ALICE.wrong().basic)
+    served = serve(fresh_gate(provider.issuer), headers=ALICE.wrong().basic)
     assert served.seen is None
     assert (served.status, served.answered) == (401, b'{"message":"Unauthorized"}')
     assert served.headers == {
@@ -137,18 +131,18 @@ def test_a_denial_is_answered_here(provider: Provider) -> None:
         "www-authenticate": 'Bearer realm="127.0.0.1"',
         "content-length": "26",
     }
-    head = serve(gate(provider.issuer), method="HEAD")
+    head = serve(fresh_gate(provider.issuer), method="HEAD")
     assert (head.status, head.answered, head.headers["content-length"]) == (401, b"", "26")
 
 
 def test_a_provider_that_is_busy_is_a_matter_of_time(scripted: Scripted) -> None:
     scripted.script(status=429, headers={"retry-after": "7"})
-    served = serve(gate(scripted.issuer), headers=ALICE.basic)
+    served = serve(fresh_gate(scripted.issuer), headers=ALICE.basic)
     assert (served.status, served.headers["retry-after"]) == (503, "7")
 
 
 def test_where_credentials_are_optional_a_request_without_them_passes(provider: Provider) -> None:
-    with_gate = gate(provider.issuer, upstream_headers=[{"header": "x-client", "path": ["sub"]}])
+    with_gate = fresh_gate(provider.issuer, upstream_headers=[{"header": "x-client", "path": ["sub"]}])
     served = serve(with_gate, optional=True, headers={"X-Client": "root", "x_client": "root"})
     assert served.status == 200 and served.seen is not None
     assert served.seen["credgate.client_id"] is None and served.seen["credgate.claims"] is None
@@ -160,7 +154,7 @@ def test_where_credentials_are_optional_a_request_without_them_passes(provider: 
 
 
 def test_no_spelling_of_a_header_that_the_gate_sets_gets_through(provider: Provider) -> None:
-    with_gate = gate(provider.issuer, upstream_headers=[{"header": "x-client-name", "path": ["client_id"]}])
+    with_gate = fresh_gate(provider.issuer, upstream_headers=[{"header": "x-client-name", "path": ["client_id"]}])
     spoofed = [("X-Client-Name", "root"), ("x_client_name", "root"), ("X-Client_Name", "root"), ("x-other", "kept")]
     served = serve(with_gate, headers=[*ALICE.basic.items(), *spoofed])
     assert served.seen is not None
@@ -171,7 +165,7 @@ def test_no_spelling_of_a_header_that_the_gate_sets_gets_through(provider: Provi
 
 @pytest.mark.parametrize("second", [ALICE.basic["Authorization"], "Bearer x"])
 def test_several_authorization_headers_are_a_bad_request(second: str, provider: Provider) -> None:
-    served = serve(gate(provider.issuer), headers=[*ALICE.basic.items(), ("authorization", second)])
+    served = serve(fresh_gate(provider.issuer), headers=[*ALICE.basic.items(), ("authorization", second)])
     assert (served.status, served.seen) == (400, None)
 
 
@@ -179,7 +173,7 @@ def test_a_body_may_come_in_pieces(provider: Provider) -> None:
     body = f"{ALICE.parameters}&keep=1".encode()
     pieces = [b"", body[:5], b"", body[5:30], body[30:], b""]
     headers = {**FORM, "Transfer-Encoding": "chunked", "Digest": "sha-256=x", "Content-MD5": "x"}
-    served = serve(gate(provider.issuer), method="POST", headers=headers, body=pieces)
+    served = serve(fresh_gate(provider.issuer), method="POST", headers=headers, body=pieces)
     assert (served.status, served.body) == (200, b"keep=1")
     assert served.arrived("content-length") == ["6"]
     assert served.arrived("transfer-encoding") == served.arrived("digest") == served.arrived("content-md5") == []
@@ -187,13 +181,13 @@ def test_a_body_may_come_in_pieces(provider: Provider) -> None:
 
 def test_a_body_without_credentials_stays_as_it_is(provider: Provider) -> None:
     headers = {**ALICE.basic, **JSON, "Digest": "sha-256=x"}
-    served = serve(gate(provider.issuer), method="POST", headers=headers, body='{"a" : 1}')
+    served = serve(fresh_gate(provider.issuer), method="POST", headers=headers, body='{"a" : 1}')
     assert (served.status, served.body, served.arrived("digest")) == (200, b'{"a" : 1}', ["sha-256=x"])
     assert served.arrived("content-length") == ["9"]
 
 
 def test_a_body_that_is_too_long_is_not_waited_for(provider: Provider) -> None:
-    with_gate = gate(provider.issuer, max_body_bytes=100)
+    with_gate = fresh_gate(provider.issuer, max_body_bytes=100)
     pieces = [b"x" * 60, b"y" * 60, b"z" * 60]
     served = serve(with_gate, method="POST", headers={**ALICE.basic, **FORM}, body=pieces)
     assert (served.status, served.body) == (200, b"".join(pieces))
@@ -203,35 +197,35 @@ def test_a_body_that_is_too_long_is_not_waited_for(provider: Provider) -> None:
 
 def test_a_body_that_can_hold_nothing_is_left_to_the_application(provider: Provider) -> None:
     for headers in ({"Content-Type": "multipart/form-data"}, {"Content-Type": "text/plain"}):
-        served = serve(gate(provider.issuer), method="POST", headers={**headers, **ALICE.basic}, body=[b"a", b"b"])
+        served = serve(fresh_gate(provider.issuer), method="POST", headers={**headers, **ALICE.basic}, body=[b"a", b"b"])
         assert (served.status, served.body) == (200, b"ab")
 
 
 def test_a_client_that_leaves_while_it_sends_is_not_answered(provider: Provider) -> None:
     gone = [{"type": "http.request", "body": b"client_id=a", "more_body": True}, {"type": "http.disconnect"}]
-    served = serve(gate(provider.issuer), method="POST", headers=FORM, messages=gone)
+    served = serve(fresh_gate(provider.issuer), method="POST", headers=FORM, messages=gone)
     assert (served.sent, served.seen) == ([], None)
 
 
 def test_the_handshake_of_a_websocket_is_authenticated(provider: Provider) -> None:
-    served = serve(gate(provider.issuer), type="websocket", headers=ALICE.basic)
+    served = serve(fresh_gate(provider.issuer), type="websocket", headers=ALICE.basic)
     assert served.sent == [{"type": "websocket.accept"}] and served.seen is not None
     assert served.seen["credgate.client_id"] == "alice"
-    by_query = serve(gate(provider.issuer), type="websocket", target=f"/?{ALICE.parameters}")
+    by_query = serve(fresh_gate(provider.issuer), type="websocket", target=f"/?{ALICE.parameters}")
     assert by_query.seen is not None and by_query.seen["query_string"] == b""
 
 
 def test_a_websocket_without_credentials_is_closed_or_answered(provider: Provider) -> None:
-    served = serve(gate(provider.issuer), type="websocket")
+    served = serve(fresh_gate(provider.issuer), type="websocket")
     assert (served.sent, served.seen) == ([{"type": "websocket.close", "code": 1008}], None)
-    answered = serve(gate(provider.issuer), type="websocket", extensions={"websocket.http.response": {}})
+    answered = serve(fresh_gate(provider.issuer), type="websocket", extensions={"websocket.http.response": {}})
     assert (answered.status, answered.answered) == (401, b'{"message":"Unauthorized"}')
     assert [message["type"] for message in answered.sent] == ["websocket.http.response.start", "websocket.http.response.body"]
 
 
 def test_a_preflight_passes_where_the_gate_lets_it(provider: Provider) -> None:
-    assert serve(gate(provider.issuer), method="OPTIONS").status == 401
-    served = serve(gate(provider.issuer, run_on_preflight=False), method="OPTIONS")
+    assert serve(fresh_gate(provider.issuer), method="OPTIONS").status == 401
+    served = serve(fresh_gate(provider.issuer, run_on_preflight=False), method="OPTIONS")
     assert served.status == 200 and served.seen is not None
     assert served.seen["credgate.outcome"].how == "PREFLIGHT"
 
@@ -242,7 +236,7 @@ def test_lifespan_passes_and_what_is_not_known_does_not() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.append(scope["type"])
 
-    guarded = credgate.asgi.Middleware(app, gate("https://a.example", allow_loopback_http=False))
+    guarded = credgate.asgi.Middleware(app, fresh_gate("https://a.example"))
     asyncio.run(guarded({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="'webtransport' are not guarded"):
         asyncio.run(guarded({"type": "webtransport"}, None, None))  # type: ignore[arg-type]
@@ -273,12 +267,12 @@ def test_what_the_application_answers_reaches_the_gate(provider: Provider, monke
         async def authenticate_async(self, **request: Any) -> Watched:
             return Watched(await self.inner.authenticate_async(**request))
 
-    serve(Gate(gate(provider.issuer)), headers=ALICE.basic, status=401)  # type: ignore[arg-type]
+    serve(Gate(fresh_gate(provider.issuer)), headers=ALICE.basic, status=401)  # type: ignore[arg-type]
     assert noted == [401]
 
 
 def test_cold_requests_of_one_client_cause_one_exchange(scripted: Scripted) -> None:
-    with_gate = gate(scripted.issuer)
+    with_gate = fresh_gate(scripted.issuer)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -305,7 +299,7 @@ def test_cold_requests_of_one_client_cause_one_exchange(scripted: Scripted) -> N
 
 
 def test_every_client_gets_its_own_token(provider: Provider) -> None:
-    with_gate = gate(provider.issuer)
+    with_gate = fresh_gate(provider.issuer)
     for client in CLIENTS:
         served = serve(with_gate, **client.request("form"))
         assert served.seen is not None

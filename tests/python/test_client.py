@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
-from uuid import uuid4
 
 import credgate
 import credgate.httpx
@@ -18,15 +17,9 @@ import requests
 from conftest import ALICE
 from support.lab import Provider, Scripted
 from support.local import Answer, Local, Seen, serving
+from support.python import fresh_gate
 
 Send = Callable[..., int]
-
-
-def gate(issuer: str, **config: Any) -> credgate.Gate:
-    """One that shares no token with any other."""
-    return credgate.Gate(
-        {"issuer": issuer, "allow_loopback_http": True, "audience": "https://api.example.com/", "cache_tokens_salt": uuid4().hex, **config}
-    )
 
 
 def by_httpx(with_gate: credgate.Gate, url: str, *, client: Any = ALICE, options: Any = None, **request: Any) -> int:
@@ -70,7 +63,7 @@ def bearer(seen: Seen) -> str:
 
 
 def test_requests_carry_a_token_that_is_kept(send: Send, provider: Provider) -> None:
-    with_gate = gate(provider.issuer)
+    with_gate = fresh_gate(provider.issuer)
     with serving(ok) as api:
         assert [send(with_gate, f"{api.url}/{number}") for number in range(3)] == [200] * 3
         tokens = {bearer(seen) for seen in api.seen}
@@ -82,7 +75,7 @@ def test_requests_carry_a_token_that_is_kept(send: Send, provider: Provider) -> 
 @pytest.fixture
 def forgetful(provider: Provider) -> Iterator[tuple[credgate.Gate, Local]]:
     """An API that refuses the first token that it sees, which is not known any more by then."""
-    with_gate = gate(provider.issuer)
+    with_gate = fresh_gate(provider.issuer)
     refused: list[str] = []
 
     def answer(seen: Seen) -> Answer:
@@ -127,7 +120,7 @@ def test_a_body_that_can_be_sent_only_once_is_not_sent_again(send: Send, forgetf
 
 
 def test_an_api_that_refuses_whatever_comes_is_asked_no_more_than_it_makes_sense(send: Send, provider: Provider) -> None:
-    with_gate = gate(provider.issuer)
+    with_gate = fresh_gate(provider.issuer)
     with serving(lambda _: (401, {}, b"no")) as api:
         assert send(with_gate, api.url) == 401
         # A token that has just been issued is not refused for its age: there is no better one.
@@ -138,7 +131,7 @@ def test_an_api_that_refuses_whatever_comes_is_asked_no_more_than_it_makes_sense
 if "CREDGATE_LONG" in os.environ:
 
     def test_a_token_of_some_age_is_dropped_where_it_is_refused(provider: Provider) -> None:
-        with_gate = gate(provider.issuer)
+        with_gate = fresh_gate(provider.issuer)
         with serving(lambda _: (401 if len(api.seen) == 2 else 200, {}, b"")) as api:
             assert by_httpx(with_gate, api.url) == 200
             time.sleep(11)
@@ -147,7 +140,7 @@ if "CREDGATE_LONG" in os.environ:
 
 
 def test_a_token_does_not_follow_a_redirect_to_another_host(send: Send, provider: Provider) -> None:
-    with_gate = gate(provider.issuer)
+    with_gate = fresh_gate(provider.issuer)
     with serving(lambda _: (401, {}, b"no")) as other:
         elsewhere = other.url.replace("127.0.0.1", "localhost")
         with serving(lambda _: (302, {"Location": elsewhere}, b"")) as api:
@@ -157,7 +150,7 @@ def test_a_token_does_not_follow_a_redirect_to_another_host(send: Send, provider
 
 
 def test_a_token_goes_only_to_the_hosts_that_are_named(send: Send, provider: Provider) -> None:
-    with_gate = gate(provider.issuer)
+    with_gate = fresh_gate(provider.issuer)
     with serving(ok) as api:
         assert send(with_gate, api.url, options={"hosts": ["api.example.com"]}) == 200
         assert send(with_gate, api.url, options={"hosts": ["127.0.0.1"]}) == 200
@@ -167,19 +160,19 @@ def test_a_token_goes_only_to_the_hosts_that_are_named(send: Send, provider: Pro
 @pytest.mark.parametrize("url", ["http://api.example.com/", "http://10.0.0.1/", "http://localhost.example.com/"])
 def test_a_token_is_not_sent_where_everybody_can_read_it(url: str, send: Send) -> None:
     with pytest.raises(ValueError, match="use https"):
-        send(gate("https://a.example", allow_loopback_http=False), url)
+        send(fresh_gate("https://a.example"), url)
 
 
 def test_who_gets_no_token_sends_nothing(send: Send, provider: Provider) -> None:
     with serving(ok) as api:
         with pytest.raises(credgate.DeniedError) as raised:
-            send(gate(provider.issuer), api.url, client=ALICE.wrong())
+            send(fresh_gate(provider.issuer), api.url, client=ALICE.wrong())
         assert (raised.value.status, api.seen) == (401, [])
     assert ALICE.traces(str(raised.value), repr(raised.value)) == []
 
 
 def test_one_auth_serves_many_at_a_time(scripted: Scripted) -> None:
-    with_gate = gate(scripted.issuer)
+    with_gate = fresh_gate(scripted.issuer)
 
     async def all_of_them(url: str) -> list[int]:
         auth = credgate.httpx.Auth(with_gate, ALICE.id, ALICE.secret)
@@ -192,7 +185,7 @@ def test_one_auth_serves_many_at_a_time(scripted: Scripted) -> None:
 
 
 def test_no_representation_shows_the_secret() -> None:
-    with_gate = gate("https://a.example", allow_loopback_http=False)
+    with_gate = fresh_gate("https://a.example")
     for auth in (credgate.httpx.Auth(with_gate, ALICE.id, ALICE.secret), credgate.requests.Auth(with_gate, ALICE.id, ALICE.secret)):
         assert ALICE.traces(repr(auth)) == []
         assert repr(auth) == f"<{type(auth).__module__}.Auth client_id='alice'>"

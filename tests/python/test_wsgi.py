@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
@@ -17,6 +16,7 @@ from credgate._middleware import length
 from conftest import ALICE, CLIENTS
 from support.http import FORM, JSON, SOURCES
 from support.lab import Provider, Scripted
+from support.python import fresh_gate
 
 
 @dataclass
@@ -29,12 +29,6 @@ class Served:
     status: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     answered: bytes = b""
-
-
-def gate(issuer: str, **config: Any) -> credgate.Gate:
-    """One that shares no token with any other."""
-    config = {"allow_loopback_http": True, "cache_tokens_salt": uuid4().hex, **config}
-    return credgate.Gate({"issuer": issuer, "audience": "https://example.com/", **config})
 
 
 def serve(with_gate: credgate.Gate, *, optional: bool = False, status: str = "200 OK", **request: Any) -> Served:
@@ -73,7 +67,7 @@ def serve(with_gate: credgate.Gate, *, optional: bool = False, status: str = "20
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_token_takes_the_credentials_place_wherever_they_are(source: str, provider: Provider) -> None:
-    served = serve(gate(provider.issuer), **ALICE.request(source, "/x"))
+    served = serve(fresh_gate(provider.issuer), **ALICE.request(source, "/x"))
     assert served.status == "200 OK" and served.seen is not None
     assert served.seen["HTTP_AUTHORIZATION"].startswith("Bearer eyJ")
     assert served.seen["credgate.client_id"] == "alice"
@@ -92,20 +86,20 @@ def test_a_token_takes_the_credentials_place_wherever_they_are(source: str, prov
 
 
 def test_the_canary_is_seen_where_nothing_hides_it(provider: Provider) -> None:
-    served = serve(gate(provider.issuer, hide_credentials=False), **ALICE.request("query"))
+    served = serve(fresh_gate(provider.issuer, hide_credentials=False), **ALICE.request("query"))
     assert served.seen is not None
     assert ALICE.traces(served.seen["RAW_URI"]) != []
     assert ALICE.traces(served.server["RAW_URI"]) == []
 
 
 def test_a_query_of_credentials_alone_leaves_no_question_mark(provider: Provider) -> None:
-    served = serve(gate(provider.issuer), target=f"/x?{ALICE.parameters}")
+    served = serve(fresh_gate(provider.issuer), target=f"/x?{ALICE.parameters}")
     assert served.seen is not None
     assert (served.seen["QUERY_STRING"], served.seen["RAW_URI"]) == ("", "/x")
 
 
 def test_a_denial_is_answered_here(provider: Provider) -> None:
-    served = serve(gate(provider.issuer), headers=ALICE.wrong().basic)
+    served = serve(fresh_gate(provider.issuer), headers=ALICE.wrong().basic)
     assert served.seen is None
     assert (served.status, served.answered) == ("401 Unauthorized", b'{"message":"Unauthorized"}')
     assert served.headers == {
@@ -113,18 +107,18 @@ def test_a_denial_is_answered_here(provider: Provider) -> None:
         "www-authenticate": 'Bearer realm="127.0.0.1"',
         "content-length": "26",
     }
-    head = serve(gate(provider.issuer), method="HEAD")
+    head = serve(fresh_gate(provider.issuer), method="HEAD")
     assert (head.status, head.answered, head.headers["content-length"]) == ("401 Unauthorized", b"", "26")
 
 
 def test_a_provider_that_is_busy_is_a_matter_of_time(scripted: Scripted) -> None:
     scripted.script(status=429, headers={"retry-after": "7"})
-    served = serve(gate(scripted.issuer), headers=ALICE.basic)
+    served = serve(fresh_gate(scripted.issuer), headers=ALICE.basic)
     assert (served.status, served.headers["retry-after"]) == ("503 Service Unavailable", "7")
 
 
 def test_where_credentials_are_optional_a_request_without_them_passes(provider: Provider) -> None:
-    with_gate = gate(provider.issuer, upstream_headers=[{"header": "x-client", "path": ["sub"]}])
+    with_gate = fresh_gate(provider.issuer, upstream_headers=[{"header": "x-client", "path": ["sub"]}])
     served = serve(with_gate, optional=True, headers={"X-Client": "root"})
     assert served.status == "200 OK" and served.seen is not None
     assert served.seen["credgate.client_id"] is None
@@ -134,7 +128,7 @@ def test_where_credentials_are_optional_a_request_without_them_passes(provider: 
 
 
 def test_a_header_that_the_gate_sets_is_not_the_clients(provider: Provider) -> None:
-    with_gate = gate(provider.issuer, upstream_headers=[{"header": "x-client-name", "path": ["client_id"]}])
+    with_gate = fresh_gate(provider.issuer, upstream_headers=[{"header": "x-client-name", "path": ["client_id"]}])
     served = serve(with_gate, headers={**ALICE.basic, "X_Client_Name": "root", "X-Other": "kept"})
     assert served.seen is not None
     assert (served.seen["HTTP_X_CLIENT_NAME"], served.seen["HTTP_X_OTHER"]) == ("alice", "kept")
@@ -142,27 +136,27 @@ def test_a_header_that_the_gate_sets_is_not_the_clients(provider: Provider) -> N
 
 def test_authorizations_that_a_server_has_joined_are_a_bad_request(provider: Provider) -> None:
     both = f"{ALICE.basic['Authorization']},{ALICE.basic['Authorization']}"
-    assert serve(gate(provider.issuer), headers={"Authorization": both}).status == "400 Bad Request"
+    assert serve(fresh_gate(provider.issuer), headers={"Authorization": both}).status == "400 Bad Request"
 
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_is_replaced_with_one_that_fits(chunked: bool, provider: Provider) -> None:
     headers = {**FORM, "Digest": "sha-256=x", "Content-MD5": "x", **({"Transfer-Encoding": "chunked"} if chunked else {})}
     body = f"{ALICE.parameters}&keep=1"
-    served = serve(gate(provider.issuer), method="POST", headers=headers, body=body, chunked=chunked)
+    served = serve(fresh_gate(provider.issuer), method="POST", headers=headers, body=body, chunked=chunked)
     assert (served.status, served.body) == ("200 OK", b"keep=1") and served.seen is not None
     assert served.seen["CONTENT_LENGTH"] == "6"
     assert {"HTTP_TRANSFER_ENCODING", "HTTP_DIGEST", "HTTP_CONTENT_MD5"} & set(served.seen) == set()
 
 
 def test_a_body_without_credentials_stays_as_it_is(provider: Provider) -> None:
-    served = serve(gate(provider.issuer), method="POST", headers={**ALICE.basic, **JSON}, body='{"a" : 1}')
+    served = serve(fresh_gate(provider.issuer), method="POST", headers={**ALICE.basic, **JSON}, body='{"a" : 1}')
     assert (served.status, served.body) == ("200 OK", b'{"a" : 1}')
 
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_that_is_too_long_is_left_to_the_application(chunked: bool, provider: Provider) -> None:
-    with_gate = gate(provider.issuer, max_body_bytes=20_000)
+    with_gate = fresh_gate(provider.issuer, max_body_bytes=20_000)
     body = bytes(range(256)) * 400
     served = serve(with_gate, method="POST", headers={**ALICE.basic, **FORM}, body=body, chunked=chunked)
     assert (served.status, served.body == body) == ("200 OK", True)
@@ -170,7 +164,7 @@ def test_a_body_that_is_too_long_is_left_to_the_application(chunked: bool, provi
 
 def test_a_body_that_is_cut_off_holds_no_credentials(provider: Provider) -> None:
     body = f"{ALICE.parameters}&keep=1"
-    cut = serve(gate(provider.issuer), method="POST", headers=FORM, body=body, announced=1000)
+    cut = serve(fresh_gate(provider.issuer), method="POST", headers=FORM, body=body, announced=1000)
     assert (cut.status, cut.seen) == ("401 Unauthorized", None)
 
 
@@ -187,7 +181,7 @@ def test_the_server_and_the_application_keep_to_the_standard(provider: Provider)
         start_response("200 OK", [("content-type", "text/plain")])
         return [b"told"]
 
-    guarded = validator(credgate.wsgi.Middleware(validator(app), gate(provider.issuer)))  # type: ignore[arg-type]
+    guarded = validator(credgate.wsgi.Middleware(validator(app), fresh_gate(provider.issuer)))  # type: ignore[arg-type]
     for headers, expected in ((ALICE.basic, b"told"), ({}, b'{"message":"Unauthorized"}')):
         environ: dict[str, Any] = {f"HTTP_{name.upper()}": value for name, value in headers.items()}
         environ |= {"QUERY_STRING": "", "CONTENT_TYPE": "application/json", "CONTENT_LENGTH": "0"}
@@ -198,7 +192,7 @@ def test_the_server_and_the_application_keep_to_the_standard(provider: Provider)
 
 
 def test_every_client_gets_its_own_token(provider: Provider) -> None:
-    with_gate = gate(provider.issuer)
+    with_gate = fresh_gate(provider.issuer)
     for client in CLIENTS:
         served = serve(with_gate, **client.request("json"))
         assert served.seen is not None

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
+from uuid import uuid4
 
 import credgate
 
@@ -14,6 +15,11 @@ AUDIENCE = "https://example.com/"
 def gate(issuer: str, **settings: Any) -> credgate.Gate:
     """The four settings, and others."""
     return credgate.Gate(issuer=issuer, audience=AUDIENCE, allow_loopback_http=True, **settings)
+
+
+def fresh_gate(issuer: str, **settings: Any) -> credgate.Gate:
+    """One that shares no token with any other."""
+    return gate(issuer, cache_tokens_salt=uuid4().hex, **settings)
 
 
 PRELUDE = """

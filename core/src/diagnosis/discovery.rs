@@ -46,15 +46,13 @@ impl Check<'_> {
             report.fail(verdict, finding);
             return false;
         }
-        match (read_metadata(issuer, &page.body), &self.metadata) {
-            (Err(flaw), _) => {
-                report.fail(
-                    Verdict::Misconfigured,
-                    self.flawed(flaw, seen, page, &remedy),
-                );
+        match read_metadata(issuer, &page.body) {
+            Err(flaw) => {
+                let finding = self.flawed(flaw, seen, page, &remedy);
+                report.fail(Verdict::Misconfigured, finding);
                 false
             }
-            (Ok(metadata), _) => {
+            Ok(metadata) => {
                 self.good(report, &metadata, seen, page);
                 true
             }

@@ -8,6 +8,7 @@ mod discovery;
 mod finding;
 mod reach;
 mod recorder;
+mod refusal;
 mod requirements;
 mod says;
 mod signature;
@@ -31,6 +32,8 @@ use crate::token::Grant;
 use crate::transport::{HttpTransport, Transport};
 use crate::world::World;
 use recorder::{Asked, Page, Recorder, Seen};
+use says::Hidden;
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,12 +88,13 @@ impl Gate {
                 let metadata = provider.metadata(&world, &self.rules).await;
                 (result, metadata.ok())
             });
+            let token = result.as_ref().ok().map(Grant::token);
             let check = Check {
                 rules: &self.rules,
                 seen: recorder.take(),
                 metadata,
+                hidden: Hidden::new(client_id, client_secret, token),
                 result,
-                client_id,
                 secret: client_secret,
                 wall: world.clock.wall(),
             };
@@ -107,8 +111,8 @@ struct Check<'c> {
     seen: Vec<Seen>,
     metadata: Option<Arc<Metadata>>,
     result: Result<Grant, Denial>,
-    client_id: &'c str,
     secret: &'c str,
+    hidden: Hidden,
     /// The time since the Unix epoch.
     wall: Duration,
 }
@@ -154,9 +158,14 @@ impl Check<'_> {
         }
     }
 
-    /// What the token is asked to be for.
+    /// What the token is asked to be for, under either of its names.
     fn audience(&self) -> Option<&str> {
-        self.argument("audience")
+        self.argument("audience").or(self.argument("resource"))
+    }
+
+    /// A claim or a member of an answer that knows the secret, fit to be shown.
+    fn said(&self, value: &Value) -> String {
+        self.hidden.but(says::value(value))
     }
 
     /// An argument of the token request that is no secret of the operator's.

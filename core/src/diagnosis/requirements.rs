@@ -45,7 +45,7 @@ impl Check<'_> {
     }
 
     fn other_issuer(&self, iss: Option<&Value>) -> Finding {
-        let iss = iss.map_or("nobody".to_owned(), says::value);
+        let iss = iss.map_or("nobody".to_owned(), |iss| self.said(iss));
         let expected = self
             .metadata
             .as_ref()
@@ -94,7 +94,7 @@ impl Check<'_> {
         };
         let wanted: Vec<_> = wanted.iter().map(|words| words.join(" and ")).collect();
         let wanted = wanted.join(", or ");
-        let held = held.map_or("nothing of the kind".to_owned(), says::value);
+        let held = held.map_or("nothing of the kind".to_owned(), |held| self.said(held));
         Finding::error(
             STEP,
             "requirement_unmet",

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 /// Longer things are cut off.
 const MOST: usize = 300;
 /// A part of a secret of this length is one.
-const PART: usize = 6;
+const PART: usize = 8;
 
 /// Printable ASCII, bounded: nothing that could move a terminal's cursor.
 pub(super) fn shown(text: &str) -> String {
@@ -32,49 +32,64 @@ pub(super) fn value(value: &Value) -> String {
     }
 }
 
-/// What a provider says of a failure in its own words: not where they hold a part of the secret, however written.
-pub(super) fn reason(body: &[u8], client_id: &str, secret: &str) -> Option<String> {
+/// What a provider says of a failure in its own words.
+pub(super) fn reason(body: &[u8]) -> Option<String> {
     // The standard's; Okta's; Hydra's; what others have.
-    const MEMBERS: [&str; 4] = ["error_description", "errorSummary", "error_hint", "message"];
-
-    let answer: Map<String, Value> = crate::token::json_object(body)?;
-    let said = MEMBERS
-        .into_iter()
-        .find_map(|name| answer.get(name)?.as_str())?;
-    Some(unless_secret(said, client_id, secret))
+    first(
+        body,
+        &["error_description", "errorSummary", "error_hint", "message"],
+    )
 }
 
 /// The error's code: the standard's `error`, or what the provider has in its place.
-pub(super) fn error(body: &[u8], client_id: &str, secret: &str) -> Option<String> {
+pub(super) fn error(body: &[u8]) -> Option<String> {
+    first(body, &["error", "errorCode"])
+}
+
+fn first(body: &[u8], members: &[&str]) -> Option<String> {
     let answer: Map<String, Value> = crate::token::json_object(body)?;
-    let code = ["error", "errorCode"]
-        .into_iter()
-        .find_map(|name| answer.get(name)?.as_str())?;
-    Some(unless_secret(code, client_id, secret))
+    let said = members
+        .iter()
+        .find_map(|name| answer.get(*name)?.as_str())?;
+    Some(shown(said))
 }
 
-fn unless_secret(said: &str, client_id: &str, secret: &str) -> String {
-    if holds_part(said, client_id, secret) {
-        "(withheld: it holds a part of the secret)".to_owned()
-    } else {
-        shown(said)
+/// What must not be shown, in every spelling in which somebody may repeat it.
+pub(super) struct Hidden(Vec<Zeroizing<String>>);
+
+impl Hidden {
+    pub(super) fn new(client_id: &str, secret: &str, token: Option<&str>) -> Hidden {
+        let form =
+            |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let pair =
+            |id: &str, secret: &str| STANDARD.encode(Zeroizing::new(format!("{id}:{secret}")));
+        let encoded = Zeroizing::new(form(secret));
+        let spellings = [
+            secret.to_owned(),
+            pair(client_id, secret),
+            pair(&form(client_id), &encoded),
+            encoded.to_string(),
+        ];
+        let token = token.map(str::to_owned);
+        let all = spellings.into_iter().chain(token).map(Zeroizing::new);
+        Hidden(
+            all.map(|text| Zeroizing::new(text.to_ascii_lowercase()))
+                .collect(),
+        )
     }
-}
 
-fn holds_part(text: &str, client_id: &str, secret: &str) -> bool {
-    let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    let form = Zeroizing::new(encoded(secret));
-    let spellings = [
-        Zeroizing::new(secret.to_owned()),
-        Zeroizing::new(STANDARD.encode(format!("{client_id}:{secret}"))),
-        Zeroizing::new(STANDARD.encode(format!("{}:{}", encoded(client_id), *form))),
-        form,
-    ];
-    let text = text.to_ascii_lowercase();
-    spellings.iter().any(|spelling| {
-        let spelling = Zeroizing::new(spelling.to_ascii_lowercase());
-        let part = PART.min(spelling.len());
-        let mut parts = spelling.as_bytes().windows(part.max(1));
-        parts.any(|part| text.as_bytes().windows(part.len()).any(|at| at == part))
-    })
+    /// The text, unless it holds a part of what is hidden.
+    pub(super) fn but(&self, text: String) -> String {
+        let plain = text.to_ascii_lowercase();
+        let holds = |hidden: &Zeroizing<String>| {
+            let size = PART.min(hidden.len()).max(1);
+            let mut parts = hidden.as_bytes().windows(size);
+            parts.any(|part| plain.as_bytes().windows(size).any(|at| at == part))
+        };
+        if self.0.iter().any(holds) {
+            "(withheld: it holds a part of the secret)".to_owned()
+        } else {
+            text
+        }
+    }
 }

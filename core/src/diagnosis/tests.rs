@@ -1,6 +1,8 @@
 use super::*;
 use crate::transport::scripted::{ScriptedTransport, Seen as Sent, reply};
 use crate::transport::{Fault, Obstacle, Reply};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 const DOCUMENT: &str = r#"{"issuer":"https://a.example/","token_endpoint":"https://a.example/token","token_endpoint_auth_methods_supported":["client_secret_post"]}"#;
 const SECRET: &str = "Kanarie7Qz+/%&=";
@@ -210,5 +212,34 @@ fn a40_what_a_provider_says_is_shown_unless_it_holds_a_part_of_the_secret() {
         "YWxpY2U6S2FuYXJpZTdReisvJSY9",
     ] {
         assert!(says(told).starts_with("(withheld"), "{told}");
+    }
+}
+
+#[test]
+fn a40_an_answer_that_repeats_the_secret_or_the_token_in_a_claim_is_not_shown() {
+    let claims = serde_json::json!({
+        "iss": SECRET, "aud": [SECRET, "0paqueToken"], "sub": format!("alice {SECRET}"), "scope": SECRET, SECRET: 1,
+    });
+    let payload = URL_SAFE_NO_PAD.encode(claims.to_string());
+    let token = format!(
+        "{}.{payload}.c2ln",
+        URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#)
+    );
+    let body = serde_json::json!({
+        "access_token": token, "token_type": "Bearer", "expires_in": 60, "scope": format!("{token} {SECRET}"),
+    })
+    .to_string();
+    for config in [
+        r#"{"verify_signature":false,"audience":"x"}"#,
+        r#"{"verify_signature":false,"verify_claims":false,"audience_required":"x"}"#,
+        r#"{"scopes":["x"]}"#,
+    ] {
+        let body = body.clone();
+        let json = check(config, move || reply(200, &body)).to_json();
+        assert!(json.contains("withheld"), "{json}");
+        assert!(
+            !json.contains("Kanarie7") && !json.contains(&payload),
+            "{json}"
+        );
     }
 }

@@ -92,15 +92,18 @@ impl Check<'_> {
             finding = finding.fact("kept", kept);
         }
         if let Some(scope) = members.get("scope") {
-            finding = finding.fact("scope", says::value(scope));
+            finding = finding.fact("scope", self.said(scope));
         }
         if let Some(claims) = claims {
             for name in ["iss", "aud", "sub", "azp", "scope", "scp"] {
                 if let Some(value) = claims.get(name) {
-                    finding = finding.fact(&format!("claim_{name}"), says::value(value));
+                    finding = finding.fact(&format!("claim_{name}"), self.said(value));
                 }
             }
-            finding = finding.fact("claims", says::shown(&claims.names().join(" ")));
+            finding = finding.fact(
+                "claims",
+                self.hidden.but(says::shown(&claims.names().join(" "))),
+            );
         }
         finding
     }
@@ -153,7 +156,7 @@ impl Check<'_> {
         claims: Option<&Claims>,
         members: &Map<String, Value>,
     ) {
-        if claims.is_none() && self.audience().or(self.argument("resource")).is_none() {
+        if claims.is_none() && self.audience().is_none() {
             report.add(
                 Finding::warning(
                     STEP,
@@ -164,14 +167,14 @@ impl Check<'_> {
                 .remedy("If the API wants a JWT, set audience to the API's identifier."),
             );
         }
-        if let (Some(claims), Some(audience)) = (claims, self.audience())
+        if let (Some(claims), Some(audience)) = (claims, self.argument("audience"))
             && !audience
                 .split(' ')
                 .all(|one| claims.get("aud").is_some_and(|aud| is_for(aud, one)))
         {
             let aud = claims
                 .get("aud")
-                .map_or("nothing in particular".to_owned(), says::value);
+                .map_or("nothing in particular".to_owned(), |aud| self.said(aud));
             report.add(
                 Finding::warning(
                     STEP,
