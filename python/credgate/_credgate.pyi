@@ -149,26 +149,7 @@ class Gate:
     def __new__(cls, config: Mapping[str, object] | str | Gate) -> Self: ...
     @overload
     def __new__(cls, config: None = None, **settings: Unpack[Settings]) -> Self: ...
-    def authenticate(
-        self,
-        *,
-        method: Text = "GET",
-        authorization: Text | None = None,
-        query: Text | None = None,
-        content_type: Text | None = None,
-        body: Text | None = None,
-        args: Mapping[str, Text | None] | None = None,
-        client_id: Text | None = None,
-        client_secret: Text | None = None,
-    ) -> Allow | Deny:
-        """Authenticate a request; wait for an exchange where one is needed.
-
-        The parts of the request are as they were sent: the query without "?", not decoded; several
-        Authorization headers are refused by the caller. `args` are values for the gate's
-        token_post_args_host. `client_id` and `client_secret` are what the caller has from
-        elsewhere: then the request is not searched.
-        """
-    def _at_once(  # for `credgate.Gate.authenticate_async`
+    def _ask(  # for `credgate.Gate.authenticate`
         self,
         method: Text | None,
         authorization: Text | None,
@@ -179,17 +160,7 @@ class Gate:
         client_id: Text | None,
         client_secret: Text | None,
     ) -> Allow | Deny | Request: ...
-    def token(
-        self,
-        client_id: Text,
-        client_secret: Text,
-        args: Mapping[str, Text | None] | None = None,
-    ) -> Token:
-        """Answer the token of a client; wait for an exchange where one is needed.
-
-        Raises DeniedError where there is none.
-        """
-    def _token_at_once(  # for `credgate.Gate.token_async`
+    def _token(  # for `credgate.Gate.token`
         self,
         client_id: Text,
         client_secret: Text,
@@ -280,6 +251,8 @@ def redact_query(query: str) -> str:
 @final
 class Request:
     """A request and the gate that it came to."""
+
+    def wait(self) -> Allow | Deny: ...
 
 @final
 class Queue:

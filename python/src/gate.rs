@@ -4,7 +4,7 @@ use crate::errors::raise;
 use crate::outcome::{outcome, token};
 use crate::request::{Request, Shown, args, credentials, from_json, json};
 use crate::text::Text;
-use crate::{engine, log, queue};
+use crate::{engine, log};
 use credgate_core::Outcome;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -44,18 +44,9 @@ impl Gate {
         Ok(Gate(gate))
     }
 
-    /// Authenticate a request; wait for an exchange where one is needed.
-    ///
-    /// The parts of the request are as they were sent: the query without "?", not decoded; several
-    /// Authorization headers are refused by the caller. `args` are values for the gate's
-    /// token_post_args_host. `client_id` and `client_secret` are what the caller has from
-    /// elsewhere: then the request is not searched.
-    #[pyo3(
-        signature = (*, method=None, authorization=None, query=None, content_type=None, body=None, args=None, client_id=None, client_secret=None),
-        text_signature = "($self, /, *, method='GET', authorization=None, query=None, content_type=None, body=None, args=None, client_id=None, client_secret=None)"
-    )]
-    #[expect(clippy::too_many_arguments, reason = "they are Python's keywords")]
-    fn authenticate<'py>(
+    /// What becomes of a request; the request itself, where it has to wait. For `credgate.Gate.authenticate`.
+    #[expect(clippy::too_many_arguments, reason = "they are what Python shows")]
+    fn _ask<'py>(
         &self,
         py: Python<'py>,
         method: Option<Text>,
@@ -76,68 +67,23 @@ impl Gate {
             credentials: credentials(client_id, client_secret)?,
             args: self::args(&self.0, args)?,
         };
-        outcome(py, self.decide(py, &shown)?)
+        self.decide(py, shown, outcome)
     }
 
-    /// The outcome where it is known, or the request, which has to wait. For `authenticate_async`.
-    #[expect(clippy::too_many_arguments, reason = "they are those of authenticate")]
-    fn _at_once<'py>(
+    /// The token of a client, or the request that has to wait. For `credgate.Gate.token`.
+    fn _token<'py>(
         &self,
         py: Python<'py>,
-        method: Option<Text>,
-        authorization: Option<Text>,
-        query: Option<Text>,
-        content_type: Option<Text>,
-        body: Option<Text>,
+        client_id: Text,
+        client_secret: Text,
         args: Option<&Bound<'py, PyMapping>>,
-        client_id: Option<Text>,
-        client_secret: Option<Text>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let shown = Shown {
-            method,
-            authorization,
-            query,
-            content_type,
-            body,
-            credentials: credentials(client_id, client_secret)?,
+            credentials: Some((client_id, client_secret)),
             args: self::args(&self.0, args)?,
+            ..Shown::default()
         };
-        match self.at_once(py, &shown)? {
-            Some(known) => outcome(py, known),
-            None => self.request(py, shown),
-        }
-    }
-
-    /// Answer the token of a client; wait for an exchange where one is needed.
-    ///
-    /// Raises DeniedError where there is none.
-    #[pyo3(signature = (client_id, client_secret, args=None))]
-    fn token<'py>(
-        &self,
-        py: Python<'py>,
-        client_id: Text,
-        client_secret: Text,
-        args: Option<&Bound<'py, PyMapping>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        token(
-            py,
-            self.decide(py, &self.pair(client_id, client_secret, args)?)?,
-        )
-    }
-
-    /// The token where it is known, or the request, which has to wait. For `token_async`.
-    fn _token_at_once<'py>(
-        &self,
-        py: Python<'py>,
-        client_id: Text,
-        client_secret: Text,
-        args: Option<&Bound<'py, PyMapping>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let shown = self.pair(client_id, client_secret, args)?;
-        match self.at_once(py, &shown)? {
-            Some(known) => token(py, known),
-            None => self.request(py, shown),
-        }
+        self.decide(py, shown, token)
     }
 
     /// Drop the tokens of a client, or of all, and what is remembered of refusals.
@@ -252,39 +198,24 @@ impl Gate {
 }
 
 impl Gate {
-    fn pair(
+    fn decide<'py>(
         &self,
-        client_id: Text,
-        client_secret: Text,
-        args: Option<&Bound<'_, PyMapping>>,
-    ) -> PyResult<Shown> {
-        Ok(Shown {
-            credentials: Some((client_id, client_secret)),
-            args: self::args(&self.0, args)?,
-            ..Shown::default()
-        })
-    }
-
-    /// What is known without waiting.
-    fn at_once(&self, py: Python<'_>, shown: &Shown) -> PyResult<Option<Outcome>> {
+        py: Python<'py>,
+        shown: Shown,
+        told: impl FnOnce(Python<'py>, Outcome) -> PyResult<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let engine = engine::current(py)?;
         let known = shown
             .to(|request| engine.authenticate_at_once(&self.0, request))
             .map_err(|error| raise(py, &error))?;
         log::collect(py, &engine);
-        Ok(known)
-    }
-
-    fn decide(&self, py: Python<'_>, shown: &Shown) -> PyResult<Outcome> {
-        match self.at_once(py, shown)? {
-            Some(known) => Ok(known),
-            None => queue::wait(py, &self.0, shown),
+        match known {
+            Some(known) => told(py, known),
+            None => {
+                let gate = self.0.clone();
+                Ok(Bound::new(py, Request { gate, shown })?.into_any())
+            }
         }
-    }
-
-    fn request<'py>(&self, py: Python<'py>, shown: Shown) -> PyResult<Bound<'py, PyAny>> {
-        let gate = self.0.clone();
-        Ok(Bound::new(py, Request { gate, shown })?.into_any())
     }
 }
 

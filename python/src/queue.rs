@@ -2,7 +2,7 @@
 
 use crate::errors::raise;
 use crate::outcome::outcome;
-use crate::request::{Request, Shown};
+use crate::request::Request;
 use crate::{engine, log};
 use credgate_core::{Answer, Engine, Outcome, Ticket};
 use pyo3::prelude::*;
@@ -13,13 +13,11 @@ use std::time::Duration;
 const SLICE: Duration = Duration::from_millis(50);
 
 /// Waits for an exchange, detached from the interpreter.
-pub(crate) fn wait(py: Python<'_>, gate: &credgate_core::Gate, shown: &Shown) -> PyResult<Outcome> {
+pub(crate) fn wait(py: Python<'_>, request: &Request) -> PyResult<Outcome> {
     engine::notice_fork();
     let engine = engine::current(py)?;
     let queue = credgate_core::Queue::new(&engine).map_err(|error| raise(py, &error))?;
-    let begun = shown
-        .to(|request| queue.authenticate(gate, request, 0))
-        .map_err(|error| raise(py, &error))?;
+    let begun = request.begin(&queue).map_err(|error| raise(py, &error))?;
     let outcome = match begun {
         Answer::Ready(outcome) => outcome,
         Answer::Pending(_) => loop {
@@ -65,8 +63,7 @@ impl Queue {
     /// The outcome, or a ticket by which it will be collected.
     fn begin<'py>(&self, py: Python<'py>, request: &Request) -> PyResult<Bound<'py, PyAny>> {
         let begun = request
-            .shown
-            .to(|shown| self.queue.authenticate(&request.gate, shown, 0))
+            .begin(&self.queue)
             .map_err(|error| raise(py, &error))?;
         match begun {
             Answer::Ready(known) => outcome(py, known),

@@ -1,6 +1,9 @@
 //! What a caller shows of a request.
 
+use crate::outcome::outcome;
+use crate::queue;
 use crate::text::Text;
+use credgate_core::{Answer, Error};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping};
@@ -10,6 +13,21 @@ use pyo3::types::{PyDict, PyMapping};
 pub(crate) struct Request {
     pub(crate) gate: credgate_core::Gate,
     pub(crate) shown: Shown,
+}
+
+#[pymethods]
+impl Request {
+    /// Waits on the calling thread.
+    fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        outcome(py, queue::wait(py, self)?)
+    }
+}
+
+impl Request {
+    pub(crate) fn begin(&self, queue: &credgate_core::Queue) -> Result<Answer, Error> {
+        self.shown
+            .to(|shown| queue.authenticate(&self.gate, shown, 0))
+    }
 }
 
 /// Its parts.
