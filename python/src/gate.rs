@@ -4,12 +4,14 @@ use crate::errors::raise;
 use crate::outcome::{outcome, token};
 use crate::request::{Request, Shown, args, credentials, from_json, json};
 use crate::text::Text;
-use crate::{engine, log};
+use crate::{engine, log, signals};
 use credgate_core::Outcome;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyMapping, PyString};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 /// One compiled configuration. Starts no thread and opens no connection.
 ///
@@ -146,11 +148,25 @@ impl Gate {
     fn check<'py>(
         &self,
         py: Python<'py>,
-        client_id: PyBackedStr,
-        client_secret: PyBackedStr,
+        client_id: Text,
+        client_secret: Text,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let diagnosis = py
-            .detach(|| self.0.check(&client_id, &client_secret))
+        let (id, secret) = (client_id.to_text()?, client_secret.to_text()?);
+        let (sender, receiver) = mpsc::channel();
+        let (gate, receiver) = (self.0.clone(), Mutex::new(receiver));
+        // On a thread of its own: who waits at a terminal may not want to wait any longer.
+        thread::spawn(move || sender.send(gate.check(&id, &secret)));
+        let checked = signals::wait(py, |no_longer| {
+            let receiver = receiver.lock().unwrap_or_else(PoisonError::into_inner);
+            match receiver.recv_timeout(no_longer) {
+                Err(RecvTimeoutError::Timeout) => None,
+                received => Some(received),
+            }
+        })?;
+        let diagnosis = checked
+            .map_err(|_| {
+                PyRuntimeError::new_err("the check panicked; this is a defect of credgate")
+            })?
             .map_err(|error| raise(py, &error))?;
         from_json(py, &diagnosis.to_json())
     }

@@ -8,6 +8,7 @@ mod log;
 mod outcome;
 mod queue;
 mod request;
+mod signals;
 mod text;
 
 use pyo3::prelude::*;

@@ -3,14 +3,10 @@
 use crate::errors::raise;
 use crate::outcome::outcome;
 use crate::request::Request;
-use crate::{engine, log};
+use crate::{engine, log, signals};
 use credgate_core::{Answer, Engine, Outcome, Ticket};
 use pyo3::prelude::*;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::time::Duration;
-
-/// How long a thread waits until it looks for a signal that another thread has taken.
-const SLICE: Duration = Duration::from_millis(50);
 
 /// Waits for an exchange, detached from the interpreter.
 pub(crate) fn wait(py: Python<'_>, request: &Request) -> PyResult<Outcome> {
@@ -20,13 +16,11 @@ pub(crate) fn wait(py: Python<'_>, request: &Request) -> PyResult<Outcome> {
     let begun = request.begin(&queue).map_err(|error| raise(py, &error))?;
     let outcome = match begun {
         Answer::Ready(outcome) => outcome,
-        Answer::Pending(_) => loop {
-            let arrived = py.detach(|| queue.wait(SLICE));
-            if let Some(completion) = arrived.map_err(|error| raise(py, &error))? {
-                break completion.outcome;
-            }
-            py.check_signals()?;
-        },
+        Answer::Pending(_) => {
+            signals::wait(py, |no_longer| queue.wait(no_longer).transpose())?
+                .map_err(|error| raise(py, &error))?
+                .outcome
+        }
     };
     log::collect(py, &engine);
     // Who is the last to hold the engine waits for its thread.

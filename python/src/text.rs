@@ -1,6 +1,6 @@
 //! Text or bytes, as a host has them.
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyBytes, PyString};
@@ -42,6 +42,12 @@ impl Text {
             Text::Str(text) => text.as_bytes(),
             Text::Bytes(bytes) | Text::Surrogates(bytes) => bytes,
         }
+    }
+
+    /// For what has to be text.
+    pub(crate) fn to_text(&self) -> PyResult<String> {
+        let text = String::from_utf8(self.bytes().to_vec());
+        text.map_err(|_| PyValueError::new_err("must be UTF-8"))
     }
 
     /// What was made of this, as what this is: str or bytes.

@@ -97,6 +97,19 @@ def test_ctrl_c_ends_a_wait_at_once_and_leaves_the_exchange(scripted: Scripted) 
     assert scripted.state["token"] == 1
 
 
+def test_ctrl_c_ends_a_check(scripted: Scripted) -> None:
+    scripted.hold()
+    program = Program(scripted.issuer, """
+        try:
+            gate.check("a", "b")
+        except KeyboardInterrupt:
+            print("interrupted")
+    """)  # fmt: skip
+    until(lambda: scripted.state["waiting"] == 1, "the exchange")
+    program.process.send_signal(signal.SIGINT)
+    assert program.end() == (0, "interrupted\n", "")
+
+
 def test_a_signal_handler_runs_while_its_program_waits(scripted: Scripted) -> None:
     scripted.hold()
     program = Program(scripted.issuer, """
