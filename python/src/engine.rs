@@ -2,13 +2,13 @@
 
 use crate::errors::{ConfigError, raise};
 use crate::log;
-use credgate_core::{Engine, EngineOptions, process};
+use credgate_core::{Engine, EngineOptions, Error, ErrorKind, process};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locked by threads that are attached to the interpreter, and never across a call that detaches: so a fork cannot find
-/// it locked by another thread.
+/// Locked by threads that are attached to the interpreter, and never across a call of Python: so neither a fork nor a
+/// finaliser finds it locked.
 static STATE: Mutex<State> = Mutex::new(State {
     engine: None,
     options: None,
@@ -23,6 +23,26 @@ struct State {
 impl State {
     fn engine(&self) -> Option<&Engine> {
         self.engine.as_ref().filter(|engine| engine.is_usable())
+    }
+
+    fn engine_or_new(&mut self) -> Result<Engine, Error> {
+        if let Some(engine) = self.engine() {
+            return Ok(engine.clone());
+        }
+        let options = self.options.clone().unwrap_or_default();
+        let engine = Engine::shared(options)?;
+        self.engine = Some(engine.clone());
+        Ok(engine)
+    }
+
+    /// False where the engine runs with others already.
+    fn configure(&mut self, options: EngineOptions) -> bool {
+        let is_same = self.options.clone().unwrap_or_default() == options;
+        let is_possible = is_same || self.engine().is_none();
+        if is_possible {
+            self.options = Some(options);
+        }
+        is_possible
     }
 }
 
@@ -43,14 +63,8 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// The engine of this process; in a forked child, a new one.
 pub(crate) fn current(py: Python<'_>) -> PyResult<Engine> {
-    let mut state = state();
-    if let Some(engine) = state.engine() {
-        return Ok(engine.clone());
-    }
-    let options = state.options.clone().unwrap_or_default();
-    let engine = Engine::shared(options).map_err(|error| raise(py, &error))?;
-    state.engine = Some(engine.clone());
-    Ok(engine)
+    let engine = state().engine_or_new();
+    engine.map_err(|error| raise(py, &error))
 }
 
 /// Set options of this process's engine, and of those of its children.
@@ -65,17 +79,17 @@ fn configure(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<()
         None => "{}".to_owned(),
     };
     let options = EngineOptions::from_json(&json).map_err(|error| raise(py, &error))?;
-    let mut state = state();
-    let current = state.options.clone().unwrap_or_default();
-    if state.engine().is_some() && current != options {
-        let message = "engine options: the engine of this process runs with others already; call configure before the \
-                       first request, or close before";
-        let raised = ConfigError::new_err(message);
-        raised.value(py).setattr("code", 2003)?;
-        return Err(raised);
+    if state().configure(options) {
+        return Ok(());
     }
-    state.options = Some(options);
-    Ok(())
+    let raised = ConfigError::new_err(
+        "engine options: the engine of this process runs with others already; call configure before the first \
+         request, or close before",
+    );
+    raised
+        .value(py)
+        .setattr("code", ErrorKind::ConfigValue.code())?;
+    Err(raised)
 }
 
 /// Answer what this process has done, in Prometheus's text format.
