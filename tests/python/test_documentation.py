@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import credgate
@@ -69,6 +70,18 @@ def test_the_python_blocks_run_one_after_the_other(
         REGISTRY.unregister(added)
     for name in ("werkzeug", "django.server"):
         logging.getLogger(name).filters.clear()
+
+
+def test_the_block_of_the_project_s_readme_runs(
+    tmp_path: Path, documented: Provider, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code,) = blocks("python", (ROOT / "README.md").read_text())
+    (tmp_path / "gate.json").write_text(json.dumps({"issuer": documented.issuer, "ssl_trusted_certificate": str(authority.ca)}))
+    monkeypatch.chdir(tmp_path)
+    forwarded: list[Any] = []
+    request = SimpleNamespace(headers=DOCUMENTED.basic)
+    exec(code, {"request": request, "forward": lambda _, headers: forwarded.append(dict(headers))})
+    assert forwarded[0]["authorization"].startswith("Bearer eyJ")
 
 
 def test_the_applications_of_the_readme_answer(documented: Provider, authority: Authority) -> None:
