@@ -27,6 +27,35 @@ def spelling(name: str) -> str:
     return name.lower().replace("_", "-")
 
 
+def variable(name: str) -> str:
+    """Answer where WSGI and CGI have a header."""
+    return f"HTTP_{name.upper().replace('-', '_')}"
+
+
+class Body:
+    """The body of a request, as far as it has been read."""
+
+    def __init__(self, gate: Gate, method: str | bytes, content_type: bytes | None) -> None:
+        """Begin with none of it."""
+        self._gate = gate
+        self._method = method
+        self._content_type = content_type
+        self.whole: bytes | None = None
+
+    def is_wanted(self, size: int | None) -> bool:
+        """Tell whether it may hold credentials, by what is known of its size."""
+        return self._gate.wants_body(
+            method=self._method, content_type=self._content_type, content_length=size
+        )
+
+    def without_credentials(self) -> bytes | None:
+        """Answer it as it goes upstream; None where it stays as it is."""
+        if self.whole is None:
+            return None
+        body = self._gate.hide_body(self._content_type, self.whole)
+        return body if body != self.whole else None
+
+
 def entries(outcome: Allow) -> dict[str, Any]:
     """Answer what the application finds in its scope, or its environ."""
     return {

@@ -5,9 +5,11 @@ from __future__ import annotations
 import http
 import http.client
 import json
+import socket
 import socketserver
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
@@ -15,7 +17,7 @@ from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 import credgate
 from credgate import _arguments
 from credgate._client import is_here
-from credgate._middleware import length, redacted
+from credgate._middleware import length, redacted, variable
 from credgate.wsgi import Middleware
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 PIECE = 64 * 1024
 LONGEST_LINE = 64 * 1024
+LINGER = 1.0
+MOST_PIECES = 256
 TIMEOUT = 60
 # RFC 9110, section 7.6.1; and what has been answered here.
 HOP_BY_HOP = {
@@ -157,6 +161,16 @@ class Handler(WSGIRequestHandler):
             environ.pop("CONTENT_LENGTH", None)
         return environ
 
+    def finish(self) -> None:
+        """End, once the client has the answer: what it still sends would reset the connection."""
+        super().finish()
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(LINGER)
+            for _ in range(MOST_PIECES):
+                if not self.connection.recv(PIECE):
+                    break
+
     @property
     def is_chunked(self) -> bool:
         """Tell whether the body comes in chunks."""
@@ -231,7 +245,7 @@ def without_hop_by_hop(app: WSGIApplication) -> WSGIApplication:
     def served(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         named = {name.strip().lower() for name in environ.get("HTTP_CONNECTION", "").split(",")}
         for name in HOP_BY_HOP | (named - {"authorization"}):
-            environ.pop(f"HTTP_{name.upper().replace('-', '_')}", None)
+            environ.pop(variable(name), None)
         return app(environ, start_response)
 
     return served
@@ -297,9 +311,9 @@ def _headers(environ: WSGIEnvironment) -> Iterator[tuple[str, str]]:
         "X-Forwarded-Host": environ.get("HTTP_HOST", ""),
         "X-Forwarded-Proto": "http",
     }
-    for variable, value in environ.items():
-        name = variable[5:].replace("_", "-").title()
-        if variable.startswith("HTTP_") and name not in {"Host", *ours}:
+    for key, value in environ.items():
+        name = key[5:].replace("_", "-").title()
+        if key.startswith("HTTP_") and name not in {"Host", *ours}:
             yield name, value
     if environ.get("CONTENT_TYPE"):
         yield "Content-Type", environ["CONTENT_TYPE"]

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from credgate import redact_query
-from credgate._middleware import DESCRIBING, entries, length, spelling
+from credgate._middleware import DESCRIBING, Body, entries, length, spelling
 
 if TYPE_CHECKING:
     from credgate import Allow, Deny, Gate
@@ -80,24 +80,23 @@ class Middleware:
         await self.app(upstream, body.receive, _noting(send, outcome))
 
 
-class _Body:
-    """The body of a request, as far as it has been read."""
+class _Body(Body):
+    """A body, and how the application gets it."""
 
-    def __init__(self, gate: Gate, content_type: bytes | None, receive: Receive) -> None:
-        self._gate = gate
-        self._content_type = content_type
+    def __init__(
+        self, gate: Gate, scope: Scope, content_type: bytes | None, receive: Receive
+    ) -> None:
+        super().__init__(gate, scope.get("method", "GET"), content_type)
         self._receive = receive
         self._first: Message | None = None
-        self.whole: bytes | None = None
         self.left = False
 
     @classmethod
     async def read(cls, gate: Gate, scope: Scope, headers: Headers, receive: Receive) -> _Body:
         """Read it where it may hold credentials, and no more of it than may."""
-        content_type = _joined(headers, b"content-type")
-        body = cls(gate, content_type, receive)
+        body = cls(gate, scope, _joined(headers, b"content-type"), receive)
         announced = length((_joined(headers, b"content-length") or b"").decode("latin-1"))
-        if scope["type"] != "http" or not body._wanted(scope, announced):
+        if scope["type"] != "http" or not body.is_wanted(announced):
             return body
         read = bytearray()
         while True:
@@ -107,24 +106,17 @@ class _Body:
                 return body
             read += message.get("body", b"")
             more: bool = message.get("more_body", False)
-            if not more or (read and not body._wanted(scope, len(read))):
+            if not more or (read and not body.is_wanted(len(read))):
                 break
         body._first = {"type": "http.request", "body": bytes(read), "more_body": more}
         if not more:
             body.whole = bytes(read)
         return body
 
-    def _wanted(self, scope: Scope, size: int | None) -> bool:
-        return self._gate.wants_body(
-            method=scope["method"], content_type=self._content_type, content_length=size
-        )
-
     def hide(self, headers: Headers) -> None:
         """Take the credentials out; `headers` are made to fit."""
-        if self.whole is None or self._first is None:
-            return
-        body = self._gate.hide_body(self._content_type, self.whole)
-        if body == self.whole:
+        body = self.without_credentials()
+        if body is None or self._first is None:
             return
         self._first["body"] = body
         headers[:] = [one for one in headers if _name(one) not in DESCRIBING]

@@ -13,7 +13,7 @@ import io
 import sys
 from typing import TYPE_CHECKING, Any
 
-from credgate._middleware import DESCRIBING, entries, hidden, length, redacted
+from credgate._middleware import DESCRIBING, Body, entries, hidden, length, redacted, variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,26 +64,23 @@ class Middleware:
             if name in upstream:
                 upstream[name] = hidden(self.gate, upstream[name])
         for name, value in outcome.headers:
-            variable = f"HTTP_{name.upper().replace('-', '_')}"
-            upstream.pop(variable, None)
+            upstream.pop(variable(name), None)
             if value is not None:
-                upstream[variable] = value
+                upstream[variable(name)] = value
         upstream.update(entries(outcome))
         return self.app(upstream, _noting(start_response, outcome))
 
 
-class _Body:
-    """The body of a request, as far as it has been read."""
+class _Body(Body):
+    """A body, and how the application gets it."""
 
     def __init__(self, gate: Gate, environ: WSGIEnvironment) -> None:
         """Read it where it may hold credentials, and no more of it than may."""
-        self._gate = gate
-        self._method = _sent(environ, "REQUEST_METHOD") or b"GET"
-        self._content_type = _sent(environ, "CONTENT_TYPE")
-        self.whole: bytes | None = None
+        method = _sent(environ, "REQUEST_METHOD") or b"GET"
+        super().__init__(gate, method, _sent(environ, "CONTENT_TYPE"))
         announced = length(environ.get("CONTENT_LENGTH"))
         ends = announced is not None or environ.get("wsgi.input_terminated")
-        if ends and self._wanted(announced):
+        if ends and self.is_wanted(announced):
             self._read(environ, announced)
 
     def _read(self, environ: WSGIEnvironment, announced: int | None) -> None:
@@ -94,7 +91,7 @@ class _Body:
             if not piece:
                 break
             read += piece
-            if not self._wanted(len(read)):
+            if not self.is_wanted(len(read)):
                 environ["wsgi.input"] = io.BufferedReader(_Resumed(bytes(read), stream))
                 return
         environ["wsgi.input"] = io.BytesIO(read)
@@ -102,20 +99,13 @@ class _Body:
         if announced is None or len(read) == announced:
             self.whole = bytes(read)
 
-    def _wanted(self, size: int | None) -> bool:
-        return self._gate.wants_body(
-            method=self._method, content_type=self._content_type, content_length=size
-        )
-
     def hide(self, environ: WSGIEnvironment) -> None:
         """Take the credentials out; the rest of `environ` is made to fit."""
-        if self.whole is None:
-            return
-        body = self._gate.hide_body(self._content_type, self.whole)
-        if body == self.whole:
+        body = self.without_credentials()
+        if body is None:
             return
         for name in DESCRIBING:
-            environ.pop(f"HTTP_{name.upper().replace('-', '_')}", None)
+            environ.pop(variable(name), None)
         environ["wsgi.input"] = io.BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))
 

@@ -95,6 +95,12 @@ def test_what_is_for_one_connection_alone_does_not_pass(proxy: Service, upstream
     assert (arrived(seen, "x-client"), arrived(seen, "x-forwarded-for")) == (["alice"], ["127.0.0.1"])
 
 
+def test_a_denial_reaches_a_client_that_is_still_sending(proxy: Service) -> None:
+    for _ in range(5):
+        answer = ask(proxy.port, method="POST", headers=FORM, body=b"x" * 5_000_000)
+        assert (answer.status, answer.body) == (401, b'{"message":"Unauthorized"}')
+
+
 def test_an_encoding_that_is_not_understood_is_not_guessed(proxy: Service, upstream: Upstream) -> None:
     answer = ask(proxy.port, method="POST", headers={**FORM, **ALICE.basic, "Transfer-Encoding": "gzip, chunked"}, body=iter([]))
     assert (answer.status, upstream.seen) == (501, [])

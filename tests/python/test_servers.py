@@ -38,6 +38,7 @@ SERVERS: dict[str, list[str | Path]] = {
     "gunicorn-uvicorn-preload": [*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker", "--preload", "apps:asgi"],
     "uwsgi": [*UWSGI, "apps:wsgi"],
     "uwsgi-lazy-apps": [*UWSGI, "apps:wsgi", "--lazy-apps"],
+    "uwsgi-without-master": [*(part for part in UWSGI if part != "--master"), "apps:wsgi"],
     "uwsgi-threads": [*UWSGI, "apps:wsgi", "--enable-threads", "--threads", "4"],
 }
 
