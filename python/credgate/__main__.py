@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+INTERRUPTED = 130  # as shells have it
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; answer its exit status."""
     summary = (credgate.__doc__ or "").partition("\n")[0]
@@ -22,7 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _check.add_to(commands)
     _proxy.add_to(commands)
     options = parser.parse_args(arguments)
-    status: int = options.run(options)
+    try:
+        status: int = options.run(options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return status
 
 

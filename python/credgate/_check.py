@@ -7,11 +7,8 @@ import getpass
 import json
 import os
 import shutil
-import signal
 import sys
 import textwrap
-import threading
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,9 +71,7 @@ def run(options: argparse.Namespace) -> int:
     except credgate.ConfigError as error:
         diagnosis = _wrong_settings(error)
     else:
-        secret = _secret(options)
-        with _interruptible():
-            diagnosis = gate.check(options.client_id, secret)
+        diagnosis = gate.check(options.client_id, _secret(options))
     shown = json.dumps(diagnosis, indent=2) if options.json else text(diagnosis)
     sys.stdout.write(f"{shown}\n")
     return STATUS[diagnosis["verdict"]]
@@ -154,16 +149,3 @@ def _from_file(options: argparse.Namespace) -> str:
         return Path(options.secret_file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         _arguments.wrong(options, f"--secret-file {options.secret_file}: {error}")
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Have Ctrl-C end the program at once, also while the library waits."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from conftest import ALICE
 from support.http import Client
 from support.lab import Authority, Provider, Scripted
-from support.process import TESTS, free_port
+from support.process import TESTS, free_port, until
 from support.snapshots import Snapshot
 from support.vectors import Vector, load
 
@@ -349,6 +350,19 @@ def test_a_secret_is_asked_for_in_a_terminal_and_not_shown(provider: Provider) -
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, printed
     assert b"It works" in printed
     assert ALICE.traces(printed) == []
+
+
+def test_a_check_that_waits_is_left_with_ctrl_c(tmp_path: Path, scripted: Scripted) -> None:
+    scripted.hold()
+    file = tmp_path / "secret"
+    file.write_text("secret")
+    program = command("--issuer", scripted.issuer, "--secret-file", str(file))
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        until(lambda: scripted.state["waiting"] == 1, "the exchange to begin")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Every block of python/README.md runs, and every public name is in it."""
 
+import asyncio
 import json
 import logging
 import os
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import credgate
+import httpx
 import pytest
 from prometheus_client import REGISTRY
 
@@ -89,6 +91,13 @@ def test_the_applications_of_the_readme_answer(documented: Provider, authority: 
     texts = [code for code in blocks("python", README) if "credgate.Gate(issuer" in code or "whoami" in code]
     for text in texts:
         exec(here(text, documented, authority), namespace)
+
+    async def asked(headers: dict[str, str]) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(namespace["app"]), base_url="http://here") as client:
+            return await client.get("/whoami", headers=headers)
+
+    assert asyncio.run(asked(DOCUMENTED.basic)).json() == "id"
+    assert asyncio.run(asked({})).status_code == 401
     with_client = namespace["flask_app"].test_client()
     assert with_client.get("/whoami", headers=DOCUMENTED.basic).text == "id"
     assert with_client.get("/whoami").status_code == 401
