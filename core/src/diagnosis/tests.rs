@@ -1,8 +1,11 @@
 use super::*;
 use crate::transport::scripted::{ScriptedTransport, Seen as Sent, reply};
 use crate::transport::{Fault, Obstacle, Reply};
+use crate::verify::tests::es256;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::json;
+use std::time::SystemTime;
 
 const DOCUMENT: &str = r#"{"issuer":"https://a.example/","token_endpoint":"https://a.example/token","token_endpoint_auth_methods_supported":["client_secret_post"]}"#;
 const SECRET: &str = "Kanarie7Qz+/%&=";
@@ -242,4 +245,189 @@ fn a40_an_answer_that_repeats_the_secret_or_the_token_in_a_claim_is_not_shown() 
             "{json}"
         );
     }
+}
+
+/// The words for what was found: warnings and errors.
+fn words(diagnosis: &Diagnosis) -> Vec<&'static str> {
+    let findings = diagnosis.findings().iter();
+    findings
+        .filter(|finding| finding.level != crate::Level::Notice)
+        .map(|finding| finding.code)
+        .collect()
+}
+
+#[test]
+fn metadata_that_must_not_be_used_are_explained() {
+    let document =
+        |name: &str, value: &str| DOCUMENT.replacen('{', &format!(r#"{{"{name}":{value},"#), 1);
+    for (status, answer, code) in [
+        (200, "<html>".to_owned(), "html_page"),
+        (200, "[]".to_owned(), "no_metadata"),
+        (
+            200,
+            DOCUMENT.replace("https://a.example/\"", "https://b.example\""),
+            "other_issuer",
+        ),
+        (
+            200,
+            DOCUMENT.replace("https://a.example/token", "http://a.example/token"),
+            "insecure_endpoint",
+        ),
+        (
+            200,
+            document("jwks_uri", r#""http://a.example/keys""#),
+            "insecure_endpoint",
+        ),
+        (404, String::new(), "no_document"),
+        (301, String::new(), "redirect"),
+        (429, String::new(), "busy"),
+        (500, String::new(), "provider_failed"),
+    ] {
+        let diagnosis = over("{}", move |_| reply(status, &answer));
+        assert_eq!(words(&diagnosis), [code]);
+        assert_ne!(diagnosis.verdict(), Verdict::Ok);
+        assert!(last(&diagnosis).remedy.is_some(), "{code}");
+    }
+    let diagnosis = over("{}", |_| {
+        Err(Fault::Unreachable(Obstacle::Refused, "refused".to_owned()))
+    });
+    assert_eq!(words(&diagnosis), ["connection_refused"]);
+    let answer = document("grant_types_supported", r#"["authorization_code"]"#)
+        .replace(r#"["client_secret_post"]"#, r#"["private_key_jwt"]"#);
+    let diagnosis = over(r#"{"audience":"x"}"#, move |sent| match sent.form {
+        None => reply(200, &answer),
+        Some(_) => reply(200, r#"{"access_token":"t","token_type":"Bearer"}"#),
+    });
+    let expected = [
+        "grant_not_listed",
+        "auth_method_not_listed",
+        "lifetime_unknown",
+    ];
+    assert_eq!(words(&diagnosis), expected);
+}
+
+/// What a check finds whose token says `claims`, of a provider that answers `keys` of the key it is signed with.
+fn signed(
+    config: &str,
+    claims: &Value,
+    keys: impl Fn(Value) -> (u16, String) + Send + Sync + 'static,
+) -> Diagnosis {
+    let signer = es256();
+    let (status, keys) = keys(signer.jwk("k1"));
+    let token = signer.token(&json!({"alg": "ES256", "kid": "k1"}), claims);
+    let document = DOCUMENT.replacen('{', r#"{"jwks_uri":"https://a.example/keys","#, 1);
+    over(config, move |sent| match &sent.form {
+        None if sent.url.ends_with("/keys") => reply(status, &keys),
+        None => reply(200, &document),
+        Some(_) => {
+            let answer = json!({"access_token": token, "token_type": "Bearer", "expires_in": 3600, "scope": "read"});
+            reply(200, &answer.to_string())
+        }
+    })
+}
+
+fn published(key: Value) -> (u16, String) {
+    (200, json!({"keys": [key]}).to_string())
+}
+
+#[test]
+fn signatures_and_keys_are_explained() {
+    let good = json!({"iss": "https://a.example/"});
+    let with = |keys: fn(Value) -> (u16, String)| words(&signed("{}", &good, keys));
+    assert!(with(published).is_empty());
+    assert_eq!(
+        with(|_| (200, r#"{"keys":[]}"#.to_owned())),
+        ["key_unknown"]
+    );
+    assert_eq!(with(|_| published(es256().jwk("k1"))), ["signature_wrong"]);
+    assert_eq!(with(|_| (200, "hello".to_owned())), ["no_key_set"]);
+    assert_eq!(with(|_| (404, String::new())), ["no_document"]);
+    let unsigned = |header: Value| {
+        let token = es256().token(&header, &json!({}));
+        let body = json!({"access_token": token, "token_type": "Bearer"}).to_string();
+        words(&check_over_keys(&body))
+    };
+    assert_eq!(unsigned(json!({"alg": "HS256"})), ["algorithm_refused"]);
+    assert_eq!(
+        unsigned(json!({"alg": "ES256", "crit": ["x"]})),
+        ["extension_unknown"]
+    );
+    assert_eq!(
+        unsigned(json!({"alg": "ES256", "enc": "A128GCM"})),
+        ["token_malformed"]
+    );
+    let body = json!({"access_token": es256().token(&json!({"alg": "ES256"}), &good), "token_type": "Bearer"});
+    let diagnosis = check("{}", move || reply(200, &body.to_string()));
+    assert_eq!(words(&diagnosis), ["no_keys"]);
+}
+
+fn check_over_keys(answer: &str) -> Diagnosis {
+    let answer = answer.to_owned();
+    let document = DOCUMENT.replacen('{', r#"{"jwks_uri":"https://a.example/keys","#, 1);
+    over("{}", move |sent| match &sent.form {
+        None if sent.url.ends_with("/keys") => reply(200, r#"{"keys":[]}"#),
+        None => reply(200, &document),
+        Some(_) => reply(200, &answer),
+    })
+}
+
+#[test]
+fn what_a_token_lacks_is_explained() {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let iss = "https://a.example/";
+    for (config, claims, expected) in [
+        ("{}", json!({"iss": iss, "exp": now - 9}), &["expired"][..]),
+        ("{}", json!({"iss": iss, "nbf": now + 999}), &["time_wrong"]),
+        ("{}", json!({"iss": "https://b.example"}), &["other_issuer"]),
+        (
+            r#"{"audience_required":"x"}"#,
+            json!({"iss": iss, "aud": ["y", "z"]}),
+            &["requirement_unmet"],
+        ),
+        (
+            r#"{"claims_forbidden":"email"}"#,
+            json!({"iss": iss, "email": "e"}),
+            &["claim_forbidden"],
+        ),
+        (
+            r#"{"audience":"x"}"#,
+            json!({"iss": iss, "aud": "y"}),
+            &["other_audience"],
+        ),
+        (
+            r#"{"scopes":["read","write"]}"#,
+            json!({"iss": iss}),
+            &["scope_reduced"],
+        ),
+        (
+            "{}",
+            json!({"iss": iss, "exp": now + 30}),
+            &["token_short_lived"],
+        ),
+        (
+            "{}",
+            json!({"iss": iss, "x": "x".repeat(8000)}),
+            &["token_large"],
+        ),
+    ] {
+        let diagnosis = signed(config, &claims, published);
+        assert_eq!(words(&diagnosis), expected, "{config} {claims}");
+    }
+    let opaque = check(r#"{"audience":"x","scopes_required":"y"}"#, || {
+        reply(
+            200,
+            r#"{"access_token":"t","token_type":"Bearer","expires_in":99}"#,
+        )
+    });
+    assert_eq!(words(&opaque), ["opaque_token"]);
+    let unkept = check(r#"{"audience":"x"}"#, || {
+        reply(
+            200,
+            r#"{"access_token":"t","token_type":"Bearer","expires_in":0}"#,
+        )
+    });
+    assert_eq!(words(&unkept), ["token_not_kept"]);
 }
