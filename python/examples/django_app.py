@@ -18,6 +18,7 @@ import credgate.wsgi
 
 settings.configure(
     ROOT_URLCONF=__name__,
+    WSGI_APPLICATION=f"{__name__}.application",
     SECRET_KEY=secrets.token_urlsafe(),
     ALLOWED_HOSTS=["127.0.0.1", "localhost"],
 )

@@ -184,14 +184,23 @@ def test_a_worker_that_is_told_to_end_finishes_what_it_serves(tmp_path: Path, sc
             assert waiting.result().status == 200
 
 
-def test_a_server_for_development_logs_no_secret_where_its_logger_has_a_filter(tmp_path: Path, provider: Provider) -> None:
-    program = "import logging, credgate, apps; from werkzeug.serving import run_simple;"
-    program += "logging.getLogger('werkzeug').addFilter(credgate.LogFilter());"
-    program += "run_simple('127.0.0.1', PORT, apps.wsgi, threaded=True)"
-    with running([sys.executable, "-c", program], tmp_path, {"issuer": provider.issuer}) as service:
-        answer = ask(service.port, **ALICE.request("query", "/logged"))
-        assert answer.json()["targets"] == ["/logged?keep=1"] * 2
-        until(lambda: "GET /logged" in log(service), "the line to be logged")
+DEVELOPMENT = {
+    "werkzeug": "import apps; from werkzeug.serving import run_simple; run_simple('127.0.0.1', PORT, apps.wsgi, threaded=True)",
+    "django.server": "import django_app; from django.core.management import call_command;"
+    "call_command('runserver', '127.0.0.1:PORT', '--noreload')",
+}
+
+
+@pytest.mark.parametrize("logger", DEVELOPMENT)
+def test_a_server_for_development_logs_no_secret_where_its_logger_has_a_filter(
+    logger: str, tmp_path: Path, provider: Provider
+) -> None:
+    program = f"import logging, credgate; logging.getLogger({logger!r}).addFilter(credgate.LogFilter()); {DEVELOPMENT[logger]}"
+    at = EXAMPLES if logger == "django.server" else HERE
+    with running([sys.executable, "-c", program], tmp_path, {"issuer": provider.issuer}, at=at) as service:
+        for client in (ALICE, ALICE.wrong()):
+            ask(service.port, **client.request("query", "/logged"))
+        until(lambda: log(service).count("GET /logged") == 2, "the lines to be logged")
         assert ALICE.traces(log(service)) == []
         assert "GET /logged?client_id=alice&client_secret=***" in log(service)
 
