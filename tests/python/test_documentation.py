@@ -88,16 +88,17 @@ def test_the_block_of_the_project_s_readme_runs(
 
 def test_the_applications_of_the_readme_answer(documented: Provider, authority: Authority) -> None:
     namespace: dict[str, Any] = {"__name__": "readme", "credgate": credgate}
-    texts = [code for code in blocks("python", README) if "credgate.Gate(issuer" in code or "whoami" in code]
+    texts = [code for code in blocks("python", README) if "credgate.Gate(issuer" in code or "@" in code]
     for text in texts:
         exec(here(text, documented, authority), namespace)
 
-    async def asked(headers: dict[str, str]) -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(namespace["app"]), base_url="http://here") as client:
-            return await client.get("/whoami", headers=headers)
+    async def asked(path: str, headers: dict[str, str]) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(namespace["served"]), base_url="http://here") as client:
+            return await client.get(path, headers=headers)
 
-    assert asyncio.run(asked(DOCUMENTED.basic)).json() == "id"
-    assert asyncio.run(asked({})).status_code == 401
+    assert asyncio.run(asked("/whoami", DOCUMENTED.basic)).json() == "id"
+    assert asyncio.run(asked("/whoami", {})).status_code == 401
+    assert asyncio.run(asked("/healthz", {})).json() == "well"
     with_client = namespace["flask_app"].test_client()
     assert with_client.get("/whoami", headers=DOCUMENTED.basic).text == "id"
     assert with_client.get("/whoami").status_code == 401
