@@ -39,6 +39,9 @@ pub struct EngineOptions {
     pub max_exchanges: usize,
     /// Where tokens are shared with other processes: `sqlite:/run/credgate/tokens.db` with those of this host,
     /// `redis://host:6379/0`, `rediss://…` (TLS) or `redis+unix:///path/of/a/socket` with a fleet. Nowhere by default.
+    ///
+    /// Clocks of hosts that share must agree within five seconds. The SQLite file is the library's own: nothing else in
+    /// the same process may open it, not even to read, as that ends its locks.
     pub store: Option<StoreUrl>,
     /// The file with what tokens are sealed under besides their clients' secrets: 32 random bytes or more, the same for
     /// everybody who shares. By default the store's own path with `.pepper` behind it, made when first needed; with

@@ -116,3 +116,53 @@ fn content(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
         .read_to_end(&mut content)?;
     Ok(content)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made by another implementation of the scheme: HKDF from HMAC, and AES-GCM of OpenSSL.
+    #[test]
+    fn a28_the_scheme_is_what_its_documentation_says() {
+        let hex = "0189bf24a1fc82c325776ad063cd5a5d1ac1e19c14346380287935b247a73aeb16000102030405060708090a0b\
+                   b76069d105040c4c24c51f5b73ee8273e9856c26";
+        let value: Vec<u8> = (0..hex.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+            .collect();
+        let pepper = Pepper::of(&[7; 32]).unwrap();
+        let (index, secret) = (Index([1; 32]), Secret::new("s3cret"));
+        let text = pepper.open(&index, &secret, &value);
+        assert_eq!(text.unwrap().as_slice(), b"text");
+    }
+
+    #[test]
+    fn a_pepper_is_long_enough_and_its_line_end_does_not_count() {
+        let index = |content: &[u8]| {
+            let scope = Pepper::of(content)?.scope(None, None);
+            Some(scope.0)
+        };
+        let pepper = [b'p'; 32];
+        assert_eq!(index(&pepper), index(&[&pepper[..], b"\n"].concat()));
+        assert_ne!(index(&pepper), index(&[&pepper[..], b"p"].concat()));
+        assert_eq!(index(&pepper[1..]), None);
+        assert_eq!(index(&[b'p'; 5000]), None);
+    }
+
+    #[test]
+    fn scopes_of_gates_and_clients_do_not_run_together() {
+        let pepper = Pepper::of(&[7; 32]).unwrap();
+        let (one, two) = (Fingerprint::for_test(1), Fingerprint::for_test(2));
+        let scopes = [
+            pepper.scope(None, None),
+            pepper.scope(Some(&one), None),
+            pepper.scope(Some(&two), None),
+            pepper.scope(None, Some("a")),
+            pepper.scope(None, Some("")),
+            pepper.scope(Some(&one), Some("a")),
+            pepper.scope(Some(&two), Some("a")),
+        ];
+        let different: std::collections::HashSet<_> = scopes.into_iter().collect();
+        assert_eq!(different.len(), scopes.len());
+    }
+}
