@@ -9,26 +9,36 @@ use crate::store::conformance::{Scratch, owner};
 use crate::store::file::beside;
 use crate::store::pepper::Pepper;
 use crate::store::{LEASE_LIFE, Lease};
+use std::ffi::OsString;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
+use std::os::unix::process::{ExitStatusExt, parent_id};
+use std::process::{Child, Command, Stdio};
 
 /// Tells a test that it is the child, and with what seed.
 const CHILD: &str = "CREDGATE_CHILD";
+/// Tells it which file it is about.
+const FILE: &str = "CREDGATE_CHILD_FILE";
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Runs a test of this module in a child, which `wrapped` may start; whether it ended well.
-fn passes(test: &str, wrapped: &[&str]) -> Result<(), String> {
-    let binary = std::env::current_exe().unwrap();
-    let seed = fastrand::u64(..);
-    let mut words: Vec<_> = wrapped.iter().map(std::ffi::OsString::from).collect();
-    words.push(binary.into());
-    let output = Command::new(&words[0])
+/// A test of this module as a child's, which `wrapped` may start.
+fn command(test: &str, wrapped: &[&str], seed: u64) -> Command {
+    let mut words: Vec<_> = wrapped.iter().map(OsString::from).collect();
+    words.push(std::env::current_exe().unwrap().into());
+    let mut command = Command::new(&words[0]);
+    command
         .args(&words[1..])
         .args(["--exact", &format!("store::sqlite::children::{test}")])
         .args(["--nocapture", "--test-threads=1"])
-        .env(CHILD, seed.to_string())
+        .env(CHILD, seed.to_string());
+    command
+}
+
+/// Runs a test of this module in a child; whether it ended well.
+fn passes(test: &str, wrapped: &[&str]) -> Result<(), String> {
+    let seed = fastrand::u64(..);
+    let output = command(test, wrapped, seed)
         .output()
         .map_err(|error| error.to_string())?;
     let text =
@@ -40,6 +50,20 @@ fn passes(test: &str, wrapped: &[&str]) -> Result<(), String> {
     } else {
         Err(format!("seed {seed}: {}", text.join("\n")))
     }
+}
+
+/// Children that use one file: what it is they are told by [`FILE`].
+fn start(test: &str, scratch: &Scratch) -> Child {
+    command(test, &[], fastrand::u64(..))
+        .env(FILE, scratch.file())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// The file that children share, if this is one of them.
+fn shared_file() -> Option<PathBuf> {
+    Some(std::env::var_os(FILE)?.into())
 }
 
 /// A seed for the child, if this is one.
@@ -58,6 +82,16 @@ fn block_on<T>(call: impl Future<Output = T>) -> T {
 fn open(path: &Path) -> Sqlite {
     let clock = Arc::new(ManualClock::new());
     Sqlite::new(path, 64 << 20, Some(MINUTE), clock)
+}
+
+/// Asks again as long as others keep the file from being used: those who are kept from the processor.
+fn insist<T>(mut ask: impl FnMut() -> Result<T, Fault>) -> T {
+    loop {
+        match ask() {
+            Err(fault) if fault.kind == FaultKind::Busy => {}
+            answer => return answer.unwrap(),
+        }
+    }
 }
 
 /// Sealed entries: each text is its own index's.
@@ -176,6 +210,84 @@ fn a28_random_bytes_in_the_file_or_its_log_kill_nobody_and_bring_nothing_wrong()
         });
     }
     assert!(opened > 0 && lost > 0, "{opened} opened, {lost} lost");
+}
+
+#[test]
+fn of_many_processes_who_want_a_lease_one_gets_it() {
+    const LEASES: u8 = 200;
+    if let Some(file) = shared_file() {
+        let store = open(&file);
+        let me = Owner(std::array::from_fn(|_| fastrand::u8(..)));
+        let mut taken = String::new();
+        for number in 0..LEASES {
+            let at = Index([number; 32]);
+            if insist(|| block_on(store.lease(at, me, LEASE_LIFE))) == Lease::Taken {
+                taken.push_str(&format!("<{number}>"));
+            }
+        }
+        return std::io::stdout().write_all(taken.as_bytes()).unwrap();
+    }
+    let scratch = Scratch::new();
+    let name = "of_many_processes_who_want_a_lease_one_gets_it";
+    let children: Vec<_> = (0..4).map(|_| start(name, &scratch)).collect();
+    let texts: Vec<_> = children
+        .into_iter()
+        .map(|child| {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success());
+            String::from_utf8(output.stdout).unwrap()
+        })
+        .collect();
+    for number in 0..LEASES {
+        let word = format!("<{number}>");
+        let taken = texts.iter().filter(|text| text.contains(&word)).count();
+        assert_eq!(taken, 1, "lease {number}");
+    }
+}
+
+/// Whatever it was doing: what it has put is whole, and others go on at once.
+#[test]
+fn a_process_that_is_killed_while_it_writes_harms_nobody() {
+    if let Some(file) = shared_file() {
+        let store = open(&file);
+        let parent = parent_id();
+        while parent_id() == parent {
+            let number = fastrand::u8(..);
+            let (at, life) = (Index([number; 32]), LEASE_LIFE);
+            block_on(async {
+                let _ = store.put(at, vec![number; 4000], MINUTE).await;
+                let _ = store.lease(at, owner(1), life).await;
+                let _ = store.purge(Scope([number; 32]), MINUTE).await;
+            });
+        }
+        return;
+    }
+    let scratch = Scratch::new();
+    let store = open(&scratch.file());
+    let count = || {
+        let value = |number: u8| {
+            let value = insist(|| block_on(store.look(Index([number; 32])))).value?;
+            assert!(value.len() == 4000 && value.iter().all(|byte| *byte == number));
+            Some(value)
+        };
+        (0..=255).filter_map(value).count()
+    };
+    for _ in 0..10 {
+        let mut child = start(
+            "a_process_that_is_killed_while_it_writes_harms_nobody",
+            &scratch,
+        );
+        let purges = || insist(|| block_on(store.look(Index([0; 32])))).purges;
+        let before = purges();
+        while purges() == before {
+            assert!(child.try_wait().unwrap().is_none(), "it writes on");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(count() > 0);
+        let at = Index([7; 32]);
+        insist(|| block_on(store.put(at, vec![7; 4000], MINUTE)));
+    }
 }
 
 /// Runs a test with a tmpfs of a megabyte for its files, or else as `otherwise` has it.

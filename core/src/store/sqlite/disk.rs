@@ -41,7 +41,7 @@ const SET_ASIDE: &str = "; it has been set aside (.corrupt), and a new one is ma
 /// SQLite's own, and that of every file system it is used on.
 const PAGE: u64 = 4096;
 /// How often another process that is making or opening the file is waited for, a millisecond each time.
-const OPENING_TRIES: u32 = 50;
+const OPENING_TRIES: u32 = 150;
 
 impl Disk {
     pub(super) fn new(path: &Path, max_bytes: u64, clock: Arc<dyn Clock>) -> Disk {
@@ -243,14 +243,15 @@ fn inode(path: &Path) -> std::io::Result<(u64, u64)> {
     Ok((found.dev(), found.ino()))
 }
 
-/// Others hold the file for microseconds: SQLite's own handler begins with a millisecond. Some 20 milliseconds in all.
+/// Others hold the file for microseconds, if they are not kept from the processor: SQLite's own handler begins with a
+/// millisecond. Some 100 milliseconds in all, which is less than an exchange that might have been another's.
 fn wait_for_others(times: i32) -> bool {
     if times < 20 {
         sleep(Duration::from_micros(50));
     } else {
         sleep(Duration::from_micros(500));
     }
-    times < 50
+    times < 200
 }
 
 fn fault(error: &rusqlite::Error) -> Fault {
