@@ -178,17 +178,18 @@ impl Disk {
         if !statements::is_ours(&connection)? {
             return Ok(None);
         }
-        // Nothing outlives the machine on a tmpfs, and nothing here has to outlive a power cut elsewhere.
-        let synchronous = if self.is_memory() { "OFF" } else { "NORMAL" };
-        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-        // A log of half a megabyte, so that a small tmpfs has room for it; and a bound for all.
+        // While there is nothing in it, there is nothing to wait for a disk for.
+        connection.execute_batch("PRAGMA synchronous=OFF; PRAGMA journal_mode=WAL")?;
+        statements::make(&connection)?;
+        // Nothing outlives the machine on a tmpfs, and nothing here has to outlive a power cut elsewhere. A log of half a
+        // megabyte, so that a small tmpfs has room for it; and a bound for all.
         connection.execute_batch(&format!(
-            "PRAGMA synchronous={synchronous}; PRAGMA wal_autocheckpoint=128; PRAGMA journal_size_limit=1048576;
+            "PRAGMA synchronous={}; PRAGMA wal_autocheckpoint=128; PRAGMA journal_size_limit=1048576;
              PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;
              PRAGMA max_page_count={};",
+            if self.is_memory() { "OFF" } else { "NORMAL" },
             self.max_bytes / PAGE
         ))?;
-        statements::make(&connection)?;
         connection.set_prepared_statement_cache_capacity(statements::COUNT);
         Ok(Some(connection))
     }
