@@ -63,7 +63,7 @@ impl Pepper {
     }
 
     /// The line end that editors leave behind does not count.
-    fn of(content: &[u8]) -> Option<Pepper> {
+    pub(super) fn of(content: &[u8]) -> Option<Pepper> {
         if content.len() < LEAST || content.len() as u64 > MOST {
             return None;
         }

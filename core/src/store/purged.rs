@@ -147,3 +147,102 @@ impl Purged {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// When the process began, in milliseconds.
+    const BEGAN: u64 = 1_000_000;
+
+    struct Lab {
+        purged: Purged,
+        pepper: Pepper,
+    }
+
+    impl Lab {
+        fn new() -> Lab {
+            Lab {
+                purged: Purged::new(Duration::from_millis(BEGAN)),
+                pepper: Pepper::of(&[7; 32]).unwrap(),
+            }
+        }
+
+        /// What another process has purged; whether that is news here.
+        fn learn(&self, purging: &Purging, number: u64) -> bool {
+            let scope = purging.scope(&self.pepper);
+            let purge = Purge { scope, number };
+            !self.purged.learn(&[purge], &self.pepper).is_empty()
+        }
+
+        /// Whether a token of gate 1 has been purged since.
+        fn covers(&self, client_id: &str, since: u64) -> bool {
+            let peppers = [&self.pepper].into_iter();
+            self.purged
+                .covers(peppers, &Fingerprint::for_test(1), client_id, since)
+        }
+    }
+
+    fn purging(gate: Option<u8>, client_id: Option<&str>) -> Purging {
+        Purging {
+            gate: gate.map(Fingerprint::for_test),
+            client_id: client_id.map(Box::from),
+        }
+    }
+
+    #[test]
+    fn a26_a_purge_covers_what_was_begun_before_it_and_is_in_its_scope() {
+        let all = [
+            (purging(None, None), [true, true]),
+            (purging(Some(1), None), [true, true]),
+            (purging(Some(2), None), [false, false]),
+            (purging(None, Some("a")), [true, false]),
+            (purging(Some(1), Some("a")), [true, false]),
+            (purging(Some(2), Some("a")), [false, false]),
+        ];
+        for (purging, [a, b]) in all {
+            let (learnt, begun) = (Lab::new(), Lab::new());
+            assert!(learnt.learn(&purging, BEGAN));
+            begun.purged.begin(purging.clone());
+            for lab in [&learnt, &begun] {
+                let covered = ["a", "b"].map(|id| lab.covers(id, BEGAN - 1));
+                assert_eq!(covered, [a, b], "{purging:?}");
+            }
+            assert!(!learnt.covers("a", BEGAN), "it was begun afterwards");
+        }
+    }
+
+    #[test]
+    fn a_purge_is_news_once_and_not_where_it_was_made_or_comes_too_early() {
+        let lab = Lab::new();
+        let (a, b) = (purging(None, Some("a")), purging(None, Some("b")));
+        assert!(lab.learn(&a, BEGAN + 1));
+        assert!(!lab.learn(&a, BEGAN + 1));
+        assert!(lab.learn(&a, BEGAN + 2), "once more");
+        assert_eq!(lab.purged.latest(), BEGAN + 2);
+        lab.purged.begin(b.clone());
+        assert_eq!(lab.purged.pending().as_ref(), Some(&b));
+        lab.purged.end(&b, BEGAN + 3, &lab.pepper);
+        assert_eq!(lab.purged.pending(), None);
+        assert!(!lab.learn(&b, BEGAN + 3));
+        let long_ago = BEGAN - 1 - MAX_SKEW.as_millis() as u64;
+        assert!(!lab.learn(&purging(None, Some("c")), long_ago));
+        assert!(lab.covers("c", long_ago - 1), "and yet it counts");
+    }
+
+    #[test]
+    fn too_many_purges_are_one_of_everything() {
+        let lab = Lab::new();
+        for number in 0..MAX_KNOWN as u64 {
+            lab.learn(&purging(None, Some(&number.to_string())), BEGAN + number);
+        }
+        lab.purged.begin(purging(None, Some("a")));
+        let everything = purging(None, None);
+        assert_eq!(lab.purged.pending().as_ref(), Some(&everything));
+        let last = BEGAN + MAX_KNOWN as u64;
+        lab.purged.end(&everything, last, &lab.pepper);
+        lab.learn(&everything, last);
+        assert_eq!(lab.purged.state().known.len(), 1);
+        assert!(lab.covers("anybody", last - 1));
+    }
+}
