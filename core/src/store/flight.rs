@@ -43,6 +43,7 @@ enum Turn {
     Ours(Option<Owner>),
 }
 
+/// What a look came to.
 enum Look {
     Found(Box<Landed>),
     Nothing { is_leased: bool },
@@ -67,6 +68,7 @@ impl<'f> Flight<'f> {
         }
     }
 
+    /// From the store, or from the provider and then into the store.
     pub(super) async fn run(&self, work: &Work, deadline: Instant) -> Landed {
         let patience = deadline - self.exchange.rules.timeout / IMPATIENCE;
         let turn = timeout_at(patience, self.turn()).await;
@@ -76,6 +78,7 @@ impl<'f> Flight<'f> {
         }
     }
 
+    /// Whose turn it is to bring the token.
     async fn turn(&self) -> Turn {
         // What comes after a purge must be seen to.
         self.sharing.tell_purges().await;
@@ -192,6 +195,7 @@ impl<'f> Flight<'f> {
         Some(Landed::refused(denial, left))
     }
 
+    /// A token, where it is of use to this flight.
     fn grant(&self, token: &Token<'_>) -> Option<Grant> {
         let (rules, clock) = (self.exchange.rules, &*self.exchange.world.clock);
         let origin = Origin {
@@ -228,7 +232,10 @@ impl<'f> Flight<'f> {
         let purges = self.sharing.purged.latest();
         let renewal = owner.map(|owner| Renewal::begin(self.sharing, self.index, owner));
         let landed = Landed::exchanged(self.exchange.run(work, deadline).await);
-        self.tell(&landed, purges).await;
+        // Without the lease, somebody else may have put a token there meanwhile.
+        if owner.is_some() || landed.result.is_ok() {
+            self.tell(&landed, purges).await;
+        }
         drop(renewal);
         if let Some(owner) = owner {
             self.release(owner).await;

@@ -26,6 +26,7 @@ enum Mode {
     Works,
     Fails(FaultKind),
     Hangs,
+    NoLeases,
     /// Each value is answered for whatever index is asked.
     MixesUp,
 }
@@ -52,7 +53,11 @@ impl Scripted {
         match *self.mode.lock().unwrap() {
             Mode::Hangs => Box::pin(pending()),
             Mode::Fails(kind) => Box::pin(async move { Err(Fault::new(kind, "as scripted")) }),
-            Mode::Works | Mode::MixesUp => {
+            Mode::NoLeases if call == "lease" => {
+                let busy = Fault::new(FaultKind::Busy, "as scripted");
+                Box::pin(async move { Err(busy) })
+            }
+            Mode::Works | Mode::MixesUp | Mode::NoLeases => {
                 let answer = answer(&mut self.state.lock().unwrap());
                 Box::pin(async move { Ok(answer) })
             }
@@ -248,6 +253,25 @@ fn at_once(script: Script) -> ScriptedTransport {
 
 fn holding(script: Script) -> ScriptedTransport {
     ScriptedTransport::holding(script)
+}
+
+fn refusing(_: Script) -> ScriptedTransport {
+    ScriptedTransport::new(|seen| match seen.form {
+        None => reply(200, DOCUMENT),
+        Some(_) => reply(401, r#"{"error":"invalid_client"}"#),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_told_by_the_holder_of_the_lease_alone() {
+    for (mode, told) in [(Mode::Works, 1), (Mode::NoLeases, 0)] {
+        let lab = Lab::new(mode, refusing);
+        assert!(lab.run("a").await.result.is_err());
+        assert_eq!(lab.store.calls("put"), told);
+    }
+    let lab = Lab::new(Mode::NoLeases, at_once);
+    lab.how("a").await;
+    assert_eq!(lab.store.calls("put"), 1, "and a token by whoever has it");
 }
 
 #[tokio::test(start_paused = true)]
