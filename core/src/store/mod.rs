@@ -6,7 +6,6 @@
 //!
 //! Everything here runs on the engine's own thread, or on one that a store has for itself: never in the host's loop.
 
-#[allow(dead_code, reason = "what is for Redis is not used yet")]
 mod config;
 #[cfg(test)]
 pub(crate) mod conformance;
