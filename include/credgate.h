@@ -504,7 +504,8 @@ void credgate_outcome_release(struct credgate_outcome *outcome);
 // for the defaults: {"cache_max_bytes": 67108864, "cache_max_entries":
 // 100000, "max_waiting": 10000, "max_exchanges": 64}, and those of the store in
 // which processes share tokens: "store" ("sqlite:/run/credgate/tokens.db", or
-// "redis://host:6379/0", "rediss://...", "redis+unix:///path/of/a/socket"),
+// "redis://host:6379/0", "rediss://...", "redis+unix:///path/of/a/socket",
+// "redis+sentinel://host:26379/name/0"),
 // "store_pepper_file", "store_old_pepper_files" (a list), "store_timeout"
 // (milliseconds), "store_prefix", "store_ca_file", "store_client_cert_file",
 // "store_client_key_file", "store_max_bytes", "store_metrics" (true or false).

@@ -38,7 +38,8 @@ pub struct EngineOptions {
     /// How many exchanges may be under way at one provider; more wait. 64 by default.
     pub max_exchanges: usize,
     /// Where tokens are shared with other processes: `sqlite:/run/credgate/tokens.db` with those of this host,
-    /// `redis://host:6379/0`, `rediss://…` (TLS) or `redis+unix:///path/of/a/socket` with a fleet. Nowhere by default.
+    /// `redis://host:6379/0`, `rediss://…` (TLS), `redis+unix:///path/of/a/socket` or `redis+sentinel://host:26379/name/0`
+    /// with a fleet. Nowhere by default.
     ///
     /// Clocks of hosts that share must agree within five seconds. The SQLite file is the library's own: nothing else in
     /// the same process may open it, not even to read, as that ends its locks.

@@ -11,7 +11,7 @@ from support.http import Client, ask
 from support.lab import Authority, Scripted, Upstream
 from support.nginx import Nginx
 from support.process import until
-from support.redis import PASSWORD, RIGHTS, USER, Redis
+from support.redis import PASSWORD, RIGHTS, USER, Redis, Sentinel
 from support.store import PATIENT, Start, counted, directives, gateway, lua_gateway, status
 
 Servers = Callable[..., Redis]
@@ -85,6 +85,26 @@ def test_a_cluster_is_followed_to_the_node_that_has_the_keys(
     servers = [gateway(nginx, store, scripted, upstream) for store in stores]
     assert [status(server, ALICE) for server in servers] == ["MISS", "SHARED"]
     assert sorted(node.keys("v") for node in nodes) == [0, 1]
+
+
+def test_sentinels_are_asked_for_the_primary_and_again_when_it_is_gone(
+    nginx: Start, scripted: Scripted, upstream: Upstream, own_redis: Servers, pepper: Path, tmp_path: Path
+) -> None:
+    primary, replica = own_redis(), own_redis()
+    replica.cli("REPLICAOF", "127.0.0.1", str(primary.port))
+    with Sentinel(tmp_path / "sentinel", "tokens", primary).start() as sentinel:
+        until(lambda: sentinel.knows_replicas("tokens"), "the sentinel to know of both")
+        # The first of them does not answer.
+        url = f"redis+sentinel://127.0.0.1:1,127.0.0.1:{sentinel.port}/tokens"
+        shares(nginx, scripted, upstream, directives(url, pepper, PATIENT))
+        server = gateway(nginx, directives(url, pepper), scripted, upstream)
+        assert status(server, BOB) == "MISS"
+        primary.stop(signal.SIGKILL)
+        until(lambda: found(server, replica), "the failover", 60)
+        unknown = gateway(nginx, directives(url.replace("tokens", "others"), pepper, PATIENT), scripted, upstream)
+        assert status(unknown, CAROL) == "MISS"
+        unknown.stop(signal.SIGQUIT)
+        assert "its sentinels know no primary of that name" in unknown.errors
 
 
 def test_a_server_that_comes_later_is_found(

@@ -93,6 +93,25 @@ class Redis(Service):
         return f"redis://127.0.0.1:{self.port}/{database}"
 
 
+class Sentinel(Service):
+    """One that decides alone, and soon, that a server is gone and a replica of it is the primary."""
+
+    def __init__(self, directory: Path, name: str, watched: Redis):
+        directory.mkdir(parents=True, exist_ok=True)
+        port = free_port()
+        lines = [
+            f"port {port}", "bind 127.0.0.1", f"dir {directory}", f"sentinel monitor {name} 127.0.0.1 {watched.port} 1",
+            f"sentinel down-after-milliseconds {name} 500", f"sentinel failover-timeout {name} 2000",
+        ]  # fmt: skip
+        (directory / "sentinel.conf").write_text("\n".join(lines) + "\n")
+        command = ["redis-server", directory / "sentinel.conf", "--sentinel"]
+        super().__init__(command, directory / "sentinel.log", port=port)
+
+    def knows_replicas(self, name: str) -> bool:
+        command = ["redis-cli", "-p", str(self.port), "SENTINEL", "REPLICAS", name]
+        return b"runid" in subprocess.run(command, capture_output=True, timeout=60, check=True).stdout
+
+
 class ScriptedRedis(Part):
     """The Redis of lab/scripted_redis.py."""
 

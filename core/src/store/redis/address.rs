@@ -9,7 +9,10 @@ use url::{Host, Url};
 /// A server, and how to introduce oneself to it.
 #[derive(Clone)]
 pub(crate) struct Address {
-    pub(super) place: Place,
+    /// Where it is; or where its sentinels are, who know that.
+    pub(super) places: Vec<Place>,
+    /// What its sentinels call it, where there are any.
+    pub(super) name: Option<String>,
     pub(super) login: RedisConnectionInfo,
 }
 
@@ -22,12 +25,58 @@ pub(super) enum Place {
 }
 
 const DEFAULT_PORT: u16 = 6379;
+const SENTINEL_PORT: u16 = 26379;
 
 impl Address {
-    /// Reads `redis://[user:password@]host[:port][/database]`, `rediss://…` for TLS, and
-    /// `redis+unix:///path[?db=&user=&pass=]`; `valkey` in place of `redis` is the same. No error shows the URL: it may
-    /// hold a password.
+    /// Reads `redis://[user:password@]host[:port][/database]`, `rediss://…` for TLS,
+    /// `redis+unix:///path[?db=&user=&pass=]`, and `redis+sentinel://[user:password@]host[:port][,…]/name[/database]` or
+    /// `rediss+sentinel://…`; `valkey` in place of `redis` is the same. No error shows the URL: it may hold a password.
     pub(crate) fn parse(url: &str) -> Result<Address, String> {
+        match url.split_once("+sentinel://") {
+            Some((scheme, rest)) => Address::of_sentinels(scheme, rest),
+            None => Address::of_server(url),
+        }
+    }
+
+    fn of_sentinels(scheme: &str, rest: &str) -> Result<Address, String> {
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (name, database) = path.split_once('/').unwrap_or((path, ""));
+        if name.is_empty() || name.contains(['?', '#']) {
+            let example = "redis+sentinel://127.0.0.1:26379/mymaster/0";
+            return Err(format!(
+                "names no primary after its sentinels, as {example} does"
+            ));
+        }
+        let (login, hosts) = authority
+            .rsplit_once('@')
+            .map_or(("", authority), |(login, hosts)| (login, hosts));
+        let mut addresses = hosts.split(',').map(|host| {
+            let has_port = host
+                .rsplit_once(':')
+                .is_some_and(|(_, port)| !port.ends_with(']'));
+            let port = if has_port {
+                String::new()
+            } else {
+                format!(":{SENTINEL_PORT}")
+            };
+            let at = if login.is_empty() { "" } else { "@" };
+            Address::of_server(&format!("{scheme}://{login}{at}{host}{port}/{database}"))
+        });
+        let first = addresses
+            .next()
+            .unwrap_or_else(|| Err("names no sentinel".to_owned()))?;
+        let mut places = first.places;
+        for address in addresses {
+            places.extend(address?.places);
+        }
+        Ok(Address {
+            places,
+            name: Some(name.to_owned()),
+            login: first.login,
+        })
+    }
+
+    fn of_server(url: &str) -> Result<Address, String> {
         let url = Url::parse(url).map_err(|error| format!("is no URL ({error})"))?;
         let place = match url.scheme() {
             "redis" | "valkey" => {
@@ -42,7 +91,7 @@ impl Address {
             scheme => {
                 return Err(format!(
                     "cannot be of the kind {scheme}:, there are sqlite:/path/of/a/file, redis://host:port/database, \
-                     rediss://… and redis+unix:///path/of/a/socket"
+                     rediss://…, redis+unix:///path/of/a/socket and redis+sentinel://host:port/name/database"
                 ));
             }
         };
@@ -64,25 +113,35 @@ impl Address {
             }
         }
         Ok(Address {
-            place,
+            places: vec![place],
+            name: None,
             login: found.login()?,
         })
     }
-}
 
-impl Address {
     pub(super) fn is_tls(&self) -> bool {
-        matches!(self.place, Place::Tls { .. })
+        self.places
+            .iter()
+            .any(|place| matches!(place, Place::Tls { .. }))
     }
 }
 
 impl fmt::Display for Address {
     /// Log-safe: without user and password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Place::Tcp { host, port } | Place::Tls { host, port } => write!(f, "{host}:{port}"),
-            Place::Unix(path) => write!(f, "{}", path.display()),
+        if let Some(name) = &self.name {
+            write!(f, "{name}, known to ")?;
         }
+        for (number, place) in self.places.iter().enumerate() {
+            f.write_str(if number > 0 { ", " } else { "" })?;
+            match place {
+                Place::Tcp { host, port } | Place::Tls { host, port } => {
+                    write!(f, "{host}:{port}")?
+                }
+                Place::Unix(path) => write!(f, "{}", path.display())?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -164,7 +223,8 @@ mod tests {
     use super::*;
 
     fn place(url: &str) -> Place {
-        Address::parse(url).unwrap().place
+        let [place] = Address::parse(url).unwrap().places.try_into().unwrap();
+        place
     }
 
     #[test]
@@ -206,6 +266,31 @@ mod tests {
     }
 
     #[test]
+    fn sentinels_are_several_and_call_the_server_by_a_name() {
+        let url = "rediss+sentinel://gate:p%40ss@one.example,[::1]:7000,two.example/mymaster/2";
+        let address = Address::parse(url).unwrap();
+        let tls = |host: &str, port| Place::Tls {
+            host: host.to_owned(),
+            port,
+        };
+        let places = [
+            tls("one.example", 26379),
+            tls("::1", 7000),
+            tls("two.example", 26379),
+        ];
+        assert_eq!(address.places, places);
+        assert_eq!(address.name.as_deref(), Some("mymaster"));
+        let login = &address.login;
+        assert_eq!((login.password(), login.db()), (Some("p@ss"), 2));
+        assert!(
+            address.is_tls()
+                && address
+                    .to_string()
+                    .starts_with("mymaster, known to one.example:26379, ")
+        );
+    }
+
+    #[test]
     fn what_cannot_be_is_refused_without_showing_a_password() {
         for (url, why) in [
             ("redis//", "is no URL"),
@@ -220,6 +305,14 @@ mod tests {
             ("redis+unix://socket", "names no socket"),
             ("redis+unix:///", "names no socket"),
             ("redis://:%ff@host", "no UTF-8"),
+            ("redis+sentinel://:kanarie@host:26379", "names no primary"),
+            (
+                "redis+sentinel://:kanarie@host:26379/?name",
+                "names no primary",
+            ),
+            ("redis+sentinel://:kanarie@one,/mymaster", "is no URL"),
+            ("redis+sentinel://:kanarie@one/mymaster/first", "no number"),
+            ("http+sentinel://:kanarie@one/mymaster", "of the kind http:"),
         ] {
             let error = Address::parse(url).err().unwrap();
             assert!(error.contains(why), "{url}: {error}");

@@ -7,7 +7,11 @@ use super::address::{Address, Place};
 use super::wire::{self, MAX_PENDING};
 use super::{Fault, FaultKind};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisError, ServerError, Value};
+use redis::{
+    AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisConnectionInfo, RedisError, ServerError,
+    Value,
+};
+use std::future::Future;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -222,7 +226,7 @@ impl Inner {
     }
 
     async fn connect(self: &Arc<Inner>) -> Result<Line, Fault> {
-        let mut place = self.address.place.clone();
+        let mut place = self.primary().await?;
         for _ in 0..=MAX_HOPS {
             let connected = timeout(self.patience, self.connect_to(&place)).await;
             match connected {
@@ -243,18 +247,63 @@ impl Inner {
         ))
     }
 
-    async fn connect_to(self: &Arc<Inner>, place: &Place) -> Result<Line, Miss> {
+    /// Where the server is: what the address says, or what the first of its sentinels does that answers.
+    async fn primary(&self) -> Result<Place, Fault> {
+        let mut fault = Fault::new(FaultKind::Unreachable, "it has no address");
+        for place in &self.address.places {
+            let Some(name) = &self.address.name else {
+                return Ok(place.clone());
+            };
+            match timeout(self.patience, self.ask_sentinel(place, name)).await {
+                Ok(Ok(primary)) => return Ok(primary),
+                Ok(Err(why)) => fault = why,
+                Err(_) => fault = Fault::new(FaultKind::Unreachable, "its sentinels do not answer"),
+            }
+        }
+        Err(fault)
+    }
+
+    /// Sentinels are asked without user and password.
+    async fn ask_sentinel(&self, sentinel: &Place, name: &str) -> Result<Place, Fault> {
+        let login = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let (mut connection, driver) = self.open(sentinel, &login).await?;
+        let _driver = Driver(tokio::spawn(driver).abort_handle());
+        let mut question = redis::cmd("SENTINEL");
+        question.arg("get-master-addr-by-name").arg(name);
+        let answer = connection.send_packed_command(&question).await;
+        let answer = answer.map_err(|error| broken(&error))?;
+        if let Value::ServerError(error) = &answer {
+            return Err(refusal(error));
+        }
+        let unknown = "its sentinels know no primary of that name: look at the store's URL";
+        let (host, port) = redis::from_redis_value::<(String, u16)>(answer)
+            .map_err(|_| Fault::new(FaultKind::Refused, unknown))?;
+        Ok(match sentinel {
+            Place::Tls { .. } => Place::Tls { host, port },
+            _ => Place::Tcp { host, port },
+        })
+    }
+
+    async fn open(
+        &self,
+        place: &Place,
+        login: &RedisConnectionInfo,
+    ) -> Result<(MultiplexedConnection, impl Future<Output = ()> + 'static), Fault> {
         let stream = wire::open(place, self.tls.as_ref())
             .await
-            .map_err(|error| Miss::Fault(wire::fault(&error)))?;
+            .map_err(|error| wire::fault(&error))?;
         // Who asks has a deadline.
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(None)
             .set_concurrency_limit(MAX_PENDING);
-        let (mut connection, driver) =
-            MultiplexedConnection::new_with_config(&self.address.login, stream, config)
-                .await
-                .map_err(|error| Miss::Fault(login_fault(&error)))?;
+        MultiplexedConnection::new_with_config(login, stream, config)
+            .await
+            .map_err(|error| login_fault(&error))
+    }
+
+    async fn connect_to(self: &Arc<Inner>, place: &Place) -> Result<Line, Miss> {
+        let opened = self.open(place, &self.address.login).await;
+        let (mut connection, driver) = opened.map_err(Miss::Fault)?;
         let number = self.connections.fetch_add(1, Ordering::Relaxed);
         let inner = Arc::downgrade(self);
         let driver = tokio::spawn(async move {
