@@ -59,7 +59,7 @@ class Allow:
         """Tell it from a denial."""
     @property
     def how(self) -> str:
-        """How it came about: "HIT", "MISS", "JOINED", "STALE", "SHARED", "ANONYMOUS", "PREFLIGHT"."""
+        """What it was: "HIT", "MISS", "JOINED", "SHARED", "STALE", "ANONYMOUS" or "PREFLIGHT"."""
     @property
     def source(self) -> str | None:
         """Where the credentials were: "header", "query", "body" or "host". None without a token."""
@@ -109,7 +109,7 @@ class Deny:
         """Tell it from what is allowed."""
     @property
     def how(self) -> str:
-        """How it came about: "NONE", "MISS", "JOINED" or "NEGATIVE"."""
+        """What it was: "NONE", "MISS", "JOINED" or "NEGATIVE"."""
     @property
     def code(self) -> int:
         """The cause, by its number in the C ABI."""

@@ -50,7 +50,7 @@ impl Allow {
         true
     }
 
-    /// How it came about: "HIT", "MISS", "JOINED", "STALE", "ANONYMOUS" or "PREFLIGHT".
+    /// What it was: "HIT", "MISS", "JOINED", "SHARED", "STALE", "ANONYMOUS" or "PREFLIGHT".
     #[getter]
     fn how(&self) -> &'static str {
         self.0.how().name()
@@ -162,7 +162,7 @@ impl Deny {
         false
     }
 
-    /// How it came about: "NONE", "MISS", "JOINED" or "NEGATIVE".
+    /// What it was: "NONE", "MISS", "JOINED" or "NEGATIVE".
     #[getter]
     fn how(&self) -> &'static str {
         self.0.how().name()
