@@ -139,7 +139,7 @@ def test_a_task_that_is_cancelled_leaves_the_exchange_to_the_others(run: Run, sc
         scripted.release()
         return await asyncio.gather(*others)
 
-    assert [outcome.how for outcome in run(main())] == ["JOINED", "JOINED"]
+    assert sorted(outcome.how for outcome in run(main())) == ["JOINED", "MISS"]
     assert scripted.state["token"] == 1
 
 
