@@ -9,8 +9,9 @@ use crate::cause::{Cause, Denial};
 use crate::claims::Claims;
 use crate::credentials::Credentials;
 use crate::gate::Rules;
+use crate::journal::Level;
 use crate::key::Key;
-use crate::limits::{Attempt, Breaker};
+use crate::limits::{Attempt, Breaker, BreakerState};
 use crate::policy::Breach;
 use crate::provider::{Metadata, Provider};
 use crate::secret::Secret;
@@ -148,9 +149,7 @@ impl Exchange<'_> {
             Err(_) => false,
         };
         attempt.report(is_well);
-        world
-            .metrics
-            .note_breaker(&provider.issuer.id, provider.breaker.state_now());
+        self.note_breaker();
         let reply = sent.map_err(|fault| unanswered(url, fault))?;
         world
             .metrics
@@ -164,13 +163,31 @@ impl Exchange<'_> {
         now: &'b (dyn Fn() -> Instant + Sync),
     ) -> Result<Attempt<'b>, Denial> {
         breaker.admit(now).map_err(|wait| {
+            // It may have opened when an exchange was given up.
+            self.note_breaker();
             let issuer = &self.provider.issuer.id;
-            self.world.metrics.note_breaker(issuer, breaker.state_now());
             let detail =
                 format!("{issuer} has failed too often in a row, and is left alone for a while");
             let seconds = (wait.as_secs_f64().ceil() as u32).max(1);
             Denial::new(Cause::ProviderPaused, detail).retry_after(seconds)
         })
+    }
+
+    /// Tells those who operate it, once, when the provider is left alone and when it works again.
+    fn note_breaker(&self) {
+        let (issuer, breaker) = (&self.provider.issuer.id, &self.provider.breaker);
+        self.world.metrics.note_breaker(issuer, breaker.state_now());
+        let Some(state) = breaker.turn() else {
+            return;
+        };
+        let (level, what) = match state {
+            BreakerState::Open => (
+                Level::Warning,
+                "fails, and is left alone for a while: clients whose token is cached go on",
+            ),
+            BreakerState::Closed => (Level::Notice, "works again"),
+        };
+        self.world.journal.note(level, format!("{issuer} {what}"));
     }
 
     /// Reads and verifies what a token endpoint answered.

@@ -24,6 +24,8 @@ struct State {
     pause: Duration,
     /// Nobody tries before; `None`: closed.
     open_until: Option<Instant>,
+    /// Whether [`Breaker::turn`] has told that it is open.
+    is_told: bool,
 }
 
 /// What the outside sees.
@@ -86,10 +88,27 @@ impl Breaker {
         }
     }
 
+    /// What it has become since this was asked last.
+    pub(crate) fn turn(&self) -> Option<BreakerState> {
+        let mut state = self.state();
+        let is_open = state.open_until.is_some();
+        if std::mem::replace(&mut state.is_told, is_open) == is_open {
+            return None;
+        }
+        Some(if is_open {
+            BreakerState::Open
+        } else {
+            BreakerState::Closed
+        })
+    }
+
     fn report(&self, is_well: bool, is_probe: bool, now: Instant) {
         let mut state = self.state();
         if is_well {
-            *state = State::default();
+            *state = State {
+                is_told: state.is_told,
+                ..State::default()
+            };
             return;
         }
         // Those who were under way when it opened have nothing new to tell.
