@@ -131,7 +131,12 @@ suite_store() {
     need_venv
     build_library
     build_module
+    install_package
     run_pytest store
+}
+
+install_package() {
+    check install "$bin/pip" install --quiet --force-reinstall --no-deps ./python
 }
 
 suite_lua() {
@@ -185,7 +190,7 @@ suite_python() {
     need_apt openssl
     need_lab
     need_servers
-    check install "$bin/pip" install --quiet --force-reinstall --no-deps ./python
+    install_package
     check stubtest "$bin/stubtest" --ignore-disjoint-bases credgate
     run_pytest python
     run_pytest --doctest-modules --pyargs credgate

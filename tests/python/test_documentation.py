@@ -55,11 +55,12 @@ def here(text: str, provider: Provider, authority: Authority, **more: str) -> st
 
 
 def test_the_python_blocks_run_one_after_the_other(
-    documented: Provider, authority: Authority, api: Local, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, documented: Provider, authority: Authority, api: Local, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     namespace: dict[str, Any] = {"__name__": "readme"}
-    address = {"https://api.example.com": api.url, '"api.example.com"': '"127.0.0.1"'}
+    tmp_path.chmod(0o700)
+    address = {"https://api.example.com": api.url, '"api.example.com"': '"127.0.0.1"', "/run/credgate": str(tmp_path)}
     before = set(REGISTRY._collector_to_names)
     codes = blocks("python", README)
     assert len(codes) > 10
@@ -68,6 +69,8 @@ def test_the_python_blocks_run_one_after_the_other(
         if number == 0:
             assert namespace["headers"]["authorization"].startswith("Bearer eyJ")
     assert len(api.seen) == 2
+    credgate.close()
+    credgate.configure()
     for added in set(REGISTRY._collector_to_names) - before:
         REGISTRY.unregister(added)
     for name in ("werkzeug", "django.server"):
