@@ -14,6 +14,9 @@
 static ngx_http_credgate_ctx_t *ngx_http_credgate_create_ctx(
     ngx_http_request_t *r);
 static void ngx_http_credgate_cleanup(void *data);
+#if (NGX_HTTP_V2)
+static void ngx_http_credgate_wipe_preread(ngx_http_v2_connection_t *h2c);
+#endif
 static ngx_int_t ngx_http_credgate_present(ngx_http_credgate_ctx_t *ctx);
 static ngx_int_t ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx);
 static ngx_int_t ngx_http_credgate_copy(ngx_pool_t *pool, ngx_str_t *from,
@@ -197,6 +200,12 @@ ngx_http_credgate_cleanup(void *data)
 
     credgate_outcome_release(&ctx->outcome);
 
+#if (NGX_HTTP_V2)
+    if (ctx->request->stream) {
+        ngx_http_credgate_wipe_preread(ctx->request->stream->connection);
+    }
+#endif
+
     /* nginx decodes what it needs for "$remote_user" */
 
     ngx_explicit_memzero(ctx->request->headers_in.passwd.data,
@@ -209,6 +218,29 @@ ngx_http_credgate_cleanup(void *data)
     ngx_explicit_memzero((void *) ctx->presented.body,
                          ctx->presented.body_len);
 }
+
+
+#if (NGX_HTTP_V2)
+
+/*
+ * Where nginx does not know in advance that HTTP/2 is spoken, what comes first
+ * is read into a buffer of the connection's own: with the preface a request,
+ * if it comes at once.  Nothing reads it again, once all has been.
+ */
+
+static void
+ngx_http_credgate_wipe_preread(ngx_http_v2_connection_t *h2c)
+{
+    ngx_buf_t  *b;
+
+    b = h2c->connection->buffer;
+
+    if (b && b->pos == b->last) {
+        ngx_explicit_memzero(b->start, b->end - b->start);
+    }
+}
+
+#endif
 
 
 /* copies what may hold credentials, as that is overwritten */

@@ -134,6 +134,26 @@ def test_nothing_stays_when_something_fails(nginx: Start, scripted: Scripted, up
     assert_clean(server)
 
 
+def test_nothing_stays_of_requests_that_come_with_the_beginning_of_their_connection(
+    nginx: Start, provider: Provider, scripted: Scripted, upstream: Upstream
+) -> None:
+    server = nginx(
+        guarded(upstream.url, provider.issuer) + guarded(upstream.url, scripted.issuer, path="/held/"),
+    )
+    scripted.hold()
+    for source in SOURCES:
+        connection = H2Connection(server.h2_port, silent=True)
+        assert connection.ask(**ALICE.request(source)).status == 200
+        connection.close()
+        connection = H2Connection(server.h2_port, silent=True)
+        connection.send(**ALICE.request(source, "/held/"))
+        until(lambda: server.busy >= 1, "the request")
+        connection.close()
+        until(lambda: server.busy == 0, "its end")
+    scripted.release()
+    assert_clean(server)
+
+
 def test_nothing_stays_of_clients_that_left(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     scripted.hold()
     server = nginx(guarded(upstream.url, scripted.issuer))

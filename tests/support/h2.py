@@ -16,7 +16,8 @@ GOAWAY = 7
 class H2Connection:
     """Streams are numbers; `send` opens one, `receive` waits for its answer, `cancel` resets it."""
 
-    def __init__(self, port: int = 0, *, over: socket.socket | None = None):
+    def __init__(self, port: int = 0, *, over: socket.socket | None = None, silent: bool = False):
+        """Where it is `silent`, nothing is sent before the first request."""
         self.socket = over or socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
         config = h2.config.H2Configuration(client_side=True, header_encoding="latin-1")
         self.state = h2.connection.H2Connection(config)
@@ -24,7 +25,8 @@ class H2Connection:
         self.streams: dict[int, Answer] = {}
         self.ended: set[int] = set()
         self.received = b""
-        self._flush()
+        if not silent:
+            self._flush()
 
     def send(
         self,
