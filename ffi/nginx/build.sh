@@ -26,7 +26,8 @@ if [[ ! -d $source ]]; then
     fail "$source is no directory"
 fi
 
-# In a copy: configure writes into the tree, and two builds at once would collide.
+# In a copy: configure writes into the tree, and two builds at once would collide. And with a directory for what is built
+# that is named from there: nginx takes ".c" and ".S" anywhere in its path for the end of a source's name.
 mkdir -p "$out"
 tree=$(mktemp -d "$out/build.XXXXXX")
 trap 'rm -rf "$tree"' EXIT
@@ -47,8 +48,8 @@ fi
 configure=./configure
 [[ -x $configure ]] || configure=auto/configure
 
-if ! { "$configure" "${flags[@]}" --add-dynamic-module="$module" --builddir="$tree/objs" \
-    && make -f "$tree/objs/Makefile" modules; } >"$tree/log" 2>&1; then
+if ! { "$configure" "${flags[@]}" --add-dynamic-module="$module" --builddir=objs \
+    && make -f objs/Makefile modules; } >"$tree/log" 2>&1; then
     tail -n 40 "$tree/log" >&2
     fail "the module was not built"
 fi

@@ -44,7 +44,8 @@ def test_the_module_is_built_with_what_pkg_config_says(
     upstream: Upstream,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    tree = tmp_path / "tree"
+    # A path that nginx's own scripts could take for names of sources.
+    tree = tmp_path / "my.code.Sources"
     shutil.copytree(ROOT / "ffi/nginx", tree / "ffi/nginx")
     built = Path(run(tree / "ffi/nginx/build.sh", env=installed).stdout.strip())
     assert f"{tmp_path}/prefix/lib/libcredgate.so.1" in run("ldd", built).stdout
