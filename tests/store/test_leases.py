@@ -28,16 +28,22 @@ def only_killed(*servers: Nginx) -> None:
         server.error_log.write_text("")
 
 
+def one_leads(first: Nginx, second: Nginx, scripted: Scripted, client: Client, others: int) -> tuple[Volley, Volley]:
+    """A request of the first server has its exchange held back, and others of the second are pending."""
+    scripted.hold()
+    leading = Volley([first.port], [client], 1)
+    until(lambda: scripted.state["waiting"] == 1, "the exchange")
+    waiting = Volley([second.port], [client], others)
+    all_pending([second], others)
+    return leading, waiting
+
+
 def test_who_waits_for_a_process_that_is_killed_goes_itself(
     nginx: Start, scripted: Scripted, upstream: Upstream, store: str
 ) -> None:
     first, second = (gateway(nginx, store, scripted, upstream) for _ in range(2))
     client = Client("alice", "s3cret")
-    scripted.hold()
-    leading = Volley([first.port], [client], 1)
-    until(lambda: scripted.state["waiting"] == 1, "the exchange")
-    waiting = Volley([second.port], [client], 50)
-    all_pending([second], 50)
+    leading, waiting = one_leads(first, second, scripted, client, 50)
     until(lambda: counted(second, "waits") == 1, "the second to wait")
     assert scripted.state["token"] == 1
     kill_worker(first)
@@ -84,11 +90,7 @@ def test_an_exchange_that_takes_longer_than_a_lease_is_waited_for(
 ) -> None:
     first, second = (gateway(nginx, store, scripted, upstream) for _ in range(2))
     client = Client("alice", "s3cret")
-    scripted.hold()
-    leading = Volley([first.port], [client], 1)
-    until(lambda: scripted.state["waiting"] == 1, "the exchange")
-    waiting = Volley([second.port], [client], 1)
-    all_pending([second], 1)
+    leading, waiting = one_leads(first, second, scripted, client, 1)
     # A lease is good for two seconds, and taken anew.
     started = time.monotonic()
     until(lambda: time.monotonic() - started > 4, "more than a lease's time")

@@ -157,3 +157,12 @@ async fn sums(one: &dyn Store, other: &dyn Store, pass: &impl AsyncFn(Duration))
     assert_eq!(sum.counters, [3, 0, 3]);
     assert_eq!(sum.gauges.iter().sum::<u64>(), 0, "nobody says anything");
 }
+
+/// Runs a store's call to its end.
+pub(crate) fn block_on<T>(call: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(call)
+}

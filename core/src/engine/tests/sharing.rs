@@ -2,7 +2,7 @@
 
 use super::tokens::{Signing, fetches};
 use super::*;
-use crate::store::conformance::{Scratch, owner};
+use crate::store::conformance::{Scratch, block_on, owner};
 use crate::store::{Index, LEASE_LIFE, Lease, Sqlite, Store};
 use rusqlite::Connection;
 use std::fs;
@@ -844,13 +844,4 @@ fn the_numbers_of_one_process_are_those_of_all_where_that_is_asked_for() {
     until("they are gone", || numbers(&third) == (2, 1, 2, 0));
     assert_eq!(third.pair("a", "s"), "SHARED a Bearer t2");
     until("it counts on", || numbers(&third) == (2, 2, 2, 1));
-}
-
-/// Runs a store's call to its end.
-fn block_on<T>(call: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(call)
 }

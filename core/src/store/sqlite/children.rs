@@ -5,7 +5,7 @@ use crate::clock::manual::ManualClock;
 use crate::credentials::Credentials;
 use crate::key::FingerprintBuilder;
 use crate::secret::Secret;
-use crate::store::conformance::{Scratch, owner};
+use crate::store::conformance::{Scratch, block_on, owner};
 use crate::store::file::beside;
 use crate::store::pepper::Pepper;
 use crate::store::{LEASE_LIFE, Lease};
@@ -69,14 +69,6 @@ fn shared_file() -> Option<PathBuf> {
 /// A seed for the child, if this is one.
 fn child() -> Option<u64> {
     std::env::var(CHILD).ok()?.parse().ok()
-}
-
-fn block_on<T>(call: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(call)
 }
 
 fn open(path: &Path) -> Sqlite {
