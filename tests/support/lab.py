@@ -5,9 +5,10 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from support.http import Client, ask
 from support.process import LAB, Service, free_port
@@ -69,8 +70,18 @@ class Provider(Part):
         env = {"PORT": str(port), "CLIENTS": json.dumps(known), "NODE_NO_WARNINGS": "1"}
         if tls:
             env |= {"CERT": str(tls.cert), "KEY": str(tls.key)}
-        # Single-threaded: with V8's helper threads, Node 20 comes to a standstill in about one start of a hundred.
-        super().__init__(["node", "--single-threaded", LAB / "provider.mjs"], log, port=port, env=env)
+        # As few threads as Node can do with: with more, Node 20 now and then comes to a standstill in its start, all of
+        # them waiting for one another.
+        env["UV_THREADPOOL_SIZE"] = "1"
+        node = ["node", "--single-threaded", "--v8-pool-size=1"]
+        super().__init__([*node, LAB / "provider.mjs"], log, port=port, env=env)
+
+    def start(self, seconds: float = 30, attempts: int = 4) -> Self:
+        """Starts it, and anew where it has come to a standstill: with few threads that is rare, not impossible."""
+        for _ in range(attempts - 1):
+            with suppress(TimeoutError):
+                return super().start(seconds)
+        return super().start(seconds)
 
     @property
     def count(self) -> Any:
