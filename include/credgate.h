@@ -324,6 +324,9 @@ typedef struct credgate_outcome {
     int32_t code;
     // Seconds for Retry-After; 0: no such header.
     uint32_t retry_after;
+    // 1: `authorization`, in the header of that name, is all that
+    // credgate_outcome_headers would tell, which need not be asked. 0: ask it.
+    uint32_t authorization_only;
     // Allow: whose token it is. Empty where nobody has been authenticated: on
     // a denial, and where the request passes without a token.
     const char *client_id;

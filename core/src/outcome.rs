@@ -186,6 +186,11 @@ impl Allow {
         self.rules.headers(self.grant.as_deref(), self.how)
     }
 
+    /// Is [`authorization`](Allow::authorization), in the header of that name, all that [`headers`](Allow::headers) has?
+    pub fn is_authorization_only(&self) -> bool {
+        self.rules.output.authorization_only && self.grant.is_some()
+    }
+
     /// What the token says: see [`Grant::claim`].
     pub fn claim(&self, name: &str) -> Option<Cow<'_, str>> {
         self.grant.as_deref()?.claim(name)

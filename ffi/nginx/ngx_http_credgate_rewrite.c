@@ -218,6 +218,15 @@ ngx_http_credgate_each_header(ngx_http_credgate_ctx_t *ctx, ngx_uint_t set)
     size_t           i, n, first;
     credgate_header  headers[NGX_HTTP_CREDGATE_HEADERS_AT_ONCE];
 
+    if (ctx->outcome.authorization_only) {
+        headers[0].name = "authorization";
+        headers[0].name_len = sizeof("authorization") - 1;
+        headers[0].value = set ? ctx->outcome.authorization : NULL;
+        headers[0].value_len = ctx->outcome.authorization_len;
+
+        return ngx_http_credgate_set_header(ctx, &headers[0]);
+    }
+
     first = 0;
 
     do {

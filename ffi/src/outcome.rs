@@ -36,6 +36,9 @@ pub struct credgate_outcome {
     pub code: i32,
     /// Seconds for Retry-After; 0: no such header.
     pub retry_after: u32,
+    /// 1: `authorization`, in the header of that name, is all that
+    /// credgate_outcome_headers would tell, which need not be asked. 0: ask it.
+    pub authorization_only: u32,
     /// Allow: whose token it is. Empty where nobody has been authenticated: on
     /// a denial, and where the request passes without a token.
     pub client_id: *const c_char,
@@ -137,6 +140,7 @@ const EMPTY: credgate_outcome = credgate_outcome {
     source: CREDGATE_SOURCE_NONE,
     code: CREDGATE_OK,
     retry_after: 0,
+    authorization_only: 0,
     client_id: ptr::null(),
     client_id_len: 0,
     authorization: ptr::null(),
@@ -159,6 +163,7 @@ const EMPTY: credgate_outcome = credgate_outcome {
 fn set_allow(outcome: &mut credgate_outcome, allow: Allow) {
     outcome.how = how_number(allow.how());
     outcome.source = source_number(allow.source());
+    outcome.authorization_only = allow.is_authorization_only().into();
     let (rules, grant) = allow.into_parts();
     outcome.owner_rules = handle::share(rules).cast();
     if let Some(grant) = grant {

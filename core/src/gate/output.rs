@@ -15,6 +15,8 @@ use std::borrow::Cow;
 pub(crate) struct Output {
     pub(crate) token_header: Option<TokenHeader>,
     pub(crate) claim_headers: Vec<(String, Path)>,
+    /// No header but `Authorization: Bearer …`.
+    pub(crate) authorization_only: bool,
     challenge: String,
     invalid_token: String,
     insufficient: String,
@@ -58,7 +60,9 @@ impl Output {
             }
         };
         let body = |message: &str| json!({ "message": message }).to_string();
+        let is_usual = token_header.as_ref().is_some_and(TokenHeader::is_usual);
         Ok(Output {
+            authorization_only: is_usual && claim_headers.is_empty(),
             token_header,
             claim_headers,
             invalid_token: with_error("invalid_token"),
@@ -90,6 +94,12 @@ impl Output {
 }
 
 impl TokenHeader {
+    /// Is it `Authorization: Bearer …`?
+    fn is_usual(&self) -> bool {
+        let scheme = self.scheme.as_deref();
+        self.name == "authorization" && scheme.is_some_and(is_bearer)
+    }
+
     /// `name:scheme`, `name:` or `name`; nothing for an empty string.
     fn parse(text: &str) -> Result<Option<TokenHeader>, Error> {
         const FIELD: &str = "upstream_access_token_header";
@@ -111,10 +121,14 @@ impl TokenHeader {
     pub(crate) fn value<'g>(&self, grant: &'g Grant) -> Cow<'g, str> {
         match &self.scheme {
             None => grant.token().into(),
-            Some(scheme) if scheme.eq_ignore_ascii_case("bearer") => grant.authorization().into(),
+            Some(scheme) if is_bearer(scheme) => grant.authorization().into(),
             Some(scheme) => format!("{scheme} {}", grant.token()).into(),
         }
     }
+}
+
+fn is_bearer(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case("bearer")
 }
 
 fn claim_headers(

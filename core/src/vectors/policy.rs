@@ -44,6 +44,8 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
                 .headers()
                 .map(|(name, value)| json!([name, value]))
                 .collect();
+            let only = [json!(["authorization", allow.authorization()])];
+            assert_eq!(allow.is_authorization_only(), headers == only);
             json!({ "allow": headers })
         }
         Outcome::Deny(deny) => json!({

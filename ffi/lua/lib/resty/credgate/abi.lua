@@ -41,6 +41,7 @@ typedef struct credgate_outcome {
     uint32_t source;
     int32_t code;
     uint32_t retry_after;
+    uint32_t authorization_only;
     const char *client_id;
     size_t client_id_len;
     const char *authorization;

@@ -291,45 +291,37 @@ local function set_header(header, variable)
 end
 
 
--- Those of the outcome from this one on; how many there are.
-local function read_headers(outcome, first)
-    if C.credgate_outcome_headers(outcome, first, headers, HEADERS_AT_ONCE,
-                                  count) ~= abi.OK
-    then
-        error("credgate: the outcome has no headers")
-    end
-
-    return tonumber(count[0])
-end
-
-
-local function set_all(outcome, n, variable)
+local function set_all(outcome, variable)
     local first = 0
 
-    while n > 0 do
+    repeat
+        if C.credgate_outcome_headers(outcome, first, headers, HEADERS_AT_ONCE,
+                                      count) ~= abi.OK
+        then
+            error("credgate: the outcome has no headers")
+        end
+
+        local n = tonumber(count[0])
+
         for i = 0, n - 1 do
             set_header(headers[i], variable)
         end
 
         first = first + n
-        n = read_headers(outcome, first)
-    end
+    until n == 0
 end
 
 
 -- Sets what the outcome says of the request's headers. The token goes to an nginx
 -- variable where one is named.
 function _M.set_headers(outcome, variable)
-    local n = read_headers(outcome, 0)
-    local header = headers[0]
-
     -- The usual case, without a loop, at which a trace would end.
-    if n == 1 and variable and header.value ~= nil and is_authorization(header)
-    then
-        ngx_var[variable] = ffi_str(header.value, header.value_len)
+    if outcome.authorization_only ~= 0 and variable then
+        ngx_var[variable] = ffi_str(outcome.authorization,
+                                    outcome.authorization_len)
 
     else
-        set_all(outcome, n, variable)
+        set_all(outcome, variable)
     end
 end
 
