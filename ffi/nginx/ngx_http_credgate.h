@@ -160,11 +160,15 @@ ngx_int_t ngx_http_credgate_post_read_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_access_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_precontent_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_log_handler(ngx_http_request_t *r);
-ngx_http_credgate_ctx_t *ngx_http_credgate_get_ctx(ngx_http_request_t *r);
 void ngx_http_credgate_authenticate(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_suspend(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_resume(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_deny(ngx_http_credgate_ctx_t *ctx, ngx_uint_t status);
+
+/* what is kept of a request, and shown to the library */
+ngx_http_credgate_ctx_t *ngx_http_credgate_create_ctx(ngx_http_request_t *r);
+ngx_http_credgate_ctx_t *ngx_http_credgate_get_ctx(ngx_http_request_t *r);
+ngx_int_t ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx);
 
 /* the request's body */
 ngx_int_t ngx_http_credgate_read_body(ngx_http_credgate_ctx_t *ctx);

@@ -14,7 +14,7 @@ from support.process import ROOT
 
 # What is planted in which file: an addition overflows; the library is told a length that is one byte too long.
 FAULTS = [
-    ("ngx_http_credgate_access.c", "*len = from->len;", "*len = from->len + 1;"),
+    ("ngx_http_credgate_ctx.c", "*len = from->len;", "*len = from->len + 1;"),
     (
         "ngx_http_credgate_rewrite.c",
         "size_t                         len;",

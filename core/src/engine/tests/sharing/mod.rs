@@ -1,13 +1,14 @@
 //! Engines of several processes that share a store, which is a real SQLite file.
 
+mod faults;
+mod purges;
+
 use super::tokens::{Signing, fetches};
 use super::*;
 use crate::store::conformance::{Scratch, block_on, owner};
 use crate::store::{Index, LEASE_LIFE, Lease, Sqlite, Store};
 use rusqlite::Connection;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What all have in common; each engine stands for a process.
@@ -375,115 +376,6 @@ fn kong03_one_renews_a_token_and_the_others_take_its_successor() {
 }
 
 #[test]
-fn a26_a_revoked_secret_ends_for_all_who_share() {
-    let (provider, fleet) = Numbering::fleet();
-    let (one, other) = (fleet.lab(), fleet.lab());
-    one.pair("a", "s");
-    other.pair("a", "s");
-    provider.refuses.store(true, Ordering::SeqCst);
-    fleet.advance(820);
-    for lab in [&one, &other] {
-        assert_eq!(lab.pair("a", "s"), "HIT a Bearer t1");
-        lab.settle();
-        assert_eq!(lab.pair("a", "s"), "NEGATIVE 401 CredentialsRefused");
-    }
-    assert_eq!(fleet.transport.token_requests(), 2);
-    assert_eq!(
-        fleet.lab().pair("a", "s"),
-        "NEGATIVE 401 CredentialsRefused"
-    );
-}
-
-#[test]
-fn a26_a_purge_reaches_all_who_share() {
-    let (_, fleet) = Numbering::fleet();
-    let (one, other) = (fleet.lab(), fleet.lab());
-    for lab in [&one, &other] {
-        for id in ["a", "b"] {
-            lab.pair(id, "s");
-        }
-    }
-    assert_eq!(one.engine.purge(&one.gate, Some("a")).unwrap(), 1);
-    assert_eq!(one.pair("a", "s"), "MISS a Bearer t3", "not from the store");
-    // Who has cached it is told within a second.
-    until("the other one drops it", || {
-        other.engine.metrics().unwrap().purged == 1
-    });
-    assert_eq!(other.pair("a", "s"), "SHARED a Bearer t3");
-    assert_eq!(other.pair("b", "s"), "HIT b Bearer t2");
-    assert_eq!(fleet.lab().pair("b", "s"), "SHARED b Bearer t2");
-
-    assert_eq!(other.engine.purge_all(None).unwrap(), 2);
-    // Who comes new learns of it before it takes anything.
-    let fresh = fleet.lab();
-    until("the purge is in the store", || {
-        fleet
-            .file()
-            .query_row("SELECT count(*) FROM purge", [], |row| row.get(0))
-            == Ok(2)
-    });
-    assert_eq!(fresh.pair("b", "s"), "MISS b Bearer t4");
-    until("all are told", || one.engine.metrics().unwrap().purged == 3);
-    assert_eq!(one.pair("b", "s"), "SHARED b Bearer t4");
-}
-
-#[test]
-fn a26_a_purge_is_told_before_its_process_ends() {
-    let (_, fleet) = Numbering::fleet();
-    fleet.lab().pair("a", "s");
-    for _ in 0..10 {
-        fleet.lab().engine.purge_all(None).unwrap();
-        let count = "SELECT count(*) FROM purge";
-        assert_eq!(fleet.file().query_row(count, [], |row| row.get(0)), Ok(1));
-        fleet.file().execute("DELETE FROM purge", []).unwrap();
-    }
-}
-
-#[test]
-fn a26_a_purge_of_one_gate_leaves_the_others() {
-    let (_, fleet) = Numbering::fleet();
-    let audience = r#"{"audience":"https://api.example"}"#;
-    let (one, other) = (fleet.lab(), fleet.lab_with(audience));
-    assert_eq!(one.pair("a", "s"), "MISS a Bearer t1");
-    assert_eq!(other.pair("a", "s"), "MISS a Bearer t2");
-    one.engine.purge(&one.gate, None).unwrap();
-    assert_eq!(one.pair("a", "s"), "MISS a Bearer t3");
-    assert_eq!(
-        fleet.lab_with(audience).pair("a", "s"),
-        "SHARED a Bearer t2"
-    );
-    assert_eq!(fleet.lab().pair("a", "s"), "SHARED a Bearer t3");
-}
-
-#[test]
-fn a26_a_token_that_the_upstream_refuses_does_not_come_back_from_the_store() {
-    let (_, fleet) = Numbering::fleet();
-    let (one, other) = (fleet.lab(), fleet.lab());
-    let refuse = |lab: &Lab| {
-        let Outcome::Allow(allow) = lab.blocking("client_id=a&client_secret=s") else {
-            panic!("it is allowed")
-        };
-        fleet.advance(10);
-        let (engine, grant) = (&lab.engine, allow.grant().unwrap());
-        assert!(
-            engine
-                .note_upstream_status(allow.rules(), grant, 401)
-                .unwrap()
-        );
-    };
-    one.pair("a", "s");
-    refuse(&other);
-    assert_eq!(other.pair("a", "s"), "MISS a Bearer t2");
-    refuse(&one);
-    assert_eq!(
-        one.pair("a", "s"),
-        "SHARED a Bearer t2",
-        "another one has replaced it"
-    );
-    assert_eq!(fleet.transport.token_requests(), 2);
-}
-
-#[test]
 fn whoever_dies_with_a_lease_is_replaced_when_its_time_is_over() {
     let (_, fleet) = Numbering::fleet();
     let lab = fleet.lab();
@@ -547,64 +439,6 @@ fn gates_that_keep_no_tokens_and_tokens_that_clients_bring_do_not_touch_the_stor
 }
 
 #[test]
-fn a28_values_that_were_swapped_or_are_not_sealed_are_misses() {
-    let (_, fleet) = Numbering::fleet();
-    let lab = fleet.lab();
-    lab.pair("a", "s");
-    lab.pair("b", "s");
-    let entries = fleet.entries();
-    let [(a, of_a), (b, of_b)] = &entries[..] else {
-        panic!("there are two")
-    };
-    fleet.set_entry(a, of_b);
-    fleet.set_entry(b, of_a);
-    let lab = fleet.lab();
-    assert_eq!(lab.pair("a", "s"), "MISS a Bearer t3");
-    assert_eq!(lab.pair("b", "s"), "MISS b Bearer t4");
-    for value in [vec![], vec![1], vec![1; 100], vec![1; 1 << 20]] {
-        fleet.set_entry(a, &value);
-        assert!(fleet.lab().pair("a", "s").starts_with("MISS a"));
-    }
-    assert_eq!(lab.engine.metrics().unwrap().store_failures, 0);
-}
-
-#[test]
-fn a28_a_value_that_is_put_back_when_it_has_ended_or_was_purged_is_a_miss() {
-    let (_, fleet) = Numbering::fleet();
-    fleet.lab().pair("a", "s");
-    let (id, old) = fleet.entries().remove(0);
-    let lab = fleet.lab();
-    assert_eq!(lab.pair("a", "s"), "SHARED a Bearer t1");
-    lab.engine.purge_all(None).unwrap();
-    assert_eq!(lab.pair("a", "s"), "MISS a Bearer t2");
-    fleet.set_entry(&id, &old);
-    assert_eq!(
-        fleet.lab().pair("a", "s"),
-        "MISS a Bearer t3",
-        "it was purged"
-    );
-    let (_, newer) = fleet.entries().remove(0);
-    fleet.advance(1000);
-    fleet.set_entry(&id, &newer);
-    assert_eq!(
-        fleet.lab().pair("a", "s"),
-        "MISS a Bearer t4",
-        "it has ended"
-    );
-}
-
-#[test]
-fn a24_what_comes_from_a_clock_too_far_ahead_is_a_miss() {
-    let (_, fleet) = Numbering::fleet();
-    fleet.clock.step(5);
-    fleet.lab().pair("a", "s");
-    fleet.clock.step(-5);
-    assert_eq!(fleet.lab().pair("a", "s"), "SHARED a Bearer t1");
-    fleet.clock.step(-1);
-    assert_eq!(fleet.lab().pair("a", "s"), "MISS a Bearer t2");
-}
-
-#[test]
 fn a28_an_old_pepper_still_finds_what_was_sealed_under_it() {
     let (_, mut fleet) = Numbering::fleet();
     let pepper = |name: &str, byte: &str| {
@@ -629,21 +463,6 @@ fn a28_an_old_pepper_still_finds_what_was_sealed_under_it() {
         "SHARED a Bearer t1",
         "sealed anew"
     );
-}
-
-#[test]
-fn a_pepper_that_cannot_be_read_is_a_clear_error() {
-    let (_, mut fleet) = Numbering::fleet();
-    let path = fleet.scratch.path().join("pepper");
-    for content in [None, Some("too short")] {
-        if let Some(content) = content {
-            fs::write(&path, content).unwrap();
-        }
-        fleet.options.store_pepper_file = Some(path.display().to_string());
-        let error = Engine::new(fleet.options.clone()).err().unwrap();
-        assert_eq!(error.kind(), ErrorKind::ConfigFile);
-        assert!(error.to_string().contains("store_pepper_file"), "{error}");
-    }
 }
 
 #[test]
@@ -712,107 +531,6 @@ fn a40_a_dump_of_the_store_holds_no_token_secret_or_client() {
         "c%40nary%2Fs3cret%2B",
     ] {
         assert!(found(planted.as_bytes()), "{planted}");
-    }
-}
-
-/// What becomes of a store, how that is brought about, and what the one line about it says.
-type Spoiled = (&'static str, fn(&Fleet), &'static str);
-
-const FAULTS: [Spoiled; 9] = [
-    (
-        "no directory that could be made",
-        |fleet| {
-            fs::remove_dir_all(fleet.scratch.path()).unwrap();
-            fs::write(fleet.scratch.path(), "").unwrap();
-        },
-        "Not a directory",
-    ),
-    (
-        "a directory in its place",
-        |fleet| fs::create_dir(fleet.scratch.file()).unwrap(),
-        "is not an ordinary file",
-    ),
-    (
-        "a link in its place",
-        |fleet| symlink("/nowhere", fleet.scratch.file()).unwrap(),
-        "is not an ordinary file",
-    ),
-    (
-        "a database of another program",
-        |fleet| {
-            fleet.file().execute_batch("CREATE TABLE a(b)").unwrap();
-            set_mode(&fleet.scratch.file(), 0o600);
-        },
-        "it is a database of something else",
-    ),
-    (
-        "a damaged file",
-        |fleet| {
-            fs::write(fleet.scratch.file(), [0x55; 4096]).unwrap();
-            set_mode(&fleet.scratch.file(), 0o600);
-        },
-        "has been set aside",
-    ),
-    (
-        "a file that others may use",
-        |fleet| {
-            fs::write(fleet.scratch.file(), "").unwrap();
-            set_mode(&fleet.scratch.file(), 0o666);
-        },
-        "may be used by others",
-    ),
-    (
-        "a directory that others may write to",
-        |fleet| set_mode(fleet.scratch.path(), 0o777),
-        "may be written by others",
-    ),
-    (
-        "a file that is locked",
-        |fleet| {
-            fleet.lab().pair("x", "s");
-            let file = fleet.file();
-            file.execute_batch("BEGIN EXCLUSIVE").unwrap();
-            // To the end of the test.
-            std::mem::forget(file);
-        },
-        "locked",
-    ),
-    (
-        "no pepper to be read",
-        |fleet| {
-            let path = format!("{}.pepper", fleet.scratch.file().display());
-            fs::create_dir(path).unwrap();
-        },
-        ".pepper: ",
-    ),
-];
-
-fn set_mode(path: &Path, mode: u32) {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
-#[test]
-fn a28_a_store_that_fails_is_a_miss_a_counter_and_one_line_and_no_error_to_anybody() {
-    for (what, spoil, says) in FAULTS {
-        let (_, fleet) = Numbering::fleet();
-        spoil(&fleet);
-        let lab = fleet.lab();
-        for client in ["a", "b", "c"] {
-            let answer = lab.pair(client, "s");
-            assert!(
-                answer.starts_with(&format!("MISS {client} Bearer t")),
-                "{what}: {answer}"
-            );
-        }
-        let metrics = lab.engine.metrics().unwrap();
-        assert_eq!(metrics.store_misses, 3, "{what}");
-        assert!(metrics.store_failures > 0, "{what}");
-        let records: Vec<_> = std::iter::from_fn(|| lab.engine.next_record().unwrap())
-            .map(|record| record.message)
-            .filter(|message| message.contains("not shared"))
-            .collect();
-        assert_eq!(records.len(), 1, "{what}: {records:?}");
-        assert!(records[0].contains(says), "{what}: {}", records[0]);
     }
 }
 

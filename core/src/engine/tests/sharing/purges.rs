@@ -1,0 +1,112 @@
+//! What one process purges, or finds to be refused, the others do not serve any longer.
+
+use super::*;
+
+#[test]
+fn a26_a_revoked_secret_ends_for_all_who_share() {
+    let (provider, fleet) = Numbering::fleet();
+    let (one, other) = (fleet.lab(), fleet.lab());
+    one.pair("a", "s");
+    other.pair("a", "s");
+    provider.refuses.store(true, Ordering::SeqCst);
+    fleet.advance(820);
+    for lab in [&one, &other] {
+        assert_eq!(lab.pair("a", "s"), "HIT a Bearer t1");
+        lab.settle();
+        assert_eq!(lab.pair("a", "s"), "NEGATIVE 401 CredentialsRefused");
+    }
+    assert_eq!(fleet.transport.token_requests(), 2);
+    assert_eq!(
+        fleet.lab().pair("a", "s"),
+        "NEGATIVE 401 CredentialsRefused"
+    );
+}
+
+#[test]
+fn a26_a_purge_reaches_all_who_share() {
+    let (_, fleet) = Numbering::fleet();
+    let (one, other) = (fleet.lab(), fleet.lab());
+    for lab in [&one, &other] {
+        for id in ["a", "b"] {
+            lab.pair(id, "s");
+        }
+    }
+    assert_eq!(one.engine.purge(&one.gate, Some("a")).unwrap(), 1);
+    assert_eq!(one.pair("a", "s"), "MISS a Bearer t3", "not from the store");
+    // Who has cached it is told within a second.
+    until("the other one drops it", || {
+        other.engine.metrics().unwrap().purged == 1
+    });
+    assert_eq!(other.pair("a", "s"), "SHARED a Bearer t3");
+    assert_eq!(other.pair("b", "s"), "HIT b Bearer t2");
+    assert_eq!(fleet.lab().pair("b", "s"), "SHARED b Bearer t2");
+
+    assert_eq!(other.engine.purge_all(None).unwrap(), 2);
+    // Who comes new learns of it before it takes anything.
+    let fresh = fleet.lab();
+    until("the purge is in the store", || {
+        fleet
+            .file()
+            .query_row("SELECT count(*) FROM purge", [], |row| row.get(0))
+            == Ok(2)
+    });
+    assert_eq!(fresh.pair("b", "s"), "MISS b Bearer t4");
+    until("all are told", || one.engine.metrics().unwrap().purged == 3);
+    assert_eq!(one.pair("b", "s"), "SHARED b Bearer t4");
+}
+
+#[test]
+fn a26_a_purge_is_told_before_its_process_ends() {
+    let (_, fleet) = Numbering::fleet();
+    fleet.lab().pair("a", "s");
+    for _ in 0..10 {
+        fleet.lab().engine.purge_all(None).unwrap();
+        let count = "SELECT count(*) FROM purge";
+        assert_eq!(fleet.file().query_row(count, [], |row| row.get(0)), Ok(1));
+        fleet.file().execute("DELETE FROM purge", []).unwrap();
+    }
+}
+
+#[test]
+fn a26_a_purge_of_one_gate_leaves_the_others() {
+    let (_, fleet) = Numbering::fleet();
+    let audience = r#"{"audience":"https://api.example"}"#;
+    let (one, other) = (fleet.lab(), fleet.lab_with(audience));
+    assert_eq!(one.pair("a", "s"), "MISS a Bearer t1");
+    assert_eq!(other.pair("a", "s"), "MISS a Bearer t2");
+    one.engine.purge(&one.gate, None).unwrap();
+    assert_eq!(one.pair("a", "s"), "MISS a Bearer t3");
+    assert_eq!(
+        fleet.lab_with(audience).pair("a", "s"),
+        "SHARED a Bearer t2"
+    );
+    assert_eq!(fleet.lab().pair("a", "s"), "SHARED a Bearer t3");
+}
+
+#[test]
+fn a26_a_token_that_the_upstream_refuses_does_not_come_back_from_the_store() {
+    let (_, fleet) = Numbering::fleet();
+    let (one, other) = (fleet.lab(), fleet.lab());
+    let refuse = |lab: &Lab| {
+        let Outcome::Allow(allow) = lab.blocking("client_id=a&client_secret=s") else {
+            panic!("it is allowed")
+        };
+        fleet.advance(10);
+        let (engine, grant) = (&lab.engine, allow.grant().unwrap());
+        assert!(
+            engine
+                .note_upstream_status(allow.rules(), grant, 401)
+                .unwrap()
+        );
+    };
+    one.pair("a", "s");
+    refuse(&other);
+    assert_eq!(other.pair("a", "s"), "MISS a Bearer t2");
+    refuse(&one);
+    assert_eq!(
+        one.pair("a", "s"),
+        "SHARED a Bearer t2",
+        "another one has replaced it"
+    );
+    assert_eq!(fleet.transport.token_requests(), 2);
+}
