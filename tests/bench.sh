@@ -2,7 +2,7 @@
 # Measures a hit through nginx, one in Python, what a Python client pays for its token, and a look into the shared stores,
 # each beside what else there is and in the same rounds; writes target/bench/figures.json.
 #
-#   tests/bench.sh [--rounds N] [--seconds N]     7 rounds of 2 seconds each, unless told otherwise
+#   tests/bench.sh [--rounds N] [--seconds N]     7 rounds of 2 seconds each, unless told otherwise; not for the stores
 #   tests/bench.sh nginx|python|stores [...]      one of them alone
 #
 # Requests per second are for comparing within one run: machines are shared and noisy. Instructions per request are not.

@@ -1,6 +1,5 @@
 """Runs the comparison: `python -m bench [--rounds N] [--seconds N]`."""
 
-import argparse
 import os
 import platform
 import random
@@ -15,7 +14,7 @@ from typing import Any
 
 from bench.behind import OTHERS, Behind
 from bench.cases import MACHINE, Case, cases
-from bench.figures import NAME, quartiles, write
+from bench.figures import NAME, options, quartiles, write
 from support.http import Connection, ask
 from support.lab import Provider, bearer
 from support.nginx import Nginx, guarded
@@ -165,13 +164,8 @@ def table(figures: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="tests/bench.sh")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=int, default=2)
-    options = parser.parse_args()
-    if options.rounds < 2 or options.seconds <= 0:
-        parser.error("at least 2 rounds, of more than 0 seconds")
-    figures = measure(options.rounds, options.seconds)
+    given = options()
+    figures = measure(given.rounds, given.seconds)
     write(figures)
     print(f"\n{table(figures)}\n\nMedians; ratios are of the same round, with quartiles. {NAME}")
 

@@ -3,7 +3,6 @@
 This package beside its peers, in one process. Each case is called in shuffled rounds; a ratio is that of the same round. Everything is on loopback.
 """
 
-import argparse
 import itertools
 import json
 import random
@@ -30,7 +29,7 @@ from authlib.integrations.requests_client import OAuth2Session
 
 from bench.behind import Behind
 from bench.cases import MACHINE
-from bench.figures import NAME, quartiles, write
+from bench.figures import NAME, options, quartiles, write
 from support.http import Client
 from support.lab import Provider
 
@@ -213,13 +212,8 @@ def table(figures: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="tests/bench.sh")
-    parser.add_argument("--rounds", type=int, default=7)
-    options, _ = parser.parse_known_args()
-    if options.rounds < 2:
-        parser.error("at least 2 rounds")
     with tempfile.TemporaryDirectory(prefix="credgate-bench-") as directory:
-        figures = measure(Path(directory), options.rounds)
+        figures = measure(Path(directory), options().rounds)
     write({"clients": figures})
     print(f"\n{table(figures)}\n\nMedians; ratios are of the same round, with quartiles. {NAME}")
 

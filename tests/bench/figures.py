@@ -1,5 +1,6 @@
-"""What a comparison found, in target/bench/figures.json."""
+"""How much a comparison measures, and what it found, in target/bench/figures.json."""
 
+import argparse
 import json
 import statistics
 from typing import Any
@@ -8,6 +9,17 @@ from support.process import ROOT
 
 FIGURES = ROOT / "target/bench/figures.json"
 NAME = FIGURES.relative_to(ROOT)
+
+
+def options() -> argparse.Namespace:
+    """`rounds`, and the `seconds` of each: those of the command line."""
+    parser = argparse.ArgumentParser(prog="tests/bench.sh")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=int, default=2)
+    given = parser.parse_args()
+    if given.rounds < 2 or given.seconds < 1:
+        parser.error("at least 2 rounds, of at least 1 second")
+    return given
 
 
 def write(figures: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 Calls are made one after the other in one thread; what is compared runs in shuffled rounds of one process.
 """
 
-import argparse
 import asyncio
 import platform
 import random
@@ -19,7 +18,7 @@ from typing import Any
 import credgate
 
 from bench.cases import MACHINE
-from bench.figures import NAME, quartiles, write
+from bench.figures import NAME, options, quartiles, write
 from support.lab import Provider
 from support.python import gate
 
@@ -142,18 +141,13 @@ def table(found: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="tests/bench.sh")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=2)
-    options = parser.parse_args()
-    if options.rounds < 2 or options.seconds <= 0:
-        parser.error("at least 2 rounds, of more than 0 seconds")
+    given = options()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="credgate-bench-")))
         provider = stack.enter_context(Provider([MACHINE], directory / "provider.log").start())
         calls = list(cases(provider.issuer))
         # Ten cases share the time that one of nginx has.
-        found = figures(calls, asyncio.run(measure(calls, options.rounds, options.seconds / 10)))
+        found = figures(calls, asyncio.run(measure(calls, given.rounds, given.seconds / 10)))
     write({"python": found})
     print(f"\n{table(found)}\n\nMedians of the rounds' least; ratios are of the same round. {NAME}")
 
