@@ -15,6 +15,7 @@ use crate::limits::{Attempt, Breaker, BreakerState};
 use crate::policy::Breach;
 use crate::provider::{Metadata, Provider};
 use crate::secret::Secret;
+use crate::shared::Quota;
 use crate::token::{Answer, Grant, Origin, remaining, unverified_claims};
 use crate::transport::{Call, Fault, Reply};
 use crate::verify::{self, Jws, is_jws};
@@ -42,6 +43,8 @@ pub(crate) struct Exchange<'e> {
     pub(crate) rules: &'e Rules,
     pub(crate) world: &'e Arc<World>,
     pub(crate) key: Key,
+    /// `None`: refusals are not counted.
+    pub(crate) quota: Option<Quota<'e>>,
 }
 
 impl Exchange<'_> {
@@ -58,7 +61,7 @@ impl Exchange<'_> {
     ) -> Result<Grant, Denial> {
         let whole = async {
             match work {
-                Work::Exchange(credentials) => self.exchange(credentials).await,
+                Work::Exchange(credentials) => self.exchange_within_quota(credentials).await,
                 Work::Verify(token) => self.verify_brought(token.expose()).await,
             }
         };
@@ -73,9 +76,24 @@ impl Exchange<'_> {
             })
     }
 
+    async fn exchange_within_quota(&self, credentials: &Credentials) -> Result<Grant, Denial> {
+        let result = self.exchange(credentials).await;
+        // Before anything else happens on this thread: the next exchange looks at it.
+        if let (Some(quota), Err(denial)) = (&self.quota, &result)
+            && denial.is_refusal()
+        {
+            quota.draw();
+        }
+        result
+    }
+
     async fn exchange(&self, credentials: &Credentials) -> Result<Grant, Denial> {
         let (provider, rules) = (self.provider, self.rules);
         let permit = provider.exchanges.acquire().await;
+        // Others may have been refused meanwhile.
+        if let Some(quota) = &self.quota {
+            quota.check()?;
+        }
         let metadata = provider.metadata(self.world, rules).await?;
         let configured = rules.request.scope.as_deref().filter(|_| {
             !(rules.request.scope_is_default

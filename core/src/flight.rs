@@ -16,7 +16,8 @@ use std::sync::{Arc, PoisonError, mpsc};
 /// The flights of an engine, by the key of the token that they will bring.
 pub(crate) struct Flights {
     table: Mutex<Table>,
-    /// How many requests may wait, all flights together.
+    /// How many requests may wait, all flights together. So many flights for which nobody waits may be under way besides:
+    /// who leaves does not end one.
     max_waiting: usize,
 }
 
@@ -89,6 +90,7 @@ impl Flights {
     ) -> Joined {
         let mut table = self.table();
         let is_full = table.waiting >= self.max_waiting;
+        let is_crowded = table.flights.len() / 2 >= self.max_waiting;
         let joined = match table.flights.entry(key) {
             Entry::Occupied(_) | Entry::Vacant(_) if is_full => return Joined::Full,
             Entry::Occupied(mut flight) => {
@@ -97,6 +99,7 @@ impl Flights {
             }
             Entry::Vacant(vacant) => match known() {
                 Some(outcome) => return Joined::Landed(Box::new(outcome)),
+                None if is_crowded => return Joined::Full,
                 None => {
                     vacant.insert(Flight::default()).waiters.push(waiter());
                     Joined::Opened
@@ -107,10 +110,14 @@ impl Flights {
         joined
     }
 
-    /// Opens a flight for which nobody waits yet; false where there is one.
+    /// Opens a flight for which nobody waits yet; false where there is one, or so many that there is no room but for
+    /// those who wait.
     pub(crate) fn open_refresh(&self, key: Key) -> bool {
-        match self.table().flights.entry(key) {
+        let mut table = self.table();
+        let is_crowded = table.flights.len() >= self.max_waiting;
+        match table.flights.entry(key) {
             Entry::Occupied(_) => false,
+            Entry::Vacant(_) if is_crowded => false,
             Entry::Vacant(vacant) => {
                 vacant.insert(Flight::default()).is_refresh = true;
                 true

@@ -167,7 +167,7 @@ impl Io {
             return;
         };
         let provider = self.provider(&purpose.rules.issuer);
-        let world = Arc::clone(&self.shared.world);
+        let shared = Arc::clone(&self.shared);
         let sharing = self.sharing.clone();
         tokio::spawn(async move {
             let Some(purpose) = &landing.purpose else {
@@ -176,8 +176,11 @@ impl Io {
             let exchange = Exchange {
                 provider: &provider,
                 rules: &purpose.rules,
-                world: &world,
+                world: &shared.world,
                 key: purpose.key,
+                quota: purpose
+                    .budgets
+                    .map(|budgets| shared.quota(&purpose.rules, &purpose.key, budgets)),
             };
             let landed = match &sharing {
                 Some(sharing) => sharing.run(&exchange, &work, purpose).await,

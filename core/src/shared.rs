@@ -89,6 +89,41 @@ pub(crate) struct Purpose {
     pub(crate) purges: u64,
 }
 
+/// What a client at a gate may cost in refusals: the attack budget, as one exchange sees it.
+pub(crate) struct Quota<'q> {
+    shared: &'q Shared,
+    rules: &'q Rules,
+    key: &'q Key,
+    /// See [`Purpose::budgets`].
+    budgets: [Key; 2],
+}
+
+impl Quota<'_> {
+    /// Whether one more refusal may be risked.
+    pub(crate) fn check(&self) -> Result<(), Denial> {
+        // Who has been let in before is no attacker, also when the token has ended.
+        if self.shared.cache.peek(self.key).is_some() {
+            return Ok(());
+        }
+        let now = self.shared.world.clock.now();
+        let mut budgets = self.budgets.iter().zip(self.rules.refusals);
+        budgets
+            .try_for_each(|(key, per_minute)| self.shared.budgets.check(key, per_minute, now))
+            .map_err(|wait| {
+                let seconds = (wait.as_secs_f64().ceil() as u32).max(1);
+                Denial::new(Cause::TooManyRefusals, "").retry_after(seconds)
+            })
+    }
+
+    /// An exchange has ended in a refusal.
+    pub(crate) fn draw(&self) {
+        let now = self.shared.world.clock.now();
+        for (key, per_minute) in self.budgets.into_iter().zip(self.rules.refusals) {
+            self.shared.budgets.draw(key, per_minute, now);
+        }
+    }
+}
+
 impl Shared {
     pub(crate) fn new(options: &EngineOptions, world: Arc<World>) -> Shared {
         Shared {
@@ -108,6 +143,20 @@ impl Shared {
             self.cache.bytes(),
             self.flights.waiting(),
         )
+    }
+
+    pub(crate) fn quota<'q>(
+        &'q self,
+        rules: &'q Rules,
+        key: &'q Key,
+        budgets: [Key; 2],
+    ) -> Quota<'q> {
+        Quota {
+            shared: self,
+            rules,
+            key,
+            budgets,
+        }
     }
 
     pub(crate) fn purges(&self) -> u64 {
@@ -132,12 +181,6 @@ impl Shared {
         match &result {
             Ok(grant) => self.keep(purpose, grant),
             Err(denial) => self.note_failure(purpose, denial, kept),
-        }
-        if let Err(denial) = &result
-            && denial.is_refusal()
-            && landed.how == How::Miss
-        {
-            self.draw(purpose);
         }
         self.flights
             .land(&purpose.key, &result, landed.how, &self.world);
@@ -176,16 +219,6 @@ impl Shared {
             && !kept.is_zero()
         {
             self.negative.insert(purpose.key, denial.clone(), until);
-        }
-    }
-
-    /// An exchange has ended in a refusal.
-    fn draw(&self, purpose: &Purpose) {
-        let now = self.world.clock.now();
-        if let Some(keys) = purpose.budgets {
-            for (key, per_minute) in keys.into_iter().zip(purpose.rules.refusals) {
-                self.budgets.draw(key, per_minute, now);
-            }
         }
     }
 }

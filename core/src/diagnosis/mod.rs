@@ -81,6 +81,7 @@ impl Gate {
                 rules: &self.rules,
                 world: &world,
                 key,
+                quota: None,
             };
             let (result, metadata) = runtime.block_on(async {
                 let result = exchange.run(&work, exchange.deadline()).await;

@@ -25,7 +25,7 @@ use once_cell::sync::OnceCell;
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 thread_local! {
     /// A thread's own: to zero one for every request costs more than to wipe what was written.
@@ -135,13 +135,9 @@ impl Inner {
             // Verifying a token asks the provider for nothing.
             Presented::Token(_) => None,
         };
-        // Who has been let in before is no attacker, also when the token has ended.
-        if let Some(keys) = &budgets
-            && self.shared.cache.peek(&key).is_none()
-            && let Err(wait) = self.check_budgets(rules, keys, now)
+        if let Some(budgets) = budgets
+            && let Err(denial) = self.shared.quota(rules, &key, budgets).check()
         {
-            let denial = Denial::new(Cause::TooManyRefusals, "")
-                .retry_after((wait.as_secs_f64().ceil() as u32).max(1));
             return Some(Outcome::of_denial(rules, denial, How::None));
         }
         let recipient = recipient?;
@@ -243,12 +239,6 @@ impl Inner {
     /// One who waits in a queue does not any more.
     pub(crate) fn leave(&self, key: &Key, completions: &Completions, ticket: Ticket) {
         self.shared.flights.leave(key, completions, ticket);
-    }
-
-    fn check_budgets(&self, rules: &Rules, keys: &[Key; 2], now: Instant) -> Result<(), Duration> {
-        keys.iter()
-            .zip(rules.refusals)
-            .try_for_each(|(key, per_minute)| self.shared.budgets.check(key, per_minute, now))
     }
 
     /// Hands work to the thread, which the first one starts.

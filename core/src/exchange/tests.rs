@@ -47,6 +47,7 @@ impl Bench {
             rules: &self.rules,
             world: &self.world,
             key: Key::for_test(1),
+            quota: None,
         };
         exchange.run(work, exchange.deadline()).await
     }

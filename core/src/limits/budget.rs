@@ -68,13 +68,14 @@ impl Budgets {
 }
 
 impl Bucket {
-    /// What is left after `draw` is taken; never below nothing.
+    /// What is left after `draw` is taken. What was under way when nothing was left is owed, up to a minute's budget: else
+    /// whoever guesses many at a time would be refused more than one who guesses one by one.
     fn level(&self, per_minute: u32, now: Instant, draw: f64) -> f64 {
         let most = f64::from(per_minute);
         let mut level = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed = now.saturating_duration_since(level.at).as_secs_f64();
         *level = Level {
-            left: ((level.left + elapsed * most / 60.0).min(most) - draw).max(0.0),
+            left: ((level.left + elapsed * most / 60.0).min(most) - draw).max(-most),
             at: level.at.max(now),
         };
         level.left
@@ -101,6 +102,10 @@ mod tests {
         assert!(budgets.check(&key, 6, later).is_ok());
         budgets.draw(key, 6, later);
         assert!(budgets.check(&key, 6, later).is_err());
+        for _ in 0..100 {
+            budgets.draw(key, 6, later);
+        }
+        assert_eq!(budgets.check(&key, 6, later), Err(Duration::from_secs(70)));
         assert!(
             budgets
                 .check(&key, 6, start + Duration::from_secs(3600))

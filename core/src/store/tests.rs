@@ -205,6 +205,7 @@ impl Lab {
             rules,
             world: &self.shared.world,
             key,
+            quota: None,
         };
         let purpose = Purpose {
             rules: Arc::clone(rules),

@@ -130,6 +130,41 @@ fn f03_a_provider_sees_no_more_refusals_than_the_gates_budget() {
 }
 
 #[test]
+fn f03_guesses_that_are_made_at_once_are_no_more_than_those_made_one_by_one() {
+    let options = EngineOptions {
+        max_exchanges: 4,
+        ..EngineOptions::default()
+    };
+    let config = r#"{"refusals_per_client":10}"#;
+    let lab = Lab::with_options(options, config, ScriptedTransport::holding(provider));
+    let queue = lab.queue();
+    let guess = |round: usize| {
+        for number in 0..200 {
+            let query = format!("client_id=victim&client_secret=wrong{round}-{number}");
+            match lab.ask(&queue, &query, number) {
+                Answer::Pending(_) => {}
+                Answer::Ready(outcome) => return (number, show(&outcome)),
+            }
+        }
+        (200, String::new())
+    };
+    assert_eq!(guess(1).0, 200, "nobody has been refused yet");
+    lab.transport.gate.add_permits(1000);
+    let refused = drain(&queue, 200)
+        .into_iter()
+        .filter(|(_, outcome)| outcome == "MISS 401 CredentialsRefused");
+    let refused = refused.count();
+    assert_eq!(lab.transport.token_requests(), refused);
+    assert!((10..10 + 4).contains(&refused), "{refused}");
+    assert_eq!(guess(2), (0, "NONE 429 TooManyRefusals".to_owned()));
+    // What was more than the budget is owed: one more for every six seconds.
+    lab.advance(6 * (refused as u64 - 10));
+    assert_eq!(guess(3).0, 0);
+    lab.advance(6);
+    assert!(guess(4).0 > 0);
+}
+
+#[test]
 fn a39_a_provider_that_says_when_to_come_again_is_not_asked_before() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
@@ -219,6 +254,39 @@ fn a27_who_leaves_makes_room_for_another() {
     assert_eq!(waiting(), 0);
     queue.cancel(opened).unwrap();
     assert_eq!(waiting(), 0);
+}
+
+#[test]
+fn a27_flights_that_everybody_has_left_are_bounded_as_well() {
+    let options = EngineOptions {
+        max_waiting: 3,
+        ..EngineOptions::default()
+    };
+    let lab = Lab::with_options(options, "{}", ScriptedTransport::holding(provider));
+    let queue = lab.queue();
+    let ask = |number: usize| {
+        lab.ask(
+            &queue,
+            &format!("client_id=c{number}&client_secret=right"),
+            number,
+        )
+    };
+    for number in 0..6 {
+        queue.cancel(pending(ask(number))).unwrap();
+    }
+    let Answer::Ready(outcome) = ask(6) else {
+        panic!("one more is under way")
+    };
+    assert_eq!(show(&outcome), "NONE 503 Overloaded");
+    // Who asks for what is under way already may wait for it.
+    pending(ask(0));
+    lab.transport.gate.add_permits(10);
+    assert_eq!(
+        drain(&queue, 1),
+        [(0, "MISS c0 Bearer token-of-c0".to_owned())]
+    );
+    lab.settle();
+    pending(ask(6));
 }
 
 #[test]
