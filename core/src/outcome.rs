@@ -183,7 +183,7 @@ impl Allow {
     ///
     /// A header that carries a number, a list or an object allocates its value.
     pub fn headers(&self) -> impl Iterator<Item = (&str, Option<Cow<'_, str>>)> {
-        self.rules.headers(self.grant.as_deref(), self.how)
+        self.rules.headers(self.grant.as_deref())
     }
 
     /// Is [`authorization`](Allow::authorization), in the header of that name, all that [`headers`](Allow::headers) has?

@@ -6,7 +6,7 @@ use crate::engine::credgate_engine;
 use crate::handle::{self, Out};
 use crate::status::{
     CREDGATE_EMPTY, CREDGATE_HOW_NONE, CREDGATE_INVALID_ARGUMENT, CREDGATE_NULL_ARGUMENT,
-    CREDGATE_OK, CREDGATE_SOURCE_NONE, how_from, how_number, source_number,
+    CREDGATE_OK, CREDGATE_SOURCE_NONE, how_number, source_number,
 };
 use credgate_core::{Allow, Deny, Grant, Outcome, Rules};
 use std::borrow::Cow;
@@ -221,7 +221,7 @@ pub unsafe extern "C" fn credgate_outcome_headers(
             let mut count = 0;
             if let Some(rules) = outcome.owner_rules.cast::<Rules>().as_ref() {
                 let grant = outcome.owner_grant.cast::<Grant>().as_ref();
-                let all = rules.headers(grant, how_from(outcome.how));
+                let all = rules.headers(grant);
                 for (name, value) in all.skip(first).take(capacity) {
                     let (value, value_len) = match value {
                         None => (ptr::null(), 0),

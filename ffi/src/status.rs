@@ -203,14 +203,6 @@ pub(crate) fn how_number(how: How) -> u32 {
     }
 }
 
-/// The way of a number that [`how_number`] gave.
-pub(crate) fn how_from(number: u32) -> How {
-    How::ALL
-        .into_iter()
-        .find(|how| how_number(*how) == number)
-        .unwrap_or(How::None)
-}
-
 pub(crate) fn source_number(source: Option<Source>) -> u32 {
     match source {
         Some(Source::Header) => CREDGATE_SOURCE_HEADER,

@@ -121,7 +121,8 @@ class Settings(TypedDict, total=False):
     roles_claim: Sequence[str]
     # Roles that the token must hold: all words of one element, for any element.
     roles_required: Sequence[str]
-    # Authenticate "OPTIONS" requests too. False lets them pass without a token.
+    # Authenticate "OPTIONS" requests too. False lets them pass without a token, and without what
+    # the client brought.
     run_on_preflight: bool
     # Scopes to ask for; an empty list sends no "scope". Left out, "openid" is asked for, and no
     # longer where the provider refuses it.

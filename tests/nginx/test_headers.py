@@ -89,8 +89,11 @@ def test_who_is_anonymous_passes_without_a_token_and_without_secrets(
 
 def test_a_preflight_may_pass(gated: Callable[..., Nginx], provider: Provider) -> None:
     server = gated(run_on_preflight=False)
-    answer = ask(server.port, method="OPTIONS")
-    assert (answer.status, answer.header("X-Credgate-Status")) == (200, "PREFLIGHT")
+    for request in ({}, {"headers": ALICE.basic}, {"target": f"/?{ALICE.parameters}"}):
+        answer = ask(server.port, method="OPTIONS", **request)
+        assert (answer.status, answer.header("X-Credgate-Status")) == (200, "PREFLIGHT")
+        assert received(answer, "authorization") == []
+        assert ALICE.traces(answer.json()["raw"]) == []
     assert ask(server.port).status == 401
 
 

@@ -40,7 +40,7 @@ pub(crate) struct Config {
     pub(crate) clients_allowed: Option<Vec<String>>,
     /// Take credentials out of the query and the body before the request goes upstream. The header is replaced anyway.
     pub(crate) hide_credentials: bool,
-    /// Authenticate `OPTIONS` requests too. False lets them pass without a token.
+    /// Authenticate `OPTIONS` requests too. False lets them pass without a token, and without what the client brought.
     pub(crate) run_on_preflight: bool,
     /// Let requests that would be answered with 401 pass without a token.
     #[serde(deserialize_with = "shapes::anonymous")]

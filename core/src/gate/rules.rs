@@ -10,7 +10,6 @@ use crate::error::Error;
 use crate::extract::Places;
 use crate::keeping::Keeping;
 use crate::key::{Fingerprint, FingerprintBuilder};
-use crate::outcome::How;
 use crate::policy::Policy;
 use crate::provider::Issuer;
 use crate::request::Source;
@@ -109,13 +108,11 @@ impl Rules {
     pub fn headers<'r>(
         &'r self,
         grant: Option<&'r Grant>,
-        how: How,
     ) -> impl Iterator<Item = (&'r str, Option<Cow<'r, str>>)> {
-        let is_seen = how != How::Preflight;
-        let token = self.output.token_header.as_ref().filter(|_| is_seen);
+        let token = self.output.token_header.as_ref();
         // The client's own credentials stay where they are only if nothing is to be hidden.
         let is_replaced = token.is_some_and(|token| token.name == "authorization");
-        let hidden = (self.hide && is_seen && !is_replaced).then_some(("authorization", None));
+        let hidden = (self.hide && !is_replaced).then_some(("authorization", None));
         let token =
             token.map(move |header| (header.name.as_str(), grant.map(|grant| header.value(grant))));
         let claims = grant.and_then(|grant| grant.claims.as_ref());
