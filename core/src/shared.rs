@@ -215,8 +215,10 @@ impl Shared {
                 old.refresh.note_failure();
             }
         }
+        // Nor is that kept which a purge has overtaken.
         if let Some(until) = now.checked_add(kept)
             && !kept.is_zero()
+            && purpose.purges == self.purges()
         {
             self.negative.insert(purpose.key, denial.clone(), until);
         }

@@ -130,6 +130,18 @@ async fn purges(one: &dyn Store, other: &dyn Store) {
     assert!(numbers.eq([(scope(2), second), (scope(1), third)]));
     assert_eq!(one.purges(second).await.unwrap().len(), 1);
     assert_eq!(other.look(index(9)).await.unwrap().purges, third);
+    for number in 0..2 * MAX_PURGES as u8 {
+        one.purge(scope(10 + number), now).await.unwrap();
+    }
+    let mut told = Vec::new();
+    while told.len() < 2 + 2 * MAX_PURGES {
+        let after = told.last().map_or(0, |purge: &Purge| purge.number);
+        let mut page = other.purges(after).await.unwrap();
+        assert_eq!(page.len(), MAX_PURGES.min(2 + 2 * MAX_PURGES - told.len()));
+        page.sort_by_key(|purge| purge.number);
+        assert!(page.iter().all(|purge| purge.number > after));
+        told.extend(page);
+    }
 }
 
 async fn sums(one: &dyn Store, other: &dyn Store, pass: &impl AsyncFn(Duration)) {

@@ -45,6 +45,7 @@ pub(super) struct Token<'e> {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Refusal<'e> {
     code: i32,
+    received: u64,
     expires: u64,
     #[serde(borrow)]
     detail: Cow<'e, str>,
@@ -112,10 +113,10 @@ impl<'e> Token<'e> {
     ) -> Option<Grant> {
         let (now, wall) = (clock.now(), clock.wall());
         left(self.expires, wall)?;
-        let received = Duration::from_millis(self.received);
-        if received > wall + MAX_SKEW || !is_b64token(&self.token) {
+        if is_ahead(self.received, wall) || !is_b64token(&self.token) {
             return None;
         }
+        let received = Duration::from_millis(self.received);
         let is_jws = rules.verify_signature && is_jws(&self.token);
         let members = if is_jws {
             let jws = Jws::parse(&self.token).ok()?;
@@ -143,16 +144,22 @@ impl<'e> Refusal<'e> {
             None if denial.detail.len() < MAX_DETAIL => &denial.detail,
             None => "",
         };
+        let received = clock.wall();
         Refusal {
             code: denial.cause.code(),
-            expires: milliseconds(clock.wall().saturating_add(kept)),
+            received: milliseconds(received),
+            expires: milliseconds(received.saturating_add(kept)),
             detail: detail.into(),
         }
     }
 
-    /// What is answered, and for how long it is to be remembered; `None` where that is over.
+    /// What is answered, and for how long it is to be remembered; `None` where that is over, or comes from too far ahead.
     pub(super) fn denial(&self, clock: &dyn Clock) -> Option<(Denial, Duration)> {
-        let left = left(self.expires, clock.wall())?.min(MAX_LIFE);
+        let wall = clock.wall();
+        if is_ahead(self.received, wall) {
+            return None;
+        }
+        let left = left(self.expires, wall)?.min(MAX_LIFE);
         let causes = Cause::ALL.into_iter();
         let cause = { causes }.find(|cause| cause.code() == self.code)?;
         let denial = Denial::new(cause, &*self.detail);
@@ -166,6 +173,11 @@ impl<'e> Refusal<'e> {
 
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Further than clocks may disagree.
+fn is_ahead(received: u64, wall: Duration) -> bool {
+    Duration::from_millis(received) > wall + MAX_SKEW
 }
 
 /// What is left until then; `None` where it is over.

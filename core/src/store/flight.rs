@@ -36,6 +36,11 @@ const LEAST_PAUSE_EACH: Duration = Duration::from_micros(100);
 /// By how much a token must be newer to be another one's successor: times that were converted are not exact.
 const NEWER: Duration = Duration::from_secs(1);
 
+/// How long others are asked.
+pub(super) fn patience(exchange: &Exchange<'_>, deadline: Instant) -> Instant {
+    deadline - exchange.rules.timeout / IMPATIENCE
+}
+
 /// What asking others came to.
 enum Turn {
     Found(Box<Landed>),
@@ -70,8 +75,7 @@ impl<'f> Flight<'f> {
 
     /// From the store, or from the provider and then into the store.
     pub(super) async fn run(&self, work: &Work, deadline: Instant) -> Landed {
-        let patience = deadline - self.exchange.rules.timeout / IMPATIENCE;
-        let turn = timeout_at(patience, self.turn()).await;
+        let turn = timeout_at(patience(self.exchange, deadline), self.turn()).await;
         match turn.unwrap_or(Turn::Ours(None)) {
             Turn::Found(landed) => *landed,
             Turn::Ours(owner) => self.exchange(work, owner, deadline).await,
@@ -105,7 +109,7 @@ impl<'f> Flight<'f> {
                 // Somebody may have come first, and given the lease back.
                 Some(Lease::Taken) => match self.look(self.pepper, self.index).await {
                     Look::Found(landed) => {
-                        self.release(owner).await;
+                        let _is_released = self.release(owner).await;
                         return Turn::Found(landed);
                     }
                     Look::Nothing { .. } | Look::Failed => return Turn::Ours(Some(owner)),
@@ -234,11 +238,11 @@ impl<'f> Flight<'f> {
         let landed = Landed::exchanged(self.exchange.run(work, deadline).await);
         // Without the lease, somebody else may have put a token there meanwhile.
         if owner.is_some() || landed.result.is_ok() {
-            self.tell(&landed, purges).await;
+            let _is_told = timeout_at(deadline, self.tell(&landed, purges)).await;
         }
         drop(renewal);
         if let Some(owner) = owner {
-            self.release(owner).await;
+            let _is_released = timeout_at(deadline, self.release(owner)).await;
         }
         landed
     }
@@ -250,7 +254,7 @@ impl<'f> Flight<'f> {
         let index = self.index;
         let store = &self.sharing.store;
         if store
-            .ask(|store| store.put(index, value, life))
+            .tell(|store| store.put(index, value, life))
             .await
             .is_some()
         {
@@ -289,13 +293,17 @@ impl<'f> Flight<'f> {
     async fn lease(&self, owner: Owner) -> Option<Lease> {
         let (store, index) = (&self.sharing.store, self.index);
         store
-            .ask(|store| store.lease(index, owner, LEASE_LIFE))
+            .tell(|store| store.lease(index, owner, LEASE_LIFE))
             .await
     }
 
-    async fn release(&self, owner: Owner) {
-        let (store, index) = (&self.sharing.store, self.index);
-        store.ask(|store| store.release(index, owner)).await;
+    /// Goes on where nobody waits for it any more.
+    fn release(&self, owner: Owner) -> JoinHandle<()> {
+        let (sharing, index) = (Arc::clone(self.sharing), self.index);
+        tokio::spawn(async move {
+            let store = &sharing.store;
+            store.tell(|store| store.release(index, owner)).await;
+        })
     }
 }
 
@@ -310,7 +318,7 @@ impl Renewal {
             loop {
                 sleep(LEASE_LIFE / 4).await;
                 store
-                    .ask(|store| store.lease(index, owner, LEASE_LIFE))
+                    .tell(|store| store.lease(index, owner, LEASE_LIFE))
                     .await;
             }
         }))

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 pub(super) struct Guard {
     store: Arc<dyn Store>,
     world: Arc<World>,
-    breaker: Breaker,
+    reads: Breaker,
+    writes: Breaker,
     told: Mutex<Told>,
 }
 
@@ -37,7 +38,8 @@ impl Guard {
         Guard {
             store,
             world,
-            breaker: Breaker::new(jittered(FIRST_PAUSE), LONGEST_PAUSE),
+            reads: Breaker::new(jittered(FIRST_PAUSE), LONGEST_PAUSE),
+            writes: Breaker::new(jittered(FIRST_PAUSE), LONGEST_PAUSE),
             told: Mutex::default(),
         }
     }
@@ -45,10 +47,28 @@ impl Guard {
     /// What the store says, unless it fails or is left alone.
     pub(super) async fn ask<'s, T>(
         &'s self,
+        question: impl FnOnce(&'s dyn Store) -> Reply<'s, T>,
+    ) -> Option<T> {
+        self.call(&self.reads, question).await
+    }
+
+    /// The same for what changes it: a store may be full, locked or read-only, and answer questions.
+    pub(super) async fn tell<'s, T>(
+        &'s self,
+        order: impl FnOnce(&'s dyn Store) -> Reply<'s, T>,
+    ) -> Option<T> {
+        let answer = self.call(&self.writes, order).await?;
+        self.tell_recovery();
+        Some(answer)
+    }
+
+    async fn call<'s, T>(
+        &'s self,
+        breaker: &Breaker,
         call: impl FnOnce(&'s dyn Store) -> Reply<'s, T>,
     ) -> Option<T> {
         let now = || self.world.clock.now();
-        let attempt = self.breaker.admit(&now).ok()?;
+        let attempt = breaker.admit(&now).ok()?;
         let within = self.store.timeout();
         let answer = tokio::time::timeout(within, call(&*self.store)).await;
         let answer = answer.unwrap_or_else(|_| {
@@ -56,16 +76,7 @@ impl Guard {
             Err(Fault::new(FaultKind::Slow, detail))
         });
         attempt.report(answer.is_ok());
-        match answer {
-            Ok(answer) => {
-                self.tell_recovery();
-                Some(answer)
-            }
-            Err(fault) => {
-                self.note(&fault);
-                None
-            }
-        }
+        answer.map_err(|fault| self.note(&fault)).ok()
     }
 
     /// How long one who waits pauses, at first and at most.

@@ -122,7 +122,7 @@ pub(crate) trait Store: Send + Sync {
     /// [`PURGE_LIFE`] at least, which is longer than any value lives.
     fn purge(&self, scope: Scope, now: Duration) -> Reply<'_, u64>;
 
-    /// The purges with numbers larger than `after`, in any order.
+    /// The purges with numbers larger than `after`: of those the [`MAX_PURGES`] with the smallest, in any order.
     fn purges(&self, after: u64) -> Reply<'_, Vec<Purge>>;
 
     /// Adds a process's growth since the last time to the counters of all in its `group`, and puts its gauges in the
@@ -179,6 +179,8 @@ pub(crate) const LEASE_LIFE: Duration = Duration::from_secs(2);
 /// By how much the clocks of those who share may disagree. Less than tokens are given up before their end (`leeway` and
 /// `eagerly_expire`), so that nobody serves one past it; what comes from further ahead is not taken.
 const MAX_SKEW: Duration = Duration::from_secs(5);
+/// How many purges are told at once; the next question goes on where the answer ends.
+pub(crate) const MAX_PURGES: usize = if cfg!(test) { 4 } else { 4096 };
 /// How long a purge is remembered, at least.
 pub(crate) const PURGE_LIFE: Duration = Duration::from_secs(32 * 86_400);
 /// How long a process that says nothing counts.

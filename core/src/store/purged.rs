@@ -36,13 +36,23 @@ pub(super) struct Purged {
 struct State {
     /// The largest number up to which all are known.
     latest: u64,
+    /// All that there were have been learnt once: those that come now are made now, whatever the clocks say.
+    is_settled: bool,
     known: HashMap<Scope, u64>,
     /// Made here, and not in the store yet.
-    pending: Vec<Purging>,
+    pending: Vec<Pending>,
 }
 
-/// More are not told apart: everything is purged then.
-const MAX_KNOWN: usize = 1000;
+/// A purge that was made here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pending {
+    pub(super) purging: Purging,
+    /// How often it was made before the store knew.
+    times: u64,
+}
+
+/// More are not told apart: everything is purged then. They are remembered for a month, at some fifty bytes each.
+const MAX_KNOWN: usize = if cfg!(test) { 1000 } else { 50_000 };
 
 /// The scopes that a token is in.
 pub(super) fn scopes(pepper: &Pepper, gate: &Fingerprint, client_id: &str) -> [Scope; 4] {
@@ -71,48 +81,60 @@ impl Purged {
     /// A purge that is made here. It counts from now on.
     pub(super) fn begin(&self, purging: Purging) {
         let mut state = self.state();
-        if state.pending.contains(&purging) {
+        // The store may be about to number the one before, and this one is later.
+        if let Some(pending) = state.pending.iter_mut().find(|one| one.purging == purging) {
+            pending.times += 1;
             return;
         }
-        if state.pending.len() + state.known.len() >= MAX_KNOWN {
+        let purging = if state.pending.len() + state.known.len() < MAX_KNOWN {
+            purging
+        } else {
             state.pending.clear();
-            state.pending.push(Purging {
+            Purging {
                 gate: None,
                 client_id: None,
-            });
-        } else {
-            state.pending.push(purging);
-        }
+            }
+        };
+        state.pending.push(Pending { purging, times: 1 });
     }
 
     /// The oldest that is not in the store.
-    pub(super) fn pending(&self) -> Option<Purging> {
+    pub(super) fn pending(&self) -> Option<Pending> {
         self.state().pending.first().cloned()
     }
 
-    /// It is in the store, under this number.
-    pub(super) fn end(&self, purging: &Purging, number: u64, pepper: &Pepper) {
+    /// It is in the store, with a number for its scope under each pepper.
+    pub(super) fn end(&self, done: &Pending, numbers: Vec<(Scope, u64)>) {
         let mut state = self.state();
-        state.known.insert(purging.scope(pepper), number);
-        state.pending.retain(|pending| pending != purging);
+        state.known.extend(numbers);
+        state.pending.retain(|pending| pending != done);
     }
 
     /// Takes note of what the store knows, and answers what of it is new here and may be of what this process has.
-    pub(super) fn learn(&self, purges: &[Purge], pepper: &Pepper) -> HashSet<Scope> {
+    /// `is_last`: there is no more.
+    pub(super) fn learn(&self, purges: &[Purge], pepper: &Pepper, is_last: bool) -> HashSet<Scope> {
+        let everything = pepper.scope(None, None);
         let mut state = self.state();
         let mut new = HashSet::new();
         for Purge { scope, number } in purges {
+            state.latest = state.latest.max(*number);
+            let is_settled = state.is_settled;
             let known = state.known.entry(*scope).or_default();
             if *known < *number {
                 *known = *number;
-                if Duration::from_millis(*number) >= self.began {
+                if is_settled || Duration::from_millis(*number) >= self.began {
                     new.insert(*scope);
                 }
             }
-            state.latest = state.latest.max(*number);
+        }
+        state.is_settled |= is_last;
+        if state.known.len() > MAX_KNOWN {
+            let latest = state.latest;
+            state.known.insert(everything, latest);
+            new.insert(everything);
         }
         // A purge of everything is one of all that came before.
-        if let Some(all) = state.known.get(&pepper.scope(None, None)).copied() {
+        if let Some(all) = state.known.get(&everything).copied() {
             state.known.retain(|_, number| *number >= all);
         }
         new
@@ -140,7 +162,7 @@ impl Purged {
             || state
                 .pending
                 .iter()
-                .any(|pending| pending.covers(gate, client_id))
+                .any(|pending| pending.purging.covers(gate, client_id))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -172,7 +194,18 @@ mod tests {
         fn learn(&self, purging: &Purging, number: u64) -> bool {
             let scope = purging.scope(&self.pepper);
             let purge = Purge { scope, number };
-            !self.purged.learn(&[purge], &self.pepper).is_empty()
+            !self.purged.learn(&[purge], &self.pepper, false).is_empty()
+        }
+
+        /// A purge that was made here goes into the store.
+        fn tell(&self, number: u64) {
+            let pending = self.purged.pending().unwrap();
+            let scope = pending.purging.scope(&self.pepper);
+            self.purged.end(&pending, vec![(scope, number)]);
+        }
+
+        fn pending(&self) -> Option<Purging> {
+            self.purged.pending().map(|pending| pending.purging)
         }
 
         /// Whether a token of gate 1 has been purged since.
@@ -221,28 +254,49 @@ mod tests {
         assert!(lab.learn(&a, BEGAN + 2), "once more");
         assert_eq!(lab.purged.latest(), BEGAN + 2);
         lab.purged.begin(b.clone());
-        assert_eq!(lab.purged.pending().as_ref(), Some(&b));
-        lab.purged.end(&b, BEGAN + 3, &lab.pepper);
-        assert_eq!(lab.purged.pending(), None);
+        assert_eq!(lab.pending().as_ref(), Some(&b));
+        lab.tell(BEGAN + 3);
+        assert_eq!(lab.pending(), None);
         assert!(!lab.learn(&b, BEGAN + 3));
         let long_ago = BEGAN - 1 - MAX_SKEW.as_millis() as u64;
         assert!(!lab.learn(&purging(None, Some("c")), long_ago));
         assert!(lab.covers("c", long_ago - 1), "and yet it counts");
+        // Once all have been learnt, others are new, also where a clock was set back.
+        lab.purged.learn(&[], &lab.pepper, true);
+        assert!(lab.learn(&purging(None, Some("d")), long_ago));
+    }
+
+    #[test]
+    fn a26_a_purge_that_is_made_again_before_the_store_knows_is_told_again() {
+        let lab = Lab::new();
+        lab.purged.begin(purging(None, Some("a")));
+        let first = lab.purged.pending().unwrap();
+        lab.purged.begin(purging(None, Some("a")));
+        let scope = first.purging.scope(&lab.pepper);
+        lab.purged.end(&first, vec![(scope, BEGAN)]);
+        assert_eq!(lab.pending(), Some(purging(None, Some("a"))));
+        lab.tell(BEGAN + 1);
+        assert_eq!(lab.pending(), None);
     }
 
     #[test]
     fn too_many_purges_are_one_of_everything() {
-        let lab = Lab::new();
+        let (made, learnt) = (Lab::new(), Lab::new());
         for number in 0..MAX_KNOWN as u64 {
-            lab.learn(&purging(None, Some(&number.to_string())), BEGAN + number);
+            for lab in [&made, &learnt] {
+                lab.learn(&purging(None, Some(&number.to_string())), BEGAN + number);
+            }
         }
-        lab.purged.begin(purging(None, Some("a")));
-        let everything = purging(None, None);
-        assert_eq!(lab.purged.pending().as_ref(), Some(&everything));
-        let last = BEGAN + MAX_KNOWN as u64;
-        lab.purged.end(&everything, last, &lab.pepper);
-        lab.learn(&everything, last);
-        assert_eq!(lab.purged.state().known.len(), 1);
-        assert!(lab.covers("anybody", last - 1));
+        let (last, everything) = (BEGAN + MAX_KNOWN as u64, purging(None, None));
+        made.purged.begin(purging(None, Some("a")));
+        assert_eq!(made.pending().as_ref(), Some(&everything));
+        made.tell(last);
+        made.learn(&everything, last);
+        learnt.learn(&purging(None, Some("a")), last);
+        for lab in [made, learnt] {
+            assert!(lab.purged.state().known.len() <= 2);
+            assert!(lab.covers("anybody", last - 1));
+            assert!(!lab.covers("anybody", last));
+        }
     }
 }

@@ -42,8 +42,8 @@
 //! * Who has pepper and secret has the token: they could ask the provider for one.
 //! * Whoever reads the store sees how many entries there are, how long they are, when they come and go, and which
 //!   entries are the same client's at the same gate over time.
-//! * Whoever writes to the store can make exchanges necessary again by taking entries away. They cannot make a token be
-//!   served to another client, nor past its end.
+//! * Whoever writes to the store can make exchanges necessary again by taking entries away, and undo purges by taking
+//!   those away and putting old entries back. They cannot make a token be served to another client, nor past its end.
 
 use super::Index;
 use crate::key::bleach;

@@ -1,12 +1,12 @@
 //! An engine's part in the store: what it tells others, and what it learns from them.
 
-use super::flight::Flight;
+use super::flight::{Flight, patience};
 use super::guard::{Guard, jittered};
 use super::pepper::Pepper;
 use super::peppers::Peppers;
 use super::purged::{Purged, Purging, scopes};
 use super::tallies::Tallies;
-use super::{Store, StoreConfig};
+use super::{MAX_PURGES, Scope, Store, StoreConfig};
 use crate::engine::EngineOptions;
 use crate::error::Error;
 use crate::exchange::{Exchange, Work};
@@ -17,11 +17,12 @@ use crate::shared::{Landed, Purpose, Shared};
 use crate::token::Grant;
 use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 use tokio::sync::Mutex;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout_at};
 
 /// An engine's part in the store.
 pub(crate) struct Sharing {
@@ -96,7 +97,8 @@ impl Sharing {
             Work::Exchange(credentials) if exchange.rules.keeping.tokens => credentials,
             _ => return Landed::exchanged(exchange.run(work, deadline).await),
         };
-        let landed = match self.pepper().await {
+        let pepper = timeout_at(patience(exchange, deadline), self.pepper()).await;
+        let landed = match pepper.ok().flatten() {
             Some(pepper) => {
                 Flight::new(self, pepper, exchange, purpose, credentials)
                     .run(work, deadline)
@@ -124,16 +126,21 @@ impl Sharing {
             return;
         }
         let _one = self.purging.lock().await;
-        while let Some(purging) = self.purged.pending() {
-            let Some(pepper) = self.pepper().await else {
+        while let Some(pending) = self.purged.pending() {
+            if self.pepper().await.is_none() {
                 return;
-            };
-            let scope = purging.scope(pepper);
-            let wall = self.shared.world.clock.wall();
-            let Some(number) = self.store.ask(|store| store.purge(scope, wall)).await else {
-                return;
-            };
-            self.purged.end(&purging, number, pepper);
+            }
+            // Under each: somebody else may know only an old one.
+            let mut numbers = Vec::new();
+            for pepper in self.peppers.all() {
+                let scope = pending.purging.scope(pepper);
+                let wall = self.shared.world.clock.wall();
+                let Some(number) = self.store.tell(|store| store.purge(scope, wall)).await else {
+                    return;
+                };
+                numbers.push((scope, number));
+            }
+            self.purged.end(&pending, numbers);
         }
     }
 
@@ -166,7 +173,7 @@ impl Sharing {
         let own = self.shared.snapshot().counters();
         let (group, process) = (tallies.group, tallies.process);
         let growth = tallies.growth(&own);
-        let told = self.store.ask(|store| store.add(group, process, growth));
+        let told = self.store.tell(|store| store.add(group, process, growth));
         if told.await.is_none() {
             return;
         }
@@ -204,19 +211,29 @@ impl Sharing {
     /// `None` where the store does not tell.
     pub(super) async fn learn_purges(&self, pepper: &Pepper) -> Option<()> {
         let _one = self.purging.lock().await;
-        let after = self.purged.latest();
-        let purges = self.store.ask(|store| store.purges(after)).await?;
-        let new = self.purged.learn(&purges, pepper);
-        if !new.is_empty() {
-            self.shared.negative.clear();
-            self.shared.purge(|grant| {
-                self.peppers
-                    .all()
-                    .flat_map(|pepper| scopes(pepper, &grant.fingerprint, grant.client_id()))
-                    .any(|scope| new.contains(&scope))
-            });
+        loop {
+            let after = self.purged.latest();
+            let purges = self.store.ask(|store| store.purges(after)).await?;
+            let is_last = purges.len() < MAX_PURGES;
+            let new = self.purged.learn(&purges, pepper, is_last);
+            if !new.is_empty() {
+                self.drop_purged(&new);
+            }
+            // A store that gives what it was not asked for is not asked again.
+            if is_last || self.purged.latest() == after {
+                return Some(());
+            }
         }
-        Some(())
+    }
+
+    fn drop_purged(&self, new: &HashSet<Scope>) {
+        self.shared.negative.clear();
+        self.shared.purge(|grant| {
+            self.peppers
+                .all()
+                .flat_map(|pepper| scopes(pepper, &grant.fingerprint, grant.client_id()))
+                .any(|scope| new.contains(&scope))
+        });
     }
 
     /// Whether an upstream has refused this very token.

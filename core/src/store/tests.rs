@@ -27,6 +27,8 @@ enum Mode {
     Fails(FaultKind),
     Hangs,
     NoLeases,
+    /// It answers, and takes nothing.
+    IsFull,
     /// Each value is answered for whatever index is asked.
     MixesUp,
 }
@@ -57,7 +59,11 @@ impl Scripted {
                 let busy = Fault::new(FaultKind::Busy, "as scripted");
                 Box::pin(async move { Err(busy) })
             }
-            Mode::Works | Mode::MixesUp | Mode::NoLeases => {
+            Mode::IsFull if !["look", "purges"].contains(&call) => {
+                let full = Fault::new(FaultKind::Full, "as scripted");
+                Box::pin(async move { Err(full) })
+            }
+            Mode::Works | Mode::IsFull | Mode::MixesUp | Mode::NoLeases => {
                 let answer = answer(&mut self.state.lock().unwrap());
                 Box::pin(async move { Ok(answer) })
             }
@@ -362,14 +368,14 @@ async fn a_store_that_fails_again_and_again_is_left_alone_for_a_while() {
         assert_eq!(lab.how("a").await, How::Miss);
     }
     let calls = || lab.store.calls.lock().unwrap().len();
-    assert_eq!(calls(), 5, "then nobody asks");
+    assert_eq!(calls(), 5 + 5, "then nobody asks, nor tells");
     // The pause is jittered: half a second to one and a half.
     lab.clock.advance(Duration::from_millis(499));
     lab.how("a").await;
-    assert_eq!(calls(), 5);
+    assert_eq!(calls(), 10);
     lab.clock.advance(Duration::from_millis(1001));
     lab.how("a").await;
-    assert_eq!(calls(), 6, "one tries");
+    assert_eq!(calls(), 10 + 2, "one tries");
     lab.become_(Mode::Works);
     lab.clock.advance(Duration::from_secs(20));
     lab.how("a").await;
@@ -377,6 +383,24 @@ async fn a_store_that_fails_again_and_again_is_left_alone_for_a_while() {
     let records = lab.records();
     assert_eq!(records.len(), 2, "{records:?}");
     assert!(records[1].ends_with("works again"), "{records:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a28_a_store_that_only_answers_does_not_work_again() {
+    let lab = Lab::new(Mode::IsFull, at_once);
+    for _ in 0..20 {
+        assert_eq!(lab.how("a").await, How::Miss);
+    }
+    assert!(lab.store.calls("look") >= 20);
+    let orders = lab.store.calls("lease") + lab.store.calls("put");
+    assert_eq!(orders, 5, "then it is left alone with those");
+    let records = lab.records();
+    assert_eq!(records.len(), 1, "{records:?}");
+    lab.become_(Mode::Works);
+    lab.clock.advance(Duration::from_secs(20));
+    assert_eq!(lab.how("a").await, How::Miss);
+    assert_eq!(lab.how("a").await, How::Shared);
+    assert!(lab.records()[0].ends_with("works again"));
 }
 
 #[tokio::test(start_paused = true)]

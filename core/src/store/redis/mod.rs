@@ -25,8 +25,8 @@ mod wire;
 pub(super) use address::Address;
 
 use super::{
-    Fault, FaultKind, Found, GAUGE_LIFE, Index, Lease, MAX_VALUE, Owner, PURGE_LIFE, Purge, Reply,
-    Scope, Store, StoreConfig, Tally,
+    Fault, FaultKind, Found, GAUGE_LIFE, Index, Lease, MAX_PURGES, MAX_VALUE, Owner, PURGE_LIFE,
+    Purge, Reply, Scope, Store, StoreConfig, Tally,
 };
 use crate::error::{Error, ErrorKind};
 use link::Link;
@@ -44,8 +44,8 @@ pub(super) struct RedisStore {
 
 /// After how long a call is given up, unless the options say.
 const TIMEOUT: Duration = Duration::from_millis(20);
-/// How many purges are asked for at once; the next question goes on where the answer ends.
-const MAX_PURGES: usize = 4096;
+/// Numbers of purges are not larger: whole ones that a score holds exactly.
+const MAX_NUMBER: u64 = (1 << 53) - 1;
 
 /// Takes a lease that nobody has, or the owner itself. KEYS: lease. ARGV: owner, milliseconds.
 const LEASE: &str = "local holder = redis.call('GET', KEYS[1]) \
@@ -57,6 +57,7 @@ const RELEASE: &str =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 /// Notes a purge, forgets those that are over. KEYS: number, purges. ARGV: scope, milliseconds now and of a purge's life.
 const PURGE: &str = "local last = tonumber(redis.call('GET', KEYS[1]) or 0) or 0 \
+    if not (last < 9007199254740991) then last = 0 end \
     local number = math.max(tonumber(ARGV[2]), last + 1) \
     redis.call('SET', KEYS[1], string.format('%.0f', number), 'PX', ARGV[3]) \
     redis.call('ZADD', KEYS[2], string.format('%.0f', number), ARGV[1]) \
@@ -171,7 +172,7 @@ impl Store for RedisStore {
             question.arg(self.key(b'p', &[]));
             question
                 .arg(format!("({after}"))
-                .arg("+inf")
+                .arg(MAX_NUMBER)
                 .arg("WITHSCORES");
             question.arg("LIMIT").arg(0).arg(MAX_PURGES);
             let pairs: Vec<(Vec<u8>, f64)> = self.ask(&question).await?;

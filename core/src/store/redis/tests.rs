@@ -107,6 +107,31 @@ async fn purges_that_are_older_than_any_token_are_forgotten() {
 }
 
 #[tokio::test]
+async fn a29_numbers_that_no_purge_has_stop_no_purges() {
+    let server = Server::start().await;
+    let store = server.store();
+    let mut question = cmd("SET");
+    question.arg(store.key(b'n', &[])).arg("1e300");
+    store.ask::<()>(&question).await.unwrap();
+    let mut question = cmd("ZADD");
+    question
+        .arg(store.key(b'p', &[]))
+        .arg("1e300")
+        .arg(vec![9_u8; 32]);
+    store.ask::<i64>(&question).await.unwrap();
+    assert_eq!(
+        store.look(index(1)).await.unwrap_err().kind,
+        FaultKind::Foreign
+    );
+    let now = Duration::from_millis(1_795_000_000_123);
+    let number = store.purge(Scope([1; 32]), now).await.unwrap();
+    assert_eq!(Duration::from_millis(number), now);
+    let scope = Scope([1; 32]);
+    assert_eq!(store.purges(0).await, Ok(vec![Purge { scope, number }]));
+    assert_eq!(store.look(index(1)).await.unwrap().purges, number);
+}
+
+#[tokio::test]
 async fn a29_what_others_have_put_there_is_no_value() {
     let server = Server::start().await;
     let store = server.store();

@@ -1,7 +1,8 @@
 //! What the file holds, and the statements about it.
 
 use crate::store::{
-    Found, GAUGE_LIFE, Index, LEASE_LIFE, Lease, MAX_VALUE, Owner, PURGE_LIFE, Purge, Scope, Tally,
+    Found, GAUGE_LIFE, Index, LEASE_LIFE, Lease, MAX_PURGES, MAX_VALUE, Owner, PURGE_LIFE, Purge,
+    Scope, Tally,
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::time::Duration;
@@ -106,17 +107,14 @@ impl At<'_> {
     /// Nothing is locked, nor written, where nothing is to go.
     fn sweep(&self, which: &str, bound: i64) -> rusqlite::Result<()> {
         let mut select = self.connection.prepare_cached(which)?;
-        let rows = select.query_map(params![bound, SWEEP], |row| row.get::<_, i64>(0))?;
-        let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-        if rows.is_empty() {
+        if !select.exists(params![bound, SWEEP])? {
             return Ok(());
         }
         let transaction = begin(self.connection)?;
         {
-            let mut delete = transaction.prepare_cached("DELETE FROM entry WHERE rowid = ?1")?;
-            for row in rows {
-                delete.execute([row])?;
-            }
+            let delete = format!("DELETE FROM entry WHERE rowid IN ({which})");
+            let mut delete = transaction.prepare_cached(&delete)?;
+            delete.execute(params![bound, SWEEP])?;
             // Of those who have died with one.
             let mut leases = transaction.prepare_cached("DELETE FROM lease WHERE expires <= ?1")?;
             leases.execute([milliseconds(self.wall)])?;
@@ -184,10 +182,10 @@ impl At<'_> {
     }
 
     pub(super) fn purges(&self, after: u64) -> rusqlite::Result<Vec<Purge>> {
-        let mut purges = self
-            .connection
-            .prepare_cached("SELECT number, scope FROM purge WHERE number > ?1")?;
-        let rows = purges.query_map([after], |row| {
+        let mut purges = self.connection.prepare_cached(
+            "SELECT number, scope FROM purge WHERE number > ?1 ORDER BY number LIMIT ?2",
+        )?;
+        let rows = purges.query_map(params![after, MAX_PURGES], |row| {
             Ok(Purge {
                 number: row.get(0)?,
                 scope: Scope(row.get(1)?),

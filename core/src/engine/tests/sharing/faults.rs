@@ -63,6 +63,17 @@ fn a24_what_comes_from_a_clock_too_far_ahead_is_a_miss() {
 }
 
 #[test]
+fn a24_a_refusal_from_a_clock_too_far_ahead_is_a_miss() {
+    let (provider, fleet) = Numbering::fleet();
+    provider.refuses.store(true, Ordering::SeqCst);
+    fleet.clock.step(3600);
+    assert_eq!(fleet.lab().pair("a", "s"), "MISS 401 CredentialsRefused");
+    fleet.clock.step(-3600);
+    provider.refuses.store(false, Ordering::SeqCst);
+    assert_eq!(fleet.lab().pair("a", "s"), "MISS a Bearer t1");
+}
+
+#[test]
 fn a_pepper_that_cannot_be_read_is_a_clear_error() {
     let (_, mut fleet) = Numbering::fleet();
     let path = fleet.scratch.path().join("pepper");

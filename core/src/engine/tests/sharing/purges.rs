@@ -110,3 +110,41 @@ fn a26_a_token_that_the_upstream_refuses_does_not_come_back_from_the_store() {
     );
     assert_eq!(fleet.transport.token_requests(), 2);
 }
+
+#[test]
+fn a26_however_many_purges_there_are_who_comes_new_learns_of_the_latest() {
+    let (_, fleet) = Numbering::fleet();
+    let one = fleet.lab();
+    one.pair("a", "s");
+    for number in 0..3 * crate::store::MAX_PURGES {
+        let client = format!("client-{number}");
+        one.engine.purge(&one.gate, Some(&client)).unwrap();
+    }
+    one.engine.purge(&one.gate, Some("a")).unwrap();
+    // They are in the store by then.
+    assert_eq!(one.pair("b", "s"), "MISS b Bearer t2");
+    assert_eq!(fleet.lab().pair("a", "s"), "MISS a Bearer t3");
+}
+
+#[test]
+fn a26_a_purge_reaches_who_knows_only_the_pepper_of_before() {
+    let (_, mut fleet) = Numbering::fleet();
+    let pepper = |name: &str| {
+        let path = fleet.scratch.path().join(name);
+        fs::write(&path, name.repeat(32)).unwrap();
+        path.display().to_string()
+    };
+    let (old, new) = (pepper("o"), pepper("n"));
+    fleet.options.store_pepper_file = Some(old.clone());
+    let before = fleet.lab();
+    before.pair("a", "s");
+    fleet.options.store_pepper_file = Some(new);
+    fleet.options.store_old_pepper_files = vec![old];
+    let rotated = fleet.lab();
+    assert_eq!(rotated.pair("a", "s"), "SHARED a Bearer t1");
+    rotated.engine.purge_all(None).unwrap();
+    until("the purge is known", || {
+        before.engine.metrics().unwrap().purged == 1
+    });
+    assert!(before.pair("a", "s").starts_with("MISS"));
+}
