@@ -189,10 +189,9 @@ async fn read(mut response: reqwest::Response, max: usize) -> Result<Reply, Faul
         .into_iter()
         .filter_map(|name| Some((name, header(&HeaderName::from_static(name))?)))
         .collect();
-    // All at once, so that no reallocation leaves a copy behind that nobody wipes.
-    let mut body = Zeroizing::new(Vec::with_capacity(
-        response.content_length().unwrap_or(0).min(max as u64) as usize,
-    ));
+    // All at once, so that no reallocation leaves a copy behind that nobody wipes; in chunks, nobody says how much it is.
+    let length = response.content_length().unwrap_or(max as u64);
+    let mut body = Zeroizing::new(Vec::with_capacity(length.min(max as u64) as usize));
     while let Some(chunk) = response.chunk().await.map_err(|error| Fault::of(&error))? {
         if body.len() + chunk.len() > max {
             return Err(Fault::TooLong);
