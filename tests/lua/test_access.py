@@ -109,31 +109,6 @@ def test_a_provider_that_hangs_is_a_504_by_the_gates_deadline(
     assert ask(server.port, headers=ALICE.basic).status == 504
 
 
-def test_a_callers_own_answer_to_a_denial(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
-    options = """on_denied = function(denial)
-        ngx.header["Content-Type"] = "text/plain"
-        ngx.print(denial.code, " ", denial.http_status, " ", denial.status, " ", tostring(denial.allowed))
-        return ngx.exit(denial.http_status)
-    end"""
-    server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url, options))
-    answer = ask(server.port, headers=ALICE.wrong().basic)
-    assert (answer.status, answer.body) == (401, b"CREDENTIALS_REFUSED 401 MISS false")
-    assert answer.header("WWW-Authenticate")
-    answer = ask(server.port)
-    assert (answer.status, answer.body) == (401, b"NO_CREDENTIALS 401 NONE false")
-
-
-def test_an_error_page_of_nginx(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
-    options = "on_denied = function(denial) return ngx.exit(denial.http_status) end"
-    page = location("= /denied", 'return 401 "a page"')
-    server = start(
-        nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url, options, "error_page 401 /denied") + page
-    )
-    answer = ask(server.port)
-    assert (answer.status, answer.body) == (401, b"a page")
-    assert answer.header("WWW-Authenticate")
-
-
 def test_satisfy_any_lets_another_module_decide(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     options = "on_denied = function(denial) return ngx.exit(denial.http_status) end"
     server = start(

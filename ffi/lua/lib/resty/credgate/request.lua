@@ -246,6 +246,15 @@ function _M.overwrite_authorization(shown)
 end
 
 
+-- The same when what was shown is somebody else's by now, and nobody gets it.
+function _M.remove_authorization()
+    if peek(get_request(), "http_authorization") then
+        ffi_fill(value[0], size[0], 42)
+        ngx_req.clear_header("Authorization")
+    end
+end
+
+
 -- Other spellings under which an upstream may take a header for this one.
 local function clear_alike(name)
     local plain = name:gsub("_", "-")
