@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -225,6 +226,24 @@ def test_a_body_that_cannot_hold_credentials_is_not_read(nginx: Start, provider:
     plain = {**ALICE.basic, "Content-Type": "text/plain"}
     assert ask(server.port, method="POST", headers=plain, body=BOB.parameters).status == 200
     assert upstream.last["body"] == BOB.parameters
+
+
+def test_a_body_in_a_file_is_read_only_where_it_is_short(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    server = start(nginx, f"gate = {gate(provider.issuer)}", guarded(upstream.url), http="client_max_body_size 0;\n")
+    assert ask(server.port, headers=ALICE.basic).status == 200
+    (worker,) = server.workers
+
+    def peak() -> int:
+        """Of the worker's memory, in bytes."""
+        (line,) = (line for line in Path(f"/proc/{worker}/status").read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+
+    before, size = peak(), 32 * 2**20
+    connection = Connection(server.port)
+    chunked = {**JSON, "Transfer-Encoding": "chunked"}
+    assert connection.ask(method="POST", headers=chunked, body=[b"x" * 2**16] * (size // 2**16)).status == 401
+    connection.close()
+    assert peak() - before < size // 4
 
 
 def test_a_query_that_is_no_place_stays_and_is_not_logged(nginx: Start, provider: Provider, upstream: Upstream) -> None:

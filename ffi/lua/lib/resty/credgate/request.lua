@@ -96,6 +96,29 @@ local function wants_body(gate, into, length)
 end
 
 
+-- What nginx has written to a file is read only where it is no longer than what is
+-- looked at: nobody is served until it is read.
+local function read_file(gate, into, path)
+    local file = io.open(path, "rb")
+
+    if not file then
+        error("credgate: cannot read the body that nginx wrote to " .. path)
+    end
+
+    local length = file:seek("end")
+    local body
+
+    if wants_body(gate, into, length) then
+        file:seek("set")
+        body = file:read(length)
+    end
+
+    file:close()
+
+    return body
+end
+
+
 -- Reads the body where it may hold credentials, and shows it to the library. May
 -- yield. Answers the body and its type, for as long as the library looks at them.
 function _M.read_body(gate, into, method)
@@ -114,24 +137,16 @@ function _M.read_body(gate, into, method)
 
     ngx_req.read_body()
 
-    local body = ngx_req.get_body_data()
-
-    if not body then
-        local path = ngx_req.get_body_file()
-        local file = path and io.open(path, "rb")
-
-        if path and not file then
-            error("credgate: cannot read the body that nginx wrote to " .. path)
-        end
-
-        if file then
-            body = file:read("*a")
-            file:close()
-        end
-    end
-
+    -- What was shown is somebody else's by now.
     _M.present(into, method)
     into.content_type, into.content_type_len = content_type, #content_type
+
+    local body = ngx_req.get_body_data()
+    local path = not body and ngx_req.get_body_file()
+
+    if path then
+        body = read_file(gate, into, path)
+    end
 
     if body and wants_body(gate, into, #body) then
         into.body, into.body_len = body, #body
