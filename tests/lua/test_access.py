@@ -254,6 +254,46 @@ def test_a_query_that_is_no_place_stays_and_is_not_logged(nginx: Start, provider
     assert b"Amsel" not in server.logs
 
 
+@pytest.mark.parametrize(
+    "place",
+    [f'set $args "{BOB.parameters}&keep=1";', f"rewrite ^ /partner?{BOB.parameters}&keep=1? break;"],
+    ids=["set", "rewrite"],
+)
+def test_a_query_that_the_configuration_holds_serves_every_request(
+    nginx: Start, provider: Provider, upstream: Upstream, place: str
+) -> None:
+    text = guarded(upstream.url, path="= /partner").replace("{\n", "{\n" + place + "\n", 1)
+    server = start(nginx, f"gate = {gate(provider.issuer)}", text)
+    connection = H2Connection(server.h2_port)
+    for asked in (lambda: ask(server.port, "/partner"), lambda: connection.ask("/partner")):
+        for _ in range(2):
+            assert asked().header("X-Client") == BOB.id
+            assert upstream.last["line"].split()[1] == "/partner?keep=1"
+    connection.close()
+    assert_no_trace(BOB, server, upstream)
+
+
+def test_a_query_that_nginx_has_rewritten_is_hidden(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    rewrite = "rewrite ^/old$ /new?added=1 last;\n"
+    server = start(nginx, f"gate = {gate(provider.issuer)}", rewrite + guarded(upstream.url))
+    connection = H2Connection(server.h2_port)
+    for asked in (ask, lambda _, **request: connection.ask(**request)):
+        assert asked(server.port, **ALICE.request("query", "/old")).status == 200
+        assert upstream.last["line"].split()[1] == "/new?added=1&keep=1"
+    connection.close()
+    assert_no_trace(ALICE, server, upstream)
+
+
+def test_a_header_that_lua_has_set_serves_every_request(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    own = f"""rewrite_by_lua_block {{ ngx.req.set_header("Authorization", "{BOB.basic["Authorization"]}") }}"""
+    text = guarded(upstream.url).replace("{\n", "{\n" + own + "\n", 1)
+    server = start(nginx, f"gate = {gate(provider.issuer)}", text)
+    for _ in range(3):
+        assert ask(server.port, headers=ALICE.basic).header("X-Client") == BOB.id
+    assert_no_trace(BOB, server, upstream)
+    assert_no_trace(ALICE, server, upstream)
+
+
 def test_a_variable_that_is_not_declared_lets_nobody_through(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:

@@ -168,8 +168,9 @@ local function find(bytes, wanted, from, to)
 end
 
 
--- Overwrites secrets of a query string where nginx has it: in `$request`,
--- `$request_uri` and `$args`, which share memory in HTTP/1 and do not in HTTP/2.
+-- Overwrites secrets of a query string as the client sent it: in `$request`,
+-- `$request_uri` and `$args`, which share memory in HTTP/1; in HTTP/2 the last two
+-- do.
 local function redact_after_question_mark(r, name)
     if peek(r, name) then
         local line, len = value[0], tonumber(size[0])
@@ -181,6 +182,14 @@ local function redact_after_question_mark(r, name)
             C.credgate_query_redact(line + at, find(line, SPACE, at, len) - at)
         end
     end
+end
+
+
+-- Whether nginx has these bytes from the client. What it has from elsewhere may be
+-- there for all requests: `set $args` makes it point into the configuration.
+local function is_sent(r, bytes, len)
+    return peek(r, "request_uri")
+           and bytes >= value[0] and bytes + len <= value[0] + size[0]
 end
 
 
@@ -222,7 +231,11 @@ local function hide_query(gate, query, len)
     local r = get_request()
 
     ngx_req.set_uri_args(hidden)
-    C.credgate_query_redact(ffi.cast(BYTES, query), len)
+
+    if is_sent(r, query, len) then
+        C.credgate_query_redact(ffi.cast(BYTES, query), len)
+    end
+
     redact_after_question_mark(r, "request")
     redact_after_question_mark(r, "request_uri")
 end
