@@ -317,6 +317,13 @@ local TIMEOUT = setmetatable({
 }, { __index = INTERNAL })
 
 
+local CLOSED = setmetatable({
+    http_status = 503,
+    retry_after = 1,
+    body = '{"message":"Service Unavailable"}',
+}, { __index = INTERNAL })
+
+
 local function answer(denial, options)
     local header = ngx.header
 
@@ -341,6 +348,10 @@ end
 local function failure(problem)
     if problem == "timeout" then
         return TIMEOUT
+    end
+
+    if problem == "closed" then
+        return CLOSED
     end
 
     log(ngx.CRIT, problem)
