@@ -336,6 +336,13 @@ local function answer(denial, options)
         log(denial.http_status < 500 and ngx.INFO or ngx.ERR, denial.detail)
     end
 
+    if denial.code == "NO_CREDENTIALS" and ngx.req.is_internal() then
+        log(ngx.INFO, "an internal redirect has led here, and a gate that a request "
+                      .. "has passed before has taken its credentials: guard one "
+                      .. "location of the two (ffi/lua/README.md, Internal "
+                      .. "redirects)")
+    end
+
     if options and options.on_denied then
         return options.on_denied(denial)
     end
