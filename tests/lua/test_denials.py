@@ -1,6 +1,7 @@
 """What becomes of a request that is refused: the answer, and that nobody who gets it next sees its secrets."""
 
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from conftest import ALICE, BOB
 from support.h2 import H2Connection
-from support.http import SOURCES, Connection, ask
+from support.http import FORM, SOURCES, Connection, ask
 from support.lab import Provider, Scripted, Upstream, bearer
 from support.nginx import Nginx, location
 from support.openresty import ROUTES, gate, guarded, start
@@ -114,6 +115,27 @@ def test_a_client_that_leaves_while_it_waits_leaves_no_secret_in_a_log(
     until(lambda: server.busy == 0, "the departure")
     assert b'" 499 ' in server.logs
     assert not ALICE.traces(server.logs)
+
+
+def test_a_client_that_leaves_before_its_body_is_there_leaves_no_secret_in_a_log(
+    nginx: Start, provider: Provider, upstream: Upstream
+) -> None:
+    server = start(nginx, f"gate = {gate(provider.issuer)}", guarded(upstream.url))
+    head = f"POST /?{ALICE.parameters}&keep=1 HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM['Content-Type']}\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as leaving:
+        leaving.sendall(f"{head}Content-Length: 100\r\n\r\nkeep".encode())
+        until(lambda: server.busy == 1, "the request")
+    until(lambda: server.busy == 0, "the departure")
+    assert b"POST /?client_id=alice&client_secret=***" in server.logs
+    assert not ALICE.traces(server.logs)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as slow:
+        slow.sendall(f"{head}Content-Length: 7\r\n\r\n".encode())
+        until(lambda: server.busy == 1, "the request")
+        assert ask(server.port, method="POST", headers=FORM, body=BOB.parameters).header("X-Client") == "bob"
+        slow.sendall(b"body=ab")
+        assert slow.recv(12) == b"HTTP/1.1 200"
+    assert (upstream.last["line"].split()[1], upstream.last["body"]) == ("/?keep=1", "body=ab")
+    assert not ALICE.traces(server.logs, json.dumps(upstream.seen))
 
 
 @pytest.fixture

@@ -24,6 +24,9 @@ local problem = ffi.new("char *[1]")
 local lowcase = ffi.new("char[64]")
 local wants = ffi.new("bool[1]")
 
+-- The query that is shown, where it is a copy of ours.
+local kept
+
 local room = 4096
 local buffer = ffi.new("char[?]", room)
 
@@ -82,6 +85,8 @@ function _M.present(into, method)
         into.query, into.query_len = nil, 0
     end
 
+    kept = nil
+
     into.content_type, into.content_type_len = nil, 0
     into.body, into.body_len = nil, 0
     into.client_id, into.client_id_len = nil, 0
@@ -93,65 +98,6 @@ end
 local function wants_body(gate, into, length)
     return C.credgate_gate_wants_body(gate, into, length, wants) == abi.OK
            and wants[0]
-end
-
-
--- What nginx has written to a file is read only where it is no longer than what is
--- looked at: nobody is served until it is read.
-local function read_file(gate, into, path)
-    local file = io.open(path, "rb")
-
-    if not file then
-        error("credgate: cannot read the body that nginx wrote to " .. path)
-    end
-
-    local length = file:seek("end")
-    local body
-
-    if wants_body(gate, into, length) then
-        file:seek("set")
-        body = file:read(length)
-    end
-
-    file:close()
-
-    return body
-end
-
-
--- Reads the body where it may hold credentials, and shows it to the library. May
--- yield. Answers the body and its type, for as long as the library looks at them.
-function _M.read_body(gate, into, method)
-    local content_type = ngx_var.http_content_type
-    local length = tonumber(ngx_var.http_content_length)
-
-    if not content_type or length == 0 then
-        return
-    end
-
-    into.content_type, into.content_type_len = content_type, #content_type
-
-    if not wants_body(gate, into, length or -1) then
-        return
-    end
-
-    ngx_req.read_body()
-
-    -- What was shown is somebody else's by now.
-    _M.present(into, method)
-    into.content_type, into.content_type_len = content_type, #content_type
-
-    local body = ngx_req.get_body_data()
-    local path = not body and ngx_req.get_body_file()
-
-    if path then
-        body = read_file(gate, into, path)
-    end
-
-    if body and wants_body(gate, into, #body) then
-        into.body, into.body_len = body, #body
-        return body, content_type
-    end
 end
 
 
@@ -232,7 +178,7 @@ local function hide_query(gate, query, len)
 
     ngx_req.set_uri_args(hidden)
 
-    if is_sent(r, query, len) then
+    if kept or is_sent(r, query, len) then
         C.credgate_query_redact(ffi.cast(BYTES, query), len)
     end
 
@@ -246,6 +192,86 @@ end
 function _M.hide_query(gate, shown)
     if shown.query ~= nil then
         hide_query(gate, shown.query, tonumber(shown.query_len))
+    end
+end
+
+
+-- Hides the query before its turn, and answers what it was.
+local function take_query(gate, shown)
+    if shown.query == nil then
+        return nil, 0
+    end
+
+    local len = tonumber(shown.query_len)
+    local query = ffi.new("char[?]", len)
+
+    ffi.copy(query, shown.query, len)
+    _M.hide_query(gate, shown)
+
+    return query, len
+end
+
+
+-- What nginx has written to a file is read only where it is no longer than what is
+-- looked at: nobody is served until it is read.
+local function read_file(gate, into, path)
+    local file = io.open(path, "rb")
+
+    if not file then
+        error("credgate: cannot read the body that nginx wrote to " .. path)
+    end
+
+    local length = file:seek("end")
+    local body
+
+    if wants_body(gate, into, length) then
+        file:seek("set")
+        body = file:read(length)
+    end
+
+    file:close()
+
+    return body
+end
+
+
+-- Reads the body where it may hold credentials, and shows it to the library. May
+-- yield. Answers the body and its type, for as long as the library looks at them.
+function _M.read_body(gate, into, method)
+    local content_type = ngx_var.http_content_type
+    local length = tonumber(ngx_var.http_content_length)
+
+    if not content_type or length == 0 then
+        return
+    end
+
+    into.content_type, into.content_type_len = content_type, #content_type
+
+    if not wants_body(gate, into, length or -1) then
+        return
+    end
+
+    -- Where its client leaves in the meantime, it is logged.
+    local query, query_len = take_query(gate, into)
+
+    ngx_req.read_body()
+
+    -- What was shown is somebody else's by now.
+    _M.present(into, method)
+    kept = query
+    into.query, into.query_len = query, query_len
+    into.content_type, into.content_type_len = content_type, #content_type
+
+    local body = ngx_req.get_body_data()
+    local path = not body and ngx_req.get_body_file()
+
+    if path then
+        body = read_file(gate, into, path)
+    end
+
+    if body and wants_body(gate, into, #body) then
+        into.body, into.body_len = body, #body
+        return body, content_type
     end
 end
 
