@@ -198,8 +198,9 @@ def test_an_argument_that_the_gate_does_not_know_is_a_mistake(
 ) -> None:
     config = gate(scripted.issuer, token_post_args_host=["resource"])
     server = start(nginx, f"gate = {config}", guarded(upstream.url, 'args = { resouce = "x" }'))
-    assert ask(server.port, headers=ALICE.basic).status == 500
+    assert ask(server.port, **ALICE.request("query")).status == 500
     assert "the gate has no argument resouce" in server.errors
+    assert_no_trace(ALICE, server, upstream)
 
 
 @pytest.mark.parametrize("size", [100, 2_000, 30_000])

@@ -100,7 +100,7 @@ end
 
 
 -- Shows the library the values of this request's arguments, from a table by their
--- names.
+-- names. Answers what is wrong with them.
 local function present_args(self, values)
     local names = self.args
     strings = STRINGS(#names)
@@ -110,25 +110,23 @@ local function present_args(self, values)
 
         if value ~= nil then
             if type(value) ~= "string" then
-                error("credgate: the argument " .. name .. " is no string", 4)
+                return "credgate: the argument " .. name .. " is no string"
             end
 
             strings[i - 1].data, strings[i - 1].len = value, #value
         end
     end
 
-    if values then
-        for name in pairs(values) do
-            local known
+    for name in pairs(values or {}) do
+        local known
 
-            for _, declared in ipairs(names) do
-                known = known or declared == name
-            end
+        for _, declared in ipairs(names) do
+            known = known or declared == name
+        end
 
-            if not known then
-                error("credgate: the gate has no argument " .. tostring(name)
-                      .. " in its token_post_args_host", 4)
-            end
+        if not known then
+            return "credgate: the gate has no argument " .. tostring(name)
+                   .. " in its token_post_args_host"
         end
     end
 
@@ -243,8 +241,10 @@ local function judge(self, shown)
         optional("client_secret", shown.client_secret)
     request.args, request.args_len = nil, 0
 
-    if self.args then
-        present_args(self, shown.args)
+    local mistake = self.args and present_args(self, shown.args)
+
+    if mistake then
+        error(mistake, 3)
     end
 
     local given = new_outcome()
@@ -403,8 +403,12 @@ function _M.access(self, options)
         body, content_type = nginx.read_body(self.gate, request, method)
     end
 
-    if self.args then
-        present_args(self, options and options.args)
+    local mistake = self.args and present_args(self, options and options.args)
+
+    if mistake then
+        -- nginx logs the request along with it.
+        nginx.hide_query(self.gate, request)
+        error(mistake, 2)
     end
 
     local keep = options and options.ctx
