@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -109,31 +110,6 @@ def test_a_provider_that_hangs_is_a_504_by_the_gates_deadline(
     assert ask(server.port, headers=ALICE.basic).status == 504
 
 
-def test_a_callers_own_answer_to_a_denial(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
-    options = """on_denied = function(denial)
-        ngx.header["Content-Type"] = "text/plain"
-        ngx.print(denial.code, " ", denial.http_status, " ", denial.status, " ", tostring(denial.allowed))
-        return ngx.exit(denial.http_status)
-    end"""
-    server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url, options))
-    answer = ask(server.port, headers=ALICE.wrong().basic)
-    assert (answer.status, answer.body) == (401, b"CREDENTIALS_REFUSED 401 MISS false")
-    assert answer.header("WWW-Authenticate")
-    answer = ask(server.port)
-    assert (answer.status, answer.body) == (401, b"NO_CREDENTIALS 401 NONE false")
-
-
-def test_an_error_page_of_nginx(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
-    options = "on_denied = function(denial) return ngx.exit(denial.http_status) end"
-    page = location("= /denied", 'return 401 "a page"')
-    server = start(
-        nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url, options, "error_page 401 /denied") + page
-    )
-    answer = ask(server.port)
-    assert (answer.status, answer.body) == (401, b"a page")
-    assert answer.header("WWW-Authenticate")
-
-
 def test_satisfy_any_lets_another_module_decide(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     options = "on_denied = function(denial) return ngx.exit(denial.http_status) end"
     server = start(
@@ -222,8 +198,9 @@ def test_an_argument_that_the_gate_does_not_know_is_a_mistake(
 ) -> None:
     config = gate(scripted.issuer, token_post_args_host=["resource"])
     server = start(nginx, f"gate = {config}", guarded(upstream.url, 'args = { resouce = "x" }'))
-    assert ask(server.port, headers=ALICE.basic).status == 500
+    assert ask(server.port, **ALICE.request("query")).status == 500
     assert "the gate has no argument resouce" in server.errors
+    assert_no_trace(ALICE, server, upstream)
 
 
 @pytest.mark.parametrize("size", [100, 2_000, 30_000])
@@ -252,12 +229,70 @@ def test_a_body_that_cannot_hold_credentials_is_not_read(nginx: Start, provider:
     assert upstream.last["body"] == BOB.parameters
 
 
+def test_a_body_in_a_file_is_read_only_where_it_is_short(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    server = start(nginx, f"gate = {gate(provider.issuer)}", guarded(upstream.url), http="client_max_body_size 0;\n")
+    assert ask(server.port, headers=ALICE.basic).status == 200
+    (worker,) = server.workers
+
+    def peak() -> int:
+        """Of the worker's memory, in bytes."""
+        (line,) = (line for line in Path(f"/proc/{worker}/status").read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+
+    before, size = peak(), 32 * 2**20
+    connection = Connection(server.port)
+    chunked = {**JSON, "Transfer-Encoding": "chunked"}
+    assert connection.ask(method="POST", headers=chunked, body=[b"x" * 2**16] * (size // 2**16)).status == 401
+    connection.close()
+    assert peak() - before < size // 4
+
+
 def test_a_query_that_is_no_place_stays_and_is_not_logged(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     config = gate(provider.issuer, client_credentials_param_type=["header"])
     server = start(nginx, f"gate = {config}", guarded(upstream.url))
     assert ask(server.port, "/?a=1&client_secret=Amsel&b=%20", headers=ALICE.basic).status == 200
     assert upstream.last["line"].split()[1] == "/?a=1&client_secret=Amsel&b=%20"
     assert b"Amsel" not in server.logs
+
+
+@pytest.mark.parametrize(
+    "place",
+    [f'set $args "{BOB.parameters}&keep=1";', f"rewrite ^ /partner?{BOB.parameters}&keep=1? break;"],
+    ids=["set", "rewrite"],
+)
+def test_a_query_that_the_configuration_holds_serves_every_request(
+    nginx: Start, provider: Provider, upstream: Upstream, place: str
+) -> None:
+    text = guarded(upstream.url, path="= /partner").replace("{\n", "{\n" + place + "\n", 1)
+    server = start(nginx, f"gate = {gate(provider.issuer)}", text)
+    connection = H2Connection(server.h2_port)
+    for asked in (lambda: ask(server.port, "/partner"), lambda: connection.ask("/partner")):
+        for _ in range(2):
+            assert asked().header("X-Client") == BOB.id
+            assert upstream.last["line"].split()[1] == "/partner?keep=1"
+    connection.close()
+    assert_no_trace(BOB, server, upstream)
+
+
+def test_a_query_that_nginx_has_rewritten_is_hidden(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    rewrite = "rewrite ^/old$ /new?added=1 last;\n"
+    server = start(nginx, f"gate = {gate(provider.issuer)}", rewrite + guarded(upstream.url))
+    connection = H2Connection(server.h2_port)
+    for asked in (ask, lambda _, **request: connection.ask(**request)):
+        assert asked(server.port, **ALICE.request("query", "/old")).status == 200
+        assert upstream.last["line"].split()[1] == "/new?added=1&keep=1"
+    connection.close()
+    assert_no_trace(ALICE, server, upstream)
+
+
+def test_a_header_that_lua_has_set_serves_every_request(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    own = f"""rewrite_by_lua_block {{ ngx.req.set_header("Authorization", "{BOB.basic["Authorization"]}") }}"""
+    text = guarded(upstream.url).replace("{\n", "{\n" + own + "\n", 1)
+    server = start(nginx, f"gate = {gate(provider.issuer)}", text)
+    for _ in range(3):
+        assert ask(server.port, headers=ALICE.basic).header("X-Client") == BOB.id
+    assert_no_trace(BOB, server, upstream)
+    assert_no_trace(ALICE, server, upstream)
 
 
 def test_a_variable_that_is_not_declared_lets_nobody_through(

@@ -1,35 +1,82 @@
 """What ffi/lua/README.md says is so, and what it is packed with."""
 
+import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
+
+import pytest
 
 from conftest import ALICE
 from support.examples import Example, blocks
 from support.http import SOURCES, ask
 from support.lab import Authority, Provider, Upstream, bearer
 from support.openresty import LOAD
-from support.process import ROOT
+from support.process import ROOT, free_port
 
 LUA = ROOT / "ffi/lua"
 README = (LUA / "README.md").read_text()
 
 
-def test_the_synopsis_works(tmp_path: Path, tls_provider: Provider, upstream: Upstream, authority: Authority) -> None:
-    (synopsis,) = blocks("nginx", README)
-    here: dict[str, object] = {
+SYNOPSIS, REDIRECTS = blocks("nginx", README)
+
+
+def here(provider: Provider, authority: Authority) -> dict[str, object]:
+    """What is here for what the synopsis names."""
+    return {
         "/path/to/credgate": ROOT,
-        'issuer = "https://tenant.auth0.com': f'ssl_trusted_certificate = "{authority.ca}", issuer = "{tls_provider.issuer}',
-        "http://127.0.0.1:8080": upstream.url,
+        'issuer = "https://tenant.auth0.com': f'ssl_trusted_certificate = "{authority.ca}", issuer = "{provider.issuer}',
     }
-    with Example(synopsis, tmp_path, here, LOAD).running() as port:
+
+
+def test_the_synopsis_works(tmp_path: Path, tls_provider: Provider, upstream: Upstream, authority: Authority) -> None:
+    places = {**here(tls_provider, authority), "http://127.0.0.1:8080": upstream.url}
+    with Example(SYNOPSIS, tmp_path, places, LOAD).running() as port:
         for source in SOURCES:
             assert ask(port, **ALICE.request(source)).status == 200
             assert bearer(upstream.last)
         upstream.reset()
         assert ask(port, headers=ALICE.wrong().basic).status == 401
         assert not upstream.last
+
+
+@pytest.mark.parametrize("up", ["application", "backup"])
+def test_a_redirected_request_keeps_its_token(
+    tmp_path: Path, tls_provider: Provider, upstream: Upstream, authority: Authority, up: str
+) -> None:
+    (tmp_path / "page").write_text("a file")
+    down = f"http://127.0.0.1:{free_port()}"
+    places = {
+        **here(tls_provider, authority),
+        "/srv/www": tmp_path,
+        "http://127.0.0.1:8081": upstream.url if up == "application" else down,
+        "http://127.0.0.1:8082": upstream.url if up == "backup" else down,
+    }
+    example = Example(SYNOPSIS.rstrip().removesuffix("}") + REDIRECTS + "}", tmp_path, places, LOAD)
+    with example.running():
+        port = example.ports[1]
+        for source in SOURCES:
+            assert ask(port, **ALICE.request(source)).status == 200
+            assert bearer(upstream.last)
+            assert not ALICE.traces(json.dumps(upstream.last))
+        assert ask(port, "/page", headers=ALICE.basic).body == b"a file"
+        upstream.reset()
+        for path in ("/", "/page"):
+            assert ask(port, path, headers=ALICE.wrong().basic).status == 401
+        assert not upstream.last
+
+
+def test_a_second_gate_denies_what_the_first_has_let_pass_and_says_why(
+    tmp_path: Path, tls_provider: Provider, upstream: Upstream, authority: Authority
+) -> None:
+    places = {**here(tls_provider, authority), "http://127.0.0.1:8081": upstream.url}
+    twice = "error_log error.log info;\n" + REDIRECTS.replace("access_by_lua_block { }\n", "")
+    example = Example(SYNOPSIS.rstrip().removesuffix("}") + twice + "}", tmp_path, places, LOAD)
+    with example.running():
+        assert ask(example.ports[1], headers=ALICE.basic).status == 401
+        assert not upstream.last
+    assert "credgate: an internal redirect has led here" in (tmp_path / "error.log").read_text()
 
 
 def test_every_method_is_documented() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from conftest import ALICE
-from support.http import Connection, ask
+from support.http import Client, Connection, ask
 from support.lab import Provider, Scripted, Upstream
 from support.memory import memory
 from support.nginx import Nginx
@@ -13,9 +13,9 @@ from support.process import until
 Start = Callable[..., Nginx]
 
 
-def traces(server: Nginx) -> list[bytes]:
+def traces(server: Nginx, client: Client = ALICE) -> list[bytes]:
     (worker,) = server.workers
-    return [trace for mapping in memory(worker) for trace in ALICE.traces(mapping)]
+    return [trace for mapping in memory(worker) for trace in client.traces(mapping)]
 
 
 def test_the_canary_is_seen_while_a_request_waits(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
@@ -39,3 +39,12 @@ def test_nothing_stays_of_what_header_and_query_held(nginx: Start, provider: Pro
             assert ask(server.port, **ALICE.request(source)).status == 200
     until(lambda: server.busy == 0, "the requests' end")
     assert traces(server) == []
+
+
+def test_nothing_stays_of_what_was_refused(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    server = start(nginx, f"gate = {gate(provider.issuer)}", guarded(upstream.url))
+    for source in ("query", "header"):
+        for _ in range(20):
+            assert ask(server.port, **ALICE.wrong().request(source)).status == 401
+    until(lambda: server.busy == 0, "the requests' end")
+    assert traces(server, ALICE.wrong()) == []

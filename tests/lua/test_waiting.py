@@ -217,3 +217,29 @@ def test_what_is_asked_for_after_an_end_starts_again(nginx: Start, scripted: Scr
         assert ask(server.port, headers=ALICE.basic).header("X-Credgate-Status") == "MISS"
         assert ask(server.port, headers=ALICE.basic).header("X-Credgate-Status") == "HIT"
         assert ask(server.port, "/close").body == b"closed"
+
+
+def test_who_waits_when_the_engine_ends_is_told_and_disturbs_nobody_who_waits_in_the_next(
+    nginx: Start, scripted: Scripted, upstream: Upstream
+) -> None:
+    close = served("= /close", 'require("resty.credgate").close() ngx.print("closed")')
+    token = served("= /token", f"ngx.print(tostring(select(2, gate:token('alice', {ALICE.secret!r}))))")
+    init = f"gate = {gate(scripted.issuer)} hasty = {gate(scripted.issuer, timeout=300)}"
+    hasty = guarded(upstream.url, path="/hasty", called="hasty")
+    server = start(nginx, init, guarded(upstream.url) + hasty + METRICS + close + token)
+    scripted.hold()
+    early, late = [Connection(server.port) for _ in range(2)], Connection(server.port)
+    early[0].send("/hasty", headers=ALICE.basic)
+    early[1].send("/token")
+    until(lambda: waiting(server) == 2, "both to wait")
+    assert ask(server.port, "/close").body == b"closed"
+    late.send(headers=BOB.basic)
+    answer = early[0].receive()
+    assert (answer.status, answer.header("Retry-After")) == (503, "1")
+    assert answer.json() == {"message": "Service Unavailable"}
+    assert early[1].receive().body == b"closed"
+    until(lambda: waiting(server) == 1, "the one that came after the end")
+    scripted.release()
+    assert late.receive().header("X-Credgate-Status") == "MISS"
+    for connection in (*early, late):
+        connection.close()

@@ -100,7 +100,7 @@ end
 
 
 -- Shows the library the values of this request's arguments, from a table by their
--- names.
+-- names. Answers what is wrong with them.
 local function present_args(self, values)
     local names = self.args
     strings = STRINGS(#names)
@@ -110,25 +110,23 @@ local function present_args(self, values)
 
         if value ~= nil then
             if type(value) ~= "string" then
-                error("credgate: the argument " .. name .. " is no string", 4)
+                return "credgate: the argument " .. name .. " is no string"
             end
 
             strings[i - 1].data, strings[i - 1].len = value, #value
         end
     end
 
-    if values then
-        for name in pairs(values) do
-            local known
+    for name in pairs(values or {}) do
+        local known
 
-            for _, declared in ipairs(names) do
-                known = known or declared == name
-            end
+        for _, declared in ipairs(names) do
+            known = known or declared == name
+        end
 
-            if not known then
-                error("credgate: the gate has no argument " .. tostring(name)
-                      .. " in its token_post_args_host", 4)
-            end
+        if not known then
+            return "credgate: the gate has no argument " .. tostring(name)
+                   .. " in its token_post_args_host"
         end
     end
 
@@ -147,7 +145,7 @@ end
 
 -- Where nobody reads for this Lua VM: the request asks once more, in a queue of
 -- its own.
-local function wait_alone(self, outcome)
+local function ask_alone(self, outcome)
     local own, problem = process.queue()
 
     if not own then
@@ -158,31 +156,19 @@ local function wait_alone(self, outcome)
                                            ticket)
 
     if status == PENDING then
-        outcome, problem = waiting.wait_alone(own, self.timeout)
-
-    elseif status ~= OK then
-        outcome, problem = nil, message(status)
+        return PENDING, own
     end
 
     process.free_queue(own)
 
-    return outcome, problem
+    return status
 end
 
 
-local function wait(self, outcome, id)
-    if waiting.is_alone() then
-        C.credgate_ticket_cancel(queue, ticket[0])
-        return wait_alone(self, outcome)
-    end
-
-    return waiting.wait(id, ticket[0], self.timeout)
-end
-
-
--- What becomes of the request that is shown. Into `outcome` where it is known at
--- once; what comes later is a new one.
-local function decide(self, outcome)
+-- Asks what becomes of the request that is shown. Answers the library's status, and
+-- the queue where the request has one of its own; or nil and why it cannot be asked.
+-- `outcome` is what is known at once. Of what was shown nothing is needed any more.
+local function ask(self, outcome)
     if not queue then
         local problem
         queue, problem = waiting.queue()
@@ -194,20 +180,40 @@ local function decide(self, outcome)
 
     last = last + 1
 
-    local id = last
     local status = C.credgate_authenticate(self.gate, queue, request,
-                                           ffi.cast("void *", id), outcome,
+                                           ffi.cast("void *", last), outcome,
                                            ticket)
 
+    if status == PENDING and waiting.is_alone() then
+        C.credgate_ticket_cancel(queue, ticket[0])
+        return ask_alone(self, outcome)
+    end
+
+    return status
+end
+
+
+-- What has become of the request that was asked about last: `outcome`, or a new
+-- one that comes later.
+local function settle(self, outcome, status, own)
     if status == OK then
         return outcome
     end
 
-    if status == PENDING then
-        return wait(self, outcome, id)
+    if status ~= PENDING then
+        return nil, status and message(status) or own
     end
 
-    return nil, message(status)
+    if not own then
+        return waiting.wait(last, ticket[0], self.timeout)
+    end
+
+    local problem
+    outcome, problem = waiting.wait_alone(own, self.timeout)
+
+    process.free_queue(own)
+
+    return outcome, problem
 end
 
 
@@ -235,11 +241,14 @@ local function judge(self, shown)
         optional("client_secret", shown.client_secret)
     request.args, request.args_len = nil, 0
 
-    if self.args then
-        present_args(self, shown.args)
+    local mistake = self.args and present_args(self, shown.args)
+
+    if mistake then
+        error(mistake, 3)
     end
 
-    local outcome, problem = decide(self, new_outcome())
+    local given = new_outcome()
+    local outcome, problem = settle(self, given, ask(self, given))
 
     if not outcome then
         return nil, problem
@@ -308,6 +317,13 @@ local TIMEOUT = setmetatable({
 }, { __index = INTERNAL })
 
 
+local CLOSED = setmetatable({
+    http_status = 503,
+    retry_after = 1,
+    body = '{"message":"Service Unavailable"}',
+}, { __index = INTERNAL })
+
+
 local function answer(denial, options)
     local header = ngx.header
 
@@ -320,6 +336,13 @@ local function answer(denial, options)
         log(denial.http_status < 500 and ngx.INFO or ngx.ERR, denial.detail)
     end
 
+    if denial.code == "NO_CREDENTIALS" and ngx.req.is_internal() then
+        log(ngx.INFO, "an internal redirect has led here, and a gate that a request "
+                      .. "has passed before has taken its credentials: guard one "
+                      .. "location of the two (ffi/lua/README.md, Internal "
+                      .. "redirects)")
+    end
+
     if options and options.on_denied then
         return options.on_denied(denial)
     end
@@ -329,24 +352,42 @@ local function answer(denial, options)
 end
 
 
-local function fail(problem, options)
+local function failure(problem)
     if problem == "timeout" then
-        return answer(TIMEOUT, options)
+        return TIMEOUT
+    end
+
+    if problem == "closed" then
+        return CLOSED
     end
 
     log(ngx.CRIT, problem)
-    return answer(INTERNAL, options)
+    return INTERNAL
 end
 
 
--- Does to nginx's request what the outcome says, where it is let pass.
-local function apply(self, outcome, body, content_type, options)
-    if body then
-        nginx.hide_body(self.gate, body, content_type)
+-- What is answered to a request that may not pass.
+local function denial_of(outcome, problem)
+    if not outcome then
+        return failure(problem)
     end
 
-    nginx.overwrite_authorization(request)
-    nginx.set_headers(outcome, options and options.variable)
+    if outcome.http_status ~= 0 then
+        local denial = outcomes.new(outcome)
+
+        C.credgate_outcome_release(hit)
+
+        return denial
+    end
+end
+
+
+-- Whether somebody else may let the request pass, perhaps by the same header.
+local function is_left_to_others(denial, options)
+    local status = denial.http_status
+
+    return options and options.keep_authorization
+           and (status == 401 or status == 403)
 end
 
 
@@ -362,38 +403,52 @@ function _M.access(self, options)
         body, content_type = nginx.read_body(self.gate, request, method)
     end
 
-    if self.args then
-        present_args(self, options and options.args)
+    local mistake = self.args and present_args(self, options and options.args)
+
+    if mistake then
+        -- nginx logs the request along with it.
+        nginx.hide_query(self.gate, request)
+        error(mistake, 2)
     end
 
     local keep = options and options.ctx
+    local keeps_header = options and options.keep_authorization
     local given = keep and new_outcome() or hit
-    local outcome, problem = decide(self, given)
+    local status, own = ask(self, given)
 
-    -- What was shown is somebody else's by now, where this request has waited.
-    if outcome ~= given then
-        nginx.present(request, method)
-    end
-
+    -- Before anything is waited for: whatever becomes of the request, also when its
+    -- client leaves, neither a log nor who gets it next sees its secrets.
     nginx.hide_query(self.gate, request)
 
-    if not outcome then
-        return fail(problem, options)
+    if body then
+        nginx.hide_body(self.gate, body, content_type)
     end
 
-    if keep then
+    if not keeps_header then
+        nginx.overwrite_authorization(request)
+    end
+
+    local outcome, problem = settle(self, given, status, own)
+
+    if keep and outcome then
         ngx.ctx.credgate = outcomes.new(outcome)
     end
 
-    if outcome.http_status ~= 0 then
-        local denial = outcomes.new(outcome)
+    local denial = denial_of(outcome, problem)
 
-        C.credgate_outcome_release(hit)
+    if denial then
+        if not is_left_to_others(denial, options) then
+            nginx.remove_authorization()
+        end
 
         return answer(denial, options)
     end
 
-    apply(self, outcome, body, content_type, options)
+    if keeps_header then
+        nginx.remove_authorization()
+    end
+
+    nginx.set_headers(outcome, options and options.variable)
 
     local client_id = ffi_str(outcome.client_id, outcome.client_id_len)
     local how = HOWS[outcome.how]

@@ -24,6 +24,9 @@ local problem = ffi.new("char *[1]")
 local lowcase = ffi.new("char[64]")
 local wants = ffi.new("bool[1]")
 
+-- The query that is shown, where it is a copy of ours.
+local kept
+
 local room = 4096
 local buffer = ffi.new("char[?]", room)
 
@@ -82,6 +85,8 @@ function _M.present(into, method)
         into.query, into.query_len = nil, 0
     end
 
+    kept = nil
+
     into.content_type, into.content_type_len = nil, 0
     into.body, into.body_len = nil, 0
     into.client_id, into.client_id_len = nil, 0
@@ -93,50 +98,6 @@ end
 local function wants_body(gate, into, length)
     return C.credgate_gate_wants_body(gate, into, length, wants) == abi.OK
            and wants[0]
-end
-
-
--- Reads the body where it may hold credentials, and shows it to the library. May
--- yield. Answers the body and its type, for as long as the library looks at them.
-function _M.read_body(gate, into, method)
-    local content_type = ngx_var.http_content_type
-    local length = tonumber(ngx_var.http_content_length)
-
-    if not content_type or length == 0 then
-        return
-    end
-
-    into.content_type, into.content_type_len = content_type, #content_type
-
-    if not wants_body(gate, into, length or -1) then
-        return
-    end
-
-    ngx_req.read_body()
-
-    local body = ngx_req.get_body_data()
-
-    if not body then
-        local path = ngx_req.get_body_file()
-        local file = path and io.open(path, "rb")
-
-        if path and not file then
-            error("credgate: cannot read the body that nginx wrote to " .. path)
-        end
-
-        if file then
-            body = file:read("*a")
-            file:close()
-        end
-    end
-
-    _M.present(into, method)
-    into.content_type, into.content_type_len = content_type, #content_type
-
-    if body and wants_body(gate, into, #body) then
-        into.body, into.body_len = body, #body
-        return body, content_type
-    end
 end
 
 
@@ -153,8 +114,9 @@ local function find(bytes, wanted, from, to)
 end
 
 
--- Overwrites secrets of a query string where nginx has it: in `$request`,
--- `$request_uri` and `$args`, which share memory in HTTP/1 and do not in HTTP/2.
+-- Overwrites secrets of a query string as the client sent it: in `$request`,
+-- `$request_uri` and `$args`, which share memory in HTTP/1; in HTTP/2 the last two
+-- do.
 local function redact_after_question_mark(r, name)
     if peek(r, name) then
         local line, len = value[0], tonumber(size[0])
@@ -166,6 +128,14 @@ local function redact_after_question_mark(r, name)
             C.credgate_query_redact(line + at, find(line, SPACE, at, len) - at)
         end
     end
+end
+
+
+-- Whether nginx has these bytes from the client. What it has from elsewhere may be
+-- there for all requests: `set $args` makes it point into the configuration.
+local function is_sent(r, bytes, len)
+    return peek(r, "request_uri")
+           and bytes >= value[0] and bytes + len <= value[0] + size[0]
 end
 
 
@@ -207,7 +177,11 @@ local function hide_query(gate, query, len)
     local r = get_request()
 
     ngx_req.set_uri_args(hidden)
-    C.credgate_query_redact(ffi.cast(BYTES, query), len)
+
+    if kept or is_sent(r, query, len) then
+        C.credgate_query_redact(ffi.cast(BYTES, query), len)
+    end
+
     redact_after_question_mark(r, "request")
     redact_after_question_mark(r, "request_uri")
 end
@@ -218,6 +192,86 @@ end
 function _M.hide_query(gate, shown)
     if shown.query ~= nil then
         hide_query(gate, shown.query, tonumber(shown.query_len))
+    end
+end
+
+
+-- Hides the query before its turn, and answers what it was.
+local function take_query(gate, shown)
+    if shown.query == nil then
+        return nil, 0
+    end
+
+    local len = tonumber(shown.query_len)
+    local query = ffi.new("char[?]", len)
+
+    ffi.copy(query, shown.query, len)
+    _M.hide_query(gate, shown)
+
+    return query, len
+end
+
+
+-- What nginx has written to a file is read only where it is no longer than what is
+-- looked at: nobody is served until it is read.
+local function read_file(gate, into, path)
+    local file = io.open(path, "rb")
+
+    if not file then
+        error("credgate: cannot read the body that nginx wrote to " .. path)
+    end
+
+    local length = file:seek("end")
+    local body
+
+    if wants_body(gate, into, length) then
+        file:seek("set")
+        body = file:read(length)
+    end
+
+    file:close()
+
+    return body
+end
+
+
+-- Reads the body where it may hold credentials, and shows it to the library. May
+-- yield. Answers the body and its type, for as long as the library looks at them.
+function _M.read_body(gate, into, method)
+    local content_type = ngx_var.http_content_type
+    local length = tonumber(ngx_var.http_content_length)
+
+    if not content_type or length == 0 then
+        return
+    end
+
+    into.content_type, into.content_type_len = content_type, #content_type
+
+    if not wants_body(gate, into, length or -1) then
+        return
+    end
+
+    -- Where its client leaves in the meantime, it is logged.
+    local query, query_len = take_query(gate, into)
+
+    ngx_req.read_body()
+
+    -- What was shown is somebody else's by now.
+    _M.present(into, method)
+    kept = query
+    into.query, into.query_len = query, query_len
+    into.content_type, into.content_type_len = content_type, #content_type
+
+    local body = ngx_req.get_body_data()
+    local path = not body and ngx_req.get_body_file()
+
+    if path then
+        body = read_file(gate, into, path)
+    end
+
+    if body and wants_body(gate, into, #body) then
+        into.body, into.body_len = body, #body
+        return body, content_type
     end
 end
 
@@ -242,6 +296,15 @@ function _M.overwrite_authorization(shown)
     if shown.authorization ~= nil then
         ffi_fill(ffi.cast(BYTES, shown.authorization), shown.authorization_len,
                  42)
+    end
+end
+
+
+-- The same when what was shown is somebody else's by now, and nobody gets it.
+function _M.remove_authorization()
+    if peek(get_request(), "http_authorization") then
+        ffi_fill(value[0], size[0], 42)
+        ngx_req.clear_header("Authorization")
     end
 end
 

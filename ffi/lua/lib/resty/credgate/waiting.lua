@@ -234,7 +234,7 @@ end
 
 
 -- The outcome of a request that waits in the VM's queue under this number, no
--- longer than so many seconds.
+-- longer than so many seconds; or nil and "timeout" or "closed".
 function _M.wait(id, ticket, seconds)
     local waiter = { semaphore = semaphore.new(0) }
 
@@ -255,7 +255,7 @@ function _M.wait(id, ticket, seconds)
 
     leave_if_idle()
 
-    return waiter.outcome, problem
+    return waiter.outcome, problem or waiter.problem
 end
 
 
@@ -280,7 +280,21 @@ function _M.wait_alone(own, seconds)
 end
 
 
+-- Nobody waits any more for what will not come, and nobody's ticket is taken for
+-- one of the next queue.
+local function send_away()
+    for _, waiter in pairs(waiters) do
+        waiter.problem = "closed"
+        waiter.semaphore:post(1)
+    end
+
+    waiters, waiting = {}, 0
+end
+
+
 function _M.close()
+    send_away()
+
     if queue then
         C.credgate_queue_hang_up(queue)
         process.free_queue(queue)
