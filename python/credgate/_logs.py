@@ -11,7 +11,9 @@ from credgate._credgate import redact_query
 if TYPE_CHECKING:
     from re import Match
 
-QUERY = re.compile(r"(?<=\?)[^\s\"'<>]+")
+# To the next blank of ASCII: some servers decode quotation marks, brackets and other scripts before
+# they log, and a secret may hold any of them.
+QUERY = re.compile(r"(?<=\?)\S+", re.ASCII)
 
 
 class LogFilter(logging.Filter):
