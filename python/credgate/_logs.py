@@ -19,8 +19,9 @@ QUERY = re.compile(r"(?<=\?)\S+", re.ASCII)
 class LogFilter(logging.Filter):
     """Overwrites secrets in the queries of all URLs that a logger logs.
 
-    For servers that log requests as they came, where no middleware can reach them: those that
-    Flask and Django have for development ("werkzeug", "django.server").
+    For servers that log requests as they came, where no middleware can reach them: gunicorn, with
+    its worker asgi and where an application fails ("gunicorn.access", "gunicorn.error"), and those
+    that Flask and Django have for development ("werkzeug", "django.server").
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

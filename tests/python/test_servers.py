@@ -35,6 +35,7 @@ SERVERS: dict[str, list[str | Path]] = {
     "gunicorn": [*GUNICORN, "apps:wsgi"],
     "gunicorn-preload": [*GUNICORN, "--preload", "apps:wsgi"],
     "gunicorn-threads": [*GUNICORN, "--threads", "4", "--preload", "apps:wsgi"],
+    "gunicorn-asgi": [*GUNICORN, "--worker-class", "asgi", "--env", "CREDGATE_FILTERED=gunicorn.access", "apps:asgi"],
     "gunicorn-uvicorn": [*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker", "apps:asgi"],
     "gunicorn-uvicorn-preload": [*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker", "--preload", "apps:asgi"],
     "uwsgi": [*UWSGI, "apps:wsgi"],
@@ -183,6 +184,16 @@ def test_a_worker_that_is_told_to_end_finishes_what_it_serves(tmp_path: Path, sc
             until(lambda: log(service).count("Booting worker") > PROCESSES, "the new workers")
             scripted.release()
             assert waiting.result().status == 200
+
+
+@pytest.mark.parametrize("name", ["gunicorn", "gunicorn-threads"])
+def test_gunicorn_logs_no_secret_of_what_fails_where_its_loggers_have_a_filter(name: str, tmp_path: Path, provider: Provider) -> None:
+    both = "gunicorn.access gunicorn.error"
+    with running(SERVERS[name], tmp_path, {"issuer": provider.issuer}, CREDGATE_FILTERED=both) as service:
+        assert ask(service.port, **ALICE.request("query", "/raise")).status == 500
+        until(lambda: re.search(r"GET /raise\?client_id=alice&client_secret=\*+&keep=1 HTTP.* 500 ", log(service)), "the line")
+        assert "RuntimeError: as it was told to" in log(service)
+        assert ALICE.traces(log(service)) == []
 
 
 DEVELOPMENT = {
