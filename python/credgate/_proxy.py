@@ -154,6 +154,8 @@ class Handler(WSGIRequestHandler):
     def get_environ(self) -> WSGIEnvironment:
         """Answer what WSGI says of a request, and what it does not: its target as it was sent."""
         environ = super().get_environ()
+        if "Content-Type" not in self.headers:
+            del environ["CONTENT_TYPE"]  # invented
         environ["REQUEST_URI"] = self.path
         environ["credgate.proxy"] = self.told
         if self.is_chunked:
@@ -193,6 +195,7 @@ class Handler(WSGIRequestHandler):
         environ = self.get_environ()
         handler = ServerHandler(stream, answer, self.get_stderr(), environ, multithread=True)
         handler.request_handler = self  # type: ignore[attr-defined]
+        handler.os_environ = {}  # else this process's HTTP_PROXY would be a header of the request
         handler.run(self.server.get_app())  # type: ignore[attr-defined]
 
     def log_request(self, code: int | str = "-", _size: int | str = "-") -> None:

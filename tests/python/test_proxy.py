@@ -126,10 +126,18 @@ def test_an_answer_comes_piece_by_piece(tmp_path: Path, provider: Provider) -> N
     assert received.endswith(b"firstlast")
 
 
-def running(directory: Path, issuer: str, upstream: str, *options: str) -> Service:
+def running(directory: Path, issuer: str, upstream: str, *options: str, **env: str) -> Service:
     port = free_port()
     command = [*COMMAND, "--issuer", issuer, "--upstream", upstream, "--listen", f"127.0.0.1:{port}", *options]
-    return Service(command, directory / "log", port=port).start()
+    return Service(command, directory / "log", port=port, env=env).start()
+
+
+def test_the_upstream_gets_no_header_that_the_client_has_not_sent(tmp_path: Path, provider: Provider, upstream: Upstream) -> None:
+    own = {"HTTP_PROXY": f"http://me:{ALICE.secret}@127.0.0.1:1", "HTTP_X_OWN": "1", "NO_PROXY": "127.0.0.1"}
+    with running(tmp_path, provider.issuer, upstream.url, **own) as service:
+        assert ask(service.port, headers=ALICE.basic).status == 200
+    ours = {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
+    assert {name.lower() for name, _ in upstream.last["headers"]} == {"host", "accept-encoding", "authorization", *ours}
 
 
 def test_an_upstream_that_is_down_is_a_bad_gateway(tmp_path: Path, provider: Provider) -> None:
