@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
         server = Server((listen.hostname, listen.port), Handler)
     except OSError as error:
         _arguments.wrong(options, f"--listen {options.listen}: {error}")
-    server.set_app(without_hop_by_hop(guarded))
+    server.set_app(answering_malformed(without_hop_by_hop(guarded)))
     with server:
         here = f"http://{listen.hostname}:{server.server_port}"
         say(_welcome(here, gate, options, is_local=is_here(listen.hostname)))
@@ -242,6 +242,22 @@ class Chunks:
         return not self._ended
 
 
+class MalformedError(Exception):
+    """A request is not what HTTP has."""
+
+
+def answering_malformed(app: WSGIApplication) -> WSGIApplication:
+    """Answer what is malformed, whoever finds it."""
+
+    def served(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            return app(environ, start_response)
+        except MalformedError as error:
+            return _answer(start_response, "400 Bad Request", str(error))
+
+    return served
+
+
 def without_hop_by_hop(app: WSGIApplication) -> WSGIApplication:
     """Take away what is for this connection alone, before a gate sets anything."""
 
@@ -266,10 +282,14 @@ class Forward:
         environ["credgate.proxy"]["outcome"] = environ["credgate.outcome"]
         target = environ["REQUEST_URI"]
         if not target.startswith("/"):
-            return _answer(start_response, "400 Bad Request", "The target must be a path")
+            message = "The target must be a path"
+            raise MalformedError(message)
         connection = self._connect()
         try:
             response = self._send(connection, environ, target)
+        except MalformedError:
+            connection.close()
+            raise
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             return _answer(
@@ -290,9 +310,13 @@ class Forward:
         self, connection: http.client.HTTPConnection, environ: WSGIEnvironment, target: str
     ) -> http.client.HTTPResponse:
         path = self._upstream.path.rstrip("/") + target
-        connection.putrequest(environ["REQUEST_METHOD"], path, skip_accept_encoding=True)
-        for name, value in _headers(environ):
-            connection.putheader(name, value.encode("latin-1"))
+        try:
+            connection.putrequest(environ["REQUEST_METHOD"], path, skip_accept_encoding=True)
+            for name, value in _headers(environ):
+                connection.putheader(name, value.encode("latin-1"))
+        except (ValueError, http.client.InvalidURL) as error:
+            message = "The method, the target or a header holds what none can hold"
+            raise MalformedError(message) from error
         size = length(environ.get("CONTENT_LENGTH"))
         is_chunked = size is None and environ.get("wsgi.input_terminated", False)
         if is_chunked:

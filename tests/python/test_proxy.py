@@ -16,9 +16,10 @@ import pytest
 
 from conftest import ALICE
 from support.http import FORM, SOURCES, ask
-from support.lab import Provider, Upstream, bearer
+from support.lab import Provider, Scripted, Upstream, bearer
 from support.local import serving
 from support.process import Service, free_port, until
+from support.python import UNVERIFIED, unsigned
 
 COMMAND = [sys.executable, "-m", "credgate", "proxy", "--set", "allow_loopback_http=true"]
 
@@ -124,6 +125,30 @@ def test_an_answer_comes_piece_by_piece(tmp_path: Path, provider: Provider) -> N
             while piece := connection.recv(4096):
                 received += piece
     assert received.endswith(b"firstlast")
+
+
+def test_a_claim_of_any_script_goes_upstream_as_utf_8(tmp_path: Path, scripted: Scripted, upstream: Upstream) -> None:
+    scripted.script(json=unsigned(name="Zoë 日本"))
+    settings = {**UNVERIFIED, "upstream_headers": [{"header": "x-name", "path": ["name"]}]}
+    options = [part for name, value in settings.items() for part in ("--set", f"{name}={json.dumps(value)}")]
+    with running(tmp_path, scripted.issuer, upstream.url, *options) as service:
+        assert ask(service.port, headers=ALICE.basic).status == 200
+    (name,) = arrived(upstream.last, "x-name")
+    assert name.encode("latin-1").decode() == "Zoë 日本"
+
+
+@pytest.mark.parametrize("line", [b"GET /\xe9 HTTP/1.1", b"GET /\x01 HTTP/1.1", b"G\x01T / HTTP/1.1", b"G\xe9T / HTTP/1.1", b"GET x:/ HTTP/1.1"])
+def test_what_cannot_be_forwarded_is_a_bad_request(line: bytes, proxy: Service, upstream: Upstream) -> None:
+    answer = sent(proxy, line + b"\r\nAuthorization: " + ALICE.basic["Authorization"].encode() + b"\r\n\r\n")
+    assert (answer.partition(b"\r\n")[0], upstream.seen) == (b"HTTP/1.0 400 Bad Request", [])
+    assert "Traceback" not in proxy.log.read_text()
+
+
+def sent(proxy: Service, request: bytes) -> bytes:
+    """The whole answer to a request that is sent as it is."""
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=30) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(4096), b""))
 
 
 def running(directory: Path, issuer: str, upstream: str, *options: str, **env: str) -> Service:
