@@ -5,6 +5,7 @@ from __future__ import annotations
 import http
 import http.client
 import json
+import re
 import socket
 import socketserver
 import sys
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 PIECE = 64 * 1024
 LONGEST_LINE = 64 * 1024
+CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
 LINGER = 1.0
 MOST_PIECES = 256
 TIMEOUT = 60
@@ -226,18 +228,23 @@ class Chunks:
                 break
             piece = self._stream.read(min(self._left, PIECE if size < 0 else size - len(read)))
             if not piece:
-                message = "the body ends within a chunk"
-                raise ConnectionError(message)
+                message = "The body ends within a chunk"
+                raise MalformedError(message)
             read += piece
             self._left -= len(piece)
-            if not self._left:
-                self._stream.readline(3)
+            if not self._left and self._stream.read(2) != b"\r\n":
+                message = "A chunk of the body does not end where its size says"
+                raise MalformedError(message)
         return bytes(read)
 
     def _next(self) -> bool:
         if not self._ended:
-            line = self._stream.readline(100).partition(b";")[0].strip()
-            self._left = int(line, 16)
+            line = self._stream.readline(LONGEST_LINE)
+            size = line[:-2].partition(b";")[0].rstrip(b" \t")
+            if not line.endswith(b"\r\n") or not CHUNK_SIZE.fullmatch(size):
+                message = "The size of a chunk of the body is none"
+                raise MalformedError(message)
+            self._left = int(size, 16)
             self._ended = self._left == 0
         return not self._ended
 

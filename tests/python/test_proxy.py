@@ -144,6 +144,41 @@ def test_what_cannot_be_forwarded_is_a_bad_request(line: bytes, proxy: Service, 
     assert "Traceback" not in proxy.log.read_text()
 
 
+CHUNKS = {
+    "negative": b"-1\r\nab",
+    "signed": b"+2\r\nab\r\n0\r\n\r\n",
+    "prefixed": b"0x2\r\nab\r\n0\r\n\r\n",
+    "grouped": b"1_0\r\n" + b"a" * 16 + b"\r\n0\r\n\r\n",
+    "led by a blank": b" 2\r\nab\r\n0\r\n\r\n",
+    "none": b"\r\nab\r\n0\r\n\r\n",
+    "no number": b"two\r\nab\r\n0\r\n\r\n",
+    "endless": b"f" * 16 + b"\r\nab",
+    "with two carriage returns": b"2\r\r\nab\r\n0\r\n\r\n",
+    "without the carriage return": b"2\nab\r\n0\r\n\r\n",
+    "of a line that is too long": b"2;" + b"x" * 70_000 + b"\r\nab\r\n0\r\n\r\n",
+    "too small": b"2\r\nabc\r\n0\r\n\r\n",
+    "not followed by a line end": b"2\r\nab0\r\n\r\n",
+    "followed by a line feed": b"2\r\nab\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("body", CHUNKS.values(), ids=CHUNKS)
+@pytest.mark.parametrize("client", [ALICE, None], ids=["passed on", "looked at"])
+def test_a_chunk_whose_size_is_none_is_a_bad_request(client: Any, body: bytes, proxy: Service, upstream: Upstream) -> None:
+    # The gate looks at a form, and at nothing else; then it is the forwarding that reads.
+    headers = {"Content-Type": "text/plain", **client.basic} if client else FORM
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    answer = sent(proxy, f"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{head}\r\n".encode() + body)
+    assert (answer.partition(b"\r\n")[0], upstream.seen) == (b"HTTP/1.0 400 Bad Request", [])
+    assert "Traceback" not in proxy.log.read_text()
+
+
+def test_what_a_chunk_s_size_comes_with_is_no_part_of_the_body(proxy: Service, upstream: Upstream) -> None:
+    head = f"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nAuthorization: {ALICE.basic['Authorization']}\r\n\r\n"
+    sent(proxy, head.encode() + b"00A ;" + b"x" * 5000 + b"\r\n0123456789\r\n2\r\nab\r\n0\r\nTrailer: x\r\n\r\n")
+    assert upstream.last["body"] == "0123456789ab"
+
+
 def sent(proxy: Service, request: bytes) -> bytes:
     """The whole answer to a request that is sent as it is."""
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=30) as connection:
