@@ -33,6 +33,8 @@ CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
 LINGER = 1.0
 MOST_PIECES = 256
 TIMEOUT = 60
+# C0 and C1: a terminal obeys them.
+CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 # RFC 9110, section 7.6.1; and what has been answered here.
 HOP_BY_HOP = {
     "connection",
@@ -147,6 +149,8 @@ class Server(socketserver.ThreadingMixIn, WSGIServer):
 class Handler(WSGIRequestHandler):
     """One request."""
 
+    path = "-"  # where a first line has none
+
     def setup(self) -> None:
         """Begin."""
         super().setup()
@@ -184,7 +188,7 @@ class Handler(WSGIRequestHandler):
         """Serve one request, as the standard library does, whose body may come in chunks."""
         self.raw_requestline = self.rfile.readline(LONGEST_LINE + 1)
         if len(self.raw_requestline) > LONGEST_LINE:
-            self.requestline = self.request_version = self.command = self.path = ""
+            self.requestline = self.request_version = self.command = ""
             self.send_error(http.HTTPStatus.REQUEST_URI_TOO_LONG)
             return
         if not self.raw_requestline or not self.parse_request():
@@ -205,7 +209,8 @@ class Handler(WSGIRequestHandler):
         took = round((time.monotonic() - self.started) * 1000)
         outcome = self.told.get("outcome")
         who = f"{outcome.client_id or '-'} {outcome.how}" if outcome else "-"
-        say(f"{code} {self.command} {redacted(self.path)} {who} {took} ms")
+        line = f"{code} {self.command or '-'} {redacted(self.path)} {who} {took} ms"
+        say(line.translate(CONTROLS))
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002, ANN401
         """Log nothing as it came."""

@@ -66,6 +66,21 @@ def test_it_tells_of_each_request_without_a_secret(proxy: Service) -> None:
     assert ALICE.traces(log()) == []
 
 
+def test_what_it_tells_moves_no_cursor(proxy: Service) -> None:
+    sent(proxy, b"G\x1b[1mT /moves\x1b[2J\x07\x9b3m HTTP/1.1\r\n\r\n")
+    log = proxy.log.read_text
+    until(lambda: "/moves" in log(), "the line")
+    assert r"401 G\x1b[1mT /moves\x1b[2J\x07\x9b3m - " in log()
+
+
+@pytest.mark.parametrize(("line", "status"), [(b"one", 400), (b"GET / HTTP/3.0", 505), (b"GET /" + b"x" * 70_000, 414)])
+def test_a_first_line_that_is_none_is_told_of_too(line: bytes, status: int, proxy: Service) -> None:
+    assert b"Error code: %d" % status in sent(proxy, line + b"\r\n\r\n")
+    log = proxy.log.read_text
+    until(lambda: f"{status} - - - " in log(), "the line")
+    assert "Traceback" not in log()
+
+
 def test_its_first_lines_say_what_to_try(proxy: Service) -> None:
     log = proxy.log.read_text()
     here = f"http://127.0.0.1:{proxy.port}"
