@@ -78,12 +78,17 @@ def run(options: argparse.Namespace) -> int:
         gate = credgate.Gate(config)
     except credgate.ConfigError as error:
         _arguments.wrong(options, str(error))
-    upstream = urlsplit(options.upstream)
-    if upstream.scheme not in {"http", "https"} or not upstream.hostname or upstream.query:
+    upstream = _url(options.upstream)
+    if (
+        not upstream
+        or upstream.scheme not in {"http", "https"}
+        or not upstream.hostname
+        or upstream.query
+    ):
         _arguments.wrong(options, "--upstream: must be an http:// or https:// URL without a query")
-    listen = urlsplit(f"//{options.listen}")
-    if not listen.hostname or listen.port is None:
-        _arguments.wrong(options, "--listen: must be HOST:PORT")
+    listen = _url(f"//{options.listen}")
+    if not listen or not listen.hostname or listen.port is None:
+        _arguments.wrong(options, "--listen: must be HOST:PORT, the port 65535 at most")
     guarded = Middleware(Forward(upstream), gate, optional=options.optional)
     try:
         server = Server((listen.hostname, listen.port), Handler)
@@ -98,6 +103,16 @@ def run(options: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             say("\nStopped.")
     return 0
+
+
+def _url(text: str) -> SplitResult | None:
+    """Answer the parts of a URL; None where its host or its port cannot be."""
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError:
+        return None
+    return url
 
 
 def _welcome(here: str, gate: credgate.Gate, options: argparse.Namespace, *, is_local: bool) -> str:

@@ -231,6 +231,11 @@ def test_an_upstream_that_is_down_is_a_bad_gateway(tmp_path: Path, provider: Pro
     [
         (["--upstream", "ftp://a"], "--upstream: must be"),
         (["--upstream", "http://a.example", "--listen", "8000"], "--listen: must be HOST:PORT"),
+        (["--upstream", "http://a.example:80800"], "--upstream: must be"),
+        (["--upstream", "http://a.example:x"], "--upstream: must be"),
+        (["--upstream", "http://[::1"], "--upstream: must be"),
+        (["--upstream", "http://a.example", "--listen", "127.0.0.1:99999"], "--listen: must be HOST:PORT"),
+        (["--upstream", "http://a.example", "--listen", ":8000"], "--listen: must be HOST:PORT"),
         (["--upstream", "http://a.example", "--set", "audiense=x"], 'did you mean "audience"'),
         ([], "--upstream"),
     ],
