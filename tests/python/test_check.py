@@ -191,6 +191,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
         "refused",
         refused(401, {"error": "invalid_client"}, token_endpoint_auth_method="client_secret_basic"),
     ),
+    "firewall": ("unreachable", refused(403, "<!doctype html><title>Request blocked</title>")),
     "grant that is not allowed": ("refused", refused(400, {"error": "unauthorized_client"})),
     "scope that is unknown": ("misconfigured", refused(400, {"error": "invalid_scope"}, scopes=["read", "wrote"])),
     "openid that is refused": ("ok", granted({}, status=400, json={"error": "invalid_scope"}, times=1)),

@@ -111,6 +111,12 @@ fn each_fault_has_its_verdict_and_its_word() {
             Verdict::Misconfigured,
             "request_refused",
         ),
+        (reply(403, ""), Verdict::Refused, "credentials_refused"),
+        (
+            reply(403, "\n<!doctype html><title>Forbidden</title>"),
+            Verdict::Unreachable,
+            "blocked",
+        ),
         (reply(404, ""), Verdict::Misconfigured, "no_token_endpoint"),
         (reply(307, ""), Verdict::Misconfigured, "redirect"),
         (reply(429, ""), Verdict::Unreachable, "busy"),
