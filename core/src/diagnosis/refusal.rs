@@ -72,7 +72,7 @@ impl Check<'_> {
             (_, Some("invalid_target")) => (
                 Verdict::Misconfigured,
                 "audience_refused",
-                if self.audience().is_some() {
+                if asked.has_audience() {
                     format!("The provider does not issue tokens for what was asked for ({said}). {was_asked}")
                 } else {
                     format!("The provider wants to be told what the token is for ({said}). {was_asked}")
