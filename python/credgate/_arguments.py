@@ -43,11 +43,17 @@ def read(options: argparse.Namespace) -> dict[str, Any]:
     if options.scope is not None:
         settings["scopes"] = [scope for scope in options.scope if scope]
     for setting in options.set:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            wrong(options, f"--set {setting}: must be NAME=VALUE")
+        name, value = pair(options, "--set", setting)
         settings[name] = _value(value)
     return config
+
+
+def pair(options: argparse.Namespace, option: str, text: str) -> tuple[str, str]:
+    """Answer what an option's NAME=VALUE holds."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        wrong(options, f"{option} {text}: must be NAME=VALUE")
+    return name, value
 
 
 def wrong(options: argparse.Namespace, message: str) -> NoReturn:

@@ -60,6 +60,13 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument(
         "--secret-file", metavar="FILE", help="a file with the secret; - is the standard input"
     )
+    parser.add_argument(
+        "--arg",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a value that comes with each request (token_post_args_host, token_post_args_client)",
+    )
     parser.add_argument("--json", action="store_true", help="answer JSON, for programs")
     parser.set_defaults(run=run, parser=parser)
 
@@ -71,7 +78,8 @@ def run(options: argparse.Namespace) -> int:
     except credgate.ConfigError as error:
         diagnosis = _wrong_settings(error)
     else:
-        diagnosis = gate.check(options.client_id, _secret(options))
+        args = dict(_arguments.pair(options, "--arg", text) for text in options.arg)
+        diagnosis = gate.check(options.client_id, _secret(options), args)
     shown = json.dumps(diagnosis, indent=2) if options.json else text(diagnosis)
     sys.stdout.write(f"{shown}\n")
     return STATUS[diagnosis["verdict"]]

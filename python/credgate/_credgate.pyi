@@ -198,11 +198,17 @@ class Gate:
 
         Where the body is no place of this gate, as it is. All else stays byte for byte.
         """
-    def check(self, client_id: str, client_secret: str) -> Diagnosis:
+    def check(
+        self,
+        client_id: Text,
+        client_secret: Text,
+        args: Mapping[str, Text | None] | None = None,
+    ) -> Diagnosis:
         """Ask the provider for a token as a first request would; tell what happened at each step.
 
         Nothing is kept, and nothing taken from the cache. It waits for the provider, and is for
-        a terminal. What it answers holds neither the secret nor the token.
+        a terminal. What it answers holds neither the secret nor the token. `args` are values for
+        arguments of the token request that come with each request.
         """
     def _optional(self) -> Gate: ...  # for `credgate.Gate.optional`
     @property

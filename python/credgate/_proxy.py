@@ -5,6 +5,7 @@ from __future__ import annotations
 import http
 import http.client
 import json
+import re
 import socket
 import socketserver
 import sys
@@ -28,9 +29,12 @@ if TYPE_CHECKING:
 
 PIECE = 64 * 1024
 LONGEST_LINE = 64 * 1024
+CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
 LINGER = 1.0
 MOST_PIECES = 256
 TIMEOUT = 60
+# C0 and C1: a terminal obeys them.
+CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 # RFC 9110, section 7.6.1; and what has been answered here.
 HOP_BY_HOP = {
     "connection",
@@ -74,18 +78,23 @@ def run(options: argparse.Namespace) -> int:
         gate = credgate.Gate(config)
     except credgate.ConfigError as error:
         _arguments.wrong(options, str(error))
-    upstream = urlsplit(options.upstream)
-    if upstream.scheme not in {"http", "https"} or not upstream.hostname or upstream.query:
+    upstream = _url(options.upstream)
+    if (
+        not upstream
+        or upstream.scheme not in {"http", "https"}
+        or not upstream.hostname
+        or upstream.query
+    ):
         _arguments.wrong(options, "--upstream: must be an http:// or https:// URL without a query")
-    listen = urlsplit(f"//{options.listen}")
-    if not listen.hostname or listen.port is None:
-        _arguments.wrong(options, "--listen: must be HOST:PORT")
+    listen = _url(f"//{options.listen}")
+    if not listen or not listen.hostname or listen.port is None:
+        _arguments.wrong(options, "--listen: must be HOST:PORT, the port 65535 at most")
     guarded = Middleware(Forward(upstream), gate, optional=options.optional)
     try:
         server = Server((listen.hostname, listen.port), Handler)
     except OSError as error:
         _arguments.wrong(options, f"--listen {options.listen}: {error}")
-    server.set_app(without_hop_by_hop(guarded))
+    server.set_app(answering_malformed(without_hop_by_hop(guarded)))
     with server:
         here = f"http://{listen.hostname}:{server.server_port}"
         say(_welcome(here, gate, options, is_local=is_here(listen.hostname)))
@@ -94,6 +103,16 @@ def run(options: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             say("\nStopped.")
     return 0
+
+
+def _url(text: str) -> SplitResult | None:
+    """Answer the parts of a URL; None where its host or its port cannot be."""
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError:
+        return None
+    return url
 
 
 def _welcome(here: str, gate: credgate.Gate, options: argparse.Namespace, *, is_local: bool) -> str:
@@ -145,6 +164,8 @@ class Server(socketserver.ThreadingMixIn, WSGIServer):
 class Handler(WSGIRequestHandler):
     """One request."""
 
+    path = "-"  # where a first line has none
+
     def setup(self) -> None:
         """Begin."""
         super().setup()
@@ -154,6 +175,8 @@ class Handler(WSGIRequestHandler):
     def get_environ(self) -> WSGIEnvironment:
         """Answer what WSGI says of a request, and what it does not: its target as it was sent."""
         environ = super().get_environ()
+        if "Content-Type" not in self.headers:
+            del environ["CONTENT_TYPE"]  # invented
         environ["REQUEST_URI"] = self.path
         environ["credgate.proxy"] = self.told
         if self.is_chunked:
@@ -180,7 +203,7 @@ class Handler(WSGIRequestHandler):
         """Serve one request, as the standard library does, whose body may come in chunks."""
         self.raw_requestline = self.rfile.readline(LONGEST_LINE + 1)
         if len(self.raw_requestline) > LONGEST_LINE:
-            self.requestline = self.request_version = self.command = self.path = ""
+            self.requestline = self.request_version = self.command = ""
             self.send_error(http.HTTPStatus.REQUEST_URI_TOO_LONG)
             return
         if not self.raw_requestline or not self.parse_request():
@@ -193,6 +216,7 @@ class Handler(WSGIRequestHandler):
         environ = self.get_environ()
         handler = ServerHandler(stream, answer, self.get_stderr(), environ, multithread=True)
         handler.request_handler = self  # type: ignore[attr-defined]
+        handler.os_environ = {}  # else this process's HTTP_PROXY would be a header of the request
         handler.run(self.server.get_app())  # type: ignore[attr-defined]
 
     def log_request(self, code: int | str = "-", _size: int | str = "-") -> None:
@@ -200,7 +224,8 @@ class Handler(WSGIRequestHandler):
         took = round((time.monotonic() - self.started) * 1000)
         outcome = self.told.get("outcome")
         who = f"{outcome.client_id or '-'} {outcome.how}" if outcome else "-"
-        say(f"{code} {self.command} {redacted(self.path)} {who} {took} ms")
+        line = f"{code} {self.command or '-'} {redacted(self.path)} {who} {took} ms"
+        say(line.translate(CONTROLS))
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002, ANN401
         """Log nothing as it came."""
@@ -223,20 +248,41 @@ class Chunks:
                 break
             piece = self._stream.read(min(self._left, PIECE if size < 0 else size - len(read)))
             if not piece:
-                message = "the body ends within a chunk"
-                raise ConnectionError(message)
+                message = "The body ends within a chunk"
+                raise MalformedError(message)
             read += piece
             self._left -= len(piece)
-            if not self._left:
-                self._stream.readline(3)
+            if not self._left and self._stream.read(2) != b"\r\n":
+                message = "A chunk of the body does not end where its size says"
+                raise MalformedError(message)
         return bytes(read)
 
     def _next(self) -> bool:
         if not self._ended:
-            line = self._stream.readline(100).partition(b";")[0].strip()
-            self._left = int(line, 16)
+            line = self._stream.readline(LONGEST_LINE)
+            size = line[:-2].partition(b";")[0].rstrip(b" \t")
+            if not line.endswith(b"\r\n") or not CHUNK_SIZE.fullmatch(size):
+                message = "The size of a chunk of the body is none"
+                raise MalformedError(message)
+            self._left = int(size, 16)
             self._ended = self._left == 0
         return not self._ended
+
+
+class MalformedError(Exception):
+    """A request is not what HTTP has."""
+
+
+def answering_malformed(app: WSGIApplication) -> WSGIApplication:
+    """Answer what is malformed, whoever finds it."""
+
+    def served(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            return app(environ, start_response)
+        except MalformedError as error:
+            return _answer(start_response, "400 Bad Request", str(error))
+
+    return served
 
 
 def without_hop_by_hop(app: WSGIApplication) -> WSGIApplication:
@@ -263,10 +309,14 @@ class Forward:
         environ["credgate.proxy"]["outcome"] = environ["credgate.outcome"]
         target = environ["REQUEST_URI"]
         if not target.startswith("/"):
-            return _answer(start_response, "400 Bad Request", "The target must be a path")
+            message = "The target must be a path"
+            raise MalformedError(message)
         connection = self._connect()
         try:
             response = self._send(connection, environ, target)
+        except MalformedError:
+            connection.close()
+            raise
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             return _answer(
@@ -287,9 +337,13 @@ class Forward:
         self, connection: http.client.HTTPConnection, environ: WSGIEnvironment, target: str
     ) -> http.client.HTTPResponse:
         path = self._upstream.path.rstrip("/") + target
-        connection.putrequest(environ["REQUEST_METHOD"], path, skip_accept_encoding=True)
-        for name, value in _headers(environ):
-            connection.putheader(name, value.encode("latin-1"))
+        try:
+            connection.putrequest(environ["REQUEST_METHOD"], path, skip_accept_encoding=True)
+            for name, value in _headers(environ):
+                connection.putheader(name, value.encode("latin-1"))
+        except (ValueError, http.client.InvalidURL) as error:
+            message = "The method, the target or a header holds what none can hold"
+            raise MalformedError(message) from error
         size = length(environ.get("CONTENT_LENGTH"))
         is_chunked = size is None and environ.get("wsgi.input_terminated", False)
         if is_chunked:

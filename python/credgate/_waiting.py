@@ -92,13 +92,14 @@ def close() -> None:
 
     Who waits for an outcome still gets it. What is asked for after that makes another engine.
     """
+    # The engine first: a mailbox that is made in between is of the next one, or goes too.
+    _credgate.close()
     with _lock:
         mailboxes = list(_mailboxes.items())
         _mailboxes.clear()
     for loop, mailbox in mailboxes:
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(mailbox.retire, loop)
-    _credgate.close()
 
 
 def after_fork() -> None:

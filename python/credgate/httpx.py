@@ -41,10 +41,10 @@ class Auth(Client, httpx.Auth):
             return
         token = self._token()
         response = yield _carrying(token, request)
-        if _is_refused(token, request, response):
+        if _is_refused(token, response):
             newer = self._token()
             if newer.authorization != token.authorization:
-                yield _carrying(newer, request)
+                yield _carrying(newer, response.request)
 
     async def async_auth_flow(
         self, request: httpx.Request
@@ -55,10 +55,10 @@ class Auth(Client, httpx.Auth):
             return
         token = await self._token_async()
         response = yield _carrying(token, request)
-        if _is_refused(token, request, response):
+        if _is_refused(token, response):
             newer = await self._token_async()
             if newer.authorization != token.authorization:
-                yield _carrying(newer, request)
+                yield _carrying(newer, response.request)
 
 
 def _carrying(token: Token, request: httpx.Request) -> httpx.Request:
@@ -66,11 +66,14 @@ def _carrying(token: Token, request: httpx.Request) -> httpx.Request:
     return request
 
 
-def _is_refused(token: Token, request: httpx.Request, response: httpx.Response) -> bool:
-    """Tell whether who got the token refuses it, and the request can be sent once more."""
+def _is_refused(token: Token, response: httpx.Response) -> bool:
+    """Tell whether who got the token refuses it, and the request can be sent once more.
+
+    That is the one which is refused: the last, where there have been redirects.
+    """
     if response.status_code != httpx.codes.UNAUTHORIZED:
         return False
     if response.request.headers.get("Authorization") != token.authorization:
         return False
     token.note_upstream_status(response.status_code)
-    return isinstance(request.stream, httpx.ByteStream)
+    return isinstance(response.request.stream, httpx.ByteStream)

@@ -66,7 +66,7 @@ class Middleware:
         for name, value in outcome.headers:
             upstream.pop(variable(name), None)
             if value is not None:
-                upstream[variable(name)] = value
+                upstream[variable(name)] = value.encode().decode("latin-1")
         upstream.update(entries(outcome))
         return self.app(upstream, _noting(start_response, outcome))
 
@@ -127,7 +127,7 @@ class _Resumed(io.RawIOBase):
 
 
 def _sent(environ: WSGIEnvironment, name: str) -> bytes | None:
-    """Answer the bytes that were sent (PEP 3333 has them as Latin-1)."""
+    """Answer the bytes that were sent (PEP 3333 has all bytes as Latin-1)."""
     value = environ.get(name)
     return value.encode("latin-1") if value is not None else None
 

@@ -144,18 +144,28 @@ impl Gate {
     /// Ask the provider for a token as a first request would; tell what happened at each step.
     ///
     /// Nothing is kept, and nothing taken from the cache. It waits for the provider, and is for
-    /// a terminal. What it answers holds neither the secret nor the token.
+    /// a terminal. What it answers holds neither the secret nor the token. `args` are values for
+    /// arguments of the token request that come with each request.
+    #[pyo3(signature = (client_id, client_secret, args=None))]
     fn check<'py>(
         &self,
         py: Python<'py>,
         client_id: Text,
         client_secret: Text,
+        args: Option<&Bound<'py, PyMapping>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (id, secret) = (client_id.to_text()?, client_secret.to_text()?);
+        let args = args.map(texts).transpose()?.unwrap_or_default();
         let (sender, receiver) = mpsc::channel();
         let (gate, receiver) = (self.0.clone(), Mutex::new(receiver));
         // On a thread of its own: who waits at a terminal may not want to wait any longer.
-        thread::spawn(move || sender.send(gate.check(&id, &secret)));
+        thread::spawn(move || {
+            let args: Vec<_> = args
+                .iter()
+                .map(|(name, value)| (&**name, &**value))
+                .collect();
+            sender.send(gate.check(&id, &secret, &args))
+        });
         let checked = signals::wait(py, |no_longer| {
             let receiver = receiver.lock().unwrap_or_else(PoisonError::into_inner);
             match receiver.recv_timeout(no_longer) {
@@ -233,6 +243,16 @@ impl Gate {
             }
         }
     }
+}
+
+/// Names and values; None is an empty one.
+fn texts(args: &Bound<'_, PyMapping>) -> PyResult<Vec<(String, String)>> {
+    let text = |item: Bound<'_, PyAny>| {
+        let (name, value): (String, Option<Text>) = item.extract()?;
+        let value = value.map(|value| value.to_text()).transpose()?;
+        Ok((name, value.unwrap_or_default()))
+    };
+    args.items()?.iter().map(text).collect()
 }
 
 /// A mapping, or its JSON text.

@@ -1,9 +1,11 @@
 """Applications that tell what reached them, behind a gate: what the servers of the tests serve.
 
-CREDGATE_CONFIG names the gate's configuration. With CREDGATE_WARM a token is asked for before any worker is forked.
+CREDGATE_CONFIG names the gate's configuration. With CREDGATE_WARM a token is asked for before any worker is forked, and
+the loggers that CREDGATE_FILTERED names have a filter. Below /raise they fail.
 """
 
 import json
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,8 +19,13 @@ GATE = credgate.Gate(Path(os.environ["CREDGATE_CONFIG"]).read_text())
 if "CREDGATE_WARM" in os.environ:
     GATE.authenticate(authorization=os.environ["CREDGATE_WARM"])
 
+for name in os.environ.get("CREDGATE_FILTERED", "").split():
+    logging.getLogger(name).addFilter(credgate.LogFilter())
+
 
 def shown(scope: Any) -> dict[str, Any]:
+    if scope.get("path", scope.get("PATH_INFO")) == "/raise":
+        raise RuntimeError("as it was told to")
     outcome = scope["credgate.outcome"]
     return {"client": scope["credgate.client_id"], "claims": scope["credgate.claims"], "how": outcome.how, "pid": os.getpid()}
 

@@ -13,7 +13,7 @@ import pytest
 from conftest import ALICE, CLIENTS
 from support.http import FORM, JSON, SOURCES
 from support.lab import Provider, Scripted
-from support.python import fresh_gate
+from support.python import UNVERIFIED, fresh_gate, unsigned
 
 
 @dataclass
@@ -161,6 +161,12 @@ def test_no_spelling_of_a_header_that_the_gate_sets_gets_through(provider: Provi
     spellings = {key: value for key, value in served.seen["headers"] if b"client" in key}
     assert spellings == {b"x-client-name": b"alice"}
     assert served.arrived("x-other") == ["kept"]
+
+
+def test_a_claim_of_any_script_goes_upstream_as_utf_8(scripted: Scripted) -> None:
+    scripted.script(json=unsigned(name="Zoë 日本"))
+    with_gate = fresh_gate(scripted.issuer, **UNVERIFIED, upstream_headers=[{"header": "x-name", "path": ["name"]}])
+    assert serve(with_gate, headers=ALICE.basic).arrived("x-name") == ["Zoë 日本"]
 
 
 @pytest.mark.parametrize("second", [ALICE.basic["Authorization"], "Bearer x"])

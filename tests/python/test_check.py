@@ -191,12 +191,17 @@ FAULTS: dict[str, tuple[str, Fault]] = {
         "refused",
         refused(401, {"error": "invalid_client"}, token_endpoint_auth_method="client_secret_basic"),
     ),
+    "firewall": ("unreachable", refused(403, "<!doctype html><title>Request blocked</title>")),
     "grant that is not allowed": ("refused", refused(400, {"error": "unauthorized_client"})),
     "scope that is unknown": ("misconfigured", refused(400, {"error": "invalid_scope"}, scopes=["read", "wrote"])),
     "openid that is refused": ("ok", granted({}, status=400, json={"error": "invalid_scope"}, times=1)),
     "audience that is unknown": ("misconfigured", refused(400, {"error": "invalid_target"}, **AUDIENCE)),
     "audience that is missing": ("misconfigured", refused(400, {"error": "invalid_target"})),
     "request that is incomplete": ("misconfigured", refused(400, {"error": "invalid_request"})),
+    "value of the host's that is missing": (
+        "misconfigured",
+        refused(400, {"error": "invalid_target"}, token_post_args_host=["audience"]),
+    ),
     "grant that is unsupported": ("misconfigured", refused(400, {"error": "unsupported_grant_type"})),
     "error of its own": ("misconfigured", refused(400, {"error": "quirk", "message": "Out of cheese."})),
     "provider that repeats the secret": (
@@ -318,6 +323,21 @@ def test_a_configuration_of_kongs_is_taken_and_options_come_on_top(check: Check,
     assert scripted.state["last"]["form"]["scope"] == "a b"
 
 
+def test_values_that_come_with_a_request_are_given(check: Check, scripted: Scripted) -> None:
+    config = {"issuer": scripted.issuer, "allow_loopback_http": True, "token_post_args_host": ["audience", "tenant"]}
+    config["token_post_args_client"] = ["scope"]
+    given = ["--arg", "audience=https://a.example/?x=1", "--arg", "scope=a b", "--arg", "tenant="]
+    status, printed = check(config, *given)
+    assert (status, "token_post_args_host" in printed) == (0, False), printed
+    form = scripted.state["last"]["form"]
+    assert (form["audience"], form["scope"]) == ("https://a.example/?x=1", "a b")
+    assert "tenant" not in form
+    assert "It was asked for the audience https://a.example/?x=1 and the scope a b" in printed
+    status, printed = check(config, "--arg", "audiense=x")
+    assert status == 5
+    assert "audience, tenant, scope" in printed
+
+
 def command(*options: str) -> list[str]:
     return [sys.executable, "-m", "credgate", "check", "--client-id", ALICE.id, "--set", "allow_loopback_http=true", *options]
 
@@ -372,6 +392,7 @@ def test_a_check_that_waits_is_left_with_ctrl_c(tmp_path: Path, scripted: Script
         (["--secret-file", "/nonexistent", "--issuer", "https://a.example"], "--secret-file /nonexistent"),
         (["--config", "/nonexistent"], "--config /nonexistent"),
         (["--set", "nonsense"], "must be NAME=VALUE"),
+        (["--issuer", "https://a.example", "--arg", "nonsense"], "--arg nonsense: must be NAME=VALUE"),
         (["--client-secret", "s3cret"], "unrecognized arguments"),
     ],
 )  # fmt: skip
@@ -388,6 +409,10 @@ def test_a_check_is_a_method_too(provider: Provider) -> None:
     diagnosis = gate.check(ALICE.id, "wrong")
     assert diagnosis["verdict"] == "refused"
     assert diagnosis["findings"][-1]["code"] == "credentials_refused"
+    with_args = credgate.Gate(issuer=provider.issuer, allow_loopback_http=True, token_post_args_host=["resource", "audience"])
+    granted = with_args.check(ALICE.id, ALICE.secret, {"audience": b"https://example.com/", "resource": None})
+    assert granted["findings"][-1]["step"] == "requirements" and "argument_missing" not in str(granted)
+    assert next(one for one in granted["findings"] if one["code"] == "granted")["facts"]["audience"] == "https://example.com/"
     # Nothing of it has been kept.
     assert gate.authenticate(authorization="Basic " + base64.b64encode(b"alice:wrong").decode()).how == "MISS"
 

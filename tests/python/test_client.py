@@ -119,6 +119,41 @@ def test_a_body_that_can_be_sent_only_once_is_not_sent_again(send: Send, forgetf
     assert [seen.body for seen in api.seen] == [b"ab"]
 
 
+def test_an_order_is_placed_once_though_the_page_that_it_leads_to_is_refused(send: Send, provider: Provider) -> None:
+    with_gate = fresh_gate(provider.issuer)
+
+    def answer(seen: Seen) -> Answer:
+        if seen.method == "POST":
+            return 303, {"Location": "/orders/1"}, b""
+        if sum(one.method == "GET" for one in api.seen) == 1:
+            with_gate.purge(ALICE.id)
+            return 401, {}, b"no"
+        return 200, {}, b"{}"
+
+    with serving(answer) as api:
+        assert send(with_gate, f"{api.url}/orders", method="POST", content=b"tea") == 200
+        assert [(seen.method, seen.target, seen.body) for seen in api.seen] == [
+            ("POST", "/orders", b"tea"), ("GET", "/orders/1", b""), ("GET", "/orders/1", b""),
+        ]  # fmt: skip
+    assert [bearer(seen) == bearer(api.seen[0]) for seen in api.seen] == [True, True, False]
+
+
+def test_an_order_that_is_sent_elsewhere_and_refused_is_sent_there_once_more(send: Send, provider: Provider) -> None:
+    with_gate = fresh_gate(provider.issuer)
+
+    def answer(seen: Seen) -> Answer:
+        if seen.target == "/orders":
+            return 307, {"Location": "/v2/orders"}, b""
+        if len(api.seen) == 2:
+            with_gate.purge(ALICE.id)
+            return 401, {}, b"no"
+        return 200, {}, b"{}"
+
+    with serving(answer) as api:
+        assert send(with_gate, f"{api.url}/orders", method="POST", content=b"tea") == 200
+        assert [(seen.target, seen.body) for seen in api.seen] == [("/orders", b"tea"), *[("/v2/orders", b"tea")] * 2]
+
+
 def test_an_api_that_refuses_whatever_comes_is_asked_no_more_than_it_makes_sense(send: Send, provider: Provider) -> None:
     with_gate = fresh_gate(provider.issuer)
     with serving(lambda _: (401, {}, b"no")) as api:

@@ -73,7 +73,7 @@ def test_the_python_blocks_run_one_after_the_other(
     credgate.configure()
     for added in set(REGISTRY._collector_to_names) - before:
         REGISTRY.unregister(added)
-    for name in ("werkzeug", "django.server"):
+    for name in ("gunicorn.access", "gunicorn.error", "werkzeug", "django.server"):
         logging.getLogger(name).filters.clear()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import credgate
 import pytest
 import uvloop
+from credgate import _credgate
 
 from conftest import ALICE, BOB
 from support.lab import Provider, Scripted
@@ -250,6 +251,26 @@ def test_loops_in_many_threads_wait_for_one_exchange(scripted: Scripted) -> None
         thread.join(30)
     assert sorted(outcome.how for outcome in outcomes) == ["JOINED"] * 159 + ["MISS"]
     assert scripted.state["token"] == 1
+
+
+def test_who_asks_while_the_engine_is_let_go_of_does_not_keep_it(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_provider = gate(provider.issuer)
+
+    async def how() -> str | None:
+        outcome = await with_provider.authenticate_async(authorization=ALICE.basic["Authorization"])
+        return outcome.how if outcome.allowed else None
+
+    with asyncio.Runner() as runner:
+        let_go = _credgate.close
+
+        def close() -> None:
+            assert runner.run(how()) == "MISS"
+            let_go()
+
+        monkeypatch.setattr(_credgate, "close", close)
+        credgate.close()
+        assert runner.run(how()) == "MISS", "the token has been forgotten"
+        assert runner.run(how()) == "HIT"
 
 
 def test_a_loop_that_is_closed_while_a_task_waits_is_forgotten(scripted: Scripted) -> None:

@@ -16,9 +16,10 @@ import pytest
 
 from conftest import ALICE
 from support.http import FORM, SOURCES, ask
-from support.lab import Provider, Upstream, bearer
+from support.lab import Provider, Scripted, Upstream, bearer
 from support.local import serving
 from support.process import Service, free_port, until
+from support.python import UNVERIFIED, unsigned
 
 COMMAND = [sys.executable, "-m", "credgate", "proxy", "--set", "allow_loopback_http=true"]
 
@@ -63,6 +64,21 @@ def test_it_tells_of_each_request_without_a_secret(proxy: Service) -> None:
     assert re.search(r"200 GET /told\?client_id=alice&client_secret=\*+&keep=1 alice (HIT|MISS) \d+ ms", log())
     assert re.search(r"401 GET /told\?client_id=alice&client_secret=\*+&keep=1 - \d+ ms", log())
     assert ALICE.traces(log()) == []
+
+
+def test_what_it_tells_moves_no_cursor(proxy: Service) -> None:
+    sent(proxy, b"G\x1b[1mT /moves\x1b[2J\x07\x9b3m HTTP/1.1\r\n\r\n")
+    log = proxy.log.read_text
+    until(lambda: "/moves" in log(), "the line")
+    assert r"401 G\x1b[1mT /moves\x1b[2J\x07\x9b3m - " in log()
+
+
+@pytest.mark.parametrize(("line", "status"), [(b"one", 400), (b"GET / HTTP/3.0", 505), (b"GET /" + b"x" * 70_000, 414)])
+def test_a_first_line_that_is_none_is_told_of_too(line: bytes, status: int, proxy: Service) -> None:
+    assert b"Error code: %d" % status in sent(proxy, line + b"\r\n\r\n")
+    log = proxy.log.read_text
+    until(lambda: f"{status} - - - " in log(), "the line")
+    assert "Traceback" not in log()
 
 
 def test_its_first_lines_say_what_to_try(proxy: Service) -> None:
@@ -126,10 +142,77 @@ def test_an_answer_comes_piece_by_piece(tmp_path: Path, provider: Provider) -> N
     assert received.endswith(b"firstlast")
 
 
-def running(directory: Path, issuer: str, upstream: str, *options: str) -> Service:
+def test_a_claim_of_any_script_goes_upstream_as_utf_8(tmp_path: Path, scripted: Scripted, upstream: Upstream) -> None:
+    scripted.script(json=unsigned(name="Zoë 日本"))
+    settings = {**UNVERIFIED, "upstream_headers": [{"header": "x-name", "path": ["name"]}]}
+    options = [part for name, value in settings.items() for part in ("--set", f"{name}={json.dumps(value)}")]
+    with running(tmp_path, scripted.issuer, upstream.url, *options) as service:
+        assert ask(service.port, headers=ALICE.basic).status == 200
+    (name,) = arrived(upstream.last, "x-name")
+    assert name.encode("latin-1").decode() == "Zoë 日本"
+
+
+@pytest.mark.parametrize("line", [b"GET /\xe9 HTTP/1.1", b"GET /\x01 HTTP/1.1", b"G\x01T / HTTP/1.1", b"G\xe9T / HTTP/1.1", b"GET x:/ HTTP/1.1"])
+def test_what_cannot_be_forwarded_is_a_bad_request(line: bytes, proxy: Service, upstream: Upstream) -> None:
+    answer = sent(proxy, line + b"\r\nAuthorization: " + ALICE.basic["Authorization"].encode() + b"\r\n\r\n")
+    assert (answer.partition(b"\r\n")[0], upstream.seen) == (b"HTTP/1.0 400 Bad Request", [])
+    assert "Traceback" not in proxy.log.read_text()
+
+
+CHUNKS = {
+    "negative": b"-1\r\nab",
+    "signed": b"+2\r\nab\r\n0\r\n\r\n",
+    "prefixed": b"0x2\r\nab\r\n0\r\n\r\n",
+    "grouped": b"1_0\r\n" + b"a" * 16 + b"\r\n0\r\n\r\n",
+    "led by a blank": b" 2\r\nab\r\n0\r\n\r\n",
+    "none": b"\r\nab\r\n0\r\n\r\n",
+    "no number": b"two\r\nab\r\n0\r\n\r\n",
+    "endless": b"f" * 16 + b"\r\nab",
+    "with two carriage returns": b"2\r\r\nab\r\n0\r\n\r\n",
+    "without the carriage return": b"2\nab\r\n0\r\n\r\n",
+    "of a line that is too long": b"2;" + b"x" * 70_000 + b"\r\nab\r\n0\r\n\r\n",
+    "too small": b"2\r\nabc\r\n0\r\n\r\n",
+    "not followed by a line end": b"2\r\nab0\r\n\r\n",
+    "followed by a line feed": b"2\r\nab\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("body", CHUNKS.values(), ids=CHUNKS)
+@pytest.mark.parametrize("client", [ALICE, None], ids=["passed on", "looked at"])
+def test_a_chunk_whose_size_is_none_is_a_bad_request(client: Any, body: bytes, proxy: Service, upstream: Upstream) -> None:
+    # The gate looks at a form, and at nothing else; then it is the forwarding that reads.
+    headers = {"Content-Type": "text/plain", **client.basic} if client else FORM
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    answer = sent(proxy, f"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{head}\r\n".encode() + body)
+    assert (answer.partition(b"\r\n")[0], upstream.seen) == (b"HTTP/1.0 400 Bad Request", [])
+    assert "Traceback" not in proxy.log.read_text()
+
+
+def test_what_a_chunk_s_size_comes_with_is_no_part_of_the_body(proxy: Service, upstream: Upstream) -> None:
+    head = f"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nAuthorization: {ALICE.basic['Authorization']}\r\n\r\n"
+    sent(proxy, head.encode() + b"00A ;" + b"x" * 5000 + b"\r\n0123456789\r\n2\r\nab\r\n0\r\nTrailer: x\r\n\r\n")
+    assert upstream.last["body"] == "0123456789ab"
+
+
+def sent(proxy: Service, request: bytes) -> bytes:
+    """The whole answer to a request that is sent as it is."""
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=30) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(4096), b""))
+
+
+def running(directory: Path, issuer: str, upstream: str, *options: str, **env: str) -> Service:
     port = free_port()
     command = [*COMMAND, "--issuer", issuer, "--upstream", upstream, "--listen", f"127.0.0.1:{port}", *options]
-    return Service(command, directory / "log", port=port).start()
+    return Service(command, directory / "log", port=port, env=env).start()
+
+
+def test_the_upstream_gets_no_header_that_the_client_has_not_sent(tmp_path: Path, provider: Provider, upstream: Upstream) -> None:
+    own = {"HTTP_PROXY": f"http://me:{ALICE.secret}@127.0.0.1:1", "HTTP_X_OWN": "1", "NO_PROXY": "127.0.0.1"}
+    with running(tmp_path, provider.issuer, upstream.url, **own) as service:
+        assert ask(service.port, headers=ALICE.basic).status == 200
+    ours = {"x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
+    assert {name.lower() for name, _ in upstream.last["headers"]} == {"host", "accept-encoding", "authorization", *ours}
 
 
 def test_an_upstream_that_is_down_is_a_bad_gateway(tmp_path: Path, provider: Provider) -> None:
@@ -148,6 +231,11 @@ def test_an_upstream_that_is_down_is_a_bad_gateway(tmp_path: Path, provider: Pro
     [
         (["--upstream", "ftp://a"], "--upstream: must be"),
         (["--upstream", "http://a.example", "--listen", "8000"], "--listen: must be HOST:PORT"),
+        (["--upstream", "http://a.example:80800"], "--upstream: must be"),
+        (["--upstream", "http://a.example:x"], "--upstream: must be"),
+        (["--upstream", "http://[::1"], "--upstream: must be"),
+        (["--upstream", "http://a.example", "--listen", "127.0.0.1:99999"], "--listen: must be HOST:PORT"),
+        (["--upstream", "http://a.example", "--listen", ":8000"], "--listen: must be HOST:PORT"),
         (["--upstream", "http://a.example", "--set", "audiense=x"], 'did you mean "audience"'),
         ([], "--upstream"),
     ],

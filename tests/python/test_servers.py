@@ -1,6 +1,7 @@
 """Real servers: uvicorn, gunicorn with its kinds of workers, with and without preload, and uWSGI."""
 
 import json
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from conftest import ALICE, BOB, CAROL
+from conftest import ALICE, BOB, CAROL, CLIENTS
 from support.http import FORM, SOURCES, ask
 from support.lab import Provider, Scripted
 from support.process import Service, free_port, gone, until
@@ -34,6 +35,7 @@ SERVERS: dict[str, list[str | Path]] = {
     "gunicorn": [*GUNICORN, "apps:wsgi"],
     "gunicorn-preload": [*GUNICORN, "--preload", "apps:wsgi"],
     "gunicorn-threads": [*GUNICORN, "--threads", "4", "--preload", "apps:wsgi"],
+    "gunicorn-asgi": [*GUNICORN, "--worker-class", "asgi", "--env", "CREDGATE_FILTERED=gunicorn.access", "apps:asgi"],
     "gunicorn-uvicorn": [*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker", "apps:asgi"],
     "gunicorn-uvicorn-preload": [*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker", "--preload", "apps:asgi"],
     "uwsgi": [*UWSGI, "apps:wsgi"],
@@ -184,6 +186,16 @@ def test_a_worker_that_is_told_to_end_finishes_what_it_serves(tmp_path: Path, sc
             assert waiting.result().status == 200
 
 
+@pytest.mark.parametrize("name", ["gunicorn", "gunicorn-threads"])
+def test_gunicorn_logs_no_secret_of_what_fails_where_its_loggers_have_a_filter(name: str, tmp_path: Path, provider: Provider) -> None:
+    both = "gunicorn.access gunicorn.error"
+    with running(SERVERS[name], tmp_path, {"issuer": provider.issuer}, CREDGATE_FILTERED=both) as service:
+        assert ask(service.port, **ALICE.request("query", "/raise")).status == 500
+        until(lambda: re.search(r"GET /raise\?client_id=alice&client_secret=\*+&keep=1 HTTP.* 500 ", log(service)), "the line")
+        assert "RuntimeError: as it was told to" in log(service)
+        assert ALICE.traces(log(service)) == []
+
+
 DEVELOPMENT = {
     "werkzeug": "import apps; from werkzeug.serving import run_simple; run_simple('127.0.0.1', PORT, apps.wsgi, threaded=True)",
     "django.server": "import django_app; from django.core.management import call_command;"
@@ -198,11 +210,14 @@ def test_a_server_for_development_logs_no_secret_where_its_logger_has_a_filter(
     program = f"import logging, credgate; logging.getLogger({logger!r}).addFilter(credgate.LogFilter()); {DEVELOPMENT[logger]}"
     at = EXAMPLES if logger == "django.server" else HERE
     with running([sys.executable, "-c", program], tmp_path, {"issuer": provider.issuer}, at=at) as service:
-        for client in (ALICE, ALICE.wrong()):
+        clients = (*CLIENTS, ALICE.wrong())
+        for client in clients:
             ask(service.port, **client.request("query", "/logged"))
-        until(lambda: log(service).count("GET /logged") == 2, "the lines to be logged")
-        assert ALICE.traces(log(service)) == []
-        assert "GET /logged?client_id=alice&client_secret=***" in log(service)
+        until(lambda: log(service).count("GET /logged") == len(clients), "the lines to be logged")
+        for client in clients:
+            assert client.traces(log(service)) == []
+            # Nothing is left of the secret, whatever it holds: what came after it follows.
+            assert re.search(rf"GET /logged\?client_id={client.id}&client_secret=\*+&keep=1 HTTP", log(service)), log(service)
 
 
 APPLICATIONS = {

@@ -16,7 +16,7 @@ from credgate._middleware import length
 from conftest import ALICE, CLIENTS
 from support.http import FORM, JSON, SOURCES
 from support.lab import Provider, Scripted
-from support.python import fresh_gate
+from support.python import UNVERIFIED, fresh_gate, unsigned
 
 
 @dataclass
@@ -132,6 +132,14 @@ def test_a_header_that_the_gate_sets_is_not_the_clients(provider: Provider) -> N
     served = serve(with_gate, headers={**ALICE.basic, "X_Client_Name": "root", "X-Other": "kept"})
     assert served.seen is not None
     assert (served.seen["HTTP_X_CLIENT_NAME"], served.seen["HTTP_X_OTHER"]) == ("alice", "kept")
+
+
+def test_a_claim_of_any_script_goes_upstream_as_utf_8(scripted: Scripted) -> None:
+    scripted.script(json=unsigned(name="Zoë 日本"))
+    with_gate = fresh_gate(scripted.issuer, **UNVERIFIED, upstream_headers=[{"header": "x-name", "path": ["name"]}])
+    served = serve(with_gate, headers=ALICE.basic)
+    assert served.seen is not None
+    assert served.seen["HTTP_X_NAME"].encode("latin-1").decode() == "Zoë 日本"
 
 
 def test_authorizations_that_a_server_has_joined_are_a_bad_request(provider: Provider) -> None:

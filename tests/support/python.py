@@ -1,5 +1,7 @@
 """The Python package: gates of the laboratory's providers, and programs of their own for what ends a process."""
 
+import base64
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +22,15 @@ def gate(issuer: str, **settings: Any) -> credgate.Gate:
 def fresh_gate(issuer: str, **settings: Any) -> credgate.Gate:
     """One that shares no token with any other."""
     return gate(issuer, cache_tokens_salt=uuid4().hex, **settings)
+
+
+UNVERIFIED = {"verify_signature": False, "verify_claims": False}
+
+
+def unsigned(**claims: Any) -> dict[str, Any]:
+    """A token endpoint's answer with a JWT that nobody has signed, for gates that are UNVERIFIED."""
+    part = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    return {"access_token": f"e30.{part}.c2ln", "token_type": "Bearer", "expires_in": 60}
 
 
 PRELUDE = """

@@ -30,6 +30,9 @@ pub(super) struct Seen {
 pub(super) struct Asked {
     pub(super) auth: TokenAuth,
     pub(super) scope: Option<String>,
+    pub(super) audience: Option<String>,
+    /// RFC 8707's word for it.
+    pub(super) resource: Option<String>,
 }
 
 /// An answer.
@@ -97,7 +100,14 @@ impl Asked {
         Asked {
             auth,
             scope: member("scope"),
+            audience: member("audience"),
+            resource: member("resource"),
         }
+    }
+
+    /// Whether it said what the token is to be for, under either name.
+    pub(super) fn has_audience(&self) -> bool {
+        self.audience.is_some() || self.resource.is_some()
     }
 }
 

@@ -29,6 +29,9 @@ const REDIRECT: &str =
     "Set issuer or token_endpoint to the address where the token endpoint really is.";
 const UNSUPPORTED: &str =
     "Switch the grant on at the provider, or look whether issuer is the right one of several.";
+const BLOCKED: &str = "Send the same request with curl from this machine. A firewall's log names the rule: have it let this machine's \
+     address, and requests of programs, through to the token endpoint. If there is none on the way, look whether the \
+     address is the token endpoint's.";
 const FAILED: &str = "Wait, and try again; look at the provider's status page or its log.";
 const OWN: &str = "Look up what the provider means by this error in its documentation or its log.";
 
@@ -43,6 +46,17 @@ impl Check<'_> {
         let was_asked = self.was_asked(asked);
         let is_redirect = (300..=399).contains(&page.status);
         let (verdict, code, message, remedy) = match (denial.map(|denial| denial.cause), error) {
+            // To the gate it is a refusal as any other; nobody who looks at secrets answers like that.
+            _ if page.status == 403 && page.is_markup() => (
+                Verdict::Unreachable,
+                "blocked",
+                format!(
+                    "{} answered {said} with a page for people (HTML), as no token endpoint does: a firewall or a CDN \
+                     before the provider, most likely, which has let neither id nor secret through.",
+                    seen.url
+                ),
+                BLOCKED.into(),
+            ),
             (Some(Cause::CredentialsRefused), _) => (
                 Verdict::Refused,
                 "credentials_refused",
@@ -58,7 +72,7 @@ impl Check<'_> {
             (_, Some("invalid_target")) => (
                 Verdict::Misconfigured,
                 "audience_refused",
-                if self.audience().is_some() {
+                if asked.has_audience() {
                     format!("The provider does not issue tokens for what was asked for ({said}). {was_asked}")
                 } else {
                     format!("The provider wants to be told what the token is for ({said}). {was_asked}")

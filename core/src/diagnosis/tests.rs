@@ -25,10 +25,18 @@ fn over(
     config: &str,
     script: impl Fn(&Sent) -> Result<Reply, Fault> + Send + Sync + 'static,
 ) -> Diagnosis {
+    over_with(config, &[], script)
+}
+
+fn over_with(
+    config: &str,
+    args: &[(&str, &str)],
+    script: impl Fn(&Sent) -> Result<Reply, Fault> + Send + Sync + 'static,
+) -> Diagnosis {
     let config = config.replacen('{', r#"{"issuer":"https://a.example","#, 1);
     let gate = Gate::from_json(&config.replace(",}", "}")).unwrap();
     let transport = Arc::new(ScriptedTransport::new(script));
-    gate.check_over(transport, "alice", SECRET).unwrap()
+    gate.check_over(transport, "alice", SECRET, args).unwrap()
 }
 
 fn last(diagnosis: &Diagnosis) -> &Finding {
@@ -111,6 +119,12 @@ fn each_fault_has_its_verdict_and_its_word() {
             Verdict::Misconfigured,
             "request_refused",
         ),
+        (reply(403, ""), Verdict::Refused, "credentials_refused"),
+        (
+            reply(403, "\n<!doctype html><title>Forbidden</title>"),
+            Verdict::Unreachable,
+            "blocked",
+        ),
         (reply(404, ""), Verdict::Misconfigured, "no_token_endpoint"),
         (reply(307, ""), Verdict::Misconfigured, "redirect"),
         (reply(429, ""), Verdict::Unreachable, "busy"),
@@ -180,7 +194,7 @@ fn what_is_not_sent_is_explained_too() {
         ("a", "s\n", "invalid_characters"),
         ("a", &"s".repeat(4000), "too_long"),
     ] {
-        let diagnosis = gate.check_over(transport(), id, secret).unwrap();
+        let diagnosis = gate.check_over(transport(), id, secret, &[]).unwrap();
         assert_eq!(diagnosis.verdict(), Verdict::Misconfigured);
         assert_eq!(last(&diagnosis).code, code);
     }
@@ -304,6 +318,61 @@ fn metadata_that_must_not_be_used_are_explained() {
         "lifetime_unknown",
     ];
     assert_eq!(words(&diagnosis), expected);
+}
+
+#[test]
+fn values_that_come_with_a_request_can_be_given_and_are_missed_where_the_host_gives_them() {
+    const GATE: &str =
+        r#"{"token_post_args_host":["audience"],"token_post_args_client":["resource","scope"]}"#;
+    let asked = |args: &[(&str, &str)]| {
+        let forms = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let seen = forms.clone();
+        let diagnosis = over_with(GATE, args, move |sent| match &sent.form {
+            None => reply(200, DOCUMENT),
+            Some(form) => {
+                seen.lock().unwrap().push(form.clone());
+                reply(400, r#"{"error":"invalid_target"}"#)
+            }
+        });
+        let forms = forms.lock().unwrap().clone();
+        (diagnosis, forms)
+    };
+    let (diagnosis, forms) = asked(&[]);
+    assert_eq!(words(&diagnosis), ["argument_missing", "audience_refused"]);
+    assert!(!forms[0].contains("audience="), "{forms:?}");
+
+    let given = [
+        ("audience", "https://a b.example/"),
+        ("resource", "x&y"),
+        ("scope", "read"),
+    ];
+    let (diagnosis, forms) = asked(&given);
+    assert_eq!(words(&diagnosis), ["audience_refused"]);
+    for part in [
+        "audience=https%3A%2F%2Fa+b.example%2F",
+        "resource=x%26y",
+        "scope=read",
+    ] {
+        assert!(forms[0].contains(part), "{forms:?}");
+    }
+    let told = &last(&diagnosis).message;
+    assert!(
+        told.contains("the audience https://a b.example/ and the resource x&y and the scope read"),
+        "{told}"
+    );
+
+    // Left out on purpose.
+    let (diagnosis, _) = asked(&[("audience", "")]);
+    assert_eq!(words(&diagnosis), ["audience_refused"]);
+    for (given, code) in [
+        ([("audiense", "x"); 2], "argument_unknown"),
+        ([("scope", "x"); 2], "repeated_parameter"),
+    ] {
+        let (diagnosis, forms) = asked(&given);
+        assert_eq!(words(&diagnosis), [code]);
+        assert_eq!(diagnosis.verdict(), Verdict::Misconfigured);
+        assert!(forms.is_empty());
+    }
 }
 
 /// What a check finds whose token says `claims`, of a provider that answers `keys` of the key it is signed with.

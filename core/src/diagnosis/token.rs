@@ -156,7 +156,7 @@ impl Check<'_> {
         claims: Option<&Claims>,
         members: &Map<String, Value>,
     ) {
-        if claims.is_none() && self.audience().is_none() {
+        if claims.is_none() && !asked.has_audience() {
             report.add(
                 Finding::warning(
                     STEP,
@@ -167,7 +167,7 @@ impl Check<'_> {
                 .remedy("If the API wants a JWT, set audience to the API's identifier."),
             );
         }
-        if let (Some(claims), Some(audience)) = (claims, self.argument("audience"))
+        if let (Some(claims), Some(audience)) = (claims, asked.audience.as_deref())
             && !audience
                 .split(' ')
                 .all(|one| claims.get("aud").is_some_and(|aud| is_for(aud, one)))

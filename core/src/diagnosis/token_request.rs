@@ -65,8 +65,8 @@ impl Check<'_> {
             .fact("auth_method", auth_name(asked.auth));
         for (name, value) in [
             ("scope", asked.scope.as_deref()),
-            ("audience", self.argument("audience")),
-            ("resource", self.argument("resource")),
+            ("audience", asked.audience.as_deref()),
+            ("resource", asked.resource.as_deref()),
         ] {
             if let Some(value) = value {
                 finding = finding.fact(name, value);
@@ -90,9 +90,13 @@ impl Check<'_> {
     pub(super) fn was_asked(&self, asked: &Asked) -> String {
         let named = |what: &str, value: &str| format!("the {what} {value}");
         let wishes = [
-            self.argument("audience")
+            asked
+                .audience
+                .as_deref()
                 .map(|value| named("audience", value)),
-            self.argument("resource")
+            asked
+                .resource
+                .as_deref()
                 .map(|value| named("resource", value)),
             asked.scope.as_deref().map(|value| named("scope", value)),
         ];
