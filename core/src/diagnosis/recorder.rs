@@ -2,6 +2,7 @@
 
 use crate::config::TokenAuth;
 use crate::connection::Connection;
+use crate::exchange::is_markup;
 use crate::transport::{Answer, Call, Fault, Form, Reply, Transport};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -121,6 +122,6 @@ impl Page {
 
     /// HTML or XML, as people and not programs read it.
     pub(super) fn is_markup(&self) -> bool {
-        self.body.trim_ascii_start().first() == Some(&b'<')
+        is_markup(&self.body)
     }
 }

@@ -46,7 +46,7 @@ impl Check<'_> {
         let was_asked = self.was_asked(asked);
         let is_redirect = (300..=399).contains(&page.status);
         let (verdict, code, message, remedy) = match (denial.map(|denial| denial.cause), error) {
-            // To the gate it is a refusal as any other; nobody who looks at secrets answers like that.
+            // Nobody who looks at secrets answers like that.
             _ if page.status == 403 && page.is_markup() => (
                 Verdict::Unreachable,
                 "blocked",

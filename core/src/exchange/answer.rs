@@ -34,6 +34,8 @@ pub(super) fn is_invalid_scope(reply: &Reply) -> bool {
 pub(super) fn refusal(metadata: &Metadata, reply: &Reply, wall: Duration) -> Denial {
     let error = oauth_error(&reply.body);
     let cause = match (reply.status, error) {
+        // A page for people is a firewall's or a CDN's: whether the provider would have refused, nobody knows.
+        (403, None) if is_markup(&reply.body) => Cause::ProviderFailed,
         (401, _) | (400, Some("invalid_client")) | (403, None) => Cause::CredentialsRefused,
         (403, Some(_))
         | (
@@ -61,6 +63,10 @@ pub(super) fn refusal(metadata: &Metadata, reply: &Reply, wall: Duration) -> Den
         }
         _ => denial,
     }
+}
+
+pub(crate) fn is_markup(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'<')
 }
 
 /// Seconds, or a date (RFC 9110 section 10.2.3).

@@ -184,6 +184,7 @@ async fn every_refusal_is_classified_by_status_and_then_by_error() {
         (401, body("unauthorized_client"), Cause::CredentialsRefused),
         (401, "Unauthorized".to_owned(), Cause::CredentialsRefused),
         (403, String::new(), Cause::CredentialsRefused),
+        (403, " <!doctype html>".to_owned(), Cause::ProviderFailed),
         (403, body("access_denied"), Cause::ClientForbidden),
         (400, body("invalid_client"), Cause::CredentialsRefused),
         (400, body("unauthorized_client"), Cause::ClientForbidden),
