@@ -95,15 +95,18 @@ pub(crate) fn extract<'s>(
             (id, secret, Source::Host)
         }
     };
-    if id.len() + secret.len() > MAX_LEN {
-        return Err(Cause::TooLong);
-    }
-    Ok(Presented::Pair(PresentedPair {
+    let pair = PresentedPair {
         client_id: printable(id)?,
         client_secret: printable(secret)?,
         source,
         scratch,
-    }))
+    };
+    let args: usize = pair.args().map(|(_, value)| value.len()).sum();
+    // What the host knows takes no room in the scratch, and counts all the same.
+    if id.len() + secret.len() + args > MAX_LEN {
+        return Err(Cause::TooLong);
+    }
+    Ok(Presented::Pair(pair))
 }
 
 /// What is found in the request.

@@ -361,3 +361,30 @@ fn a40_metrics_count_every_outcome_and_name_no_client() {
         assert!(!text.contains(secret), "{secret}");
     }
 }
+
+#[test]
+fn a11_what_the_host_knows_of_a_client_counts_with_what_came_with_the_request() {
+    let mut lab = Lab::new(ScriptedTransport::new(provider));
+    lab.gate =
+        gate(r#"{"token_post_args_client":["audience"],"token_post_args_host":["resource"]}"#);
+    let secret = b"right".repeat(14);
+    let ask = |audience: usize, resource: usize| {
+        let query = format!("audience={}", "a".repeat(audience));
+        let resource = "r".repeat(resource);
+        let request = Request {
+            query: Some(query.as_bytes()),
+            credentials: Some((b"client", &secret)),
+            args: &[resource.as_bytes()],
+            ..Request::default()
+        };
+        show(
+            &lab.engine
+                .authenticate_blocking(&lab.gate, &request)
+                .unwrap(),
+        )
+    };
+    assert!(ask(900, 2048 - 76 - 900).starts_with("MISS client"));
+    assert_eq!(ask(900, 2048 - 75 - 900), "NONE 400 TooLong");
+    assert_eq!(ask(2048, 1), "NONE 400 TooLong");
+    assert_eq!(ask(1, 2045), "NONE 400 TooLong");
+}
