@@ -8,6 +8,8 @@ pub(crate) struct Denial {
     pub(crate) cause: Cause,
     pub(crate) retry_after: Option<u32>,
     pub(crate) detail: Arc<str>,
+    /// The provider has issued a token for it all the same, and counts it.
+    pub(crate) is_spent: bool,
 }
 
 impl Denial {
@@ -16,7 +18,13 @@ impl Denial {
             cause,
             retry_after: cause.default_retry_after(),
             detail: detail.into(),
+            is_spent: false,
         }
+    }
+
+    pub(crate) fn spent(mut self) -> Denial {
+        self.is_spent = true;
+        self
     }
 
     /// What may be remembered of a refusal, as trying again at once would end the same way.

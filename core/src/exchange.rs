@@ -116,7 +116,8 @@ impl Exchange<'_> {
         }
         drop(permit);
         if reply.status == 200 {
-            return self.grant(&metadata, credentials, &reply).await;
+            let grant = self.grant(&metadata, credentials, &reply).await;
+            return grant.map_err(Denial::spent);
         }
         if matches!(reply.status, 404 | 405 | 410) {
             // The token endpoint may have moved.
@@ -227,6 +228,9 @@ impl Exchange<'_> {
                     Unverified::Denial(denial) => denial,
                 })?;
             Some(jws.into_claims())
+        } else if self.rules.verify_signature {
+            // No JWT that anybody could verify: nothing that it says is believed.
+            None
         } else {
             unverified_claims(token)
         };
@@ -268,6 +272,7 @@ impl Exchange<'_> {
         let client_id = ["client_id", "azp", "appid", "cid", "sub"]
             .into_iter()
             .find_map(|name| claims.text(name))
+            .filter(|id| !id.chars().any(char::is_control))
             .ok_or_else(|| invalid("it names no client"))?
             .to_owned();
         let lifetime = remaining(&claims, wall);

@@ -67,6 +67,8 @@ impl Landed {
     pub(crate) fn kept(&self, rules: &Rules) -> Duration {
         let kept = match &self.result {
             Err(denial) if denial.is_refusal() => rules.keeping.refusals,
+            // Each further one would cost a token, and end the same way until the keys or the provider have changed.
+            Err(denial) if denial.is_spent => SPENT_PAUSE,
             // The provider has said when to come again.
             Err(denial) if denial.cause == Cause::ProviderBusy => {
                 Duration::from_secs(denial.retry_after.unwrap_or(0).into())
@@ -76,6 +78,9 @@ impl Landed {
         self.left.map_or(kept, |left| left.min(kept))
     }
 }
+
+/// How long nobody asks for the successor of a token that was of no use.
+const SPENT_PAUSE: Duration = Duration::from_secs(5);
 
 /// What a flight is for.
 pub(crate) struct Purpose {

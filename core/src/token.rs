@@ -123,7 +123,8 @@ impl Grant {
     }
 
     /// What the token says, where it is a JWT: a claim by its name, or by a path of names joined by `__` (positions in
-    /// lists from 1). Text as it is, anything else as JSON.
+    /// lists from 1). Text as it is, anything else as JSON. `None` also for text with control characters: it goes into
+    /// headers and logs, and would end a line there.
     pub fn claim(&self, name: &str) -> Option<Cow<'_, str>> {
         let claims = self.claims.as_ref()?;
         let value = match claims.get(name) {
@@ -134,6 +135,7 @@ impl Grant {
             )?,
         };
         Some(match value {
+            Value::String(text) if text.chars().any(char::is_control) => return None,
             Value::String(text) => text.as_str().into(),
             other => other.to_string().into(),
         })

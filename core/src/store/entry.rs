@@ -121,6 +121,8 @@ impl<'e> Token<'e> {
         let members = if is_jws {
             let jws = Jws::parse(&self.token).ok()?;
             self.is_verified.then(|| jws.into_claims())?.into()
+        } else if rules.verify_signature {
+            None
         } else {
             unverified_claims(&self.token)
         };

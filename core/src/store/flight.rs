@@ -274,7 +274,8 @@ impl<'f> Flight<'f> {
             Ok(grant) => entry.token = Some(Token::of(grant, rules, clock)?),
             Err(denial) => {
                 let kept = landed.kept(rules);
-                if kept.is_zero() {
+                // That a token is of no use here may be this host's fault.
+                if kept.is_zero() || denial.is_spent {
                     return None;
                 }
                 entry.refusal = Some(Refusal::of(denial, kept, clock));

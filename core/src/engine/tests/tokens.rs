@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::verify::tests::{Signer, es256};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use std::sync::RwLock;
 
@@ -160,13 +162,60 @@ fn kong10_keys_that_cannot_be_had_are_asked_for_again() {
     );
     provider.publish();
     lab.advance(4);
+    // A provider counts the tokens that it issues, of use or not.
     assert_eq!(
         how_and_cause(&ask(&lab, &lab.gate, ALICE)),
-        "MISS ProviderAnswerInvalid"
+        "NEGATIVE ProviderAnswerInvalid"
     );
     assert_eq!(fetches(&lab, "https://a.example/jwks"), 1);
+    assert_eq!(lab.transport.token_requests(), 1);
     lab.advance(1);
     assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+    assert_eq!(lab.transport.token_requests(), 2);
+}
+
+#[test]
+fn a_token_that_nobody_could_verify_says_nothing() {
+    let claims =
+        json!({"iss": "https://a.example/", "exp": NOW + 3600, "azp": "alice", "scope": "read"});
+    let token = format!("e30.{}.x", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let lab = Lab::new(ScriptedTransport::new(move |seen| match seen.form {
+        None => reply(200, META),
+        Some(_) => reply(
+            200,
+            &json!({"access_token": token, "token_type": "Bearer", "expires_in": 3600}).to_string(),
+        ),
+    }));
+    let required = gate(r#"{"scopes_required":["read"]}"#);
+    let told = gate(r#"{"upstream_headers":[{"header":"x-client","path":["azp"]}]}"#);
+    assert_eq!(
+        how_and_cause(&ask(&lab, &required, ALICE)),
+        "MISS TokenInsufficient"
+    );
+    let Outcome::Allow(allow) = ask(&lab, &told, ALICE) else {
+        panic!("nothing is required")
+    };
+    assert_eq!(allow.headers().nth(1), Some(("x-client", None)));
+    assert_eq!(allow.claim("azp"), None);
+}
+
+#[test]
+fn claims_with_line_breaks_go_nowhere() {
+    let (provider, lab) = Signing::lab(r#"{"auth_methods":["client_credentials","bearer"]}"#);
+    let name = "alice\r\nX-Admin: 1";
+    provider.claim("azp", json!(name));
+    provider.claim("name", json!(name));
+    provider.claim("groups", json!([name]));
+    for credentials in [ALICE.to_owned(), format!("Bearer {}", provider.token())] {
+        let outcome = ask(&lab, &lab.gate, &credentials);
+        let Outcome::Allow(allow) = &outcome else {
+            assert_eq!(how_and_cause(&outcome), "MISS TokenInvalid", "whose is it?");
+            continue;
+        };
+        assert_eq!(allow.claim("name"), None);
+        let groups = allow.claim("groups").unwrap();
+        assert_eq!(groups, r#"["alice\r\nX-Admin: 1"]"#);
+    }
 }
 
 #[test]
