@@ -207,6 +207,7 @@ fn points_here(config: &Config) -> bool {
         || configured
             .into_iter()
             .flatten()
+            .chain(&config.extra_jwks_uris)
             .filter_map(|url| Url::parse(url).ok())
             .any(|url| is_loopback(&url))
 }

@@ -1,7 +1,7 @@
 //! What a token must hold. Applied on every request, on hits too: a cached token is never a cached permission.
 
 use crate::claims::{Claims, Path};
-use crate::config::Config;
+use crate::config::{Config, value_error};
 use crate::error::Error;
 use serde_json::Value;
 use std::time::Duration;
@@ -56,8 +56,12 @@ impl Policy {
             let any: Vec<Vec<String>> = words
                 .iter()
                 .map(|element| element.split_whitespace().map(str::to_owned).collect())
-                .filter(|words: &Vec<String>| !words.is_empty())
                 .collect();
+            if any.iter().any(Vec::is_empty) {
+                return Err(value_error(format!(
+                    "{field}: an element is empty; leave the field out where nothing is required"
+                )));
+            }
             let path = Path::new(claim_field, claim)?;
             Ok::<_, Error>((!any.is_empty()).then_some(Requirement { field, path, any }))
         };

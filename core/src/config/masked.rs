@@ -65,6 +65,11 @@ fn without_password(url: &str) -> String {
             let _ = url.set_password(Some(MASK));
             url.into()
         }
+        // A token, for those who know only of users.
+        Ok(mut url) if !url.username().is_empty() => {
+            let _ = url.set_username(MASK);
+            url.into()
+        }
         Ok(url) => url.into(),
         Err(_) => MASK.to_owned(),
     }
@@ -80,6 +85,7 @@ mod tests {
             r#"{"issuer":"https://a.example","cache_tokens_salt":"s3cret","token_headers":{"X-Key":"s3cret"},
                 "discovery_headers_names":"X-Key","discovery_headers_values":"s3cret",
                 "token_post_args":{"audience":"https://api.example","api_key":"s3cret"},
+                "http_proxy":"http://s3cret@proxy:3128",
                 "https_proxy":"http://user:s3cret@proxy:3128","https_proxy_authorization":"Basic s3cret"}"#,
         )
         .unwrap();

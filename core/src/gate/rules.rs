@@ -166,6 +166,17 @@ fn check(config: &Config) -> Result<(), Error> {
              out of auth_methods, or verify",
         );
     }
+    if !config.verify_claims && uses(config, AuthMethods::Bearer) {
+        return wrong(
+            "verify_claims: a token that a client brings itself must not have ended; leave bearer out of auth_methods, \
+             or verify",
+        );
+    }
+    if !config.verify_claims && !config.issuers_allowed.is_empty() {
+        return wrong(
+            "issuers_allowed: has no effect while verify_claims is false; leave out one of them",
+        );
+    }
     let statuses = &config.purge_token_on_upstream_status_codes;
     if statuses.iter().any(|status| !(400..=599).contains(status)) {
         return wrong("purge_token_on_upstream_status_codes: must be between 400 and 599");
@@ -201,6 +212,11 @@ fn warnings(config: &Config, verify_signature: bool) -> Vec<&'static str> {
         (
             !verify_signature && requires_claims(config),
             "signatures are not verified, although the token's claims decide",
+        ),
+        (
+            uses(config, AuthMethods::Bearer) && config.audience_required.is_empty(),
+            "auth_methods has bearer, and audience_required is empty: any token of the issuer is let in, also one for another \
+             API, and an ID token",
         ),
         (
             !config.hide_credentials,
