@@ -91,6 +91,7 @@ typedef struct {
     ngx_http_request_t               *request;
     credgate_gate                    *gate;
     ngx_http_credgate_state_e         state;
+    ngx_int_t                         phase_handler;  /* where it stands */
 
     /* copies: what it was made of is overwritten */
     credgate_request                  presented;
@@ -160,6 +161,8 @@ ngx_int_t ngx_http_credgate_post_read_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_access_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_precontent_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_log_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_credgate_abandon(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_stop_waiting(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_authenticate(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_suspend(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_resume(ngx_http_credgate_ctx_t *ctx);
@@ -173,6 +176,7 @@ ngx_int_t ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx);
 /* the request's body */
 ngx_int_t ngx_http_credgate_read_body(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_hide_body(ngx_http_credgate_ctx_t *ctx);
+ngx_int_t ngx_http_credgate_drop_body(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_wipe_body(ngx_http_credgate_ctx_t *ctx);
 
 /* what is changed in the request */

@@ -187,13 +187,7 @@ ngx_http_credgate_cleanup(void *data)
 {
     ngx_http_credgate_ctx_t  *ctx = data;
 
-    if (ctx->state == NGX_HTTP_CREDGATE_WAITING) {
-        credgate_ticket_cancel(ngx_http_credgate_queue(), ctx->ticket);
-    }
-
-    if (ctx->timer.timer_set) {
-        ngx_del_timer(&ctx->timer);
-    }
+    ngx_http_credgate_stop_waiting(ctx);
 
     if (!ctx->applied) {
 

@@ -443,13 +443,19 @@ ngx_http_credgate_precontent_handler(ngx_http_request_t *r)
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_credgate_module);
 
-    if (!clcf->enable || r != r->main) {
+    if (r != r->main) {
         return NGX_DECLINED;
     }
 
     ctx = ngx_http_credgate_get_ctx(r);
 
-    if (ctx == NULL || ctx->outcome.http_status == 0) {
+    if (ctx && ctx->state == NGX_HTTP_CREDGATE_READING
+        && ngx_http_credgate_abandon(ctx) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (!clcf->enable || ctx == NULL || ctx->outcome.http_status == 0) {
         return NGX_DECLINED;
     }
 

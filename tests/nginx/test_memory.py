@@ -110,6 +110,21 @@ def test_nothing_stays_of_a_body_in_chunks(nginx: Start, provider: Provider, ups
     assert_clean(server)
 
 
+@pytest.mark.parametrize("page", ["", "error_page 413 @page"], ids=["plain", "error-page"])
+def test_nothing_stays_of_a_body_that_breaks_off(
+    nginx: Start, provider: Provider, upstream: Upstream, page: str
+) -> None:
+    more = ["client_max_body_size 200", *filter(None, [page])]
+    server = nginx(guarded(upstream.url, provider.issuer, *more) + guarded(upstream.url, provider.issuer, path="@page"))
+    for client in KNOWN:
+        pieces = [client.parameters.encode(), b"&filler=" + b"x" * 200 + client.parameters.encode()]
+        connection = Connection(server.port)
+        connection.send(method="POST", headers={**FORM, "Transfer-Encoding": "chunked"}, body=pieces)
+        assert connection.receive().status == 413
+        connection.close()
+    assert_clean(server)
+
+
 def test_nothing_stays_behind_an_error_page(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     page = location("= /denied", f"proxy_pass {upstream.url}")
     other = location("@other", f"proxy_pass {upstream.url}")
