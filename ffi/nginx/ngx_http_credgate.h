@@ -96,6 +96,8 @@ typedef struct {
     /* copies: what it was made of is overwritten */
     credgate_request                  presented;
     ngx_table_elt_t                  *authorization;
+    ngx_table_elt_t                  *challenge;     /* of a denial */
+    ngx_table_elt_t                  *retry_after;
     ngx_str_t                         preread;   /* of the body */
 
     credgate_outcome                  outcome;
@@ -106,7 +108,7 @@ typedef struct {
 
     unsigned                          body_read:1;
     unsigned                          body_hidden:1;
-    unsigned                          applied:1;
+    unsigned                          applied:1;     /* it was let in */
     unsigned                          logged:1;
 } ngx_http_credgate_ctx_t;
 
@@ -183,7 +185,7 @@ void ngx_http_credgate_wipe_body(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_hide_query(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_set_headers(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_empty_headers(ngx_http_credgate_ctx_t *ctx);
-void ngx_http_credgate_overwrite_authorization(ngx_http_request_t *r);
+void ngx_http_credgate_overwrite_authorization(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_remove_header(ngx_http_request_t *r,
     ngx_table_elt_t *h);
 

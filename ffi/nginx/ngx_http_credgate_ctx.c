@@ -191,9 +191,9 @@ ngx_http_credgate_cleanup(void *data)
 
     if (!ctx->applied) {
 
-        /* the client has left, or another module has had the last word */
+        /* it was denied, has left, or another module had the last word */
 
-        ngx_http_credgate_overwrite_authorization(ctx->request);
+        ngx_http_credgate_overwrite_authorization(ctx);
 
         if (ctx->body_read && !ctx->body_hidden) {
             ngx_http_credgate_wipe_body(ctx);

@@ -274,7 +274,7 @@ ngx_http_credgate_set_header(ngx_http_credgate_ctx_t *ctx,
                           == 0;
 
     if (is_authorization) {
-        ngx_http_credgate_overwrite_authorization(r);
+        ngx_http_credgate_overwrite_authorization(ctx);
     }
 
     part = &r->headers_in.headers.part;
@@ -410,38 +410,31 @@ ngx_http_credgate_remove_header(ngx_http_request_t *r, ngx_table_elt_t *h)
  */
 
 void
-ngx_http_credgate_overwrite_authorization(ngx_http_request_t *r)
+ngx_http_credgate_overwrite_authorization(ngx_http_credgate_ctx_t *ctx)
 {
-    ngx_str_t                *value;
-    ngx_http_credgate_ctx_t  *ctx;
+    ngx_table_elt_t  *h;
 
-    if (r->headers_in.authorization == NULL) {
+    h = ctx->request->headers_in.authorization;
+
+    if (h == NULL || h == ctx->authorization) {
         return;
     }
 
-    ctx = ngx_http_credgate_get_ctx(r);
-    value = &r->headers_in.authorization->value;
-
-    if (ctx == NULL || ctx->authorization == NULL) {
-        ngx_memset(value->data, '*', value->len);
-    }
+    ngx_memset(h->value.data, '*', h->value.len);
 }
 
 
 /*
- * A request that was denied here, and that another module of "satisfy any" has
- * let in by the same header or by none, does not take credentials upstream
- * either.
+ * A request that was not let in here does not take credentials upstream either
+ * where it goes on all the same: another module of "satisfy any" has let it in
+ * by the same header or by none, or an error page leads to where no gate is.
  */
 
 ngx_int_t
 ngx_http_credgate_precontent_handler(ngx_http_request_t *r)
 {
-    ngx_table_elt_t               *h;
-    ngx_http_credgate_ctx_t       *ctx;
-    ngx_http_credgate_loc_conf_t  *clcf;
-
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_credgate_module);
+    ngx_table_elt_t          *h;
+    ngx_http_credgate_ctx_t  *ctx;
 
     if (r != r->main) {
         return NGX_DECLINED;
@@ -449,14 +442,14 @@ ngx_http_credgate_precontent_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_credgate_get_ctx(r);
 
-    if (ctx && ctx->state == NGX_HTTP_CREDGATE_READING
+    if (ctx == NULL || ctx->applied) {
+        return NGX_DECLINED;
+    }
+
+    if (ctx->state == NGX_HTTP_CREDGATE_READING
         && ngx_http_credgate_abandon(ctx) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (!clcf->enable || ctx == NULL || ctx->outcome.http_status == 0) {
-        return NGX_DECLINED;
     }
 
     h = r->headers_in.authorization;
@@ -466,7 +459,7 @@ ngx_http_credgate_precontent_handler(ngx_http_request_t *r)
                            sizeof("Basic") - 1)
            == 0)
     {
-        ngx_http_credgate_overwrite_authorization(r);
+        ngx_http_credgate_overwrite_authorization(ctx);
         ngx_http_credgate_remove_header(r, h);
     }
 

@@ -131,10 +131,11 @@ def test_nothing_stays_behind_an_error_page(nginx: Start, provider: Provider, up
     server = nginx(
         guarded(upstream.url, provider.issuer, "error_page 401 /denied")
         + guarded(upstream.url, provider.issuer, "error_page 401 @other", path="/named/")
+        + guarded(upstream.url, provider.issuer, "satisfy any", "deny all", "error_page 401 403 @other", path="/any/")
         + page
         + other
     )
-    for target in ("/", "/named/"):
+    for target in ("/", "/named/", "/any/"):
         for _ in everybody(server, target):
             assert [client.traces(str(upstream.last["body"])) for client in KNOWN] == [[]] * len(KNOWN)
     assert_clean(server)

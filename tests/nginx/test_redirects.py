@@ -7,7 +7,7 @@ import pytest
 
 from conftest import ALICE, BOB
 from support.h2 import H2Connection
-from support.http import FORM, Answer, Connection, ask
+from support.http import FORM, SOURCES, Answer, Client, Connection, ask
 from support.lab import Provider, Scripted, Upstream, bearer
 from support.nginx import Nginx, gate, guarded, location
 from support.process import until
@@ -70,10 +70,11 @@ def test_a_body_that_breaks_off_does_not_go_where_no_gate_is(
         guarded(upstream.url, provider.issuer, f"client_max_body_size {MOST}", "error_page 400 413 = @open")
         + location("@open", f"proxy_pass {upstream.url}")
     )
-    answer = broken_body(server, ALICE.parameters, BROKEN[status], {}, at_once=at_once)
+    answer = broken_body(server, ALICE.parameters, BROKEN[status], BOB.basic, at_once=at_once)
     assert answer.status == 200
-    assert answer.json()["body"] == ""
-    assert ALICE.traces(answer.json()["raw"]) == []
+    seen = answer.json()
+    assert seen["body"] == ""
+    assert ALICE.traces(seen["raw"]) == BOB.traces(seen["raw"]) == []
 
 
 def test_a_body_that_breaks_off_over_http_2_is_answered_by_an_error_page_that_is_guarded(
@@ -92,6 +93,19 @@ def test_a_body_that_breaks_off_over_http_2_is_answered_by_an_error_page_that_is
     connection.close()
     assert (answer.json()["line"], answer.json()["body"]) == ("GET /page HTTP/1.0", "")
     assert provider.count["token"] == 1
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("satisfy", ["any", "all"])
+def test_who_is_denied_takes_no_secret_to_an_error_page_without_a_gate(
+    nginx: Start, provider: Provider, upstream: Upstream, satisfy: str, source: str
+) -> None:
+    denied = [f"satisfy {satisfy}", *(["deny all"] if satisfy == "any" else []), "error_page 401 403 = @login"]
+    server = nginx(guarded(upstream.url, provider.issuer, *denied) + location("@login", f"proxy_pass {upstream.url}"))
+    for client in (ALICE.wrong(), Client("nobody", "Zeisig8Hv+/%&=")):
+        answer = ask(server.port, **client.request(source))
+        assert answer.status == 200
+        assert client.traces(answer.json()["raw"]) == []
 
 
 @pytest.mark.parametrize("guard", ["on", "off"])
