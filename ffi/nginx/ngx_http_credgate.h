@@ -89,6 +89,7 @@ typedef enum {
 
 typedef struct {
     ngx_http_request_t               *request;
+    ngx_pool_t                       *pool;      /* the request's own */
     credgate_gate                    *gate;
     ngx_http_credgate_state_e         state;
     ngx_int_t                         phase_handler;  /* where it stands */
@@ -185,9 +186,16 @@ void ngx_http_credgate_wipe_body(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_hide_query(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_set_headers(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_empty_headers(ngx_http_credgate_ctx_t *ctx);
-void ngx_http_credgate_overwrite_authorization(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_remove_header(ngx_http_request_t *r,
     ngx_table_elt_t *h);
+
+/* what is overwritten where it stands */
+void ngx_http_credgate_overwrite_authorization(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_overwrite_query(ngx_http_credgate_ctx_t *ctx,
+    ngx_str_t *query);
+void ngx_http_credgate_redact(u_char *query, size_t len);
+ngx_uint_t ngx_http_credgate_within(ngx_str_t *part, u_char *start,
+    u_char *end);
 
 /* denials */
 ngx_int_t ngx_http_credgate_answer(ngx_http_credgate_ctx_t *ctx);

@@ -31,6 +31,7 @@ ngx_http_credgate_create_ctx(ngx_http_request_t *r)
     ngx_memzero(ctx, sizeof(ngx_http_credgate_ctx_t));
 
     ctx->request = r;
+    ctx->pool = r->pool;
     ctx->outcome.struct_size = sizeof(credgate_outcome);
     ctx->presented.struct_size = sizeof(credgate_request);
 

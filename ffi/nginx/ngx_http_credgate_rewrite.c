@@ -18,8 +18,6 @@ static ngx_uint_t ngx_http_credgate_same_name(ngx_str_t *name,
     credgate_header *header);
 static ngx_int_t ngx_http_credgate_hide(ngx_http_credgate_ctx_t *ctx,
     ngx_str_t *query);
-static void ngx_http_credgate_redact(u_char *query, size_t len);
-static ngx_uint_t ngx_http_credgate_within(ngx_str_t *part, ngx_str_t *whole);
 
 
 /*
@@ -55,7 +53,7 @@ ngx_http_credgate_post_read_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_http_credgate_within(&args, &uri)) {
+    if (ngx_http_credgate_within(&args, uri.data, uri.data + uri.len)) {
         r->args.data = r->unparsed_uri.data + (args.data - uri.data);
 
     } else {
@@ -68,11 +66,12 @@ ngx_http_credgate_post_read_handler(ngx_http_request_t *r)
 
     ngx_http_credgate_redact(args.data, args.len);
 
-    if (!ngx_http_credgate_within(&args, &r->request_line)) {
+    last = r->request_line.data + r->request_line.len;
+
+    if (!ngx_http_credgate_within(&args, r->request_line.data, last)) {
 
         /* HTTP/2 has no request line; nginx makes one up */
 
-        last = r->request_line.data + r->request_line.len;
         p = ngx_strlchr(r->request_line.data, last, '?');
 
         if (p) {
@@ -163,30 +162,13 @@ ngx_http_credgate_hide(ngx_http_credgate_ctx_t *ctx, ngx_str_t *query)
 
         /* variables that were evaluated before this point to the old memory */
 
-        ngx_http_credgate_redact(query->data, query->len);
+        ngx_http_credgate_overwrite_query(ctx, query);
 
         query->data = (u_char *) out;
         query->len = len;
     }
 
     return NGX_OK;
-}
-
-
-static void
-ngx_http_credgate_redact(u_char *query, size_t len)
-{
-    if (credgate_query_redact((char *) query, len) != CREDGATE_OK) {
-        ngx_memset(query, '*', len);
-    }
-}
-
-
-static ngx_uint_t
-ngx_http_credgate_within(ngx_str_t *part, ngx_str_t *whole)
-{
-    return part->data >= whole->data
-           && part->data + part->len <= whole->data + whole->len;
 }
 
 
@@ -401,26 +383,6 @@ ngx_http_credgate_remove_header(ngx_http_request_t *r, ngx_table_elt_t *h)
     h->hash = ngx_hash_key(name, sizeof(name) - 1);
 
     ngx_str_null(&h->value);
-}
-
-
-/*
- * The client's bytes, and not the pointer only: "$http_authorization" may have
- * been evaluated before, and would show them.
- */
-
-void
-ngx_http_credgate_overwrite_authorization(ngx_http_credgate_ctx_t *ctx)
-{
-    ngx_table_elt_t  *h;
-
-    h = ctx->request->headers_in.authorization;
-
-    if (h == NULL || h == ctx->authorization) {
-        return;
-    }
-
-    ngx_memset(h->value.data, '*', h->value.len);
 }
 
 

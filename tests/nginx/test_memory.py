@@ -141,6 +141,23 @@ def test_nothing_stays_behind_an_error_page(nginx: Start, provider: Provider, up
     assert_clean(server)
 
 
+@pytest.mark.parametrize("change", ["rewrite ^ /new?more=1 break", "set $args $args&more=1", "set $args more=1&$args"])
+@pytest.mark.parametrize("size", [10, 3_000, 6_000])
+def test_nothing_stays_of_arguments_that_were_rewritten_nor_of_a_header_in_buffers_of_its_own(
+    nginx: Start, provider: Provider, upstream: Upstream, change: str, size: int
+) -> None:
+    server = nginx(guarded(upstream.url, provider.issuer, change))
+    filler = "x" * size
+    for client, source in product(KNOWN, ("header", "query")):
+        request = client.request(source, f"/?filler={filler}")
+        request["target"] = request["target"].replace("?client_id", "&client_id")
+        for before, after in ((size, 7_000), (10, size), (size, 10)):
+            headers = {"X-Before": "x" * before, **request.get("headers", {}), "X-After": "x" * after}
+            ask(server.port, **{**request, "headers": headers})
+            # The next request would be read to the same memory.
+            until(lambda: not traces(worker(server)), "the request's end")
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_nothing_stays_when_something_fails(nginx: Start, scripted: Scripted, upstream: Upstream, fault: str) -> None:
     issuer, backend = break_down(fault, scripted, upstream, ALICE.secret)
