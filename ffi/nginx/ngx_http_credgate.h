@@ -175,6 +175,7 @@ void ngx_http_credgate_deny(ngx_http_credgate_ctx_t *ctx, ngx_uint_t status);
 ngx_http_credgate_ctx_t *ngx_http_credgate_create_ctx(ngx_http_request_t *r);
 ngx_http_credgate_ctx_t *ngx_http_credgate_get_ctx(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx);
+ngx_int_t ngx_http_credgate_keep_outcome(ngx_http_credgate_ctx_t *ctx);
 
 /* the request's body */
 ngx_int_t ngx_http_credgate_read_body(ngx_http_credgate_ctx_t *ctx);
@@ -199,6 +200,7 @@ ngx_uint_t ngx_http_credgate_within(ngx_str_t *part, u_char *start,
 
 /* denials */
 ngx_int_t ngx_http_credgate_answer(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_take_back(ngx_http_credgate_ctx_t *ctx);
 
 ngx_int_t ngx_http_credgate_add_variables(ngx_conf_t *cf);
 

@@ -156,7 +156,11 @@ ngx_http_credgate_restart(ngx_http_credgate_ctx_t *ctx, credgate_gate *gate)
         return NGX_ERROR;
     }
 
-    credgate_outcome_release(&ctx->outcome);
+    ngx_http_credgate_take_back(ctx);
+
+    if (ngx_http_credgate_keep_outcome(ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     ctx->gate = gate;
     ctx->state = NGX_HTTP_CREDGATE_START;

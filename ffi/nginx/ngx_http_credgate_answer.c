@@ -170,6 +170,32 @@ ngx_http_credgate_add_headers(ngx_http_credgate_ctx_t *ctx)
 }
 
 
+/* the denial is not the last word: another gate judges the request */
+
+void
+ngx_http_credgate_take_back(ngx_http_credgate_ctx_t *ctx)
+{
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (ctx->challenge) {
+        ctx->challenge->hash = 0;
+
+        if (r->headers_out.www_authenticate == ctx->challenge) {
+            r->headers_out.www_authenticate = NULL;
+        }
+
+        ctx->challenge = NULL;
+    }
+
+    if (ctx->retry_after) {
+        ctx->retry_after->hash = 0;
+        ctx->retry_after = NULL;
+    }
+}
+
+
 static ngx_table_elt_t *
 ngx_http_credgate_add_header(ngx_http_request_t *r, char *key, size_t key_len,
     ngx_str_t *value)

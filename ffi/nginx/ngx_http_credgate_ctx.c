@@ -8,6 +8,7 @@
 
 
 static void ngx_http_credgate_cleanup(void *data);
+static void ngx_http_credgate_release(void *data);
 #if (NGX_HTTP_V2)
 static void ngx_http_credgate_wipe_preread(ngx_http_v2_connection_t *h2c);
 #endif
@@ -180,6 +181,38 @@ ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx)
     ctx->presented.args_len = clcf->args->nelts;
 
     return NGX_OK;
+}
+
+
+/*
+ * Makes room for another outcome.  This one lives as long as the request:
+ * variables that were evaluated point into it.
+ */
+
+ngx_int_t
+ngx_http_credgate_keep_outcome(ngx_http_credgate_ctx_t *ctx)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(ctx->pool, sizeof(credgate_outcome));
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(cln->data, &ctx->outcome, sizeof(credgate_outcome));
+    cln->handler = ngx_http_credgate_release;
+
+    ngx_memzero(&ctx->outcome, sizeof(credgate_outcome));
+    ctx->outcome.struct_size = sizeof(credgate_outcome);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_credgate_release(void *data)
+{
+    credgate_outcome_release(data);
 }
 
 

@@ -185,7 +185,7 @@ ngx_http_credgate_set_headers(ngx_http_credgate_ctx_t *ctx)
 }
 
 
-/* what the headers hold belongs to the outcome, which is about to go */
+/* another gate is about to judge the request */
 
 ngx_int_t
 ngx_http_credgate_empty_headers(ngx_http_credgate_ctx_t *ctx)

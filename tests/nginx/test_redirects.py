@@ -1,7 +1,9 @@
 """Where nginx leads a request elsewhere before a gate has done with it: error pages, and the action after it has ended."""
 
+import re
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,7 @@ from support.h2 import H2Connection
 from support.http import FORM, SOURCES, Answer, Client, Connection, ask
 from support.lab import Provider, Scripted, Upstream, bearer
 from support.nginx import Nginx, gate, guarded, location
-from support.process import until
+from support.process import free_port, until
 
 Start = Callable[..., Nginx]
 
@@ -139,3 +141,38 @@ def test_what_comes_after_a_client_that_left_does_not_meet_the_end_of_its_exchan
         held.close()
         until(lambda: server.busy == 0, "its end")
     assert scripted.state["token"] == 1
+
+
+def test_variables_of_a_gate_hold_when_a_redirect_has_led_to_another(
+    nginx: Start, provider: Provider, upstream: Upstream, tmp_path: Path
+) -> None:
+    shown = ["$credgate_claim_exp", "$credgate_client_id", "$http_authorization"]
+    down = f"http://127.0.0.1:{free_port()}"
+    headers = [f"proxy_set_header X-{number} {variable}" for number, variable in enumerate(shown)]
+    server = nginx(
+        f"access_log {tmp_path}/shown.log shown;"
+        + guarded(down, provider.issuer, "credgate_cache_tokens off", *headers, "error_page 502 = @other")
+        + guarded(upstream.url, provider.issuer, path="@other"),
+        http=f"log_format shown '{' '.join(shown)}';",
+    )
+    for _ in range(2):
+        assert ask(server.port, headers=ALICE.basic).status == 200
+    until(lambda: (tmp_path / "shown.log").read_text().count("\n") == 2, "the log")
+    for line in (tmp_path / "shown.log").read_text().splitlines():
+        assert re.fullmatch(r"\d+ alice Bearer eyJ[\w.-]+", line), line
+
+
+@pytest.mark.parametrize(("status", "header"), [(401, "WWW-Authenticate"), (503, "Retry-After")])
+def test_a_denial_leaves_nothing_in_the_answer_where_a_redirect_has_led_to_a_gate_that_allows(
+    nginx: Start, provider: Provider, scripted: Scripted, upstream: Upstream, status: int, header: str
+) -> None:
+    scripted.script(status=status, json={"error": "invalid_client"}, headers={"Retry-After": "7"})
+    server = nginx(
+        guarded(upstream.url, scripted.issuer)
+        + guarded(upstream.url, scripted.issuer, "error_page 401 502 503 = @other", path="/led/")
+        + guarded(upstream.url, provider.issuer, path="@other")
+    )
+    assert ask(server.port, headers=ALICE.basic).header(header)
+    answer = ask(server.port, "/led/", headers=ALICE.basic)
+    assert (answer.status, bearer(answer.json())[:3]) == (200, "eyJ")
+    assert answer.header(header) is None
