@@ -234,7 +234,7 @@ ngx_http_credgate_drop_body(ngx_http_credgate_ctx_t *ctx)
         return NGX_OK;
     }
 
-    return ngx_http_credgate_replace_body(ctx, NULL, 0);
+    return ngx_http_credgate_replace_body(ctx, (u_char *) "", 0);
 }
 
 

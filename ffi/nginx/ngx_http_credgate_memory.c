@@ -31,7 +31,7 @@ ngx_http_credgate_overwrite_authorization(ngx_http_credgate_ctx_t *ctx)
 
     h = ctx->request->headers_in.authorization;
 
-    if (h == NULL || h == ctx->authorization) {
+    if (h == NULL || h->value.len == 0 || h == ctx->authorization) {
         return;
     }
 
