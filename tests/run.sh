@@ -117,7 +117,7 @@ suite_c() {
 }
 
 suite_nginx() {
-    need_apt nginx nginx-dev valgrind openssl redis-server
+    need_apt nginx nginx-dev libnginx-mod-http-headers-more-filter valgrind openssl redis-server
     need_lab
     need_venv
     build_library

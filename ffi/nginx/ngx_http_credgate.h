@@ -89,12 +89,16 @@ typedef enum {
 
 typedef struct {
     ngx_http_request_t               *request;
+    ngx_pool_t                       *pool;      /* the request's own */
     credgate_gate                    *gate;
     ngx_http_credgate_state_e         state;
+    ngx_int_t                         phase_handler;  /* where it stands */
 
     /* copies: what it was made of is overwritten */
     credgate_request                  presented;
     ngx_table_elt_t                  *authorization;
+    ngx_table_elt_t                  *challenge;     /* of a denial */
+    ngx_table_elt_t                  *retry_after;
     ngx_str_t                         preread;   /* of the body */
 
     credgate_outcome                  outcome;
@@ -105,7 +109,7 @@ typedef struct {
 
     unsigned                          body_read:1;
     unsigned                          body_hidden:1;
-    unsigned                          applied:1;
+    unsigned                          applied:1;     /* it was let in */
     unsigned                          logged:1;
 } ngx_http_credgate_ctx_t;
 
@@ -160,6 +164,8 @@ ngx_int_t ngx_http_credgate_post_read_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_access_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_precontent_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_log_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_credgate_abandon(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_stop_waiting(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_authenticate(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_suspend(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_resume(ngx_http_credgate_ctx_t *ctx);
@@ -169,22 +175,32 @@ void ngx_http_credgate_deny(ngx_http_credgate_ctx_t *ctx, ngx_uint_t status);
 ngx_http_credgate_ctx_t *ngx_http_credgate_create_ctx(ngx_http_request_t *r);
 ngx_http_credgate_ctx_t *ngx_http_credgate_get_ctx(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx);
+ngx_int_t ngx_http_credgate_keep_outcome(ngx_http_credgate_ctx_t *ctx);
 
 /* the request's body */
 ngx_int_t ngx_http_credgate_read_body(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_hide_body(ngx_http_credgate_ctx_t *ctx);
+ngx_int_t ngx_http_credgate_drop_body(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_wipe_body(ngx_http_credgate_ctx_t *ctx);
 
 /* what is changed in the request */
 ngx_int_t ngx_http_credgate_hide_query(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_set_headers(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_empty_headers(ngx_http_credgate_ctx_t *ctx);
-void ngx_http_credgate_overwrite_authorization(ngx_http_request_t *r);
 void ngx_http_credgate_remove_header(ngx_http_request_t *r,
     ngx_table_elt_t *h);
 
+/* what is overwritten where it stands */
+void ngx_http_credgate_overwrite_authorization(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_overwrite_query(ngx_http_credgate_ctx_t *ctx,
+    ngx_str_t *query);
+void ngx_http_credgate_redact(u_char *query, size_t len);
+ngx_uint_t ngx_http_credgate_within(ngx_str_t *part, u_char *start,
+    u_char *end);
+
 /* denials */
 ngx_int_t ngx_http_credgate_answer(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_take_back(ngx_http_credgate_ctx_t *ctx);
 
 ngx_int_t ngx_http_credgate_add_variables(ngx_conf_t *cf);
 

@@ -50,10 +50,6 @@ ngx_http_credgate_access_handler(ngx_http_request_t *r)
 
     switch (ctx->state) {
 
-    case NGX_HTTP_CREDGATE_READING:
-    case NGX_HTTP_CREDGATE_WAITING:
-        return NGX_AGAIN;
-
     case NGX_HTTP_CREDGATE_DONE:
 
         /* an internal redirect comes here again: the verdict stands */
@@ -68,6 +64,17 @@ ngx_http_credgate_access_handler(ngx_http_request_t *r)
 
         break;
 
+    case NGX_HTTP_CREDGATE_READING:
+    case NGX_HTTP_CREDGATE_WAITING:
+
+        /* no phase runs meanwhile: nginx has led the request elsewhere */
+
+        if (ngx_http_credgate_abandon(ctx) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        /* fall through */
+
     default: /* NGX_HTTP_CREDGATE_START */
         ctx->gate = clcf->gate;
     }
@@ -80,6 +87,8 @@ ngx_http_credgate_access_handler(ngx_http_request_t *r)
     if (ngx_http_credgate_hide_query(ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    ctx->phase_handler = r->phase_handler;
 
     ctx->timer.data = ctx;
     ctx->timer.handler = ngx_http_credgate_timeout_handler;
@@ -102,6 +111,42 @@ ngx_http_credgate_access_handler(ngx_http_request_t *r)
 }
 
 
+/*
+ * What was begun for the request will not end: its body could not be read, for
+ * which there is an error page, or its client has left, for which there is a
+ * "post_action".  Where these are guarded, it is judged anew, without a body.
+ */
+
+ngx_int_t
+ngx_http_credgate_abandon(ngx_http_credgate_ctx_t *ctx)
+{
+    if (ctx->state == NGX_HTTP_CREDGATE_READING
+        && ngx_http_credgate_drop_body(ctx) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_http_credgate_stop_waiting(ctx);
+
+    ctx->state = NGX_HTTP_CREDGATE_START;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_credgate_stop_waiting(ngx_http_credgate_ctx_t *ctx)
+{
+    if (ctx->state == NGX_HTTP_CREDGATE_WAITING) {
+        credgate_ticket_cancel(ngx_http_credgate_queue(), ctx->ticket);
+    }
+
+    if (ctx->timer.timer_set) {
+        ngx_del_timer(&ctx->timer);
+    }
+}
+
+
 /* a redirect has led from one gate to another, which judges for itself */
 
 static ngx_int_t
@@ -111,7 +156,11 @@ ngx_http_credgate_restart(ngx_http_credgate_ctx_t *ctx, credgate_gate *gate)
         return NGX_ERROR;
     }
 
-    credgate_outcome_release(&ctx->outcome);
+    ngx_http_credgate_take_back(ctx);
+
+    if (ngx_http_credgate_keep_outcome(ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     ctx->gate = gate;
     ctx->state = NGX_HTTP_CREDGATE_START;
@@ -182,7 +231,8 @@ ngx_http_credgate_suspend(ngx_http_credgate_ctx_t *ctx)
 
     ngx_add_timer(&ctx->timer, (ngx_msec_t) timeout + NGX_HTTP_CREDGATE_GRACE);
 
-    r->read_event_handler = ngx_http_test_reading;
+    r->read_event_handler = r->post_action ? ngx_http_block_reading
+                                           : ngx_http_test_reading;
     r->write_event_handler = ngx_http_request_empty_handler;
 }
 
@@ -202,6 +252,11 @@ ngx_http_credgate_resume(ngx_http_credgate_ctx_t *ctx)
 
     ctx->state = NGX_HTTP_CREDGATE_DONE;
     ctx->waited = ngx_current_msec - ctx->started;
+
+    if (r->phase_handler != ctx->phase_handler) {
+        /* it has been led elsewhere, where there is no gate */
+        return;
+    }
 
     ngx_http_set_log_request(c->log, r);
 

@@ -97,7 +97,7 @@ ngx_http_credgate_answer(ngx_http_credgate_ctx_t *ctx)
         return status;
     }
 
-    ngx_http_credgate_overwrite_authorization(r);
+    ngx_http_credgate_overwrite_authorization(ctx);
 
     if (ngx_http_credgate_has_error_page(r, status)) {
         return status;
@@ -145,9 +145,10 @@ ngx_http_credgate_add_headers(ngx_http_credgate_ctx_t *ctx)
         }
 
         r->headers_out.www_authenticate = h;
+        ctx->challenge = h;
     }
 
-    if (outcome->retry_after && !ctx->applied) {
+    if (outcome->retry_after && ctx->retry_after == NULL) {
         value.data = ngx_pnalloc(r->pool, NGX_INT32_LEN);
         if (value.data == NULL) {
             return NGX_ERROR;
@@ -161,11 +162,37 @@ ngx_http_credgate_add_headers(ngx_http_credgate_ctx_t *ctx)
         if (h == NULL) {
             return NGX_ERROR;
         }
+
+        ctx->retry_after = h;
     }
 
-    ctx->applied = 1;
-
     return NGX_OK;
+}
+
+
+/* the denial is not the last word: another gate judges the request */
+
+void
+ngx_http_credgate_take_back(ngx_http_credgate_ctx_t *ctx)
+{
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (ctx->challenge) {
+        ctx->challenge->hash = 0;
+
+        if (r->headers_out.www_authenticate == ctx->challenge) {
+            r->headers_out.www_authenticate = NULL;
+        }
+
+        ctx->challenge = NULL;
+    }
+
+    if (ctx->retry_after) {
+        ctx->retry_after->hash = 0;
+        ctx->retry_after = NULL;
+    }
 }
 
 

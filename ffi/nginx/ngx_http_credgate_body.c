@@ -11,6 +11,8 @@ static void ngx_http_credgate_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_credgate_wants_body(ngx_http_credgate_ctx_t *ctx,
     off_t length);
 static ngx_int_t ngx_http_credgate_gather_body(ngx_http_credgate_ctx_t *ctx);
+static ngx_int_t ngx_http_credgate_replace_body(ngx_http_credgate_ctx_t *ctx,
+    u_char *body, size_t len);
 
 
 /* NGX_OK: there is nothing to wait for; else what the phase handler answers */
@@ -53,10 +55,6 @@ ngx_http_credgate_read_body(ngx_http_credgate_ctx_t *ctx)
     rc = ngx_http_read_client_request_body(r, ngx_http_credgate_body_handler);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-
-        /* an error page may lead here again */
-        ctx->state = NGX_HTTP_CREDGATE_START;
-
         return rc;
     }
 
@@ -73,6 +71,11 @@ ngx_http_credgate_body_handler(ngx_http_request_t *r)
     ngx_http_credgate_ctx_t  *ctx;
 
     ctx = ngx_http_credgate_get_ctx(r);
+
+    if (r->phase_handler != ctx->phase_handler) {
+        /* nginx goes on to read a body that it has given up */
+        return;
+    }
 
     r->preserve_body = 1;
 
@@ -189,19 +192,13 @@ ngx_http_credgate_gather_body(ngx_http_credgate_ctx_t *ctx)
 ngx_int_t
 ngx_http_credgate_hide_body(ngx_http_credgate_ctx_t *ctx)
 {
-    char                     *body;
-    size_t                    len;
-    ngx_buf_t                *b;
-    ngx_chain_t              *cl;
-    ngx_table_elt_t          *h;
-    credgate_request         *presented;
-    ngx_http_request_t       *r;
-    ngx_http_request_body_t  *rb;
+    char              *body;
+    size_t             len;
+    credgate_request  *presented;
 
-    r = ctx->request;
     presented = &ctx->presented;
 
-    body = ngx_pnalloc(r->pool, presented->body_len);
+    body = ngx_pnalloc(ctx->request->pool, presented->body_len);
     if (body == NULL) {
         return NGX_ERROR;
     }
@@ -215,11 +212,48 @@ ngx_http_credgate_hide_body(ngx_http_credgate_ctx_t *ctx)
         return NGX_ERROR;
     }
 
+    return ngx_http_credgate_replace_body(ctx, (u_char *) body, len);
+}
+
+
+/*
+ * What there is of a body that could not be read: neither credentials, nor for
+ * an upstream that is told its length.
+ */
+
+ngx_int_t
+ngx_http_credgate_drop_body(ngx_http_credgate_ctx_t *ctx)
+{
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    r->read_event_handler = ngx_http_block_reading;
+
+    if (r->request_body == NULL) {
+        return NGX_OK;
+    }
+
+    return ngx_http_credgate_replace_body(ctx, (u_char *) "", 0);
+}
+
+
+static ngx_int_t
+ngx_http_credgate_replace_body(ngx_http_credgate_ctx_t *ctx, u_char *body,
+    size_t len)
+{
+    ngx_buf_t                *b;
+    ngx_chain_t              *cl;
+    ngx_table_elt_t          *h;
+    ngx_http_request_t       *r;
+    ngx_http_request_body_t  *rb;
+
+    r = ctx->request;
+    rb = r->request_body;
+
     ctx->body_hidden = 1;
 
     ngx_http_credgate_wipe_body(ctx);
-
-    rb = r->request_body;
 
     cl = ngx_alloc_chain_link(r->pool);
     if (cl == NULL) {
@@ -231,7 +265,7 @@ ngx_http_credgate_hide_body(ngx_http_credgate_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    b->start = (u_char *) body;
+    b->start = body;
     b->pos = b->start;
     b->last = b->pos + len;
     b->end = b->last;
@@ -300,9 +334,10 @@ ngx_http_credgate_wipe_body(ngx_http_credgate_ctx_t *ctx)
     if (ctx->preread.len) {
         last = ctx->preread.data + ctx->preread.len;
 
-        /* the next request may have come along with this one's body */
+        /* the next request may have come along with all of this one's body */
 
-        if (r->header_in->pos >= ctx->preread.data
+        if (ctx->state != NGX_HTTP_CREDGATE_READING
+            && r->header_in->pos >= ctx->preread.data
             && r->header_in->pos < last)
         {
             last = r->header_in->pos;

@@ -8,6 +8,7 @@
 
 
 static void ngx_http_credgate_cleanup(void *data);
+static void ngx_http_credgate_release(void *data);
 #if (NGX_HTTP_V2)
 static void ngx_http_credgate_wipe_preread(ngx_http_v2_connection_t *h2c);
 #endif
@@ -31,6 +32,7 @@ ngx_http_credgate_create_ctx(ngx_http_request_t *r)
     ngx_memzero(ctx, sizeof(ngx_http_credgate_ctx_t));
 
     ctx->request = r;
+    ctx->pool = r->pool;
     ctx->outcome.struct_size = sizeof(credgate_outcome);
     ctx->presented.struct_size = sizeof(credgate_request);
 
@@ -182,24 +184,50 @@ ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx)
 }
 
 
+/*
+ * Makes room for another outcome.  This one lives as long as the request:
+ * variables that were evaluated point into it.
+ */
+
+ngx_int_t
+ngx_http_credgate_keep_outcome(ngx_http_credgate_ctx_t *ctx)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(ctx->pool, sizeof(credgate_outcome));
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(cln->data, &ctx->outcome, sizeof(credgate_outcome));
+    cln->handler = ngx_http_credgate_release;
+
+    ngx_memzero(&ctx->outcome, sizeof(credgate_outcome));
+    ctx->outcome.struct_size = sizeof(credgate_outcome);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_credgate_release(void *data)
+{
+    credgate_outcome_release(data);
+}
+
+
 static void
 ngx_http_credgate_cleanup(void *data)
 {
     ngx_http_credgate_ctx_t  *ctx = data;
 
-    if (ctx->state == NGX_HTTP_CREDGATE_WAITING) {
-        credgate_ticket_cancel(ngx_http_credgate_queue(), ctx->ticket);
-    }
-
-    if (ctx->timer.timer_set) {
-        ngx_del_timer(&ctx->timer);
-    }
+    ngx_http_credgate_stop_waiting(ctx);
 
     if (!ctx->applied) {
 
-        /* the client has left, or another module has had the last word */
+        /* it was denied, has left, or another module had the last word */
 
-        ngx_http_credgate_overwrite_authorization(ctx->request);
+        ngx_http_credgate_overwrite_authorization(ctx);
 
         if (ctx->body_read && !ctx->body_hidden) {
             ngx_http_credgate_wipe_body(ctx);

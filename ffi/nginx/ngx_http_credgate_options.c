@@ -9,6 +9,8 @@
 
 static ngx_int_t ngx_http_credgate_may_read(ngx_cycle_t *cycle,
     ngx_http_credgate_setting_t *setting);
+static ngx_uint_t ngx_http_credgate_in_group(ngx_cycle_t *cycle,
+    ngx_core_conf_t *ccf, gid_t group);
 static ngx_int_t ngx_http_credgate_prepare_store(ngx_cycle_t *cycle,
     ngx_http_credgate_setting_t *setting);
 
@@ -154,7 +156,7 @@ ngx_http_credgate_may_read(ngx_cycle_t *cycle,
         if (info.st_uid == ccf->user) {
             may = info.st_mode & S_IRUSR;
 
-        } else if (info.st_gid == ccf->group) {
+        } else if (ngx_http_credgate_in_group(cycle, ccf, info.st_gid)) {
             may = info.st_mode & S_IRGRP;
 
         } else {
@@ -172,6 +174,39 @@ ngx_http_credgate_may_read(ngx_cycle_t *cycle,
     }
 
     return NGX_OK;
+}
+
+
+/* a worker has all groups of its user, as nginx calls initgroups() */
+
+static ngx_uint_t
+ngx_http_credgate_in_group(ngx_cycle_t *cycle, ngx_core_conf_t *ccf,
+    gid_t group)
+{
+    int     i, n;
+    gid_t  *groups;
+
+    n = 0;
+
+    if (getgrouplist(ccf->username, ccf->group, NULL, &n) != -1) {
+        return 0;
+    }
+
+    groups = ngx_palloc(cycle->pool, n * sizeof(gid_t));
+
+    if (groups == NULL
+        || getgrouplist(ccf->username, ccf->group, groups, &n) == -1)
+    {
+        return group == ccf->group;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (groups[i] == group) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

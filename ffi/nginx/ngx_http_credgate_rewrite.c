@@ -18,8 +18,6 @@ static ngx_uint_t ngx_http_credgate_same_name(ngx_str_t *name,
     credgate_header *header);
 static ngx_int_t ngx_http_credgate_hide(ngx_http_credgate_ctx_t *ctx,
     ngx_str_t *query);
-static void ngx_http_credgate_redact(u_char *query, size_t len);
-static ngx_uint_t ngx_http_credgate_within(ngx_str_t *part, ngx_str_t *whole);
 
 
 /*
@@ -55,7 +53,7 @@ ngx_http_credgate_post_read_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_http_credgate_within(&args, &uri)) {
+    if (ngx_http_credgate_within(&args, uri.data, uri.data + uri.len)) {
         r->args.data = r->unparsed_uri.data + (args.data - uri.data);
 
     } else {
@@ -68,11 +66,12 @@ ngx_http_credgate_post_read_handler(ngx_http_request_t *r)
 
     ngx_http_credgate_redact(args.data, args.len);
 
-    if (!ngx_http_credgate_within(&args, &r->request_line)) {
+    last = r->request_line.data + r->request_line.len;
+
+    if (!ngx_http_credgate_within(&args, r->request_line.data, last)) {
 
         /* HTTP/2 has no request line; nginx makes one up */
 
-        last = r->request_line.data + r->request_line.len;
         p = ngx_strlchr(r->request_line.data, last, '?');
 
         if (p) {
@@ -163,30 +162,13 @@ ngx_http_credgate_hide(ngx_http_credgate_ctx_t *ctx, ngx_str_t *query)
 
         /* variables that were evaluated before this point to the old memory */
 
-        ngx_http_credgate_redact(query->data, query->len);
+        ngx_http_credgate_overwrite_query(ctx, query);
 
         query->data = (u_char *) out;
         query->len = len;
     }
 
     return NGX_OK;
-}
-
-
-static void
-ngx_http_credgate_redact(u_char *query, size_t len)
-{
-    if (credgate_query_redact((char *) query, len) != CREDGATE_OK) {
-        ngx_memset(query, '*', len);
-    }
-}
-
-
-static ngx_uint_t
-ngx_http_credgate_within(ngx_str_t *part, ngx_str_t *whole)
-{
-    return part->data >= whole->data
-           && part->data + part->len <= whole->data + whole->len;
 }
 
 
@@ -203,7 +185,7 @@ ngx_http_credgate_set_headers(ngx_http_credgate_ctx_t *ctx)
 }
 
 
-/* what the headers hold belongs to the outcome, which is about to go */
+/* another gate is about to judge the request */
 
 ngx_int_t
 ngx_http_credgate_empty_headers(ngx_http_credgate_ctx_t *ctx)
@@ -274,7 +256,7 @@ ngx_http_credgate_set_header(ngx_http_credgate_ctx_t *ctx,
                           == 0;
 
     if (is_authorization) {
-        ngx_http_credgate_overwrite_authorization(r);
+        ngx_http_credgate_overwrite_authorization(ctx);
     }
 
     part = &r->headers_in.headers.part;
@@ -405,52 +387,31 @@ ngx_http_credgate_remove_header(ngx_http_request_t *r, ngx_table_elt_t *h)
 
 
 /*
- * The client's bytes, and not the pointer only: "$http_authorization" may have
- * been evaluated before, and would show them.
- */
-
-void
-ngx_http_credgate_overwrite_authorization(ngx_http_request_t *r)
-{
-    ngx_str_t                *value;
-    ngx_http_credgate_ctx_t  *ctx;
-
-    if (r->headers_in.authorization == NULL) {
-        return;
-    }
-
-    ctx = ngx_http_credgate_get_ctx(r);
-    value = &r->headers_in.authorization->value;
-
-    if (ctx == NULL || ctx->authorization == NULL) {
-        ngx_memset(value->data, '*', value->len);
-    }
-}
-
-
-/*
- * A request that was denied here, and that another module of "satisfy any" has
- * let in by the same header or by none, does not take credentials upstream
- * either.
+ * A request that was not let in here does not take credentials upstream either
+ * where it goes on all the same: another module of "satisfy any" has let it in
+ * by the same header or by none, or an error page leads to where no gate is.
  */
 
 ngx_int_t
 ngx_http_credgate_precontent_handler(ngx_http_request_t *r)
 {
-    ngx_table_elt_t               *h;
-    ngx_http_credgate_ctx_t       *ctx;
-    ngx_http_credgate_loc_conf_t  *clcf;
+    ngx_table_elt_t          *h;
+    ngx_http_credgate_ctx_t  *ctx;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_credgate_module);
-
-    if (!clcf->enable || r != r->main) {
+    if (r != r->main) {
         return NGX_DECLINED;
     }
 
     ctx = ngx_http_credgate_get_ctx(r);
 
-    if (ctx == NULL || ctx->outcome.http_status == 0) {
+    if (ctx == NULL || ctx->applied) {
         return NGX_DECLINED;
+    }
+
+    if (ctx->state == NGX_HTTP_CREDGATE_READING
+        && ngx_http_credgate_abandon(ctx) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     h = r->headers_in.authorization;
@@ -460,7 +421,7 @@ ngx_http_credgate_precontent_handler(ngx_http_request_t *r)
                            sizeof("Basic") - 1)
            == 0)
     {
-        ngx_http_credgate_overwrite_authorization(r);
+        ngx_http_credgate_overwrite_authorization(ctx);
         ngx_http_credgate_remove_header(r, h);
     }
 

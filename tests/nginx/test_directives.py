@@ -1,5 +1,6 @@
 """Every setting and option has a directive, which is inherited, refused with its line, and does what its field does."""
 
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -174,12 +175,29 @@ def test_files_that_the_workers_may_not_read_are_refused(tmp_path: Path) -> None
     server = Nginx(tmp_path / "checked", "", http=text, user="www-data")
     pepper = tmp_path / "checked/pepper"
     pepper.write_bytes(bytes(32))
-    pepper.chmod(0o600)
-    done = server.check()
-    assert done.returncode != 0
-    assert f'"{pepper}" may not be read by the workers' in done.stderr
+    os.chown(pepper, 0, 4321)
+    for mode in (0o600, 0o640):
+        pepper.chmod(mode)
+        done = server.check()
+        assert done.returncode != 0
+        assert f'"{pepper}" may not be read by the workers' in done.stderr
     shutil.chown(pepper, "www-data")
     assert server.check().returncode == 0
+
+
+def test_files_that_the_workers_may_read_by_any_of_their_groups_are_taken(
+    nginx: Start, provider: Provider, upstream: Upstream, shared_directory: Path
+) -> None:
+    pepper, groups = shared_directory / "pepper", shared_directory / "group"
+    pepper.write_bytes(bytes(32))
+    pepper.chmod(0o640)
+    os.chown(pepper, 0, 4321)
+    groups.write_text(f"{Path('/etc/group').read_text()}keepers:x:4321:www-data\n")
+    # This nginx sees other groups than the machine has.
+    wrapper = ["unshare", "--mount", "sh", "-c", f'mount --bind {groups} /etc/group && exec "$@"', "sh"]
+    store = f"credgate_store sqlite:{shared_directory}/store/tokens.db;\ncredgate_store_pepper_file {pepper};\n"
+    server = nginx(guarded(upstream.url, provider.issuer), http=store, user="www-data", wrapper=wrapper)
+    assert ask(server.port, headers=ALICE.basic).status == 200
 
 
 def test_mode_is_on_off_or_optional(tmp_path: Path) -> None:

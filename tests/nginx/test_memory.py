@@ -110,19 +110,52 @@ def test_nothing_stays_of_a_body_in_chunks(nginx: Start, provider: Provider, ups
     assert_clean(server)
 
 
+@pytest.mark.parametrize("page", ["", "error_page 413 @page"], ids=["plain", "error-page"])
+def test_nothing_stays_of_a_body_that_breaks_off(
+    nginx: Start, provider: Provider, upstream: Upstream, page: str
+) -> None:
+    more = ["client_max_body_size 200", *filter(None, [page])]
+    server = nginx(guarded(upstream.url, provider.issuer, *more) + guarded(upstream.url, provider.issuer, path="@page"))
+    for client in KNOWN:
+        pieces = [client.parameters.encode(), b"&filler=" + b"x" * 200 + client.parameters.encode()]
+        connection = Connection(server.port)
+        connection.send(method="POST", headers={**FORM, "Transfer-Encoding": "chunked"}, body=pieces)
+        assert connection.receive().status == 413
+        connection.close()
+    assert_clean(server)
+
+
 def test_nothing_stays_behind_an_error_page(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     page = location("= /denied", f"proxy_pass {upstream.url}")
     other = location("@other", f"proxy_pass {upstream.url}")
     server = nginx(
         guarded(upstream.url, provider.issuer, "error_page 401 /denied")
         + guarded(upstream.url, provider.issuer, "error_page 401 @other", path="/named/")
+        + guarded(upstream.url, provider.issuer, "satisfy any", "deny all", "error_page 401 403 @other", path="/any/")
         + page
         + other
     )
-    for target in ("/", "/named/"):
+    for target in ("/", "/named/", "/any/"):
         for _ in everybody(server, target):
             assert [client.traces(str(upstream.last["body"])) for client in KNOWN] == [[]] * len(KNOWN)
     assert_clean(server)
+
+
+@pytest.mark.parametrize("change", ["rewrite ^ /new?more=1 break", "set $args $args&more=1", "set $args more=1&$args"])
+@pytest.mark.parametrize("size", [10, 3_000, 6_000])
+def test_nothing_stays_of_arguments_that_were_rewritten_nor_of_a_header_in_buffers_of_its_own(
+    nginx: Start, provider: Provider, upstream: Upstream, change: str, size: int
+) -> None:
+    server = nginx(guarded(upstream.url, provider.issuer, change))
+    filler = "x" * size
+    for client, source in product(KNOWN, ("header", "query")):
+        request = client.request(source, f"/?filler={filler}")
+        request["target"] = request["target"].replace("?client_id", "&client_id")
+        for before, after in ((size, 7_000), (10, size), (size, 10)):
+            headers = {"X-Before": "x" * before, **request.get("headers", {}), "X-After": "x" * after}
+            ask(server.port, **{**request, "headers": headers})
+            # The next request would be read to the same memory.
+            until(lambda: not traces(worker(server)), "the request's end")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
