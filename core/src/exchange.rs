@@ -116,7 +116,8 @@ impl Exchange<'_> {
         }
         drop(permit);
         if reply.status == 200 {
-            let grant = self.grant(&metadata, credentials, &reply).await;
+            let answer = Answer::read(&reply.body)?;
+            let grant = self.grant(&metadata, credentials, &answer).await;
             return grant.map_err(Denial::spent);
         }
         if matches!(reply.status, 404 | 405 | 410) {
@@ -209,15 +210,14 @@ impl Exchange<'_> {
         self.world.journal.note(level, format!("{issuer} {what}"));
     }
 
-    /// Reads and verifies what a token endpoint answered.
+    /// Verifies what a token endpoint answered.
     async fn grant(
         &self,
         metadata: &Arc<Metadata>,
         credentials: &Credentials,
-        reply: &Reply,
+        answer: &Answer,
     ) -> Result<Grant, Denial> {
         let received = self.world.clock.now();
-        let answer = Answer::read(&reply.body)?;
         let token = answer.access_token.as_str();
         let members = if self.rules.verify_signature && is_jws(token) {
             let jws = self

@@ -200,17 +200,16 @@ impl Answer {
         let answer: Answer = json_object(body).ok_or_else(|| {
             invalid("not a JSON object with access_token and token_type, each once and a string")
         })?;
+        let of_no_use = |why| Err(invalid(why).spent());
         if !answer.token_type.eq_ignore_ascii_case("bearer") {
-            return Err(invalid("token_type is not Bearer"));
+            return of_no_use("token_type is not Bearer");
         }
         let token = answer.access_token.as_str();
         if token.len() > MAX_TOKEN {
-            return Err(invalid("access_token is longer than 16 KiB"));
+            return of_no_use("access_token is longer than 16 KiB");
         }
         if !is_b64token(token) {
-            return Err(invalid(
-                "access_token has characters that a Bearer token cannot have",
-            ));
+            return of_no_use("access_token has characters that a Bearer token cannot have");
         }
         Ok(answer)
     }

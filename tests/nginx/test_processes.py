@@ -3,7 +3,6 @@
 import os
 import subprocess
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from conftest import ALICE, BOB
 from support.http import ask
 from support.lab import Provider, Scripted, Upstream
 from support.nginx import BINARY, Nginx, guarded, location
-from support.process import free_port, until
+from support.process import free_port, opened, until
 
 Start = Callable[..., Nginx]
 
@@ -23,15 +22,6 @@ METHODS = ["epoll"] + [method for method in ("poll", "select") if f"--with-{meth
 
 def threads(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/task"))
-
-
-def opened(pid: int, what: str) -> int:
-    """How many descriptors are of that kind."""
-    count = 0
-    for file in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):
-            count += what in os.readlink(file)
-    return count
 
 
 def names(server: Nginx) -> dict[int, str]:

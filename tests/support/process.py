@@ -54,6 +54,15 @@ def gone(pid: int) -> bool:
         return True
 
 
+def opened(pid: int, what: str) -> int:
+    """How many descriptors of a process are of that kind."""
+    count = 0
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            count += what in os.readlink(file)
+    return count
+
+
 def listening(port: int) -> bool:
     """Does somebody accept connections there?"""
     with socket.socket() as probe:

@@ -52,7 +52,7 @@ pub(super) fn configuration(
         let message = sentence(warning);
         report.add(
             Finding::warning(STEP, "dangerous_setting", message)
-                .remedy("Leave the setting out, unless you know that you need it."),
+                .remedy("Change the setting, unless you know that you need it so."),
         );
     }
     if !(rules.places.header || rules.places.query || rules.places.body) {
