@@ -6,7 +6,6 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from conftest import ALICE, BOB, CAROL
