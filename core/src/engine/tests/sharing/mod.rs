@@ -36,6 +36,13 @@ impl Fleet {
         }
     }
 
+    /// A file with one.
+    fn pepper(&self, name: &str) -> String {
+        let path = self.scratch.path().join(name);
+        fs::write(&path, name.repeat(32)).unwrap();
+        path.display().to_string()
+    }
+
     /// One more process.
     fn lab(&self) -> Lab {
         self.lab_with("{}")
@@ -441,12 +448,7 @@ fn gates_that_keep_no_tokens_and_tokens_that_clients_bring_do_not_touch_the_stor
 #[test]
 fn a28_an_old_pepper_still_finds_what_was_sealed_under_it() {
     let (_, mut fleet) = Numbering::fleet();
-    let pepper = |name: &str, byte: &str| {
-        let path = fleet.scratch.path().join(name);
-        fs::write(&path, byte.repeat(32)).unwrap();
-        path.display().to_string()
-    };
-    let (first, second) = (pepper("first", "1"), pepper("second", "2"));
+    let (first, second) = (fleet.pepper("first"), fleet.pepper("second"));
     fleet.options.store_pepper_file = Some(first.clone());
     fleet.lab().pair("a", "s");
     fleet.options.store_pepper_file = Some(second);

@@ -129,12 +129,7 @@ fn a26_however_many_purges_there_are_who_comes_new_learns_of_the_latest() {
 #[test]
 fn a26_a_purge_reaches_who_knows_only_the_pepper_of_before() {
     let (_, mut fleet) = Numbering::fleet();
-    let pepper = |name: &str| {
-        let path = fleet.scratch.path().join(name);
-        fs::write(&path, name.repeat(32)).unwrap();
-        path.display().to_string()
-    };
-    let (old, new) = (pepper("o"), pepper("n"));
+    let (old, new) = (fleet.pepper("old"), fleet.pepper("new"));
     fleet.options.store_pepper_file = Some(old.clone());
     let before = fleet.lab();
     before.pair("a", "s");
