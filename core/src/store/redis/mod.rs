@@ -55,9 +55,10 @@ const LEASE: &str = "local holder = redis.call('GET', KEYS[1]) \
 /// Deletes a lease that still is the owner's. KEYS: lease. ARGV: owner.
 const RELEASE: &str =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
-/// Notes a purge, forgets those that are over. KEYS: number, purges. ARGV: scope, milliseconds now and of a purge's life.
+/// Notes a purge, forgets those that are over. KEYS: number, purges. ARGV: scope, milliseconds now and of a purge's life, the
+/// largest number.
 const PURGE: &str = "local last = tonumber(redis.call('GET', KEYS[1]) or 0) or 0 \
-    if not (last < 9007199254740991) then last = 0 end \
+    if not (last < tonumber(ARGV[4])) then last = 0 end \
     local number = math.max(tonumber(ARGV[2]), last + 1) \
     redis.call('SET', KEYS[1], string.format('%.0f', number), 'PX', ARGV[3]) \
     redis.call('ZADD', KEYS[2], string.format('%.0f', number), ARGV[1]) \
@@ -161,7 +162,8 @@ impl Store for RedisStore {
             question.arg(&scope.0[..]);
             question
                 .arg(milliseconds(now))
-                .arg(milliseconds(PURGE_LIFE));
+                .arg(milliseconds(PURGE_LIFE))
+                .arg(MAX_NUMBER);
             self.ask(&question).await
         })
     }
