@@ -115,7 +115,7 @@ impl Negative {
             .filter(|left| !left.is_zero())?;
         Some(match denial.retry_after {
             None => denial.clone(),
-            Some(_) => denial.clone().retry_after(left.as_secs_f64().ceil() as u32),
+            Some(_) => denial.clone().retry_in(left),
         })
     }
 

@@ -1,6 +1,7 @@
 //! Why a request is denied: the one table that maps every cause to what the client is told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A cause with its circumstances; what a failed flight hands to everybody who waits.
 #[derive(Debug, Clone)]
@@ -38,6 +39,12 @@ impl Denial {
     pub(crate) fn retry_after(mut self, seconds: u32) -> Denial {
         self.retry_after = Some(seconds);
         self
+    }
+
+    /// The same, in whole seconds: not before it is time, and never at once.
+    pub(crate) fn retry_in(self, wait: Duration) -> Denial {
+        let seconds = wait.as_secs_f64().ceil() as u32;
+        self.retry_after(seconds.max(1))
     }
 }
 

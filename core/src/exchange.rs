@@ -188,8 +188,7 @@ impl Exchange<'_> {
             let issuer = &self.provider.issuer.id;
             let detail =
                 format!("{issuer} has failed too often in a row, and is left alone for a while");
-            let seconds = (wait.as_secs_f64().ceil() as u32).max(1);
-            Denial::new(Cause::ProviderPaused, detail).retry_after(seconds)
+            Denial::new(Cause::ProviderPaused, detail).retry_in(wait)
         })
     }
 

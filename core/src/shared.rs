@@ -114,10 +114,7 @@ impl Quota<'_> {
         let mut budgets = self.budgets.iter().zip(self.rules.refusals);
         budgets
             .try_for_each(|(key, per_minute)| self.shared.budgets.check(key, per_minute, now))
-            .map_err(|wait| {
-                let seconds = (wait.as_secs_f64().ceil() as u32).max(1);
-                Denial::new(Cause::TooManyRefusals, "").retry_after(seconds)
-            })
+            .map_err(|wait| Denial::new(Cause::TooManyRefusals, "").retry_in(wait))
     }
 
     /// An exchange has ended in a refusal.

@@ -66,8 +66,7 @@ impl<T: Send + Sync + 'static> Kept<T> {
         if let Some(next) = state.tried.and_then(|tried| tried.checked_add(pause))
             && now < next
         {
-            let seconds = (next - now).as_secs_f64().ceil() as u32;
-            return state.last_good(seconds);
+            return state.last_good(next - now);
         }
         state.tried = Some(now);
         let fetch = fetch(Arc::clone(world));
@@ -104,10 +103,10 @@ impl<T: Send + Sync + 'static> Kept<T> {
 }
 
 impl<T> State<T> {
-    fn last_good(&self, seconds: u32) -> Result<Arc<T>, Denial> {
+    fn last_good(&self, wait: Duration) -> Result<Arc<T>, Denial> {
         self.good.clone().ok_or_else(|| {
             let denial = self.failure.clone().unwrap_or_else(late);
-            denial.retry_after(seconds)
+            denial.retry_in(wait)
         })
     }
 }

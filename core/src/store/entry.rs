@@ -168,8 +168,7 @@ impl<'e> Refusal<'e> {
         if cause != Cause::ProviderBusy {
             return denial.is_refusal().then_some((denial, left));
         }
-        let seconds = left.as_secs_f64().ceil() as u32;
-        Some((denial.retry_after(seconds), left))
+        Some((denial.retry_in(left), left))
     }
 }
 
