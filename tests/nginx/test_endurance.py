@@ -193,12 +193,14 @@ def test_a_binary_upgrade_hands_over(provider: Provider, upstream: Upstream, tmp
     assert binary
     subprocess.run([binary if part == BINARY else part for part in server.arguments], check=True, timeout=30)
     pid_file = server.directory / "nginx.pid"
+    # What called it ends before the daemon has written its number.
+    until(lambda: read_pid(pid_file), "the first master's number")
     masters = [read_pid(pid_file)]
     try:
         until(server.ready, "the first master")
         assert ask(server.port, headers=ALICE.basic).status == 200
         os.kill(masters[0], signal.SIGUSR2)
-        until(lambda: read_pid(pid_file) not in (0, masters[0]), "the new master")
+        until(lambda: read_pid(pid_file) not in (None, masters[0]), "the new master")
         masters.append(read_pid(pid_file))
         assert ask(server.port, headers=ALICE.basic).status == 200
         os.kill(masters[0], signal.SIGQUIT)
@@ -213,9 +215,9 @@ def test_a_binary_upgrade_hands_over(provider: Provider, upstream: Upstream, tmp
     assert server.alarms() == []
 
 
-def read_pid(file: Path) -> int:
-    """0 while there is none."""
+def read_pid(file: Path) -> int | None:
+    """None while there is none: a signal to 0 would be one to all of this process's group."""
     try:
         return int(file.read_text())
     except (OSError, ValueError):
-        return 0
+        return None
