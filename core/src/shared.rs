@@ -2,12 +2,12 @@
 
 use crate::cache::{Negative, TokenCache};
 use crate::cause::{Cause, Denial};
-use crate::engine::EngineOptions;
 use crate::flight::Flights;
 use crate::gate::Rules;
 use crate::key::Key;
 use crate::limits::Budgets;
 use crate::metrics::{Snapshot, add};
+use crate::options::EngineOptions;
 use crate::outcome::How;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::token::Grant;

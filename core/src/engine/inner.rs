@@ -1,6 +1,5 @@
 //! The way of a request: credentials, key, cache, refusals, budgets, flight.
 
-use super::EngineOptions;
 use crate::cause::{Cause, Denial};
 use crate::completions::{Completions, Ticket};
 use crate::error::Error;
@@ -11,6 +10,7 @@ use crate::gate::{Gate, Rules};
 use crate::keeping::Age;
 use crate::key::{Key, MacKey, Message};
 use crate::metrics::{Snapshot, add};
+use crate::options::EngineOptions;
 use crate::outcome::{How, Outcome};
 use crate::policy::Breach;
 use crate::process::Process;

@@ -1,8 +1,8 @@
 //! Where the shared store is, and what it needs: as an engine's options say.
 
 use super::redis;
-use crate::engine::EngineOptions;
 use crate::error::{Error, ErrorKind};
+use crate::options::EngineOptions;
 use serde::Deserialize;
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
 use super::{config, expect_eq, run_file};
 use crate::Gate;
 use crate::clock::manual::ManualClock;
-use crate::engine::{Engine, EngineOptions};
+use crate::engine::Engine;
+use crate::options::EngineOptions;
 use crate::outcome::{How, Outcome};
 use crate::request::Request;
 use crate::transport::scripted::{ScriptedTransport, Seen, reply};
