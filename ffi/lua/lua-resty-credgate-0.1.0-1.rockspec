@@ -20,6 +20,7 @@ build = {
    modules = {
       ["resty.credgate"] = "lib/resty/credgate.lua",
       ["resty.credgate.abi"] = "lib/resty/credgate/abi.lua",
+      ["resty.credgate.denial"] = "lib/resty/credgate/denial.lua",
       ["resty.credgate.gate"] = "lib/resty/credgate/gate.lua",
       ["resty.credgate.library"] = "lib/resty/credgate/library.lua",
       ["resty.credgate.outcome"] = "lib/resty/credgate/outcome.lua",

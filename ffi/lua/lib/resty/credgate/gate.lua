@@ -5,12 +5,14 @@ local process = require "resty.credgate.process"
 local waiting = require "resty.credgate.waiting"
 local nginx = require "resty.credgate.request"
 local outcomes = require "resty.credgate.outcome"
+local denials = require "resty.credgate.denial"
 local ffi = require "ffi"
 
 
 local C = library.C
 local abi = library.abi
 local message = library.message
+local log = library.log
 local OK = abi.OK
 local PENDING = abi.PENDING
 local ffi_str = ffi.string
@@ -47,16 +49,6 @@ local last = 0
 
 local _M = {}
 local methods = { __index = _M }
-
-
-local function log(level, ...)
-    if ngx.get_phase() ~= "init" then
-        ngx.log(level, "credgate: ", ...)
-        return
-    end
-
-    print("credgate: ", ...)
-end
 
 
 -- The names of the arguments whose values come with a request.
@@ -299,89 +291,6 @@ function _M.token(self, client_id, client_secret, args)
 end
 
 
-local INTERNAL = {
-    http_status = 500,
-    code = "INTERNAL",
-    status = "NONE",
-    allowed = false,
-    content_type = "application/json; charset=utf-8",
-    body = '{"message":"Internal Server Error"}',
-}
-
-
-local TIMEOUT = setmetatable({
-    http_status = 504,
-    code = "PROVIDER_TIMEOUT",
-    retry_after = 1,
-    body = '{"message":"Gateway Timeout"}',
-}, { __index = INTERNAL })
-
-
-local CLOSED = setmetatable({
-    http_status = 503,
-    retry_after = 1,
-    body = '{"message":"Service Unavailable"}',
-}, { __index = INTERNAL })
-
-
-local function answer(denial, options)
-    local header = ngx.header
-
-    ngx.status = denial.http_status
-    header["Content-Type"] = denial.content_type
-    header["WWW-Authenticate"] = denial.challenge
-    header["Retry-After"] = denial.retry_after
-
-    if denial.detail then
-        log(denial.http_status < 500 and ngx.INFO or ngx.ERR, denial.detail)
-    end
-
-    if denial.code == "NO_CREDENTIALS" and ngx.req.is_internal() then
-        log(ngx.INFO, "an internal redirect has led here, and a gate that a request "
-                      .. "has passed before has taken its credentials: guard one "
-                      .. "location of the two (ffi/lua/README.md, Internal "
-                      .. "redirects)")
-    end
-
-    if options and options.on_denied then
-        return options.on_denied(denial)
-    end
-
-    ngx.print(denial.body)
-    return ngx.exit(denial.http_status)
-end
-
-
-local function failure(problem)
-    if problem == "timeout" then
-        return TIMEOUT
-    end
-
-    if problem == "closed" then
-        return CLOSED
-    end
-
-    log(ngx.CRIT, problem)
-    return INTERNAL
-end
-
-
--- What is answered to a request that may not pass.
-local function denial_of(outcome, problem)
-    if not outcome then
-        return failure(problem)
-    end
-
-    if outcome.http_status ~= 0 then
-        local denial = outcomes.new(outcome)
-
-        C.credgate_outcome_release(hit)
-
-        return denial
-    end
-end
-
-
 -- Whether somebody else may let the request pass, perhaps by the same header.
 local function is_left_to_others(denial, options)
     local status = denial.http_status
@@ -434,14 +343,16 @@ function _M.access(self, options)
         ngx.ctx.credgate = outcomes.new(outcome)
     end
 
-    local denial = denial_of(outcome, problem)
+    if not outcome or outcome.http_status ~= 0 then
+        local denial = denials.of(outcome, problem)
 
-    if denial then
+        C.credgate_outcome_release(hit)
+
         if not is_left_to_others(denial, options) then
             nginx.remove_authorization()
         end
 
-        return answer(denial, options)
+        return denials.answer(denial, options)
     end
 
     if keeps_header then

@@ -73,4 +73,15 @@ function _M.message(status)
 end
 
 
+-- Before there are workers, nginx has no log for Lua but what is printed.
+function _M.log(level, ...)
+    if ngx.get_phase() ~= "init" then
+        ngx.log(level, "credgate: ", ...)
+        return
+    end
+
+    print("credgate: ", ...)
+end
+
+
 return _M
