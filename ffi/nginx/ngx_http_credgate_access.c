@@ -277,8 +277,7 @@ ngx_http_credgate_timeout_handler(ngx_event_t *ev)
 
     ctx = ev->data;
 
-    credgate_ticket_cancel(ngx_http_credgate_queue(), ctx->ticket);
-
+    ngx_http_credgate_stop_waiting(ctx);
     ngx_http_credgate_deny(ctx, NGX_HTTP_GATEWAY_TIME_OUT);
     ngx_http_credgate_resume(ctx);
 }

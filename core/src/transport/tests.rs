@@ -229,6 +229,35 @@ async fn a38_only_a_configured_proxy_is_used() {
     assert_eq!(proxy.asked().len(), 1);
 }
 
+#[test]
+fn a34_this_machine_is_reached_where_the_operator_names_it() {
+    for (named, config) in [
+        (false, "{}"),
+        (false, r#"{"extra_jwks_uris":["https://b.example/jwks"]}"#),
+        (true, r#"{"issuer":"https://localhost/"}"#),
+        (true, r#"{"token_endpoint":"https://127.0.0.1/token"}"#),
+        (true, r#"{"jwks_endpoint":"https://[::1]/jwks"}"#),
+        (
+            true,
+            r#"{"extra_jwks_uris":["https://b.example/","https://127.0.0.2/"]}"#,
+        ),
+        (true, r#"{"http_proxy":"http://127.0.0.1:3128"}"#),
+        (true, r#"{"https_proxy":"http://localhost:3128"}"#),
+    ] {
+        let mut json = serde_json::json!({"issuer": "https://a.example/"});
+        let more: serde_json::Value = serde_json::from_str(config).unwrap();
+        json.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let config = Config::from_json(&json.to_string()).unwrap();
+        assert_eq!(
+            Connection::compile(&config).unwrap().loopback,
+            named,
+            "{json}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a34_an_address_that_no_provider_has_is_not_connected_to() {
     let server = Server::start(response("200 OK", "", "{}"));

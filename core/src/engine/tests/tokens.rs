@@ -12,6 +12,8 @@ pub(super) struct Signing {
     signer: RwLock<(String, Signer)>,
     /// The keys that it publishes.
     published: RwLock<Value>,
+    /// Those in the place that `extra_jwks_uris` may name.
+    further: RwLock<Value>,
     claims: RwLock<Value>,
 }
 
@@ -29,6 +31,7 @@ impl Signing {
         let signing = Arc::new(Signing {
             signer: RwLock::new(("k1".to_owned(), es256())),
             published: RwLock::new(Value::Null),
+            further: RwLock::new(json!({ "keys": [] })),
             claims: RwLock::new(json!({
                 "iss": "https://a.example/", "exp": NOW + 3600, "azp": "alice", "aud": "api", "scope": "read",
             })),
@@ -42,6 +45,7 @@ impl Signing {
     fn answer(&self, seen: &Seen) -> Result<Reply, Fault> {
         match seen.url.as_str() {
             "https://a.example/jwks" => reply(200, &self.published.read().unwrap().to_string()),
+            "https://b.example/jwks" => reply(200, &self.further.read().unwrap().to_string()),
             "https://a.example/token" => {
                 let answer = json!({"access_token": self.token(), "token_type": "Bearer", "expires_in": 3600});
                 reply(200, &answer.to_string())
@@ -126,6 +130,29 @@ fn kong07_a_new_key_of_the_provider_is_fetched_when_it_is_first_seen() {
     lab.advance(30);
     assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
     assert_eq!(fetches(&lab, "https://a.example/jwks"), 2);
+}
+
+#[test]
+fn keys_in_further_places_are_the_providers_as_well() {
+    let (provider, lab) = Signing::lab(r#"{"extra_jwks_uris":["https://b.example/jwks"]}"#);
+    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+    provider.rotate("k2");
+    provider.publish();
+    std::mem::swap(
+        &mut *provider.published.write().unwrap(),
+        &mut *provider.further.write().unwrap(),
+    );
+    lab.engine.purge_all(None).unwrap();
+    lab.advance(30);
+    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+    assert_eq!(fetches(&lab, "https://b.example/jwks"), 2);
+    // Where one place fails, the keys that are known stay.
+    *provider.further.write().unwrap() = json!("<html>");
+    provider.claim("exp", json!(NOW + 9000));
+    lab.engine.purge_all(None).unwrap();
+    lab.advance(3601);
+    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+    assert_eq!(fetches(&lab, "https://b.example/jwks"), 3);
 }
 
 #[test]
