@@ -1,7 +1,7 @@
 """What a worker holds in its memory when its requests have ended: no client's secret, as a core dump would have it."""
 
-import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import product
 
 import pytest
@@ -29,9 +29,10 @@ def traces(pid: int, clients: tuple[Client, ...] = KNOWN) -> list[bytes]:
 
 
 def assert_clean(server: Nginx) -> None:
-    """Once nobody is served. A buffer that all of HTTP/2 shares is wiped within a second."""
+    """Once nobody is served. A buffer that all of HTTP/2 shares is wiped within a second, by a timer."""
     until(lambda: server.busy == 0, "the requests' end")
-    time.sleep(1.2)
+    with suppress(TimeoutError):
+        until(lambda: traces(worker(server)) == [], "the timer", 5)
     assert traces(worker(server)) == []
 
 
