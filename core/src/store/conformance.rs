@@ -151,18 +151,23 @@ async fn sums(one: &dyn Store, other: &dyn Store, pass: &impl AsyncFn(Duration))
     };
     let (ours, others) = ([1; 16], [2; 16]);
     assert_eq!(one.sum(ours).await, Ok(Tally::default()));
-    one.add(ours, [1; 16], tally(&[1, 0, 3], &[5]))
+    one.add(ours, [1; 16], 1, tally(&[1, 0, 3], &[5]))
         .await
         .unwrap();
     other
-        .add(ours, [2; 16], tally(&[1, 0, 0], &[6]))
+        .add(ours, [2; 16], 1, tally(&[1, 0, 0], &[6]))
         .await
         .unwrap();
-    other
-        .add(ours, [2; 16], tally(&[1, 0, 0], &[7]))
+    // One whose answer was lost is told again, and the next one, which comes before it.
+    for (round, gauge) in [(2, 8), (2, 9), (1, 7)] {
+        other
+            .add(ours, [2; 16], round, tally(&[1, 0, 0], &[gauge]))
+            .await
+            .unwrap();
+    }
+    one.add(others, [1; 16], 1, tally(&[9], &[9]))
         .await
         .unwrap();
-    one.add(others, [1; 16], tally(&[9], &[9])).await.unwrap();
     assert_eq!(one.sum(ours).await, Ok(tally(&[3, 0, 3], &[12])));
     pass(GAUGE_LIFE).await;
     let sum = other.sum(ours).await.unwrap();

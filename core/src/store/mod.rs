@@ -126,8 +126,10 @@ pub(crate) trait Store: Send + Sync {
     fn purges(&self, after: u64) -> Reply<'_, Vec<Purge>>;
 
     /// Adds a process's growth since the last time to the counters of all in its `group`, and puts its gauges in the
-    /// place of its earlier ones; those are gone [`GAUGE_LIFE`] later.
-    fn add(&self, group: [u8; 16], process: [u8; 16], growth: Tally) -> Reply<'_, ()>;
+    /// place of its earlier ones; those are gone [`GAUGE_LIFE`] later. Atomic. The growth of a `round` is added once,
+    /// however often it is told (within [`ROUND_LIFE`]), so that one whose answer was lost can be told again; rounds count
+    /// upwards from 1.
+    fn add(&self, group: [u8; 16], process: [u8; 16], round: u64, growth: Tally) -> Reply<'_, ()>;
 
     /// The counters of a group, and the sums of its processes' gauges.
     fn sum(&self, group: [u8; 16]) -> Reply<'_, Tally>;
@@ -185,6 +187,8 @@ pub(crate) const MAX_PURGES: usize = if cfg!(test) { 4 } else { 4096 };
 pub(crate) const PURGE_LIFE: Duration = Duration::from_secs(32 * 86_400);
 /// How long a process that says nothing counts.
 pub(crate) const GAUGE_LIFE: Duration = Duration::from_secs(10);
+/// How long it is remembered which round of a process was the last.
+pub(crate) const ROUND_LIFE: Duration = Duration::from_secs(3600);
 
 /// What a store answers, later.
 pub(crate) type Reply<'s, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 's>>;

@@ -172,14 +172,16 @@ impl Sharing {
         };
         let own = self.shared.snapshot().counters();
         let (group, process) = (tallies.group, tallies.process);
-        let growth = tallies.growth(&own);
-        let told = self.store.tell(|store| store.add(group, process, growth));
+        let (round, growth) = tallies.growth(&own);
+        let told = self
+            .store
+            .tell(|store| store.add(group, process, round, growth));
         if told.await.is_none() {
             return;
         }
-        tallies.tell(&own);
+        tallies.tell();
         if let Some(sum) = self.store.ask(|store| store.sum(group)).await {
-            tallies.learn(&own, &sum);
+            tallies.learn(&sum);
         }
     }
 

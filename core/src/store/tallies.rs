@@ -16,6 +16,10 @@ pub(super) struct Tallies {
 struct State {
     /// What the store has been told of this engine's.
     told: Numbers,
+    /// What it is being told, until it is known that it was.
+    telling: Option<Numbers>,
+    /// How many times it was told something.
+    round: u64,
     /// What others have, as of the last time that the store was asked.
     others: Numbers,
 }
@@ -39,29 +43,44 @@ impl Tallies {
             process,
             state: Mutex::new(State {
                 told: [0; Snapshot::COUNTERS],
+                telling: None,
+                round: 0,
                 others: [0; Snapshot::COUNTERS],
             }),
         }
     }
 
-    /// What the store is to be told when these are the engine's own numbers.
-    pub(super) fn growth(&self, own: &Numbers) -> Tally {
-        let told = self.state().told;
-        let (counters, gauges) = own.split_at(Snapshot::CUMULATIVE);
-        let growth = counters.iter().zip(told);
-        Tally {
-            counters: growth.map(|(own, told)| own.saturating_sub(told)).collect(),
+    /// What the store is to be told when these are the engine's own numbers, and the round that it is. Where it is not known
+    /// whether it was told the last time, it is told the same growth again, in the same round.
+    pub(super) fn growth(&self, own: &Numbers) -> (u64, Tally) {
+        let mut state = self.state();
+        let mut telling = *own;
+        match &state.telling {
+            Some(before) => {
+                telling[..Snapshot::CUMULATIVE].copy_from_slice(&before[..Snapshot::CUMULATIVE]);
+            }
+            None => state.round += 1,
+        }
+        state.telling = Some(telling);
+        let (counters, gauges) = telling.split_at(Snapshot::CUMULATIVE);
+        let growth = counters.iter().zip(state.told);
+        let tally = Tally {
+            counters: growth.map(|(now, told)| now.saturating_sub(told)).collect(),
             gauges: gauges.to_vec(),
+        };
+        (state.round, tally)
+    }
+
+    /// The store has been told what it was to be.
+    pub(super) fn tell(&self) {
+        let mut state = self.state();
+        if let Some(told) = state.telling.take() {
+            state.told = told;
         }
     }
 
-    /// The store has been told these.
-    pub(super) fn tell(&self, own: &Numbers) {
-        self.state().told = *own;
-    }
-
-    /// The store has been told these, and has that in all.
-    pub(super) fn learn(&self, own: &Numbers, sum: &Tally) {
+    /// The store has this in all, with what it was told of this engine's.
+    pub(super) fn learn(&self, sum: &Tally) {
         let (counters, gauges) = (sum.counters.iter(), sum.gauges.iter());
         let missing = Snapshot::CUMULATIVE.saturating_sub(sum.counters.len());
         let counters = counters.take(Snapshot::CUMULATIVE).copied();
@@ -70,8 +89,9 @@ impl Tallies {
             .chain(gauges.copied())
             .chain(std::iter::repeat(0));
         let mut state = self.state();
+        let told = state.told;
         let mut is_lost = false;
-        for ((others, all), own) in state.others.iter_mut().zip(all).zip(own) {
+        for ((others, all), own) in state.others.iter_mut().zip(all).zip(&told) {
             is_lost |= all < *own;
             *others = all.saturating_sub(*own);
         }
@@ -119,25 +139,38 @@ mod tests {
         let tallies = Tallies::new();
         let own = numbers(5, 2);
         assert_eq!(tallies.total(&own), own);
-        assert_eq!(tallies.growth(&own), tally(5, 2));
-        tallies.tell(&own);
+        assert_eq!(tallies.growth(&own), (1, tally(5, 2)));
+        tallies.tell();
         // Others have counted 10, and have a gauge of 1.
-        tallies.learn(&own, &tally(15, 3));
+        tallies.learn(&tally(15, 3));
         assert_eq!(tallies.total(&own), numbers(15, 3));
         let own = numbers(7, 0);
-        assert_eq!(tallies.growth(&own), tally(2, 0));
+        assert_eq!(tallies.growth(&own), (2, tally(2, 0)));
         assert_eq!(tallies.total(&own), numbers(17, 1));
+    }
+
+    #[test]
+    fn what_may_have_been_told_is_told_as_the_same_round_again() {
+        let tallies = Tallies::new();
+        assert_eq!(tallies.growth(&numbers(5, 2)), (1, tally(5, 2)));
+        assert_eq!(tallies.growth(&numbers(8, 1)), (1, tally(5, 1)));
+        tallies.tell();
+        tallies.learn(&tally(5, 1));
+        assert_eq!(tallies.total(&numbers(8, 1)), numbers(8, 1));
+        assert_eq!(tallies.growth(&numbers(8, 1)), (2, tally(3, 1)));
     }
 
     #[test]
     fn a_store_that_was_wiped_is_told_everything_again() {
         let tallies = Tallies::new();
         let own = numbers(5, 0);
-        tallies.tell(&own);
-        tallies.learn(&own, &tally(5, 0));
-        assert_eq!(tallies.growth(&own), tally(0, 0));
-        tallies.learn(&own, &Tally::default());
-        assert_eq!(tallies.growth(&own), tally(5, 0));
+        tallies.growth(&own);
+        tallies.tell();
+        tallies.learn(&tally(5, 0));
+        assert_eq!(tallies.growth(&own), (2, tally(0, 0)));
+        tallies.tell();
+        tallies.learn(&Tally::default());
+        assert_eq!(tallies.growth(&own), (3, tally(5, 0)));
         assert_eq!(tallies.total(&own), own);
     }
 }

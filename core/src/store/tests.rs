@@ -126,7 +126,13 @@ impl Store for Scripted {
         self.answer("purges", |_| Vec::new())
     }
 
-    fn add(&self, _group: [u8; 16], _process: [u8; 16], _growth: Tally) -> Reply<'_, ()> {
+    fn add(
+        &self,
+        _group: [u8; 16],
+        _process: [u8; 16],
+        _round: u64,
+        _growth: Tally,
+    ) -> Reply<'_, ()> {
         self.answer("add", |_| ())
     }
 

@@ -14,6 +14,7 @@
 //! | `c` group | counters of a group's processes, by their position |
 //! | `m` group | the processes of a group |
 //! | `g` group process | the gauges of one |
+//! | `r` group process | the last round of its counters |
 //!
 //! All have an expiry. Nothing is ever put into the text of a command: indexes, owners and values are arguments, and the
 //! scripts are constants.
@@ -26,7 +27,7 @@ pub(super) use address::Address;
 
 use super::{
     Fault, FaultKind, Found, GAUGE_LIFE, Index, Lease, MAX_PURGES, MAX_VALUE, Owner, PURGE_LIFE,
-    Purge, Reply, Scope, Store, StoreConfig, Tally,
+    Purge, ROUND_LIFE, Reply, Scope, Store, StoreConfig, Tally,
 };
 use crate::error::{Error, ErrorKind};
 use link::Link;
@@ -65,6 +66,20 @@ const PURGE: &str = "local last = tonumber(redis.call('GET', KEYS[1]) or 0) or 0
     redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', number - tonumber(ARGV[3]))) \
     redis.call('PEXPIRE', KEYS[2], ARGV[3]) \
     return number";
+
+/// Adds a process's growth, unless its round is known, and puts its gauges. KEYS: counters, members, gauges, round. ARGV:
+/// process, gauges, round, milliseconds of the life of counters, gauges and rounds, growth of each counter.
+const ADD: &str = "if (tonumber(redis.call('GET', KEYS[4]) or 0) or 0) < tonumber(ARGV[3]) then \
+        for position = 7, #ARGV do \
+            if ARGV[position] ~= '0' then redis.call('HINCRBY', KEYS[1], position - 7, ARGV[position]) end \
+        end \
+        redis.call('SET', KEYS[4], ARGV[3], 'PX', ARGV[6]) \
+    end \
+    redis.call('PEXPIRE', KEYS[1], ARGV[4]) \
+    redis.call('SADD', KEYS[2], ARGV[1]) \
+    redis.call('PEXPIRE', KEYS[2], ARGV[4]) \
+    redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[5]) \
+    return 1";
 
 impl RedisStore {
     /// Without I/O but for the files.
@@ -191,39 +206,23 @@ impl Store for RedisStore {
         })
     }
 
-    fn add(&self, group: [u8; 16], process: [u8; 16], growth: Tally) -> Reply<'_, ()> {
+    fn add(&self, group: [u8; 16], process: [u8; 16], round: u64, growth: Tally) -> Reply<'_, ()> {
         Box::pin(async move {
             let [counters, members] = [b'c', b'm'].map(|kind| self.key(kind, &[&group]));
-            let gauges = self.key(b'g', &[&group, &process]);
-            let (soon, late) = (milliseconds(GAUGE_LIFE), milliseconds(PURGE_LIFE));
-            let mut questions = pipe();
-            for (position, grown) in growth
-                .counters
-                .iter()
-                .enumerate()
-                .filter(|(_, grown)| **grown > 0)
-            {
-                questions
-                    .cmd("HINCRBY")
-                    .arg(&counters)
-                    .arg(position)
-                    .arg(*grown);
-            }
-            questions.cmd("PEXPIRE").arg(&counters).arg(late);
-            questions.cmd("SADD").arg(&members).arg(&process[..]);
-            questions.cmd("PEXPIRE").arg(&members).arg(late);
-            let packed: Vec<u8> = growth
-                .gauges
-                .iter()
-                .flat_map(|gauge| gauge.to_le_bytes())
-                .collect();
-            questions
-                .cmd("SET")
-                .arg(&gauges)
-                .arg(packed)
-                .arg("PX")
-                .arg(soon);
-            self.ask_all(&questions).await.map(drop)
+            let [gauges, last] = [b'g', b'r'].map(|kind| self.key(kind, &[&group, &process]));
+            let packed = growth.gauges.iter().flat_map(|gauge| gauge.to_le_bytes());
+            let mut question = script(ADD, &[&counters, &members, &gauges, &last]);
+            question
+                .arg(&process[..])
+                .arg(packed.collect::<Vec<u8>>())
+                .arg(round)
+                .arg(
+                    [PURGE_LIFE, GAUGE_LIFE, ROUND_LIFE]
+                        .map(milliseconds)
+                        .to_vec(),
+                )
+                .arg(growth.counters);
+            self.ask::<i64>(&question).await.map(drop)
         })
     }
 

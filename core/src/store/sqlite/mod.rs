@@ -143,8 +143,8 @@ impl Store for Sqlite {
         self.order(move |disk| disk.with(|at| at.purges(after)))
     }
 
-    fn add(&self, group: [u8; 16], process: [u8; 16], growth: Tally) -> Reply<'_, ()> {
-        self.order(move |disk| disk.with(|at| at.add(&group, &process, &growth)))
+    fn add(&self, group: [u8; 16], process: [u8; 16], round: u64, growth: Tally) -> Reply<'_, ()> {
+        self.order(move |disk| disk.with(|at| at.add(&group, &process, round, &growth)))
     }
 
     fn sum(&self, group: [u8; 16]) -> Reply<'_, Tally> {

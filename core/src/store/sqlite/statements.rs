@@ -2,7 +2,7 @@
 
 use crate::store::{
     Found, GAUGE_LIFE, Index, LEASE_LIFE, Lease, MAX_PURGES, MAX_VALUE, Owner, PURGE_LIFE, Purge,
-    Scope, Tally,
+    ROUND_LIFE, Scope, Tally,
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::time::Duration;
@@ -198,16 +198,24 @@ impl At<'_> {
         &self,
         kind: &[u8; 16],
         process: &[u8; 16],
+        round: u64,
         growth: &Tally,
     ) -> rusqlite::Result<()> {
         let transaction = begin(self.connection)?;
         {
+            let mut last = transaction.prepare_cached(
+                "SELECT value FROM gauge WHERE kind = ?1 AND process = ?2 AND position = ?3",
+            )?;
+            let last: Option<u64> = last
+                .query_row(params![kind, process, ROUND], |row| row.get(0))
+                .optional()?;
+            let is_new = last.is_none_or(|last| last < round);
             let mut count = transaction.prepare_cached(
                 "INSERT INTO counter(kind, position, value) VALUES(?1, ?2, ?3)
                  ON CONFLICT(kind, position) DO UPDATE SET value = value + excluded.value",
             )?;
             for (position, value) in growth.counters.iter().enumerate() {
-                if *value > 0 {
+                if is_new && *value > 0 {
                     count.execute(params![kind, position, value])?;
                 }
             }
@@ -217,6 +225,10 @@ impl At<'_> {
             let expires = milliseconds(self.wall + GAUGE_LIFE);
             for (position, value) in growth.gauges.iter().enumerate() {
                 set.execute(params![kind, process, position, value, expires])?;
+            }
+            if is_new {
+                let expires = milliseconds(self.wall + ROUND_LIFE);
+                set.execute(params![kind, process, ROUND, round, expires])?;
             }
             let mut forget = transaction.prepare_cached("DELETE FROM gauge WHERE expires <= ?1")?;
             forget.execute([milliseconds(self.wall)])?;
@@ -230,7 +242,7 @@ impl At<'_> {
             kind,
         )?;
         let gauges = self.numbers(
-            "SELECT position, sum(value) FROM gauge WHERE kind = ?1 AND expires > ?2 GROUP BY position",
+            "SELECT position, sum(value) FROM gauge WHERE kind = ?1 AND expires > ?2 AND position >= 0 GROUP BY position",
             kind,
         )?;
         Ok(Tally { counters, gauges })
@@ -251,6 +263,8 @@ impl At<'_> {
     }
 }
 
+/// Where the last round that a process has told stands, among its gauges.
+const ROUND: i64 = -1;
 /// More are not there.
 const MAX_NUMBERS: usize = 1024;
 
