@@ -187,8 +187,7 @@ void ngx_http_credgate_wipe_body(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_hide_query(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_set_headers(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_empty_headers(ngx_http_credgate_ctx_t *ctx);
-void ngx_http_credgate_remove_header(ngx_http_request_t *r,
-    ngx_table_elt_t *h);
+void ngx_http_credgate_remove_authorization(ngx_http_credgate_ctx_t *ctx);
 
 /* what is overwritten where it stands */
 void ngx_http_credgate_overwrite_authorization(ngx_http_credgate_ctx_t *ctx);

@@ -97,7 +97,7 @@ ngx_http_credgate_answer(ngx_http_credgate_ctx_t *ctx)
         return status;
     }
 
-    ngx_http_credgate_overwrite_authorization(ctx);
+    ngx_http_credgate_remove_authorization(ctx);
 
     if (ngx_http_credgate_has_error_page(r, status)) {
         return status;

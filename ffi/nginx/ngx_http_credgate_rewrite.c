@@ -16,6 +16,8 @@ static ngx_int_t ngx_http_credgate_set_header(ngx_http_credgate_ctx_t *ctx,
     credgate_header *header);
 static ngx_uint_t ngx_http_credgate_same_name(ngx_str_t *name,
     credgate_header *header);
+static void ngx_http_credgate_remove_header(ngx_http_request_t *r,
+    ngx_table_elt_t *h);
 static ngx_int_t ngx_http_credgate_hide(ngx_http_credgate_ctx_t *ctx,
     ngx_str_t *query);
 
@@ -368,7 +370,7 @@ ngx_http_credgate_same_name(ngx_str_t *name, credgate_header *header)
  * is named like a header of the connection, and empty, goes to no upstream.
  */
 
-void
+static void
 ngx_http_credgate_remove_header(ngx_http_request_t *r, ngx_table_elt_t *h)
 {
     static u_char  name[] = "keep-alive";
@@ -421,9 +423,23 @@ ngx_http_credgate_precontent_handler(ngx_http_request_t *r)
                            sizeof("Basic") - 1)
            == 0)
     {
-        ngx_http_credgate_overwrite_authorization(ctx);
-        ngx_http_credgate_remove_header(r, h);
+        ngx_http_credgate_remove_authorization(ctx);
     }
 
     return NGX_DECLINED;
+}
+
+
+void
+ngx_http_credgate_remove_authorization(ngx_http_credgate_ctx_t *ctx)
+{
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    ngx_http_credgate_overwrite_authorization(ctx);
+
+    if (r->headers_in.authorization) {
+        ngx_http_credgate_remove_header(r, r->headers_in.authorization);
+    }
 }

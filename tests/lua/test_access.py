@@ -9,7 +9,7 @@ import pytest
 from conftest import ALICE, BOB
 from support.h2 import H2Connection
 from support.http import FORM, JSON, SOURCES, Client, Connection, ask
-from support.lab import Provider, Scripted, Upstream, bearer
+from support.lab import Provider, Scripted, Upstream, bearer, values_of
 from support.nginx import Nginx, location
 from support.openresty import ROUTES, gate, guarded, start
 from support.process import free_port
@@ -116,7 +116,7 @@ def test_satisfy_any_lets_another_module_decide(nginx: Start, scripted: Scripted
         nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url, options, "satisfy any", "allow 127.0.0.1")
     )
     assert ask(server.port).status == 200
-    assert "authorization" not in dict(upstream.last["headers"])
+    assert values_of(upstream.last, "authorization") == []
 
 
 def test_the_outcome_is_in_the_context_where_it_is_asked_for(
@@ -166,9 +166,10 @@ def test_the_token_under_another_name(nginx: Start, provider: Provider, upstream
     config = gate(provider.issuer, upstream_access_token_header="x-token:token")
     server = start(nginx, f"gate = {config}", guarded(upstream.url, route="header"))
     assert ask(server.port, headers={**ALICE.basic, "X-Token": "forged"}).status == 200
-    headers = dict(upstream.last["headers"])
-    assert headers["x-token"].startswith("token ")
-    assert "authorization" not in headers
+    seen = upstream.last
+    (token,) = values_of(seen, "x-token")
+    assert token.startswith("token ")
+    assert values_of(seen, "authorization") == []
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -178,7 +179,7 @@ def test_anonymous_requests_pass_without_what_they_brought(
     server = start(nginx, f"gate = {gate(scripted.issuer, anonymous=True)}", guarded(upstream.url, route=route))
     answer = ask(server.port, headers=ALICE.wrong().basic)
     assert (answer.status, answer.header("X-Credgate-Status"), answer.header("X-Client")) == (200, "ANONYMOUS", None)
-    assert "authorization" not in dict(upstream.last["headers"])
+    assert values_of(upstream.last, "authorization") == []
 
 
 def test_arguments_come_with_the_request_and_keep_tokens_apart(

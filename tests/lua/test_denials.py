@@ -10,7 +10,7 @@ import pytest
 from conftest import ALICE, BOB
 from support.h2 import H2Connection
 from support.http import FORM, SOURCES, Connection, ask
-from support.lab import Provider, Scripted, Upstream, bearer
+from support.lab import Provider, Scripted, Upstream, bearer, values_of
 from support.nginx import Nginx, location
 from support.openresty import ROUTES, gate, guarded, start
 from support.process import free_port, until
@@ -58,7 +58,7 @@ def test_an_error_page_that_proxies_gets_no_secret_when_the_provider_is_down(
     issuer = f"http://127.0.0.1:{free_port()}"
     server = start(nginx, f"gate = {gate(issuer)}", guarded(upstream.url, EXIT, page, route=route) + place)
     assert ask(server.port, **ALICE.request(source)).status == 200, "the degraded answer"
-    assert "authorization" not in dict(upstream.last["headers"])
+    assert values_of(upstream.last, "authorization") == []
     if source != "header":
         assert "keep" in upstream.last["line"] + upstream.last["body"], "the rest stays"
     connection = H2Connection(server.h2_port)
@@ -155,7 +155,7 @@ def test_satisfy_any_lets_nginx_look_at_the_same_header(
     options = f"keep_authorization = true, {EXIT}"
     server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url, options, *people), http=order)
     assert ask(server.port, headers=BOB.basic).status == 200
-    assert "authorization" not in dict(upstream.last["headers"])
+    assert values_of(upstream.last, "authorization") == []
     assert scripted.state["token"] == (1 if lua == "first" else 0)
     assert ask(server.port, headers=BOB.wrong().basic).status == 401
     scripted.reset()
@@ -189,5 +189,5 @@ def test_a_header_is_not_kept_where_nobody_is_asked_after_the_gate(
     server = start(nginx, f"down = {down} gate = {gate(scripted.issuer, anonymous=True)}", places)
     for path, client in (("/down", ALICE), ("/", ALICE.wrong())):
         assert ask(server.port, path, headers=client.basic).status == 200
-        assert "authorization" not in dict(upstream.last["headers"])
+        assert values_of(upstream.last, "authorization") == []
         assert not client.traces(server.logs, json.dumps(upstream.seen))

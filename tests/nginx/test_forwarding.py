@@ -8,7 +8,7 @@ import pytest
 
 from conftest import ALICE, BOB
 from support.http import FORM, JSON, SOURCES, ask
-from support.lab import Provider, Upstream, bearer
+from support.lab import Provider, Upstream, bearer, values_of
 from support.nginx import STATUS, Nginx, gate, guarded, location
 
 Start = Callable[..., Nginx]
@@ -124,7 +124,7 @@ def test_other_headers_arrive_as_they_were_sent(
     seen = ask(server.port, **request).json()
     for name, value in mine.items():
         assert [name, value] in seen["headers"]
-    assert len([name for name, _ in seen["headers"] if name.lower() == "authorization"]) == 1
+    assert len(values_of(seen, "authorization")) == 1
 
 
 FORM_SENT = "a=1&{}&b=%2f+%zz&a=2&c"
@@ -149,9 +149,8 @@ def test_a_form_arrives_without_credentials_and_with_its_new_length(
         assert answer.status == 200, answer
         seen = answer.json()
         assert seen["body"] == FORM_LEFT
-        names = {name.lower(): value for name, value in seen["headers"]}
-        assert names["content-length"] == str(len(FORM_LEFT))
-        assert "transfer-encoding" not in names
+        assert values_of(seen, "content-length") == [str(len(FORM_LEFT))]
+        assert values_of(seen, "transfer-encoding") == []
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])

@@ -10,7 +10,7 @@ import pytest
 from conftest import ALICE, BOB
 from support.h2 import H2Connection
 from support.http import FORM, SOURCES, Answer, Client, Connection, ask
-from support.lab import Provider, Scripted, Upstream, bearer
+from support.lab import Provider, Scripted, Upstream, bearer, values_of
 from support.nginx import Nginx, gate, guarded, location
 from support.process import free_port, until
 
@@ -108,6 +108,7 @@ def test_who_is_denied_takes_no_secret_to_an_error_page_without_a_gate(
         answer = ask(server.port, **client.request(source))
         assert answer.status == 200
         assert client.traces(answer.json()["raw"]) == []
+        assert values_of(answer.json(), "authorization") == []
 
 
 @pytest.mark.parametrize("guard", ["on", "off"])

@@ -16,7 +16,7 @@ import pytest
 
 from conftest import ALICE
 from support.http import FORM, SOURCES, ask
-from support.lab import Provider, Scripted, Upstream, bearer
+from support.lab import Provider, Scripted, Upstream, bearer, values_of
 from support.local import serving
 from support.process import Service, free_port, until
 from support.python import UNVERIFIED, unsigned
@@ -36,24 +36,20 @@ def proxy(tmp_path_factory: pytest.TempPathFactory, _provider: Provider, _upstre
         yield service
 
 
-def arrived(seen: dict[str, Any], name: str) -> list[str]:
-    return [value for key, value in seen["headers"] if key.lower() == name]
-
-
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_token_reaches_the_upstream_and_no_secret(source: str, proxy: Service, upstream: Upstream) -> None:
     answer = ask(proxy.port, **ALICE.request(source, "/x/%2F?a=%41" if source == "header" else "/x"))
     assert answer.status == 200
     seen = upstream.last
     assert bearer(seen).startswith("eyJ")
-    assert arrived(seen, "x-client") == ["alice"]
+    assert values_of(seen, "x-client") == ["alice"]
     assert ALICE.traces(json.dumps(seen)) == []
     if source == "header":
         assert seen["line"] == "GET /base/x/%2F?a=%41 HTTP/1.1", "byte for byte"
     if source == "query":
         assert seen["line"] == "GET /base/x?keep=1 HTTP/1.1"
     if source == "form":
-        assert (seen["body"], arrived(seen, "content-length")) == ("keep=1", ["6"])
+        assert (seen["body"], values_of(seen, "content-length")) == ("keep=1", ["6"])
 
 
 def test_it_tells_of_each_request_without_a_secret(proxy: Service) -> None:
@@ -107,8 +103,8 @@ def test_what_is_for_one_connection_alone_does_not_pass(proxy: Service, upstream
         assert connection.recv(100).startswith(b"HTTP/1.0 200")
     seen = upstream.last
     assert bearer(seen)
-    assert arrived(seen, "x-secret") == arrived(seen, "te") == []
-    assert (arrived(seen, "x-client"), arrived(seen, "x-forwarded-for")) == (["alice"], ["127.0.0.1"])
+    assert values_of(seen, "x-secret") == values_of(seen, "te") == []
+    assert (values_of(seen, "x-client"), values_of(seen, "x-forwarded-for")) == (["alice"], ["127.0.0.1"])
 
 
 def test_a_denial_reaches_a_client_that_is_still_sending(proxy: Service) -> None:
@@ -148,7 +144,7 @@ def test_a_claim_of_any_script_goes_upstream_as_utf_8(tmp_path: Path, scripted: 
     options = [part for name, value in settings.items() for part in ("--set", f"{name}={json.dumps(value)}")]
     with running(tmp_path, scripted.issuer, upstream.url, *options) as service:
         assert ask(service.port, headers=ALICE.basic).status == 200
-    (name,) = arrived(upstream.last, "x-name")
+    (name,) = values_of(upstream.last, "x-name")
     assert name.encode("latin-1").decode() == "Zoë 日本"
 
 

@@ -148,9 +148,14 @@ class Upstream(Part):
 
 def bearer(seen: dict[str, Any]) -> str:
     """The token that a request brought upstream, in its one Authorization header."""
-    values = [value for name, value in seen["headers"] if name.lower() == "authorization"]
+    values = values_of(seen, "authorization")
     assert len(values) == 1 and values[0].startswith("Bearer "), values
     return str(values[0]).removeprefix("Bearer ")
+
+
+def values_of(seen: dict[str, Any], header: str) -> list[str]:
+    """What a request brought upstream under a name, in lower case, however the name was written."""
+    return [value for name, value in seen["headers"] if name.lower() == header]
 
 
 FAULTS = ("provider-down", "provider-nonsense", "timeout", "upstream-down")
