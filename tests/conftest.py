@@ -16,6 +16,9 @@ from support.nginx import Nginx
 from support.redis import Redis, ScriptedRedis
 from support.store import PATIENT, a_pepper, directives
 
+# A shell that runs the tests in the background has them ignore Ctrl-C, and so would all programs that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # Secrets hold every kind of character that an encoding might change.
 ALICE = Client("alice", "Kanarie7Qz+/%&=:?#x")
 BOB = Client("bob", "Sperling4Wt~!@$^*(y)")
