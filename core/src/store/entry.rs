@@ -141,11 +141,7 @@ impl<'e> Token<'e> {
 
 impl<'e> Refusal<'e> {
     pub(super) fn of(denial: &'e Denial, kept: Duration, clock: &dyn Clock) -> Refusal<'e> {
-        let detail = match denial.detail.get(..MAX_DETAIL) {
-            Some(start) => start,
-            None if denial.detail.len() < MAX_DETAIL => &denial.detail,
-            None => "",
-        };
+        let detail = &denial.detail[..denial.detail.floor_char_boundary(MAX_DETAIL)];
         let received = clock.wall();
         Refusal {
             code: denial.cause.code(),
@@ -186,4 +182,42 @@ fn left(expires: u64, wall: Duration) -> Option<Duration> {
     Duration::from_millis(expires)
         .checked_sub(wall)
         .filter(|left| !left.is_zero())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::manual::ManualClock;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_long_explanation_is_cut_between_characters() {
+        let clock = ManualClock::new();
+        for (detail, kept) in [
+            ("é".repeat(100), 200),
+            ("é".repeat(256), 512),
+            ("é".repeat(300), 512),
+            (format!("a{}", "é".repeat(300)), 511),
+        ] {
+            let denial = Denial::new(Cause::CredentialsRefused, detail.clone());
+            let refusal = Refusal::of(&denial, HOUR, &clock);
+            assert_eq!(refusal.detail, detail[..kept]);
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_beyond_the_memory_of_purges() {
+        let clock = ManualClock::new();
+        let denial = Denial::new(Cause::CredentialsRefused, "no");
+        for (kept, life) in [(HOUR, HOUR), (1000 * 24 * HOUR, MAX_LIFE)] {
+            let entry = Entry {
+                refusal: Some(Refusal::of(&denial, kept, &clock)),
+                ..Entry::default()
+            };
+            assert_eq!(entry.life(clock.wall()), Some(life));
+        }
+        assert!(MAX_LIFE + MAX_SKEW < super::super::PURGE_LIFE);
+        assert!(MAX_LIFE > 24 * HOUR);
+    }
 }
