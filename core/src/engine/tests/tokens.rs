@@ -68,7 +68,7 @@ impl Signing {
     }
 
     /// Signs with another key from now on.
-    fn rotate(&self, kid: &str) {
+    pub(super) fn rotate(&self, kid: &str) {
         *self.signer.write().unwrap() = (kid.to_owned(), es256());
     }
 

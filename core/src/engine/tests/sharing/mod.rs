@@ -322,6 +322,18 @@ fn a22_failures_are_not_shared() {
 }
 
 #[test]
+fn a22_a_token_that_cannot_be_verified_here_is_nobody_elses_refusal() {
+    let (provider, transport) = Signing::transport();
+    let fleet = Fleet::new(transport);
+    provider.rotate("k1");
+    let (one, other) = (fleet.lab(), fleet.lab());
+    assert_eq!(one.pair("a", "s"), "MISS 502 TokenUnverifiable");
+    assert_eq!(one.pair("a", "s"), "NEGATIVE 502 TokenUnverifiable");
+    assert_eq!(other.pair("a", "s"), "MISS 502 TokenUnverifiable");
+    assert_eq!(fleet.entries(), []);
+}
+
+#[test]
 fn a39_a_provider_that_asks_for_time_is_left_alone_by_all() {
     let (provider, fleet) = Numbering::fleet();
     provider.is_busy.store(true, Ordering::SeqCst);
