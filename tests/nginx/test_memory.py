@@ -194,8 +194,11 @@ def test_nothing_stays_of_clients_that_left(nginx: Start, scripted: Scripted, up
     connection = H2Connection(server.h2_port)
     for source in SOURCES:
         leaving = Connection(server.port)
-        leaving.send(**ALICE.request(source))
-        stream = connection.send(**ALICE.request(source))
+        request = ALICE.request(source)
+        # Further on in a buffer than what is read into it later.
+        request["headers"] = {"X-Before": "x" * 400, **request.get("headers", {})}
+        leaving.send(**request)
+        stream = connection.send(**request)
         until(lambda: server.busy >= 2, "the requests")
         leaving.close()
         connection.cancel(stream)
