@@ -1,6 +1,5 @@
 """Waiting for outcomes: nobody is held up, nothing is lost, and nothing stays."""
 
-import glob
 import os
 import signal
 import socket
@@ -201,12 +200,17 @@ def test_many_reloads_while_requests_come(nginx: Start, provider: Provider, upst
     until(lambda: all(gone(pid) for pid in old), "the old workers' end")
 
 
-def test_no_file_stays(server: Nginx) -> None:
-    assert ask(server.port, headers=ALICE.basic).status == 200
-    (worker,) = server.workers
-    assert not glob.glob(f"{tempfile.gettempdir()}/credgate-*")
-    # The connection is there, by which the worker is woken.
-    assert opened(worker, "socket") >= 2
+def test_no_file_stays(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        own = f"env TMPDIR={directory};"
+        server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url), main=own)
+        before = os.stat(directory).st_mtime_ns
+        assert ask(server.port, headers=ALICE.basic).status == 200
+        assert os.stat(directory).st_mtime_ns > before, "there was something"
+        assert os.listdir(directory) == []
+        (worker,) = server.workers
+        # The connection is there, by which the worker is woken.
+        assert opened(worker, "socket") >= 2
 
 
 def test_what_is_asked_for_after_an_end_starts_again(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
