@@ -348,7 +348,7 @@ async fn a28_a_store_that_hangs_costs_its_timeout_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a28_every_kind_of_failure_is_a_miss_and_told_once() {
+async fn a28_every_kind_of_failure_is_a_miss_and_told_once_a_minute() {
     for kind in [
         FaultKind::Busy,
         FaultKind::Corrupt,
@@ -364,6 +364,11 @@ async fn a28_every_kind_of_failure_is_a_miss_and_told_once() {
             assert_eq!(lab.how("a").await, How::Miss, "{kind:?}");
         }
         assert_eq!(lab.records().len(), 1, "{kind:?}");
+        for (milliseconds, told) in [(59_999, 0), (1, 1)] {
+            lab.clock.advance(Duration::from_millis(milliseconds));
+            lab.how("a").await;
+            assert_eq!(lab.records().len(), told, "{kind:?}");
+        }
     }
 }
 

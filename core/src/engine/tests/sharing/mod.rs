@@ -569,6 +569,9 @@ fn the_numbers_of_one_process_are_those_of_all_where_that_is_asked_for() {
         until("all know", || numbers(lab) == (2, 1, 2, 3));
     }
     assert_eq!(numbers(&alone), (1, 0, 1, 1));
+    // What is known of providers is each process's own.
+    let providers = |lab: &Lab| lab.engine.metrics().unwrap().providers.len();
+    assert_eq!((providers(&labs[1]), providers(&labs[2])), (1, 0));
     // What was counted stays when its process has gone, and what it had goes.
     let [first, second, third] = labs;
     drop((first, second));
