@@ -265,7 +265,10 @@ def test_a_query_that_the_configuration_holds_serves_every_request(
     nginx: Start, provider: Provider, upstream: Upstream, place: str
 ) -> None:
     text = guarded(upstream.url, path="= /partner").replace("{\n", "{\n" + place + "\n", 1)
-    server = start(nginx, f"gate = {gate(provider.issuer)}", text)
+    server = start(nginx, f"gate = {gate(provider.issuer)}", text + guarded(upstream.url))
+    # The query of this one is a copy, while its body is read.
+    with_body = {**ALICE.request("query"), "method": "POST", "headers": FORM, "body": "keep=1"}
+    assert ask(server.port, **with_body).status == 200
     connection = H2Connection(server.h2_port)
     for asked in (lambda: ask(server.port, "/partner"), lambda: connection.ask("/partner")):
         for _ in range(2):

@@ -1,9 +1,10 @@
 """What a worker with Lua holds in its memory when its requests have ended."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from conftest import ALICE
-from support.http import Client, Connection, ask
+from support.http import FORM, Client, Connection, ask
 from support.lab import Provider, Scripted, Upstream
 from support.memory import memory
 from support.nginx import Nginx
@@ -38,6 +39,30 @@ def test_nothing_stays_of_what_header_and_query_held(nginx: Start, provider: Pro
         for _ in range(100):
             assert ask(server.port, **ALICE.request(source)).status == 200
     until(lambda: server.busy == 0, "the requests' end")
+    assert traces(server) == []
+
+
+def test_nothing_stays_of_a_query_that_came_with_a_body(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    server = start(nginx, f"gate = {gate(provider.issuer)}", guarded(upstream.url))
+    request = {**ALICE.request("query"), "method": "POST", "headers": FORM, "body": "keep=1"}
+    for _ in range(50):
+        assert ask(server.port, **request).status == 200
+    until(lambda: server.busy == 0, "the requests' end")
+    assert traces(server) == []
+
+
+def test_nothing_stays_of_a_header_that_others_were_to_see(
+    nginx: Start, provider: Provider, upstream: Upstream, tmp_path: Path
+) -> None:
+    log = tmp_path / "headers.log"
+    seen = guarded(upstream.url, "keep_authorization = true", f"access_log {log} headers")
+    server = start(
+        nginx, f"gate = {gate(provider.issuer)}", seen, http="log_format headers '<$http_authorization>';"
+    )
+    for _ in range(50):
+        assert ask(server.port, headers=ALICE.basic).status == 200
+    until(lambda: server.busy == 0, "the requests' end")
+    assert log.read_text().splitlines() == ["<->"] * 50
     assert traces(server) == []
 
 

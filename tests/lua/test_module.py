@@ -48,6 +48,13 @@ def test_a_mistake_in_the_configuration_is_told(maker: Callable[[str], str], exp
     assert problem in maker(expression)
 
 
+def test_what_a_configuration_leaves_open_is_told_at_the_start(
+    nginx: Start, scripted: Scripted, upstream: Upstream
+) -> None:
+    server = start(nginx, f"gate = {gate(scripted.issuer, hide_credentials=False)}", guarded(upstream.url))
+    assert "credgate: hide_credentials is false" in server.errors
+
+
 def test_tables_json_and_kongs_own_object_are_the_same(maker: Callable[[str], str]) -> None:
     seed = {
         "auth_methods": ["client_credentials"],

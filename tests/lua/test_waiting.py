@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Callable
 
 import pytest
@@ -53,6 +54,18 @@ def test_five_hundred_cold_requests_of_one_client_make_one_exchange(server: Ngin
     assert set(answers) == {b"HTTP/1.1 200"}
     assert scripted.state["token"] == 1
     assert waiting(server) == 0
+
+
+def test_an_exchange_may_take_as_long_as_the_gate_allows(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+    server = start(nginx, f"gate = {gate(scripted.issuer, timeout=60_000)}", guarded(upstream.url))
+    scripted.hold()
+    pending = Connection(server.port)
+    pending.send(headers=ALICE.basic)
+    until(lambda: scripted.state["waiting"] == 1, "the exchange")
+    time.sleep(2.5)  # longer than the library may be late
+    scripted.release()
+    assert pending.receive().status == 200
+    pending.close()
 
 
 def test_a_request_that_waits_delays_nobody(server: Nginx, scripted: Scripted) -> None:
