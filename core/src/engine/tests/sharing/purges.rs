@@ -56,6 +56,23 @@ fn a26_a_purge_reaches_all_who_share() {
 }
 
 #[test]
+fn a26_a_purge_is_followed_by_who_knows_the_ones_before_whatever_the_clock_says() {
+    const DAY: i64 = 86_400;
+    let (_, fleet) = Numbering::fleet();
+    fleet.clock.step(-2 * DAY);
+    fleet.lab().engine.purge_all(None).unwrap();
+    fleet.clock.step(2 * DAY);
+    let (one, other) = (fleet.lab(), fleet.lab());
+    assert_eq!(one.pair("a", "s"), "MISS a Bearer t1");
+    assert_eq!(other.pair("a", "s"), "SHARED a Bearer t1");
+    fleet.clock.step(-DAY);
+    assert_eq!(one.engine.purge(&one.gate, Some("a")).unwrap(), 1);
+    until("the other one drops it", || {
+        other.engine.metrics().unwrap().purged == 1
+    });
+}
+
+#[test]
 fn a26_a_purge_is_told_before_its_process_ends() {
     let (_, fleet) = Numbering::fleet();
     fleet.lab().pair("a", "s");
