@@ -34,7 +34,7 @@ impl Tallies {
         group.update(env!("CARGO_PKG_VERSION").as_bytes());
         group.update(&(Snapshot::COUNTERS as u64).to_le_bytes());
         let mut process = [0; 16];
-        // Where there is no randomness, gauges of others are replaced: nothing worse.
+        // Where there is no randomness, what several tell is taken for what one does: nothing worse.
         let _ = getrandom::fill(&mut process);
         Tallies {
             group: group.finalize().as_bytes()[..16]
