@@ -247,6 +247,17 @@ fn a26_a_purge_takes_one_client_one_gate_or_all() {
 }
 
 #[test]
+fn a26_a_purge_takes_refusals_along() {
+    let (provider, lab) = Numbering::lab("{}");
+    provider.refuses.store(true, Ordering::SeqCst);
+    assert_eq!(lab.pair("a", "s"), "MISS 401 CredentialsRefused");
+    provider.refuses.store(false, Ordering::SeqCst);
+    assert_eq!(lab.pair("a", "s"), "NEGATIVE 401 CredentialsRefused");
+    assert_eq!(lab.engine.purge(&lab.gate, Some("a")).unwrap(), 0);
+    assert_eq!(lab.pair("a", "s"), "MISS a Bearer t1");
+}
+
+#[test]
 fn what_is_under_way_when_a_purge_comes_is_served_and_not_kept() {
     let lab = Lab::new(ScriptedTransport::holding(provider));
     let queue = lab.queue();

@@ -355,6 +355,8 @@ fn a27_the_cache_is_bounded_in_bytes() {
         "{hits} tokens of at least 256 bytes in 64 KiB"
     );
     assert_eq!(transport.token_requests(), 2000 - hits);
+    let bytes = engine.metrics().unwrap().bytes;
+    assert!((32 * 1024..=64 * 1024).contains(&bytes), "{bytes}");
 }
 
 #[test]
