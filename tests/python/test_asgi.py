@@ -13,7 +13,7 @@ import pytest
 from conftest import ALICE, CLIENTS
 from support.http import FORM, JSON, SOURCES
 from support.lab import Provider, Scripted
-from support.python import UNVERIFIED, fresh_gate, unsigned
+from support.python import UNVERIFIED, Watched, fresh_gate, unsigned
 
 
 @dataclass
@@ -249,31 +249,9 @@ def test_lifespan_passes_and_what_is_not_known_does_not() -> None:
     assert seen == ["lifespan"]
 
 
-def test_what_the_application_answers_reaches_the_gate(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A token is dropped only when it has some age, and so the gate is watched here.
+def test_what_the_application_answers_reaches_the_gate(provider: Provider) -> None:
     noted: list[int] = []
-
-    class Watched:
-        def __init__(self, outcome: Any):
-            self.outcome = outcome
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.outcome, name)
-
-        def note_upstream_status(self, status: int) -> None:
-            noted.append(status)
-
-    class Gate:
-        def __init__(self, inner: credgate.Gate):
-            self.inner = inner
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.inner, name)
-
-        async def authenticate_async(self, **request: Any) -> Watched:
-            return Watched(await self.inner.authenticate_async(**request))
-
-    serve(Gate(fresh_gate(provider.issuer)), headers=ALICE.basic, status=401)  # type: ignore[arg-type]
+    serve(Watched(fresh_gate(provider.issuer), noted.append), headers=ALICE.basic, status=401)  # type: ignore[arg-type]
     assert noted == [401]
 
 

@@ -17,7 +17,7 @@ import requests
 from conftest import ALICE
 from support.lab import Provider, Scripted
 from support.local import Answer, Local, Seen, serving
-from support.python import fresh_gate
+from support.python import Watched, fresh_gate
 
 Send = Callable[..., int]
 
@@ -95,6 +95,30 @@ def test_a_token_that_is_refused_is_replaced_once(send: Send, forgetful: tuple[c
     assert [seen.body for seen in api.seen] == [b"body", b"body"]
     assert len({bearer(seen) for seen in api.seen}) == 2
     assert provider.count["token"] == 2
+
+
+def test_what_an_api_answers_to_a_token_reaches_the_gate(send: Send, provider: Provider) -> None:
+    with_gate, noted = fresh_gate(provider.issuer), []
+
+    def on_status(status: int) -> None:
+        noted.append(status)
+        with_gate.purge(ALICE.id)  # as a gate does itself with a token of some age
+
+    with serving(lambda _: (401 if len(api.seen) == 1 else 200, {}, b"")) as api:
+        assert send(Watched(with_gate, on_status), api.url) == 200
+        assert noted == [401]
+        assert len({bearer(seen) for seen in api.seen}) == 2
+
+
+def test_what_was_refused_is_in_the_history(forgetful: tuple[credgate.Gate, Local]) -> None:
+    with_gate, api = forgetful
+    with requests.Session() as session:
+        session.trust_env = False
+        session.auth = credgate.requests.Auth(with_gate, ALICE.id, ALICE.secret)
+        response = session.get(api.url)
+        assert (response.status_code, [refused.status_code for refused in response.history]) == (200, [401])
+        sent = [answer.request.headers["Authorization"] for answer in (*response.history, response)]
+        assert sent == [seen.authorization for seen in api.seen]
 
 
 def test_a_file_is_sent_again_from_where_it_began(forgetful: tuple[credgate.Gate, Local]) -> None:

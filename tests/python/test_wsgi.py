@@ -16,7 +16,7 @@ from credgate._middleware import length
 from conftest import ALICE, CLIENTS
 from support.http import FORM, JSON, SOURCES
 from support.lab import Provider, Scripted
-from support.python import UNVERIFIED, fresh_gate, unsigned
+from support.python import UNVERIFIED, Watched, fresh_gate, unsigned
 
 
 @dataclass
@@ -205,3 +205,10 @@ def test_every_client_gets_its_own_token(provider: Provider) -> None:
         served = serve(with_gate, **client.request("json"))
         assert served.seen is not None
         assert served.seen["credgate.claims"]["client_id"] == served.seen["credgate.client_id"] == client.id
+
+
+def test_what_the_application_answers_reaches_the_gate(provider: Provider) -> None:
+    noted: list[int] = []
+    watched: Any = Watched(fresh_gate(provider.issuer), noted.append)
+    assert serve(watched, headers=ALICE.basic, status="401 Unauthorized").status == "401 Unauthorized"
+    assert noted == [401]

@@ -4,6 +4,7 @@ import base64
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -22,6 +23,29 @@ def gate(issuer: str, **settings: Any) -> credgate.Gate:
 def fresh_gate(issuer: str, **settings: Any) -> credgate.Gate:
     """One that shares no token with any other."""
     return gate(issuer, cache_tokens_salt=uuid4().hex, **settings)
+
+
+class Watched:
+    """A gate, whose outcomes and tokens tell what upstreams answer to them: a real one is dropped only at some age."""
+
+    def __init__(self, inner: Any, on_status: Callable[[int], object]):
+        self.inner = inner
+        self.note_upstream_status = on_status
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def authenticate(self, **request: Any) -> "Watched":
+        return Watched(self.inner.authenticate(**request), self.note_upstream_status)
+
+    async def authenticate_async(self, **request: Any) -> "Watched":
+        return Watched(await self.inner.authenticate_async(**request), self.note_upstream_status)
+
+    def token(self, *client: Any) -> "Watched":
+        return Watched(self.inner.token(*client), self.note_upstream_status)
+
+    async def token_async(self, *client: Any) -> "Watched":
+        return Watched(await self.inner.token_async(*client), self.note_upstream_status)
 
 
 UNVERIFIED = {"verify_signature": False, "verify_claims": False}
