@@ -344,19 +344,32 @@ fn f21_a_client_may_bring_its_own_token() {
         "MISS TokenInsufficient"
     );
     provider.claim("aud", json!("api"));
-    for (claim, value) in [
-        ("exp", json!(NOW - 1)),
-        ("exp", json!("soon")),
-        ("nbf", json!(NOW + 60)),
-        ("iss", json!("https://b.example/")),
+    for (claim, value, why) in [
+        ("exp", json!(NOW - 1), "it has expired"),
+        ("exp", json!("soon"), "exp"),
+        ("nbf", json!(NOW + 60), "it is not valid yet (nbf)"),
+        (
+            "iss",
+            json!("https://b.example/"),
+            "its iss is not the provider's issuer",
+        ),
     ] {
         let before = provider.claims.read().unwrap().clone();
         provider.claim(claim, value.clone());
         let token = format!("Bearer {}", provider.token());
+        let outcome = ask(&lab, &lab.gate, &token);
         assert_eq!(
-            how_and_cause(&ask(&lab, &lab.gate, &token)),
+            how_and_cause(&outcome),
             "MISS TokenInvalid",
             "{claim} {value}"
+        );
+        let Outcome::Deny(deny) = &outcome else {
+            panic!("{outcome:?}")
+        };
+        assert!(
+            deny.detail().contains(why),
+            "{claim} {value}: {}",
+            deny.detail()
         );
         assert_eq!(
             how_and_cause(&ask(&lab, &lab.gate, &token)),
