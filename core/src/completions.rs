@@ -37,6 +37,8 @@ struct State {
     free: Vec<u32>,
     /// Slots whose outcome has arrived, oldest first. One that was cancelled since is skipped by its ticket.
     arrived: VecDeque<Ticket>,
+    /// How many of them were not.
+    ready: usize,
     /// Rung beside the eventfd, where the host has made one.
     doorbell: Option<Doorbell>,
 }
@@ -108,9 +110,12 @@ impl Completions {
         let Some(waiting) = &mut slot.waiting else {
             return;
         };
-        waiting.outcome = Some(outcome);
+        if waiting.outcome.replace(outcome).is_some() {
+            return;
+        }
         state.arrived.push_back(ticket);
-        if state.arrived.len() == 1 {
+        state.ready += 1;
+        if state.ready == 1 {
             // Under the lock, so that the descriptor is readable exactly while something has arrived. It can only
             // fail when the counter overflows, and then it is readable anyway.
             let _ = self.bell.write(1);
@@ -123,7 +128,7 @@ impl Completions {
     /// Rings this one too, from now on and for what has arrived already.
     pub(crate) fn connect(&self, doorbell: Doorbell) {
         let mut state = self.state();
-        if !state.arrived.is_empty() {
+        if state.ready > 0 {
             doorbell.ring();
         }
         state.doorbell = Some(doorbell);
@@ -135,36 +140,44 @@ impl Completions {
 
     pub(crate) fn next(&self) -> Option<Completion> {
         let mut state = self.state();
-        if state.arrived.is_empty() {
-            return None;
-        }
-        let completion = loop {
-            let Some(ticket) = state.arrived.pop_front() else {
-                break None;
-            };
+        while let Some(ticket) = state.arrived.pop_front() {
             if let Some(Waiting {
                 user_data,
                 outcome: Some(outcome),
                 ..
             }) = state.close(ticket)
             {
-                break Some(Completion {
+                self.take_one(&mut state);
+                return Some(Completion {
                     ticket,
                     user_data,
                     outcome,
                 });
             }
-        };
-        if state.arrived.is_empty() {
+        }
+        None
+    }
+
+    /// One that had arrived is gone; with the last one the descriptor is readable no longer.
+    fn take_one(&self, state: &mut State) {
+        state.ready -= 1;
+        if state.ready == 0 {
+            state.arrived.clear();
             let _ = self.bell.read();
         }
-        completion
     }
 
     /// Forgets a ticket. Answers the key of the flight on which it waited still.
     pub(crate) fn cancel(&self, ticket: Ticket) -> Option<Key> {
         // Dropped after the lock: an outcome may be the last to hold a token.
-        let waiting = self.state().close(ticket)?;
+        let waiting = {
+            let mut state = self.state();
+            let waiting = state.close(ticket)?;
+            if waiting.outcome.is_some() {
+                self.take_one(&mut state);
+            }
+            waiting
+        };
         waiting.outcome.is_none().then_some(waiting.key)
     }
 
@@ -264,8 +277,11 @@ mod tests {
         completions.cancel(before);
         completions.complete(before, outcome());
         completions.complete(after, outcome());
+        assert!(is_readable(&completions));
         completions.cancel(after);
+        assert!(!is_readable(&completions), "nothing waits any more");
         completions.complete(kept, outcome());
+        assert!(is_readable(&completions));
         assert_eq!(user_data(completions.next()), Some(3));
         assert_eq!(user_data(completions.next()), None);
         assert!(!is_readable(&completions));
