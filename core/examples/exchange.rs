@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     match engine.authenticate_blocking(&gate, &request)? {
         Outcome::Allow(allow) => println!(
             "{}: {}, a token of {} bytes",
-            allow.how().name(),
+            allow.cache_status().name(),
             allow.client_id().unwrap_or_default(),
             allow
                 .authorization()

@@ -101,7 +101,7 @@ pub enum Cause {
     /// Something that should not happen, inside the library.
     Internal,
     /// The engine is being shut down.
-    ShuttingDown,
+    EngineUnavailable,
     /// More requests wait for the provider than may.
     Overloaded,
 }
@@ -133,7 +133,7 @@ impl Cause {
         Cause::TokenUnverifiable,
         Cause::ProviderPaused,
         Cause::Internal,
-        Cause::ShuttingDown,
+        Cause::EngineUnavailable,
         Cause::Overloaded,
     ];
 
@@ -164,7 +164,7 @@ impl Cause {
             Cause::TokenUnverifiable => "token_unverifiable",
             Cause::ProviderPaused => "provider_paused",
             Cause::Internal => "internal",
-            Cause::ShuttingDown => "shutting_down",
+            Cause::EngineUnavailable => "engine_unavailable",
             Cause::Overloaded => "overloaded",
         }
     }
@@ -197,7 +197,7 @@ impl Cause {
             Cause::TokenUnverifiable => 4106,
             Cause::ProviderPaused => 4107,
             Cause::Internal => 5001,
-            Cause::ShuttingDown => 5002,
+            Cause::EngineUnavailable => 5002,
             Cause::Overloaded => 5003,
         }
     }
@@ -273,7 +273,7 @@ impl Cause {
                 r#"{"message":"The identity provider did not answer in time"}"#,
             ),
             Cause::Internal => (500, r#"{"message":"An unexpected error occurred"}"#),
-            Cause::ShuttingDown => (503, r#"{"message":"The gateway is shutting down"}"#),
+            Cause::EngineUnavailable => (503, r#"{"message":"The gateway is shutting down"}"#),
         }
     }
 
@@ -289,7 +289,7 @@ impl Cause {
             | Cause::RequestRefused
             | Cause::TokenUnverifiable => Some(5),
             Cause::TooManyRefusals => Some(60),
-            Cause::ShuttingDown | Cause::Overloaded => Some(1),
+            Cause::EngineUnavailable | Cause::Overloaded => Some(1),
             _ => None,
         }
     }

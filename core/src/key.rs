@@ -8,8 +8,8 @@
 //! Lengths and counts are short, and a fingerprint has 128 bits, because a hit computes this: an id of 32 bytes and a
 //! secret of 64 are two blocks. Fingerprints are of configurations, which no attacker chooses.
 
-use crate::credentials::MAX_LEN;
-use crate::secret::wipe;
+use crate::request::credentials::MAX_LEN;
+use crate::sys::secret::wipe;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::hint::black_box;
 use std::mem::MaybeUninit;

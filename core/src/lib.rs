@@ -14,7 +14,7 @@
 //! | [`Outcome`] | allow (what to send upstream) or deny (what to answer), and how it came about |
 //! | [`Diagnosis`] | what a provider does with a gate's configuration, step by step and in words |
 //!
-//! A hit is answered in the call. A miss answers [`Answer::Pending`], and the outcome comes through the queue: nothing
+//! A hit is answered in the call. A miss answers [`Authentication::Pending`], and the outcome comes through the queue: nothing
 //! is ever called back on the library's thread.
 //!
 //! [RFC 6749 section 4.4]: https://www.rfc-editor.org/rfc/rfc6749#section-4.4
@@ -23,64 +23,38 @@
 
 mod cache;
 mod cause;
-mod claims;
-mod clock;
-mod completions;
 mod config;
-mod connection;
-mod credentials;
 mod diagnosis;
-mod doorbell;
 mod engine;
+mod env;
 mod error;
-mod exchange;
-mod extract;
-mod flight;
 mod gate;
-mod hide;
+mod http;
 mod journal;
-mod keeping;
 mod key;
-mod limits;
 mod metrics;
-#[cfg(all(test, feature = "shuttle"))]
-mod model;
-mod options;
 mod outcome;
-mod policy;
-pub mod process;
-#[cfg(test)]
-mod properties;
 mod provider;
-mod queue;
 mod request;
-mod resolve;
-mod runtime;
-mod secret;
-mod shared;
 mod store;
-mod sync;
-mod thread;
-mod token;
-mod transport;
+mod sys;
 #[cfg(test)]
-mod vectors;
-mod verify;
-mod world;
+mod testing;
+mod token;
 
+pub use cache::completions::{Completion, Ticket};
+pub use cache::doorbell::doorbells;
 pub use cause::Cause;
-pub use completions::{Completion, Ticket};
+pub use config::engine::{EngineOptions, StoreUrl};
 pub use diagnosis::{Diagnosis, Finding, Step, Verdict};
-pub use doorbell::doorbells;
-pub use engine::{Answer, Engine};
+pub use engine::Engine;
+pub use engine::queue::{Authentication, Queue};
 pub use error::{Error, ErrorKind};
 pub use gate::{Gate, Rules};
-pub use hide::redact_query;
 pub use journal::{Level, Record};
 pub use metrics::{Latency, ProviderState, Snapshot};
-pub use options::EngineOptions;
-pub use outcome::{Allow, Deny, How, Outcome};
-pub use queue::Queue;
+pub use outcome::{Allow, CacheStatus, Deny, Outcome};
+pub use request::hide::redact_query;
 pub use request::{Request, Source};
-pub use store::StoreUrl;
+pub use sys::process;
 pub use token::Grant;

@@ -2,7 +2,7 @@
 
 use crate::cause::{Cause, Denial};
 use crate::gate::Rules;
-use crate::policy::Breach;
+use crate::gate::policy::Breach;
 use crate::request::Source;
 use crate::token::Grant;
 use std::borrow::Cow;
@@ -24,12 +24,12 @@ impl Outcome {
     pub(crate) fn of_grant(
         rules: &Arc<Rules>,
         grant: Arc<Grant>,
-        how: How,
+        cache_status: CacheStatus,
         source: Source,
         wall: Duration,
     ) -> Outcome {
         let verdict = rules.policy.check(grant.claims.as_ref(), wall);
-        Outcome::of_verdict(rules, grant, verdict, how, source)
+        Outcome::of_verdict(rules, grant, verdict, cache_status, source)
     }
 
     /// What a gate makes of a token that its policy has judged.
@@ -37,42 +37,47 @@ impl Outcome {
         rules: &Arc<Rules>,
         grant: Arc<Grant>,
         verdict: Result<(), Breach>,
-        how: How,
+        cache_status: CacheStatus,
         source: Source,
     ) -> Outcome {
         let denial = match verdict {
-            Ok(()) if rules.allows_client(grant.client_id().as_bytes()) => {
+            // The id of a pair has been judged before its token was looked up.
+            Ok(()) if !grant.is_brought || rules.allows_client(grant.client_id().as_bytes()) => {
                 return Outcome::Allow(Allow {
                     rules: Arc::clone(rules),
                     grant: Some(grant),
-                    how,
+                    cache_status,
                     source: Some(source),
                 });
             }
             Ok(()) => Denial::new(Cause::ClientNotAllowed, ""),
             Err(breach) => breach.denial(grant.is_brought),
         };
-        Outcome::of_denial(rules, denial, how)
+        Outcome::of_denial(rules, denial, cache_status)
     }
 
     /// A denial; where the gate lets unauthenticated requests pass, a 401 is none.
-    pub(crate) fn of_denial(rules: &Arc<Rules>, denial: Denial, how: How) -> Outcome {
+    pub(crate) fn of_denial(
+        rules: &Arc<Rules>,
+        denial: Denial,
+        cache_status: CacheStatus,
+    ) -> Outcome {
         if rules.anonymous && denial.cause.answer().0 == 401 {
-            return Outcome::without_token(rules, How::Anonymous);
+            return Outcome::without_token(rules, CacheStatus::Anonymous);
         }
         Outcome::Deny(Deny {
             rules: Arc::clone(rules),
             denial,
-            how,
+            cache_status,
         })
     }
 
     /// The request passes, and nobody has been authenticated.
-    pub(crate) fn without_token(rules: &Arc<Rules>, how: How) -> Outcome {
+    pub(crate) fn without_token(rules: &Arc<Rules>, cache_status: CacheStatus) -> Outcome {
         Outcome::Allow(Allow {
             rules: Arc::clone(rules),
             grant: None,
-            how,
+            cache_status,
             source: None,
         })
     }
@@ -106,7 +111,7 @@ impl Breach {
 /// How an outcome came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum How {
+pub enum CacheStatus {
     /// Nothing was looked up: the request holds no usable credentials.
     None,
     /// The token cache had it.
@@ -127,32 +132,32 @@ pub enum How {
     Shared,
 }
 
-impl How {
+impl CacheStatus {
     /// All of them.
-    pub const ALL: [How; 9] = [
-        How::None,
-        How::Hit,
-        How::Miss,
-        How::Joined,
-        How::Stale,
-        How::Negative,
-        How::Anonymous,
-        How::Preflight,
-        How::Shared,
+    pub const ALL: [CacheStatus; 9] = [
+        CacheStatus::None,
+        CacheStatus::Hit,
+        CacheStatus::Miss,
+        CacheStatus::Joined,
+        CacheStatus::Stale,
+        CacheStatus::Negative,
+        CacheStatus::Anonymous,
+        CacheStatus::Preflight,
+        CacheStatus::Shared,
     ];
 
     /// `NONE`, `HIT`, `MISS`, `JOINED`, `STALE`, `NEGATIVE`, `ANONYMOUS`, `PREFLIGHT`, `SHARED`.
     pub fn name(self) -> &'static str {
         match self {
-            How::None => "NONE",
-            How::Hit => "HIT",
-            How::Miss => "MISS",
-            How::Joined => "JOINED",
-            How::Stale => "STALE",
-            How::Negative => "NEGATIVE",
-            How::Anonymous => "ANONYMOUS",
-            How::Preflight => "PREFLIGHT",
-            How::Shared => "SHARED",
+            CacheStatus::None => "NONE",
+            CacheStatus::Hit => "HIT",
+            CacheStatus::Miss => "MISS",
+            CacheStatus::Joined => "JOINED",
+            CacheStatus::Stale => "STALE",
+            CacheStatus::Negative => "NEGATIVE",
+            CacheStatus::Anonymous => "ANONYMOUS",
+            CacheStatus::Preflight => "PREFLIGHT",
+            CacheStatus::Shared => "SHARED",
         }
     }
 }
@@ -162,7 +167,7 @@ impl How {
 pub struct Allow {
     rules: Arc<Rules>,
     grant: Option<Arc<Grant>>,
-    how: How,
+    cache_status: CacheStatus,
     source: Option<Source>,
 }
 
@@ -188,7 +193,7 @@ impl Allow {
 
     /// Is [`authorization`](Allow::authorization), in the header of that name, all that [`headers`](Allow::headers) has?
     pub fn is_authorization_only(&self) -> bool {
-        self.rules.output.authorization_only && self.grant.is_some()
+        self.rules.upstream.authorization_only && self.grant.is_some()
     }
 
     /// What the token says: see [`Grant::claim`].
@@ -212,8 +217,8 @@ impl Allow {
     }
 
     /// How it came about.
-    pub fn how(&self) -> How {
-        self.how
+    pub fn cache_status(&self) -> CacheStatus {
+        self.cache_status
     }
 
     /// Where the credentials were, and so what the host hides.
@@ -226,7 +231,7 @@ impl fmt::Debug for Allow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Allow")
             .field("client_id", &self.client_id())
-            .field("how", &self.how)
+            .field("cache_status", &self.cache_status)
             .field("source", &self.source)
             .finish_non_exhaustive()
     }
@@ -237,7 +242,7 @@ impl fmt::Debug for Allow {
 pub struct Deny {
     rules: Arc<Rules>,
     denial: Denial,
-    how: How,
+    cache_status: CacheStatus,
 }
 
 impl Deny {
@@ -255,12 +260,12 @@ impl Deny {
     ///
     /// [RFC 6750 section 3]: https://www.rfc-editor.org/rfc/rfc6750#section-3
     pub fn challenge(&self) -> Option<&str> {
-        self.rules.output.challenge(self.denial.cause)
+        self.rules.upstream.challenge(self.denial.cause)
     }
 
     /// The body, JSON: `{"message": …}`, as Kong answers.
     pub fn body(&self) -> &str {
-        self.rules.output.body(self.denial.cause)
+        self.rules.upstream.body(self.denial.cause)
     }
 
     /// The media type of the body.
@@ -279,7 +284,7 @@ impl Deny {
     }
 
     /// How it came about.
-    pub fn how(&self) -> How {
-        self.how
+    pub fn cache_status(&self) -> CacheStatus {
+        self.cache_status
     }
 }

@@ -16,7 +16,7 @@ impl From<credgate_core::Error> for Fail {
 }
 
 /// What the body of an exported function answers.
-pub(crate) type Answer = Result<i32, Fail>;
+pub(crate) type CallResult = Result<i32, Fail>;
 
 thread_local! {
     /// Whether this thread is inside an exported function.
@@ -25,7 +25,7 @@ thread_local! {
 
 /// Runs the body of an exported function: an error becomes its status, and no
 /// panic gets past.
-pub(crate) fn boundary(body: impl FnOnce() -> Answer) -> i32 {
+pub(crate) fn boundary(body: impl FnOnce() -> CallResult) -> i32 {
     match guarded(body) {
         Some(Ok(status) | Err(Fail(status))) => status,
         None => CREDGATE_PANIC,
@@ -79,7 +79,7 @@ mod tests {
         "credgate_abi_version",
         "credgate_version",
         "credgate_status_name",
-        "credgate_how_name",
+        "credgate_cache_status_name",
         "credgate_doorbells",
     ];
 

@@ -1,6 +1,6 @@
 //! Strings that C passes: a pointer and a length.
 
-use crate::boundary::{Answer, Fail};
+use crate::boundary::{CallResult, Fail};
 use crate::handle::Out;
 use crate::status::{
     CREDGATE_BUFFER_TOO_SMALL, CREDGATE_INVALID_ARGUMENT, CREDGATE_NULL_ARGUMENT, CREDGATE_OK,
@@ -74,7 +74,7 @@ pub(crate) unsafe fn write(
     out: *mut c_char,
     out_room: usize,
     out_len: *mut usize,
-) -> Answer {
+) -> CallResult {
     // SAFETY: the caller vouches for the pointers.
     unsafe {
         Out::required(out_len)?.set(text.len());

@@ -1,6 +1,6 @@
 //! Taking credentials out of what goes upstream and of what is logged.
 
-use crate::boundary::{Answer, Fail, boundary};
+use crate::boundary::{CallResult, Fail, boundary};
 use crate::bytes;
 use crate::gate::credgate_gate;
 use crate::handle::{self, Out};
@@ -82,7 +82,7 @@ unsafe fn into(
     needed: usize,
     out_len: *mut usize,
     write: impl FnOnce(&mut [u8]) -> usize,
-) -> Answer {
+) -> CallResult {
     // SAFETY: the caller vouches for the pointers.
     let (out, out_len) = unsafe { (bytes::writable(out, out_room)?, Out::required(out_len)?) };
     if out.len() < needed {

@@ -1,6 +1,6 @@
 //! What those who operate a host ask of an engine: numbers, records, purges.
 
-use crate::boundary::{Answer, Fail, boundary};
+use crate::boundary::{CallResult, Fail, boundary};
 use crate::bytes;
 use crate::engine::credgate_engine;
 use crate::gate::credgate_gate;
@@ -99,7 +99,7 @@ unsafe fn write(
     out_room: usize,
     out_len: *mut usize,
     text: impl FnOnce(&Snapshot) -> String,
-) -> Answer {
+) -> CallResult {
     if count != Snapshot::COUNTERS {
         return Err(Fail(CREDGATE_INVALID_ARGUMENT));
     }

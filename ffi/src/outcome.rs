@@ -5,8 +5,8 @@ use crate::bytes;
 use crate::engine::credgate_engine;
 use crate::handle::{self, Out};
 use crate::status::{
-    CREDGATE_EMPTY, CREDGATE_HOW_NONE, CREDGATE_INVALID_ARGUMENT, CREDGATE_NULL_ARGUMENT,
-    CREDGATE_OK, CREDGATE_SOURCE_NONE, how_number, source_number,
+    CREDGATE_CACHE_STATUS_NONE, CREDGATE_EMPTY, CREDGATE_INVALID_ARGUMENT, CREDGATE_NULL_ARGUMENT,
+    CREDGATE_OK, CREDGATE_SOURCE_NONE, cache_status_number, source_number,
 };
 use credgate_core::{Allow, Deny, Grant, Outcome, Rules};
 use std::borrow::Cow;
@@ -27,8 +27,8 @@ pub struct credgate_outcome {
     pub struct_size: u32,
     /// 0: allow. Else deny: the status to answer with.
     pub http_status: u32,
-    /// CREDGATE_HOW_*: how it came about.
-    pub how: u32,
+    /// CREDGATE_CACHE_STATUS_*: how it came about.
+    pub cache_status: u32,
     /// CREDGATE_SOURCE_*: where the credentials were, and so what has to be
     /// hidden from the upstream.
     pub source: u32,
@@ -136,7 +136,7 @@ fn empty(outcome: &mut credgate_outcome) {
 const EMPTY: credgate_outcome = credgate_outcome {
     struct_size: 0,
     http_status: 0,
-    how: CREDGATE_HOW_NONE,
+    cache_status: CREDGATE_CACHE_STATUS_NONE,
     source: CREDGATE_SOURCE_NONE,
     code: CREDGATE_OK,
     retry_after: 0,
@@ -161,7 +161,7 @@ const EMPTY: credgate_outcome = credgate_outcome {
 
 /// No allocation: the reference counts of the rules and of the token keep them alive.
 fn set_allow(outcome: &mut credgate_outcome, allow: Allow) {
-    outcome.how = how_number(allow.how());
+    outcome.cache_status = cache_status_number(allow.cache_status());
     outcome.source = source_number(allow.source());
     outcome.authorization_only = allow.is_authorization_only().into();
     let (rules, grant) = allow.into_parts();
@@ -183,7 +183,7 @@ fn set_deny(outcome: &mut credgate_outcome, deny: Deny) {
     let (challenge, content_type) = (deny.challenge().unwrap_or_default(), deny.content_type());
     let (body, detail) = (deny.body(), deny.detail());
     outcome.http_status = deny.status().into();
-    outcome.how = how_number(deny.how());
+    outcome.cache_status = cache_status_number(deny.cache_status());
     outcome.code = deny.cause().code();
     outcome.retry_after = deny.retry_after().unwrap_or(0);
     outcome.challenge = challenge.as_ptr().cast();

@@ -9,7 +9,7 @@ use crate::handle::{self, Out};
 use crate::outcome::{Target, credgate_outcome};
 use crate::request::{self, credgate_request};
 use crate::status::{CREDGATE_EMPTY, CREDGATE_INVALID_ARGUMENT, CREDGATE_OK, CREDGATE_PENDING};
-use credgate_core::{Answer, Queue, Ticket};
+use credgate_core::{Authentication, Queue, Ticket};
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd};
@@ -160,11 +160,11 @@ pub unsafe extern "C" fn credgate_authenticate(
         };
         let user_data = user_data.expose_provenance();
         match queue.0.authenticate(&gate.0, &request, user_data)? {
-            Answer::Ready(ready) => {
+            Authentication::Ready(ready) => {
                 outcome.set(ready);
                 Ok(CREDGATE_OK)
             }
-            Answer::Pending(ticket) => {
+            Authentication::Pending(ticket) => {
                 out_ticket.set(ticket.0);
                 Ok(CREDGATE_PENDING)
             }

@@ -62,7 +62,7 @@ pub struct credgate_string {
 }
 
 /// Where the arguments of a borrowed request are gathered.
-pub(crate) type Room<'a> = [&'a [u8]; MOST_ARGS];
+pub(crate) type ArgSlots<'a> = [&'a [u8]; MOST_ARGS];
 
 /// Id and secret.
 type Pair<'a> = (&'a [u8], &'a [u8]);
@@ -70,7 +70,7 @@ type Pair<'a> = (&'a [u8], &'a [u8]);
 /// As many as a configuration may name.
 const MOST_ARGS: usize = 16;
 
-pub(crate) const fn room<'a>() -> Room<'a> {
+pub(crate) const fn room<'a>() -> ArgSlots<'a> {
     [b""; MOST_ARGS]
 }
 
@@ -81,7 +81,7 @@ pub(crate) const fn room<'a>() -> Room<'a> {
 /// NULL, or a request whose strings are valid while `'a` lasts.
 pub(crate) unsafe fn borrow<'a>(
     request: *const credgate_request,
-    room: &'a mut Room<'a>,
+    room: &'a mut ArgSlots<'a>,
 ) -> Result<Request<'a>, Fail> {
     // SAFETY: the size stands first, and is all that is read of a struct that is too small.
     let struct_size = unsafe { handle::borrow(request.cast::<u32>()) }?;
@@ -124,7 +124,7 @@ unsafe fn credentials(request: &credgate_request) -> Result<Option<Pair<'_>>, Fa
 /// As [`borrow`].
 unsafe fn args<'a>(
     request: &credgate_request,
-    room: &'a mut Room<'a>,
+    room: &'a mut ArgSlots<'a>,
 ) -> Result<&'a [&'a [u8]], Fail> {
     let room = room
         .get_mut(..request.args_len)

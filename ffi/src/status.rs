@@ -1,6 +1,6 @@
 //! The numbers that C sees. Each belongs to a kind or cause in the core, which has it as `code()`.
 
-use credgate_core::{How, Source};
+use credgate_core::{CacheStatus, Source};
 use std::ffi::{CStr, c_char};
 
 /// Done.
@@ -82,28 +82,28 @@ pub const CREDGATE_PROVIDER_PAUSED: i32 = 4107;
 /// A defect of the library.
 pub const CREDGATE_INTERNAL: i32 = 5001;
 /// The engine is being shut down.
-pub const CREDGATE_SHUTTING_DOWN: i32 = 5002;
+pub const CREDGATE_ENGINE_UNAVAILABLE: i32 = 5002;
 /// More requests wait for the provider than may.
 pub const CREDGATE_OVERLOADED: i32 = 5003;
 
 /// Nothing was looked up: the request holds no usable credentials.
-pub const CREDGATE_HOW_NONE: u32 = 0;
+pub const CREDGATE_CACHE_STATUS_NONE: u32 = 0;
 /// The token cache had it.
-pub const CREDGATE_HOW_HIT: u32 = 1;
+pub const CREDGATE_CACHE_STATUS_HIT: u32 = 1;
 /// An exchange was made for this request.
-pub const CREDGATE_HOW_MISS: u32 = 2;
+pub const CREDGATE_CACHE_STATUS_MISS: u32 = 2;
 /// An exchange was under way for another request with the same credentials.
-pub const CREDGATE_HOW_JOINED: u32 = 3;
+pub const CREDGATE_CACHE_STATUS_JOINED: u32 = 3;
 /// The token cache had it, and its renewal has failed.
-pub const CREDGATE_HOW_STALE: u32 = 4;
+pub const CREDGATE_CACHE_STATUS_STALE: u32 = 4;
 /// The same credentials have just been refused.
-pub const CREDGATE_HOW_NEGATIVE: u32 = 5;
+pub const CREDGATE_CACHE_STATUS_NEGATIVE: u32 = 5;
 /// The request passes without a token: the gate lets it.
-pub const CREDGATE_HOW_ANONYMOUS: u32 = 6;
+pub const CREDGATE_CACHE_STATUS_ANONYMOUS: u32 = 6;
 /// The request passes without a token: the gate does not look at OPTIONS.
-pub const CREDGATE_HOW_PREFLIGHT: u32 = 7;
+pub const CREDGATE_CACHE_STATUS_PREFLIGHT: u32 = 7;
 /// Another process had it: it comes from the shared store.
-pub const CREDGATE_HOW_SHARED: u32 = 8;
+pub const CREDGATE_CACHE_STATUS_SHARED: u32 = 8;
 
 /// Denied, or passed without a token.
 pub const CREDGATE_SOURCE_NONE: u32 = 0;
@@ -123,20 +123,20 @@ pub extern "C" fn credgate_status_name(status: i32) -> *const c_char {
     name(status).as_ptr()
 }
 
-/// The name of a CREDGATE_HOW_* value, such as "HIT"; "UNKNOWN" for any other
+/// The name of a CREDGATE_CACHE_STATUS_* value, such as "HIT"; "UNKNOWN" for any other
 /// number. NUL-terminated, static.
 #[unsafe(no_mangle)]
-pub extern "C" fn credgate_how_name(how: u32) -> *const c_char {
-    let name = match how {
-        CREDGATE_HOW_NONE => c"NONE",
-        CREDGATE_HOW_HIT => c"HIT",
-        CREDGATE_HOW_MISS => c"MISS",
-        CREDGATE_HOW_JOINED => c"JOINED",
-        CREDGATE_HOW_STALE => c"STALE",
-        CREDGATE_HOW_NEGATIVE => c"NEGATIVE",
-        CREDGATE_HOW_ANONYMOUS => c"ANONYMOUS",
-        CREDGATE_HOW_PREFLIGHT => c"PREFLIGHT",
-        CREDGATE_HOW_SHARED => c"SHARED",
+pub extern "C" fn credgate_cache_status_name(cache_status: u32) -> *const c_char {
+    let name = match cache_status {
+        CREDGATE_CACHE_STATUS_NONE => c"NONE",
+        CREDGATE_CACHE_STATUS_HIT => c"HIT",
+        CREDGATE_CACHE_STATUS_MISS => c"MISS",
+        CREDGATE_CACHE_STATUS_JOINED => c"JOINED",
+        CREDGATE_CACHE_STATUS_STALE => c"STALE",
+        CREDGATE_CACHE_STATUS_NEGATIVE => c"NEGATIVE",
+        CREDGATE_CACHE_STATUS_ANONYMOUS => c"ANONYMOUS",
+        CREDGATE_CACHE_STATUS_PREFLIGHT => c"PREFLIGHT",
+        CREDGATE_CACHE_STATUS_SHARED => c"SHARED",
         _ => c"UNKNOWN",
     };
     name.as_ptr()
@@ -181,23 +181,23 @@ fn name(status: i32) -> &'static CStr {
         CREDGATE_TOKEN_UNVERIFIABLE => c"TOKEN_UNVERIFIABLE",
         CREDGATE_PROVIDER_PAUSED => c"PROVIDER_PAUSED",
         CREDGATE_INTERNAL => c"INTERNAL",
-        CREDGATE_SHUTTING_DOWN => c"SHUTTING_DOWN",
+        CREDGATE_ENGINE_UNAVAILABLE => c"ENGINE_UNAVAILABLE",
         CREDGATE_OVERLOADED => c"OVERLOADED",
         _ => c"UNKNOWN",
     }
 }
 
-pub(crate) fn how_number(how: How) -> u32 {
-    match how {
-        How::None => CREDGATE_HOW_NONE,
-        How::Hit => CREDGATE_HOW_HIT,
-        How::Miss => CREDGATE_HOW_MISS,
-        How::Joined => CREDGATE_HOW_JOINED,
-        How::Stale => CREDGATE_HOW_STALE,
-        How::Negative => CREDGATE_HOW_NEGATIVE,
-        How::Anonymous => CREDGATE_HOW_ANONYMOUS,
-        How::Preflight => CREDGATE_HOW_PREFLIGHT,
-        How::Shared => CREDGATE_HOW_SHARED,
+pub(crate) fn cache_status_number(cache_status: CacheStatus) -> u32 {
+    match cache_status {
+        CacheStatus::None => CREDGATE_CACHE_STATUS_NONE,
+        CacheStatus::Hit => CREDGATE_CACHE_STATUS_HIT,
+        CacheStatus::Miss => CREDGATE_CACHE_STATUS_MISS,
+        CacheStatus::Joined => CREDGATE_CACHE_STATUS_JOINED,
+        CacheStatus::Stale => CREDGATE_CACHE_STATUS_STALE,
+        CacheStatus::Negative => CREDGATE_CACHE_STATUS_NEGATIVE,
+        CacheStatus::Anonymous => CREDGATE_CACHE_STATUS_ANONYMOUS,
+        CacheStatus::Preflight => CREDGATE_CACHE_STATUS_PREFLIGHT,
+        CacheStatus::Shared => CREDGATE_CACHE_STATUS_SHARED,
         // A way that this header does not know yet.
         _ => u32::MAX,
     }
@@ -248,7 +248,7 @@ mod tests {
             (Cause::TokenUnverifiable, CREDGATE_TOKEN_UNVERIFIABLE),
             (Cause::ProviderPaused, CREDGATE_PROVIDER_PAUSED),
             (Cause::Internal, CREDGATE_INTERNAL),
-            (Cause::ShuttingDown, CREDGATE_SHUTTING_DOWN),
+            (Cause::EngineUnavailable, CREDGATE_ENGINE_UNAVAILABLE),
             (Cause::Overloaded, CREDGATE_OVERLOADED),
         ];
         assert_eq!(numbers.map(|(cause, _)| cause), Cause::ALL);
@@ -271,10 +271,14 @@ mod tests {
 
     #[test]
     fn the_name_of_a_way_is_the_cores() {
-        for how in How::ALL {
+        for cache_status in CacheStatus::ALL {
             // SAFETY: the function answers a static C string.
-            let name = unsafe { CStr::from_ptr(credgate_how_name(how_number(how))) };
-            assert_eq!(name.to_str(), Ok(how.name()));
+            let name = unsafe {
+                CStr::from_ptr(credgate_cache_status_name(cache_status_number(
+                    cache_status,
+                )))
+            };
+            assert_eq!(name.to_str(), Ok(cache_status.name()));
         }
     }
 }

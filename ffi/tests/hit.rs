@@ -138,7 +138,7 @@ impl Host {
                 &mut outcome,
                 &mut ticket,
             );
-            let answer = (status, outcome.how, outcome.http_status);
+            let answer = (status, outcome.cache_status, outcome.http_status);
             credgate_outcome_release(&mut outcome);
             answer
         }
@@ -202,7 +202,7 @@ fn a_hit_allocates_nothing() {
         let before = ALLOCATIONS.get();
         let answer = host.ask(request);
         let allocated = ALLOCATIONS.get() - before;
-        assert_eq!(answer, (CREDGATE_OK, CREDGATE_HOW_HIT, 0));
+        assert_eq!(answer, (CREDGATE_OK, CREDGATE_CACHE_STATUS_HIT, 0));
         assert_eq!(allocated, 0);
     }
     let before = ALLOCATIONS.get();

@@ -52,8 +52,8 @@ impl Allow {
 
     /// What it was: "HIT", "MISS", "JOINED", "SHARED", "STALE", "ANONYMOUS" or "PREFLIGHT".
     #[getter]
-    fn how(&self) -> &'static str {
-        self.0.how().name()
+    fn cache_status(&self) -> &'static str {
+        self.0.cache_status().name()
     }
 
     /// Where the credentials were: "header", "query", "body" or "host". None without a token.
@@ -134,7 +134,7 @@ impl Allow {
         Ok(format!(
             "<credgate.{} {} client_id={}>",
             slf.get_type().name()?,
-            allow.how(),
+            allow.cache_status(),
             allow
                 .client_id()
                 .map_or("None".to_owned(), |id| format!("{id:?}"))
@@ -164,8 +164,8 @@ impl Deny {
 
     /// What it was: "NONE", "MISS", "JOINED" or "NEGATIVE".
     #[getter]
-    fn how(&self) -> &'static str {
-        self.0.how().name()
+    fn cache_status(&self) -> &'static str {
+        self.0.cache_status().name()
     }
 
     /// The cause, by its number in the C ABI.
@@ -233,7 +233,7 @@ impl Deny {
         format!(
             "<credgate.Deny {} {} {:?}>",
             self.status(),
-            self.how(),
+            self.cache_status(),
             self.0.cause()
         )
     }

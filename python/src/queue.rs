@@ -4,7 +4,7 @@ use crate::errors::raise;
 use crate::outcome::outcome;
 use crate::request::Request;
 use crate::{engine, log, signals};
-use credgate_core::{Answer, Engine, Outcome, Ticket};
+use credgate_core::{Authentication, Engine, Outcome, Ticket};
 use pyo3::prelude::*;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
@@ -15,8 +15,8 @@ pub(crate) fn wait(py: Python<'_>, request: &Request) -> PyResult<Outcome> {
     let queue = credgate_core::Queue::new(&engine).map_err(|error| raise(py, &error))?;
     let begun = request.begin(&queue).map_err(|error| raise(py, &error))?;
     let outcome = match begun {
-        Answer::Ready(outcome) => outcome,
-        Answer::Pending(_) => {
+        Authentication::Ready(outcome) => outcome,
+        Authentication::Pending(_) => {
             signals::wait(py, |no_longer| queue.wait(no_longer).transpose())?
                 .map_err(|error| raise(py, &error))?
                 .outcome
@@ -60,8 +60,8 @@ impl Queue {
             .begin(&self.queue)
             .map_err(|error| raise(py, &error))?;
         match begun {
-            Answer::Ready(known) => outcome(py, known),
-            Answer::Pending(ticket) => Ok(ticket.0.into_pyobject(py)?.into_any()),
+            Authentication::Ready(known) => outcome(py, known),
+            Authentication::Pending(ticket) => Ok(ticket.0.into_pyobject(py)?.into_any()),
         }
     }
 

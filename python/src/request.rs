@@ -3,7 +3,7 @@
 use crate::outcome::outcome;
 use crate::queue;
 use crate::text::Text;
-use credgate_core::{Answer, Error};
+use credgate_core::{Authentication, Error};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping};
@@ -24,7 +24,7 @@ impl Request {
 }
 
 impl Request {
-    pub(crate) fn begin(&self, queue: &credgate_core::Queue) -> Result<Answer, Error> {
+    pub(crate) fn begin(&self, queue: &credgate_core::Queue) -> Result<Authentication, Error> {
         self.shown
             .to(|shown| queue.authenticate(&self.gate, shown, 0))
     }

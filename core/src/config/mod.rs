@@ -1,5 +1,6 @@
 //! The configuration as it is written: JSON in the vocabulary of Kong's `openid-connect` plugin.
 
+pub(crate) mod engine;
 mod kong;
 mod masked;
 mod shapes;

@@ -2,10 +2,11 @@
 
 use super::finding::{Diagnosis, Finding, Step, Verdict, sentence};
 use crate::cause::Cause;
-use crate::exchange::Work;
-use crate::extract::{Presented, Room, Scratch, extract};
 use crate::gate::Rules;
+use crate::provider::exchange::Work;
 use crate::request::Request;
+use crate::request::extract::{Presented, extract};
+use crate::request::scratch::{Scratch, ScratchBuffer};
 
 const STEP: Step = Step::Configuration;
 
@@ -38,7 +39,7 @@ pub(super) fn configuration(
         args: &host,
         ..Request::default()
     };
-    let mut room = Room::new();
+    let mut room = ScratchBuffer::new();
     let mut scratch = Scratch::new(&mut room);
     let pair = match extract(&rules.places, &request, &mut scratch) {
         Ok(Presented::Pair(pair)) => pair,

@@ -21,15 +21,15 @@ mod token_request;
 pub use finding::{Diagnosis, Finding, Step, Verdict};
 
 use crate::cause::Denial;
-use crate::clock::SystemClock;
+use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::Exchange;
 use crate::gate::{Gate, Rules};
+use crate::http::{HttpTransport, Transport};
 use crate::key::MacKey;
+use crate::provider::exchange::Exchange;
 use crate::provider::{Metadata, Provider};
+use crate::sys::clock::SystemClock;
 use crate::token::Grant;
-use crate::transport::{HttpTransport, Transport};
-use crate::world::World;
 use configuration::configuration;
 use recorder::{Asked, Page, Recorder, Seen};
 use says::Hidden;
@@ -85,19 +85,19 @@ impl Gate {
         let pair = (client_id, client_secret);
         if let Some(work) = configuration(&mut report, &self.rules, pair, args) {
             let recorder = Arc::new(Recorder::new(transport));
-            let world = Arc::new(World::new(recorder.clone(), Arc::new(SystemClock)));
+            let env = Arc::new(Env::new(recorder.clone(), Arc::new(SystemClock)));
             let provider = Provider::new(self.rules.issuer.clone(), 1);
             let exchange = Exchange {
                 provider: &provider,
                 rules: &self.rules,
-                world: &world,
+                env: &env,
                 key,
                 quota: None,
             };
             let (result, metadata) = runtime.block_on(async {
                 let result = exchange.run(&work, exchange.deadline()).await;
                 // Known by now, or not to be had.
-                let metadata = provider.metadata(&world, &self.rules).await;
+                let metadata = provider.metadata(&env, &self.rules).await;
                 (result, metadata.ok())
             });
             let token = result.as_ref().ok().map(Grant::token);
@@ -108,7 +108,7 @@ impl Gate {
                 hidden: Hidden::new(client_id, client_secret, token),
                 result,
                 secret: client_secret,
-                wall: world.clock.wall(),
+                wall: env.clock.wall(),
             };
             check.explain(&mut report);
         }

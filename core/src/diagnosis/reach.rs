@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, Step, Verdict};
 use super::recorder::{Page, Seen};
-use crate::transport::{Fault, Obstacle};
+use crate::http::{Fault, Obstacle};
 use std::time::Duration;
 use url::Url;
 

@@ -1,9 +1,9 @@
 //! Notes what goes to the provider and what comes back.
 
 use crate::config::TokenAuth;
-use crate::connection::Connection;
-use crate::exchange::is_markup;
-use crate::transport::{Answer, Call, Fault, Form, Reply, Transport};
+use crate::gate::connection::Connection;
+use crate::http::{Call, Fault, Form, Response, ResponseFuture, Transport};
+use crate::provider::is_markup;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use url::Url;
@@ -61,7 +61,7 @@ impl Recorder {
 }
 
 impl Transport for Recorder {
-    fn send<'t>(&'t self, connection: &'t Connection, call: Call) -> Answer<'t> {
+    fn send<'t>(&'t self, connection: &'t Connection, call: Call) -> ResponseFuture<'t> {
         Box::pin(async move {
             let number = {
                 let mut seen = self.lock();
@@ -113,7 +113,7 @@ impl Asked {
 }
 
 impl Page {
-    fn of(reply: &Reply) -> Page {
+    fn of(reply: &Response) -> Page {
         Page {
             status: reply.status,
             body: reply.body.clone(),

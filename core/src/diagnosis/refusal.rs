@@ -8,7 +8,7 @@ use super::says;
 use super::token_request::STEP;
 use crate::cause::Cause;
 use crate::config::TokenAuth;
-use crate::exchange::oauth_error;
+use crate::provider::oauth_error;
 use std::borrow::Cow;
 
 const GRANT: &str = "Allow the grant to the application at the provider. Auth0: Applications, Advanced Settings, Grant Types, \

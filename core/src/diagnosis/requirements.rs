@@ -3,7 +3,7 @@
 use super::Check;
 use super::finding::{Diagnosis, Finding, Step, Verdict};
 use super::says;
-use crate::policy::Breach;
+use crate::gate::policy::Breach;
 use serde_json::Value;
 
 const STEP: Step = Step::Requirements;

@@ -3,8 +3,8 @@
 use super::Check;
 use super::finding::{Diagnosis, Finding, Step, Verdict};
 use super::reach::{no_document, unanswered};
-use crate::token::Answer;
-use crate::verify::{Fault, Jws, KeySet, is_jws};
+use crate::token::TokenResponse;
+use crate::token::{Jws, JwsError, KeySet, is_jws};
 
 const STEP: Step = Step::Signature;
 
@@ -12,7 +12,7 @@ impl Check<'_> {
     pub(super) fn signature(&self, report: &mut Diagnosis) -> bool {
         let answer = self
             .granted()
-            .and_then(|(page, _)| Answer::read(&page.body).ok());
+            .and_then(|(page, _)| TokenResponse::read(&page.body).ok());
         let Some(answer) = answer.filter(|answer| is_jws(&answer.access_token)) else {
             return true;
         };
@@ -95,35 +95,35 @@ impl Check<'_> {
     }
 }
 
-fn bad(fault: Fault) -> Finding {
+fn bad(fault: JwsError) -> Finding {
     let (code, message, remedy) = match fault {
-        Fault::UnknownKey => (
+        JwsError::UnknownKey => (
             "key_unknown",
             "The token is signed with a key that is not among those that the provider publishes.",
             "Are issuer and jwks_endpoint of the same provider and tenant as the token endpoint? A provider that signs with \
              keys of the application's own (Azure AD with claims mapping, some Auth0 rules) publishes them elsewhere: add \
              that address to extra_jwks_uris.",
         ),
-        Fault::Signature => (
+        JwsError::Signature => (
             "signature_wrong",
             "The token's signature is not of the provider's key of that name.",
             "The token has not been issued by this provider, or has been changed on the way: do not use it. Look whether \
              issuer, token_endpoint and jwks_endpoint belong together. Entra ID's v1 tokens for its own APIs cannot be \
              verified by others.",
         ),
-        Fault::Algorithm => (
+        JwsError::Algorithm => (
             "algorithm_refused",
             "The token's signature is of a kind that is not accepted: RS, PS and ES with 256, 384 and 512 are, and EdDSA; \
              and each key for its own only.",
             "Set the API's signing algorithm at the provider to RS256 or ES256 (Auth0: APIs, Settings, Signing Algorithm). \
              HS256 would mean that everybody who can verify a token can make one.",
         ),
-        Fault::Critical => (
+        JwsError::Critical => (
             "extension_unknown",
             "The token demands an extension that is not understood (crit).",
             "Have the provider issue plain signed tokens (RFC 9068).",
         ),
-        Fault::Malformed => (
+        JwsError::Malformed => (
             "token_malformed",
             "The token looks like a JWT and is none: it cannot be read as the standard says (RFC 7515).",
             "Have the provider issue plain signed tokens. Encrypted ones (JWE) cannot be used here.",

@@ -1,7 +1,7 @@
 use super::*;
-use crate::transport::scripted::{ScriptedTransport, Seen as Sent, reply};
-use crate::transport::{Fault, Obstacle, Reply};
-use crate::verify::tests::es256;
+use crate::http::scripted::{ScriptedTransport, Seen as Sent, reply};
+use crate::http::{Fault, Obstacle, Response};
+use crate::token::tests::es256;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
@@ -13,7 +13,7 @@ const SECRET: &str = "Kanarie7Qz+/%&=";
 /// What a check of `config` finds where the token endpoint answers `answer`.
 fn check(
     config: &str,
-    answer: impl Fn() -> Result<Reply, Fault> + Send + Sync + 'static,
+    answer: impl Fn() -> Result<Response, Fault> + Send + Sync + 'static,
 ) -> Diagnosis {
     over(config, move |sent| match sent.form {
         None => reply(200, DOCUMENT),
@@ -23,7 +23,7 @@ fn check(
 
 fn over(
     config: &str,
-    script: impl Fn(&Sent) -> Result<Reply, Fault> + Send + Sync + 'static,
+    script: impl Fn(&Sent) -> Result<Response, Fault> + Send + Sync + 'static,
 ) -> Diagnosis {
     over_with(config, &[], script)
 }
@@ -31,7 +31,7 @@ fn over(
 fn over_with(
     config: &str,
     args: &[(&str, &str)],
-    script: impl Fn(&Sent) -> Result<Reply, Fault> + Send + Sync + 'static,
+    script: impl Fn(&Sent) -> Result<Response, Fault> + Send + Sync + 'static,
 ) -> Diagnosis {
     let config = config.replacen('{', r#"{"issuer":"https://a.example","#, 1);
     let gate = Gate::from_json(&config.replace(",}", "}")).unwrap();

@@ -4,8 +4,8 @@ use super::Check;
 use super::finding::{Diagnosis, Finding, Step, Verdict, sentence};
 use super::recorder::Asked;
 use super::says;
-use crate::claims::Claims;
-use crate::token::{Answer, Lifetime, json_object, unverified_claims};
+use crate::token::claims::Claims;
+use crate::token::{Lifetime, TokenResponse, json_object, unverified_claims};
 use serde_json::{Map, Value};
 
 const STEP: Step = Step::Token;
@@ -20,7 +20,7 @@ impl Check<'_> {
         let Some((page, asked)) = self.granted() else {
             return false;
         };
-        let answer = match Answer::read(&page.body) {
+        let answer = match TokenResponse::read(&page.body) {
             Ok(answer) => answer,
             Err(_) if page.is_markup() => {
                 let message = "The token endpoint answered a page for people (HTML) with HTTP 200, and no token.";
@@ -62,7 +62,7 @@ impl Check<'_> {
 
     fn came(
         &self,
-        answer: &Answer,
+        answer: &TokenResponse,
         claims: Option<&Claims>,
         members: &Map<String, Value>,
     ) -> Finding {
@@ -111,16 +111,16 @@ impl Check<'_> {
     /// Seconds for which a gateway serves it.
     fn kept(&self) -> Option<u64> {
         let grant = self.result.as_ref().ok()?;
-        Some(self.rules.keeping.kept(grant)?.as_secs())
+        Some(self.rules.retention.kept(grant)?.as_secs())
     }
 
-    fn lifetime(&self, report: &mut Diagnosis, answer: &Answer, claims: Option<&Claims>) {
+    fn lifetime(&self, report: &mut Diagnosis, answer: &TokenResponse, claims: Option<&Claims>) {
         // A token that is refused anyway needs no warning beside.
         let Ok(grant) = &self.result else {
             return;
         };
         let verdict = self.rules.policy.check(grant.claims.as_ref(), self.wall);
-        if verdict.is_err() || !self.rules.keeping.tokens {
+        if verdict.is_err() || !self.rules.retention.tokens {
             return;
         }
         let warning = match (answer.lifetime(claims, self.wall), self.kept()) {

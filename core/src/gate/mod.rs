@@ -1,18 +1,22 @@
 //! A gate: one compiled configuration.
 
 mod clients;
-mod output;
+pub(crate) mod connection;
+pub(crate) mod issuer;
+pub(crate) mod policy;
+pub(crate) mod retention;
 mod rules;
 mod token_request;
+mod upstream;
 
 pub use rules::Rules;
 pub(crate) use token_request::{TokenRequest, headers};
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::extract::body_kind;
-use crate::hide;
 use crate::request::Request;
+use crate::request::extract::body_kind;
+use crate::request::hide;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -2,17 +2,17 @@
 
 use super::TokenRequest;
 use super::clients::Pattern;
-use super::output::{Output, header_value};
 use super::token_request::arg_names;
+use super::upstream::{Upstream, header_value};
 use crate::config::{AuthMethods, Config, value_error};
-use crate::connection::Connection;
 use crate::error::Error;
-use crate::extract::Places;
-use crate::keeping::Keeping;
+use crate::gate::connection::Connection;
+use crate::gate::issuer::Issuer;
+use crate::gate::policy::Policy;
+use crate::gate::retention::Retention;
 use crate::key::{Fingerprint, FingerprintBuilder};
-use crate::policy::Policy;
-use crate::provider::Issuer;
 use crate::request::Source;
+use crate::request::extract::Places;
 use crate::token::Grant;
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
@@ -31,11 +31,11 @@ pub struct Rules {
     /// Verify the signature of the tokens that are exchanged for.
     pub(crate) verify_signature: bool,
     pub(crate) policy: Policy,
-    pub(crate) keeping: Keeping,
+    pub(crate) retention: Retention,
     pub(crate) purge_on: Vec<u16>,
     /// Refusals a minute, for a client and for the gate; 0: no limit.
     pub(crate) refusals: [u32; 2],
-    pub(crate) output: Output,
+    pub(crate) upstream: Upstream,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) effective: String,
     pub(crate) warnings: Vec<&'static str>,
@@ -78,11 +78,11 @@ impl Rules {
             run_on_preflight: config.run_on_preflight,
             anonymous: config.anonymous,
             fingerprint: fingerprint(config, &issuer, &request, verify_signature),
-            output: Output::compile(config, issuer.host())?,
+            upstream: Upstream::compile(config, issuer.host())?,
             timeout: Duration::from_millis(config.timeout.into()),
             verify_signature,
             policy: Policy::compile(config)?,
-            keeping: Keeping::compile(config)?,
+            retention: Retention::compile(config)?,
             purge_on: config.purge_token_on_upstream_status_codes.clone(),
             refusals: [config.refusals_per_client, config.refusals_per_gate],
             effective: config.effective(),
@@ -109,7 +109,7 @@ impl Rules {
         &'r self,
         grant: Option<&'r Grant>,
     ) -> impl Iterator<Item = (&'r str, Option<Cow<'r, str>>)> {
-        let token = self.output.token_header.as_ref();
+        let token = self.upstream.token_header.as_ref();
         // The client's own credentials stay where they are only if nothing is to be hidden.
         let is_replaced = token.is_some_and(|token| token.name == "authorization");
         let hidden = (self.hide && !is_replaced).then_some(("authorization", None));
@@ -117,7 +117,7 @@ impl Rules {
             token.map(move |header| (header.name.as_str(), grant.map(|grant| header.value(grant))));
         let claims = grant.and_then(|grant| grant.claims.as_ref());
         let named = self
-            .output
+            .upstream
             .claim_headers
             .iter()
             .map(move |(name, path)| (name.as_str(), header_value(claims, path)));
@@ -127,7 +127,7 @@ impl Rules {
     /// For how long this gate serves a token still. `None` where it does not keep it.
     pub fn expires_in(&self, grant: &Grant, now: Instant) -> Option<Duration> {
         let age = now.saturating_duration_since(grant.received);
-        Some(self.keeping.kept(grant)?.saturating_sub(age))
+        Some(self.retention.kept(grant)?.saturating_sub(age))
     }
 
     pub(crate) fn allows_client(&self, client_id: &[u8]) -> bool {

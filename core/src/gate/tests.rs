@@ -26,7 +26,7 @@ fn the_seed_compiles() {
     );
     assert_eq!(rules.request.scope.as_deref(), Some("openid"));
     assert_eq!(
-        rules.output.challenge(crate::Cause::NoCredentials),
+        rules.upstream.challenge(crate::Cause::NoCredentials),
         Some("Bearer realm=\"tenant.auth0.com\"")
     );
     assert_eq!(rules.timeout, Duration::from_secs(10));

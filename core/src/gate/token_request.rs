@@ -2,8 +2,8 @@
 
 use crate::config::{Config, Encoding, TokenAuth, value_error};
 use crate::error::Error;
-use crate::extract::ArgNames;
 use crate::key::FingerprintBuilder;
+use crate::request::args::ArgNames;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use std::collections::BTreeMap;
 

@@ -12,11 +12,11 @@ impl fmt::Display for Snapshot {
             "Requests, by outcome and how it came about.",
         )?;
         for (outcome, counts) in [("allow", &self.allowed), ("deny", &self.denied)] {
-            for (how, count) in counts {
-                let how = how.name().to_ascii_lowercase();
+            for (cache_status, count) in counts {
+                let cache_status = cache_status.name().to_ascii_lowercase();
                 writeln!(
                     f,
-                    "credgate_requests_total{{outcome=\"{outcome}\",how=\"{how}\"}} {count}"
+                    "credgate_requests_total{{outcome=\"{outcome}\",cache_status=\"{cache_status}\"}} {count}"
                 )?;
             }
         }

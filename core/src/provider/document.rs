@@ -1,7 +1,7 @@
 //! A document of the provider's: fetched when first needed, one fetch at a time, kept when a later fetch fails.
 
 use crate::cause::{Cause, Denial};
-use crate::world::World;
+use crate::env::Env;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,17 +40,17 @@ impl<T: Send + Sync + 'static> Kept<T> {
     /// fetches.
     pub(super) async fn get<F>(
         &self,
-        world: &Arc<World>,
+        env: &Arc<Env>,
         timeout: Duration,
         within: Duration,
         unlike: Option<&Arc<T>>,
-        fetch: impl FnOnce(Arc<World>) -> F,
+        fetch: impl FnOnce(Arc<Env>) -> F,
     ) -> Result<Arc<T>, Denial>
     where
         F: Future<Output = Result<T, Denial>> + Send + 'static,
     {
         let mut state = Arc::clone(&self.0).lock_owned().await;
-        let now = world.clock.now();
+        let now = env.clock.now();
         if let Some(good) = &state.good {
             let is_fresh = state.fresh_until.is_some_and(|until| now < until);
             let is_other = unlike.is_none_or(|unlike| !Arc::ptr_eq(unlike, good));
@@ -69,22 +69,22 @@ impl<T: Send + Sync + 'static> Kept<T> {
             return state.last_good(next - now);
         }
         state.tried = Some(now);
-        let fetch = fetch(Arc::clone(world));
-        let world = Arc::clone(world);
+        let fetch = fetch(Arc::clone(env));
+        let env = Arc::clone(env);
         let task = tokio::spawn(async move {
             let fetched = tokio::time::timeout(timeout, fetch).await;
             match fetched.unwrap_or_else(|_| Err(late())) {
                 Ok(document) => {
                     let document = Arc::new(document);
                     state.good = Some(Arc::clone(&document));
-                    state.fresh_until = world.clock.now().checked_add(FRESH);
+                    state.fresh_until = env.clock.now().checked_add(FRESH);
                     state.failure = None;
                     Ok(document)
                 }
                 Err(denial) => {
                     state.failure = Some(denial.clone());
                     // The pause begins where the failure is known.
-                    state.tried = Some(world.clock.now());
+                    state.tried = Some(env.clock.now());
                     state.good.clone().ok_or(denial)
                 }
             }

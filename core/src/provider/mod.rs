@@ -1,30 +1,31 @@
 //! The OpenID provider: who it is, what it says of itself, and its keys.
 
+mod discovery;
 mod document;
-mod issuer;
-mod keys;
-mod metadata;
+pub(crate) mod exchange;
+mod health;
+mod jwks_fetch;
+mod refusal;
+mod token_request;
 
-pub(crate) use issuer::{Issuer, endpoint};
-pub(crate) use metadata::{Flaw, Metadata, read as read_metadata};
+pub(crate) use discovery::{Flaw, Metadata, read as read_metadata};
+pub(crate) use refusal::{is_markup, oauth_error};
 
 use crate::cause::{Cause, Denial};
+use crate::env::Env;
 use crate::gate::Rules;
+use crate::gate::issuer::Issuer;
 use crate::journal::Level;
 use crate::key::Fingerprint;
-use crate::limits::Breaker;
-use crate::verify::KeySet;
-use crate::world::World;
+use crate::token::KeySet;
+use health::Health;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::Semaphore;
 
 /// One provider of an engine.
 pub(crate) struct Provider {
     pub(crate) issuer: Issuer,
-    pub(crate) breaker: Breaker,
-    /// How many exchanges may be under way at a time.
-    pub(crate) exchanges: Semaphore,
+    health: Health,
     metadata: document::Kept<Metadata>,
     keys: document::Kept<KeySet>,
     /// The gates for which the scope that is asked for where none is configured has been refused.
@@ -34,9 +35,8 @@ pub(crate) struct Provider {
 impl Provider {
     pub(crate) fn new(issuer: Issuer, max_exchanges: usize) -> Provider {
         Provider {
+            health: Health::new(&issuer.id, max_exchanges),
             issuer,
-            breaker: Breaker::default(),
-            exchanges: Semaphore::new(max_exchanges),
             metadata: document::Kept::default(),
             keys: document::Kept::default(),
             without_default_scope: Mutex::default(),
@@ -50,7 +50,7 @@ impl Provider {
     }
 
     /// Remembers that the provider has refused the default scope to this gate, and tells the operator once.
-    pub(crate) fn leave_out_default_scope(&self, gate: Fingerprint, world: &World) {
+    pub(crate) fn leave_out_default_scope(&self, gate: Fingerprint, env: &Env) {
         let gates = self.without_default_scope.lock();
         if gates.unwrap_or_else(PoisonError::into_inner).insert(gate) {
             let message = format!(
@@ -58,23 +58,23 @@ impl Provider {
                  from now on. Set scopes to [] to say so yourself",
                 self.issuer.id
             );
-            world.journal.note(Level::Warning, message);
+            env.journal.note(Level::Warning, message);
         }
     }
 
     /// The metadata, at once where it is fresh.
     pub(crate) async fn metadata(
         &self,
-        world: &Arc<World>,
+        env: &Arc<Env>,
         rules: &Rules,
     ) -> Result<Arc<Metadata>, Denial> {
         if self.issuer.is_pseudo {
             return Ok(Arc::new(Metadata::of_pseudo_issuer(&self.issuer)));
         }
         let (issuer, within) = (self.issuer.clone(), self.issuer.rediscovery);
-        let fetch = |world: Arc<World>| async move { metadata::fetch(&issuer, &world).await };
+        let fetch = |env: Arc<Env>| async move { discovery::fetch(&issuer, &env).await };
         self.metadata
-            .get(world, rules.timeout, within, None, fetch)
+            .get(env, rules.timeout, within, None, fetch)
             .await
     }
 
@@ -86,7 +86,7 @@ impl Provider {
     /// The provider's keys, at once where they are fresh. `unlike`: keys that have turned out not to suffice.
     pub(crate) async fn keys(
         &self,
-        world: &Arc<World>,
+        env: &Arc<Env>,
         rules: &Rules,
         metadata: &Arc<Metadata>,
         unlike: Option<&Arc<KeySet>>,
@@ -103,9 +103,12 @@ impl Provider {
         let (issuer, within) = (self.issuer.clone(), self.issuer.rediscovery);
         let metadata = Arc::clone(metadata);
         let fetch =
-            |world: Arc<World>| async move { keys::fetch(&issuer, &metadata, &world).await };
+            |env: Arc<Env>| async move { jwks_fetch::fetch(&issuer, &metadata, &env).await };
         self.keys
-            .get(world, rules.timeout, within, unlike, fetch)
+            .get(env, rules.timeout, within, unlike, fetch)
             .await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,37 +1,10 @@
 //! Where the shared store is, and what it needs: as an engine's options say.
 
 use super::redis;
+use crate::config::engine::{EngineOptions, StoreUrl};
 use crate::error::{Error, ErrorKind};
-use crate::options::EngineOptions;
-use serde::Deserialize;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// A store's URL; `Debug` does not show the password in it.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct StoreUrl(String);
-
-impl StoreUrl {
-    /// The URL as it was given, password and all.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for StoreUrl {
-    fn from(url: &str) -> StoreUrl {
-        StoreUrl(url.to_owned())
-    }
-}
-
-impl fmt::Debug for StoreUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = self.0.split_once(':').map_or("", |(scheme, _)| scheme);
-        write!(f, "StoreUrl({scheme}:…)")
-    }
-}
 
 /// The options of an engine that are about its store, checked.
 #[derive(Clone)]

@@ -1,23 +1,23 @@
 //! What every store must do, whichever it is.
 
 use super::*;
-use crate::clock::manual::START;
+use crate::sys::clock::manual::START;
 use std::path::{Path, PathBuf};
 
 /// A directory of a test's own; gone with it.
-pub(crate) struct Scratch(PathBuf);
+pub(crate) struct TempDir(PathBuf);
 
-impl Scratch {
-    pub(crate) fn new() -> Scratch {
-        Scratch::within(&std::env::temp_dir())
+impl TempDir {
+    pub(crate) fn new() -> TempDir {
+        TempDir::within(&std::env::temp_dir())
     }
 
     /// On a tmpfs.
-    pub(crate) fn in_memory() -> Scratch {
-        Scratch::within(Path::new("/dev/shm"))
+    pub(crate) fn in_memory() -> TempDir {
+        TempDir::within(Path::new("/dev/shm"))
     }
 
-    fn within(directory: &Path) -> Scratch {
+    fn within(directory: &Path) -> TempDir {
         use std::os::unix::fs::DirBuilderExt;
 
         let path = directory.join(format!("credgate-{:016x}", fastrand::u64(..)));
@@ -25,7 +25,7 @@ impl Scratch {
             .mode(0o700)
             .create(&path)
             .unwrap();
-        Scratch(path)
+        TempDir(path)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -37,7 +37,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for TempDir {
     fn drop(&mut self) {
         // Some tests put a file in its place.
         if std::fs::remove_dir_all(&self.0).is_err() {
@@ -54,8 +54,8 @@ pub(crate) fn owner(number: u8) -> Owner {
     Owner([number; 16])
 }
 
-fn scope(number: u8) -> Scope {
-    Scope([number; 32])
+fn scope(number: u8) -> TargetId {
+    TargetId([number; 32])
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -66,7 +66,7 @@ pub(crate) async fn keeps_its_promises(
     other: &dyn Store,
     pass: impl AsyncFn(Duration),
 ) {
-    assert_eq!(one.look(index(1)).await, Ok(Found::default()));
+    assert_eq!(one.look(index(1)).await, Ok(Lookup::default()));
     values(one, other, &pass).await;
     leases(one, other, &pass).await;
     purges(one, other).await;
@@ -74,7 +74,7 @@ pub(crate) async fn keeps_its_promises(
 }
 
 async fn values(one: &dyn Store, other: &dyn Store, pass: &impl AsyncFn(Duration)) {
-    let value = |found: Result<Found, Fault>| found.unwrap().value;
+    let value = |found: Result<Lookup, StoreFault>| found.unwrap().value;
     let anything: Vec<u8> = (0..=255).collect();
     one.put(index(1), anything.clone(), MINUTE).await.unwrap();
     assert_eq!(value(other.look(index(1)).await), Some(anything));

@@ -4,11 +4,11 @@
 
 use super::MAX_SKEW;
 use crate::cause::{Cause, Denial};
-use crate::claims::Claims;
-use crate::clock::Clock;
 use crate::gate::Rules;
+use crate::sys::clock::Clock;
+use crate::token::claims::Claims;
 use crate::token::{Grant, Lifetime, Origin, is_b64token, unverified_claims};
-use crate::verify::{Jws, is_jws};
+use crate::token::{Jws, is_jws};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::time::Duration;
@@ -86,7 +86,7 @@ impl<'e> Token<'e> {
             Lifetime::Unknown => None,
             Lifetime::Unusable => return None,
         };
-        let kept = rules.keeping.kept(grant)?;
+        let kept = rules.retention.kept(grant)?;
         let age = clock.now().saturating_duration_since(grant.received);
         let received = clock.wall().saturating_sub(age);
         Some(Token {
@@ -187,7 +187,7 @@ fn left(expires: u64, wall: Duration) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::manual::ManualClock;
+    use crate::sys::clock::manual::ManualClock;
 
     const HOUR: Duration = Duration::from_secs(3600);
 

@@ -1,6 +1,6 @@
 //! The files of a store of this host: that they are ours alone, and on a disk of this host.
 
-use super::{Fault, FaultKind};
+use super::{StoreFault, StoreFaultKind};
 use nix::sys::statfs::statfs;
 use nix::unistd::geteuid;
 use std::borrow::Cow;
@@ -14,7 +14,7 @@ const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
 /// Makes a file's directory where it is missing (and no more than that), and checks it.
-pub(super) fn prepare_directory(file: &Path) -> Result<(), Fault> {
+pub(super) fn prepare_directory(file: &Path) -> Result<(), StoreFault> {
     let directory = file.parent().unwrap_or(Path::new("/"));
     match DirBuilder::new().mode(DIRECTORY_MODE).create(directory) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
@@ -30,18 +30,18 @@ pub(super) fn prepare_directory(file: &Path) -> Result<(), Fault> {
 }
 
 /// Whoever may write into it could put a file of their own there, beside ours or in its place.
-fn check_directory(owner: u32, mode: u32, user: u32) -> Result<(), Fault> {
+fn check_directory(owner: u32, mode: u32, user: u32) -> Result<(), StoreFault> {
     if owner != user && owner != 0 {
-        return Err(Fault::new(
-            FaultKind::Refused,
+        return Err(StoreFault::new(
+            StoreFaultKind::Refused,
             format!(
                 "its directory belongs to user {owner}, and this process is user {user}: chown it"
             ),
         ));
     }
     if mode & 0o022 != 0 {
-        return Err(Fault::new(
-            FaultKind::Refused,
+        return Err(StoreFault::new(
+            StoreFaultKind::Refused,
             format!(
                 "its directory may be written by others (mode {:o}): name a directory of its own, with mode 700",
                 mode & 0o7777
@@ -52,7 +52,7 @@ fn check_directory(owner: u32, mode: u32, user: u32) -> Result<(), Fault> {
 }
 
 /// Locks and shared memory do not reach across a network, or cannot be told to.
-fn check_file_system(kind: u64) -> Result<(), Fault> {
+fn check_file_system(kind: u64) -> Result<(), StoreFault> {
     const NETWORKS: [(u64, &str); 13] = [
         (0x6969, "NFS"),
         (0x517b, "SMB"),
@@ -73,8 +73,8 @@ fn check_file_system(kind: u64) -> Result<(), Fault> {
     let kind = kind & 0xffff_ffff;
     match NETWORKS.iter().find(|(network, _)| *network == kind) {
         None => Ok(()),
-        Some((_, name)) => Err(Fault::new(
-            FaultKind::Refused,
+        Some((_, name)) => Err(StoreFault::new(
+            StoreFaultKind::Refused,
             format!(
                 "its directory is on {name}, where SQLite's locks do not hold: name a directory of this host's own, \
                  as /run/credgate; for several hosts there is Redis"
@@ -84,7 +84,7 @@ fn check_file_system(kind: u64) -> Result<(), Fault> {
 }
 
 /// Checks a file of ours, and makes it where it is missing: then true.
-pub(super) fn prepare_file(path: &Path) -> Result<bool, Fault> {
+pub(super) fn prepare_file(path: &Path) -> Result<bool, StoreFault> {
     let made = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -105,10 +105,16 @@ pub(super) fn prepare_file(path: &Path) -> Result<bool, Fault> {
     Ok(made.is_ok())
 }
 
-fn check_file(path: &Path, is_file: bool, owner: u32, mode: u32, user: u32) -> Result<(), Fault> {
+fn check_file(
+    path: &Path,
+    is_file: bool,
+    owner: u32,
+    mode: u32,
+    user: u32,
+) -> Result<(), StoreFault> {
     let refuse = |why: String| {
-        Err(Fault::new(
-            FaultKind::Refused,
+        Err(StoreFault::new(
+            StoreFaultKind::Refused,
             format!("{} {why}", name(path)),
         ))
     };
@@ -154,7 +160,7 @@ pub(super) struct Opening(#[expect(dead_code, reason = "its descriptor holds the
 
 impl Opening {
     /// `None` where somebody else is at it.
-    pub(super) fn begin(store: &Path) -> Result<Option<Opening>, Fault> {
+    pub(super) fn begin(store: &Path) -> Result<Option<Opening>, StoreFault> {
         let path = beside(store, ".lock");
         prepare_file(&path)?;
         let file = OpenOptions::new()
@@ -177,18 +183,18 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// What an error of the system means for a store.
-pub(super) fn fault(path: &Path, error: &io::Error) -> Fault {
+pub(super) fn fault(path: &Path, error: &io::Error) -> StoreFault {
     let (kind, advice) = match error.kind() {
         ErrorKind::PermissionDenied => (
-            FaultKind::Refused,
+            StoreFaultKind::Refused,
             ": the user of this process must be able to write there",
         ),
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (FaultKind::Full, ""),
-        ErrorKind::ReadOnlyFilesystem => (FaultKind::ReadOnly, ""),
-        ErrorKind::NotFound => (FaultKind::Unreachable, ": make its directory"),
-        _ => (FaultKind::Unreachable, ""),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (StoreFaultKind::Full, ""),
+        ErrorKind::ReadOnlyFilesystem => (StoreFaultKind::ReadOnly, ""),
+        ErrorKind::NotFound => (StoreFaultKind::Unreachable, ": make its directory"),
+        _ => (StoreFaultKind::Unreachable, ""),
     };
-    Fault::new(kind, format!("{}: {error}{advice}", name(path)))
+    StoreFault::new(kind, format!("{}: {error}{advice}", name(path)))
 }
 
 /// The name alone, as a store's own says where it is.
@@ -213,7 +219,7 @@ mod tests {
             (file(false, 33, 0o120_777), "not an ordinary file"),
         ] {
             let fault = fault.unwrap_err();
-            assert_eq!(fault.kind, FaultKind::Refused);
+            assert_eq!(fault.kind, StoreFaultKind::Refused);
             assert!(fault.detail.contains(what), "{fault}");
         }
         let directory = |owner, mode| check_directory(owner, mode, 33);

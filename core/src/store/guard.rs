@@ -1,10 +1,10 @@
 //! A store that may fail: behind a deadline and a breaker, with counters and a line in the journal.
 
-use super::{Fault, FaultKind, Reply, Store};
+use super::{Store, StoreFault, StoreFaultKind, StoreFuture};
+use crate::env::Env;
 use crate::journal::Level;
-use crate::limits::Breaker;
 use crate::metrics::add;
-use crate::world::World;
+use crate::sys::breaker::Breaker;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// See the module.
 pub(super) struct Guard {
     store: Arc<dyn Store>,
-    world: Arc<World>,
+    env: Arc<Env>,
     reads: Breaker,
     writes: Breaker,
     told: Mutex<Told>,
@@ -21,7 +21,7 @@ pub(super) struct Guard {
 #[derive(Default)]
 struct Told {
     /// When each kind of failure was last told of.
-    faults: BTreeMap<FaultKind, Instant>,
+    faults: BTreeMap<StoreFaultKind, Instant>,
     /// A failure has been told of, and not yet that it is over.
     is_open: bool,
 }
@@ -34,10 +34,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(60);
 
 impl Guard {
-    pub(super) fn new(store: Arc<dyn Store>, world: Arc<World>) -> Guard {
+    pub(super) fn new(store: Arc<dyn Store>, env: Arc<Env>) -> Guard {
         Guard {
             store,
-            world,
+            env,
             reads: Breaker::new(jittered(FIRST_PAUSE), LONGEST_PAUSE),
             writes: Breaker::new(jittered(FIRST_PAUSE), LONGEST_PAUSE),
             told: Mutex::default(),
@@ -47,7 +47,7 @@ impl Guard {
     /// What the store says, unless it fails or is left alone.
     pub(super) async fn ask<'s, T>(
         &'s self,
-        question: impl FnOnce(&'s dyn Store) -> Reply<'s, T>,
+        question: impl FnOnce(&'s dyn Store) -> StoreFuture<'s, T>,
     ) -> Option<T> {
         self.call(&self.reads, question).await
     }
@@ -55,7 +55,7 @@ impl Guard {
     /// The same for what changes it: a store may be full, locked or read-only, and answer questions.
     pub(super) async fn tell<'s, T>(
         &'s self,
-        order: impl FnOnce(&'s dyn Store) -> Reply<'s, T>,
+        order: impl FnOnce(&'s dyn Store) -> StoreFuture<'s, T>,
     ) -> Option<T> {
         let answer = self.call(&self.writes, order).await?;
         self.tell_recovery();
@@ -65,15 +65,15 @@ impl Guard {
     async fn call<'s, T>(
         &'s self,
         breaker: &Breaker,
-        call: impl FnOnce(&'s dyn Store) -> Reply<'s, T>,
+        call: impl FnOnce(&'s dyn Store) -> StoreFuture<'s, T>,
     ) -> Option<T> {
-        let now = || self.world.clock.now();
+        let now = || self.env.clock.now();
         let attempt = breaker.admit(&now).ok()?;
         let within = self.store.timeout();
         let answer = tokio::time::timeout(within, call(&*self.store)).await;
         let answer = answer.unwrap_or_else(|_| {
             let detail = format!("no answer within {within:?}");
-            Err(Fault::new(FaultKind::Slow, detail))
+            Err(StoreFault::new(StoreFaultKind::Slow, detail))
         });
         attempt.report(answer.is_ok());
         answer.map_err(|fault| self.note(&fault)).ok()
@@ -85,9 +85,9 @@ impl Guard {
     }
 
     /// Counts a failure, and tells of it.
-    pub(super) fn note(&self, fault: &Fault) {
-        add(&self.world.metrics.store_failures);
-        let now = self.world.clock.now();
+    pub(super) fn note(&self, fault: &StoreFault) {
+        add(&self.env.metrics.store_failures);
+        let now = self.env.clock.now();
         {
             let mut told = self.told();
             let last = told.faults.get(&fault.kind);
@@ -101,13 +101,13 @@ impl Guard {
             "store {}: {fault}; tokens are not shared while that is so",
             self.store.name()
         );
-        self.world.journal.note(Level::Warning, message);
+        self.env.journal.note(Level::Warning, message);
     }
 
     fn tell_recovery(&self) {
         if std::mem::take(&mut self.told().is_open) {
             let message = format!("store {}: works again", self.store.name());
-            self.world.journal.note(Level::Notice, message);
+            self.env.journal.note(Level::Notice, message);
         }
     }
 

@@ -13,8 +13,8 @@ mod entry;
 #[cfg(test)]
 mod figures;
 mod file;
-mod flight;
 mod guard;
+mod lead;
 mod pepper;
 mod peppers;
 mod purged;
@@ -24,15 +24,14 @@ mod sharing;
 mod sqlite;
 mod tallies;
 
-pub use config::StoreUrl;
 pub(crate) use config::{Location, StoreConfig};
-pub(crate) use purged::Purging;
+pub(crate) use purged::PurgeTarget;
 pub(crate) use sharing::Sharing;
 #[cfg(test)]
 pub(crate) use sqlite::Sqlite;
 
-use crate::clock::Clock;
 use crate::error::Error;
+use crate::sys::clock::Clock;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -49,11 +48,11 @@ pub(crate) struct Owner(pub(crate) [u8; 16]);
 
 /// What a purge is of (a client, a gate, both, everything): a MAC under a key of the pepper's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Scope(pub(crate) [u8; 32]);
+pub(crate) struct TargetId(pub(crate) [u8; 32]);
 
 /// What is known at an index, at one moment.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct Lookup {
     /// The value, where there is one whose life is not over. At most [`MAX_VALUE`] bytes: what is longer is left where
     /// it is, and not there for the caller.
     pub(crate) value: Option<Vec<u8>>,
@@ -75,7 +74,7 @@ pub(crate) enum Lease {
 /// A purge that somebody has made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Purge {
-    pub(crate) scope: Scope,
+    pub(crate) scope: TargetId,
     /// Later purges have larger numbers.
     pub(crate) number: u64,
 }
@@ -104,35 +103,41 @@ pub(crate) const MAX_VALUE: usize = 24 * 1024;
 pub(crate) trait Store: Send + Sync {
     /// What is known at an index. The one call on the way of every request that is no hit, and what those who wait for a
     /// lease repeat: one round trip.
-    fn look(&self, index: Index) -> Reply<'_, Found>;
+    fn look(&self, index: Index) -> StoreFuture<'_, Lookup>;
 
     /// Puts a value at an index, in the place of what is there. It is gone after `life`, of at least a millisecond.
-    fn put(&self, index: Index, value: Vec<u8>, life: Duration) -> Reply<'_, ()>;
+    fn put(&self, index: Index, value: Vec<u8>, life: Duration) -> StoreFuture<'_, ()>;
 
     /// Takes the lease of an index, where nobody holds it, where its time is over, or where `owner` holds it already: then
     /// its time begins anew. Atomic among everybody who uses the store. Its time is over after `life`, whatever becomes
     /// of its owner.
-    fn lease(&self, index: Index, owner: Owner, life: Duration) -> Reply<'_, Lease>;
+    fn lease(&self, index: Index, owner: Owner, life: Duration) -> StoreFuture<'_, Lease>;
 
     /// Gives a lease back, if it still is this owner's.
-    fn release(&self, index: Index, owner: Owner) -> Reply<'_, ()>;
+    fn release(&self, index: Index, owner: Owner) -> StoreFuture<'_, ()>;
 
     /// Notes a purge of a scope, in the place of an earlier one of the same scope, and answers its number: the larger of
     /// `now` in milliseconds and the successor of the largest number that there is. Atomic. Kept for
     /// [`PURGE_LIFE`] at least, which is longer than any value lives.
-    fn purge(&self, scope: Scope, now: Duration) -> Reply<'_, u64>;
+    fn purge(&self, scope: TargetId, now: Duration) -> StoreFuture<'_, u64>;
 
     /// The purges with numbers larger than `after`: of those the [`MAX_PURGES`] with the smallest, in any order.
-    fn purges(&self, after: u64) -> Reply<'_, Vec<Purge>>;
+    fn purges(&self, after: u64) -> StoreFuture<'_, Vec<Purge>>;
 
     /// Adds a process's growth since the last time to the counters of all in its `group`, and puts its gauges in the
     /// place of its earlier ones; those are gone [`GAUGE_LIFE`] later. Atomic. The growth of a `round` is added once,
     /// however often it is told (within [`ROUND_LIFE`]), so that one whose answer was lost can be told again; rounds count
     /// upwards from 1.
-    fn add(&self, group: [u8; 16], process: [u8; 16], round: u64, growth: Tally) -> Reply<'_, ()>;
+    fn add(
+        &self,
+        group: [u8; 16],
+        process: [u8; 16],
+        round: u64,
+        growth: Tally,
+    ) -> StoreFuture<'_, ()>;
 
     /// The counters of a group, and the sums of its processes' gauges.
-    fn sum(&self, group: [u8; 16]) -> Reply<'_, Tally>;
+    fn sum(&self, group: [u8; 16]) -> StoreFuture<'_, Tally>;
 
     /// After how long a call is given up.
     fn timeout(&self) -> Duration;
@@ -191,19 +196,20 @@ pub(crate) const GAUGE_LIFE: Duration = Duration::from_secs(10);
 pub(crate) const ROUND_LIFE: Duration = Duration::from_secs(3600);
 
 /// What a store answers, later.
-pub(crate) type Reply<'s, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 's>>;
+pub(crate) type StoreFuture<'s, T> =
+    Pin<Box<dyn Future<Output = Result<T, StoreFault>> + Send + 's>>;
 
 /// Why a store did not do what it was asked. For the log: one line for each kind, once in a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fault {
-    pub(crate) kind: FaultKind,
+pub(crate) struct StoreFault {
+    pub(crate) kind: StoreFaultKind,
     /// What has been seen and what to do about it, log-safe: no password, nothing that came out of the store.
     pub(crate) detail: String,
 }
 
-/// The kinds of [`Fault`].
+/// The kinds of [`StoreFault`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum FaultKind {
+pub(crate) enum StoreFaultKind {
     /// Others keep it from being used just now: locked, loading, out of connections.
     Busy,
     /// It is damaged.
@@ -222,16 +228,16 @@ pub(crate) enum FaultKind {
     Unreachable,
 }
 
-impl Fault {
-    pub(crate) fn new(kind: FaultKind, detail: impl Into<String>) -> Fault {
-        Fault {
+impl StoreFault {
+    pub(crate) fn new(kind: StoreFaultKind, detail: impl Into<String>) -> StoreFault {
+        StoreFault {
             kind,
             detail: detail.into(),
         }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for StoreFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.detail)
     }

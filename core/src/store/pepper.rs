@@ -1,11 +1,11 @@
 //! Peppers: the server's part of the keys under which values are found and sealed.
 
 use super::seal::{Sealer, expand};
-use super::{Index, Scope, file};
-use crate::credentials::Credentials;
+use super::{Index, TargetId, file};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Fingerprint, MacKey, Message};
-use crate::secret::Secret;
+use crate::request::credentials::Credentials;
+use crate::sys::secret::Secret;
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use std::io::Read;
 use std::path::Path;
@@ -90,8 +90,8 @@ impl Pepper {
     }
 
     /// What is purged together: the tokens of a gate or of all, of a client or of all.
-    pub(super) fn scope(&self, gate: Option<&Fingerprint>, client_id: Option<&str>) -> Scope {
-        Scope(self.scope_key.purge(gate, client_id.map(str::as_bytes)).0)
+    pub(super) fn scope(&self, gate: Option<&Fingerprint>, client_id: Option<&str>) -> TargetId {
+        TargetId(self.scope_key.purge(gate, client_id.map(str::as_bytes)).0)
     }
 
     pub(super) fn seal(&self, index: &Index, secret: &Secret, text: &[u8]) -> Option<Vec<u8>> {

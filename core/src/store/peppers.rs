@@ -1,7 +1,7 @@
 //! The pepper that is used, and those of before.
 
 use super::pepper::Pepper;
-use super::{Fault, FaultKind, Location, Reply, StoreConfig, file};
+use super::{Location, StoreConfig, StoreFault, StoreFaultKind, StoreFuture, file};
 use crate::error::Error;
 use std::path::PathBuf;
 use tokio::sync::OnceCell;
@@ -42,7 +42,7 @@ impl Peppers {
     }
 
     /// Reads it when first needed, on a thread that may wait for a disk.
-    pub(super) fn current<'s>(&'s self) -> Reply<'s, &'s Pepper> {
+    pub(super) fn current<'s>(&'s self) -> StoreFuture<'s, &'s Pepper> {
         Box::pin(self.current.get_or_try_init(|| async {
             let path = self.path.clone().unwrap_or_default();
             let read = tokio::task::spawn_blocking(move || {
@@ -50,8 +50,8 @@ impl Peppers {
                 Pepper::read_or_make(&path).map_err(|error| file::fault(&path, &error))
             });
             read.await.unwrap_or_else(|error| {
-                Err(Fault::new(
-                    FaultKind::Unreachable,
+                Err(StoreFault::new(
+                    StoreFaultKind::Unreachable,
                     format!("its pepper could not be read: {error}"),
                 ))
             })

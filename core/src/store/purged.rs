@@ -1,7 +1,7 @@
 //! The purges that this process knows of: those that others have made, and its own that are on their way to the store.
 
 use super::pepper::Pepper;
-use super::{MAX_SKEW, Purge, Scope};
+use super::{MAX_SKEW, Purge, TargetId};
 use crate::key::Fingerprint;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,18 +9,18 @@ use std::time::Duration;
 
 /// What is purged: the tokens of a gate or of all, of a client or of all.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Purging {
+pub(crate) struct PurgeTarget {
     pub(crate) gate: Option<Fingerprint>,
     pub(crate) client_id: Option<Box<str>>,
 }
 
-impl Purging {
+impl PurgeTarget {
     pub(crate) fn covers(&self, gate: &Fingerprint, client_id: &str) -> bool {
         self.gate.is_none_or(|purged| purged == *gate)
             && self.client_id.as_deref().is_none_or(|id| id == client_id)
     }
 
-    pub(super) fn scope(&self, pepper: &Pepper) -> Scope {
+    pub(super) fn scope(&self, pepper: &Pepper) -> TargetId {
         pepper.scope(self.gate.as_ref(), self.client_id.as_deref())
     }
 }
@@ -38,7 +38,7 @@ struct State {
     latest: u64,
     /// All that there were have been learnt once: those that come now are made now, whatever the clocks say.
     is_settled: bool,
-    known: HashMap<Scope, u64>,
+    known: HashMap<TargetId, u64>,
     /// Made here, and not in the store yet.
     pending: Vec<Pending>,
 }
@@ -46,7 +46,7 @@ struct State {
 /// A purge that was made here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pending {
-    pub(super) purging: Purging,
+    pub(super) purging: PurgeTarget,
     /// How often it was made before the store knew.
     times: u64,
 }
@@ -55,7 +55,7 @@ pub(super) struct Pending {
 const MAX_KNOWN: usize = if cfg!(test) { 1000 } else { 50_000 };
 
 /// The scopes that a token is in.
-pub(super) fn scopes(pepper: &Pepper, gate: &Fingerprint, client_id: &str) -> [Scope; 4] {
+pub(super) fn scopes(pepper: &Pepper, gate: &Fingerprint, client_id: &str) -> [TargetId; 4] {
     [
         (None, None),
         (Some(gate), None),
@@ -79,7 +79,7 @@ impl Purged {
     }
 
     /// A purge that is made here. It counts from now on.
-    pub(super) fn begin(&self, purging: Purging) {
+    pub(super) fn begin(&self, purging: PurgeTarget) {
         let mut state = self.state();
         // The store may be about to number the one before, and this one is later.
         if let Some(pending) = state.pending.iter_mut().find(|one| one.purging == purging) {
@@ -90,7 +90,7 @@ impl Purged {
             purging
         } else {
             state.pending.clear();
-            Purging {
+            PurgeTarget {
                 gate: None,
                 client_id: None,
             }
@@ -104,7 +104,7 @@ impl Purged {
     }
 
     /// It is in the store, with a number for its scope under each pepper.
-    pub(super) fn end(&self, done: &Pending, numbers: Vec<(Scope, u64)>) {
+    pub(super) fn end(&self, done: &Pending, numbers: Vec<(TargetId, u64)>) {
         let mut state = self.state();
         state.known.extend(numbers);
         state.pending.retain(|pending| pending != done);
@@ -112,7 +112,12 @@ impl Purged {
 
     /// Takes note of what the store knows, and answers what of it is new here and may be of what this process has.
     /// `is_last`: there is no more.
-    pub(super) fn learn(&self, purges: &[Purge], pepper: &Pepper, is_last: bool) -> HashSet<Scope> {
+    pub(super) fn learn(
+        &self,
+        purges: &[Purge],
+        pepper: &Pepper,
+        is_last: bool,
+    ) -> HashSet<TargetId> {
         let everything = pepper.scope(None, None);
         let mut state = self.state();
         let mut new = HashSet::new();
@@ -191,7 +196,7 @@ mod tests {
         }
 
         /// What another process has purged; whether that is news here.
-        fn learn(&self, purging: &Purging, number: u64) -> bool {
+        fn learn(&self, purging: &PurgeTarget, number: u64) -> bool {
             let scope = purging.scope(&self.pepper);
             let purge = Purge { scope, number };
             !self.purged.learn(&[purge], &self.pepper, false).is_empty()
@@ -204,7 +209,7 @@ mod tests {
             self.purged.end(&pending, vec![(scope, number)]);
         }
 
-        fn pending(&self) -> Option<Purging> {
+        fn pending(&self) -> Option<PurgeTarget> {
             self.purged.pending().map(|pending| pending.purging)
         }
 
@@ -216,8 +221,8 @@ mod tests {
         }
     }
 
-    fn purging(gate: Option<u8>, client_id: Option<&str>) -> Purging {
-        Purging {
+    fn purging(gate: Option<u8>, client_id: Option<&str>) -> PurgeTarget {
+        PurgeTarget {
             gate: gate.map(Fingerprint::for_test),
             client_id: client_id.map(Box::from),
         }

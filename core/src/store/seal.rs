@@ -47,7 +47,7 @@
 
 use super::Index;
 use crate::key::bleach;
-use crate::secret::Secret;
+use crate::sys::secret::Secret;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};

@@ -1,19 +1,19 @@
 //! An engine's part in the store: what it tells others, and what it learns from them.
 
-use super::flight::{Flight, patience};
 use super::guard::{Guard, jittered};
+use super::lead::{Lead, patience};
 use super::pepper::Pepper;
 use super::peppers::Peppers;
-use super::purged::{Purged, Purging, scopes};
+use super::purged::{PurgeTarget, Purged, scopes};
 use super::tallies::Tallies;
-use super::{MAX_PURGES, Scope, Store, StoreConfig};
+use super::{MAX_PURGES, Store, StoreConfig, TargetId};
+use crate::cache::{Landed, Purpose, Shared};
+use crate::config::engine::EngineOptions;
 use crate::error::Error;
-use crate::exchange::{Exchange, Work};
 use crate::key::{Key, KeyHash};
 use crate::metrics::{Snapshot, add};
-use crate::options::EngineOptions;
-use crate::outcome::How;
-use crate::shared::{Landed, Purpose, Shared};
+use crate::outcome::CacheStatus;
+use crate::provider::exchange::{Exchange, Work};
 use crate::token::Grant;
 use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
@@ -57,7 +57,7 @@ impl Sharing {
         let Some(config) = StoreConfig::compile(options)? else {
             return Ok(None);
         };
-        let store = super::open(&config, Arc::clone(&shared.world.clock))?;
+        let store = super::open(&config, Arc::clone(&shared.env.clock))?;
         Sharing::with_store(&config, store, shared).map(Some)
     }
 
@@ -67,10 +67,10 @@ impl Sharing {
         shared: &Arc<Shared>,
     ) -> Result<Arc<Sharing>, Error> {
         Ok(Arc::new(Sharing {
-            store: Guard::new(store, Arc::clone(&shared.world)),
+            store: Guard::new(store, Arc::clone(&shared.env)),
             shared: Arc::clone(shared),
             peppers: Peppers::new(config)?,
-            purged: Purged::new(shared.world.clock.wall()),
+            purged: Purged::new(shared.env.clock.wall()),
             purging: Mutex::default(),
             distrusted: Cache::with(
                 MAX_DISTRUSTED,
@@ -94,20 +94,20 @@ impl Sharing {
     ) -> Landed {
         let deadline = exchange.deadline();
         let credentials = match work {
-            Work::Exchange(credentials) if exchange.rules.keeping.tokens => credentials,
+            Work::Exchange(credentials) if exchange.rules.retention.tokens => credentials,
             _ => return Landed::exchanged(exchange.run(work, deadline).await),
         };
         let pepper = timeout_at(patience(exchange, deadline), self.pepper()).await;
         let landed = match pepper.ok().flatten() {
             Some(pepper) => {
-                Flight::new(self, pepper, exchange, purpose, credentials)
+                Lead::new(self, pepper, exchange, purpose, credentials)
                     .run(work, deadline)
                     .await
             }
             None => Landed::exchanged(exchange.run(work, deadline).await),
         };
-        let metrics = &self.shared.world.metrics;
-        add(if landed.how == How::Miss {
+        let metrics = &self.shared.env.metrics;
+        add(if landed.cache_status == CacheStatus::Miss {
             &metrics.store_misses
         } else {
             &metrics.store_hits
@@ -116,7 +116,7 @@ impl Sharing {
     }
 
     /// A purge that is made in this process. It counts at once here; [`Sharing::tell_purges`] tells the others.
-    pub(crate) fn begin_purge(&self, purging: Purging) {
+    pub(crate) fn begin_purge(&self, purging: PurgeTarget) {
         self.purged.begin(purging);
     }
 
@@ -134,7 +134,7 @@ impl Sharing {
             let mut numbers = Vec::new();
             for pepper in self.peppers.all() {
                 let scope = pending.purging.scope(pepper);
-                let wall = self.shared.world.clock.wall();
+                let wall = self.shared.env.clock.wall();
                 let Some(number) = self.store.tell(|store| store.purge(scope, wall)).await else {
                     return;
                 };
@@ -228,8 +228,8 @@ impl Sharing {
         }
     }
 
-    fn drop_purged(&self, new: &HashSet<Scope>) {
-        self.shared.negative.clear();
+    fn drop_purged(&self, new: &HashSet<TargetId>) {
+        self.shared.refusals.clear();
         self.shared.purge(|grant| {
             self.peppers
                 .all()

@@ -1,20 +1,20 @@
 //! A store that is scripted, on a clock that jumps to whatever is waited for.
 
 use super::config::StoreConfig;
-use super::conformance::{Scratch, owner};
+use super::conformance::{TempDir, owner};
 use super::*;
-use crate::clock::manual::ManualClock;
-use crate::credentials::Credentials;
-use crate::exchange::{Exchange, Work};
+use crate::cache::{Landed, Purpose, Shared};
+use crate::config::engine::EngineOptions;
+use crate::env::Env;
 use crate::gate::Gate;
+use crate::http::scripted::{ScriptedTransport, reply};
 use crate::key::Key;
-use crate::options::EngineOptions;
-use crate::outcome::How;
+use crate::outcome::CacheStatus;
 use crate::provider::Provider;
-use crate::secret::Secret;
-use crate::shared::{Landed, Purpose, Shared};
-use crate::transport::scripted::{ScriptedTransport, reply};
-use crate::world::World;
+use crate::provider::exchange::{Exchange, Work};
+use crate::request::credentials::Credentials;
+use crate::sys::clock::manual::ManualClock;
+use crate::sys::secret::Secret;
 use std::collections::HashMap;
 use std::future::pending;
 use std::sync::Mutex;
@@ -24,7 +24,7 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Works,
-    Fails(FaultKind),
+    Fails(StoreFaultKind),
     Hangs,
     NoLeases,
     /// It answers, and takes nothing.
@@ -50,17 +50,17 @@ impl Scripted {
         &self,
         call: &'static str,
         answer: impl FnOnce(&mut State) -> T,
-    ) -> Reply<'_, T> {
+    ) -> StoreFuture<'_, T> {
         self.calls.lock().unwrap().push(call);
         match *self.mode.lock().unwrap() {
             Mode::Hangs => Box::pin(pending()),
-            Mode::Fails(kind) => Box::pin(async move { Err(Fault::new(kind, "as scripted")) }),
+            Mode::Fails(kind) => Box::pin(async move { Err(StoreFault::new(kind, "as scripted")) }),
             Mode::NoLeases if call == "lease" => {
-                let busy = Fault::new(FaultKind::Busy, "as scripted");
+                let busy = StoreFault::new(StoreFaultKind::Busy, "as scripted");
                 Box::pin(async move { Err(busy) })
             }
             Mode::IsFull if !["look", "purges"].contains(&call) => {
-                let full = Fault::new(FaultKind::Full, "as scripted");
+                let full = StoreFault::new(StoreFaultKind::Full, "as scripted");
                 Box::pin(async move { Err(full) })
             }
             Mode::Works | Mode::IsFull | Mode::MixesUp | Mode::NoLeases => {
@@ -77,7 +77,7 @@ impl Scripted {
 }
 
 impl Store for Scripted {
-    fn look(&self, index: Index) -> Reply<'_, Found> {
+    fn look(&self, index: Index) -> StoreFuture<'_, Lookup> {
         let mixes_up = *self.mode.lock().unwrap() == Mode::MixesUp;
         self.answer("look", |state| {
             let value = if mixes_up {
@@ -86,7 +86,7 @@ impl Store for Scripted {
                 state.values.get(&index)
             };
             let lease = state.leases.get(&index);
-            Found {
+            Lookup {
                 value: value.cloned(),
                 is_leased: lease.is_some_and(|(_, until)| *until > Instant::now()),
                 purges: 0,
@@ -94,11 +94,11 @@ impl Store for Scripted {
         })
     }
 
-    fn put(&self, index: Index, value: Vec<u8>, _life: Duration) -> Reply<'_, ()> {
+    fn put(&self, index: Index, value: Vec<u8>, _life: Duration) -> StoreFuture<'_, ()> {
         self.answer("put", |state| drop(state.values.insert(index, value)))
     }
 
-    fn lease(&self, index: Index, owner: Owner, life: Duration) -> Reply<'_, Lease> {
+    fn lease(&self, index: Index, owner: Owner, life: Duration) -> StoreFuture<'_, Lease> {
         self.answer("lease", |state| {
             let now = Instant::now();
             let held = state.leases.get(&index);
@@ -110,7 +110,7 @@ impl Store for Scripted {
         })
     }
 
-    fn release(&self, index: Index, owner: Owner) -> Reply<'_, ()> {
+    fn release(&self, index: Index, owner: Owner) -> StoreFuture<'_, ()> {
         self.answer("release", |state| {
             if state.leases.get(&index).is_some_and(|(of, _)| *of == owner) {
                 state.leases.remove(&index);
@@ -118,11 +118,11 @@ impl Store for Scripted {
         })
     }
 
-    fn purge(&self, _scope: Scope, _now: Duration) -> Reply<'_, u64> {
+    fn purge(&self, _scope: TargetId, _now: Duration) -> StoreFuture<'_, u64> {
         self.answer("purge", |_| 1)
     }
 
-    fn purges(&self, _after: u64) -> Reply<'_, Vec<Purge>> {
+    fn purges(&self, _after: u64) -> StoreFuture<'_, Vec<Purge>> {
         self.answer("purges", |_| Vec::new())
     }
 
@@ -132,11 +132,11 @@ impl Store for Scripted {
         _process: [u8; 16],
         _round: u64,
         _growth: Tally,
-    ) -> Reply<'_, ()> {
+    ) -> StoreFuture<'_, ()> {
         self.answer("add", |_| ())
     }
 
-    fn sum(&self, _group: [u8; 16]) -> Reply<'_, Tally> {
+    fn sum(&self, _group: [u8; 16]) -> StoreFuture<'_, Tally> {
         self.answer("sum", |_| Tally::default())
     }
 
@@ -160,7 +160,7 @@ struct Lab {
     clock: Arc<ManualClock>,
     transport: Arc<ScriptedTransport>,
     gate: Gate,
-    _scratch: Scratch,
+    _scratch: TempDir,
 }
 
 const DOCUMENT: &str =
@@ -169,7 +169,7 @@ const DOCUMENT: &str =
 impl Lab {
     /// A provider that gives a token and holds requests for them back where it is told to.
     fn new(mode: Mode, transport: fn(Script) -> ScriptedTransport) -> Lab {
-        let scratch = Scratch::new();
+        let scratch = TempDir::new();
         let pepper = scratch.path().join("pepper");
         std::fs::write(&pepper, [7; 32]).unwrap();
         let options = EngineOptions {
@@ -185,8 +185,8 @@ impl Lab {
             ),
         }));
         let clock = Arc::new(ManualClock::new());
-        let world = Arc::new(World::new(transport.clone(), clock.clone()));
-        let shared = Arc::new(Shared::new(&options, world));
+        let env = Arc::new(Env::new(transport.clone(), clock.clone()));
+        let shared = Arc::new(Shared::new(&options, env));
         let store = Arc::new(Scripted {
             mode: Mutex::new(mode),
             state: Mutex::default(),
@@ -215,7 +215,7 @@ impl Lab {
         let exchange = Exchange {
             provider: &Provider::new(rules.issuer.clone(), 10),
             rules,
-            world: &self.shared.world,
+            env: &self.shared.env,
             key,
             quota: None,
         };
@@ -234,14 +234,14 @@ impl Lab {
         self.sharing.run(&exchange, &work, &purpose).await
     }
 
-    async fn how(&self, client_id: &str) -> How {
+    async fn cache_status(&self, client_id: &str) -> CacheStatus {
         let landed = self.run(client_id).await;
         assert!(landed.result.is_ok());
-        landed.how
+        landed.cache_status
     }
 
     fn records(&self) -> Vec<String> {
-        std::iter::from_fn(|| self.shared.world.journal.next())
+        std::iter::from_fn(|| self.shared.env.journal.next())
             .map(|record| record.message)
             .collect()
     }
@@ -256,9 +256,7 @@ impl Lab {
     }
 }
 
-type Script = fn(
-    &crate::transport::scripted::Seen,
-) -> Result<crate::transport::Reply, crate::transport::Fault>;
+type Script = fn(&crate::http::scripted::Seen) -> Result<crate::http::Response, crate::http::Fault>;
 
 fn at_once(script: Script) -> ScriptedTransport {
     ScriptedTransport::new(script)
@@ -283,15 +281,15 @@ async fn a_refusal_is_told_by_the_holder_of_the_lease_alone() {
         assert_eq!(lab.store.calls("put"), told);
     }
     let lab = Lab::new(Mode::NoLeases, at_once);
-    lab.how("a").await;
+    lab.cache_status("a").await;
     assert_eq!(lab.store.calls("put"), 1, "and a token by whoever has it");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_one_has_put_another_finds() {
     let lab = Lab::new(Mode::Works, at_once);
-    assert_eq!(lab.how("a").await, How::Miss);
-    assert_eq!(lab.how("a").await, How::Shared);
+    assert_eq!(lab.cache_status("a").await, CacheStatus::Miss);
+    assert_eq!(lab.cache_status("a").await, CacheStatus::Shared);
     assert_eq!(lab.transport.token_requests(), 1);
     assert!(lab.store.state.lock().unwrap().leases.is_empty());
 }
@@ -299,10 +297,10 @@ async fn what_one_has_put_another_finds() {
 #[tokio::test(start_paused = true)]
 async fn a28_a_holder_that_brings_nothing_keeps_nobody_from_the_provider() {
     let lab = Lab::new(Mode::Works, at_once);
-    lab.how("a").await;
+    lab.cache_status("a").await;
     lab.hold();
     let start = Instant::now();
-    assert_eq!(lab.how("a").await, How::Miss);
+    assert_eq!(lab.cache_status("a").await, CacheStatus::Miss);
     let waited = start.elapsed();
     let deadline = lab.gate.timeout();
     assert!(waited >= deadline * 3 / 4 && waited < deadline);
@@ -315,7 +313,7 @@ async fn a28_a_holder_that_brings_nothing_keeps_nobody_from_the_provider() {
 async fn a_lease_is_taken_anew_as_long_as_the_exchange_lasts() {
     let lab = Lab::new(Mode::Works, holding);
     let exchange = async {
-        assert_eq!(lab.how("a").await, How::Miss);
+        assert_eq!(lab.cache_status("a").await, CacheStatus::Miss);
     };
     let other = async {
         tokio::time::sleep(4 * LEASE_LIFE).await;
@@ -338,10 +336,10 @@ async fn a_lease_is_taken_anew_as_long_as_the_exchange_lasts() {
 async fn a28_a_store_that_hangs_costs_its_timeout_and_no_more() {
     let lab = Lab::new(Mode::Hangs, at_once);
     let start = Instant::now();
-    assert_eq!(lab.how("a").await, How::Miss);
+    assert_eq!(lab.cache_status("a").await, CacheStatus::Miss);
     // A look and a put; no lease is asked for where a look has failed.
     assert_eq!(start.elapsed(), 2 * lab.store.timeout());
-    assert_eq!(lab.shared.world.metrics.snapshot(0, 0, 0).store_failures, 2);
+    assert_eq!(lab.shared.env.metrics.snapshot(0, 0, 0).store_failures, 2);
     let records = lab.records();
     assert_eq!(records.len(), 1);
     assert!(records[0].contains("no answer within 20ms"), "{records:?}");
@@ -350,23 +348,23 @@ async fn a28_a_store_that_hangs_costs_its_timeout_and_no_more() {
 #[tokio::test(start_paused = true)]
 async fn a28_every_kind_of_failure_is_a_miss_and_told_once_a_minute() {
     for kind in [
-        FaultKind::Busy,
-        FaultKind::Corrupt,
-        FaultKind::Foreign,
-        FaultKind::Full,
-        FaultKind::Refused,
-        FaultKind::ReadOnly,
-        FaultKind::Slow,
-        FaultKind::Unreachable,
+        StoreFaultKind::Busy,
+        StoreFaultKind::Corrupt,
+        StoreFaultKind::Foreign,
+        StoreFaultKind::Full,
+        StoreFaultKind::Refused,
+        StoreFaultKind::ReadOnly,
+        StoreFaultKind::Slow,
+        StoreFaultKind::Unreachable,
     ] {
         let lab = Lab::new(Mode::Fails(kind), at_once);
         for _ in 0..2 {
-            assert_eq!(lab.how("a").await, How::Miss, "{kind:?}");
+            assert_eq!(lab.cache_status("a").await, CacheStatus::Miss, "{kind:?}");
         }
         assert_eq!(lab.records().len(), 1, "{kind:?}");
         for (milliseconds, told) in [(59_999, 0), (1, 1)] {
             lab.clock.advance(Duration::from_millis(milliseconds));
-            lab.how("a").await;
+            lab.cache_status("a").await;
             assert_eq!(lab.records().len(), told, "{kind:?}");
         }
     }
@@ -374,23 +372,23 @@ async fn a28_every_kind_of_failure_is_a_miss_and_told_once_a_minute() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_fails_again_and_again_is_left_alone_for_a_while() {
-    let lab = Lab::new(Mode::Fails(FaultKind::Unreachable), at_once);
+    let lab = Lab::new(Mode::Fails(StoreFaultKind::Unreachable), at_once);
     for _ in 0..10 {
-        assert_eq!(lab.how("a").await, How::Miss);
+        assert_eq!(lab.cache_status("a").await, CacheStatus::Miss);
     }
     let calls = || lab.store.calls.lock().unwrap().len();
     assert_eq!(calls(), 5 + 5, "then nobody asks, nor tells");
     // The pause is jittered: half a second to one and a half.
     lab.clock.advance(Duration::from_millis(499));
-    lab.how("a").await;
+    lab.cache_status("a").await;
     assert_eq!(calls(), 10);
     lab.clock.advance(Duration::from_millis(1001));
-    lab.how("a").await;
+    lab.cache_status("a").await;
     assert_eq!(calls(), 10 + 2, "one tries");
     lab.become_(Mode::Works);
     lab.clock.advance(Duration::from_secs(20));
-    lab.how("a").await;
-    assert_eq!(lab.how("a").await, How::Shared);
+    lab.cache_status("a").await;
+    assert_eq!(lab.cache_status("a").await, CacheStatus::Shared);
     let records = lab.records();
     assert_eq!(records.len(), 2, "{records:?}");
     assert!(records[1].ends_with("works again"), "{records:?}");
@@ -400,7 +398,7 @@ async fn a_store_that_fails_again_and_again_is_left_alone_for_a_while() {
 async fn a28_a_store_that_only_answers_does_not_work_again() {
     let lab = Lab::new(Mode::IsFull, at_once);
     for _ in 0..20 {
-        assert_eq!(lab.how("a").await, How::Miss);
+        assert_eq!(lab.cache_status("a").await, CacheStatus::Miss);
     }
     assert!(lab.store.calls("look") >= 20);
     let orders = lab.store.calls("lease") + lab.store.calls("put");
@@ -409,16 +407,16 @@ async fn a28_a_store_that_only_answers_does_not_work_again() {
     assert_eq!(records.len(), 1, "{records:?}");
     lab.become_(Mode::Works);
     lab.clock.advance(Duration::from_secs(20));
-    assert_eq!(lab.how("a").await, How::Miss);
-    assert_eq!(lab.how("a").await, How::Shared);
+    assert_eq!(lab.cache_status("a").await, CacheStatus::Miss);
+    assert_eq!(lab.cache_status("a").await, CacheStatus::Shared);
     assert!(lab.records()[0].ends_with("works again"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a29_replies_that_were_mixed_up_do_not_open() {
     let lab = Lab::new(Mode::Works, at_once);
-    lab.how("a").await;
+    lab.cache_status("a").await;
     lab.become_(Mode::MixesUp);
-    assert_eq!(lab.how("bb").await, How::Miss);
+    assert_eq!(lab.cache_status("bb").await, CacheStatus::Miss);
     assert_eq!(lab.transport.token_requests(), 2);
 }

@@ -23,7 +23,7 @@ impl Numbering {
         (numbering, lab)
     }
 
-    fn answer(&self, seen: &Seen) -> Result<Reply, Fault> {
+    fn answer(&self, seen: &Seen) -> Result<Response, Fault> {
         if seen.form.is_none() {
             return reply(200, DOCUMENT);
         }

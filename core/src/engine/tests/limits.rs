@@ -142,8 +142,8 @@ fn f03_guesses_that_are_made_at_once_are_no_more_than_those_made_one_by_one() {
         for number in 0..200 {
             let query = format!("client_id=victim&client_secret=wrong{round}-{number}");
             match lab.ask(&queue, &query, number) {
-                Answer::Pending(_) => {}
-                Answer::Ready(outcome) => return (number, show(&outcome)),
+                Authentication::Pending(_) => {}
+                Authentication::Ready(outcome) => return (number, show(&outcome)),
             }
         }
         (200, String::new())
@@ -175,7 +175,7 @@ fn a39_a_provider_that_says_when_to_come_again_is_not_asked_before() {
             .is_some_and(|form| form.contains("client_id=busy"))
             && count.fetch_add(1, Ordering::SeqCst) == 0
         {
-            return reply(429, "").map(|busy| Reply {
+            return reply(429, "").map(|busy| Response {
                 retry_after: Some("30".to_owned()),
                 ..busy
             });
@@ -188,8 +188,8 @@ fn a39_a_provider_that_says_when_to_come_again_is_not_asked_before() {
         panic!("allowed")
     };
     assert_eq!(
-        (deny.how(), deny.cause(), deny.retry_after()),
-        (How::Negative, Cause::ProviderBusy, Some(18))
+        (deny.cache_status(), deny.cause(), deny.retry_after()),
+        (CacheStatus::Negative, Cause::ProviderBusy, Some(18))
     );
     assert!(
         lab.pair("other", "right").starts_with("MISS other"),
@@ -214,8 +214,8 @@ fn a27_more_than_may_wait_are_turned_away() {
     assert_eq!(lab.engine.metrics().unwrap().waiting, 3);
     for query in [query, "client_id=b&client_secret=right"] {
         match lab.ask(&queue, query, 9) {
-            Answer::Ready(outcome) => assert_eq!(show(&outcome), "NONE 503 Overloaded"),
-            Answer::Pending(_) => panic!("waits"),
+            Authentication::Ready(outcome) => assert_eq!(show(&outcome), "NONE 503 Overloaded"),
+            Authentication::Pending(_) => panic!("waits"),
         }
     }
     lab.transport.gate.add_permits(10);
@@ -249,7 +249,9 @@ fn a27_who_leaves_makes_room_for_another() {
     let arrived = drain(&queue, 3);
     let numbers: Vec<_> = arrived.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, [2, 3, 4]);
-    let misses = arrived.iter().filter(|(_, how)| how.starts_with("MISS"));
+    let misses = arrived
+        .iter()
+        .filter(|(_, cache_status)| cache_status.starts_with("MISS"));
     assert_eq!(misses.count(), 1, "{arrived:?}");
     assert_eq!(waiting(), 0);
     queue.cancel(opened).unwrap();
@@ -274,7 +276,7 @@ fn a27_flights_that_everybody_has_left_are_bounded_as_well() {
     for number in 0..6 {
         queue.cancel(pending(ask(number))).unwrap();
     }
-    let Answer::Ready(outcome) = ask(6) else {
+    let Authentication::Ready(outcome) = ask(6) else {
         panic!("one more is under way")
     };
     assert_eq!(show(&outcome), "NONE 503 Overloaded");
@@ -343,11 +345,11 @@ fn a40_metrics_count_every_outcome_and_name_no_client() {
     lab.blocking("x=1");
     let text = lab.engine.metrics().unwrap().to_string();
     for line in [
-        "credgate_requests_total{outcome=\"allow\",how=\"miss\"} 1",
-        "credgate_requests_total{outcome=\"allow\",how=\"hit\"} 1",
-        "credgate_requests_total{outcome=\"deny\",how=\"miss\"} 1",
-        "credgate_requests_total{outcome=\"deny\",how=\"negative\"} 1",
-        "credgate_requests_total{outcome=\"deny\",how=\"none\"} 1",
+        "credgate_requests_total{outcome=\"allow\",cache_status=\"miss\"} 1",
+        "credgate_requests_total{outcome=\"allow\",cache_status=\"hit\"} 1",
+        "credgate_requests_total{outcome=\"deny\",cache_status=\"miss\"} 1",
+        "credgate_requests_total{outcome=\"deny\",cache_status=\"negative\"} 1",
+        "credgate_requests_total{outcome=\"deny\",cache_status=\"none\"} 1",
         "credgate_denied_total{cause=\"credentials_refused\"} 2",
         "credgate_denied_total{cause=\"no_credentials\"} 1",
         "credgate_exchange_seconds_count 2",

@@ -4,10 +4,11 @@ mod sharing;
 mod tokens;
 
 use super::*;
-use crate::clock::manual::ManualClock;
-use crate::queue::Queue;
-use crate::transport::scripted::{ScriptedTransport, Seen, reply};
-use crate::transport::{Fault, Obstacle, Reply};
+use crate::cache::completions::Ticket;
+use crate::engine::queue::{Authentication, Queue};
+use crate::http::scripted::{ScriptedTransport, Seen, reply};
+use crate::http::{Fault, Obstacle, Response};
+use crate::sys::clock::manual::ManualClock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use std::time::Duration;
 const DOCUMENT: &str = r#"{"issuer":"https://a.example","token_endpoint":"https://a.example/token","token_endpoint_auth_methods_supported":["client_secret_post"]}"#;
 
 /// A provider that knows the secret `right`, and gives each client a token of its own that lives an hour.
-fn provider(seen: &Seen) -> Result<Reply, Fault> {
+fn provider(seen: &Seen) -> Result<Response, Fault> {
     match &seen.form {
         None => reply(200, DOCUMENT),
         Some(form) if form.contains("client_secret=right") => {
@@ -85,7 +86,7 @@ impl Lab {
         Queue::new(&self.engine).unwrap()
     }
 
-    fn ask(&self, queue: &Queue, query: &str, user_data: usize) -> Answer {
+    fn ask(&self, queue: &Queue, query: &str, user_data: usize) -> Authentication {
         let request = Request {
             query: Some(query.as_bytes()),
             ..Request::default()
@@ -111,10 +112,10 @@ fn gate(config: &str) -> Gate {
     Gate::from_json(&json.to_string()).unwrap()
 }
 
-fn pending(answer: Answer) -> Ticket {
+fn pending(answer: Authentication) -> Ticket {
     match answer {
-        Answer::Pending(ticket) => ticket,
-        Answer::Ready(outcome) => panic!("not pending: {outcome:?}"),
+        Authentication::Pending(ticket) => ticket,
+        Authentication::Ready(outcome) => panic!("not pending: {outcome:?}"),
     }
 }
 
@@ -140,12 +141,17 @@ fn show(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Allow(allow) => format!(
             "{} {} {}",
-            allow.how().name(),
+            allow.cache_status().name(),
             allow.client_id().unwrap_or_default(),
             allow.authorization().unwrap_or_default()
         ),
         Outcome::Deny(deny) => {
-            format!("{} {} {:?}", deny.how().name(), deny.status(), deny.cause())
+            format!(
+                "{} {} {:?}",
+                deny.cache_status().name(),
+                deny.status(),
+                deny.cause()
+            )
         }
     }
 }
@@ -203,7 +209,7 @@ fn a20_concurrent_requests_for_one_token_cause_one_exchange() {
     assert_eq!(lab.transport.token_requests(), 2);
     assert!(matches!(
         lab.ask(&queue, "client_id=odd&client_secret=right", 0),
-        Answer::Ready(Outcome::Allow(_))
+        Authentication::Ready(Outcome::Allow(_))
     ));
 }
 

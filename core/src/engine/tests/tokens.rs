@@ -1,7 +1,7 @@
 //! Tokens that are JWTs: their signatures, their claims, and gates that share them.
 
 use super::*;
-use crate::verify::tests::{Signer, es256};
+use crate::token::tests::{Signer, es256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ impl Signing {
         (signing, transport)
     }
 
-    fn answer(&self, seen: &Seen) -> Result<Reply, Fault> {
+    fn answer(&self, seen: &Seen) -> Result<Response, Fault> {
         match seen.url.as_str() {
             "https://a.example/jwks" => reply(200, &self.published.read().unwrap().to_string()),
             "https://b.example/jwks" => reply(200, &self.further.read().unwrap().to_string()),
@@ -93,8 +93,8 @@ fn ask(lab: &Lab, gate: &Gate, authorization: &str) -> Outcome {
 
 fn how_and_cause(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Allow(allow) => allow.how().name().to_owned(),
-        Outcome::Deny(deny) => format!("{} {:?}", deny.how().name(), deny.cause()),
+        Outcome::Allow(allow) => allow.cache_status().name().to_owned(),
+        Outcome::Deny(deny) => format!("{} {:?}", deny.cache_status().name(), deny.cause()),
     }
 }
 
@@ -267,7 +267,7 @@ fn a25_gates_share_a_token_and_each_applies_its_own_policy_on_every_hit() {
                 .headers()
                 .any(|(name, value)| name == "x-client" && value.as_deref() == Some("alice"))
         );
-        assert_eq!(allow.how(), How::Hit);
+        assert_eq!(allow.cache_status(), CacheStatus::Hit);
     }
     assert_eq!(
         lab.transport.token_requests(),
@@ -462,7 +462,10 @@ fn requests_that_need_not_authenticate_pass_without_a_token() {
     let Outcome::Allow(allow) = &outcome else {
         panic!("{outcome:?}")
     };
-    assert_eq!((allow.how(), allow.authorization()), (How::Preflight, None));
+    assert_eq!(
+        (allow.cache_status(), allow.authorization()),
+        (CacheStatus::Preflight, None)
+    );
     // Nor does what the client brought travel further.
     let headers: Vec<_> = allow.headers().collect();
     assert_eq!(headers, [("authorization", None)]);
@@ -480,7 +483,10 @@ fn requests_that_need_not_authenticate_pass_without_a_token() {
     let Outcome::Allow(allow) = &outcome else {
         panic!("{outcome:?}")
     };
-    assert_eq!((allow.how(), allow.client_id()), (How::Anonymous, None));
+    assert_eq!(
+        (allow.cache_status(), allow.client_id()),
+        (CacheStatus::Anonymous, None)
+    );
     let headers: Vec<_> = allow.headers().collect();
     assert_eq!(
         headers,
@@ -537,7 +543,7 @@ fn the_token_endpoint_moved() {
     );
 }
 
-fn provider_token() -> Result<Reply, Fault> {
+fn provider_token() -> Result<Response, Fault> {
     reply(
         200,
         r#"{"access_token":"t","token_type":"Bearer","expires_in":60}"#,

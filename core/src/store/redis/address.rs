@@ -99,7 +99,7 @@ impl Address {
             return Err("has a fragment (#), which means nothing here".to_owned());
         }
         let is_unix = matches!(place, Place::Unix(_));
-        let mut found = Found::of(&url, is_unix)?;
+        let mut found = Lookup::of(&url, is_unix)?;
         for (name, value) in url.query_pairs() {
             match (&*name, is_unix) {
                 ("db", true) => found.database = value.into_owned(),
@@ -146,14 +146,14 @@ impl fmt::Display for Address {
 }
 
 /// What a URL says besides the place.
-struct Found {
+struct Lookup {
     database: String,
     user: String,
     password: Option<String>,
 }
 
-impl Found {
-    fn of(url: &Url, is_unix: bool) -> Result<Found, String> {
+impl Lookup {
+    fn of(url: &Url, is_unix: bool) -> Result<Lookup, String> {
         let decode = |what, text: &str| {
             percent_decode_str(text)
                 .decode_utf8()
@@ -161,7 +161,7 @@ impl Found {
                 .map_err(|_| format!("has a {what} that is no UTF-8"))
         };
         let database = if is_unix { "" } else { url.path() };
-        Ok(Found {
+        Ok(Lookup {
             database: database.trim_start_matches('/').to_owned(),
             user: decode("user", url.username())?,
             password: url

@@ -5,7 +5,7 @@
 
 use super::address::{Address, Place};
 use super::wire::{self, MAX_PENDING};
-use super::{Fault, FaultKind};
+use super::{StoreFault, StoreFaultKind};
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisConnectionInfo, RedisError, ServerError,
@@ -43,7 +43,7 @@ enum State {
     Dialling,
     Up(Line),
     /// There is no connection; another attempt is coming.
-    Down(Fault),
+    Down(StoreFault),
 }
 
 #[derive(Clone)]
@@ -61,7 +61,7 @@ struct Driver(AbortHandle);
 
 /// Why there is no connection.
 enum Miss {
-    Fault(Fault),
+    StoreFault(StoreFault),
     /// What is asked for is on another node.
     Moved(Place),
 }
@@ -97,14 +97,14 @@ impl Link {
     }
 
     /// Asks once. Whoever gives up waiting drops the future; a late answer is dropped too.
-    pub(super) async fn ask(&self, question: &Cmd) -> Result<Value, Fault> {
+    pub(super) async fn ask(&self, question: &Cmd) -> Result<Value, StoreFault> {
         let mut asking = Asking::on(&self.0).await?;
         let answer = asking.line.connection.send_packed_command(question).await;
         asking.answered(answer, std::slice::from_ref)
     }
 
     /// Asks several questions in one go.
-    pub(super) async fn ask_all(&self, questions: &Pipeline) -> Result<Vec<Value>, Fault> {
+    pub(super) async fn ask_all(&self, questions: &Pipeline) -> Result<Vec<Value>, StoreFault> {
         let mut asking = Asking::on(&self.0).await?;
         let connection = &mut asking.line.connection;
         let answers = connection.send_packed_commands(questions, 0, questions.len());
@@ -121,7 +121,7 @@ struct Asking<'l> {
 }
 
 impl<'l> Asking<'l> {
-    async fn on(link: &'l Arc<Inner>) -> Result<Asking<'l>, Fault> {
+    async fn on(link: &'l Arc<Inner>) -> Result<Asking<'l>, StoreFault> {
         Ok(Asking {
             line: link.line().await?,
             link,
@@ -134,10 +134,10 @@ impl<'l> Asking<'l> {
         mut self,
         answer: Result<T, RedisError>,
         values: impl FnOnce(&T) -> &[Value],
-    ) -> Result<T, Fault> {
+    ) -> Result<T, StoreFault> {
         self.is_waiting = false;
         let answer = answer.map_err(|error| {
-            self.link.lose(self.line.number, Loss::Fault);
+            self.link.lose(self.line.number, Loss::StoreFault);
             broken(&error)
         })?;
         *self.line.silence() = None;
@@ -154,7 +154,7 @@ impl<'l> Asking<'l> {
             error.code(),
             "LOADING" | "MASTERDOWN" | "MOVED" | "NOAUTH" | "READONLY"
         ) {
-            self.link.lose(self.line.number, Loss::Fault);
+            self.link.lose(self.line.number, Loss::StoreFault);
         }
         Err(refusal(error))
     }
@@ -167,7 +167,7 @@ impl Drop for Asking<'_> {
         }
         let since = *self.line.silence().get_or_insert_with(Instant::now);
         if since.elapsed() >= HANGS {
-            self.link.lose(self.line.number, Loss::Fault);
+            self.link.lose(self.line.number, Loss::StoreFault);
         }
     }
 }
@@ -180,7 +180,7 @@ impl Line {
 
 impl Inner {
     /// The connection; waits for the first.
-    async fn line(self: &Arc<Inner>) -> Result<Line, Fault> {
+    async fn line(self: &Arc<Inner>) -> Result<Line, StoreFault> {
         let is_first = self.state.send_if_modified(|state| {
             let is_apart = matches!(state, State::Apart);
             if is_apart {
@@ -196,7 +196,10 @@ impl Inner {
         match settled.await.as_deref() {
             Ok(State::Up(line)) => Ok(line.clone()),
             Ok(State::Down(fault)) => Err(fault.clone()),
-            _ => Err(Fault::new(FaultKind::Unreachable, "it is being shut down")),
+            _ => Err(StoreFault::new(
+                StoreFaultKind::Unreachable,
+                "it is being shut down",
+            )),
         }
     }
 
@@ -225,31 +228,31 @@ impl Inner {
         });
     }
 
-    async fn connect(self: &Arc<Inner>) -> Result<Line, Fault> {
+    async fn connect(self: &Arc<Inner>) -> Result<Line, StoreFault> {
         let mut place = self.primary().await?;
         for _ in 0..=MAX_HOPS {
             let connected = timeout(self.patience, self.connect_to(&place)).await;
             match connected {
                 Ok(Ok(line)) => return Ok(line),
-                Ok(Err(Miss::Fault(fault))) => return Err(fault),
+                Ok(Err(Miss::StoreFault(fault))) => return Err(fault),
                 Ok(Err(Miss::Moved(elsewhere))) => place = elsewhere,
                 Err(_) => {
-                    return Err(Fault::new(
-                        FaultKind::Unreachable,
+                    return Err(StoreFault::new(
+                        StoreFaultKind::Unreachable,
                         format!("no connection within {:?}", self.patience),
                     ));
                 }
             }
         }
-        Err(Fault::new(
-            FaultKind::Busy,
+        Err(StoreFault::new(
+            StoreFaultKind::Busy,
             "the nodes of its cluster do not agree where its keys are",
         ))
     }
 
     /// Where the server is: what the address says, or what the first of its sentinels does that answers.
-    async fn primary(&self) -> Result<Place, Fault> {
-        let mut fault = Fault::new(FaultKind::Unreachable, "it has no address");
+    async fn primary(&self) -> Result<Place, StoreFault> {
+        let mut fault = StoreFault::new(StoreFaultKind::Unreachable, "it has no address");
         for place in &self.address.places {
             let Some(name) = &self.address.name else {
                 return Ok(place.clone());
@@ -257,14 +260,17 @@ impl Inner {
             match timeout(self.patience, self.ask_sentinel(place, name)).await {
                 Ok(Ok(primary)) => return Ok(primary),
                 Ok(Err(why)) => fault = why,
-                Err(_) => fault = Fault::new(FaultKind::Unreachable, "its sentinels do not answer"),
+                Err(_) => {
+                    fault =
+                        StoreFault::new(StoreFaultKind::Unreachable, "its sentinels do not answer")
+                }
             }
         }
         Err(fault)
     }
 
     /// Sentinels are asked without user and password.
-    async fn ask_sentinel(&self, sentinel: &Place, name: &str) -> Result<Place, Fault> {
+    async fn ask_sentinel(&self, sentinel: &Place, name: &str) -> Result<Place, StoreFault> {
         let login = RedisConnectionInfo::default().set_skip_set_lib_name();
         let (mut connection, driver) = self.open(sentinel, &login).await?;
         let _driver = Driver(tokio::spawn(driver).abort_handle());
@@ -277,7 +283,7 @@ impl Inner {
         }
         let unknown = "its sentinels know no primary of that name: look at the store's URL";
         let (host, port) = redis::from_redis_value::<(String, u16)>(answer)
-            .map_err(|_| Fault::new(FaultKind::Refused, unknown))?;
+            .map_err(|_| StoreFault::new(StoreFaultKind::Refused, unknown))?;
         Ok(match sentinel {
             Place::Tls { .. } => Place::Tls { host, port },
             _ => Place::Tcp { host, port },
@@ -288,7 +294,7 @@ impl Inner {
         &self,
         place: &Place,
         login: &RedisConnectionInfo,
-    ) -> Result<(MultiplexedConnection, impl Future<Output = ()> + 'static), Fault> {
+    ) -> Result<(MultiplexedConnection, impl Future<Output = ()> + 'static), StoreFault> {
         let stream = wire::open(place, self.tls.as_ref())
             .await
             .map_err(|error| wire::fault(&error))?;
@@ -303,7 +309,7 @@ impl Inner {
 
     async fn connect_to(self: &Arc<Inner>, place: &Place) -> Result<Line, Miss> {
         let opened = self.open(place, &self.address.login).await;
-        let (mut connection, driver) = opened.map_err(Miss::Fault)?;
+        let (mut connection, driver) = opened.map_err(Miss::StoreFault)?;
         let number = self.connections.fetch_add(1, Ordering::Relaxed);
         let inner = Arc::downgrade(self);
         let driver = tokio::spawn(async move {
@@ -316,7 +322,7 @@ impl Inner {
         match connection.send_packed_command(&self.probe).await {
             Ok(Value::ServerError(error)) => Err(match elsewhere(&error, place) {
                 Some(place) => Miss::Moved(place),
-                None => Miss::Fault(refusal(&error)),
+                None => Miss::StoreFault(refusal(&error)),
             }),
             Ok(_) => Ok(Line {
                 connection,
@@ -325,7 +331,7 @@ impl Inner {
                 silence: Arc::default(),
                 _driver: driver,
             }),
-            Err(error) => Err(Miss::Fault(broken(&error))),
+            Err(error) => Err(Miss::StoreFault(broken(&error))),
         }
     }
 
@@ -346,14 +352,14 @@ impl Inner {
             *state = match loss {
                 // Servers close connections that are idle: whoever asks next makes another.
                 Loss::End if has_lasted => State::Apart,
-                Loss::End | Loss::Fault => {
+                Loss::End | Loss::StoreFault => {
                     pause = Some(if has_lasted {
                         Duration::ZERO
                     } else {
                         self.next_pause()
                     });
-                    State::Down(Fault::new(
-                        FaultKind::Unreachable,
+                    State::Down(StoreFault::new(
+                        StoreFaultKind::Unreachable,
                         "the connection was lost and is being made anew",
                     ))
                 }
@@ -380,7 +386,7 @@ enum Loss {
     /// It ended by itself.
     End,
     /// It is not to be trusted any more.
-    Fault,
+    StoreFault,
 }
 
 impl Drop for Driver {
@@ -407,22 +413,22 @@ fn elsewhere(error: &ServerError, here: &Place) -> Option<Place> {
     })
 }
 
-fn broken(error: &RedisError) -> Fault {
+fn broken(error: &RedisError) -> StoreFault {
     if error.kind() == ErrorKind::Parse {
         let why = "what it says is not Redis's protocol: look at the address";
-        return Fault::new(FaultKind::Foreign, why);
+        return StoreFault::new(StoreFaultKind::Foreign, why);
     }
-    Fault::new(FaultKind::Unreachable, "the connection broke")
+    StoreFault::new(StoreFaultKind::Unreachable, "the connection broke")
 }
 
-fn login_fault(error: &RedisError) -> Fault {
+fn login_fault(error: &RedisError) -> StoreFault {
     match error.kind() {
-        ErrorKind::AuthenticationFailed => Fault::new(
-            FaultKind::Refused,
+        ErrorKind::AuthenticationFailed => StoreFault::new(
+            StoreFaultKind::Refused,
             "user and password were refused: look at the store's URL",
         ),
-        ErrorKind::Server(_) | ErrorKind::Extension => Fault::new(
-            FaultKind::Refused,
+        ErrorKind::Server(_) | ErrorKind::Extension => StoreFault::new(
+            StoreFaultKind::Refused,
             "the database was refused: look at the number in the store's URL, and whether a password is missing there",
         ),
         _ => broken(error),
@@ -430,36 +436,36 @@ fn login_fault(error: &RedisError) -> Fault {
 }
 
 /// What a server says that does not do as it is asked. Its own words stay out of the log.
-fn refusal(error: &ServerError) -> Fault {
+fn refusal(error: &ServerError) -> StoreFault {
     let code = error.code();
     let (kind, why) = match code {
-        "LOADING" => (FaultKind::Busy, "it is starting"),
+        "LOADING" => (StoreFaultKind::Busy, "it is starting"),
         "BUSY" | "TRYAGAIN" | "ASK" | "MOVED" | "CLUSTERDOWN" | "MASTERDOWN" => (
-            FaultKind::Busy,
+            StoreFaultKind::Busy,
             "it is busy, or its cluster is being changed",
         ),
         "OOM" => (
-            FaultKind::Full,
+            StoreFaultKind::Full,
             "it has no memory left: raise maxmemory, or let it evict",
         ),
         "MISCONF" => (
-            FaultKind::Full,
+            StoreFaultKind::Full,
             "it takes nothing as it cannot save: look at its disk",
         ),
         "NOAUTH" | "WRONGPASS" => (
-            FaultKind::Refused,
+            StoreFaultKind::Refused,
             "it wants a user and a password: set them in the store's URL",
         ),
         "NOPERM" => (
-            FaultKind::Refused,
+            StoreFaultKind::Refused,
             "its user may not do this: see the permissions in the documentation of the store",
         ),
         "READONLY" | "NOREPLICAS" => (
-            FaultKind::ReadOnly,
+            StoreFaultKind::ReadOnly,
             "it is a replica, or has too few: name the primary",
         ),
         "WRONGTYPE" => return super::unexpected(),
-        _ => (FaultKind::Busy, "it answers with an error"),
+        _ => (StoreFaultKind::Busy, "it answers with an error"),
     };
-    Fault::new(kind, why)
+    StoreFault::new(kind, why)
 }

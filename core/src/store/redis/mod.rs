@@ -26,8 +26,8 @@ mod wire;
 pub(super) use address::Address;
 
 use super::{
-    Fault, FaultKind, Found, GAUGE_LIFE, Index, Lease, MAX_PURGES, MAX_VALUE, Owner, PURGE_LIFE,
-    Purge, ROUND_LIFE, Reply, Scope, Store, StoreConfig, Tally,
+    GAUGE_LIFE, Index, Lease, Lookup, MAX_PURGES, MAX_VALUE, Owner, PURGE_LIFE, Purge, ROUND_LIFE,
+    Store, StoreConfig, StoreFault, StoreFaultKind, StoreFuture, Tally, TargetId,
 };
 use crate::error::{Error, ErrorKind};
 use link::Link;
@@ -115,17 +115,17 @@ impl RedisStore {
         self.key(b'l', &[&index.0])
     }
 
-    async fn ask<T: FromRedisValue>(&self, question: &Cmd) -> Result<T, Fault> {
+    async fn ask<T: FromRedisValue>(&self, question: &Cmd) -> Result<T, StoreFault> {
         read(self.link.ask(question).await?)
     }
 
-    async fn ask_all(&self, questions: &Pipeline) -> Result<Vec<Value>, Fault> {
+    async fn ask_all(&self, questions: &Pipeline) -> Result<Vec<Value>, StoreFault> {
         self.link.ask_all(questions).await
     }
 }
 
 impl Store for RedisStore {
-    fn look(&self, index: Index) -> Reply<'_, Found> {
+    fn look(&self, index: Index) -> StoreFuture<'_, Lookup> {
         Box::pin(async move {
             let mut questions = pipe();
             questions
@@ -136,7 +136,7 @@ impl Store for RedisStore {
                 .arg(self.key(b'n', &[]));
             let [found, is_leased, purges] = some(self.ask_all(&questions).await?)?;
             let found: Vec<u8> = read(found)?;
-            Ok(Found {
+            Ok(Lookup {
                 value: (1..=MAX_VALUE).contains(&found.len()).then_some(found),
                 is_leased: read(is_leased)?,
                 purges: read::<Option<u64>>(purges)?.unwrap_or(0),
@@ -144,7 +144,7 @@ impl Store for RedisStore {
         })
     }
 
-    fn put(&self, index: Index, value: Vec<u8>, life: Duration) -> Reply<'_, ()> {
+    fn put(&self, index: Index, value: Vec<u8>, life: Duration) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             let mut question = cmd("SET");
             question.arg(self.key(b'v', &[&index.0])).arg(value);
@@ -153,7 +153,7 @@ impl Store for RedisStore {
         })
     }
 
-    fn lease(&self, index: Index, owner: Owner, life: Duration) -> Reply<'_, Lease> {
+    fn lease(&self, index: Index, owner: Owner, life: Duration) -> StoreFuture<'_, Lease> {
         Box::pin(async move {
             let key = self.lease_key(index);
             let mut question = script(LEASE, &[&key]);
@@ -163,7 +163,7 @@ impl Store for RedisStore {
         })
     }
 
-    fn release(&self, index: Index, owner: Owner) -> Reply<'_, ()> {
+    fn release(&self, index: Index, owner: Owner) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             let mut question = script(RELEASE, &[&self.lease_key(index)]);
             question.arg(&owner.0[..]);
@@ -171,7 +171,7 @@ impl Store for RedisStore {
         })
     }
 
-    fn purge(&self, scope: Scope, now: Duration) -> Reply<'_, u64> {
+    fn purge(&self, scope: TargetId, now: Duration) -> StoreFuture<'_, u64> {
         Box::pin(async move {
             let mut question = script(PURGE, &[&self.key(b'n', &[]), &self.key(b'p', &[])]);
             question.arg(&scope.0[..]);
@@ -183,7 +183,7 @@ impl Store for RedisStore {
         })
     }
 
-    fn purges(&self, after: u64) -> Reply<'_, Vec<Purge>> {
+    fn purges(&self, after: u64) -> StoreFuture<'_, Vec<Purge>> {
         Box::pin(async move {
             let mut question = cmd("ZRANGEBYSCORE");
             question.arg(self.key(b'p', &[]));
@@ -196,7 +196,7 @@ impl Store for RedisStore {
             Ok(pairs
                 .into_iter()
                 .filter_map(|(scope, number)| {
-                    let scope = Scope(scope.try_into().ok()?);
+                    let scope = TargetId(scope.try_into().ok()?);
                     (number >= 1.0).then_some(Purge {
                         scope,
                         number: number as u64,
@@ -206,7 +206,13 @@ impl Store for RedisStore {
         })
     }
 
-    fn add(&self, group: [u8; 16], process: [u8; 16], round: u64, growth: Tally) -> Reply<'_, ()> {
+    fn add(
+        &self,
+        group: [u8; 16],
+        process: [u8; 16],
+        round: u64,
+        growth: Tally,
+    ) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             let [counters, members] = [b'c', b'm'].map(|kind| self.key(kind, &[&group]));
             let [gauges, last] = [b'g', b'r'].map(|kind| self.key(kind, &[&group, &process]));
@@ -226,7 +232,7 @@ impl Store for RedisStore {
         })
     }
 
-    fn sum(&self, group: [u8; 16]) -> Reply<'_, Tally> {
+    fn sum(&self, group: [u8; 16]) -> StoreFuture<'_, Tally> {
         Box::pin(async move {
             let [counters, members] = [b'c', b'm'].map(|kind| self.key(kind, &[&group]));
             let mut questions = pipe();
@@ -312,18 +318,18 @@ fn add_at(sums: &mut Vec<u64>, position: usize, number: u64) {
 }
 
 /// So many answers.
-fn some<const N: usize>(answers: Vec<Value>) -> Result<[Value; N], Fault> {
+fn some<const N: usize>(answers: Vec<Value>) -> Result<[Value; N], StoreFault> {
     answers.try_into().map_err(|_| unexpected())
 }
 
-fn read<T: FromRedisValue>(answer: Value) -> Result<T, Fault> {
+fn read<T: FromRedisValue>(answer: Value) -> Result<T, StoreFault> {
     redis::from_redis_value(answer).map_err(|_| unexpected())
 }
 
 /// What came out of the store is not for a log.
-fn unexpected() -> Fault {
-    Fault::new(
-        FaultKind::Foreign,
+fn unexpected() -> StoreFault {
+    StoreFault::new(
+        StoreFaultKind::Foreign,
         "what is under its keys is of another kind: give it a prefix or a database of its own (store_prefix)",
     )
 }

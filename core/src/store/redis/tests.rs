@@ -1,7 +1,7 @@
 //! Against a real server, on a Unix socket of its own.
 
 use super::*;
-use crate::store::conformance::{Scratch, index, keeps_its_promises};
+use crate::store::conformance::{TempDir, index, keeps_its_promises};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::os::unix::net::UnixStream;
@@ -12,20 +12,20 @@ use std::time::Instant;
 
 /// A `redis-server` in a directory of its own; gone with it.
 pub(super) struct Server {
-    scratch: Scratch,
+    scratch: TempDir,
     process: Child,
 }
 
 impl Server {
     pub(super) async fn start() -> Server {
-        let scratch = Scratch::new();
+        let scratch = TempDir::new();
         let process = Server::run(&scratch);
         let server = Server { scratch, process };
         server.is_ready().await;
         server
     }
 
-    fn run(scratch: &Scratch) -> Child {
+    fn run(scratch: &TempDir) -> Child {
         Command::new("redis-server")
             .args(["--port", "0", "--save", "", "--unixsocket", "redis.sock"])
             .current_dir(scratch.path())
@@ -100,9 +100,9 @@ async fn purges_that_are_older_than_any_token_are_forgotten() {
     let server = Server::start().await;
     let store = server.store();
     let now = Duration::from_millis(1_795_000_000_123);
-    store.purge(Scope([1; 32]), now).await.unwrap();
+    store.purge(TargetId([1; 32]), now).await.unwrap();
     let later = now + PURGE_LIFE + MINUTE;
-    store.purge(Scope([2; 32]), later).await.unwrap();
+    store.purge(TargetId([2; 32]), later).await.unwrap();
     assert_eq!(store.purges(0).await.unwrap().len(), 1);
 }
 
@@ -121,12 +121,12 @@ async fn a29_numbers_that_no_purge_has_stop_no_purges() {
     store.ask::<i64>(&question).await.unwrap();
     assert_eq!(
         store.look(index(1)).await.unwrap_err().kind,
-        FaultKind::Foreign
+        StoreFaultKind::Foreign
     );
     let now = Duration::from_millis(1_795_000_000_123);
-    let number = store.purge(Scope([1; 32]), now).await.unwrap();
+    let number = store.purge(TargetId([1; 32]), now).await.unwrap();
     assert_eq!(Duration::from_millis(number), now);
-    let scope = Scope([1; 32]);
+    let scope = TargetId([1; 32]);
     assert_eq!(store.purges(0).await, Ok(vec![Purge { scope, number }]));
     assert_eq!(store.look(index(1)).await.unwrap().purges, number);
 }
@@ -144,7 +144,7 @@ async fn a29_what_others_have_put_there_is_no_value() {
     store.ask::<i64>(put("LPUSH").arg("x")).await.unwrap();
     assert_eq!(
         store.look(index(7)).await.unwrap_err().kind,
-        FaultKind::Foreign
+        StoreFaultKind::Foreign
     );
     store.ask::<i64>(&put("DEL")).await.unwrap();
     store
@@ -169,14 +169,14 @@ async fn a_server_that_is_killed_is_a_fault_at_once_and_found_again() {
     store.look(index(7)).await.unwrap();
     server.process.kill().unwrap();
     server.process.wait().unwrap();
-    let kind = |reply: Result<Found, Fault>| reply.map_err(|fault| fault.kind);
+    let kind = |reply: Result<Lookup, StoreFault>| reply.map_err(|fault| fault.kind);
     assert_eq!(
         kind(store.look(index(7)).await),
-        Err(FaultKind::Unreachable)
+        Err(StoreFaultKind::Unreachable)
     );
     assert_eq!(
         kind(store.look(index(7)).await),
-        Err(FaultKind::Unreachable)
+        Err(StoreFaultKind::Unreachable)
     );
     server.process = Server::run(&server.scratch);
     server.is_ready().await;
@@ -192,7 +192,7 @@ async fn a_server_that_hangs_is_given_up_and_found_again() {
     // Whoever asks gives up; in the end so does the link, and tells who asks next at once.
     until("the link to give up", async || {
         let looked = tokio::time::timeout(store.timeout(), store.look(index(7))).await;
-        looked.is_ok_and(|looked| looked.unwrap_err().kind == FaultKind::Unreachable)
+        looked.is_ok_and(|looked| looked.unwrap_err().kind == StoreFaultKind::Unreachable)
     })
     .await;
     server.signal(Signal::SIGCONT);
@@ -227,6 +227,6 @@ async fn a_thousand_questions_at_once_are_all_answered() {
         })
         .collect();
     for one in asked {
-        assert_eq!(one.await.unwrap(), Ok(Found::default()));
+        assert_eq!(one.await.unwrap(), Ok(Lookup::default()));
     }
 }

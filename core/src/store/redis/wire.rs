@@ -1,7 +1,7 @@
 //! Streams to a server: TCP, TLS over it, or a Unix socket.
 
 use super::address::Place;
-use super::{Error, ErrorKind, Fault, FaultKind, MAX_VALUE, StoreConfig};
+use super::{Error, ErrorKind, MAX_VALUE, StoreConfig, StoreFault, StoreFaultKind};
 use nix::sys::socket::{setsockopt, sockopt};
 use rustls_platform_verifier::Verifier;
 use std::error::Error as StdError;
@@ -95,15 +95,15 @@ fn file_fault(option: &str, path: &Path, why: &str) -> Error {
 }
 
 /// Why there is no stream.
-pub(super) fn fault(error: &io::Error) -> Fault {
+pub(super) fn fault(error: &io::Error) -> StoreFault {
     let is_tls = |inner: &(dyn StdError + Send + Sync + 'static)| inner.is::<TlsError>();
     // Who does not know TLS hangs up on who greets with it.
     if error.kind() == io::ErrorKind::UnexpectedEof || error.get_ref().is_some_and(is_tls) {
         let why = "its certificate is not trusted, or it does not speak TLS: look at store_ca_file";
-        return Fault::new(FaultKind::Refused, why);
+        return StoreFault::new(StoreFaultKind::Refused, why);
     }
     let why = format!("it cannot be reached: {}", error.kind());
-    Fault::new(FaultKind::Unreachable, why)
+    StoreFault::new(StoreFaultKind::Unreachable, why)
 }
 
 /// A stream that is one of these.

@@ -1,14 +1,14 @@
 //! What could kill a process, or needs a file system of its own: in a process of its own.
 
 use super::*;
-use crate::clock::manual::ManualClock;
-use crate::credentials::Credentials;
 use crate::key::FingerprintBuilder;
-use crate::secret::Secret;
-use crate::store::conformance::{Scratch, block_on, owner};
+use crate::request::credentials::Credentials;
+use crate::store::conformance::{TempDir, block_on, owner};
 use crate::store::file::beside;
 use crate::store::pepper::Pepper;
 use crate::store::{LEASE_LIFE, Lease};
+use crate::sys::clock::manual::ManualClock;
+use crate::sys::secret::Secret;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
@@ -53,7 +53,7 @@ fn passes(test: &str, wrapped: &[&str]) -> Result<(), String> {
 }
 
 /// Children that use one file: what it is they are told by [`FILE`].
-fn start(test: &str, scratch: &Scratch) -> Child {
+fn start(test: &str, scratch: &TempDir) -> Child {
     command(test, &[], fastrand::u64(..))
         .env(FILE, scratch.file())
         .stdout(Stdio::piped())
@@ -77,10 +77,10 @@ fn open(path: &Path) -> Sqlite {
 }
 
 /// Asks again as long as others keep the file from being used: those who are kept from the processor.
-fn insist<T>(mut ask: impl FnMut() -> Result<T, Fault>) -> T {
+fn insist<T>(mut ask: impl FnMut() -> Result<T, StoreFault>) -> T {
     loop {
         match ask() {
-            Err(fault) if fault.kind == FaultKind::Busy => {}
+            Err(fault) if fault.kind == StoreFaultKind::Busy => {}
             answer => return answer.unwrap(),
         }
     }
@@ -94,7 +94,7 @@ struct Entries {
 }
 
 impl Entries {
-    fn new(scratch: &Scratch) -> Entries {
+    fn new(scratch: &TempDir) -> Entries {
         let pepper = Pepper::read_or_make(&beside(&scratch.file(), ".pepper")).unwrap();
         let secret = Secret::new("s3cret");
         let gate = FingerprintBuilder::new().finish();
@@ -129,7 +129,7 @@ impl Entries {
     async fn count(&self, store: &Sqlite) -> usize {
         let mut opened = 0;
         for index in &self.indexes {
-            let Ok(Found {
+            let Ok(Lookup {
                 value: Some(value), ..
             }) = store.look(*index).await
             else {
@@ -158,7 +158,7 @@ fn a28_random_bytes_in_the_file_or_its_log_kill_nobody_and_bring_nothing_wrong()
         100
     };
     let mut random = fastrand::Rng::with_seed(seed);
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     let entries = Entries::new(&scratch);
     let store = open(&scratch.file());
     block_on(entries.put(&store));
@@ -168,7 +168,7 @@ fn a28_random_bytes_in_the_file_or_its_log_kill_nobody_and_bring_nothing_wrong()
     let whole = [read(""), Vec::new()];
     let (mut opened, mut lost) = (0, 0);
     for trial in 0..trials {
-        let spoiled = Scratch::new();
+        let spoiled = TempDir::new();
         let [mut file, mut log] = if trial % 2 == 0 {
             whole.clone()
         } else {
@@ -196,7 +196,7 @@ fn a28_random_bytes_in_the_file_or_its_log_kill_nobody_and_bring_nothing_wrong()
             let _ = store.put(index, vec![1; 1000], MINUTE).await;
             let _ = store.lease(index, owner(1), LEASE_LIFE).await;
             let _ = store.release(index, owner(1)).await;
-            let _ = store.purge(Scope([1; 32]), MINUTE).await;
+            let _ = store.purge(TargetId([1; 32]), MINUTE).await;
             let _ = store.purges(0).await;
             let _ = store.sum([1; 16]).await;
         });
@@ -219,7 +219,7 @@ fn of_many_processes_who_want_a_lease_one_gets_it() {
         }
         return std::io::stdout().write_all(taken.as_bytes()).unwrap();
     }
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     let name = "of_many_processes_who_want_a_lease_one_gets_it";
     let children: Vec<_> = (0..4).map(|_| start(name, &scratch)).collect();
     let texts: Vec<_> = children
@@ -249,12 +249,12 @@ fn a_process_that_is_killed_while_it_writes_harms_nobody() {
             block_on(async {
                 let _ = store.put(at, vec![number; 4000], MINUTE).await;
                 let _ = store.lease(at, owner(1), life).await;
-                let _ = store.purge(Scope([number; 32]), MINUTE).await;
+                let _ = store.purge(TargetId([number; 32]), MINUTE).await;
             });
         }
         return;
     }
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     let store = open(&scratch.file());
     let count = || {
         let value = |number: u8| {
@@ -304,7 +304,7 @@ fn a28_a_file_system_that_has_become_read_only_is_a_fault() {
         let name = "a28_a_file_system_that_has_become_read_only_is_a_fault";
         return passes_on_a_small_tmpfs(name, r#"exec "$@""#);
     }
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     let store = open(&scratch.file());
     let at = Index([1; 32]);
     block_on(store.put(at, vec![1], MINUTE)).unwrap();
@@ -335,7 +335,9 @@ fn a28_a_file_system_that_has_become_read_only_is_a_fault() {
             assert!(
                 matches!(
                     fault.kind,
-                    FaultKind::ReadOnly | FaultKind::Refused | FaultKind::Unreachable
+                    StoreFaultKind::ReadOnly
+                        | StoreFaultKind::Refused
+                        | StoreFaultKind::Unreachable
                 ),
                 "{fault:?}"
             );
@@ -350,7 +352,7 @@ fn a28_a_full_tmpfs_is_a_fault_and_no_signal() {
         let name = "a28_a_full_tmpfs_is_a_fault_and_no_signal";
         return passes_on_a_small_tmpfs(name, r#"trap '' XFSZ; ulimit -f 300; exec "$@""#);
     }
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     let store = open(&scratch.file());
     let at = |number: u32| Index(std::array::from_fn(|i| number.to_le_bytes()[i % 4]));
     block_on(async {
@@ -363,7 +365,10 @@ fn a28_a_full_tmpfs_is_a_fault_and_no_signal() {
             assert!(put < 10_000, "there is no bound");
         };
         assert!(
-            matches!(fault.kind, FaultKind::Full | FaultKind::Unreachable),
+            matches!(
+                fault.kind,
+                StoreFaultKind::Full | StoreFaultKind::Unreachable
+            ),
             "{fault:?}"
         );
         // What is there can be read, by others too, and nothing dies.

@@ -1,9 +1,9 @@
 //! The connection to the file, and what is done when something is wrong with the file.
 
 use super::statements::{self, At};
-use crate::clock::Clock;
 use crate::store::file::{self, Opening, beside};
-use crate::store::{Fault, FaultKind, Found, Index};
+use crate::store::{Index, Lookup, StoreFault, StoreFaultKind};
+use crate::sys::clock::Clock;
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use rusqlite::ffi::ErrorCode;
 use rusqlite::{Connection, FileControl, OpenFlags};
@@ -59,7 +59,7 @@ impl Disk {
     pub(super) fn with<T>(
         &mut self,
         work: impl FnOnce(&At<'_>) -> rusqlite::Result<T>,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, StoreFault> {
         if self.open.as_ref().is_some_and(Open::has_moved) {
             self.open = None;
         }
@@ -77,7 +77,7 @@ impl Disk {
     }
 
     /// A look at a file that is open, in memory, and in order: without waiting for anything. `None` where it is not so.
-    pub(super) fn look_at_once(&self, index: &Index) -> Option<Found> {
+    pub(super) fn look_at_once(&self, index: &Index) -> Option<Lookup> {
         let open = self.open.as_ref()?;
         if !open.is_memory || open.has_moved() {
             return None;
@@ -100,12 +100,12 @@ impl Disk {
     }
 
     /// What an error means; the file stays open where it may be used again.
-    fn failed(&mut self, open: Open, error: &rusqlite::Error) -> Fault {
+    fn failed(&mut self, open: Open, error: &rusqlite::Error) -> StoreFault {
         let mut fault = fault(error);
         let inode = open.inode;
         match fault.kind {
-            FaultKind::Busy | FaultKind::Full => self.open = Some(open),
-            FaultKind::Corrupt => {
+            StoreFaultKind::Busy | StoreFaultKind::Full => self.open = Some(open),
+            StoreFaultKind::Corrupt => {
                 drop(open);
                 match self.set_aside(inode) {
                     Ok(true) => fault.detail.push_str(SET_ASIDE),
@@ -118,7 +118,7 @@ impl Disk {
         fault
     }
 
-    fn open(&mut self) -> Result<Open, Fault> {
+    fn open(&mut self) -> Result<Open, StoreFault> {
         file::prepare_directory(&self.path)?;
         let _opening = self.opening()?;
         if file::prepare_file(&self.path)? {
@@ -127,7 +127,9 @@ impl Disk {
         }
         let inode = inode(&self.path).map_err(|error| file::fault(&self.path, &error))?;
         let connection = match self.connect() {
-            Err(mut fault) if fault.kind == FaultKind::Corrupt && self.set_aside_now(inode)? => {
+            Err(mut fault)
+                if fault.kind == StoreFaultKind::Corrupt && self.set_aside_now(inode)? =>
+            {
                 fault.detail.push_str(SET_ASIDE);
                 return Err(fault);
             }
@@ -139,15 +141,15 @@ impl Disk {
             is_memory: self.is_memory(),
         };
         if open.has_moved() {
-            return Err(Fault::new(
-                FaultKind::Busy,
+            return Err(StoreFault::new(
+                StoreFaultKind::Busy,
                 "its file was replaced while it was opened",
             ));
         }
         Ok(open)
     }
 
-    fn opening(&self) -> Result<Opening, Fault> {
+    fn opening(&self) -> Result<Opening, StoreFault> {
         for _ in 0..OPENING_TRIES {
             if let Some(opening) = Opening::begin(&self.path)? {
                 return Ok(opening);
@@ -156,14 +158,14 @@ impl Disk {
         }
         let path = beside(&self.path, ".lock");
         let detail = format!("another process holds {} for too long", path.display());
-        Err(Fault::new(FaultKind::Busy, detail))
+        Err(StoreFault::new(StoreFaultKind::Busy, detail))
     }
 
-    fn connect(&self) -> Result<Connection, Fault> {
+    fn connect(&self) -> Result<Connection, StoreFault> {
         let connection = self.connect_to_ours().map_err(|error| fault(&error))?;
         connection.ok_or_else(|| {
-            Fault::new(
-                FaultKind::Foreign,
+            StoreFault::new(
+                StoreFaultKind::Foreign,
                 "it is a database of something else, or of another version: name another file, or remove it",
             )
         })
@@ -198,14 +200,14 @@ impl Disk {
         statfs(&self.path).is_ok_and(|kind| kind.filesystem_type() == TMPFS_MAGIC)
     }
 
-    fn set_aside(&mut self, inode: (u64, u64)) -> Result<bool, Fault> {
+    fn set_aside(&mut self, inode: (u64, u64)) -> Result<bool, StoreFault> {
         let _opening = self.opening()?;
         self.set_aside_now(inode)
     }
 
     /// Renames a damaged file, if it is still the one that was opened; false where that has just been done. Others notice
     /// that it has moved.
-    fn set_aside_now(&mut self, damaged: (u64, u64)) -> Result<bool, Fault> {
+    fn set_aside_now(&mut self, damaged: (u64, u64)) -> Result<bool, StoreFault> {
         let wall = self.clock.wall();
         let is_again = self
             .set_aside
@@ -255,24 +257,24 @@ fn wait_for_others(times: i32) -> bool {
     times < 200
 }
 
-fn fault(error: &rusqlite::Error) -> Fault {
+fn fault(error: &rusqlite::Error) -> StoreFault {
     let code = error.sqlite_error();
     let kind = match code.map(|code| code.code) {
         Some(
             ErrorCode::DatabaseBusy
             | ErrorCode::DatabaseLocked
             | ErrorCode::FileLockingProtocolFailed,
-        ) => FaultKind::Busy,
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => FaultKind::Corrupt,
-        Some(ErrorCode::DiskFull) => FaultKind::Full,
-        Some(ErrorCode::ReadOnly) => FaultKind::ReadOnly,
+        ) => StoreFaultKind::Busy,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreFaultKind::Corrupt,
+        Some(ErrorCode::DiskFull) => StoreFaultKind::Full,
+        Some(ErrorCode::ReadOnly) => StoreFaultKind::ReadOnly,
         Some(ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied) => {
-            FaultKind::Refused
+            StoreFaultKind::Refused
         }
         // A table that is not there, a value of another type: somebody has changed the file.
         Some(ErrorCode::Unknown | ErrorCode::TypeMismatch | ErrorCode::ConstraintViolation)
-        | None => FaultKind::Foreign,
-        Some(_) => FaultKind::Unreachable,
+        | None => StoreFaultKind::Foreign,
+        Some(_) => StoreFaultKind::Unreachable,
     };
     let detail = match code {
         // Without SQLite's own words, which may quote what is in the file.
@@ -283,5 +285,5 @@ fn fault(error: &rusqlite::Error) -> Fault {
         ),
         None => "its file holds something unexpected".to_owned(),
     };
-    Fault::new(kind, detail)
+    StoreFault::new(kind, detail)
 }

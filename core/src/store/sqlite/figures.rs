@@ -1,14 +1,14 @@
 //! A look beside a prepared read of the same value.
 
 use super::*;
-use crate::clock::SystemClock;
-use crate::store::conformance::Scratch;
+use crate::store::conformance::TempDir;
 use crate::store::figures::{LENGTH, Series, any, compare, compare_many, fill, looks};
+use crate::sys::clock::SystemClock;
 use rusqlite::{Connection, params};
 
 #[tokio::test]
 async fn figures_of_a_file() {
-    let (scratch, clock) = (Scratch::new(), Arc::new(SystemClock));
+    let (scratch, clock) = (TempDir::new(), Arc::new(SystemClock));
     let (file, patient) = (scratch.file(), Some(Duration::from_secs(60)));
     let store: Arc<dyn Store> = Arc::new(Sqlite::new(&file, 1 << 30, patient, clock));
     fill(&*store).await;

@@ -6,7 +6,7 @@
 //! `close`) ends SQLite's locks, as POSIX has it. Two engines of one process may use it, as they have one SQLite in
 //! common; two copies of this library in one process may not.
 //!
-//! What may happen to a file happens here, each time as a [`Fault`] and never worse: it is deleted or replaced under the
+//! What may happen to a file happens here, each time as a [`StoreFault`] and never worse: it is deleted or replaced under the
 //! connection (asked before every statement, as SQLite itself would go on with what nobody else sees), it is damaged (set
 //! aside and made anew, once an hour), it is somebody else's or another program's (left alone), it is full (what ends
 //! soonest goes).
@@ -14,9 +14,12 @@
 mod disk;
 mod statements;
 
-use super::{Fault, FaultKind, Found, Index, Lease, Owner, Purge, Reply, Scope, Store, Tally};
-use crate::clock::Clock;
-use crate::thread::Thread;
+use super::{
+    Index, Lease, Lookup, Owner, Purge, Store, StoreFault, StoreFaultKind, StoreFuture, Tally,
+    TargetId,
+};
+use crate::sys::clock::Clock;
+use crate::sys::thread::Thread;
 use disk::Disk;
 use std::future::ready;
 use std::path::{Path, PathBuf};
@@ -64,8 +67,8 @@ impl Sqlite {
     /// Has the thread do something.
     fn order<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Disk) -> Result<T, Fault> + Send + 'static,
-    ) -> Reply<'_, T> {
+        work: impl FnOnce(&mut Disk) -> Result<T, StoreFault> + Send + 'static,
+    ) -> StoreFuture<'_, T> {
         let (sender, receiver) = oneshot::channel();
         let sent = self.send(Box::new(move |disk| {
             // Whoever has given up is not worked for.
@@ -79,7 +82,7 @@ impl Sqlite {
         })
     }
 
-    fn send(&self, order: Order) -> Result<(), Fault> {
+    fn send(&self, order: Order) -> Result<(), StoreFault> {
         let mut worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
         let worker = match &mut *worker {
             Some(worker) => worker,
@@ -88,7 +91,7 @@ impl Sqlite {
         worker.orders.send(order).map_err(|_| gone())
     }
 
-    fn start(&self) -> Result<Worker, Fault> {
+    fn start(&self) -> Result<Worker, StoreFault> {
         let (orders, received) = mpsc::channel::<Order>();
         let disk = Arc::clone(&self.disk);
         let thread = Thread::start("credgate-store", move || {
@@ -102,19 +105,19 @@ impl Sqlite {
             orders,
             _thread: thread.map_err(|error| {
                 let detail = format!("cannot start a thread: {error}");
-                Fault::new(FaultKind::Busy, detail)
+                StoreFault::new(StoreFaultKind::Busy, detail)
             })?,
         })
     }
 }
 
-fn gone() -> Fault {
+fn gone() -> StoreFault {
     let detail = "its thread has ended unexpectedly; this is a defect of credgate";
-    Fault::new(FaultKind::Unreachable, detail)
+    StoreFault::new(StoreFaultKind::Unreachable, detail)
 }
 
 impl Store for Sqlite {
-    fn look(&self, index: Index) -> Reply<'_, Found> {
+    fn look(&self, index: Index) -> StoreFuture<'_, Lookup> {
         if let Ok(disk) = self.disk.try_lock()
             && let Some(found) = disk.look_at_once(&index)
         {
@@ -123,31 +126,37 @@ impl Store for Sqlite {
         self.order(move |disk| disk.with(|at| at.look(&index)))
     }
 
-    fn put(&self, index: Index, value: Vec<u8>, life: Duration) -> Reply<'_, ()> {
+    fn put(&self, index: Index, value: Vec<u8>, life: Duration) -> StoreFuture<'_, ()> {
         self.order(move |disk| disk.with(|at| at.put(&index, &value, life)))
     }
 
-    fn lease(&self, index: Index, owner: Owner, life: Duration) -> Reply<'_, Lease> {
+    fn lease(&self, index: Index, owner: Owner, life: Duration) -> StoreFuture<'_, Lease> {
         self.order(move |disk| disk.with(|at| at.lease(&index, &owner, life)))
     }
 
-    fn release(&self, index: Index, owner: Owner) -> Reply<'_, ()> {
+    fn release(&self, index: Index, owner: Owner) -> StoreFuture<'_, ()> {
         self.order(move |disk| disk.with(|at| at.release(&index, &owner)))
     }
 
-    fn purge(&self, scope: Scope, now: Duration) -> Reply<'_, u64> {
+    fn purge(&self, scope: TargetId, now: Duration) -> StoreFuture<'_, u64> {
         self.order(move |disk| disk.with(|at| at.purge(&scope, now)))
     }
 
-    fn purges(&self, after: u64) -> Reply<'_, Vec<Purge>> {
+    fn purges(&self, after: u64) -> StoreFuture<'_, Vec<Purge>> {
         self.order(move |disk| disk.with(|at| at.purges(after)))
     }
 
-    fn add(&self, group: [u8; 16], process: [u8; 16], round: u64, growth: Tally) -> Reply<'_, ()> {
+    fn add(
+        &self,
+        group: [u8; 16],
+        process: [u8; 16],
+        round: u64,
+        growth: Tally,
+    ) -> StoreFuture<'_, ()> {
         self.order(move |disk| disk.with(|at| at.add(&group, &process, round, &growth)))
     }
 
-    fn sum(&self, group: [u8; 16]) -> Reply<'_, Tally> {
+    fn sum(&self, group: [u8; 16]) -> StoreFuture<'_, Tally> {
         self.order(move |disk| disk.with(|at| at.sum(&group)))
     }
 

@@ -1,8 +1,8 @@
 //! What the file holds, and the statements about it.
 
 use crate::store::{
-    Found, GAUGE_LIFE, Index, LEASE_LIFE, Lease, MAX_PURGES, MAX_VALUE, Owner, PURGE_LIFE, Purge,
-    ROUND_LIFE, Scope, Tally,
+    GAUGE_LIFE, Index, LEASE_LIFE, Lease, Lookup, MAX_PURGES, MAX_VALUE, Owner, PURGE_LIFE, Purge,
+    ROUND_LIFE, Tally, TargetId,
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::time::Duration;
@@ -61,7 +61,7 @@ pub(super) struct At<'c> {
 }
 
 impl At<'_> {
-    pub(super) fn look(&self, index: &Index) -> rusqlite::Result<Found> {
+    pub(super) fn look(&self, index: &Index) -> rusqlite::Result<Lookup> {
         let mut look = self.connection.prepare_cached(
             "SELECT (SELECT value FROM entry WHERE id = ?1 AND expires > ?2 AND length(value) <= ?3),
                     EXISTS(SELECT 1 FROM lease WHERE id = ?1 AND expires > ?2 AND expires <= ?4),
@@ -69,7 +69,7 @@ impl At<'_> {
         )?;
         let now = milliseconds(self.wall);
         look.query_row(params![index.0, now, MAX_VALUE, self.farthest()], |row| {
-            Ok(Found {
+            Ok(Lookup {
                 value: row.get(0)?,
                 is_leased: row.get(1)?,
                 purges: row.get::<_, Option<u64>>(2)?.unwrap_or_default(),
@@ -161,7 +161,7 @@ impl At<'_> {
         Ok(())
     }
 
-    pub(super) fn purge(&self, scope: &Scope, now: Duration) -> rusqlite::Result<u64> {
+    pub(super) fn purge(&self, scope: &TargetId, now: Duration) -> rusqlite::Result<u64> {
         let transaction = begin(self.connection)?;
         let number: u64 = transaction.query_row(
             "SELECT max(?1, coalesce(max(number), 0) + 1) FROM purge",
@@ -188,7 +188,7 @@ impl At<'_> {
         let rows = purges.query_map(params![after, MAX_PURGES], |row| {
             Ok(Purge {
                 number: row.get(0)?,
-                scope: Scope(row.get(1)?),
+                scope: TargetId(row.get(1)?),
             })
         })?;
         rows.collect()

@@ -1,10 +1,10 @@
 //! A file, and what may become of it.
 
 use super::*;
-use crate::clock::manual::ManualClock;
-use crate::store::conformance::{self, Scratch, index, owner};
+use crate::store::conformance::{self, TempDir, index, owner};
 use crate::store::file::beside;
 use crate::store::{LEASE_LIFE, MAX_VALUE};
+use crate::sys::clock::manual::ManualClock;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
@@ -12,16 +12,16 @@ const MINUTE: Duration = Duration::from_secs(60);
 const MANY: u64 = 64 << 20;
 
 struct Lab {
-    scratch: Scratch,
+    scratch: TempDir,
     clock: Arc<ManualClock>,
 }
 
 impl Lab {
     fn new() -> Lab {
-        Lab::at(Scratch::new())
+        Lab::at(TempDir::new())
     }
 
-    fn at(scratch: Scratch) -> Lab {
+    fn at(scratch: TempDir) -> Lab {
         Lab {
             scratch,
             clock: Arc::new(ManualClock::new()),
@@ -30,7 +30,7 @@ impl Lab {
 
     /// On a disk, perhaps, and on a tmpfs.
     fn both() -> [Lab; 2] {
-        [Scratch::new(), Scratch::in_memory()].map(Lab::at)
+        [TempDir::new(), TempDir::in_memory()].map(Lab::at)
     }
 
     fn store(&self) -> Sqlite {
@@ -48,17 +48,17 @@ impl Lab {
     }
 }
 
-async fn put(store: &Sqlite, number: u8) -> Result<(), Fault> {
+async fn put(store: &Sqlite, number: u8) -> Result<(), StoreFault> {
     store.put(index(number), vec![number; 100], MINUTE).await
 }
 
-async fn has(store: &Sqlite, number: u8) -> Result<bool, Fault> {
+async fn has(store: &Sqlite, number: u8) -> Result<bool, StoreFault> {
     let found = store.look(index(number)).await?;
     Ok(found.value == Some(vec![number; 100]))
 }
 
 /// The kind of the fault, which says something.
-fn kind<T: std::fmt::Debug>(result: Result<T, Fault>) -> FaultKind {
+fn kind<T: std::fmt::Debug>(result: Result<T, StoreFault>) -> StoreFaultKind {
     let fault = result.unwrap_err();
     assert!(!fault.detail.is_empty());
     fault.kind
@@ -97,10 +97,13 @@ async fn files_are_for_their_user_alone_and_the_directory_is_made() {
         let found = fs::metadata(&path).unwrap().mode();
         assert_eq!(found, mode, "{}: {found:o}", path.display());
     }
-    lab.scratch = Scratch::new();
+    lab.scratch = TempDir::new();
     let nowhere = lab.scratch.path().join("not/made/tokens.db");
     let store = Sqlite::new(&nowhere, MANY, None, lab.clock.clone());
-    assert_eq!(kind(store.look(index(1)).await), FaultKind::Unreachable);
+    assert_eq!(
+        kind(store.look(index(1)).await),
+        StoreFaultKind::Unreachable
+    );
 }
 
 #[tokio::test]
@@ -183,7 +186,7 @@ async fn a_file_without_room_for_anything_is_full() {
     // The schema's pages and hardly more.
     let store = lab.bounded(12 * 4096);
     let filled = store.put(index(1), vec![0; MAX_VALUE], MINUTE).await;
-    assert_eq!(kind(filled), FaultKind::Full);
+    assert_eq!(kind(filled), StoreFaultKind::Full);
     assert!(store.look(index(1)).await.is_ok(), "it can be read still");
 }
 
@@ -237,7 +240,7 @@ async fn a_damaged_file_is_set_aside_and_made_anew_once() {
     let store = lab.store();
     let found = store.look(index(1)).await;
     assert!(found.as_ref().unwrap_err().detail.contains("set aside"));
-    assert_eq!(kind(found), FaultKind::Corrupt);
+    assert_eq!(kind(found), StoreFaultKind::Corrupt);
     put(&store, 2).await.unwrap();
     assert!(has(&store, 2).await.unwrap());
     assert_eq!(fs::read(lab.beside(".corrupt")).unwrap()[0], 0x55);
@@ -248,11 +251,11 @@ async fn a_damaged_file_is_set_aside_and_made_anew_once() {
     fs::write(lab.scratch.file(), vec![0x66; 8192]).unwrap();
     fs::set_permissions(lab.scratch.file(), fs::Permissions::from_mode(0o600)).unwrap();
     for _ in 0..2 {
-        assert_eq!(kind(store.look(index(2)).await), FaultKind::Corrupt);
+        assert_eq!(kind(store.look(index(2)).await), StoreFaultKind::Corrupt);
     }
     assert_eq!(fs::read(lab.beside(".corrupt")).unwrap()[0], 0x55);
     lab.clock.advance(60 * MINUTE);
-    assert_eq!(kind(store.look(index(2)).await), FaultKind::Corrupt);
+    assert_eq!(kind(store.look(index(2)).await), StoreFaultKind::Corrupt);
     put(&store, 3).await.unwrap();
 }
 
@@ -305,10 +308,10 @@ async fn a_database_of_another_program_is_left_alone() {
         let store = lab.store();
         assert_eq!(
             kind(store.look(index(1)).await),
-            FaultKind::Foreign,
+            StoreFaultKind::Foreign,
             "{sql}"
         );
-        assert_eq!(kind(put(&store, 1).await), FaultKind::Foreign);
+        assert_eq!(kind(put(&store, 1).await), StoreFaultKind::Foreign);
         assert_eq!(fs::read(lab.scratch.file()).unwrap(), before);
     }
 }
@@ -320,7 +323,10 @@ async fn tables_that_somebody_has_changed_are_not_ours() {
     let other = rusqlite::Connection::open(lab.scratch.file()).unwrap();
     other.execute_batch("DROP TABLE lease").unwrap();
     drop(other);
-    assert_eq!(kind(lab.store().look(index(1)).await), FaultKind::Foreign);
+    assert_eq!(
+        kind(lab.store().look(index(1)).await),
+        StoreFaultKind::Foreign
+    );
 }
 
 #[tokio::test]
@@ -330,7 +336,7 @@ async fn a_locked_file_is_busy_and_can_be_read_meanwhile() {
     put(&store, 1).await.unwrap();
     let other = rusqlite::Connection::open(lab.scratch.file()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    assert_eq!(kind(put(&store, 2).await), FaultKind::Busy);
+    assert_eq!(kind(put(&store, 2).await), StoreFaultKind::Busy);
     assert!(has(&store, 1).await.unwrap());
     other.execute_batch("COMMIT").unwrap();
     put(&store, 2).await.unwrap();
@@ -342,7 +348,7 @@ async fn somebody_who_is_opening_the_file_for_too_long_keeps_it_busy() {
     let opening = crate::store::file::Opening::begin(&lab.scratch.file());
     let opening = opening.unwrap().unwrap();
     let store = lab.store();
-    assert_eq!(kind(store.look(index(1)).await), FaultKind::Busy);
+    assert_eq!(kind(store.look(index(1)).await), StoreFaultKind::Busy);
     drop(opening);
     store.look(index(1)).await.unwrap();
 }
@@ -356,24 +362,33 @@ async fn files_that_are_not_this_users_are_refused() {
     };
     put(&lab.store(), 1).await.unwrap();
     mode(&file, 0o644);
-    assert_eq!(kind(lab.store().look(index(1)).await), FaultKind::Refused);
+    assert_eq!(
+        kind(lab.store().look(index(1)).await),
+        StoreFaultKind::Refused
+    );
     mode(&file, 0o600);
     // Only root may give files away; for others there is the test of the check itself.
     let nobody = nix::unistd::Uid::from_raw(65534);
     if nix::unistd::chown(&file, Some(nobody), None).is_ok() {
-        assert_eq!(kind(lab.store().look(index(1)).await), FaultKind::Refused);
+        assert_eq!(
+            kind(lab.store().look(index(1)).await),
+            StoreFaultKind::Refused
+        );
         let user = nix::unistd::geteuid();
         nix::unistd::chown(&file, Some(user), None).unwrap();
     }
     mode(lab.scratch.path(), 0o777);
-    assert_eq!(kind(lab.store().look(index(1)).await), FaultKind::Refused);
+    assert_eq!(
+        kind(lab.store().look(index(1)).await),
+        StoreFaultKind::Refused
+    );
     mode(lab.scratch.path(), 0o700);
     assert!(has(&lab.store(), 1).await.unwrap());
 
     let elsewhere = Lab::new();
     std::os::unix::fs::symlink(&file, elsewhere.scratch.file()).unwrap();
     let refused = elsewhere.store().look(index(1)).await;
-    assert_eq!(kind(refused), FaultKind::Refused);
+    assert_eq!(kind(refused), StoreFaultKind::Refused);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ mod purges;
 
 use super::tokens::{Signing, fetches};
 use super::*;
-use crate::store::conformance::{Scratch, block_on, owner};
+use crate::store::conformance::{TempDir, block_on, owner};
 use crate::store::{Index, LEASE_LIFE, Lease, Sqlite, Store};
 use rusqlite::Connection;
 use std::fs;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What all have in common; each engine stands for a process.
 struct Fleet {
-    scratch: Scratch,
+    scratch: TempDir,
     transport: Arc<ScriptedTransport>,
     clock: Arc<ManualClock>,
     options: EngineOptions,
@@ -21,7 +21,7 @@ struct Fleet {
 
 impl Fleet {
     fn new(transport: ScriptedTransport) -> Fleet {
-        let scratch = Scratch::new();
+        let scratch = TempDir::new();
         let url = format!("sqlite:{}", scratch.file().display());
         Fleet {
             scratch,
@@ -115,7 +115,7 @@ impl Numbering {
         (numbering, Fleet::new(transport))
     }
 
-    fn answer(&self, seen: &Seen) -> Result<Reply, Fault> {
+    fn answer(&self, seen: &Seen) -> Result<Response, Fault> {
         if seen.form.is_none() {
             return reply(200, DOCUMENT);
         }
@@ -124,7 +124,7 @@ impl Numbering {
         }
         if self.is_busy.load(Ordering::SeqCst) {
             let busy = reply(429, "")?;
-            return Ok(Reply {
+            return Ok(Response {
                 retry_after: Some("60".to_owned()),
                 ..busy
             });
@@ -257,23 +257,26 @@ fn a28_a_token_that_one_has_verified_is_taken_with_its_claims_and_without_keys()
     let fleet = Fleet::new(transport);
     let config = r#"{"scopes_required":"read","audience_required":"api"}"#;
     let (one, other) = (fleet.lab_with(config), fleet.lab_with(config));
-    let how = |lab: &Lab| {
+    let cache_status = |lab: &Lab| {
         let Outcome::Allow(allow) = lab.blocking("client_id=a&client_secret=s") else {
             panic!("it is allowed")
         };
         assert_eq!(allow.claim("azp").as_deref(), Some("alice"));
-        allow.how()
+        allow.cache_status()
     };
-    assert_eq!((how(&one), how(&other)), (How::Miss, How::Shared));
+    assert_eq!(
+        (cache_status(&one), cache_status(&other)),
+        (CacheStatus::Miss, CacheStatus::Shared)
+    );
     assert_eq!(fetches(&one, "https://a.example/jwks"), 1);
     let mut unverified = fleet.lab_with(r#"{"verify_signature":false}"#);
     assert_eq!(
-        how(&unverified),
-        How::Miss,
+        cache_status(&unverified),
+        CacheStatus::Miss,
         "not for a gate that looks at less"
     );
     unverified.gate = other.gate.clone();
-    assert_eq!(how(&unverified), How::Shared);
+    assert_eq!(cache_status(&unverified), CacheStatus::Shared);
     fleet.clock.step(3600);
     assert!(
         show(
@@ -343,7 +346,10 @@ fn a39_a_provider_that_asks_for_time_is_left_alone_by_all() {
     let Outcome::Deny(deny) = lab.blocking("client_id=a&client_secret=s") else {
         panic!("it is busy")
     };
-    assert_eq!((deny.how(), deny.retry_after()), (How::Negative, Some(40)));
+    assert_eq!(
+        (deny.cache_status(), deny.retry_after()),
+        (CacheStatus::Negative, Some(40))
+    );
     provider.is_busy.store(false, Ordering::SeqCst);
     fleet.advance(39);
     assert_eq!(lab.pair("a", "s"), "NEGATIVE 503 ProviderBusy");
@@ -422,7 +428,7 @@ fn a_failed_exchange_is_tried_by_the_next_who_waits() {
     let failing = Arc::clone(&fails);
     let fleet = Fleet::new(ScriptedTransport::holding(move |seen| {
         if seen.form.is_some() && failing.swap(false, Ordering::SeqCst) {
-            return Err(crate::transport::Fault::Broken("reset".to_owned()));
+            return Err(crate::http::Fault::Broken("reset".to_owned()));
         }
         provider(seen)
     }));
@@ -560,8 +566,14 @@ fn the_numbers_of_one_process_are_those_of_all_where_that_is_asked_for() {
     labs[1].pair("b", "s");
     let numbers = |lab: &Lab| {
         let metrics = lab.engine.metrics().unwrap();
-        let allowed = |how| metrics.allowed.iter().find(|(other, _)| *other == how);
-        let [miss, shared] = [How::Miss, How::Shared].map(|how| allowed(how).unwrap().1);
+        let allowed = |cache_status| {
+            metrics
+                .allowed
+                .iter()
+                .find(|(other, _)| *other == cache_status)
+        };
+        let [miss, shared] = [CacheStatus::Miss, CacheStatus::Shared]
+            .map(|cache_status| allowed(cache_status).unwrap().1);
         (miss, shared, metrics.store_puts, metrics.entries)
     };
     for lab in &labs {

@@ -1,0 +1,188 @@
+//! What the hosts' threads and the library's own have in common.
+
+pub(crate) mod budget;
+pub(crate) mod completions;
+pub(crate) mod doorbell;
+pub(crate) mod flight;
+pub(crate) mod quota;
+pub(crate) mod refusals;
+pub(crate) mod tokens;
+
+use crate::cache::flight::Flights;
+use crate::cause::{Cause, Denial};
+use crate::config::engine::EngineOptions;
+use crate::env::Env;
+use crate::gate::Rules;
+use crate::key::Key;
+use crate::metrics::{Snapshot, add};
+use crate::outcome::CacheStatus;
+use crate::sys::sync::atomic::{AtomicU64, Ordering};
+use crate::token::Grant;
+use budget::Budgets;
+use refusals::Refusals;
+use std::sync::Arc;
+use std::time::Duration;
+use tokens::TokenCache;
+
+/// What flights fill and hits read.
+pub(crate) struct Shared {
+    pub(crate) cache: TokenCache,
+    pub(crate) refusals: Refusals,
+    pub(crate) flights: Flights,
+    pub(crate) budgets: Budgets,
+    pub(crate) env: Arc<Env>,
+    /// Counts purges: what was under way when one came is not kept.
+    purges: AtomicU64,
+}
+
+/// What a flight came to.
+pub(crate) struct Landed {
+    pub(crate) result: Result<Grant, Denial>,
+    /// For the one who opened it: `Miss`; `Shared` or `Refusals` where another process knew.
+    pub(crate) cache_status: CacheStatus,
+    /// For how long the other process remembers the refusal.
+    left: Option<Duration>,
+}
+
+impl Landed {
+    /// By an exchange of its own.
+    pub(crate) fn exchanged(result: Result<Grant, Denial>) -> Landed {
+        Landed {
+            result,
+            cache_status: CacheStatus::Miss,
+            left: None,
+        }
+    }
+
+    /// With a token of another process's.
+    pub(crate) fn shared(grant: Grant) -> Landed {
+        Landed {
+            result: Ok(grant),
+            cache_status: CacheStatus::Shared,
+            left: None,
+        }
+    }
+
+    /// With what another process has been told just before.
+    pub(crate) fn refused(denial: Denial, left: Duration) -> Landed {
+        Landed {
+            result: Err(denial),
+            cache_status: CacheStatus::Negative,
+            left: Some(left),
+        }
+    }
+
+    /// For how long a gate remembers a denial.
+    pub(crate) fn kept(&self, rules: &Rules) -> Duration {
+        let kept = match &self.result {
+            Err(denial) if denial.is_refusal() => rules.retention.refusals,
+            // Each further one would cost a token, and end the same way until the keys or the provider have changed.
+            Err(denial) if denial.is_spent => SPENT_PAUSE,
+            // The provider has said when to come again.
+            Err(denial) if denial.cause == Cause::ProviderBusy => {
+                Duration::from_secs(denial.retry_after.unwrap_or(0).into())
+            }
+            _ => Duration::ZERO,
+        };
+        self.left.map_or(kept, |left| left.min(kept))
+    }
+}
+
+/// How long nobody asks for the successor of a token that was of no use.
+const SPENT_PAUSE: Duration = Duration::from_secs(5);
+
+/// What a flight is for.
+pub(crate) struct Purpose {
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) key: Key,
+    /// What refusals are counted under: the client, and the gate.
+    pub(crate) budgets: Option<[Key; 2]>,
+    /// The token in the cache is to be replaced before its end.
+    pub(crate) is_refresh: bool,
+    /// [`Shared::purges`] when it began.
+    pub(crate) purges: u64,
+}
+
+impl Shared {
+    pub(crate) fn new(options: &EngineOptions, env: Arc<Env>) -> Shared {
+        Shared {
+            cache: TokenCache::new(options.cache_max_bytes, options.cache_max_entries),
+            refusals: Refusals::new(),
+            flights: Flights::new(options.max_waiting),
+            budgets: Budgets::new(),
+            env,
+            purges: AtomicU64::new(0),
+        }
+    }
+
+    /// The engine's own numbers.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.env.metrics.snapshot(
+            self.cache.entries(),
+            self.cache.bytes(),
+            self.flights.waiting(),
+        )
+    }
+
+    pub(crate) fn purges(&self) -> u64 {
+        self.purges.load(Ordering::SeqCst)
+    }
+
+    /// Drops the tokens that `which` picks, and keeps what is under way out of the cache.
+    pub(crate) fn purge(&self, which: impl Fn(&Grant) -> bool) -> u64 {
+        self.purges.fetch_add(1, Ordering::SeqCst);
+        let purged = self.cache.purge(which);
+        self.env.metrics.purged.fetch_add(purged, Ordering::Relaxed);
+        purged
+    }
+
+    /// Ends a flight: into the cache first, then off the table and to everybody who waits.
+    pub(crate) fn land(&self, purpose: &Purpose, landed: Landed) {
+        let kept = landed.kept(&purpose.rules);
+        let result = landed.result.map(Arc::new);
+        match &result {
+            Ok(grant) => self.keep(purpose, grant),
+            Err(denial) => self.note_failure(purpose, denial, kept),
+        }
+        self.flights
+            .land(&purpose.key, &result, landed.cache_status, &self.env);
+    }
+
+    fn keep(&self, purpose: &Purpose, grant: &Arc<Grant>) {
+        self.refusals.remove(&purpose.key);
+        if purpose.is_refresh
+            && let Some(old) = self.cache.peek(&purpose.key)
+            && old.authorization() == grant.authorization()
+        {
+            // The provider gives the same token until it ends: once is enough to know that.
+            grant.refresh.give_up();
+        }
+        if purpose.purges == self.purges() && purpose.rules.retention.kept(grant).is_some() {
+            self.cache.insert(purpose.key, Arc::clone(grant));
+            // A purge may have come between the question and the insertion.
+            if purpose.purges != self.purges() {
+                self.cache.remove(&purpose.key);
+            }
+        }
+    }
+
+    fn note_failure(&self, purpose: &Purpose, denial: &Denial, kept: Duration) {
+        let now = self.env.clock.now();
+        if purpose.is_refresh {
+            add(&self.env.metrics.refresh_failures);
+            if denial.cause == Cause::CredentialsRefused {
+                // The secret has been revoked, and so are those who hold it.
+                self.cache.remove(&purpose.key);
+            } else if let Some(old) = self.cache.peek(&purpose.key) {
+                old.refresh.note_failure();
+            }
+        }
+        // Nor is that kept which a purge has overtaken.
+        if let Some(until) = now.checked_add(kept)
+            && !kept.is_zero()
+            && purpose.purges == self.purges()
+        {
+            self.refusals.insert(purpose.key, denial.clone(), until);
+        }
+    }
+}

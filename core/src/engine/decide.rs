@@ -1,0 +1,373 @@
+//! The way of a request: credentials, key, cache, refusals, budgets, flight.
+
+use crate::cache::completions::{Completions, Ticket};
+use crate::cache::flight::{Joined, Recipient, Waiter};
+use crate::cache::quota::Quota;
+use crate::cache::{Purpose, Shared};
+use crate::cause::{Cause, Denial};
+use crate::config::engine::EngineOptions;
+use crate::engine::io_thread::{Command, Job, Landing, Runtime};
+use crate::env::Env;
+use crate::error::Error;
+use crate::gate::policy::Breach;
+use crate::gate::retention::Age;
+use crate::gate::{Gate, Rules};
+use crate::key::{Key, MacKey, Message};
+use crate::metrics::{Snapshot, add};
+use crate::outcome::{CacheStatus, Outcome};
+use crate::provider::exchange::Work;
+use crate::request::extract::{Presented, PresentedPair, extract};
+use crate::request::scratch::{Scratch, ScratchBuffer};
+use crate::request::{Request, Source};
+use crate::store::{PurgeTarget, Sharing};
+use crate::sys::process::Process;
+use crate::sys::secret::Secret;
+use crate::token::Grant;
+use once_cell::sync::OnceCell;
+use std::cell::RefCell;
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+use std::time::Instant;
+
+thread_local! {
+    /// One per thread: zeroing a buffer for every request costs more than wiping the bytes that were written.
+    static SCRATCH: RefCell<(ScratchBuffer, Message)> =
+        const { RefCell::new((ScratchBuffer::new(), Message::new())) };
+}
+
+/// A request that neither the token cache nor the refusals can answer.
+pub(super) struct Miss<'r> {
+    rules: &'r Arc<Rules>,
+    pub(super) key: Key,
+    source: Source,
+    presented: Presented<'r>,
+    /// The keys under which refusals are counted; `None`: they are not counted.
+    budgets: Option<[Key; 2]>,
+    now: Instant,
+}
+
+/// More would not fit a semaphore.
+const MAX_EXCHANGES: usize = 1_000_000;
+
+/// What the handles of an engine share.
+pub(crate) struct Inner {
+    process: Process,
+    process_key: MacKey,
+    pub(super) shared: Arc<Shared>,
+    max_exchanges: usize,
+    /// Started by the first miss. Dropped by hand, because in a forked child it must not be.
+    runtime: ManuallyDrop<OnceCell<Runtime>>,
+    /// Used on that thread only; dropped as it is.
+    sharing: ManuallyDrop<Option<Arc<Sharing>>>,
+}
+
+impl Inner {
+    pub(super) fn new(
+        options: &EngineOptions,
+        process_key: MacKey,
+        env: Env,
+    ) -> Result<Inner, Error> {
+        let shared = Arc::new(Shared::new(options, Arc::new(env)));
+        Ok(Inner {
+            process: Process::current(),
+            process_key,
+            sharing: ManuallyDrop::new(Sharing::of(options, &shared)?),
+            shared,
+            max_exchanges: options.max_exchanges.min(MAX_EXCHANGES),
+            runtime: ManuallyDrop::new(OnceCell::new()),
+        })
+    }
+
+    pub(crate) fn check_process(&self) -> Result<(), Error> {
+        if self.process.is_current() {
+            Ok(())
+        } else {
+            Err(Error::wrong_process())
+        }
+    }
+
+    /// Looks a request up and hands the result to `next`: the outcome, or the miss that [`Inner::join`] turns into a
+    /// wait. Nothing has begun for a miss.
+    pub(super) fn look<R>(
+        &self,
+        gate: &Gate,
+        request: &Request<'_>,
+        next: impl FnOnce(Result<Outcome, Miss<'_>>) -> R,
+    ) -> R {
+        SCRATCH.with_borrow_mut(|(buffer, message)| {
+            let scratch = &mut Scratch::new(buffer);
+            let look = self.look_up(&gate.rules, request, scratch, message);
+            if let Ok(outcome) = &look {
+                self.shared.env.metrics.count(outcome);
+            }
+            next(look)
+        })
+    }
+
+    /// Credentials, key, token cache, refusals, budgets: all that needs no other thread.
+    fn look_up<'r>(
+        &self,
+        rules: &'r Arc<Rules>,
+        request: &Request<'r>,
+        scratch: &'r mut Scratch<'_>,
+        message: &mut Message,
+    ) -> Result<Outcome, Miss<'r>> {
+        if !rules.run_on_preflight && request.method == b"OPTIONS" {
+            return Ok(Outcome::without_token(rules, CacheStatus::Preflight));
+        }
+        let deny = |denial| Ok(Outcome::of_denial(rules, denial, CacheStatus::None));
+        let [given, wanted] = [request.args.len(), rules.places.args.host().len()];
+        if given != wanted {
+            let detail = format!("{given} values were given for {wanted} token_post_args_host");
+            return deny(Denial::new(Cause::Internal, detail));
+        }
+        let presented = match extract(&rules.places, request, scratch) {
+            Ok(presented) => presented,
+            Err(cause) => return deny(Denial::new(cause, "")),
+        };
+        let (key, source, budgets) = match &presented {
+            Presented::Pair(pair) if !rules.allows_client(pair.client_id) => {
+                return deny(Denial::new(Cause::ClientNotAllowed, ""));
+            }
+            Presented::Pair(pair) => (self.key(rules, pair, message), pair.source, Some(pair)),
+            Presented::Token(token) => {
+                let key = self.process_key.token(&rules.fingerprint, token.as_bytes());
+                // Verifying a token asks the provider for nothing.
+                (key, Source::Header, None)
+            }
+        };
+        let now = self.shared.env.clock.now();
+        if let Some((outcome, ripe)) = self.known(rules, &key, source, now) {
+            if let Some(grant) = ripe {
+                self.refresh(rules, key, &presented, &grant, now);
+            }
+            return Ok(outcome);
+        }
+        if let Some(denial) = self.shared.refusals.get(&key, now) {
+            return Ok(Outcome::of_denial(rules, denial, CacheStatus::Negative));
+        }
+        let budgets = budgets.map(|pair| self.budgets(rules, pair));
+        if let Some(budgets) = budgets
+            && let Err(denial) = Quota::new(&self.shared, rules, &key, budgets).check()
+        {
+            return deny(denial);
+        }
+        Err(Miss {
+            rules,
+            key,
+            source,
+            presented,
+            budgets,
+            now,
+        })
+    }
+
+    /// Joins the flight of a miss, or opens it. `None`: the recipient waits. Else the outcome, and the recipient hears
+    /// nothing.
+    pub(super) fn join(&self, miss: &Miss<'_>, recipient: Recipient) -> Option<Outcome> {
+        let outcome = self.joined(miss, recipient)?;
+        self.shared.env.metrics.count(&outcome);
+        Some(outcome)
+    }
+
+    fn joined(&self, miss: &Miss<'_>, recipient: Recipient) -> Option<Outcome> {
+        let Miss {
+            rules, key, source, ..
+        } = *miss;
+        let waiter = Waiter {
+            rules: Arc::clone(rules),
+            source,
+            recipient,
+        };
+        // A token that is ripe stays so: the next hit sends for its successor. No flight can be opened under the lock of
+        // the table, where this is called.
+        let landed = || {
+            let known = self.known(rules, &key, source, miss.now);
+            known.map(|(outcome, _)| outcome)
+        };
+        match self.shared.flights.join(key, landed, waiter) {
+            Joined::Landed(outcome) => Some(*outcome),
+            Joined::Full => {
+                let denial = Denial::new(
+                    Cause::Overloaded,
+                    "more requests wait for the provider than max_waiting allows",
+                );
+                Some(Outcome::of_denial(rules, denial, CacheStatus::None))
+            }
+            Joined::Waiting => None,
+            Joined::Opened => {
+                self.start(rules, key, &miss.presented, miss.budgets, false);
+                None
+            }
+        }
+    }
+
+    /// What the cache knows; and the token, where it is past its best and its successor is to be sent for.
+    fn known(
+        &self,
+        rules: &Arc<Rules>,
+        key: &Key,
+        source: Source,
+        now: Instant,
+    ) -> Option<(Outcome, Option<Arc<Grant>>)> {
+        if !rules.retention.tokens {
+            return None;
+        }
+        let grant = self.shared.cache.get(key)?;
+        let age = rules.retention.age(&grant, now);
+        if age == Age::Over {
+            return None;
+        }
+        // The clock on the wall may know better than the one that measures: a token is not served past its `exp`.
+        let wall = self.shared.env.clock.wall();
+        let verdict = rules.policy.check(grant.claims.as_ref(), wall);
+        if verdict == Err(Breach::Expired) {
+            return None;
+        }
+        let cache_status = if grant.refresh.has_failed() {
+            CacheStatus::Stale
+        } else {
+            CacheStatus::Hit
+        };
+        let ripe = (age == Age::Ripe).then(|| Arc::clone(&grant));
+        let outcome = Outcome::of_verdict(rules, grant, verdict, cache_status, source);
+        Some((outcome, ripe))
+    }
+
+    /// Sends for the next token, if it is this request's turn.
+    fn refresh(
+        &self,
+        rules: &Arc<Rules>,
+        key: Key,
+        presented: &Presented<'_>,
+        grant: &Grant,
+        now: Instant,
+    ) {
+        let age = now.saturating_duration_since(grant.received);
+        let is_waited_for = || self.shared.refusals.get(&key, now).is_some();
+        if grant.is_brought
+            || !grant.refresh.claim(age)
+            // The provider has said when to come again.
+            || is_waited_for()
+            || !self.shared.flights.open_refresh(key)
+        {
+            return;
+        }
+        add(&self.shared.env.metrics.refreshes);
+        self.start(rules, key, presented, None, true);
+    }
+
+    fn key(&self, rules: &Rules, pair: &PresentedPair<'_>, message: &mut Message) -> Key {
+        self.process_key.pair(
+            &rules.fingerprint,
+            pair.client_id,
+            pair.client_secret,
+            pair.args(),
+            message,
+        )
+    }
+
+    /// What refusals are counted under: the client, and the gate. No client id is empty.
+    fn budgets(&self, rules: &Rules, pair: &PresentedPair<'_>) -> [Key; 2] {
+        [pair.client_id, b""].map(|id| self.process_key.client(&rules.fingerprint, id))
+    }
+
+    /// One who waits in a queue does not any more.
+    pub(crate) fn leave(&self, key: &Key, completions: &Completions, ticket: Ticket) {
+        self.shared.flights.leave(key, completions, ticket);
+    }
+
+    /// Hands work to the thread, which the first one starts.
+    fn start(
+        &self,
+        rules: &Arc<Rules>,
+        key: Key,
+        presented: &Presented<'_>,
+        budgets: Option<[Key; 2]>,
+        is_refresh: bool,
+    ) {
+        let purpose = Purpose {
+            rules: Arc::clone(rules),
+            key,
+            budgets,
+            is_refresh,
+            purges: self.shared.purges(),
+        };
+        let job = Job {
+            work: match presented {
+                Presented::Pair(pair) => Work::Exchange(pair.credentials()),
+                Presented::Token(token) => Work::Verify(Secret::new(token)),
+            },
+            landing: Landing::new(Arc::clone(&self.shared), purpose),
+        };
+        match self.runtime() {
+            Ok(runtime) => runtime.submit(Command::Fly(job)),
+            Err(error) => job
+                .landing
+                .deny(Denial::new(Cause::Internal, error.to_string())),
+        }
+    }
+
+    fn runtime(&self) -> Result<&Runtime, Error> {
+        self.runtime.get_or_try_init(|| {
+            let (shared, sharing) = (Arc::clone(&self.shared), Option::clone(&self.sharing));
+            Runtime::start(shared, sharing, self.max_exchanges)
+        })
+    }
+
+    /// What has been done, by all who tell each other.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let own = self.shared.snapshot();
+        match self.sharing.as_ref() {
+            Some(sharing) if sharing.counts_for_all() => {
+                // Whoever is asked follows the others, even if nothing else ever happens here.
+                let _ = self.runtime();
+                sharing.with_others(own)
+            }
+            _ => own,
+        }
+    }
+
+    /// Drops tokens here, and has them dropped by everybody who shares.
+    pub(super) fn purge(&self, purging: &PurgeTarget) -> u64 {
+        // The store first: what is dropped must not come back from there.
+        if let Some(sharing) = self.sharing.as_ref() {
+            sharing.begin_purge(purging.clone());
+            // Without a thread there is nobody who could use the store either.
+            if let Ok(runtime) = self.runtime() {
+                runtime.submit(Command::TellPurges);
+            }
+        }
+        self.drop_purged(purging)
+    }
+
+    /// What of a purge is in this process.
+    pub(super) fn drop_purged(&self, purging: &PurgeTarget) -> u64 {
+        // Refusals are kept for seconds, and do not say whose they are.
+        self.shared.refusals.clear();
+        self.shared
+            .purge(|grant| purging.covers(&grant.fingerprint, grant.client_id()))
+    }
+
+    /// Drops a token that an upstream refuses, unless another one has taken its place.
+    pub(super) fn drop_refused(&self, grant: &Grant) -> bool {
+        if let Some(sharing) = self.sharing.as_ref() {
+            sharing.distrust(grant);
+        }
+        let is_dropped = self.shared.cache.remove_exactly(grant);
+        if is_dropped {
+            add(&self.shared.env.metrics.purged);
+        }
+        is_dropped
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // A forked child has the runtime's memory, and neither its thread nor a right to its descriptors: it is left.
+        if self.process.is_current() {
+            drop(self.runtime.take());
+            drop(self.sharing.take());
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The one thread on which everything happens that is not a hit.
+
+use crate::cache::quota::Quota;
+use crate::cache::{Landed, Purpose, Shared};
+use crate::cause::{Cause, Denial};
+use crate::error::{Error, ErrorKind};
+use crate::gate::issuer::Issuer;
+use crate::provider::Provider;
+use crate::provider::exchange::{Exchange, Work};
+use crate::store::Sharing;
+use crate::sys::thread::Thread;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// What the thread is asked to do.
+pub(crate) enum Command {
+    Fly(Job),
+    /// The store is to be told of purges.
+    TellPurges,
+}
+
+/// Work to be done for a flight.
+pub(crate) struct Job {
+    pub(crate) work: Work,
+    pub(crate) landing: Landing,
+}
+
+/// The promise that a flight lands, whatever happens to its exchange: dropped without a result, it denies.
+pub(crate) struct Landing {
+    shared: Arc<Shared>,
+    purpose: Option<Purpose>,
+}
+
+/// A running thread. Dropping it ends the thread, and abandons exchanges under way.
+pub(crate) struct Runtime {
+    /// Dropped first, which ends the thread.
+    commands: UnboundedSender<Command>,
+    _thread: Thread,
+}
+
+/// Names are resolved on threads of their own, never more than this many.
+const MAX_RESOLVERS: usize = 4;
+
+impl Landing {
+    pub(crate) fn new(shared: Arc<Shared>, purpose: Purpose) -> Landing {
+        Landing {
+            shared,
+            purpose: Some(purpose),
+        }
+    }
+
+    pub(crate) fn land(mut self, landed: Landed) {
+        self.end(landed);
+    }
+
+    pub(crate) fn deny(mut self, denial: Denial) {
+        self.end(Landed::exchanged(Err(denial)));
+    }
+
+    fn end(&mut self, landed: Landed) {
+        if let Some(purpose) = self.purpose.take() {
+            self.shared.land(&purpose, landed);
+        }
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        let denial = if std::thread::panicking() {
+            Denial::new(
+                Cause::Internal,
+                "an exchange panicked; this is a defect of credgate",
+            )
+        } else {
+            Denial::new(Cause::EngineUnavailable, "")
+        };
+        self.end(Landed::exchanged(Err(denial)));
+    }
+}
+
+impl Runtime {
+    /// Starts the thread; all else happens on it, so that the host is not kept.
+    pub(crate) fn start(
+        shared: Arc<Shared>,
+        sharing: Option<Arc<Sharing>>,
+        max_exchanges: usize,
+    ) -> Result<Runtime, Error> {
+        let (commands, received) = unbounded_channel();
+        let io = Io {
+            shared,
+            sharing,
+            max_exchanges,
+            providers: HashMap::new(),
+        };
+        let thread =
+            Thread::start("credgate-io", move || serve(io, received)).map_err(|error| {
+                let message = format!("cannot start a thread: {error}");
+                Error::with_source(ErrorKind::System, message, error)
+            })?;
+        Ok(Runtime {
+            commands,
+            _thread: thread,
+        })
+    }
+
+    /// Hands over what is to be done. Where the thread is gone, a job is dropped and so its flight lands.
+    pub(crate) fn submit(&self, command: Command) {
+        drop(self.commands.send(command));
+    }
+}
+
+/// The thread's life: until nobody can submit any more.
+fn serve(io: Io, mut commands: UnboundedReceiver<Command>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(MAX_RESOLVERS)
+        .thread_name("credgate-dns")
+        .build();
+    match runtime {
+        Ok(runtime) => {
+            runtime.block_on(io.run(commands));
+            // Ends what is under way: each abandoned exchange lands as a denial.
+            runtime.shutdown_timeout(Duration::from_millis(100));
+        }
+        Err(error) => {
+            let detail: Arc<str> = format!("cannot start the runtime: {error}").into();
+            while let Some(command) = commands.blocking_recv() {
+                if let Command::Fly(job) = command {
+                    job.landing
+                        .deny(Denial::new(Cause::Internal, Arc::clone(&detail)));
+                }
+            }
+        }
+    }
+}
+
+/// What the thread owns.
+struct Io {
+    shared: Arc<Shared>,
+    sharing: Option<Arc<Sharing>>,
+    max_exchanges: usize,
+    providers: HashMap<Issuer, Arc<Provider>>,
+}
+
+impl Io {
+    async fn run(mut self, mut commands: UnboundedReceiver<Command>) {
+        if let Some(sharing) = &self.sharing {
+            tokio::spawn(Arc::clone(sharing).follow());
+        }
+        while let Some(command) = commands.recv().await {
+            match (command, &self.sharing) {
+                (Command::Fly(job), _) => self.fly(job),
+                (Command::TellPurges, Some(sharing)) => {
+                    let sharing = Arc::clone(sharing);
+                    tokio::spawn(async move { sharing.tell_purges().await });
+                }
+                (Command::TellPurges, None) => {}
+            }
+        }
+        if let Some(sharing) = &self.sharing {
+            sharing.finish().await;
+        }
+    }
+
+    fn fly(&mut self, Job { work, landing }: Job) {
+        let Some(purpose) = &landing.purpose else {
+            return;
+        };
+        let provider = self.provider(&purpose.rules.issuer);
+        let shared = Arc::clone(&self.shared);
+        let sharing = self.sharing.clone();
+        tokio::spawn(async move {
+            let Some(purpose) = &landing.purpose else {
+                return;
+            };
+            let exchange = Exchange {
+                provider: &provider,
+                rules: &purpose.rules,
+                env: &shared.env,
+                key: purpose.key,
+                quota: purpose
+                    .budgets
+                    .map(|budgets| Quota::new(&shared, &purpose.rules, &purpose.key, budgets)),
+            };
+            let landed = match &sharing {
+                Some(sharing) => sharing.run(&exchange, &work, purpose).await,
+                None => Landed::exchanged(exchange.run(&work, exchange.deadline()).await),
+            };
+            landing.land(landed);
+        });
+    }
+
+    fn provider(&mut self, issuer: &Issuer) -> Arc<Provider> {
+        if let Some(provider) = self.providers.get(issuer) {
+            return Arc::clone(provider);
+        }
+        let provider = Arc::new(Provider::new(issuer.clone(), self.max_exchanges));
+        self.providers.insert(issuer.clone(), Arc::clone(&provider));
+        provider
+    }
+}

@@ -1,0 +1,279 @@
+//! The issuer of a configuration.
+
+use crate::config::{AuthMethods, Config, value_error};
+use crate::error::Error;
+use crate::gate::connection::{Connection, is_loopback};
+use crate::gate::headers;
+use crate::key::FingerprintBuilder;
+use reqwest::header::HeaderMap;
+use std::hash::{Hash, Hasher};
+use std::time::Duration;
+use url::Url;
+
+/// An issuer as configured: where its metadata is, what of it is overridden, and how it is reached. Equal ones are one
+/// provider in an engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Issuer {
+    /// The identifier without its trailing slash: Auth0's has one, which its well-known URL does not tell.
+    pub(crate) id: String,
+    /// As it was written.
+    pub(crate) configured: String,
+    pub(crate) discovery: Url,
+    /// There is no metadata: what is configured is all.
+    pub(crate) is_pseudo: bool,
+    pub(crate) token_endpoint: Option<Url>,
+    pub(crate) jwks_endpoint: Option<Url>,
+    pub(crate) extra_jwks: Vec<Url>,
+    pub(crate) headers: HeaderMap,
+    /// Between two attempts to fetch metadata or keys anew.
+    pub(crate) rediscovery: Duration,
+    pub(crate) allow_loopback_http: bool,
+    pub(crate) connection: Connection,
+}
+
+/// Where OpenID Connect Discovery 1.0 section 4 puts the document: behind the issuer's path.
+const OPENID: &str = "/.well-known/openid-configuration";
+/// Where RFC 8414 section 3 puts it: between host and path.
+const OAUTH: &str = "/.well-known/oauth-authorization-server";
+
+impl Issuer {
+    pub(crate) fn compile(config: &Config, connection: Connection) -> Result<Issuer, Error> {
+        let allow = config.allow_loopback_http;
+        let one = |field: &str, text: &str| {
+            endpoint(text, allow).map_err(|why| value_error(format!("{field}: {why}")))
+        };
+        let optional =
+            |field, text: &Option<String>| text.as_deref().map(|text| one(field, text)).transpose();
+        let url = one("issuer", &config.issuer)?;
+        if url.query().is_some() {
+            return Err(value_error("issuer: must not have a query"));
+        }
+        let (id, discovery) = locate(&url);
+        let issuer = Issuer {
+            id,
+            configured: config.issuer.clone(),
+            discovery,
+            is_pseudo: config.using_pseudo_issuer,
+            token_endpoint: optional("token_endpoint", &config.token_endpoint)?,
+            jwks_endpoint: optional("jwks_endpoint", &config.jwks_endpoint)?,
+            extra_jwks: config
+                .extra_jwks_uris
+                .iter()
+                .map(|uri| one("extra_jwks_uris", uri))
+                .collect::<Result<_, _>>()?,
+            headers: headers(
+                [
+                    "discovery_headers",
+                    "discovery_headers_names",
+                    "discovery_headers_values",
+                ],
+                &config.discovery_headers,
+                &config.discovery_headers_names,
+                &config.discovery_headers_values,
+            )?,
+            rediscovery: Duration::from_secs(config.rediscovery_lifetime.into()),
+            allow_loopback_http: allow,
+            connection,
+        };
+        let exchanges = config
+            .auth_methods
+            .contains(&AuthMethods::ClientCredentials);
+        if issuer.is_pseudo && exchanges && issuer.token_endpoint.is_none() {
+            return Err(value_error(
+                "token_endpoint: is needed with using_pseudo_issuer, which asks for no metadata",
+            ));
+        }
+        Ok(issuer)
+    }
+
+    /// The host, as the realm of a challenge.
+    pub(crate) fn host(&self) -> &str {
+        self.discovery.host_str().unwrap_or_default()
+    }
+
+    /// Whether there is a place where keys may come from.
+    pub(crate) fn may_have_keys(&self) -> bool {
+        !self.is_pseudo || self.jwks_endpoint.is_some() || !self.extra_jwks.is_empty()
+    }
+
+    pub(crate) fn fingerprint(&self, fingerprint: &mut FingerprintBuilder) {
+        let list = |urls: &[Url]| {
+            urls.iter()
+                .map(|url| url.as_str().to_owned())
+                .collect::<Vec<_>>()
+        };
+        fingerprint.part(self.discovery.as_str().as_bytes());
+        fingerprint.part(&[u8::from(self.is_pseudo), u8::from(self.allow_loopback_http)]);
+        for urls in [
+            list(self.token_endpoint.as_slice()),
+            list(self.jwks_endpoint.as_slice()),
+            list(&self.extra_jwks),
+        ] {
+            fingerprint.list(urls.iter().map(|url| url.as_bytes()));
+        }
+        let headers = self.headers.iter();
+        let headers: Vec<_> = headers
+            .flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()])
+            .collect();
+        fingerprint.list(headers.into_iter());
+        self.connection.fingerprint(fingerprint);
+    }
+}
+
+impl Hash for Issuer {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.discovery.hash(state);
+    }
+}
+
+/// The identifier and the place of the metadata, from an issuer or from the full well-known URL of either standard.
+fn locate(url: &Url) -> (String, Url) {
+    let origin = url.origin().ascii_serialization();
+    let path = url.path().trim_end_matches('/');
+    if let Some(issuer_path) = path.strip_suffix(OPENID) {
+        (format!("{origin}{issuer_path}"), url.clone())
+    } else if let Some(issuer_path) = path.strip_prefix(OAUTH) {
+        (format!("{origin}{issuer_path}"), url.clone())
+    } else {
+        let mut discovery = url.clone();
+        discovery.set_path(&format!("{path}{OPENID}"));
+        (format!("{origin}{path}"), discovery)
+    }
+}
+
+/// A URL that secrets may be sent to: https, or http to a loopback address where that is allowed; no user info, no
+/// fragment. The error says what is wrong with it.
+pub(crate) fn endpoint(text: &str, allow_loopback_http: bool) -> Result<Url, String> {
+    // Messages repeat the text only where it can hold no password.
+    let shown = if text.contains('@') {
+        "it".to_owned()
+    } else {
+        format!("{text:?}")
+    };
+    let url = Url::parse(text).map_err(|error| format!("{shown} is not a URL: {error}"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a URL with a user name or password is refused".to_owned());
+    }
+    if !url.has_host() {
+        return Err(format!("{shown} has no host"));
+    }
+    let is_loopback = is_loopback(&url);
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback && allow_loopback_http => {}
+        "http" if is_loopback => {
+            return Err(format!(
+                "{shown} is not https (for development, set allow_loopback_http)"
+            ));
+        }
+        _ => return Err(format!("{shown} is not https")),
+    }
+    if url.fragment().is_some() {
+        return Err(format!("{shown} has a fragment"));
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn issuer(json: &str) -> Result<Issuer, Error> {
+        let config = Config::from_json(json)?;
+        let connection = Connection::compile(&config)?;
+        Issuer::compile(&config, connection)
+    }
+
+    fn parse(configured: &str) -> Result<(String, String), String> {
+        let json = serde_json::json!({ "issuer": configured }).to_string();
+        issuer(&json)
+            .map(|issuer| (issuer.id, issuer.discovery.into()))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_issuer_may_be_given_as_itself_or_as_its_well_known_url() {
+        for (configured, id, discovery) in [
+            (
+                "https://a.example",
+                "https://a.example",
+                "https://a.example/.well-known/openid-configuration",
+            ),
+            (
+                "https://a.example/",
+                "https://a.example",
+                "https://a.example/.well-known/openid-configuration",
+            ),
+            (
+                "https://a.example/t/1/",
+                "https://a.example/t/1",
+                "https://a.example/t/1/.well-known/openid-configuration",
+            ),
+            (
+                "https://a.example/t/.well-known/openid-configuration",
+                "https://a.example/t",
+                "https://a.example/t/.well-known/openid-configuration",
+            ),
+            (
+                "https://a.example/.well-known/oauth-authorization-server/t",
+                "https://a.example/t",
+                "https://a.example/.well-known/oauth-authorization-server/t",
+            ),
+            (
+                "https://a.example:8443",
+                "https://a.example:8443",
+                "https://a.example:8443/.well-known/openid-configuration",
+            ),
+        ] {
+            assert_eq!(
+                parse(configured),
+                Ok((id.to_owned(), discovery.to_owned())),
+                "{configured}"
+            );
+        }
+    }
+
+    #[test]
+    fn a34_only_urls_that_secrets_may_be_sent_to_are_accepted() {
+        for refused in [
+            "a.example",
+            "http://a.example",
+            "ftp://a.example",
+            "https://u:p@a.example",
+            "https://a.example/#f",
+            "https://a.example/?q",
+            "http://127.0.0.1",
+            "http://localhost:80@attacker.example",
+        ] {
+            assert!(parse(refused).is_err(), "{refused}");
+        }
+        for accepted in [
+            "http://127.0.0.1:9",
+            "http://127.8.8.8",
+            "http://[::1]:9",
+            "http://localhost:9",
+            "https://a.example",
+        ] {
+            assert!(endpoint(accepted, true).is_ok(), "{accepted}");
+        }
+        for refused in [
+            "http://localhost.example",
+            "http://10.0.0.1",
+            "http://[::2]",
+            "http://localhost@a.example",
+        ] {
+            assert!(endpoint(refused, true).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn an_error_does_not_repeat_a_password() {
+        for issuer in [
+            "https://user:s3cret@a.example",
+            "user:s3cret@",
+            "http://u:s3cret@a",
+        ] {
+            assert!(!parse(issuer).unwrap_err().contains("s3cret"), "{issuer}");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What a token must hold. Applied on every request, on hits too: a cached token is never a cached permission.
+
+use crate::config::{Config, value_error};
+use crate::error::Error;
+use crate::token::claims::{Claims, Path};
+use serde_json::Value;
+use std::time::Duration;
+
+/// A gate's demands on a token.
+#[derive(Debug, Clone)]
+pub(crate) struct Policy {
+    verify_claims: bool,
+    leeway: Duration,
+    /// Empty: the issuer that the provider's metadata names.
+    issuers_allowed: Vec<String>,
+    required: Vec<Requirement>,
+    forbidden: Vec<String>,
+}
+
+/// All words of one element, for any element.
+#[derive(Debug, Clone)]
+struct Requirement {
+    field: &'static str,
+    path: Path,
+    any: Vec<Vec<String>>,
+}
+
+/// What a token lacks. The texts are log-safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Breach {
+    /// It is not valid any more.
+    Expired,
+    /// It is not what the provider should have issued.
+    Untrusted(&'static str),
+    /// It is another issuer's.
+    OtherIssuer,
+    /// It does not allow what the gate asks for.
+    Insufficient(&'static str),
+}
+
+impl Breach {
+    /// One log-safe phrase.
+    pub(crate) fn why(self) -> &'static str {
+        match self {
+            Breach::Expired => "it has expired",
+            Breach::Untrusted(why) => why,
+            Breach::OtherIssuer => "its iss is not the provider's issuer",
+            Breach::Insufficient(field) => field,
+        }
+    }
+}
+
+impl Policy {
+    pub(crate) fn compile(config: &Config) -> Result<Policy, Error> {
+        let requirement = |field, words: &[String], claim_field, claim: &[String]| {
+            let any: Vec<Vec<String>> = words
+                .iter()
+                .map(|element| element.split_whitespace().map(str::to_owned).collect())
+                .collect();
+            if any.iter().any(Vec::is_empty) {
+                return Err(value_error(format!(
+                    "{field}: an element is empty; leave the field out where nothing is required"
+                )));
+            }
+            let path = Path::new(claim_field, claim)?;
+            Ok::<_, Error>((!any.is_empty()).then_some(Requirement { field, path, any }))
+        };
+        let required = [
+            requirement(
+                "scopes_required",
+                &config.scopes_required,
+                "scopes_claim",
+                &config.scopes_claim,
+            )?,
+            requirement(
+                "audience_required",
+                &config.audience_required,
+                "audience_claim",
+                &config.audience_claim,
+            )?,
+            requirement(
+                "roles_required",
+                &config.roles_required,
+                "roles_claim",
+                &config.roles_claim,
+            )?,
+            requirement(
+                "groups_required",
+                &config.groups_required,
+                "groups_claim",
+                &config.groups_claim,
+            )?,
+        ];
+        Ok(Policy {
+            verify_claims: config.verify_claims,
+            leeway: Duration::from_secs(config.leeway.into()),
+            issuers_allowed: config.issuers_allowed.clone(),
+            required: required.into_iter().flatten().collect(),
+            forbidden: config.claims_forbidden.clone(),
+        })
+    }
+
+    /// Checks a token; `None` is an opaque one, which passes where nothing is asked of it. `wall` is the time since
+    /// the Unix epoch. Allocates nothing.
+    pub(crate) fn check(&self, claims: Option<&Claims>, wall: Duration) -> Result<(), Breach> {
+        let Some(claims) = claims else {
+            return match self.required.first() {
+                Some(requirement) => Err(Breach::Insufficient(requirement.field)),
+                None if !self.forbidden.is_empty() => Err(Breach::Insufficient("claims_forbidden")),
+                None => Ok(()),
+            };
+        };
+        if self.verify_claims {
+            self.check_time(claims, wall.as_secs_f64())?;
+            self.check_issuer(claims)?;
+        }
+        for requirement in &self.required {
+            if !requirement.is_met(claims) {
+                return Err(Breach::Insufficient(requirement.field));
+            }
+        }
+        if self.forbidden.iter().any(|name| claims.get(name).is_some()) {
+            return Err(Breach::Insufficient("claims_forbidden"));
+        }
+        Ok(())
+    }
+
+    /// RFC 7519 sections 4.1.4 to 4.1.6. A time that is no number is not a time that is absent.
+    fn check_time(&self, claims: &Claims, wall: f64) -> Result<(), Breach> {
+        let leeway = self.leeway.as_secs_f64();
+        let times = claims.times;
+        if let Some(why) = times.wrong {
+            return Err(Breach::Untrusted(why));
+        }
+        if times.not_before.is_some_and(|nbf| nbf > wall + leeway) {
+            return Err(Breach::Untrusted("it is not valid yet (nbf)"));
+        }
+        if times.expires.is_some_and(|exp| wall >= exp + leeway) {
+            return Err(Breach::Expired);
+        }
+        Ok(())
+    }
+
+    /// Whether a token passes whatever it holds.
+    pub(crate) fn asks_nothing(&self) -> bool {
+        self.required.is_empty() && self.forbidden.is_empty()
+    }
+
+    /// What a field such as `audience_required` asks for, and what a token holds in its place.
+    pub(crate) fn compare<'c>(
+        &self,
+        field: &str,
+        claims: Option<&'c Claims>,
+    ) -> Option<(&[Vec<String>], Option<&'c Value>)> {
+        let requirement = self.required.iter().find(|one| one.field == field)?;
+        let held = claims.and_then(|claims| requirement.path.find(claims));
+        Some((&requirement.any, held))
+    }
+
+    fn check_issuer(&self, claims: &Claims) -> Result<(), Breach> {
+        let is_allowed = if self.issuers_allowed.is_empty() {
+            claims.is_providers
+        } else {
+            let issuer = claims.text("iss");
+            self.issuers_allowed
+                .iter()
+                .any(|allowed| issuer == Some(allowed))
+        };
+        if is_allowed {
+            Ok(())
+        } else {
+            Err(Breach::OtherIssuer)
+        }
+    }
+}
+
+impl Requirement {
+    fn is_met(&self, claims: &Claims) -> bool {
+        let Some(value) = self.path.find(claims) else {
+            return false;
+        };
+        self.any
+            .iter()
+            .any(|words| words.iter().all(|word| holds(value, word)))
+    }
+}
+
+/// Whether a claim holds a word: as an element of a list, or between the spaces of a string (RFC 8693 section 4.2).
+fn holds(value: &Value, word: &str) -> bool {
+    match value {
+        Value::String(text) => text.split_ascii_whitespace().any(|part| part == word),
+        Value::Array(values) => values.iter().any(|value| value.as_str() == Some(word)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::claims::tests::claims;
+    use serde_json::json;
+
+    const NOW: Duration = Duration::from_secs(1_700_000_000);
+
+    fn check(config: &str, members: Value) -> Result<(), Breach> {
+        let config = Config::from_json(&config.replace('{', r#"{"issuer":"https://a","#)).unwrap();
+        Policy::compile(&config)
+            .unwrap()
+            .check(Some(&claims(members)), NOW)
+    }
+
+    #[test]
+    fn an_opaque_token_passes_where_nothing_is_asked_of_it() {
+        let policy = |json: &str| Policy::compile(&Config::from_json(json).unwrap()).unwrap();
+        assert_eq!(policy(r#"{"issuer":"x"}"#).check(None, NOW), Ok(()));
+        for asks in [
+            r#"{"issuer":"x","scopes_required":"a"}"#,
+            r#"{"issuer":"x","claims_forbidden":"a"}"#,
+        ] {
+            assert!(matches!(
+                policy(asks).check(None, NOW),
+                Err(Breach::Insufficient(_))
+            ));
+        }
+    }
+
+    #[test]
+    fn kong17_every_claim_is_checked_not_only_iss_and_exp() {
+        let config = r#"{ "scopes_required":"a", "audience_required":"b" }"#;
+        let iss = "https://a.example/";
+        assert_eq!(
+            check(config, json!({"iss": iss, "scope": "a", "aud": "b"})),
+            Ok(())
+        );
+        assert_eq!(
+            check(config, json!({"iss": iss, "scope": "a", "aud": "c"})),
+            Err(Breach::Insufficient("audience_required"))
+        );
+        assert_eq!(
+            check(config, json!({"iss": iss, "scope": "c", "aud": "b"})),
+            Err(Breach::Insufficient("scopes_required"))
+        );
+    }
+}

@@ -1,0 +1,96 @@
+//! How long a gate keeps a token.
+
+use crate::config::{Config, value_error};
+use crate::error::Error;
+use crate::token::{Grant, Lifetime};
+use std::time::{Duration, Instant};
+
+/// A gate's rules for its cache. They belong to the gate, not to the token: gates that share one may keep it
+/// differently.
+#[derive(Debug, Clone)]
+pub(crate) struct Retention {
+    /// Keep tokens at all.
+    pub(crate) tokens: bool,
+    /// How long a refusal is kept.
+    pub(crate) refusals: Duration,
+    /// For a token of which nothing says how long it lives.
+    unknown: Duration,
+    max: Duration,
+    /// How long before its end a token is served no longer.
+    margin: Duration,
+    refresh_ahead: f64,
+}
+
+/// Where a kept token is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// It is served.
+    Fresh,
+    /// It is served, and it is time to fetch the next one.
+    Ripe,
+    /// It is served no longer.
+    Over,
+}
+
+/// By how much [`Retention::refresh_ahead`] varies between tokens, so that what was fetched together is not fetched
+/// together again.
+const JITTER: f64 = 0.1;
+
+impl Retention {
+    pub(crate) fn compile(config: &Config) -> Result<Retention, Error> {
+        if !(0.1..=1.0).contains(&config.refresh_ahead) {
+            return Err(value_error(
+                "refresh_ahead: must be between 0.1 and 1 (1: never ahead)",
+            ));
+        }
+        for (field, seconds) in [
+            ("cache_ttl", Some(config.cache_ttl)),
+            ("cache_ttl_max", config.cache_ttl_max),
+        ] {
+            if seconds == Some(0) {
+                return Err(value_error(format!(
+                    "{field}: must be at least 1 (seconds); to keep no tokens, set cache_tokens to false"
+                )));
+            }
+        }
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        Ok(Retention {
+            tokens: config.cache_tokens,
+            refusals: seconds(config.cache_ttl_neg),
+            unknown: seconds(config.cache_ttl),
+            max: config.cache_ttl_max.map_or(Duration::MAX, seconds),
+            margin: seconds(config.leeway) + seconds(config.eagerly_expire),
+            refresh_ahead: config.refresh_ahead,
+        })
+    }
+
+    /// From when it was received; `None`: not at all.
+    pub(crate) fn kept(&self, grant: &Grant) -> Option<Duration> {
+        if !self.tokens {
+            return None;
+        }
+        let lifetime = match grant.lifetime {
+            Lifetime::Stated(lifetime) => lifetime,
+            Lifetime::Unknown => self.unknown,
+            Lifetime::Unusable => return None,
+        };
+        let kept = lifetime.checked_sub(self.margin)?.min(self.max);
+        (!kept.is_zero()).then_some(kept)
+    }
+
+    pub(crate) fn age(&self, grant: &Grant, now: Instant) -> Age {
+        let age = now.saturating_duration_since(grant.received);
+        match self.kept(grant) {
+            None => Age::Over,
+            Some(kept) if age >= kept => Age::Over,
+            Some(kept) => {
+                let ahead = self.refresh_ahead * (1.0 - JITTER * grant.key.fraction());
+                if self.refresh_ahead < 1.0 && age.as_secs_f64() >= kept.as_secs_f64() * ahead {
+                    Age::Ripe
+                } else {
+                    Age::Fresh
+                }
+            }
+        }
+    }
+}

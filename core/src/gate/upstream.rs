@@ -1,0 +1,251 @@
+//! What a gate sends upstream, and what it answers.
+
+use crate::cause::Cause;
+use crate::config::{Config, value_error};
+use crate::error::Error;
+use crate::token::Grant;
+use crate::token::claims::{Claims, Path};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use std::borrow::Cow;
+
+/// Headers of requests that are allowed, and the answer to those that are not.
+#[derive(Debug, Clone)]
+pub(crate) struct Upstream {
+    pub(crate) token_header: Option<TokenHeader>,
+    pub(crate) claim_headers: Vec<(String, Path)>,
+    /// No header but `Authorization: Bearer …`.
+    pub(crate) authorization_only: bool,
+    challenge: String,
+    invalid_token: String,
+    insufficient: String,
+    unauthorized_body: String,
+    forbidden_body: String,
+}
+
+/// The header that carries the token.
+#[derive(Debug, Clone)]
+pub(crate) struct TokenHeader {
+    pub(crate) name: String,
+    /// `None`: the token alone.
+    scheme: Option<String>,
+}
+
+/// Headers that frame or route the request: a claim or a token in one of them would break it.
+const RESERVED: [&str; 10] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+impl Upstream {
+    /// `realm`: the provider's host.
+    pub(crate) fn compile(config: &Config, realm: &str) -> Result<Upstream, Error> {
+        let token_header = TokenHeader::parse(&config.upstream_access_token_header)?;
+        let claim_headers = claim_headers(config, token_header.as_ref())?;
+        let challenge = format!("Bearer realm=\"{realm}\"");
+        let with_error = |error: &str| {
+            if config.expose_error_code {
+                format!("{challenge}, error=\"{error}\"")
+            } else {
+                challenge.clone()
+            }
+        };
+        let body = |message: &str| json!({ "message": message }).to_string();
+        let is_usual = token_header.as_ref().is_some_and(TokenHeader::is_usual);
+        Ok(Upstream {
+            authorization_only: is_usual && claim_headers.is_empty(),
+            token_header,
+            claim_headers,
+            invalid_token: with_error("invalid_token"),
+            insufficient: with_error("insufficient_scope"),
+            challenge,
+            unauthorized_body: body(&config.unauthorized_error_message),
+            forbidden_body: body(&config.forbidden_error_message),
+        })
+    }
+
+    /// The value of `WWW-Authenticate` (RFC 6750 section 3): on a 401, and where a token lacks something.
+    pub(crate) fn challenge(&self, cause: Cause) -> Option<&str> {
+        match cause {
+            Cause::TokenInvalid => Some(&self.invalid_token),
+            Cause::TokenInsufficient => Some(&self.insufficient),
+            _ if cause.answer().0 == 401 => Some(&self.challenge),
+            _ => None,
+        }
+    }
+
+    /// The body, JSON.
+    pub(crate) fn body(&self, cause: Cause) -> &str {
+        match cause.answer() {
+            (401, _) => &self.unauthorized_body,
+            (403, _) => &self.forbidden_body,
+            (_, body) => body,
+        }
+    }
+}
+
+impl TokenHeader {
+    /// Is it `Authorization: Bearer …`?
+    fn is_usual(&self) -> bool {
+        let scheme = self.scheme.as_deref();
+        self.name == "authorization" && scheme.is_some_and(is_bearer)
+    }
+
+    /// `name:scheme`, `name:` or `name`; nothing for an empty string.
+    fn parse(text: &str) -> Result<Option<TokenHeader>, Error> {
+        const FIELD: &str = "upstream_access_token_header";
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let (name, scheme) = text.split_once(':').unwrap_or((text, ""));
+        let name = header_name(FIELD, name)?;
+        if !scheme.is_empty() && !is_token(scheme) {
+            return Err(value_error(format!("{FIELD}: {scheme:?} is no scheme")));
+        }
+        Ok(Some(TokenHeader {
+            name,
+            scheme: (!scheme.is_empty()).then(|| scheme.to_owned()),
+        }))
+    }
+
+    /// Allocates only where the scheme is neither `bearer` nor none.
+    pub(crate) fn value<'g>(&self, grant: &'g Grant) -> Cow<'g, str> {
+        match &self.scheme {
+            None => grant.token().into(),
+            Some(scheme) if is_bearer(scheme) => grant.authorization().into(),
+            Some(scheme) => format!("{scheme} {}", grant.token()).into(),
+        }
+    }
+}
+
+fn is_bearer(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case("bearer")
+}
+
+fn claim_headers(
+    config: &Config,
+    token_header: Option<&TokenHeader>,
+) -> Result<Vec<(String, Path)>, Error> {
+    let (claims, names) = (
+        &config.upstream_headers_claims,
+        &config.upstream_headers_names,
+    );
+    if claims.len() != names.len() {
+        return Err(value_error(format!(
+            "upstream_headers_names: {} names for {} upstream_headers_claims; give each claim one name",
+            names.len(),
+            claims.len()
+        )));
+    }
+    let mut headers: Vec<(String, Path)> = Vec::new();
+    let nested = config
+        .upstream_headers
+        .iter()
+        .map(|one| ("upstream_headers", &one.header, &one.path[..]));
+    let flat = names
+        .iter()
+        .zip(claims)
+        .map(|(name, claim)| ("upstream_headers_names", name, std::slice::from_ref(claim)));
+    for (field, name, path) in nested.chain(flat) {
+        let name = header_name(field, name)?;
+        let is_taken = token_header.is_some_and(|token| is_same(&token.name, &name))
+            || headers.iter().any(|(other, _)| is_same(other, &name));
+        if is_taken {
+            return Err(value_error(format!(
+                "{field}: the header \"{name}\" is used twice"
+            )));
+        }
+        headers.push((name, Path::new(field, path)?));
+    }
+    Ok(headers)
+}
+
+/// Many upstreams take `_` and `-` for the same character.
+fn is_same(one: &str, other: &str) -> bool {
+    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    one.len() == other.len()
+        && one
+            .bytes()
+            .zip(other.bytes())
+            .all(|(a, b)| fold(a) == fold(b))
+}
+
+fn header_name(field: &str, name: &str) -> Result<String, Error> {
+    let name = name.to_ascii_lowercase();
+    if !is_token(&name) {
+        return Err(value_error(format!(
+            "{field}: {name:?} cannot be the name of a header"
+        )));
+    }
+    if RESERVED.contains(&name.as_str()) {
+        return Err(value_error(format!(
+            "{field}: the header \"{name}\" belongs to the request itself"
+        )));
+    }
+    Ok(name)
+}
+
+/// RFC 9110 section 5.6.2.
+fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// A claim as the value of a header: text as it is, objects and lists as base64 of their JSON, as Kong does. `None`
+/// where there is no claim, or one that would end the header's line.
+pub(crate) fn header_value<'c>(claims: Option<&'c Claims>, path: &Path) -> Option<Cow<'c, str>> {
+    match path.find(claims?)? {
+        Value::Null => None,
+        Value::String(text) if text.chars().any(char::is_control) => None,
+        Value::String(text) => Some(text.as_str().into()),
+        Value::Bool(value) => Some(if *value { "true" } else { "false" }.into()),
+        Value::Number(number) => Some(number.to_string().into()),
+        nested => Some(STANDARD.encode(nested.to_string()).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::claims::tests::claims;
+
+    #[test]
+    fn a_claim_becomes_a_value_that_cannot_end_its_line() {
+        let claims = claims(json!({
+            "text": "a b", "utf8": "é", "number": 7, "bool": true, "null": null, "empty": "",
+            "crlf": "a\r\nx: y", "nul": "a\u{0}", "c1": "\u{85}", "list": ["a"], "object": {"a": 1},
+        }));
+        for (claim, expect) in [
+            ("text", Some("a b")),
+            ("utf8", Some("é")),
+            ("number", Some("7")),
+            ("bool", Some("true")),
+            ("null", None),
+            ("empty", Some("")),
+            ("crlf", None),
+            ("nul", None),
+            ("c1", None),
+            ("absent", None),
+            ("list", Some("WyJhIl0=")),
+            ("object", Some("eyJhIjoxfQ==")),
+        ] {
+            let path = Path::new("x", &[claim.to_owned()]).unwrap();
+            assert_eq!(
+                header_value(Some(&claims), &path).as_deref(),
+                expect,
+                "{claim}"
+            );
+        }
+    }
+}

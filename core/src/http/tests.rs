@@ -1,0 +1,307 @@
+//! The real transport, on sockets of this machine.
+
+use super::*;
+use crate::config::Config;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+
+/// A server that answers every request with the same bytes and hangs up, and keeps what it was asked.
+struct Server {
+    url: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    fn start(answer: impl Into<Vec<u8>>) -> Server {
+        let answer = answer.into();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let of_server = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                let request = read_request(&connection);
+                of_server.lock().unwrap().push(request);
+                let _ = (&connection).write_all(&answer);
+            }
+        });
+        Server { url, asked }
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+fn read_request(connection: &TcpStream) -> String {
+    let mut reader = BufReader::new(connection);
+    let (mut request, mut length) = (String::new(), 0);
+    while !request.ends_with("\r\n\r\n") {
+        let start = request.len();
+        if reader.read_line(&mut request).unwrap_or(0) == 0 {
+            return request;
+        }
+        if let Some(value) = request[start..]
+            .to_ascii_lowercase()
+            .strip_prefix("content-length:")
+        {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    request + std::str::from_utf8(&body).unwrap()
+}
+
+fn response(status: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}connection: close\r\n\r\n{body}"
+    )
+}
+
+fn connection(config: &str) -> Connection {
+    let mut json: serde_json::Value = serde_json::from_str(config).unwrap();
+    json["issuer"] = "http://127.0.0.1".into();
+    json["allow_loopback_http"] = true.into();
+    Connection::compile(&Config::from_json(&json.to_string()).unwrap()).unwrap()
+}
+
+fn get(url: &str) -> Call {
+    Call {
+        url: url.parse().unwrap(),
+        form: None,
+        headers: HeaderMap::new(),
+        max_answer: 1000,
+    }
+}
+
+async fn send(connection: &Connection, call: Call) -> Result<Response, Fault> {
+    HttpTransport::default().send(connection, call).await
+}
+
+#[tokio::test]
+async fn a_form_is_posted_with_its_authorization_and_headers() {
+    let server = Server::start(response("200 OK", "", "{}"));
+    let mut headers = HeaderMap::new();
+    headers.insert("x-key", HeaderValue::from_static("k"));
+    let call = Call {
+        form: Some(Form {
+            body: Zeroizing::new("grant_type=client_credentials".to_owned()),
+            authorization: Some(Zeroizing::new("Basic YTpi".to_owned())),
+        }),
+        headers,
+        ..get(&format!("{}/token?tenant=x", server.url))
+    };
+    let reply = send(&connection("{}"), call).await.unwrap();
+    assert_eq!(
+        (reply.status, reply.body.as_slice()),
+        (200, b"{}".as_slice())
+    );
+    let request = server.asked().remove(0);
+    assert!(
+        request.starts_with("POST /token?tenant=x HTTP/1.1\r\n"),
+        "{request}"
+    );
+    assert!(
+        request.ends_with("\r\n\r\ngrant_type=client_credentials"),
+        "{request}"
+    );
+    for line in [
+        "content-type: application/x-www-form-urlencoded",
+        "authorization: Basic YTpi",
+        "accept: application/json",
+        "x-key: k",
+        concat!("user-agent: credgate/", env!("CARGO_PKG_VERSION")),
+    ] {
+        assert!(
+            request.lines().any(|one| one == line),
+            "{line} in {request}"
+        );
+    }
+    // Nothing compressed, so that nothing small becomes large; no cookie, no referrer.
+    for absent in ["accept-encoding", "cookie", "referer"] {
+        assert!(
+            !request.to_ascii_lowercase().contains(absent),
+            "{absent} in {request}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a30_no_redirect_is_followed() {
+    let target = Server::start(response("200 OK", "", "{}"));
+    for status in [
+        "301 Moved",
+        "302 Found",
+        "303 See Other",
+        "307 Temporary",
+        "308 Permanent",
+    ] {
+        let location = format!("location: {}/\r\n", target.url);
+        let server = Server::start(response(status, &location, ""));
+        let reply = send(&connection("{}"), get(&server.url)).await.unwrap();
+        assert_eq!(reply.status.to_string(), status[..3]);
+    }
+    assert!(target.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a31_an_answer_that_is_too_long_is_not_read() {
+    let server = Server::start(response("200 OK", "", &"x".repeat(1000)));
+    assert_eq!(
+        send(&connection("{}"), get(&server.url))
+            .await
+            .unwrap()
+            .body
+            .len(),
+        1000
+    );
+    let server = Server::start(response("200 OK", "", &"x".repeat(1001)));
+    let fault = send(&connection("{}"), get(&server.url)).await.err();
+    assert!(matches!(fault, Some(Fault::TooLong)), "{fault:?}");
+    // Also where the length is not told.
+    let endless = format!(
+        "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}",
+        "x".repeat(5000)
+    );
+    let server = Server::start(endless);
+    let fault = send(&connection("{}"), get(&server.url)).await.err();
+    assert!(matches!(fault, Some(Fault::TooLong)), "{fault:?}");
+}
+
+#[tokio::test]
+async fn what_is_no_answer_is_told_apart() {
+    for broken in [
+        "",
+        "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nshort",
+        "nonsense\r\n\r\n",
+    ] {
+        let server = Server::start(broken);
+        let fault = send(&connection("{}"), get(&server.url)).await.err();
+        assert!(
+            matches!(fault, Some(Fault::Broken(_))),
+            "{broken:?}: {fault:?}"
+        );
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let fault = send(&connection("{}"), get(&nobody)).await.err();
+    let Some(Fault::Unreachable(_, why)) = fault else {
+        panic!("{fault:?}")
+    };
+    assert!(why.contains("refused"), "{why}");
+}
+
+#[tokio::test]
+async fn a_providers_limits_and_retry_after_are_passed_on() {
+    let headers = "retry-after: 7\r\nx-ratelimit-remaining: 29\r\nx-other: 1\r\n";
+    let server = Server::start(response("429 Too Many", headers, ""));
+    let reply = send(&connection("{}"), get(&server.url)).await.unwrap();
+    assert_eq!(reply.retry_after.as_deref(), Some("7"));
+    assert_eq!(reply.limits, [("x-ratelimit-remaining", "29".to_owned())]);
+}
+
+#[tokio::test]
+async fn a38_only_a_configured_proxy_is_used() {
+    let proxy = Server::start(response("200 OK", "", "by proxy"));
+    let config = serde_json::json!({
+        "http_proxy": proxy.url, "http_proxy_authorization": "Basic cHJveHk6", "no_proxy": "127.0.0.2",
+    });
+    let through = connection(&config.to_string());
+    let reply = send(&through, get("http://127.0.0.1:9/x")).await.unwrap();
+    assert_eq!(reply.body.as_slice(), b"by proxy");
+    let request = proxy.asked().remove(0);
+    assert!(
+        request.starts_with("GET http://127.0.0.1:9/x HTTP/1.1\r\n"),
+        "{request}"
+    );
+    assert!(
+        request.contains("proxy-authorization: Basic cHJveHk6\r\n"),
+        "{request}"
+    );
+    assert!(
+        send(&through, get("http://127.0.0.2:9/x")).await.is_err(),
+        "no_proxy"
+    );
+    assert_eq!(proxy.asked().len(), 1);
+}
+
+#[test]
+fn a34_this_machine_is_reached_where_the_operator_names_it() {
+    for (named, config) in [
+        (false, "{}"),
+        (false, r#"{"extra_jwks_uris":["https://b.example/jwks"]}"#),
+        (true, r#"{"issuer":"https://localhost/"}"#),
+        (true, r#"{"token_endpoint":"https://127.0.0.1/token"}"#),
+        (true, r#"{"jwks_endpoint":"https://[::1]/jwks"}"#),
+        (
+            true,
+            r#"{"extra_jwks_uris":["https://b.example/","https://127.0.0.2/"]}"#,
+        ),
+        (true, r#"{"http_proxy":"http://127.0.0.1:3128"}"#),
+        (true, r#"{"https_proxy":"http://localhost:3128"}"#),
+    ] {
+        let mut json = serde_json::json!({"issuer": "https://a.example/"});
+        let more: serde_json::Value = serde_json::from_str(config).unwrap();
+        json.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let config = Config::from_json(&json.to_string()).unwrap();
+        assert_eq!(
+            Connection::compile(&config).unwrap().loopback,
+            named,
+            "{json}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a34_an_address_that_no_provider_has_is_not_connected_to() {
+    let server = Server::start(response("200 OK", "", "{}"));
+    let outside = Connection {
+        loopback: false,
+        ..connection("{}")
+    };
+    for url in [
+        server.url.clone(),
+        server.url.replace("127.0.0.1", "localhost"),
+        "http://169.254.169.254/latest/meta-data/".to_owned(),
+        "http://[::1]:9/".to_owned(),
+    ] {
+        let fault = send(&outside, get(&url)).await.err();
+        assert!(
+            matches!(fault, Some(Fault::Unreachable(..))),
+            "{url}: {fault:?}"
+        );
+    }
+    assert!(server.asked().is_empty());
+    assert!(
+        send(
+            &connection("{}"),
+            get(&server.url.replace("127.0.0.1", "localhost"))
+        )
+        .await
+        .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn connections_are_kept_for_each_way_of_its_own() {
+    let server = Server::start(response("200 OK", "", "{}"));
+    let transport = HttpTransport::default();
+    let (one, same, other) = (
+        connection("{}"),
+        connection("{}"),
+        connection(r#"{"keepalive":false}"#),
+    );
+    for way in [&one, &same, &other] {
+        assert!(transport.send(way, get(&server.url)).await.is_ok());
+    }
+    assert_eq!(transport.clients.lock().unwrap().len(), 2);
+    let anybody = connection(r#"{"ssl_verify":false}"#);
+    assert!(transport.send(&anybody, get(&server.url)).await.is_ok());
+    assert_eq!(transport.clients.lock().unwrap().len(), 3);
+}

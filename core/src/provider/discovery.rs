@@ -1,0 +1,277 @@
+//! The provider's metadata: OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2.
+
+use crate::cause::{Cause, Denial};
+use crate::config::TokenAuth;
+use crate::env::Env;
+use crate::gate::issuer::{Issuer, endpoint};
+use crate::http::{Call, Fault};
+use crate::token::json_object;
+use serde::Deserialize;
+use url::Url;
+
+/// What is needed of the provider's metadata.
+#[derive(Debug)]
+pub(crate) struct Metadata {
+    /// Exactly as the provider writes it: what its tokens say in `iss`.
+    pub(crate) issuer: String,
+    /// `None` where there is none, which is well where nothing is exchanged.
+    pub(crate) token_endpoint: Option<Url>,
+    pub(crate) auth: TokenAuth,
+    /// Where the keys are.
+    pub(crate) jwks: Vec<Url>,
+}
+
+/// The largest document that is read.
+pub(super) const MAX_DOCUMENT: usize = 1024 * 1024;
+
+/// A member that stands twice is an error.
+#[derive(Deserialize)]
+struct Document {
+    issuer: String,
+    token_endpoint: Option<String>,
+    jwks_uri: Option<String>,
+    token_endpoint_auth_methods_supported: Option<Vec<String>>,
+}
+
+impl Metadata {
+    /// Of an issuer that is not asked.
+    pub(super) fn of_pseudo_issuer(issuer: &Issuer) -> Metadata {
+        Metadata {
+            issuer: issuer.configured.clone(),
+            token_endpoint: issuer.token_endpoint.clone(),
+            auth: TokenAuth::ClientSecretBasic,
+            jwks: places_of_keys(issuer, None),
+        }
+    }
+}
+
+pub(super) async fn fetch(issuer: &Issuer, env: &Env) -> Result<Metadata, Denial> {
+    let what = format!("discovery at {}", issuer.discovery);
+    let call = Call {
+        url: issuer.discovery.clone(),
+        form: None,
+        headers: issuer.headers.clone(),
+        max_answer: MAX_DOCUMENT,
+    };
+    let started = env.clock.now();
+    let sent = env.transport.send(&issuer.connection, call).await;
+    env.metrics.discovery.observe(env.clock.now() - started);
+    let reply = sent.map_err(|fault| unavailable(&what, &fault))?;
+    match reply.status {
+        200 => read(issuer, &reply.body).map_err(|flaw| {
+            let detail = format!("{what}: {}", flaw.why());
+            Denial::new(Cause::ProviderAnswerInvalid, detail)
+        }),
+        status => Err(refused(&what, status)),
+    }
+}
+
+/// What it means that there is no answer.
+pub(super) fn unavailable(what: &str, fault: &Fault) -> Denial {
+    let (cause, why) = match fault {
+        Fault::Unreachable(_, why) => (Cause::ProviderUnreachable, why.as_str()),
+        Fault::Broken(why) => (Cause::ProviderFailed, why.as_str()),
+        Fault::TooLong => (Cause::ProviderAnswerInvalid, "longer than 1 MiB"),
+    };
+    Denial::new(cause, format!("{what}: {why}"))
+}
+
+/// What another status than 200 means.
+pub(super) fn refused(what: &str, status: u16) -> Denial {
+    let cause = match status {
+        429 => Cause::ProviderBusy,
+        500..=599 => Cause::ProviderFailed,
+        _ => Cause::ProviderAnswerInvalid,
+    };
+    Denial::new(cause, format!("{what}: HTTP {status}"))
+}
+
+/// Why a document must not be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    NoMetadata,
+    OtherIssuer,
+    TokenEndpoint,
+    JwksUri,
+}
+
+impl Flaw {
+    /// One log-safe phrase.
+    pub(crate) fn why(self) -> &'static str {
+        match self {
+            Flaw::NoMetadata => "not a JSON object with issuer and token_endpoint, each once",
+            Flaw::OtherIssuer => "it names another issuer than the one configured",
+            Flaw::TokenEndpoint => {
+                "its token_endpoint is not an https URL without user name and fragment"
+            }
+            Flaw::JwksUri => "its jwks_uri is not an https URL without user name and fragment",
+        }
+    }
+}
+
+pub(crate) fn read(issuer: &Issuer, body: &[u8]) -> Result<Metadata, Flaw> {
+    let document: Document = json_object(body).ok_or(Flaw::NoMetadata)?;
+    // RFC 8414 section 3.3: identical, up to the trailing slash that a well-known URL does not tell.
+    if document.issuer.trim_end_matches('/') != issuer.id {
+        return Err(Flaw::OtherIssuer);
+    }
+    let url = |text: &str, flaw| endpoint(text, issuer.allow_loopback_http).map_err(|_| flaw);
+    let token_endpoint = match (&issuer.token_endpoint, &document.token_endpoint) {
+        (Some(configured), _) => Some(configured.clone()),
+        (None, Some(text)) => Some(url(text, Flaw::TokenEndpoint)?),
+        (None, None) => None,
+    };
+    let jwks_uri = document
+        .jwks_uri
+        .as_deref()
+        .filter(|_| issuer.jwks_endpoint.is_none())
+        .map(|text| url(text, Flaw::JwksUri))
+        .transpose()?;
+    // Post has no encoding ambiguity; Basic is the default of both standards where nothing is listed.
+    let auth = match document.token_endpoint_auth_methods_supported {
+        Some(methods) if methods.iter().any(|method| method == "client_secret_post") => {
+            TokenAuth::ClientSecretPost
+        }
+        _ => TokenAuth::ClientSecretBasic,
+    };
+    Ok(Metadata {
+        issuer: document.issuer,
+        token_endpoint,
+        auth,
+        jwks: places_of_keys(issuer, jwks_uri),
+    })
+}
+
+fn places_of_keys(issuer: &Issuer, discovered: Option<Url>) -> Vec<Url> {
+    let first = issuer.jwks_endpoint.clone().or(discovered);
+    first.into_iter().chain(issuer.extra_jwks.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Gate;
+    use crate::http::Obstacle;
+    use crate::http::scripted::{ScriptedTransport, reply};
+    use crate::provider::Provider;
+    use crate::provider::document::FRESH;
+    use crate::sys::clock::manual::ManualClock;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    const DOCUMENT: &str =
+        r#"{"issuer":"https://a.example/","token_endpoint":"https://a.example/token"}"#;
+
+    fn gate() -> Gate {
+        Gate::from_json(r#"{"issuer":"https://a.example"}"#).unwrap()
+    }
+
+    fn issuer() -> Issuer {
+        gate().rules.issuer.clone()
+    }
+
+    fn read(document: &str) -> Result<Metadata, Flaw> {
+        super::read(&issuer(), document.as_bytes())
+    }
+
+    #[test]
+    fn the_auth_method_is_post_where_listed_and_else_basic() {
+        assert_eq!(read(DOCUMENT).unwrap().auth, TokenAuth::ClientSecretBasic);
+        for (methods, expect) in [
+            (
+                r#"["client_secret_basic","client_secret_post"]"#,
+                TokenAuth::ClientSecretPost,
+            ),
+            (r#"["client_secret_basic"]"#, TokenAuth::ClientSecretBasic),
+            (r#"["private_key_jwt"]"#, TokenAuth::ClientSecretBasic),
+            ("null", TokenAuth::ClientSecretBasic),
+        ] {
+            let document = DOCUMENT.replace(
+                "{\"issuer",
+                &format!("{{\"token_endpoint_auth_methods_supported\":{methods},\"issuer"),
+            );
+            assert_eq!(read(&document).unwrap().auth, expect, "{methods}");
+        }
+    }
+
+    #[test]
+    fn a35_a_document_of_another_issuer_is_refused() {
+        for other in [
+            "https://b.example/",
+            "http://a.example",
+            "https://a.example/t",
+            "https://a.example:443",
+            "https://A.example",
+            "",
+        ] {
+            let document = DOCUMENT.replace("https://a.example/\"", &format!("{other}\""));
+            assert!(read(&document).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a33_a34_a_document_that_must_not_be_used_is_refused() {
+        for document in [
+            "null",
+            "[]",
+            r#"["https://a.example/","https://a.example/token",null]"#,
+            "{}",
+            r#"{"issuer":"https://a.example","issuer":"https://a.example","token_endpoint":"https://a.example/token"}"#,
+            r#"{"issuer":"https://a.example","token_endpoint":"http://a.example/token"}"#,
+            r#"{"issuer":"https://a.example","token_endpoint":"http://127.0.0.1/token"}"#,
+            r#"{"issuer":"https://a.example","token_endpoint":"https://u@a.example/token"}"#,
+            r#"{"issuer":"https://a.example","token_endpoint":"https://a.example/token#f"}"#,
+        ] {
+            assert!(read(document).is_err(), "{document}");
+        }
+    }
+
+    #[tokio::test]
+    async fn kong10_a_provider_that_was_down_is_found_again_and_a_later_failure_does_no_harm() {
+        static UP: AtomicBool = AtomicBool::new(false);
+        let scripted = Arc::new(ScriptedTransport::new(|_| {
+            match UP.load(Ordering::Relaxed) {
+                true => reply(200, DOCUMENT),
+                false => Err(Fault::Unreachable(Obstacle::Refused, "refused".to_owned())),
+            }
+        }));
+        let manual = Arc::new(ManualClock::new());
+        let env = Arc::new(Env::new(scripted.clone(), manual.clone()));
+        let (provider, gate) = (Provider::new(issuer(), 1), gate());
+        let ask = || provider.metadata(&env, &gate.rules);
+        let fetches = || scripted.seen.lock().unwrap().len();
+
+        assert_eq!(ask().await.unwrap_err().cause, Cause::ProviderUnreachable);
+        manual.advance(Duration::from_millis(1500));
+        let denial = ask().await.unwrap_err();
+        assert_eq!(
+            (denial.retry_after, fetches()),
+            (Some(4), 1),
+            "within the window nothing is tried"
+        );
+
+        UP.store(true, Ordering::Relaxed);
+        manual.advance(Duration::from_millis(3500));
+        assert!(ask().await.is_ok());
+        assert!(ask().await.is_ok());
+        assert_eq!(fetches(), 2);
+
+        UP.store(false, Ordering::Relaxed);
+        manual.advance(FRESH);
+        assert!(ask().await.is_ok(), "the last good document serves on");
+        assert!(ask().await.is_ok());
+        assert_eq!(fetches(), 3);
+    }
+
+    #[tokio::test]
+    async fn concurrent_askers_share_one_fetch() {
+        let scripted = Arc::new(ScriptedTransport::new(|_| reply(200, DOCUMENT)));
+        let env = Arc::new(Env::new(scripted.clone(), Arc::new(ManualClock::new())));
+        let (provider, gate) = (Provider::new(issuer(), 1), gate());
+        let ask = || provider.metadata(&env, &gate.rules);
+        let (one, two, three) = tokio::join!(ask(), ask(), ask());
+        assert!(one.is_ok() && two.is_ok() && three.is_ok());
+        assert_eq!(scripted.seen.lock().unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,302 @@
+use super::exchange::{Exchange, Work};
+use super::*;
+use crate::gate::Gate;
+use crate::http::scripted::{ScriptedTransport, Seen, reply};
+use crate::http::{Fault, Obstacle, Response, Transport};
+use crate::key::Key;
+use crate::request::credentials::Credentials;
+use crate::sys::clock::manual::ManualClock;
+use crate::sys::secret::Secret;
+use crate::token::Grant;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+const GATE: &str = r#"{"issuer":"https://a.example","token_post_args_names":"audience","token_post_args_values":"https://example.com/"}"#;
+
+fn document(methods: &str) -> String {
+    format!(
+        r#"{{"issuer":"https://a.example","token_endpoint":"https://a.example/token?tenant=x","token_endpoint_auth_methods_supported":{methods}}}"#
+    )
+}
+
+/// A gate and a scripted provider, without an engine.
+struct Bench {
+    rules: Arc<Rules>,
+    provider: Provider,
+    env: Arc<Env>,
+}
+
+impl Bench {
+    fn new(gate: &str, transport: Arc<dyn Transport>) -> Bench {
+        let rules = Gate::from_json(gate).unwrap().rules;
+        Bench {
+            provider: Provider::new(rules.issuer.clone(), 1),
+            rules,
+            env: Arc::new(Env::new(transport, Arc::new(ManualClock::new()))),
+        }
+    }
+
+    async fn exchange(&self, id: &str, secret: &str) -> Result<Grant, Denial> {
+        self.run(&Work::Exchange(Credentials {
+            client_id: id.to_owned(),
+            client_secret: Secret::new(secret),
+            args: Vec::new(),
+        }))
+        .await
+    }
+
+    async fn run(&self, work: &Work) -> Result<Grant, Denial> {
+        let exchange = Exchange {
+            provider: &self.provider,
+            rules: &self.rules,
+            env: &self.env,
+            key: Key::for_test(1),
+            quota: None,
+        };
+        exchange.run(work, exchange.deadline()).await
+    }
+}
+
+/// Exchanges `id`/`secret` with a provider that lists `methods` and answers `answer`; what the token endpoint saw.
+async fn run(
+    gate: &str,
+    methods: &'static str,
+    id: &str,
+    secret: &str,
+    answer: impl Fn() -> Result<Response, Fault> + Send + Sync + 'static,
+) -> (Result<Grant, Denial>, Option<Seen>) {
+    let scripted = Arc::new(ScriptedTransport::new(move |seen| match seen.form {
+        None => reply(200, &document(methods)),
+        Some(_) => answer(),
+    }));
+    let granted = Bench::new(gate, scripted.clone())
+        .exchange(id, secret)
+        .await;
+    let seen = scripted
+        .seen
+        .lock()
+        .unwrap()
+        .iter()
+        .find(|seen| seen.form.is_some())
+        .cloned();
+    (granted, seen)
+}
+
+fn ok() -> Result<Response, Fault> {
+    reply(
+        200,
+        r#"{"access_token":"t0ken","token_type":"Bearer","expires_in":3600}"#,
+    )
+}
+
+async fn denial(answer: impl Fn() -> Result<Response, Fault> + Send + Sync + 'static) -> Denial {
+    run(GATE, "[\"client_secret_post\"]", "id", "s3cret", answer)
+        .await
+        .0
+        .unwrap_err()
+}
+
+#[tokio::test]
+async fn f05_the_request_is_the_grant_with_scope_and_arguments() {
+    let (granted, seen) = run(GATE, "[\"client_secret_post\"]", "id", "s&c=r+t", ok).await;
+    assert_eq!(granted.unwrap().authorization(), "Bearer t0ken");
+    let seen = seen.unwrap();
+    assert_eq!(
+        seen.url, "https://a.example/token?tenant=x",
+        "the endpoint's own query stays (RFC 6749 3.2)"
+    );
+    assert_eq!(
+        seen.form.as_deref(),
+        Some(
+            "grant_type=client_credentials&scope=openid&audience=https%3A%2F%2Fexample.com%2F\
+             &client_id=id&client_secret=s%26c%3Dr%2Bt"
+        )
+    );
+    assert_eq!(seen.authorization, None);
+}
+
+#[tokio::test]
+async fn scopes_may_be_left_out() {
+    let gate = GATE.replace("{\"issuer", "{\"scopes\":[],\"issuer");
+    let (_, seen) = run(&gate, "[\"client_secret_post\"]", "id", "s", ok).await;
+    assert!(!seen.unwrap().form.unwrap().contains("scope"));
+}
+
+/// A provider that refuses `openid` for this grant: exchanges twice; the scopes that the token endpoint saw, and
+/// whether the second exchange was granted.
+async fn scopes_seen(gate: &str) -> (Vec<bool>, bool) {
+    let scripted = Arc::new(ScriptedTransport::new(|seen| match &seen.form {
+        None => reply(200, &document("[\"client_secret_post\"]")),
+        Some(form) if form.contains("scope=openid") => reply(400, r#"{"error":"invalid_scope"}"#),
+        Some(_) => ok(),
+    }));
+    let bench = Bench::new(gate, scripted.clone());
+    let first = bench.exchange("id", "s").await;
+    let second = bench.exchange("id", "s").await;
+    assert_eq!(first.is_ok(), second.is_ok());
+    let seen = scripted.seen.lock().unwrap();
+    let scopes = seen
+        .iter()
+        .filter_map(|seen| seen.form.as_ref())
+        .map(|form| form.contains("scope="))
+        .collect();
+    (scopes, second.is_ok())
+}
+
+#[tokio::test]
+async fn kong04_a_default_scope_that_is_refused_is_left_out_from_then_on() {
+    assert_eq!(scopes_seen(GATE).await, (vec![true, false, false], true));
+}
+
+#[tokio::test]
+async fn a_configured_scope_that_is_refused_stays() {
+    let gate = GATE.replace("{\"issuer", "{\"scopes\":[\"openid\"],\"issuer");
+    assert_eq!(scopes_seen(&gate).await, (vec![true, true], false));
+}
+
+#[tokio::test]
+async fn f01_basic_encodes_both_halves_first() {
+    for (id, secret, expect) in [
+        ("id", "secret", "id:secret"),
+        ("a b", "%&+", "a+b:%25%26%2B"),
+        ("a:b", "c:d", "a%3Ab:c%3Ad"),
+        ("", "", ":"),
+        // RFC 6749 appendix B
+        (" %&+\u{a3}\u{20ac}", "x", "+%25%26%2B%C2%A3%E2%82%AC:x"),
+    ] {
+        let (_, seen) = run(GATE, "[\"client_secret_basic\"]", id, secret, ok).await;
+        let seen = seen.unwrap();
+        let header = seen.authorization.unwrap();
+        let decoded = STANDARD
+            .decode(header.strip_prefix("Basic ").unwrap())
+            .unwrap();
+        assert_eq!(String::from_utf8(decoded).unwrap(), expect);
+        let form = seen.form.unwrap();
+        assert!(
+            !form.contains("client_id") && !form.contains("client_secret"),
+            "{form}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_is_classified_by_status_and_then_by_error() {
+    let body = |error: &str| format!(r#"{{"error":"{error}","error_description":"s3cret"}}"#);
+    for (status, answer, cause) in [
+        (401, body("invalid_client"), Cause::CredentialsRefused),
+        (401, body("access_denied"), Cause::CredentialsRefused),
+        (401, body("unauthorized_client"), Cause::CredentialsRefused),
+        (401, "Unauthorized".to_owned(), Cause::CredentialsRefused),
+        (403, String::new(), Cause::CredentialsRefused),
+        (403, " <!doctype html>".to_owned(), Cause::ProviderFailed),
+        (403, body("access_denied"), Cause::ClientForbidden),
+        (400, body("invalid_client"), Cause::CredentialsRefused),
+        (400, body("unauthorized_client"), Cause::ClientForbidden),
+        (400, body("invalid_scope"), Cause::ClientForbidden),
+        (400, body("invalid_target"), Cause::ClientForbidden),
+        (400, body("invalid_request"), Cause::RequestRefused),
+        (400, body("unsupported_grant_type"), Cause::RequestRefused),
+        (400, body("s3cret"), Cause::RequestRefused),
+        (404, String::new(), Cause::RequestRefused),
+        (429, body("too_many_requests"), Cause::ProviderBusy),
+        (500, String::new(), Cause::ProviderFailed),
+        (503, body("invalid_client"), Cause::ProviderFailed),
+        (302, String::new(), Cause::ProviderAnswerInvalid),
+        (204, String::new(), Cause::ProviderAnswerInvalid),
+        (200, "s3cret".to_owned(), Cause::ProviderAnswerInvalid),
+    ] {
+        let text = answer.clone();
+        let denial = denial(move || reply(status, &text)).await;
+        assert_eq!(denial.cause, cause, "{status} {answer}");
+        assert!(!denial.detail.contains("s3cret"), "{}", denial.detail);
+    }
+}
+
+#[tokio::test]
+async fn a39_retry_after_is_passed_on_within_bounds() {
+    for (retry_after, expect) in [
+        (Some("30"), 30),
+        (Some("0"), 1),
+        (Some("4000000"), 3600),
+        (Some("99999999999999999999"), 3600),
+        // The clock stands at 2023-11-14T22:13:20Z.
+        (Some("Tue, 14 Nov 2023 22:14:00 GMT"), 40),
+        (Some("Tue, 14 Nov 2023 22:00:00 GMT"), 1),
+        (Some("soon"), 5),
+        (Some("-1"), 5),
+        (None, 5),
+    ] {
+        let answer = move || {
+            let busy = reply(429, "");
+            busy.map(|busy| Response {
+                retry_after: retry_after.map(str::to_owned),
+                ..busy
+            })
+        };
+        assert_eq!(denial(answer).await.retry_after, Some(expect));
+    }
+}
+
+#[tokio::test]
+async fn a22_transport_faults_are_never_wrong_credentials() {
+    for (fault, cause) in [
+        (
+            Fault::Unreachable(Obstacle::Refused, "refused".to_owned()),
+            Cause::ProviderUnreachable,
+        ),
+        (Fault::Broken("closed".to_owned()), Cause::ProviderFailed),
+        (Fault::TooLong, Cause::ProviderAnswerInvalid),
+    ] {
+        assert_eq!(denial(move || Err(fault.clone())).await.cause, cause);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a31_a_provider_that_never_answers_meets_the_deadline() {
+    let scripted = Arc::new(ScriptedTransport::holding(|_| {
+        reply(200, &document("null"))
+    }));
+    let bench = Bench::new(GATE, scripted);
+    let denial = bench.exchange("id", "s").await.unwrap_err();
+    assert_eq!(denial.cause, Cause::ProviderTimeout);
+}
+
+#[tokio::test]
+async fn an_assertion_takes_the_secrets_place() {
+    let gate = GATE.replace(
+        "{\"issuer",
+        "{\"token_endpoint_auth_method\":\"client_secret_jwt\",\"issuer",
+    );
+    let (granted, seen) = run(&gate, "null", "id", "s3cret", ok).await;
+    assert!(granted.is_ok());
+    let seen = seen.unwrap();
+    let form = seen.form.unwrap();
+    assert!(
+        !form.contains("s3cret") && seen.authorization.is_none(),
+        "{form}"
+    );
+    assert!(!form.contains("client_id="), "{form}");
+    let jwt_bearer = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
+    assert!(
+        form.contains(&format!("client_assertion_type={jwt_bearer}")),
+        "{form}"
+    );
+    assert!(form.contains("client_assertion=eyJ"), "{form}");
+}
+
+#[tokio::test]
+async fn endpoints_and_headers_of_the_configuration_are_used() {
+    let gate = r#"{"issuer":"https://a.example","using_pseudo_issuer":true,"token_endpoint":"https://b.example/t",
+        "verify_signature":false,"token_headers":{"X-Key":"k"},"scopes":[]}"#;
+    let (granted, seen) = run(gate, "null", "id", "s", ok).await;
+    assert!(granted.is_ok());
+    let seen = seen.unwrap();
+    assert_eq!(
+        (seen.url.as_str(), seen.headers),
+        ("https://b.example/t", vec!["x-key: k".to_owned()])
+    );
+    assert!(
+        seen.authorization.is_some(),
+        "Basic is the default of the standards"
+    );
+}

@@ -1,0 +1,96 @@
+//! The token request (RFC 6749 section 4.4.2).
+
+use crate::cause::{Cause, Denial};
+use crate::config::{Encoding, TokenAuth};
+use crate::gate::Rules;
+use crate::http::Form;
+use crate::provider::Metadata;
+use crate::request::credentials::Credentials;
+use crate::token::client_assertion;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use form_urlencoded::byte_serialize;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// RFC 7523 section 2.2.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// `wall`: the time since the Unix epoch.
+pub(super) fn form(
+    rules: &Rules,
+    metadata: &Metadata,
+    credentials: &Credentials,
+    scope: Option<&str>,
+    wall: Duration,
+) -> Result<Form, Denial> {
+    let (id, secret) = (
+        credentials.client_id.as_str(),
+        credentials.client_secret.expose(),
+    );
+    let own = rules.request.args.iter();
+    let requests = credentials.args.iter().filter_map(|(number, value)| {
+        let name = rules.places.args.get(*number)?;
+        (name != "scope").then_some((name, value.as_str()))
+    });
+    let mut pairs = vec![("grant_type", "client_credentials")];
+    pairs.extend(scope.map(|scope| ("scope", scope)));
+    pairs.extend(own.map(|(name, value)| (name.as_str(), value.as_str())));
+    pairs.extend(requests);
+    let assertion;
+    let authorization = match rules.request.auth.unwrap_or(metadata.auth) {
+        TokenAuth::ClientSecretPost => {
+            pairs.extend([("client_id", id), ("client_secret", secret)]);
+            None
+        }
+        TokenAuth::ClientSecretBasic => Some(basic(rules.request.basic_encoding, id, secret)),
+        TokenAuth::ClientSecretJwt => {
+            // For the issuer, which one provider alone is: an endpoint's URL may be another's too.
+            assertion = client_assertion(id, secret, &metadata.issuer, wall).map_err(|error| {
+                Denial::new(
+                    Cause::Internal,
+                    format!("the system has no randomness: {error}"),
+                )
+            })?;
+            // It names the client itself; beside it, some providers refuse a client_id.
+            pairs.extend([
+                ("client_assertion_type", JWT_BEARER),
+                ("client_assertion", &assertion),
+            ]);
+            None
+        }
+    };
+    // ScratchBuffer for every byte percent-encoded, so that no reallocation leaves a copy behind that nobody wipes.
+    let room = pairs
+        .iter()
+        .map(|(name, value)| 3 * (name.len() + value.len()) + 2)
+        .sum();
+    let mut body = form_urlencoded::Serializer::new(String::with_capacity(room));
+    body.extend_pairs(pairs);
+    Ok(Form {
+        body: Zeroizing::new(body.finish()),
+        authorization,
+    })
+}
+
+/// RFC 6749 section 2.3.1: id and secret are form-urlencoded first, then they are user name and password. Some
+/// providers take them as they are.
+fn basic(encoding: Encoding, id: &str, secret: &str) -> Zeroizing<String> {
+    let mut pair = Zeroizing::new(String::with_capacity(3 * (id.len() + secret.len()) + 1));
+    match encoding {
+        Encoding::Form => {
+            pair.extend(byte_serialize(id.as_bytes()));
+            pair.push(':');
+            pair.extend(byte_serialize(secret.as_bytes()));
+        }
+        Encoding::Raw => {
+            pair.push_str(id);
+            pair.push(':');
+            pair.push_str(secret);
+        }
+    }
+    let mut header = Zeroizing::new(String::with_capacity(6 + pair.len().div_ceil(3) * 4));
+    header.push_str("Basic ");
+    STANDARD.encode_string(pair.as_bytes(), &mut header);
+    header
+}

@@ -1,0 +1,89 @@
+//! `Authorization: Basic` ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617)) and `Authorization: Bearer`
+//! ([RFC 6750](https://www.rfc-editor.org/rfc/rfc6750)).
+
+use super::pair::Pair;
+use super::scratch::{Scratch, Span};
+use crate::cause::Cause;
+use crate::config::Encoding;
+use crate::token::{MAX_TOKEN, is_b64token};
+use base64_simd::{Out, STANDARD};
+
+/// The pair of a Basic header; `None` for any other scheme.
+///
+/// The rest is strict base64: its alphabet, canonical padding, nothing after it. The id ends at the first colon. Where
+/// `encoding` says so, both halves are form-urlencoded in addition.
+pub(super) fn find(
+    value: &[u8],
+    encoding: Encoding,
+    scratch: &mut Scratch<'_>,
+) -> Result<Option<Pair>, Cause> {
+    let Some(rest) = after_scheme(value, b"basic") else {
+        return Ok(None);
+    };
+    let decoded = scratch.fill(|free| decode(rest, free))?;
+    let len = decoded.len();
+    let colon = decoded
+        .iter()
+        .position(|&byte| byte == b':')
+        .ok_or(Cause::EmptyCredential)?;
+    let whole = scratch.keep(len);
+    let id = Span {
+        start: whole.start,
+        end: whole.start + colon,
+    };
+    let secret = Span {
+        start: whole.start + colon + 1,
+        end: whole.end,
+    };
+    Ok(Some(match encoding {
+        Encoding::Raw => Pair { id, secret },
+        Encoding::Form => Pair {
+            id: scratch.decode_in_place(id)?,
+            secret: scratch.decode_in_place(secret)?,
+        },
+    }))
+}
+
+/// Decodes into the beginning of `free`: how much that is.
+fn decode(text: &[u8], free: &mut [u8]) -> Result<usize, Cause> {
+    let len = STANDARD
+        .decoded_length(text)
+        .map_err(|_| Cause::MalformedBasic)?;
+    let room = free.get_mut(..len).ok_or(Cause::TooLong)?;
+    let decoded = STANDARD.decode(text, Out::from_slice(room));
+    decoded.map_err(|_| Cause::MalformedBasic)?;
+    Ok(len)
+}
+
+/// The token of a Bearer header; `None` for any other scheme.
+pub(super) fn bearer(value: &[u8]) -> Result<Option<&str>, Cause> {
+    let Some(token) = after_scheme(value, b"bearer") else {
+        return Ok(None);
+    };
+    let token = std::str::from_utf8(token).map_err(|_| Cause::TokenInvalid)?;
+    if token.len() > MAX_TOKEN || !is_b64token(token) {
+        return Err(Cause::TokenInvalid);
+    }
+    Ok(Some(token))
+}
+
+/// What follows the scheme, which is compared as a whole and without regard to case, and one or more spaces.
+fn after_scheme<'v>(value: &'v [u8], wanted: &[u8]) -> Option<&'v [u8]> {
+    let value = trim(value);
+    let (scheme, rest) = value.split_at_checked(wanted.len())?;
+    let is_whole = rest.first().is_none_or(|&byte| byte == b' ');
+    if !is_whole || !scheme.eq_ignore_ascii_case(wanted) {
+        return None;
+    }
+    let spaces = rest.iter().take_while(|&&byte| byte == b' ').count();
+    Some(&rest[spaces..])
+}
+
+/// Without the white space that surrounds a field's value (RFC 9110 section 5.5). A line break is none: it has no
+/// business in a field, and is left for base64 to refuse.
+fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}

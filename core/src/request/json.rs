@@ -1,0 +1,135 @@
+//! `{"client_id": "…", "client_secret": "…"}`: members of a JSON object ([RFC 8259]).
+//!
+//! A body that is no JSON object holds no credentials; that is for the upstream to judge.
+//!
+//! [RFC 8259]: https://www.rfc-editor.org/rfc/rfc8259
+
+use super::names::Name;
+use super::pair::{Halves, Pair};
+use super::scratch::{Scratch, Span};
+use crate::cause::Cause;
+use serde::de::{MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::fmt;
+use std::ops::Range;
+
+/// The pair among the members.
+pub(super) fn find(body: &[u8], scratch: &mut Scratch<'_>) -> Result<Option<Pair>, Cause> {
+    let mut halves = Halves::default();
+    let mut refusal = None;
+    let well_formed = members(body, Name::of_text, |name, value, _| {
+        if refusal.is_none() {
+            refusal = halves.note(name, || string(value, scratch)).err();
+        }
+    });
+    match refusal {
+        _ if !well_formed => Ok(None),
+        Some(cause) => Err(cause),
+        None => halves.pair(),
+    }
+}
+
+/// Shows where the values of a name lie in the scratch, once decoded.
+pub(super) fn values(
+    body: &[u8],
+    name: &str,
+    scratch: &mut Scratch<'_>,
+    note: &mut impl FnMut(Span) -> Result<(), Cause>,
+) -> Result<(), Cause> {
+    let mut refusal = None;
+    let is_it = |text: &str| text == name;
+    let well_formed = members(body, is_it, |is_it, value, _| {
+        if is_it && refusal.is_none() {
+            refusal = string(value, scratch).and_then(&mut *note).err();
+        }
+    });
+    match refusal {
+        Some(cause) if well_formed => Err(cause),
+        _ => Ok(()),
+    }
+}
+
+/// Shows every member of the object: what its name means to `read`, its raw value, and the range from the name's quote
+/// to the value's end. False when the body is not one well-formed object; what was shown before that is void.
+pub(crate) fn members<'b, N>(
+    body: &'b [u8],
+    read: impl Fn(&str) -> N,
+    show: impl FnMut(N, &'b str, Range<usize>),
+) -> bool {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let members = Members { body, read, show };
+    serde::Deserializer::deserialize_map(&mut deserializer, members).is_ok()
+        && deserializer.end().is_ok()
+}
+
+struct Members<'b, R, F> {
+    body: &'b [u8],
+    read: R,
+    show: F,
+}
+
+impl<'b, N, R: Fn(&str) -> N, F: FnMut(N, &'b str, Range<usize>)> Visitor<'b>
+    for Members<'b, R, F>
+{
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'b>>(mut self, mut map: A) -> Result<(), A::Error> {
+        let at = |token: &str| token.as_ptr() as usize - self.body.as_ptr() as usize;
+        while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+            let (name, value) = (name.get(), value.get());
+            let range = at(name)..at(value) + value.len();
+            (self.show)(read_name(name, &self.read), value, range);
+        }
+        Ok(())
+    }
+}
+
+/// What a raw name means. One that does not decode (a lone surrogate, which the grammar allows: RFC 8259 section 8.2)
+/// is none of ours, and reads as empty.
+fn read_name<N>(raw: &str, read: impl Fn(&str) -> N) -> N {
+    struct Decoded<R>(R);
+
+    impl<N, R: Fn(&str) -> N> Visitor<'_> for Decoded<R> {
+        type Value = N;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a name")
+        }
+
+        fn visit_str<E>(self, name: &str) -> Result<N, E> {
+            Ok((self.0)(name))
+        }
+    }
+
+    let mut deserializer = serde_json::Deserializer::from_str(raw);
+    serde::Deserializer::deserialize_str(&mut deserializer, Decoded(&read))
+        .unwrap_or_else(|_| read(""))
+}
+
+/// Decodes a raw value, which must be a string, into the scratch.
+fn string(raw: &str, scratch: &mut Scratch<'_>) -> Result<Span, Cause> {
+    struct Into<'s, 'r>(&'s mut Scratch<'r>);
+
+    impl Visitor<'_> for Into<'_, '_> {
+        type Value = Result<Span, Cause>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(self.0.push(text.bytes().map(Ok)))
+        }
+    }
+
+    if !raw.starts_with('"') {
+        return Err(Cause::MalformedParameter);
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(raw);
+    serde::Deserializer::deserialize_str(&mut deserializer, Into(scratch))
+        .unwrap_or(Err(Cause::MalformedParameter))
+}

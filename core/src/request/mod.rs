@@ -1,0 +1,101 @@
+//! What a host shows the library of an HTTP request.
+
+pub(crate) mod args;
+mod basic;
+pub(crate) mod credentials;
+pub(crate) mod extract;
+pub(crate) mod form;
+pub(crate) mod hide;
+pub(crate) mod json;
+mod names;
+mod pair;
+pub(crate) mod scratch;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+/// An HTTP request as the host received it. Everything is borrowed for the call.
+#[derive(Clone, Copy, Default)]
+pub struct Request<'a> {
+    /// The method, as sent (`POST`).
+    pub method: &'a [u8],
+    /// The value of the `Authorization` header. A host that receives several refuses the request itself.
+    pub authorization: Option<&'a [u8]>,
+    /// The query string, without `?`, as sent (not decoded).
+    pub query: Option<&'a [u8]>,
+    /// The value of the `Content-Type` header.
+    pub content_type: Option<&'a [u8]>,
+    /// The whole body, where [`Gate::wants_body`](crate::Gate::wants_body) asked for it.
+    pub body: Option<&'a [u8]>,
+    /// Id and secret that the host has from elsewhere. Then they are not looked for in the request, and nothing is to be
+    /// hidden from the upstream.
+    pub credentials: Option<(&'a [u8], &'a [u8])>,
+    /// Values for the gate's `token_post_args_host`, in their order (UTF-8); an empty one is left out.
+    pub args: &'a [&'a [u8]],
+}
+
+impl fmt::Debug for Request<'_> {
+    /// Shows which parts there are; their content may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &String::from_utf8_lossy(self.method))
+            .field("authorization", &self.authorization.is_some())
+            .field("query", &self.query.is_some())
+            .field(
+                "content_type",
+                &self.content_type.map(String::from_utf8_lossy),
+            )
+            .field("body", &self.body.map(<[u8]>::len))
+            .field("credentials", &self.credentials.is_some())
+            .finish()
+    }
+}
+
+/// Where credentials are looked for (`client_credentials_param_type`), and where they were found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Source {
+    /// `Authorization: Basic` ([RFC 7617](https://www.rfc-editor.org/rfc/rfc7617)).
+    Header,
+    /// `client_id` and `client_secret` in the query string.
+    Query,
+    /// `client_id` and `client_secret` in a form or a JSON object.
+    Body,
+    /// The host gave them itself ([`Request::credentials`]).
+    #[serde(skip_deserializing)]
+    Host,
+}
+
+/// The kinds of body that can hold credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyKind {
+    Form,
+    Json,
+}
+
+impl BodyKind {
+    /// By media type; parameters such as `charset` do not matter.
+    pub(crate) fn of(content_type: Option<&[u8]>) -> Option<BodyKind> {
+        let value = content_type?;
+        let media_type = value
+            .split(|&b| b == b';')
+            .next()
+            .unwrap_or(value)
+            .trim_ascii();
+        if media_type.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
+            Some(BodyKind::Form)
+        } else if media_type.eq_ignore_ascii_case(b"application/json") {
+            Some(BodyKind::Json)
+        } else {
+            None
+        }
+    }
+}
+
+/// Methods whose content has a meaning (RFC 9110 section 9.3): in others a body is not looked at.
+pub(crate) fn carries_body(method: &[u8]) -> bool {
+    matches!(method, b"POST" | b"PUT" | b"PATCH")
+}

@@ -1,0 +1,40 @@
+//! The names of the parameters that carry credentials, and of their look-alikes.
+
+/// What a parameter's name says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Name {
+    Id,
+    Secret,
+    /// `CLIENT_ID`, `client_id[]`: what another parser may take for the same parameter.
+    LikeId,
+    LikeSecret,
+    Other,
+}
+
+impl Name {
+    /// By the decoded name.
+    pub(crate) fn of(name: &[u8]) -> Name {
+        match name {
+            b"client_id" => Name::Id,
+            b"client_secret" => Name::Secret,
+            _ => {
+                let stem = name.split(|&byte| byte == b'[').next().unwrap_or(name);
+                if stem.eq_ignore_ascii_case(b"client_id") {
+                    Name::LikeId
+                } else if stem.eq_ignore_ascii_case(b"client_secret") {
+                    Name::LikeSecret
+                } else {
+                    Name::Other
+                }
+            }
+        }
+    }
+
+    pub(crate) fn of_text(name: &str) -> Name {
+        Name::of(name.as_bytes())
+    }
+
+    pub(crate) fn is_credential(self) -> bool {
+        matches!(self, Name::Id | Name::Secret)
+    }
+}

@@ -1,0 +1,121 @@
+//! The buffer that credentials are decoded into: on the host's thread, without an allocation, wiped after each request.
+
+use super::args::Args;
+use super::credentials::MAX_LEN;
+use crate::cause::Cause;
+use crate::sys::secret::wipe;
+
+/// Where a thread decodes: zero but while it does.
+pub(crate) struct ScratchBuffer([u8; ROOM]);
+
+/// One more than what is accepted: Basic's colon.
+const ROOM: usize = MAX_LEN + 1;
+
+/// Holds what was decoded; wiped when dropped.
+pub(crate) struct Scratch<'r> {
+    bytes: &'r mut [u8; ROOM],
+    used: usize,
+    /// Beyond this nothing has been written: wiping costs by the byte.
+    written: usize,
+    pub(super) args: Option<Args>,
+}
+
+#[derive(Clone, Copy, Default)]
+pub(super) struct Span {
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+impl ScratchBuffer {
+    pub(crate) const fn new() -> ScratchBuffer {
+        ScratchBuffer([0; ROOM])
+    }
+}
+
+impl<'r> Scratch<'r> {
+    pub(crate) fn new(room: &'r mut ScratchBuffer) -> Scratch<'r> {
+        Scratch {
+            bytes: &mut room.0,
+            used: 0,
+            written: 0,
+            args: None,
+        }
+    }
+
+    pub(super) fn of(&self, span: Span) -> &[u8] {
+        &self.bytes[span.start..span.end]
+    }
+
+    /// What is not used yet, to be written to by `write`, which answers how much it has written; all of it may have been
+    /// where it fails.
+    pub(super) fn fill<E>(
+        &mut self,
+        write: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<&[u8], E> {
+        self.written = self.bytes.len();
+        let len = write(&mut self.bytes[self.used..])?;
+        self.written = self.used + len;
+        Ok(&self.bytes[self.used..self.written])
+    }
+
+    /// Takes the next `len` bytes as used.
+    pub(super) fn keep(&mut self, len: usize) -> Span {
+        let start = self.used;
+        self.used += len;
+        Span {
+            start,
+            end: self.used,
+        }
+    }
+
+    /// Decodes what is form-urlencoded where it stands: it only becomes shorter.
+    pub(super) fn decode_in_place(&mut self, span: Span) -> Result<Span, Cause> {
+        let mut end = span.start;
+        let mut at = span.start;
+        while at < span.end {
+            let raw = &self.bytes[at..span.end];
+            let (byte, len) = match raw {
+                [b'%', high, low, ..] => {
+                    let digit = |byte: u8| char::from(byte).to_digit(16);
+                    match (digit(*high), digit(*low)) {
+                        (Some(high), Some(low)) => ((high * 16 + low) as u8, 3),
+                        _ => return Err(Cause::MalformedBasic),
+                    }
+                }
+                [b'%', ..] => return Err(Cause::MalformedBasic),
+                [b'+', ..] => (b' ', 1),
+                [byte, ..] => (*byte, 1),
+                [] => break,
+            };
+            self.bytes[end] = byte;
+            end += 1;
+            at += len;
+        }
+        Ok(Span {
+            start: span.start,
+            end,
+        })
+    }
+
+    pub(super) fn push(
+        &mut self,
+        bytes: impl Iterator<Item = Result<u8, Cause>>,
+    ) -> Result<Span, Cause> {
+        let mut len = 0;
+        for byte in bytes {
+            let byte = byte?;
+            let at = self.used + len;
+            *self.bytes.get_mut(at).ok_or(Cause::TooLong)? = byte;
+            len += 1;
+            self.written = self.written.max(at + 1);
+        }
+        Ok(self.keep(len))
+    }
+}
+
+impl Drop for Scratch<'_> {
+    fn drop(&mut self) {
+        // Not `used`: a place that was given up half-way has written without keeping.
+        wipe(&mut self.bytes[..self.written]);
+    }
+}

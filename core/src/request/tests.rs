@@ -1,0 +1,398 @@
+use super::args::ArgNames;
+use super::credentials::MAX_LEN;
+use super::extract::{Places, Presented, ascii, extract};
+use super::scratch::{Scratch, ScratchBuffer};
+use super::*;
+use crate::cause::Cause;
+use crate::config::Encoding;
+
+fn all() -> Places {
+    Places {
+        header: true,
+        query: true,
+        body: true,
+        bearer: false,
+        basic_encoding: Encoding::Raw,
+        args: ArgNames::new(&[], &[]),
+        max_body_bytes: 64,
+    }
+}
+
+fn basic(pair: &str) -> Vec<u8> {
+    use base64::Engine as _;
+    format!(
+        "Basic {}",
+        base64::engine::general_purpose::STANDARD.encode(pair)
+    )
+    .into_bytes()
+}
+
+fn found(request: &Request<'_>) -> Result<(String, String, Source), Cause> {
+    let mut room = ScratchBuffer::new();
+    let mut scratch = Scratch::new(&mut room);
+    extract(&all(), request, &mut scratch).map(|found| match found {
+        Presented::Pair(pair) => (
+            ascii(pair.client_id).to_owned(),
+            ascii(pair.client_secret).to_owned(),
+            pair.source,
+        ),
+        Presented::Token(token) => panic!("a token: {token}"),
+    })
+}
+
+fn header(value: &[u8]) -> Result<(String, String, Source), Cause> {
+    found(&Request {
+        authorization: Some(value),
+        ..Request::default()
+    })
+}
+
+fn query(query: &str) -> Result<(String, String, Source), Cause> {
+    found(&Request {
+        query: Some(query.as_bytes()),
+        ..Request::default()
+    })
+}
+
+fn json(body: &str) -> Result<(String, String, Source), Cause> {
+    let content_type = Some(b"application/json".as_slice());
+    found(&Request {
+        method: b"POST",
+        content_type,
+        body: Some(body.as_bytes()),
+        ..Request::default()
+    })
+}
+
+fn pair(id: &str, secret: &str, source: Source) -> Result<(String, String, Source), Cause> {
+    Ok((id.to_owned(), secret.to_owned(), source))
+}
+
+#[test]
+fn a04_basic_is_parsed_strictly() {
+    assert_eq!(
+        header(&basic("id:secret")),
+        pair("id", "secret", Source::Header)
+    );
+    assert_eq!(
+        header(&basic("id:se:cret")),
+        pair("id", "se:cret", Source::Header)
+    );
+    assert_eq!(
+        header(b"bAsIc   aWQ6c2VjcmV0"),
+        pair("id", "secret", Source::Header)
+    );
+    assert_eq!(
+        header(b" \tBasic aWQ6c2VjcmV0\t "),
+        pair("id", "secret", Source::Header)
+    );
+    for malformed in [
+        "Basic aWQ6c2Vjc mV0",
+        "Basic aWQ6c2VjcmU",
+        "Basic aWQ6c2VjcmU==",
+        "Basic id:secret",
+        "Basic aWQ6c2VjcmU=x",
+        "Basic aWQ6_-8=",
+        "Basic aWQ6c2VjcmV0\r\n",
+        "Basic aWQ6c2VjcmV0\x0c",
+    ] {
+        assert_eq!(
+            header(malformed.as_bytes()),
+            Err(Cause::MalformedBasic),
+            "{malformed}"
+        );
+    }
+    for empty in ["nocolon", ":secret", "id:", ":", ""] {
+        assert_eq!(
+            header(&basic(empty)),
+            Err(Cause::EmptyCredential),
+            "{empty}"
+        );
+    }
+}
+
+#[test]
+fn a04_other_schemes_are_no_credentials() {
+    for other in [
+        "Bearer abc",
+        "Basically aWQ6c2VjcmV0",
+        "",
+        "Digest username=x",
+    ] {
+        assert_eq!(
+            header(other.as_bytes()),
+            Err(Cause::NoCredentials),
+            "{other}"
+        );
+    }
+}
+
+#[test]
+fn a05_basic_is_not_percent_decoded() {
+    assert_eq!(
+        header(&basic("a%2B:b+c%zz")),
+        pair("a%2B", "b+c%zz", Source::Header)
+    );
+}
+
+#[test]
+fn a06_query_is_decoded_exactly_once() {
+    assert_eq!(
+        query("client_id=a%2Bb&client_secret=c+d%2525"),
+        pair("a+b", "c d%25", Source::Query)
+    );
+    assert_eq!(
+        query("x=1&client_secret=s&client%5Fid=i"),
+        pair("i", "s", Source::Query)
+    );
+    for malformed in [
+        "client_id=a%zz&client_secret=b",
+        "client_id=a&client_secret=b%2",
+        "client_id=%u0041&client_secret=b",
+    ] {
+        assert_eq!(
+            query(malformed),
+            Err(Cause::MalformedParameter),
+            "{malformed}"
+        );
+    }
+    // Not a separator: this is one parameter, "x".
+    assert_eq!(
+        query("x=1;client_id=a;client_secret=b"),
+        Err(Cause::NoCredentials)
+    );
+    // Another parameter's trouble is not ours.
+    assert_eq!(
+        query("q=100%&client_id=a&client_secret=b"),
+        pair("a", "b", Source::Query)
+    );
+}
+
+#[test]
+fn a02_credentials_in_two_places_are_refused_even_when_equal() {
+    let authorization = basic("id:secret");
+    let form = b"client_id=id&client_secret=secret".as_slice();
+    let both = Request {
+        authorization: Some(&authorization),
+        query: Some(form),
+        ..Request::default()
+    };
+    assert_eq!(found(&both), Err(Cause::TwoPlaces));
+    let content_type = Some(b"application/x-www-form-urlencoded".as_slice());
+    let body = Request {
+        method: b"POST",
+        content_type,
+        body: Some(form),
+        ..Request::default()
+    };
+    assert_eq!(
+        found(&Request {
+            query: Some(form),
+            ..body
+        }),
+        Err(Cause::TwoPlaces)
+    );
+    assert_eq!(
+        found(&Request {
+            authorization: Some(&authorization),
+            ..body
+        }),
+        Err(Cause::TwoPlaces)
+    );
+    assert_eq!(found(&body), pair("id", "secret", Source::Body));
+}
+
+#[test]
+fn a03_a_repeated_parameter_is_refused_under_every_spelling() {
+    for again in [
+        "client_id=b",
+        "client%5Fid=b",
+        "CLIENT_ID=b",
+        "client_id[]=b",
+        "client_id%5B0%5D=b",
+        "client_secret[averylongindex]=b",
+        "client%5fsecret%5baverylongindex]=b",
+    ] {
+        let input = format!("client_id=a&client_secret=s&{again}");
+        assert_eq!(query(&input), Err(Cause::RepeatedParameter), "{input}");
+    }
+    assert_eq!(
+        query("CLIENT_ID=application&x=1"),
+        Err(Cause::NoCredentials)
+    );
+    assert_eq!(
+        json(r#"{"client_id":"a","client_id":"a","client_secret":"b"}"#),
+        Err(Cause::RepeatedParameter)
+    );
+}
+
+#[test]
+fn half_a_pair_is_refused() {
+    assert_eq!(query("client_id=a"), Err(Cause::IncompletePair));
+    assert_eq!(json(r#"{"client_secret":"a"}"#), Err(Cause::IncompletePair));
+    assert_eq!(
+        query("client_id=a&client_secret"),
+        Err(Cause::EmptyCredential)
+    );
+}
+
+#[test]
+fn a07_only_printable_ascii_is_accepted() {
+    for byte in 0u8..=255 {
+        let expect = if (0x20..=0x7e).contains(&byte) {
+            None
+        } else {
+            Some(Cause::InvalidCharacters)
+        };
+        assert_eq!(
+            query(&format!("client_id=a%{byte:02x}b&client_secret=s")).err(),
+            expect,
+            "{byte:#x} in the id"
+        );
+        assert_eq!(
+            query(&format!("client_id=a&client_secret=s%{byte:02X}")).err(),
+            expect,
+            "{byte:#x} in the secret"
+        );
+    }
+    assert_eq!(
+        json("{\"client_id\":\"\\u0000\",\"client_secret\":\"s\"}"),
+        Err(Cause::InvalidCharacters)
+    );
+}
+
+#[test]
+fn a09_a_body_that_is_no_object_holds_no_credentials() {
+    for body in [
+        "null",
+        "[1]",
+        "\"client_id\"",
+        "5",
+        "",
+        "{",
+        r#"{"client_id":"a","client_secret":"b"} x"#,
+        "{\"client_id\":\"\u{0}",
+    ] {
+        assert_eq!(json(body), Err(Cause::NoCredentials), "{body}");
+    }
+    let deep = format!("{{\"a\":{}", "[".repeat(60));
+    assert_eq!(json(&deep), Err(Cause::NoCredentials));
+    assert_eq!(
+        json(r#"{"client_id":5,"client_secret":"b"}"#),
+        Err(Cause::MalformedParameter)
+    );
+    assert_eq!(
+        json(r#"{"client_id":"\u0061","client_secret":"b"}"#),
+        pair("a", "b", Source::Body)
+    );
+}
+
+#[test]
+fn a09_a_body_over_the_cap_is_not_looked_at() {
+    let body = format!(
+        r#"{{"client_id":"a","client_secret":"b","x":"{}"}}"#,
+        "x".repeat(64)
+    );
+    assert_eq!(json(&body), Err(Cause::NoCredentials));
+}
+
+#[test]
+fn a10_only_methods_with_content_are_looked_at() {
+    let body = b"client_id=a&client_secret=b".as_slice();
+    let content_type = Some(b"application/x-www-form-urlencoded".as_slice());
+    for (method, expect) in [
+        ("POST", true),
+        ("PUT", true),
+        ("PATCH", true),
+        ("GET", false),
+        ("HEAD", false),
+        ("DELETE", false),
+        ("post", false),
+    ] {
+        let request = Request {
+            method: method.as_bytes(),
+            content_type,
+            body: Some(body),
+            ..Request::default()
+        };
+        assert_eq!(found(&request).is_ok(), expect, "{method}");
+    }
+}
+
+#[test]
+fn a_disabled_place_is_not_looked_at() {
+    let places = Places {
+        query: false,
+        ..all()
+    };
+    let request = Request {
+        query: Some(b"client_id=a&client_secret=b"),
+        ..Request::default()
+    };
+    assert_eq!(
+        extract(
+            &places,
+            &request,
+            &mut Scratch::new(&mut ScratchBuffer::new())
+        )
+        .err(),
+        Some(Cause::NoCredentials)
+    );
+}
+
+#[test]
+fn a_pair_that_is_too_long_is_refused() {
+    // Basic's colon is part of neither half.
+    let fits = format!("id:{}", "s".repeat(MAX_LEN - 2));
+    assert!(header(&basic(&fits)).is_ok());
+    assert_eq!(header(&basic(&format!("{fits}s"))), Err(Cause::TooLong));
+    let fits = format!("client_id=a&client_secret={}", "s".repeat(MAX_LEN - 1));
+    assert!(query(&fits).is_ok());
+    assert_eq!(query(&format!("{fits}s")), Err(Cause::TooLong));
+    assert_eq!(query(&format!("{fits}ss")), Err(Cause::TooLong));
+}
+
+#[test]
+fn a02_two_long_pairs_are_two_places() {
+    let secret = "s".repeat(MAX_LEN - 100);
+    let authorization = basic(&format!("id:{secret}"));
+    let query = format!("client_id=id&client_secret={secret}");
+    let both = Request {
+        authorization: Some(&authorization),
+        query: Some(query.as_bytes()),
+        ..Request::default()
+    };
+    assert_eq!(found(&both), Err(Cause::TwoPlaces));
+}
+
+#[test]
+fn debug_shows_no_content() {
+    let request = Request {
+        method: b"POST",
+        authorization: Some(b"Basic c2VjcmV0"),
+        query: Some(b"client_secret=s3cret"),
+        body: Some(b"client_secret=s3cret"),
+        credentials: Some((b"id", b"s3cret")),
+        ..Request::default()
+    };
+    let shown = format!("{request:?}");
+    assert!(
+        !shown.contains("s3cret") && !shown.contains("c2VjcmV0"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn body_kind_is_the_media_type_alone() {
+    assert_eq!(
+        BodyKind::of(Some(b"Application/JSON; charset=utf-8")),
+        Some(BodyKind::Json)
+    );
+    assert_eq!(
+        BodyKind::of(Some(b"application/x-www-form-urlencoded")),
+        Some(BodyKind::Form)
+    );
+    assert_eq!(BodyKind::of(Some(b"application/jsonp")), None);
+    assert_eq!(BodyKind::of(Some(b"multipart/form-data; boundary=x")), None);
+    assert_eq!(BodyKind::of(None), None);
+}

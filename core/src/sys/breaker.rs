@@ -1,0 +1,213 @@
+//! A circuit breaker: a provider or a store that fails is left alone for a while.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How many failures in a row open the breaker.
+const FAILURES: u32 = 5;
+/// How long a provider's stays open at first; each time it opens again, twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// How long at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The breaker of one provider, or of a store.
+pub(crate) struct Breaker {
+    state: Mutex<State>,
+    first_pause: Duration,
+    longest_pause: Duration,
+}
+
+#[derive(Default)]
+struct State {
+    /// In a row.
+    failures: u32,
+    pause: Duration,
+    /// Nobody tries before; `None`: closed.
+    open_until: Option<Instant>,
+    /// Whether [`Breaker::turn`] has told that it is open.
+    is_told: bool,
+}
+
+/// What the outside sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BreakerState {
+    Closed,
+    Open,
+}
+
+/// Somebody who was let through, and owes a report. Who goes away without one has failed.
+pub(crate) struct Attempt<'b> {
+    breaker: &'b Breaker,
+    now: &'b (dyn Fn() -> Instant + Sync),
+    /// The one who is let through when a pause is over.
+    is_probe: bool,
+    reported: bool,
+}
+
+impl Default for Breaker {
+    fn default() -> Breaker {
+        Breaker::new(FIRST_PAUSE, LONGEST_PAUSE)
+    }
+}
+
+impl Breaker {
+    pub(crate) fn new(first_pause: Duration, longest_pause: Duration) -> Breaker {
+        Breaker {
+            state: Mutex::default(),
+            first_pause,
+            longest_pause,
+        }
+    }
+
+    /// Lets the caller through, or says how long nobody is. When a pause is over one is let through, and the pause
+    /// begins anew for all others until that one has reported.
+    pub(crate) fn admit<'b>(
+        &'b self,
+        now: &'b (dyn Fn() -> Instant + Sync),
+    ) -> Result<Attempt<'b>, Duration> {
+        let moment = now();
+        let mut state = self.state();
+        if let Some(until) = state.open_until {
+            if moment < until {
+                return Err(until - moment);
+            }
+            state.open_until = Some(moment + state.pause);
+        }
+        Ok(Attempt {
+            breaker: self,
+            now,
+            is_probe: state.open_until.is_some(),
+            reported: false,
+        })
+    }
+
+    pub(crate) fn state_now(&self) -> BreakerState {
+        match self.state().open_until {
+            None => BreakerState::Closed,
+            Some(_) => BreakerState::Open,
+        }
+    }
+
+    /// What it has become since this was asked last.
+    pub(crate) fn turn(&self) -> Option<BreakerState> {
+        let mut state = self.state();
+        let is_open = state.open_until.is_some();
+        if std::mem::replace(&mut state.is_told, is_open) == is_open {
+            return None;
+        }
+        Some(if is_open {
+            BreakerState::Open
+        } else {
+            BreakerState::Closed
+        })
+    }
+
+    fn report(&self, is_well: bool, is_probe: bool, now: Instant) {
+        let mut state = self.state();
+        if is_well {
+            *state = State {
+                is_told: state.is_told,
+                ..State::default()
+            };
+            return;
+        }
+        // Those who were under way when it opened have nothing new to tell.
+        if state.open_until.is_some() && !is_probe {
+            return;
+        }
+        state.failures += 1;
+        if state.failures >= FAILURES {
+            state.pause = (state.pause * 2).clamp(self.first_pause, self.longest_pause);
+            state.open_until = Some(now + state.pause);
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Attempt<'_> {
+    /// The provider has answered like one that works; a refusal is such an answer.
+    pub(crate) fn report(mut self, is_well: bool) {
+        self.reported = true;
+        self.breaker.report(is_well, self.is_probe, (self.now)());
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.reported {
+            self.breaker.report(false, self.is_probe, (self.now)());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::clock::Clock;
+    use crate::sys::clock::manual::ManualClock;
+
+    #[test]
+    fn five_failures_in_a_row_open_it_and_one_success_closes_it() {
+        let clock = ManualClock::new();
+        let now = || clock.now();
+        let breaker = Breaker::default();
+        let fail = || breaker.admit(&now).ok().unwrap().report(false);
+        for _ in 0..4 {
+            fail();
+        }
+        breaker.admit(&now).ok().unwrap().report(true);
+        for _ in 0..4 {
+            fail();
+        }
+        assert_eq!(breaker.state_now(), BreakerState::Closed);
+        drop(breaker.admit(&now).ok().unwrap());
+        assert_eq!(
+            breaker.state_now(),
+            BreakerState::Open,
+            "who goes away has failed"
+        );
+        assert_eq!(breaker.admit(&now).err(), Some(FIRST_PAUSE));
+
+        clock.advance(FIRST_PAUSE);
+        let probe = breaker.admit(&now).ok().unwrap();
+        assert!(breaker.admit(&now).is_err(), "one probe at a time");
+        probe.report(false);
+        assert_eq!(breaker.admit(&now).err(), Some(2 * FIRST_PAUSE));
+
+        clock.advance(2 * FIRST_PAUSE);
+        breaker.admit(&now).ok().unwrap().report(true);
+        assert_eq!(breaker.state_now(), BreakerState::Closed);
+        assert!(breaker.admit(&now).is_ok());
+    }
+
+    #[test]
+    fn many_failures_at_once_are_one_reason_to_pause() {
+        let clock = ManualClock::new();
+        let now = || clock.now();
+        let breaker = Breaker::default();
+        let attempts: Vec<_> = (0..100)
+            .map(|_| breaker.admit(&now).ok().unwrap())
+            .collect();
+        for attempt in attempts {
+            attempt.report(false);
+        }
+        assert_eq!(breaker.admit(&now).err(), Some(FIRST_PAUSE));
+    }
+
+    #[test]
+    fn the_pause_does_not_grow_beyond_a_minute() {
+        let clock = ManualClock::new();
+        let now = || clock.now();
+        let breaker = Breaker::default();
+        for _ in 0..30 {
+            while let Err(wait) = breaker.admit(&now).map(drop) {
+                assert!(wait <= LONGEST_PAUSE);
+                clock.advance(wait);
+            }
+        }
+        assert_eq!(breaker.admit(&now).err(), Some(LONGEST_PAUSE));
+    }
+}

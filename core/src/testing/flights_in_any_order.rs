@@ -1,0 +1,276 @@
+//! Flight table and cache, in many orders of threads: what arrives when must not decide who is let in.
+
+use crate::Gate;
+use crate::cache::completions::Completions;
+use crate::cache::flight::{Joined, Recipient, Waiter};
+use crate::cache::{Landed, Purpose, Shared};
+use crate::cause::{Cause, Denial};
+use crate::config::engine::EngineOptions;
+use crate::env::Env;
+use crate::http::scripted::{ScriptedTransport, reply};
+use crate::key::{Fingerprint, Key};
+use crate::outcome::{CacheStatus, Outcome};
+use crate::request::Source;
+use crate::sys::clock::SystemClock;
+use crate::token::{Grant, Lifetime, Origin};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+/// How many orders are tried of each.
+const ORDERS: usize = 20_000;
+
+/// The keys of the right secret and of a wrong one of the same client.
+const RIGHT: u8 = 1;
+const WRONG: u8 = 2;
+
+struct Model {
+    shared: Shared,
+    gate: Gate,
+    exchanges: [AtomicUsize; 3],
+}
+
+impl Model {
+    fn new() -> Arc<Model> {
+        let transport = Arc::new(ScriptedTransport::new(|_| reply(500, "")));
+        let env = Arc::new(Env::new(transport, Arc::new(SystemClock)));
+        let gate = Gate::from_json(r#"{"issuer":"https://a.example","refusals_per_client":0}"#);
+        Arc::new(Model {
+            shared: Shared::new(&EngineOptions::default(), env),
+            gate: gate.unwrap(),
+            exchanges: Default::default(),
+        })
+    }
+
+    /// As the engine does it: the cache, the refusals, the flight; and where one is opened, the exchange, here by the
+    /// one who opened it.
+    fn ask(&self, number: u8) -> Asked {
+        let key = Key::for_test(number);
+        let hit = || {
+            let grant = self.shared.cache.get(&key)?;
+            Some(Outcome::of_grant(
+                &self.gate.rules,
+                grant,
+                CacheStatus::Hit,
+                Source::Header,
+                Duration::ZERO,
+            ))
+        };
+        if let Some(outcome) = hit() {
+            return Asked::Ready(outcome);
+        }
+        if let Some(denial) = self.shared.refusals.get(&key, Instant::now()) {
+            return Asked::Ready(Outcome::of_denial(
+                &self.gate.rules,
+                denial,
+                CacheStatus::Negative,
+            ));
+        }
+        let purges = self.shared.purges();
+        let (sender, receiver) = mpsc::channel();
+        let waiter = || Waiter {
+            rules: Arc::clone(&self.gate.rules),
+            source: Source::Header,
+            recipient: Recipient::Call(sender),
+        };
+        match self.shared.flights.join(key, hit, waiter) {
+            Joined::Landed(outcome) => return Asked::Ready(*outcome),
+            Joined::Waiting => {}
+            Joined::Full => unreachable!("few wait"),
+            Joined::Opened => {
+                self.exchanges[usize::from(number)].fetch_add(1, Ordering::SeqCst);
+                shuttle::thread::yield_now();
+                self.land(number, purges, false);
+            }
+        }
+        Asked::Waits(receiver)
+    }
+
+    fn land(&self, number: u8, purges: u64, is_refresh: bool) {
+        let key = Key::for_test(number);
+        let purpose = Purpose {
+            rules: Arc::clone(&self.gate.rules),
+            key,
+            budgets: None,
+            is_refresh,
+            purges,
+        };
+        let result = match number {
+            RIGHT => {
+                let origin = Origin {
+                    key,
+                    fingerprint: Fingerprint::for_test(1),
+                    received: Instant::now(),
+                    is_brought: false,
+                };
+                let lifetime = Lifetime::Stated(Duration::from_secs(3600));
+                Ok(Grant::new(origin, "alice", "t0ken", lifetime, None))
+            }
+            _ => Err(Denial::new(Cause::CredentialsRefused, "")),
+        };
+        self.shared.land(&purpose, Landed::exchanged(result));
+    }
+}
+
+enum Asked {
+    Ready(Outcome),
+    Waits(mpsc::Receiver<Outcome>),
+}
+
+impl Asked {
+    /// Once all threads have ended, everybody has been told, once.
+    fn into_allowed(self) -> bool {
+        let outcome = match self {
+            Asked::Ready(outcome) => outcome,
+            Asked::Waits(receiver) => {
+                let outcome = receiver.try_recv().expect("nobody waits for ever");
+                assert!(receiver.try_recv().is_err(), "told once");
+                outcome
+            }
+        };
+        matches!(outcome, Outcome::Allow(_))
+    }
+}
+
+/// Once all threads have ended: who has the right secret is let in, and nobody else.
+fn judge(threads: Vec<(u8, shuttle::thread::JoinHandle<Asked>)>) {
+    let asked: Vec<_> = threads
+        .into_iter()
+        .map(|(number, thread)| (number, thread.join().unwrap()))
+        .collect();
+    for (number, asked) in asked {
+        assert_eq!(asked.into_allowed(), number == RIGHT);
+    }
+}
+
+#[test]
+fn a19_a_wrong_secret_is_never_served_in_any_order_of_arrival() {
+    shuttle::check_random(
+        || {
+            let model = Model::new();
+            let threads: Vec<_> = [RIGHT, WRONG, RIGHT, WRONG]
+                .map(|number| {
+                    let model = Arc::clone(&model);
+                    (number, shuttle::thread::spawn(move || model.ask(number)))
+                })
+                .into();
+            judge(threads);
+            assert!(!model.ask(WRONG).into_allowed(), "on a warm cache");
+            assert!(model.ask(RIGHT).into_allowed());
+            assert_eq!(model.shared.flights.waiting(), 0);
+        },
+        ORDERS,
+    );
+}
+
+#[test]
+fn a20_there_is_one_exchange_for_a_token_in_any_order_of_arrival() {
+    shuttle::check_random(
+        || {
+            let model = Model::new();
+            let threads: Vec<_> = (0..4)
+                .map(|_| {
+                    let model = Arc::clone(&model);
+                    (RIGHT, shuttle::thread::spawn(move || model.ask(RIGHT)))
+                })
+                .collect();
+            judge(threads);
+            assert_eq!(
+                model.exchanges[usize::from(RIGHT)].load(Ordering::SeqCst),
+                1
+            );
+        },
+        ORDERS,
+    );
+}
+
+#[test]
+fn a26_what_was_under_way_when_a_purge_came_is_never_kept() {
+    shuttle::check_random(
+        || {
+            let model = Model::new();
+            let before = model.shared.purges();
+            let purging = {
+                let model = Arc::clone(&model);
+                shuttle::thread::spawn(move || model.shared.purge(|_| true))
+            };
+            let landing = {
+                let model = Arc::clone(&model);
+                shuttle::thread::spawn(move || model.land(RIGHT, before, false))
+            };
+            purging.join().unwrap();
+            landing.join().unwrap();
+            assert_eq!(model.shared.cache.entries(), 0);
+        },
+        ORDERS,
+    );
+}
+
+#[test]
+fn a_renewal_and_its_readers_meet_in_any_order() {
+    shuttle::check_random(
+        || {
+            let model = Model::new();
+            assert!(model.ask(RIGHT).into_allowed());
+            let renewing = {
+                let model = Arc::clone(&model);
+                shuttle::thread::spawn(move || {
+                    if model.shared.flights.open_refresh(Key::for_test(RIGHT)) {
+                        shuttle::thread::yield_now();
+                        model.land(RIGHT, model.shared.purges(), true);
+                    }
+                })
+            };
+            let threads: Vec<_> = [RIGHT, WRONG, RIGHT]
+                .map(|number| {
+                    let model = Arc::clone(&model);
+                    (number, shuttle::thread::spawn(move || model.ask(number)))
+                })
+                .into();
+            renewing.join().unwrap();
+            judge(threads);
+            assert_eq!(model.shared.flights.count(), 0);
+        },
+        ORDERS,
+    );
+}
+
+#[test]
+fn a21_who_leaves_while_its_flight_lands_takes_nobody_with_it_in_any_order() {
+    shuttle::check_random(
+        || {
+            let model = Model::new();
+            let (key, purges) = (Key::for_test(RIGHT), model.shared.purges());
+            let completions = Arc::new(Completions::new().unwrap());
+            let [leaver, _] = [1, 2].map(|user_data| {
+                let ticket = completions.open(user_data, key);
+                let waiter = || Waiter {
+                    rules: Arc::clone(&model.gate.rules),
+                    source: Source::Header,
+                    recipient: Recipient::Queue(Arc::clone(&completions), ticket),
+                };
+                model.shared.flights.join(key, || None, waiter);
+                ticket
+            });
+            let leaving = {
+                let (model, completions) = (Arc::clone(&model), Arc::clone(&completions));
+                shuttle::thread::spawn(move || {
+                    if let Some(key) = completions.cancel(leaver) {
+                        model.shared.flights.leave(&key, &completions, leaver);
+                    }
+                })
+            };
+            let landing = {
+                let model = Arc::clone(&model);
+                shuttle::thread::spawn(move || model.land(RIGHT, purges, false))
+            };
+            leaving.join().unwrap();
+            landing.join().unwrap();
+            assert_eq!(model.shared.flights.waiting(), 0);
+            let told: Vec<_> = std::iter::from_fn(|| completions.next()).collect();
+            let told: Vec<_> = told.iter().map(|completion| completion.user_data).collect();
+            assert_eq!(told, [2]);
+        },
+        ORDERS,
+    );
+}

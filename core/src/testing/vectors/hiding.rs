@@ -1,0 +1,67 @@
+use super::{config, expect_eq, optional_bytes, run_file};
+use crate::request::Request;
+use crate::request::extract::extract;
+use crate::request::scratch::{Scratch, ScratchBuffer};
+use crate::{Gate, redact_query};
+use serde_json::{Map, Value};
+
+#[test]
+fn hiding() {
+    run_file("hiding.json", 100, run);
+}
+
+fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
+    let gate = Gate::from_json(&config(input)).map_err(|error| error.to_string())?;
+    let expect = expect.as_object().unwrap();
+    if let Some(mut query) = optional_bytes(input, "redact") {
+        redact_query(&mut query);
+        return expect_eq(&query, &optional_bytes(expect, "redacted").unwrap());
+    }
+    let hide = |bytes: &[u8], is_query: bool| {
+        let content_type = optional_bytes(input, "content_type");
+        let mut out = vec![0; bytes.len()];
+        let len = if is_query {
+            gate.hide_query(bytes, &mut out)
+        } else {
+            gate.hide_body(content_type.as_deref(), bytes, &mut out)
+        };
+        out.truncate(len);
+        out
+    };
+    let (given, is_query) = match (
+        optional_bytes(input, "query"),
+        optional_bytes(input, "body"),
+    ) {
+        (Some(query), None) => (query, true),
+        (None, Some(body)) => (body, false),
+        _ => panic!("a query or a body"),
+    };
+    let hidden = hide(&given, is_query);
+    let name = if is_query { "query" } else { "body" };
+    expect_eq(
+        &String::from_utf8_lossy(&hidden),
+        &String::from_utf8_lossy(&optional_bytes(expect, name).unwrap()),
+    )?;
+    if hide(&hidden, is_query) != hidden {
+        return Err("hiding once more changes it again".to_owned());
+    }
+    // What was a pair is none any more.
+    let content_type = optional_bytes(input, "content_type");
+    let request = Request {
+        method: b"POST",
+        query: is_query.then_some(&hidden),
+        body: (!is_query).then_some(&hidden),
+        content_type: content_type.as_deref(),
+        ..Request::default()
+    };
+    if extract(
+        &gate.rules.places,
+        &request,
+        &mut Scratch::new(&mut ScratchBuffer::new()),
+    )
+    .is_ok()
+    {
+        return Err("credentials are still found".to_owned());
+    }
+    Ok(())
+}

@@ -1,0 +1,62 @@
+use super::{config, expect_eq, run_file};
+use crate::Gate;
+use crate::gate::Rules;
+use crate::key::{Fingerprint, Key};
+use crate::outcome::{CacheStatus, Outcome};
+use crate::request::Source;
+use crate::token::claims::Claims;
+use crate::token::{Grant, Lifetime, Origin};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+#[test]
+fn policy() {
+    run_file("policy.json", 30, run);
+}
+
+/// A token with these `claims` (null: opaque) of the provider `https://idp.example/`, at the time `now`: what the
+/// gate makes of it.
+fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
+    let gate = Gate::from_json(&config(input)).map_err(|error| error.to_string())?;
+    let rules: &Arc<Rules> = &gate.rules;
+    let claims = match &input["claims"] {
+        Value::Object(members) => Some(Claims::new(members.clone(), Some("https://idp.example/"))),
+        _ => None,
+    };
+    let is_brought = input.get("bearer") == Some(&Value::Bool(true));
+    let origin = Origin {
+        key: Key::for_test(1),
+        fingerprint: Fingerprint::for_test(1),
+        received: Instant::now(),
+        is_brought,
+    };
+    let client_id = input
+        .get("client_id")
+        .and_then(Value::as_str)
+        .unwrap_or("alice");
+    let grant = Grant::new(origin, client_id, "t0ken", Lifetime::Unknown, claims);
+    let wall = Duration::from_secs(input["now"].as_u64().unwrap());
+    let outcome = Outcome::of_grant(
+        rules,
+        Arc::new(grant),
+        CacheStatus::Hit,
+        Source::Header,
+        wall,
+    );
+    let came = match &outcome {
+        Outcome::Allow(allow) => {
+            let headers: Vec<_> = allow
+                .headers()
+                .map(|(name, value)| json!([name, value]))
+                .collect();
+            let only = [json!(["authorization", allow.authorization()])];
+            assert_eq!(allow.is_authorization_only(), headers == only);
+            json!({ "allow": headers })
+        }
+        Outcome::Deny(deny) => json!({
+            "cause": deny.cause().code(), "status": deny.status(), "challenge": deny.challenge(),
+        }),
+    };
+    expect_eq(&came, expect)
+}

@@ -1,0 +1,180 @@
+//! A client's token, ready to be forwarded, and the state of its refresh.
+
+use crate::key::{Fingerprint, Key};
+use crate::token::claims::{Claims, walk};
+use serde_json::Value;
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// A client's token, ready to be forwarded. Wiped when dropped.
+pub struct Grant {
+    pub(crate) client_id: Box<str>,
+    /// `Bearer …`
+    authorization: Zeroizing<Box<str>>,
+    /// What it is found by, and what the gates ask for that share it.
+    pub(crate) key: Key,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) received: Instant,
+    pub(crate) lifetime: Lifetime,
+    /// The client brought it itself.
+    pub(crate) is_brought: bool,
+    /// What it says, where it is a JWT.
+    pub(crate) claims: Option<Claims>,
+    pub(crate) refresh: Refresh,
+}
+
+/// How long a token lives, from when it was received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lifetime {
+    Stated(Duration),
+    /// Nothing says so.
+    Unknown,
+    /// What is said cannot be, or is over: for this exchange's waiters only.
+    Unusable,
+}
+
+/// The state of a token's renewal.
+#[derive(Debug, Default)]
+pub(crate) struct Refresh {
+    /// Milliseconds after it was received before which nobody tries.
+    not_before: AtomicU64,
+    failed: AtomicBool,
+}
+
+/// How long nobody tries again after somebody has.
+const REFRESH_PAUSE: Duration = Duration::from_secs(10);
+
+impl Refresh {
+    /// Whether it is the caller who fetches the next token. `age`: since the token was received.
+    pub(crate) fn claim(&self, age: Duration) -> bool {
+        let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        let not_before = self.not_before.load(Ordering::Relaxed);
+        let next = age.saturating_add(REFRESH_PAUSE.as_millis() as u64);
+        age >= not_before
+            && self
+                .not_before
+                .compare_exchange(not_before, next, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// Nobody tries again: the provider gives the same token until it ends.
+    pub(crate) fn give_up(&self) {
+        self.not_before.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_failure(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+}
+
+/// What a token is found by, and when it came.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) key: Key,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) received: Instant,
+    /// The client brought it itself.
+    pub(crate) is_brought: bool,
+}
+
+impl Grant {
+    pub(crate) fn new(
+        origin: Origin,
+        client_id: &str,
+        token: &str,
+        lifetime: Lifetime,
+        claims: Option<Claims>,
+    ) -> Grant {
+        let mut authorization = String::with_capacity(BEARER.len() + token.len());
+        authorization.push_str(BEARER);
+        authorization.push_str(token);
+        Grant {
+            client_id: client_id.into(),
+            authorization: Zeroizing::new(authorization.into_boxed_str()),
+            key: origin.key,
+            fingerprint: origin.fingerprint,
+            received: origin.received,
+            is_brought: origin.is_brought,
+            lifetime,
+            claims,
+            refresh: Refresh::default(),
+        }
+    }
+
+    /// Whose token it is.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// `Bearer …`, with nothing that could end a header line.
+    pub fn authorization(&self) -> &str {
+        &self.authorization
+    }
+
+    /// What the token says, where it is a JWT: a claim by its name, or by a path of names joined by `__` (positions in
+    /// lists from 1). Text as it is, anything else as JSON. `None` also for text with control characters: it goes into
+    /// headers and logs, and would end a line there.
+    pub fn claim(&self, name: &str) -> Option<Cow<'_, str>> {
+        let claims = self.claims.as_ref()?;
+        let value = match claims.get(name) {
+            Some(value) => value,
+            None => walk(
+                claims.get(name.split("__").next()?)?,
+                name.split("__").skip(1),
+            )?,
+        };
+        Some(match value {
+            Value::String(text) if text.chars().any(char::is_control) => return None,
+            Value::String(text) => text.as_str().into(),
+            other => other.to_string().into(),
+        })
+    }
+
+    /// All that the token says, as a JSON object; `None` where it is no JWT.
+    pub fn claims(&self) -> Option<String> {
+        self.claims.as_ref().map(Claims::json)
+    }
+
+    /// The token alone.
+    pub fn token(&self) -> &str {
+        &self.authorization[BEARER.len()..]
+    }
+
+    /// Bytes that it occupies, about.
+    pub(crate) fn size(&self) -> usize {
+        let claims = self.claims.as_ref().map_or(0, |claims| claims.size);
+        size_of::<Grant>() + self.client_id.len() + self.authorization.len() + claims
+    }
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grant")
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+const BEARER: &str = "Bearer ";
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn grant(token: &str, lifetime: Lifetime, received: Instant) -> Grant {
+        let origin = Origin {
+            key: Key::for_test(1),
+            fingerprint: Fingerprint::for_test(1),
+            received,
+            is_brought: false,
+        };
+        Grant::new(origin, "id", token, lifetime, None)
+    }
+}

@@ -1,0 +1,25 @@
+//! Tokens: the ones that the provider issues and the ones that clients bring, their claims, and their verification.
+
+mod algorithm;
+mod assertion;
+pub(crate) mod claims;
+mod grant;
+mod jwks;
+mod jws;
+mod response;
+mod verify;
+
+pub(crate) use assertion::client_assertion;
+pub use grant::Grant;
+pub(crate) use grant::{Lifetime, Origin};
+pub(crate) use jwks::KeySet;
+pub(crate) use jws::{Jws, is_jws};
+pub(crate) use response::{
+    MAX_TOKEN, TokenResponse, is_b64token, json_object, remaining, unverified_claims,
+};
+pub(crate) use verify::JwsError;
+
+#[cfg(test)]
+pub(crate) use grant::tests::grant as grant_for_test;
+#[cfg(test)]
+pub(crate) mod tests;

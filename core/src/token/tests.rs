@@ -1,0 +1,523 @@
+use super::*;
+use crate::token::jwks::KeySet;
+use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING,
+    ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+    KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384,
+    RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
+};
+use aws_lc_rs::{hmac, signature};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+/// Signs, and says what its public key is.
+pub(crate) enum Signer {
+    Rsa(&'static dyn RsaEncoding, RsaKeyPair),
+    Ec(&'static str, EcdsaKeyPair),
+    Ed(Ed25519KeyPair),
+}
+
+impl Signer {
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        let random = SystemRandom::new();
+        match self {
+            Signer::Rsa(encoding, pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(*encoding, &random, message, &mut signature)
+                    .unwrap();
+                signature
+            }
+            Signer::Ec(_, pair) => pair.sign(&random, message).unwrap().as_ref().to_vec(),
+            Signer::Ed(pair) => pair.sign(message).as_ref().to_vec(),
+        }
+    }
+
+    pub(crate) fn jwk(&self, kid: &str) -> Value {
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        match self {
+            Signer::Rsa(_, pair) => {
+                // RFC 8017 appendix A.1.1, of 2048 bits: the integers are 257 and 3 bytes long.
+                let der = pair.public_key().as_ref();
+                let (n, e) = (&der[9..265], &der[267..]);
+                json!({"kty": "RSA", "kid": kid, "n": text(n), "e": text(e)})
+            }
+            Signer::Ec(curve, pair) => {
+                let point = &pair.public_key().as_ref()[1..];
+                let (x, y) = point.split_at(point.len() / 2);
+                json!({"kty": "EC", "kid": kid, "crv": curve, "x": text(x), "y": text(y)})
+            }
+            Signer::Ed(pair) => {
+                json!({"kty": "OKP", "kid": kid, "crv": "Ed25519", "x": text(pair.public_key().as_ref())})
+            }
+        }
+    }
+
+    pub(crate) fn token(&self, header: &Value, claims: &Value) -> String {
+        let text = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let message = format!("{}.{}", text(header), text(claims));
+        let signature = URL_SAFE_NO_PAD.encode(self.sign(message.as_bytes()));
+        format!("{message}.{signature}")
+    }
+}
+
+fn rsa(encoding: &'static dyn RsaEncoding) -> Signer {
+    // One key for all: it takes long to make.
+    static DER: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+        AsDer::<aws_lc_rs::encoding::Pkcs8V1Der>::as_der(&pair)
+            .unwrap()
+            .as_ref()
+            .to_vec()
+    });
+    Signer::Rsa(encoding, RsaKeyPair::from_pkcs8(&DER).unwrap())
+}
+
+pub(crate) fn es256() -> Signer {
+    Signer::Ec(
+        "P-256",
+        EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(),
+    )
+}
+
+/// A signer for every algorithm.
+fn signers() -> Vec<(&'static str, Signer)> {
+    let ec = |curve, algorithm: &'static signature::EcdsaSigningAlgorithm| {
+        Signer::Ec(curve, EcdsaKeyPair::generate(algorithm).unwrap())
+    };
+    vec![
+        ("RS256", rsa(&RSA_PKCS1_SHA256)),
+        ("RS384", rsa(&RSA_PKCS1_SHA384)),
+        ("RS512", rsa(&RSA_PKCS1_SHA512)),
+        ("PS256", rsa(&RSA_PSS_SHA256)),
+        ("PS384", rsa(&RSA_PSS_SHA384)),
+        ("PS512", rsa(&RSA_PSS_SHA512)),
+        ("ES256", ec("P-256", &ECDSA_P256_SHA256_FIXED_SIGNING)),
+        ("ES384", ec("P-384", &ECDSA_P384_SHA384_FIXED_SIGNING)),
+        ("ES512", ec("P-521", &ECDSA_P521_SHA512_FIXED_SIGNING)),
+        ("EdDSA", Signer::Ed(Ed25519KeyPair::generate().unwrap())),
+        ("Ed25519", Signer::Ed(Ed25519KeyPair::generate().unwrap())),
+    ]
+}
+
+fn keys(jwks: &[Value]) -> KeySet {
+    KeySet::parse(json!({ "keys": jwks }).to_string().as_bytes()).unwrap()
+}
+
+fn verify(token: &str, keys: &KeySet) -> Result<Value, JwsError> {
+    let jws = Jws::parse(token)?;
+    jws.verify(keys)?;
+    Ok(jws.into_claims().into())
+}
+
+fn claims() -> Value {
+    json!({"iss": "https://a.example/", "sub": "alice"})
+}
+
+/// A token of unsigned parts as they stand.
+fn raw(header: &str, claims: &str, signature: &str) -> String {
+    let text = |part: &str| URL_SAFE_NO_PAD.encode(part);
+    format!("{}.{}.{signature}", text(header), text(claims))
+}
+
+#[test]
+fn a36_every_asymmetric_algorithm_verifies() {
+    for (alg, signer) in signers() {
+        let token = signer.token(&json!({"alg": alg, "kid": "k"}), &claims());
+        assert!(is_jws(&token));
+        assert_eq!(
+            verify(&token, &keys(&[signer.jwk("k")])),
+            Ok(claims()),
+            "{alg}"
+        );
+        let unnamed = signer.token(&json!({"alg": alg}), &claims());
+        assert_eq!(
+            verify(&unnamed, &keys(&[signer.jwk("k")])),
+            Ok(claims()),
+            "{alg} without kid"
+        );
+    }
+}
+
+#[test]
+fn a36_what_is_changed_does_not_verify() {
+    let other = signers();
+    for ((alg, signer), (_, other)) in signers().into_iter().zip(other) {
+        let own = keys(&[signer.jwk("k")]);
+        let token = signer.token(&json!({"alg": alg, "kid": "k"}), &claims());
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        for at in [0, signature.len() / 2, signature.len() - 1] {
+            let mut flipped = signature.clone();
+            flipped[at] ^= 1;
+            let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(flipped));
+            assert_eq!(
+                verify(&token, &own),
+                Err(JwsError::Signature),
+                "{alg} bit of byte {at}"
+            );
+        }
+        for other_length in [&signature[1..], &[&signature[..], &[0]].concat(), &[]] {
+            let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(other_length));
+            assert_eq!(
+                verify(&token, &own),
+                Err(JwsError::Signature),
+                "{alg} length"
+            );
+        }
+        let (header, _) = message.split_once('.').unwrap();
+        let changed = URL_SAFE_NO_PAD.encode(json!({"sub": "bob"}).to_string());
+        let token_changed = format!("{header}.{changed}.{}", URL_SAFE_NO_PAD.encode(&signature));
+        assert_eq!(
+            verify(&token_changed, &own),
+            Err(JwsError::Signature),
+            "{alg} claims"
+        );
+        if !matches!(signer, Signer::Rsa(..)) {
+            assert_eq!(
+                verify(&token, &keys(&[other.jwk("k")])),
+                Err(JwsError::Signature),
+                "{alg} other key"
+            );
+        }
+    }
+}
+
+#[test]
+fn a36_none_and_symmetric_algorithms_are_refused() {
+    let signer = rsa(&RSA_PKCS1_SHA256);
+    let jwk = signer.jwk("k");
+    let set = keys(std::slice::from_ref(&jwk));
+    for alg in [
+        "none", "None", "NONE", "nOnE", "", "HS256", "HS384", "HS512", "rs256", "RSA1_5", "ES256K",
+    ] {
+        for signature in ["", "AAAA"] {
+            let token = raw(
+                &json!({"alg": alg, "kid": "k"}).to_string(),
+                "{}",
+                signature,
+            );
+            assert_eq!(verify(&token, &set), Err(JwsError::Algorithm), "{alg}");
+            assert!(is_jws(&token), "{alg} must not pass as opaque");
+        }
+    }
+    // The classic: the public key as the secret of an HMAC.
+    for secret in [
+        jwk["n"].as_str().unwrap().as_bytes(),
+        jwk.to_string().as_bytes(),
+        b"",
+    ] {
+        let message = raw(r#"{"alg":"HS256","kid":"k"}"#, "{}", "");
+        let message = message.trim_end_matches('.');
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let signature = URL_SAFE_NO_PAD.encode(hmac::sign(&key, message.as_bytes()));
+        assert_eq!(
+            verify(&format!("{message}.{signature}"), &set),
+            Err(JwsError::Algorithm)
+        );
+    }
+}
+
+#[test]
+fn a36_extensions_that_are_not_understood_are_refused() {
+    let signer = es256();
+    let set = keys(&[signer.jwk("k")]);
+    for (extra, fault) in [
+        (json!({"crit": ["exp"]}), JwsError::Critical),
+        (json!({"crit": []}), JwsError::Critical),
+        (json!({"crit": null}), JwsError::Critical),
+        (json!({"b64": false}), JwsError::Critical),
+        (json!({"crit": ["b64"], "b64": false}), JwsError::Critical),
+        (json!({"zip": "DEF"}), JwsError::Malformed),
+        (json!({"enc": "A128GCM"}), JwsError::Malformed),
+    ] {
+        let mut header = json!({"alg": "ES256", "kid": "k"});
+        for (name, value) in extra.as_object().unwrap() {
+            header[name] = value.clone();
+        }
+        assert_eq!(
+            verify(&signer.token(&header, &claims()), &set),
+            Err(fault),
+            "{extra}"
+        );
+    }
+    let plain = signer.token(
+        &json!({"alg": "ES256", "kid": "k", "b64": true, "typ": "at+jwt"}),
+        &claims(),
+    );
+    assert_eq!(verify(&plain, &set), Ok(claims()));
+}
+
+#[test]
+fn a36_a_key_in_the_tokens_own_header_is_not_used() {
+    let (provider, attacker) = (es256(), es256());
+    let set = keys(&[provider.jwk("k")]);
+    for extra in ["jwk", "jku", "x5u", "x5c"] {
+        let mut header = json!({"alg": "ES256", "kid": "k"});
+        header[extra] = if extra == "jwk" {
+            attacker.jwk("k")
+        } else {
+            json!("https://attacker.example/jwks")
+        };
+        let token = attacker.token(&header, &claims());
+        assert_eq!(verify(&token, &set), Err(JwsError::Signature), "{extra}");
+        header["kid"] = json!("attackers");
+        let token = attacker.token(&header, &claims());
+        assert_eq!(verify(&token, &set), Err(JwsError::UnknownKey), "{extra}");
+    }
+}
+
+#[test]
+fn a36_a_kid_only_looks_up() {
+    let signer = es256();
+    let set = keys(&[signer.jwk("k")]);
+    for kid in [
+        "../../etc/passwd",
+        "' OR 1=1 --",
+        "k\u{0}",
+        "K",
+        "",
+        "http://169.254.169.254/",
+    ] {
+        let token = signer.token(&json!({"alg": "ES256", "kid": kid}), &claims());
+        assert_eq!(verify(&token, &set), Err(JwsError::UnknownKey), "{kid}");
+    }
+    let long = signer.token(&json!({"alg": "ES256", "kid": "k".repeat(5000)}), &claims());
+    assert_eq!(verify(&long, &set), Err(JwsError::Malformed));
+    let number = signer.token(&json!({"alg": "ES256", "kid": 1}), &claims());
+    assert_eq!(verify(&number, &set), Err(JwsError::Malformed));
+}
+
+#[test]
+fn a36_keys_with_the_same_id_are_all_tried() {
+    let (old, new) = (es256(), es256());
+    let set = keys(&[old.jwk("k"), new.jwk("k")]);
+    for signer in [&old, &new] {
+        assert_eq!(
+            verify(
+                &signer.token(&json!({"alg": "ES256", "kid": "k"}), &claims()),
+                &set
+            ),
+            Ok(claims())
+        );
+    }
+}
+
+#[test]
+fn a36_one_key_is_for_one_algorithm() {
+    let (pkcs1, pss) = (rsa(&RSA_PKCS1_SHA256), rsa(&RSA_PSS_SHA256));
+    let mut jwk = pkcs1.jwk("k");
+    jwk["alg"] = json!("RS256");
+    let set = keys(&[jwk]);
+    let token = pkcs1.token(&json!({"alg": "RS256", "kid": "k"}), &claims());
+    assert_eq!(verify(&token, &set), Ok(claims()));
+    let token = pss.token(&json!({"alg": "PS256", "kid": "k"}), &claims());
+    assert_eq!(verify(&token, &set), Err(JwsError::Algorithm));
+    let other_kind = es256().token(&json!({"alg": "ES256", "kid": "k"}), &claims());
+    assert_eq!(verify(&other_kind, &set), Err(JwsError::Algorithm));
+}
+
+#[test]
+fn a36_a_signature_in_asn1_is_refused() {
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+    let signer = Signer::Ec("P-256", pair);
+    let token = signer.token(&json!({"alg": "ES256", "kid": "k"}), &claims());
+    assert_eq!(
+        verify(&token, &keys(&[signer.jwk("k")])),
+        Err(JwsError::Signature)
+    );
+}
+
+#[test]
+fn a36_keys_that_cannot_verify_are_left_out_alone() {
+    let good = es256().jwk("good");
+    let with = |name: &str, value: Value| {
+        let mut jwk = es256().jwk("bad");
+        jwk[name] = value;
+        jwk.to_string()
+    };
+    let weak = URL_SAFE_NO_PAD.encode([0xff; 128]);
+    let huge = URL_SAFE_NO_PAD.encode([0xff; 1025]);
+    let fair = URL_SAFE_NO_PAD.encode([0xff; 256]);
+    for bad in [
+        json!({"kty": "oct", "k": "c2VjcmV0"}).to_string(),
+        json!({"kty": "RSA", "n": weak, "e": "AQAB"}).to_string(),
+        json!({"kty": "RSA", "n": huge, "e": "AQAB"}).to_string(),
+        json!({"kty": "RSA", "n": fair, "e": "AQ"}).to_string(),
+        json!({"kty": "RSA", "n": fair, "e": "Ag"}).to_string(),
+        json!({"kty": "RSA", "n": fair}).to_string(),
+        json!({"kty": "OKP", "crv": "X25519", "x": URL_SAFE_NO_PAD.encode([1; 32])}).to_string(),
+        json!({"kty": "OKP", "crv": "P-256", "x": URL_SAFE_NO_PAD.encode([1; 32])}).to_string(),
+        json!({"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode([1; 31])}).to_string(),
+        with("use", json!("enc")),
+        with("key_ops", json!(["sign"])),
+        with("key_ops", json!([])),
+        with("crv", json!("P-384")),
+        with("crv", json!("secp256k1")),
+        with("crv", json!("Ed25519")),
+        with("x", json!("AAAA")),
+        with("y", json!("not base64!")),
+        with("kid", json!(7)),
+        with("alg", json!(["ES256"])),
+        r#"{"kty":"EC","kty":"EC"}"#.to_owned(),
+        "null".to_owned(),
+        "[]".to_owned(),
+        "\"key\"".to_owned(),
+    ] {
+        let body = format!(r#"{{"keys":[{bad},{good}]}}"#);
+        assert_eq!(KeySet::parse(body.as_bytes()).unwrap().len(), 1, "{bad}");
+    }
+    for good in [
+        with("use", json!("sig")),
+        with("key_ops", json!(["verify", "sign"])),
+        with("alg", json!("ES256")),
+    ] {
+        let body = format!(r#"{{"keys":[{good}]}}"#);
+        assert_eq!(KeySet::parse(body.as_bytes()).unwrap().len(), 1, "{good}");
+    }
+    for nothing in [
+        "",
+        "null",
+        "[]",
+        "{}",
+        r#"{"keys":{}}"#,
+        r#"{"keys":null}"#,
+        "<html>",
+    ] {
+        assert!(KeySet::parse(nothing.as_bytes()).is_none(), "{nothing}");
+    }
+    let many = vec![es256().jwk("k"); 150];
+    let mut set = keys(&many);
+    assert_eq!(set.len(), 100);
+    set.extend(keys(&many[..1]));
+    assert_eq!(set.len(), 100);
+}
+
+#[test]
+fn f26_only_the_compact_serialisation_is_read_and_strictly() {
+    let signer = es256();
+    let set = keys(&[signer.jwk("k")]);
+    let good = signer.token(&json!({"alg": "ES256", "kid": "k"}), &claims());
+    assert!(verify(&good, &set).is_ok());
+    let (message, signature) = good.rsplit_once('.').unwrap();
+    let (header, payload) = message.split_once('.').unwrap();
+    for malformed in [
+        String::new(),
+        "..".to_owned(),
+        message.to_owned(),
+        format!("{good}."),
+        format!("{good}.x.y"),
+        format!("{header}=.{payload}.{signature}"),
+        format!("{header}.{payload}==.{signature}"),
+        format!(" {good}"),
+        format!("{good}\n"),
+        format!("{header}.{payload} .{signature}"),
+        format!(
+            "{header}.{}.{signature}",
+            payload.replace(&payload[3..4], "+")
+        ),
+        raw(r#"{"alg":"ES256","alg":"ES256"}"#, "{}", signature),
+        raw(r#"{"alg":"ES256","kid":"k","kid":"k"}"#, "{}", signature),
+        raw(r#"{"alg":["ES256"]}"#, "{}", signature),
+        raw(r#"["ES256"]"#, "{}", signature),
+        raw(r#"{"kid":"k"}"#, "{}", signature),
+        raw(r#"{"alg":"ES256"}"#, "[]", signature),
+        raw(r#"{"alg":"ES256"}"#, "null", signature),
+        raw(r#"{"alg":"ES256"}"#, r#"{"sub":"a","sub":"b"}"#, signature),
+        raw(r#"{"alg":"ES256"}"#, &"[".repeat(10_000), signature),
+        raw(
+            r#"{"alg":"ES256"}"#,
+            &format!(r#"{{"a":"{}"}}"#, "x".repeat(20_000)),
+            signature,
+        ),
+        json!({"payload": payload, "signatures": [{"protected": header, "signature": signature}]})
+            .to_string(),
+    ] {
+        assert_eq!(
+            verify(&malformed, &set),
+            Err(JwsError::Malformed),
+            "{malformed:.80}"
+        );
+    }
+    // The last character of 86 has spare bits, which must be zero.
+    let last = STANDARD.encode([0]).chars().next();
+    assert_eq!(last, Some('A'));
+    let twisted = format!(
+        "{message}.{}{}",
+        &signature[..85],
+        if signature.ends_with('A') { 'B' } else { 'R' }
+    );
+    assert!(verify(&twisted, &set).is_err());
+}
+
+#[test]
+fn a_token_that_names_no_key_may_be_of_a_new_one() {
+    let (old, new) = (es256(), es256());
+    let token = new.token(&json!({"alg": "ES256"}), &claims());
+    assert_eq!(
+        verify(&token, &keys(&[old.jwk("old")])),
+        Err(JwsError::UnknownKey)
+    );
+}
+
+#[test]
+fn what_another_reader_may_take_for_a_jwt_is_one() {
+    assert!(is_jws("eyJhbGciOiJub25lIn0=.e30."), "padding");
+    assert!(
+        is_jws("eyJhbGciOjEsImFsZyI6Mn0.e30.x"),
+        "a name that stands twice"
+    );
+    assert!(is_jws("eyJhbGciOiJub25lIn0..x"), "nothing in it");
+}
+
+#[test]
+fn opaque_tokens_are_not_taken_for_jwts() {
+    for opaque in [
+        "opaque",
+        "a.b.c",
+        "e30.e30.x",
+        "ya29.a0AfH6SMBx",
+        "a..b",
+        "..",
+        "v1.MjQ.x.y",
+    ] {
+        assert!(!is_jws(opaque), "{opaque}");
+    }
+}
+
+#[test]
+fn f32_an_assertion_is_fresh_and_for_the_issuer() {
+    let wall = Duration::from_secs(1_700_000_000);
+    let make = || client_assertion("alice", "s3cret", "https://a.example/", wall).unwrap();
+    let assertion = make();
+    let (message, signature) = assertion.rsplit_once('.').unwrap();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, b"s3cret");
+    hmac::verify(
+        &key,
+        message.as_bytes(),
+        &URL_SAFE_NO_PAD.decode(signature).unwrap(),
+    )
+    .unwrap();
+    let (header, claims) = message.split_once('.').unwrap();
+    let read = |part: &str| -> Value {
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+    };
+    assert_eq!(read(header), json!({"alg": "HS256", "typ": "JWT"}));
+    let claims = read(claims);
+    for (name, expect) in [
+        ("iss", json!("alice")),
+        ("sub", json!("alice")),
+        ("aud", json!("https://a.example/")),
+        ("iat", json!(1_700_000_000)),
+        ("exp", json!(1_700_000_060)),
+    ] {
+        assert_eq!(claims[name], expect, "{name}");
+    }
+    assert_eq!(claims["jti"].as_str().unwrap().len(), 22);
+    assert_ne!(*make(), *assertion, "each has an id of its own");
+}
