@@ -165,37 +165,37 @@
 #define CREDGATE_INTERNAL 5001
 
 // The engine is being shut down.
-#define CREDGATE_SHUTTING_DOWN 5002
+#define CREDGATE_ENGINE_UNAVAILABLE 5002
 
 // More requests wait for the provider than may.
 #define CREDGATE_OVERLOADED 5003
 
 // Nothing was looked up: the request holds no usable credentials.
-#define CREDGATE_HOW_NONE 0
+#define CREDGATE_CACHE_STATUS_NONE 0
 
 // The token cache had it.
-#define CREDGATE_HOW_HIT 1
+#define CREDGATE_CACHE_STATUS_HIT 1
 
 // An exchange was made for this request.
-#define CREDGATE_HOW_MISS 2
+#define CREDGATE_CACHE_STATUS_MISS 2
 
 // An exchange was under way for another request with the same credentials.
-#define CREDGATE_HOW_JOINED 3
+#define CREDGATE_CACHE_STATUS_JOINED 3
 
 // The token cache had it, and its renewal has failed.
-#define CREDGATE_HOW_STALE 4
+#define CREDGATE_CACHE_STATUS_STALE 4
 
 // The same credentials have just been refused.
-#define CREDGATE_HOW_NEGATIVE 5
+#define CREDGATE_CACHE_STATUS_NEGATIVE 5
 
 // The request passes without a token: the gate lets it.
-#define CREDGATE_HOW_ANONYMOUS 6
+#define CREDGATE_CACHE_STATUS_ANONYMOUS 6
 
 // The request passes without a token: the gate does not look at OPTIONS.
-#define CREDGATE_HOW_PREFLIGHT 7
+#define CREDGATE_CACHE_STATUS_PREFLIGHT 7
 
 // Another process had it: it comes from the shared store.
-#define CREDGATE_HOW_SHARED 8
+#define CREDGATE_CACHE_STATUS_SHARED 8
 
 // Denied, or passed without a token.
 #define CREDGATE_SOURCE_NONE 0
@@ -315,8 +315,8 @@ typedef struct credgate_outcome {
     uint32_t struct_size;
     // 0: allow. Else deny: the status to answer with.
     uint32_t http_status;
-    // CREDGATE_HOW_*: how it came about.
-    uint32_t how;
+    // CREDGATE_CACHE_STATUS_*: how it came about.
+    uint32_t cache_status;
     // CREDGATE_SOURCE_*: where the credentials were, and so what has to be
     // hidden from the upstream.
     uint32_t source;
@@ -399,13 +399,17 @@ uint32_t credgate_abi_version(void);
 // The version of the library, such as "0.1.0". NUL-terminated, static.
 const char *credgate_version(void);
 
-// The name of a status or outcome code, such as "WRONG_PROCESS"; "UNKNOWN"
-// for any other number. NUL-terminated, static.
+// The name of a status that a function returns, such as "WRONG_PROCESS";
+// "UNKNOWN" for any other number. NUL-terminated, static.
 const char *credgate_status_name(int32_t status);
 
-// The name of a CREDGATE_HOW_* value, such as "HIT"; "UNKNOWN" for any other
+// The name of a cause, the code of a denial, such as "credentials_refused";
+// "unknown" for any other number. NUL-terminated, static.
+const char *credgate_cause_name(int32_t code);
+
+// The name of a CREDGATE_CACHE_STATUS_* value, such as "HIT"; "UNKNOWN" for any other
 // number. NUL-terminated, static.
-const char *credgate_how_name(uint32_t how);
+const char *credgate_cache_status_name(uint32_t cache_status);
 
 // What went wrong and what to do about it: one line of UTF-8. It belongs to
 // the error and lives as long.
@@ -462,6 +466,13 @@ int32_t credgate_gate_arg(const struct credgate_gate *gate,
 
 // Frees a gate. Requests that wait for an outcome keep what they need of it.
 void credgate_gate_free(struct credgate_gate *gate);
+
+// Fills *outcome with the denial of a cause (a code from 3001 on), as this
+// gate words it: for a host that must deny a request itself, because it has no
+// engine or gave up waiting. CREDGATE_INVALID_ARGUMENT: no cause has the code.
+int32_t credgate_gate_deny(const struct credgate_gate *gate,
+                           int32_t code,
+                           struct credgate_outcome *outcome);
 
 // The headers of a request that is allowed, from number `first` on: as many as
 // there are, and at most `capacity`, go to headers, and *out_count says how
@@ -542,7 +553,7 @@ int32_t credgate_queue_fd(const struct credgate_queue *queue, int *out_fd);
 // is needed.
 int32_t credgate_queue_listen(const struct credgate_queue *queue,
                               char *out_path,
-                              size_t out_room,
+                              size_t capacity,
                               size_t *out_len,
                               struct credgate_error **out_error);
 
@@ -593,7 +604,7 @@ int32_t credgate_gate_hide_query(const struct credgate_gate *gate,
                                  const char *query,
                                  size_t query_len,
                                  char *out,
-                                 size_t out_room,
+                                 size_t capacity,
                                  size_t *out_len);
 
 // Copies a body to out without its credentials, by its media type: parameters
@@ -605,7 +616,7 @@ int32_t credgate_gate_hide_body(const struct credgate_gate *gate,
                                 const char *body,
                                 size_t body_len,
                                 char *out,
-                                size_t out_room,
+                                size_t capacity,
                                 size_t *out_len);
 
 // Overwrites the value of every client_secret of a query string in place with
@@ -624,16 +635,16 @@ int32_t credgate_engine_counters(const struct credgate_engine *engine,
 int32_t credgate_counters_text(const uint64_t *counters,
                                size_t count,
                                char *out,
-                               size_t out_room,
+                               size_t capacity,
                                size_t *out_len);
 
 // Numbers of credgate_engine_counters as JSON. CREDGATE_BUFFER_TOO_SMALL:
 // *out_len is the room that is needed.
-int32_t credgate_counters_json(const uint64_t *counters,
-                               size_t count,
-                               char *out,
-                               size_t out_room,
-                               size_t *out_len);
+int32_t credgate_counters_report(const uint64_t *counters,
+                                 size_t count,
+                                 char *out,
+                                 size_t capacity,
+                                 size_t *out_len);
 
 // The next line for the operator's log: a CREDGATE_LEVEL_*, and a text
 // without a secret, cut where there is no more room. CREDGATE_EMPTY: there is
@@ -641,7 +652,7 @@ int32_t credgate_counters_json(const uint64_t *counters,
 int32_t credgate_engine_record(const struct credgate_engine *engine,
                                uint32_t *out_level,
                                char *out,
-                               size_t out_room,
+                               size_t capacity,
                                size_t *out_len);
 
 // Drops the tokens of a gate (NULL: of all gates) and of a client (NULL: of

@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Outcome::Deny(deny) => {
             println!(
                 "{} {}: {}",
-                deny.status(),
+                deny.http_status(),
                 deny.cause().name(),
                 deny.detail()
             );

@@ -100,7 +100,7 @@ pub enum Cause {
     ProviderPaused,
     /// Something that should not happen, inside the library.
     Internal,
-    /// The engine is being shut down.
+    /// The engine is closing, or could not be started.
     EngineUnavailable,
     /// More requests wait for the provider than may.
     Overloaded,
@@ -137,7 +137,12 @@ impl Cause {
         Cause::Overloaded,
     ];
 
-    /// `no_credentials`, …: as it is called in metrics.
+    /// The cause with this code, if there is one.
+    pub fn from_code(code: i32) -> Option<Cause> {
+        Cause::ALL.into_iter().find(|cause| cause.code() == code)
+    }
+
+    /// The name in every language, in metrics and in logs: `no_credentials`, …
     pub fn name(self) -> &'static str {
         match self {
             Cause::NoCredentials => "no_credentials",
@@ -273,7 +278,7 @@ impl Cause {
                 r#"{"message":"The identity provider did not answer in time"}"#,
             ),
             Cause::Internal => (500, r#"{"message":"An unexpected error occurred"}"#),
-            Cause::EngineUnavailable => (503, r#"{"message":"The gateway is shutting down"}"#),
+            Cause::EngineUnavailable => (503, r#"{"message":"The gateway cannot authenticate requests at the moment"}"#),
         }
     }
 

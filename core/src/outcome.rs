@@ -252,7 +252,7 @@ impl Deny {
     }
 
     /// The HTTP status.
-    pub fn status(&self) -> u16 {
+    pub fn http_status(&self) -> u16 {
         self.denial.cause.answer().0
     }
 

@@ -54,12 +54,12 @@ static int settle(const char *name, credgate_outcome *outcome)
 
     if (denied) {
         printf("%s: deny %u %s (%s) %.*s\n", name, (unsigned) outcome->http_status,
-               credgate_how_name(outcome->how),
-               credgate_status_name(outcome->code),
+               credgate_cache_status_name(outcome->cache_status),
+               credgate_cause_name(outcome->code),
                (int) outcome->body_len, outcome->body);
     } else {
         printf("%s: allow %s client %.*s, %zu bytes of token\n", name,
-               credgate_how_name(outcome->how), (int) outcome->client_id_len,
+               credgate_cache_status_name(outcome->cache_status), (int) outcome->client_id_len,
                outcome->client_id,
                outcome->authorization_len - strlen("Bearer "));
     }

@@ -154,7 +154,7 @@ void ngx_http_credgate_follow_purges(credgate_engine *engine);
 /* locations for those who operate it */
 char *ngx_http_credgate_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_http_credgate_status(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_credgate_report(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_credgate_purge(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -169,7 +169,7 @@ void ngx_http_credgate_stop_waiting(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_authenticate(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_suspend(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_resume(ngx_http_credgate_ctx_t *ctx);
-void ngx_http_credgate_deny(ngx_http_credgate_ctx_t *ctx, ngx_uint_t status);
+void ngx_http_credgate_deny(ngx_http_credgate_ctx_t *ctx, int32_t code);
 
 /* what is kept of a request, and shown to the library */
 ngx_http_credgate_ctx_t *ngx_http_credgate_create_ctx(ngx_http_request_t *r);

@@ -182,12 +182,12 @@ ngx_http_credgate_authenticate(ngx_http_credgate_ctx_t *ctx)
     queue = ngx_http_credgate_queue();
 
     if (queue == NULL) {
-        ngx_http_credgate_deny(ctx, NGX_HTTP_SERVICE_UNAVAILABLE);
+        ngx_http_credgate_deny(ctx, CREDGATE_ENGINE_UNAVAILABLE);
         return;
     }
 
     if (ngx_http_credgate_present_args(ctx) != NGX_OK) {
-        ngx_http_credgate_deny(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_credgate_deny(ctx, CREDGATE_INTERNAL);
         return;
     }
 
@@ -210,7 +210,7 @@ ngx_http_credgate_authenticate(ngx_http_credgate_ctx_t *ctx)
         ngx_log_error(NGX_LOG_CRIT, ctx->request->connection->log, 0,
                       "credgate: credgate_authenticate() failed: %s",
                       credgate_status_name(status));
-        ngx_http_credgate_deny(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_credgate_deny(ctx, CREDGATE_INTERNAL);
     }
 }
 
@@ -278,7 +278,7 @@ ngx_http_credgate_timeout_handler(ngx_event_t *ev)
     ctx = ev->data;
 
     ngx_http_credgate_stop_waiting(ctx);
-    ngx_http_credgate_deny(ctx, NGX_HTTP_GATEWAY_TIME_OUT);
+    ngx_http_credgate_deny(ctx, CREDGATE_PROVIDER_TIMEOUT);
     ngx_http_credgate_resume(ctx);
 }
 
@@ -291,7 +291,7 @@ ngx_http_credgate_verdict(ngx_http_credgate_ctx_t *ctx)
     if (ctx->presented.body_len && !ctx->body_hidden
         && (ctx->outcome.http_status
             || ctx->outcome.source == CREDGATE_SOURCE_BODY
-            || ctx->outcome.how == CREDGATE_HOW_ANONYMOUS)
+            || ctx->outcome.cache_status == CREDGATE_CACHE_STATUS_ANONYMOUS)
         && ngx_http_credgate_hide_body(ctx) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -307,7 +307,7 @@ ngx_http_credgate_verdict(ngx_http_credgate_ctx_t *ctx)
 
     /* fail closed: an outcome that was never filled allows nothing */
 
-    if (ctx->outcome.how == CREDGATE_HOW_NONE) {
+    if (ctx->outcome.cache_status == CREDGATE_CACHE_STATUS_NONE) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -14,45 +14,20 @@ static ngx_uint_t ngx_http_credgate_has_error_page(ngx_http_request_t *r,
     ngx_uint_t status);
 
 
-/* a denial that the library has no part in */
+/* a denial without an outcome of the engine's, worded by the gate */
 
 void
-ngx_http_credgate_deny(ngx_http_credgate_ctx_t *ctx, ngx_uint_t status)
+ngx_http_credgate_deny(ngx_http_credgate_ctx_t *ctx, int32_t code)
 {
     credgate_outcome  *outcome;
-
-    static char  type[] = "application/json; charset=utf-8";
-    static char  unavailable[] = "{\"message\":\"Service Unavailable\"}";
-    static char  timed_out[] = "{\"message\":\"Gateway Timeout\"}";
-    static char  internal[] = "{\"message\":\"Internal Server Error\"}";
 
     outcome = &ctx->outcome;
 
     credgate_outcome_release(outcome);
 
-    outcome->http_status = status;
-    outcome->how = CREDGATE_HOW_NONE;
-    outcome->code = CREDGATE_INTERNAL;
-    outcome->content_type = type;
-    outcome->content_type_len = sizeof(type) - 1;
-
-    switch (status) {
-
-    case NGX_HTTP_SERVICE_UNAVAILABLE:
-        outcome->retry_after = 1;
-        outcome->body = unavailable;
-        outcome->body_len = sizeof(unavailable) - 1;
-        break;
-
-    case NGX_HTTP_GATEWAY_TIME_OUT:
-        outcome->retry_after = 1;
-        outcome->body = timed_out;
-        outcome->body_len = sizeof(timed_out) - 1;
-        break;
-
-    default:
-        outcome->body = internal;
-        outcome->body_len = sizeof(internal) - 1;
+    if (credgate_gate_deny(ctx->gate, code, outcome) != CREDGATE_OK) {
+        /* fail closed */
+        outcome->http_status = NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 }
 

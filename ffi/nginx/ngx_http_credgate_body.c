@@ -86,7 +86,7 @@ ngx_http_credgate_body_handler(ngx_http_request_t *r)
 
     } else {
         ctx->state = NGX_HTTP_CREDGATE_DONE;
-        ngx_http_credgate_deny(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_credgate_deny(ctx, CREDGATE_INTERNAL);
     }
 
     if (ctx->state == NGX_HTTP_CREDGATE_WAITING) {

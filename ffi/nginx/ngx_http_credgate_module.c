@@ -59,9 +59,9 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
       0,
       NULL },
 
-    { ngx_string("credgate_status"),
+    { ngx_string("credgate_report"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
-      ngx_http_credgate_status,
+      ngx_http_credgate_report,
       0,
       0,
       NULL },

@@ -8,7 +8,7 @@
 
 
 static ngx_int_t ngx_http_credgate_metrics_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_credgate_status_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_credgate_report_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_credgate_purge_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_credgate_report(ngx_http_request_t *r,
     ngx_str_t *type, int32_t (*write)(const uint64_t *, uintptr_t, char *,
@@ -37,12 +37,12 @@ ngx_http_credgate_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-ngx_http_credgate_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_credgate_report(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    clcf->handler = ngx_http_credgate_status_handler;
+    clcf->handler = ngx_http_credgate_report_handler;
 
     return NGX_CONF_OK;
 }
@@ -86,10 +86,10 @@ ngx_http_credgate_metrics_handler(ngx_http_request_t *r)
 
 
 static ngx_int_t
-ngx_http_credgate_status_handler(ngx_http_request_t *r)
+ngx_http_credgate_report_handler(ngx_http_request_t *r)
 {
     return ngx_http_credgate_report(r, &ngx_http_credgate_json_type,
-                                    credgate_counters_json);
+                                    credgate_counters_report);
 }
 
 

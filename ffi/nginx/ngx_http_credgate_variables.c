@@ -7,11 +7,11 @@
 #include "ngx_http_credgate.h"
 
 
-static ngx_int_t ngx_http_credgate_status_variable(ngx_http_request_t *r,
+static ngx_int_t ngx_http_credgate_cache_status_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_credgate_client_id_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_credgate_error_variable(ngx_http_request_t *r,
+static ngx_int_t ngx_http_credgate_cause_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_credgate_exchange_time_variable(
     ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
@@ -32,16 +32,16 @@ static ngx_int_t ngx_http_credgate_variable(ngx_http_variable_value_t *v,
 
 static ngx_http_variable_t  ngx_http_credgate_vars[] = {
 
-    { ngx_string("credgate_status"), NULL,
-      ngx_http_credgate_status_variable, 0,
+    { ngx_string("credgate_cache_status"), NULL,
+      ngx_http_credgate_cache_status_variable, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("credgate_client_id"), NULL,
       ngx_http_credgate_client_id_variable, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
-    { ngx_string("credgate_error"), NULL,
-      ngx_http_credgate_error_variable, 0,
+    { ngx_string("credgate_cause"), NULL,
+      ngx_http_credgate_cause_variable, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("credgate_exchange_time"), NULL,
@@ -88,7 +88,7 @@ ngx_http_credgate_add_variables(ngx_conf_t *cf)
 
 
 static ngx_int_t
-ngx_http_credgate_status_variable(ngx_http_request_t *r,
+ngx_http_credgate_cache_status_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     const char               *name;
@@ -101,7 +101,7 @@ ngx_http_credgate_status_variable(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    name = credgate_how_name(ctx->outcome.how);
+    name = credgate_cache_status_name(ctx->outcome.cache_status);
 
     return ngx_http_credgate_variable(v, name, ngx_strlen(name));
 }
@@ -125,10 +125,10 @@ ngx_http_credgate_client_id_variable(ngx_http_request_t *r,
 }
 
 
-/* why the request was denied, such as CREDENTIALS_REFUSED */
+/* why the request was denied, such as credentials_refused */
 
 static ngx_int_t
-ngx_http_credgate_error_variable(ngx_http_request_t *r,
+ngx_http_credgate_cause_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     const char               *name;
@@ -141,7 +141,7 @@ ngx_http_credgate_error_variable(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    name = credgate_status_name(ctx->outcome.code);
+    name = credgate_cause_name(ctx->outcome.code);
 
     return ngx_http_credgate_variable(v, name, ngx_strlen(name));
 }

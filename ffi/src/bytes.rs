@@ -68,17 +68,17 @@ pub(crate) unsafe fn writable<'a>(start: *mut c_char, len: usize) -> Result<&'a 
 ///
 /// # Safety
 ///
-/// NULL, or room for `out_room` bytes and a number.
+/// NULL, or room for `capacity` bytes and a number.
 pub(crate) unsafe fn write(
     text: &[u8],
     out: *mut c_char,
-    out_room: usize,
+    capacity: usize,
     out_len: *mut usize,
 ) -> CallResult {
     // SAFETY: the caller vouches for the pointers.
     unsafe {
         Out::required(out_len)?.set(text.len());
-        if out_room < text.len() {
+        if capacity < text.len() {
             return Err(Fail(CREDGATE_BUFFER_TOO_SMALL));
         }
         writable(out, text.len())?.copy_from_slice(text);

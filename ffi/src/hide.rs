@@ -18,7 +18,7 @@ pub unsafe extern "C" fn credgate_gate_hide_query(
     query: *const c_char,
     query_len: usize,
     out: *mut c_char,
-    out_room: usize,
+    capacity: usize,
     out_len: *mut usize,
 ) -> i32 {
     boundary(|| {
@@ -26,7 +26,7 @@ pub unsafe extern "C" fn credgate_gate_hide_query(
         unsafe {
             let gate = handle::borrow(gate)?;
             let query = bytes::optional(query, query_len)?.unwrap_or_default();
-            into(out, out_room, query.len(), out_len, |out| {
+            into(out, capacity, query.len(), out_len, |out| {
                 gate.0.hide_query(query, out)
             })
         }
@@ -44,7 +44,7 @@ pub unsafe extern "C" fn credgate_gate_hide_body(
     body: *const c_char,
     body_len: usize,
     out: *mut c_char,
-    out_room: usize,
+    capacity: usize,
     out_len: *mut usize,
 ) -> i32 {
     boundary(|| {
@@ -53,7 +53,7 @@ pub unsafe extern "C" fn credgate_gate_hide_body(
             let gate = handle::borrow(gate)?;
             let content_type = bytes::optional(content_type, content_type_len)?;
             let body = bytes::optional(body, body_len)?.unwrap_or_default();
-            into(out, out_room, body.len(), out_len, |out| {
+            into(out, capacity, body.len(), out_len, |out| {
                 gate.0.hide_body(content_type, body, out)
             })
         }
@@ -75,16 +75,16 @@ pub unsafe extern "C" fn credgate_query_redact(query: *mut c_char, query_len: us
 ///
 /// # Safety
 ///
-/// The pointers are NULL or may be written to, `out` for `out_room` bytes.
+/// The pointers are NULL or may be written to, `out` for `capacity` bytes.
 unsafe fn into(
     out: *mut c_char,
-    out_room: usize,
+    capacity: usize,
     needed: usize,
     out_len: *mut usize,
     write: impl FnOnce(&mut [u8]) -> usize,
 ) -> CallResult {
     // SAFETY: the caller vouches for the pointers.
-    let (out, out_len) = unsafe { (bytes::writable(out, out_room)?, Out::required(out_len)?) };
+    let (out, out_len) = unsafe { (bytes::writable(out, capacity)?, Out::required(out_len)?) };
     if out.len() < needed {
         return Err(Fail(CREDGATE_BUFFER_TOO_SMALL));
     }

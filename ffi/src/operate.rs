@@ -58,13 +58,13 @@ pub unsafe extern "C" fn credgate_counters_text(
     counters: *const u64,
     count: usize,
     out: *mut c_char,
-    out_room: usize,
+    capacity: usize,
     out_len: *mut usize,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes `count` numbers, and room for `out_room` bytes, or NULL.
+        // SAFETY: C passes `count` numbers, and room for `capacity` bytes, or NULL.
         unsafe {
-            write(counters, count, out, out_room, out_len, |all| {
+            write(counters, count, out, capacity, out_len, |all| {
                 all.to_string()
             })
         }
@@ -74,16 +74,16 @@ pub unsafe extern "C" fn credgate_counters_text(
 /// Numbers of credgate_engine_counters as JSON. CREDGATE_BUFFER_TOO_SMALL:
 /// *out_len is the room that is needed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn credgate_counters_json(
+pub unsafe extern "C" fn credgate_counters_report(
     counters: *const u64,
     count: usize,
     out: *mut c_char,
-    out_room: usize,
+    capacity: usize,
     out_len: *mut usize,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes `count` numbers, and room for `out_room` bytes, or NULL.
-        unsafe { write(counters, count, out, out_room, out_len, Snapshot::json) }
+        // SAFETY: C passes `count` numbers, and room for `capacity` bytes, or NULL.
+        unsafe { write(counters, count, out, capacity, out_len, Snapshot::report) }
     })
 }
 
@@ -91,12 +91,12 @@ pub unsafe extern "C" fn credgate_counters_json(
 ///
 /// # Safety
 ///
-/// NULL, or `count` numbers and room for `out_room` bytes.
+/// NULL, or `count` numbers and room for `capacity` bytes.
 unsafe fn write(
     counters: *const u64,
     count: usize,
     out: *mut c_char,
-    out_room: usize,
+    capacity: usize,
     out_len: *mut usize,
     text: impl FnOnce(&Snapshot) -> String,
 ) -> CallResult {
@@ -107,7 +107,7 @@ unsafe fn write(
     unsafe {
         let counters = handle::borrow(counters.cast::<[u64; Snapshot::COUNTERS]>())?;
         let text = text(&Snapshot::from_counters(counters));
-        bytes::write(text.as_bytes(), out, out_room, out_len)
+        bytes::write(text.as_bytes(), out, capacity, out_len)
     }
 }
 
@@ -119,15 +119,15 @@ pub unsafe extern "C" fn credgate_engine_record(
     engine: *const credgate_engine,
     out_level: *mut u32,
     out: *mut c_char,
-    out_room: usize,
+    capacity: usize,
     out_len: *mut usize,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes a valid engine, and room for `out_room` bytes, or NULL.
+        // SAFETY: C passes a valid engine, and room for `capacity` bytes, or NULL.
         unsafe {
             let engine = handle::borrow(engine)?;
             let (out_level, out_len) = (Out::required(out_level)?, Out::required(out_len)?);
-            let out = bytes::writable(out, out_room)?;
+            let out = bytes::writable(out, capacity)?;
             let Some(record) = engine.0.next_record()? else {
                 return Ok(CREDGATE_EMPTY);
             };

@@ -3,12 +3,13 @@
 use crate::boundary::{Fail, boundary, boundary_void};
 use crate::bytes;
 use crate::engine::credgate_engine;
+use crate::gate::credgate_gate;
 use crate::handle::{self, Out};
 use crate::status::{
     CREDGATE_CACHE_STATUS_NONE, CREDGATE_EMPTY, CREDGATE_INVALID_ARGUMENT, CREDGATE_NULL_ARGUMENT,
     CREDGATE_OK, CREDGATE_SOURCE_NONE, cache_status_number, source_number,
 };
-use credgate_core::{Allow, Deny, Grant, Outcome, Rules};
+use credgate_core::{Allow, Cause, Deny, Grant, Outcome, Rules};
 use std::borrow::Cow;
 use std::ffi::{c_char, c_void};
 use std::mem::{offset_of, size_of};
@@ -182,7 +183,7 @@ fn set_deny(outcome: &mut credgate_outcome, deny: Deny) {
     let deny = unsafe { &*owner };
     let (challenge, content_type) = (deny.challenge().unwrap_or_default(), deny.content_type());
     let (body, detail) = (deny.body(), deny.detail());
-    outcome.http_status = deny.status().into();
+    outcome.http_status = deny.http_status().into();
     outcome.cache_status = cache_status_number(deny.cache_status());
     outcome.code = deny.cause().code();
     outcome.retry_after = deny.retry_after().unwrap_or(0);
@@ -195,6 +196,26 @@ fn set_deny(outcome: &mut credgate_outcome, deny: Deny) {
     outcome.detail = detail.as_ptr().cast();
     outcome.detail_len = detail.len();
     outcome.owner_deny = owner.cast();
+}
+
+/// Fills *outcome with the denial of a cause (a code from 3001 on), as this
+/// gate words it: for a host that must deny a request itself, because it has no
+/// engine or gave up waiting. CREDGATE_INVALID_ARGUMENT: no cause has the code.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_gate_deny(
+    gate: *const credgate_gate,
+    code: i32,
+    outcome: *mut credgate_outcome,
+) -> i32 {
+    boundary(|| {
+        let cause = Cause::from_code(code).ok_or(Fail(CREDGATE_INVALID_ARGUMENT))?;
+        // SAFETY: C passes a valid gate and a struct of at least its struct_size bytes, or NULL.
+        unsafe {
+            let gate = handle::borrow(gate)?;
+            Target::new(outcome)?.set(gate.0.deny(cause));
+        }
+        Ok(CREDGATE_OK)
+    })
 }
 
 /// The headers of a request that is allowed, from number `first` on: as many as

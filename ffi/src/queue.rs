@@ -76,7 +76,7 @@ pub unsafe extern "C" fn credgate_queue_fd(
 pub unsafe extern "C" fn credgate_queue_listen(
     queue: *const credgate_queue,
     out_path: *mut c_char,
-    out_room: usize,
+    capacity: usize,
     out_len: *mut usize,
     out_error: *mut *mut credgate_error,
 ) -> i32 {
@@ -88,7 +88,7 @@ pub unsafe extern "C" fn credgate_queue_listen(
                 .0
                 .listen()
                 .map_err(|error| report(&error, out_error))?;
-            bytes::write(path.as_os_str().as_bytes(), out_path, out_room, out_len)
+            bytes::write(path.as_os_str().as_bytes(), out_path, capacity, out_len)
         }
     })
 }

@@ -116,11 +116,18 @@ pub const CREDGATE_SOURCE_BODY: u32 = 3;
 /// The host gave them: nothing has to be hidden.
 pub const CREDGATE_SOURCE_HOST: u32 = 4;
 
-/// The name of a status or outcome code, such as "WRONG_PROCESS"; "UNKNOWN"
-/// for any other number. NUL-terminated, static.
+/// The name of a status that a function returns, such as "WRONG_PROCESS";
+/// "UNKNOWN" for any other number. NUL-terminated, static.
 #[unsafe(no_mangle)]
 pub extern "C" fn credgate_status_name(status: i32) -> *const c_char {
     name(status).as_ptr()
+}
+
+/// The name of a cause, the code of a denial, such as "credentials_refused";
+/// "unknown" for any other number. NUL-terminated, static.
+#[unsafe(no_mangle)]
+pub extern "C" fn credgate_cause_name(code: i32) -> *const c_char {
+    cause(code).as_ptr()
 }
 
 /// The name of a CREDGATE_CACHE_STATUS_* value, such as "HIT"; "UNKNOWN" for any other
@@ -157,33 +164,39 @@ fn name(status: i32) -> &'static CStr {
         CREDGATE_CONFIG_UNKNOWN_FIELD => c"CONFIG_UNKNOWN_FIELD",
         CREDGATE_CONFIG_VALUE => c"CONFIG_VALUE",
         CREDGATE_CONFIG_FILE => c"CONFIG_FILE",
-        CREDGATE_NO_CREDENTIALS => c"NO_CREDENTIALS",
-        CREDGATE_EMPTY_CREDENTIAL => c"EMPTY_CREDENTIAL",
-        CREDGATE_MALFORMED_BASIC => c"MALFORMED_BASIC",
-        CREDGATE_MALFORMED_PARAMETER => c"MALFORMED_PARAMETER",
-        CREDGATE_INCOMPLETE_PAIR => c"INCOMPLETE_PAIR",
-        CREDGATE_REPEATED_PARAMETER => c"REPEATED_PARAMETER",
-        CREDGATE_TWO_PLACES => c"TWO_PLACES",
-        CREDGATE_INVALID_CHARACTERS => c"INVALID_CHARACTERS",
-        CREDGATE_TOO_LONG => c"TOO_LONG",
-        CREDGATE_CLIENT_NOT_ALLOWED => c"CLIENT_NOT_ALLOWED",
-        CREDGATE_CREDENTIALS_REFUSED => c"CREDENTIALS_REFUSED",
-        CREDGATE_CLIENT_FORBIDDEN => c"CLIENT_FORBIDDEN",
-        CREDGATE_REQUEST_REFUSED => c"REQUEST_REFUSED",
-        CREDGATE_TOO_MANY_REFUSALS => c"TOO_MANY_REFUSALS",
-        CREDGATE_TOKEN_INVALID => c"TOKEN_INVALID",
-        CREDGATE_TOKEN_INSUFFICIENT => c"TOKEN_INSUFFICIENT",
-        CREDGATE_PROVIDER_UNREACHABLE => c"PROVIDER_UNREACHABLE",
-        CREDGATE_PROVIDER_FAILED => c"PROVIDER_FAILED",
-        CREDGATE_PROVIDER_ANSWER_INVALID => c"PROVIDER_ANSWER_INVALID",
-        CREDGATE_PROVIDER_BUSY => c"PROVIDER_BUSY",
-        CREDGATE_PROVIDER_TIMEOUT => c"PROVIDER_TIMEOUT",
-        CREDGATE_TOKEN_UNVERIFIABLE => c"TOKEN_UNVERIFIABLE",
-        CREDGATE_PROVIDER_PAUSED => c"PROVIDER_PAUSED",
-        CREDGATE_INTERNAL => c"INTERNAL",
-        CREDGATE_ENGINE_UNAVAILABLE => c"ENGINE_UNAVAILABLE",
-        CREDGATE_OVERLOADED => c"OVERLOADED",
         _ => c"UNKNOWN",
+    }
+}
+
+fn cause(code: i32) -> &'static CStr {
+    match code {
+        CREDGATE_NO_CREDENTIALS => c"no_credentials",
+        CREDGATE_EMPTY_CREDENTIAL => c"empty_credential",
+        CREDGATE_MALFORMED_BASIC => c"malformed_basic",
+        CREDGATE_MALFORMED_PARAMETER => c"malformed_parameter",
+        CREDGATE_INCOMPLETE_PAIR => c"incomplete_pair",
+        CREDGATE_REPEATED_PARAMETER => c"repeated_parameter",
+        CREDGATE_TWO_PLACES => c"two_places",
+        CREDGATE_INVALID_CHARACTERS => c"invalid_characters",
+        CREDGATE_TOO_LONG => c"too_long",
+        CREDGATE_CLIENT_NOT_ALLOWED => c"client_not_allowed",
+        CREDGATE_CREDENTIALS_REFUSED => c"credentials_refused",
+        CREDGATE_CLIENT_FORBIDDEN => c"client_forbidden",
+        CREDGATE_REQUEST_REFUSED => c"request_refused",
+        CREDGATE_TOO_MANY_REFUSALS => c"too_many_refusals",
+        CREDGATE_TOKEN_INVALID => c"token_invalid",
+        CREDGATE_TOKEN_INSUFFICIENT => c"token_insufficient",
+        CREDGATE_PROVIDER_UNREACHABLE => c"provider_unreachable",
+        CREDGATE_PROVIDER_FAILED => c"provider_failed",
+        CREDGATE_PROVIDER_ANSWER_INVALID => c"provider_answer_invalid",
+        CREDGATE_PROVIDER_BUSY => c"provider_busy",
+        CREDGATE_PROVIDER_TIMEOUT => c"provider_timeout",
+        CREDGATE_TOKEN_UNVERIFIABLE => c"token_unverifiable",
+        CREDGATE_PROVIDER_PAUSED => c"provider_paused",
+        CREDGATE_INTERNAL => c"internal",
+        CREDGATE_ENGINE_UNAVAILABLE => c"engine_unavailable",
+        CREDGATE_OVERLOADED => c"overloaded",
+        _ => c"unknown",
     }
 }
 
@@ -254,7 +267,7 @@ mod tests {
         assert_eq!(numbers.map(|(cause, _)| cause), Cause::ALL);
         for (cause, number) in numbers {
             assert_eq!(cause.code(), number, "{cause:?}");
-            assert_ne!(name(number), c"UNKNOWN", "{cause:?}");
+            assert_eq!(super::cause(number).to_str(), Ok(cause.name()));
         }
         for (kind, number) in [
             (ErrorKind::ConfigFile, CREDGATE_CONFIG_FILE),

@@ -2,7 +2,7 @@
 
 >>> import credgate
 >>> gate = credgate.Gate(issuer="https://tenant.auth0.com/")
->>> gate.authenticate().status
+>>> gate.authenticate().http_status
 401
 """
 
@@ -20,7 +20,7 @@ from credgate._credgate import (
     metrics,
     purge,
     redact_query,
-    status,
+    report,
 )
 from credgate._diagnosis import Diagnosis, Finding
 from credgate._gate import Gate
@@ -45,7 +45,7 @@ __all__ = [
     "metrics",
     "purge",
     "redact_query",
-    "status",
+    "report",
 ]
 
 _forks.watch()

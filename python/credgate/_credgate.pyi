@@ -27,7 +27,7 @@ __all__ = [
     "notice_fork",
     "purge",
     "redact_query",
-    "status",
+    "report",
     "to_token",
 ]
 
@@ -58,7 +58,7 @@ class Allow:
     def allowed(self) -> Literal[True]:
         """Tell it from a denial."""
     @property
-    def how(self) -> str:
+    def cache_status(self) -> str:
         """What it was: "HIT", "MISS", "JOINED", "SHARED", "STALE", "ANONYMOUS" or "PREFLIGHT"."""
     @property
     def source(self) -> str | None:
@@ -108,7 +108,7 @@ class Deny:
     def allowed(self) -> Literal[False]:
         """Tell it from what is allowed."""
     @property
-    def how(self) -> str:
+    def cache_status(self) -> str:
         """What it was: "NONE", "MISS", "JOINED" or "NEGATIVE"."""
     @property
     def code(self) -> int:
@@ -117,7 +117,7 @@ class Deny:
     def cause(self) -> str:
         """The cause by its name in metrics, such as "credentials_refused"."""
     @property
-    def status(self) -> int:
+    def http_status(self) -> int:
         """The HTTP status to answer."""
     @property
     def challenge(self) -> str | None:
@@ -234,7 +234,7 @@ def configure(**options: object) -> None:
 def metrics() -> str:
     """Answer what this process has done, in Prometheus's text format."""
 
-def status() -> dict[str, Any]:
+def report() -> dict[str, Any]:
     """Answer the same in short."""
 
 def purge(client_id: str | None = None) -> int:

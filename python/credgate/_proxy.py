@@ -223,7 +223,7 @@ class Handler(WSGIRequestHandler):
         """Tell what became of a request; nothing of a secret."""
         took = round((time.monotonic() - self.started) * 1000)
         outcome = self.told.get("outcome")
-        who = f"{outcome.client_id or '-'} {outcome.how}" if outcome else "-"
+        who = f"{outcome.client_id or '-'} {outcome.cache_status}" if outcome else "-"
         line = f"{code} {self.command or '-'} {redacted(self.path)} {who} {took} ms"
         say(line.translate(CONTROLS))
 

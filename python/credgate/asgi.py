@@ -168,7 +168,7 @@ async def _deny(outcome: Deny, scope: Scope, receive: Receive, send: Send) -> No
     body = outcome.body.encode()
     headers = [(name.encode(), value.encode()) for name, value in outcome.headers]
     headers.append((b"content-length", str(len(body)).encode()))
-    start = {"type": f"{prefix}http.response.start", "status": outcome.status, "headers": headers}
+    start = {"type": f"{prefix}http.response.start", "status": outcome.http_status, "headers": headers}
     await send(start)
     content = b"" if scope.get("method") == "HEAD" else body
     await send({"type": f"{prefix}http.response.body", "body": content})

@@ -160,7 +160,7 @@ def _deny(
     outcome: Deny, environ: WSGIEnvironment, start_response: StartResponse
 ) -> Iterable[bytes]:
     body = outcome.body.encode()
-    reason = http.client.responses.get(outcome.status, "")
+    reason = http.client.responses.get(outcome.http_status, "")
     headers = [*outcome.headers, ("content-length", str(len(body)))]
-    start_response(f"{outcome.status} {reason}", headers)
+    start_response(f"{outcome.http_status} {reason}", headers)
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]

@@ -50,7 +50,7 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     for function in [
         wrap_pyfunction!(configure, module)?,
         wrap_pyfunction!(metrics, module)?,
-        wrap_pyfunction!(status, module)?,
+        wrap_pyfunction!(report, module)?,
         wrap_pyfunction!(purge, module)?,
         wrap_pyfunction!(close, module)?,
         wrap_pyfunction!(note_fork, module)?,
@@ -103,11 +103,11 @@ fn metrics(py: Python<'_>) -> PyResult<String> {
 
 /// Answer the same in short.
 #[pyfunction]
-fn status(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+fn report(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     let engine = current(py)?;
     log::collect(py, &engine);
     let snapshot = engine.metrics().map_err(|error| raise(py, &error))?;
-    crate::request::from_json(py, &snapshot.json())
+    crate::request::from_json(py, &snapshot.report())
 }
 
 /// Drop the tokens of a client, or of all, in all gates, and what is remembered of refusals.

@@ -22,7 +22,7 @@ create_exception!(
     DeniedError,
     CredgateError,
     "No token is to be had.\n\n\
-     `code` is the cause, by its number in the C ABI; `status` what HTTP has for it;\n\
+     `code` is the cause, by its number in the C ABI; `http_status` the HTTP status;\n\
      `retry_after` the seconds after which to try again, or None."
 );
 
@@ -56,7 +56,7 @@ pub(crate) fn denied(py: Python<'_>, deny: &Deny) -> PyErr {
     }
     let attributes = [
         ("code", Some(cause.code().into())),
-        ("status", Some(deny.status().into())),
+        ("http_status", Some(deny.http_status().into())),
         ("retry_after", deny.retry_after().map(i64::from)),
     ];
     with(py, DeniedError::new_err(message), &attributes)
@@ -66,7 +66,7 @@ pub(crate) fn denied(py: Python<'_>, deny: &Deny) -> PyErr {
 pub(crate) fn without_token(py: Python<'_>) -> PyErr {
     let cause = credgate_core::Cause::CredentialsRefused;
     let message = "no token: this client is none of the provider's, and the gate lets it pass without one (anonymous)";
-    let attributes = [("code", Some(cause.code().into())), ("status", Some(401))];
+    let attributes = [("code", Some(cause.code().into())), ("http_status", Some(401))];
     with(py, DeniedError::new_err(message), &attributes)
 }
 

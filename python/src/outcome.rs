@@ -182,8 +182,8 @@ impl Deny {
 
     /// The HTTP status to answer.
     #[getter]
-    fn status(&self) -> u16 {
-        self.0.status()
+    fn http_status(&self) -> u16 {
+        self.0.http_status()
     }
 
     /// The value of WWW-Authenticate.
@@ -232,7 +232,7 @@ impl Deny {
     fn __repr__(&self) -> String {
         format!(
             "<credgate.Deny {} {} {:?}>",
-            self.status(),
+            self.http_status(),
             self.cache_status(),
             self.0.cause()
         )

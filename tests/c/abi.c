@@ -175,7 +175,7 @@ static void a_denial_is_ready_at_once(credgate_gate *gate,
           == CREDGATE_OK);
     check(outcome.http_status == 401);
     check(outcome.code == CREDGATE_NO_CREDENTIALS);
-    check(outcome.how == CREDGATE_HOW_NONE);
+    check(outcome.cache_status == CREDGATE_CACHE_STATUS_NONE);
     check(outcome.client_id_len == 0 && outcome.authorization_len == 0);
     check(outcome.body_len == strlen("{\"message\":\"Unauthorized\"}"));
     check(memcmp(outcome.challenge, "Bearer realm=\"127.0.0.1\"", 24) == 0);

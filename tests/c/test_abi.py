@@ -92,7 +92,7 @@ def test_the_example_authenticates_in_a_poll_loop(build: Callable[..., Path], tm
     denied = run(program, gate, "GET", "Basic YWxpY2U6d3Jvbmc=", check=False)
     assert (denied.returncode, denied.stdout) == (
         1,
-        'request: deny 401 MISS (CREDENTIALS_REFUSED) {"message":"Unauthorized"}\n',
+        'request: deny 401 MISS (credentials_refused) {"message":"Unauthorized"}\n',
     )
 
 

@@ -124,7 +124,7 @@ def test_the_outcome_is_in_the_context_where_it_is_asked_for(
 ) -> None:
     show = """header_filter_by_lua_block {
         local outcome = ngx.ctx.credgate
-        ngx.header["X-Outcome"] = table.concat({ outcome.client_id, outcome.status, outcome.source,
+        ngx.header["X-Outcome"] = table.concat({ outcome.client_id, outcome.http_status, outcome.source,
             outcome:claim("sub"), tostring(outcome:claim("nobody")), tostring(outcome:expires_in() > 60) }, " ")
     }"""
     text = guarded(upstream.url, "ctx = true").replace("{\n", "{\n" + show + "\n", 1)
@@ -187,10 +187,10 @@ def test_arguments_come_with_the_request_and_keep_tokens_apart(
 ) -> None:
     config = gate(scripted.issuer, token_post_args_host=["resource"])
     server = start(nginx, f"gate = {config}", guarded(upstream.url, "args = { resource = ngx.var.arg_r }"))
-    hows = []
+    statuses = []
     for target in ("/?r=a", "/?r=b", "/?r=a", "/"):
-        hows.append(ask(server.port, target, headers=ALICE.basic).header("X-Credgate-Status"))
-    assert hows == ["MISS", "MISS", "HIT", "MISS"]
+        statuses.append(ask(server.port, target, headers=ALICE.basic).header("X-Credgate-Status"))
+    assert statuses == ["MISS", "MISS", "HIT", "MISS"]
     assert "resource" not in scripted.state["last"]["form"]
 
 

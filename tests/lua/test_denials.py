@@ -28,15 +28,15 @@ def degraded(upstream: Upstream) -> tuple[str, str]:
 def test_a_callers_own_answer_to_a_denial(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     options = """on_denied = function(denial)
         ngx.header["Content-Type"] = "text/plain"
-        ngx.print(denial.code, " ", denial.http_status, " ", denial.status, " ", tostring(denial.allowed))
+        ngx.print(denial.cause, " ", denial.http_status, " ", denial.cache_status, " ", tostring(denial.allowed))
         return ngx.exit(denial.http_status)
     end"""
     server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url, options))
     answer = ask(server.port, headers=ALICE.wrong().basic)
-    assert (answer.status, answer.body) == (401, b"CREDENTIALS_REFUSED 401 MISS false")
+    assert (answer.status, answer.body) == (401, b"credentials_refused 401 MISS false")
     assert answer.header("WWW-Authenticate")
     answer = ask(server.port)
-    assert (answer.status, answer.body) == (401, b"NO_CREDENTIALS 401 NONE false")
+    assert (answer.status, answer.body) == (401, b"no_credentials 401 NONE false")
 
 
 def test_an_error_page_of_nginx(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:

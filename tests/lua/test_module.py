@@ -115,7 +115,7 @@ def test_what_a_token_says(nginx: Start, scripted: Scripted) -> None:
         local cjson = require "cjson"
         ngx.print(cjson.encode {{
             token = token, headers = outcome:headers(), expires = outcome:expires_in(), source = outcome.source,
-            refused = tostring(refused), code = denial.code, http_status = denial.http_status,
+            refused = tostring(refused), code = denial.cause, http_status = denial.http_status,
         }})
     """
     server = start(nginx, f"gate = {gate(scripted.issuer)}", f"location / {{ content_by_lua_block {{ {text} }} }}")
@@ -123,21 +123,21 @@ def test_what_a_token_says(nginx: Start, scripted: Scripted) -> None:
     assert said["headers"] == {"authorization": f"Bearer {said['token']}"}
     assert said["expires"] > 0
     assert (said["source"], said["refused"]) == ("host", "nil")
-    assert (said["code"], said["http_status"]) == ("CREDENTIALS_REFUSED", 401)
+    assert (said["code"], said["http_status"]) == ("credentials_refused", 401)
 
 
 def test_a_purge_takes_one_client_or_all(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     purge = "location = /purge { content_by_lua_block { ngx.print(gate:purge(ngx.var.arg_id)) } }\n"
     server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url) + purge)
 
-    def hows() -> list[str | None]:
+    def statuses() -> list[str | None]:
         return [ask(server.port, headers=client.basic).header("X-Credgate-Status") for client in (ALICE, BOB)]
 
-    assert hows() == ["MISS", "MISS"]
+    assert statuses() == ["MISS", "MISS"]
     assert ask(server.port, "/purge?id=alice").body == b"1"
-    assert hows() == ["MISS", "HIT"]
+    assert statuses() == ["MISS", "HIT"]
     assert ask(server.port, "/purge").body == b"2"
-    assert hows() == ["MISS", "MISS"]
+    assert statuses() == ["MISS", "MISS"]
 
 
 def test_numbers_for_those_who_operate_it(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
@@ -146,7 +146,7 @@ def test_numbers_for_those_who_operate_it(nginx: Start, scripted: Scripted, upst
     server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url) + show)
     for _ in range(3):
         assert ask(server.port, headers=ALICE.basic).status == 200
-    assert b'credgate_requests_total{outcome="allow",how="hit"} 2\n' in ask(server.port, "/metrics").body
+    assert b'credgate_requests_total{outcome="allow",cache_status="hit"} 2\n' in ask(server.port, "/metrics").body
     assert ask(server.port, "/status").json()
 
 

@@ -32,7 +32,7 @@ from support.vectors import Vector
 Start = Callable[..., Nginx]
 
 ON_DENIED = """on_denied = function(denial)
-    ngx.header["X-Error"] = denial.code
+    ngx.header["X-Error"] = denial.cause
     ngx.print(denial.body)
     return ngx.exit(denial.http_status)
 end"""
@@ -89,7 +89,7 @@ AUTHENTICATE = """content_by_lua_block {
     end
     ngx.print(cjson.encode {
         allowed = outcome.allowed, client_id = outcome.client_id, source = outcome.source,
-        code = outcome.code, http_status = outcome.http_status
+        cause = outcome.cause, http_status = outcome.http_status
     })
 }"""
 

@@ -222,7 +222,7 @@ def test_where_the_gate_is_off_credentials_pass_untouched(nginx: Start, provider
     server = nginx(
         "\n".join(f"{directive};" for directive in gate(provider.issuer))
         + location("/", f"proxy_pass {upstream.url}")
-        + location("/open/", "credgate off", "add_header X-Status '[$credgate_status]'", f"proxy_pass {upstream.url}")
+        + location("/open/", "credgate off", "add_header X-Status '[$credgate_cache_status]'", f"proxy_pass {upstream.url}")
     )
     assert ask(server.port).status == 401
     target = f"/open/?{ALICE.parameters}&x=1"

@@ -95,7 +95,7 @@ def test_a_log_of_clients_and_claims(tmp_path: Path, upstream: Upstream, here: d
     assert re.fullmatch(
         r'alice "GET /\?client_id=alice&client_secret=\*+&keep=1 HTTP/1.1" 200 MISS - \d\.\d+ alice', served
     )
-    assert re.fullmatch(r'- "GET / HTTP/1.1" 401 MISS CREDENTIALS_REFUSED \d\.\d+ -', refused)
+    assert re.fullmatch(r'- "GET / HTTP/1.1" 401 MISS credentials_refused \d\.\d+ -', refused)
 
 
 def test_a_limit_for_each_client(tmp_path: Path, here: dict[str, object]) -> None:

@@ -33,7 +33,7 @@ def metrics(server: Nginx) -> dict[str, float]:
 
 
 def requests(server: Nginx, outcome: str, how: str) -> float:
-    return metrics(server)[f'credgate_requests_total{{outcome="{outcome}",how="{how}"}}']
+    return metrics(server)[f'credgate_requests_total{{outcome="{outcome}",cache_status="{how}"}}']
 
 
 def test_metrics_count_every_outcome_and_name_no_client(nginx: Start, provider: Provider, upstream: Upstream) -> None:
@@ -87,16 +87,16 @@ def test_a_report_is_only_read(nginx: Start, provider: Provider, upstream: Upstr
 def test_a_purge_takes_one_client_or_all(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     server = nginx(guarded(upstream.url, provider.issuer) + OPERATING)
 
-    def hows() -> list[str | None]:
+    def statuses() -> list[str | None]:
         return [ask(server.port, headers=client.basic).header("X-Credgate-Status") for client in (ALICE, BOB)]
 
-    assert (hows(), hows()) == (["MISS", "MISS"], ["HIT", "HIT"])
+    assert (statuses(), statuses()) == (["MISS", "MISS"], ["HIT", "HIT"])
     assert ask(server.port, "/purge?client_id=alice", method="POST").json() == {"purged": 1}
-    assert hows() == ["MISS", "HIT"]
+    assert statuses() == ["MISS", "HIT"]
     assert ask(server.port, "/purge?client_id=b%6fb", method="POST").json() == {"purged": 1}
-    assert hows() == ["HIT", "MISS"]
+    assert statuses() == ["HIT", "MISS"]
     assert ask(server.port, "/purge?all", method="POST").json() == {"purged": 2}
-    assert hows() == ["MISS", "MISS"]
+    assert statuses() == ["MISS", "MISS"]
     assert metrics(server)["credgate_purged_total"] == 4
 
 
@@ -175,14 +175,14 @@ def test_variables_tell_of_the_token(nginx: Start, provider: Provider, upstream:
 def test_variables_tell_of_a_denial(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     server = nginx(guarded(upstream.url, provider.issuer, *variables(*NAMES)))
     denied = shown(ask(server.port, headers=WRONG.basic))
-    assert denied["error"] == "CREDENTIALS_REFUSED"
+    assert denied["error"] == "credentials_refused"
     assert denied["token_expires_in"] is None and denied["claim_client_id"] is None
-    assert shown(ask(server.port))["error"] == "NO_CREDENTIALS"
+    assert shown(ask(server.port))["error"] == "no_credentials"
 
 
 def test_variables_serve_logs_maps_and_limits(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     http = """
-        log_format own '$credgate_client_id $credgate_status $credgate_error $tier';
+        log_format own '$credgate_client_id $credgate_cache_status $credgate_cause $tier';
         map $credgate_claim_client_id $tier { default none; alice gold; }
     """
     server = nginx(guarded(upstream.url, provider.issuer, "access_log own.log own"), http=http)
@@ -190,7 +190,7 @@ def test_variables_serve_logs_maps_and_limits(nginx: Start, provider: Provider, 
     assert ask(server.port, headers=ALICE.basic).status == 200
     assert ask(server.port).status == 401
     until(lambda: log.exists() and len(log.read_text().splitlines()) == 2, "two lines of log")
-    assert log.read_text().splitlines() == ["alice MISS - gold", "- NONE NO_CREDENTIALS none"]
+    assert log.read_text().splitlines() == ["alice MISS - gold", "- NONE no_credentials none"]
 
 
 def test_the_library_s_records_are_in_nginx_s_log(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:

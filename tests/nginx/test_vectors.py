@@ -38,7 +38,7 @@ def gates(start: Start, issuer: str, upstream: str, directory: Path, vectors: li
             file = directory / f"{path[1:]}.json"
             file.write_text(json.dumps(own))
             settings = [f"credgate_config {file}"]
-        error = "add_header X-Error $credgate_error always"
+        error = "add_header X-Error $credgate_cause always"
         server += location(f"= {path}", "credgate on", *settings, error, f"proxy_pass {upstream}")
     return asker(start(server).port, places)
 

@@ -81,6 +81,6 @@ def test_one_process_does_all(nginx: Start, provider: Provider, upstream: Upstre
     )
     for how in ("MISS", "HIT"):
         assert ask(server.port, headers=ALICE.basic).header("X-Credgate-Status") == how
-    assert b'credgate_requests_total{outcome="allow",how="hit"} 1' in ask(server.port, "/metrics").body
+    assert b'credgate_requests_total{outcome="allow",cache_status="hit"} 1' in ask(server.port, "/metrics").body
     server.kill(signal.SIGQUIT)
     assert server.wait() == 0

@@ -233,7 +233,7 @@ def test_a_preflight_passes_where_the_gate_lets_it(provider: Provider) -> None:
     assert serve(fresh_gate(provider.issuer), method="OPTIONS").status == 401
     served = serve(fresh_gate(provider.issuer, run_on_preflight=False), method="OPTIONS")
     assert served.status == 200 and served.seen is not None
-    assert served.seen["credgate.outcome"].how == "PREFLIGHT"
+    assert served.seen["credgate.outcome"].cache_status == "PREFLIGHT"
 
 
 def test_lifespan_passes_and_what_is_not_known_does_not() -> None:

@@ -414,7 +414,7 @@ def test_a_check_is_a_method_too(provider: Provider) -> None:
     assert granted["findings"][-1]["step"] == "requirements" and "argument_missing" not in str(granted)
     assert next(one for one in granted["findings"] if one["code"] == "granted")["facts"]["audience"] == "https://example.com/"
     # Nothing of it has been kept.
-    assert gate.authenticate(authorization="Basic " + base64.b64encode(b"alice:wrong").decode()).how == "MISS"
+    assert gate.authenticate(authorization="Basic " + base64.b64encode(b"alice:wrong").decode()).cache_status == "MISS"
 
 
 def test_the_fault_file_holds_no_fault_that_is_gone() -> None:

@@ -55,7 +55,7 @@ def test_a_miss_is_exchanged_and_then_hit(run: Run, provider: Provider) -> None:
         assert first.allowed, first
         again = await with_provider.authenticate_async(method=b"GET", authorization=ALICE.basic["Authorization"])
         assert again.allowed
-        assert (first.how, again.how) == ("MISS", "HIT")
+        assert (first.cache_status, again.cache_status) == ("MISS", "HIT")
         assert first.authorization == again.authorization
 
     run(main())
@@ -75,7 +75,7 @@ def test_five_hundred_cold_calls_cause_one_exchange(run: Run, scripted: Scripted
 
     outcomes = run(main())
     assert scripted.state["token"] == 1
-    assert sorted(outcome.how for outcome in outcomes) == ["JOINED"] * 499 + ["MISS"]
+    assert sorted(outcome.cache_status for outcome in outcomes) == ["JOINED"] * 499 + ["MISS"]
     assert all(outcome.allowed for outcome in outcomes)
 
 
@@ -96,7 +96,7 @@ def test_a_hit_needs_no_event_loop(scripted: Scripted) -> None:
     with_provider.authenticate(query=PAIR)
     with pytest.raises(StopIteration) as ended:
         with_provider.authenticate_async(query=PAIR).send(None)
-    assert ended.value.value.how == "HIT"
+    assert ended.value.value.cache_status == "HIT"
     with pytest.raises(StopIteration) as ended:
         with_provider.token_async("a", "b").send(None)
     assert ended.value.value.access_token == "token-of-a"
@@ -140,7 +140,7 @@ def test_a_task_that_is_cancelled_leaves_the_exchange_to_the_others(run: Run, sc
         scripted.release()
         return await asyncio.gather(*others)
 
-    assert sorted(outcome.how for outcome in run(main())) == ["JOINED", "MISS"]
+    assert sorted(outcome.cache_status for outcome in run(main())) == ["JOINED", "MISS"]
     assert scripted.state["token"] == 1
 
 
@@ -157,7 +157,7 @@ def test_an_exchange_whose_waiters_are_all_cancelled_still_fills_the_cache(run: 
         scripted.release()
 
     run(main())
-    until(lambda: with_provider.authenticate(query=PAIR).how == "HIT", "the token")
+    until(lambda: with_provider.authenticate(query=PAIR).cache_status == "HIT", "the token")
     assert scripted.state["token"] == 1
 
 
@@ -188,7 +188,7 @@ def test_cancelling_when_the_outcome_has_arrived_harms_nobody(run: Run, scripted
                 assert isinstance(outcome, asyncio.CancelledError) or outcome.allowed
 
     run(main())
-    assert credgate.status()["waiting"] == 0
+    assert credgate.report()["waiting"] == 0
 
 
 def test_a_denial_and_an_argument_that_cannot_be_come_when_awaited(run: Run, scripted: Scripted) -> None:
@@ -245,11 +245,11 @@ def test_loops_in_many_threads_wait_for_one_exchange(scripted: Scripted) -> None
     threads = [threading.Thread(target=lambda: asyncio.run(main())) for _ in range(8)]
     for thread in threads:
         thread.start()
-    until(lambda: credgate.status()["waiting"] == 160, "everybody to wait")
+    until(lambda: credgate.report()["waiting"] == 160, "everybody to wait")
     scripted.release()
     for thread in threads:
         thread.join(30)
-    assert sorted(outcome.how for outcome in outcomes) == ["JOINED"] * 159 + ["MISS"]
+    assert sorted(outcome.cache_status for outcome in outcomes) == ["JOINED"] * 159 + ["MISS"]
     assert scripted.state["token"] == 1
 
 
@@ -258,7 +258,7 @@ def test_who_asks_while_the_engine_is_let_go_of_does_not_keep_it(provider: Provi
 
     async def how() -> str | None:
         outcome = await with_provider.authenticate_async(authorization=ALICE.basic["Authorization"])
-        return outcome.how if outcome.allowed else None
+        return outcome.cache_status if outcome.allowed else None
 
     with asyncio.Runner() as runner:
         let_go = _credgate.close
@@ -288,7 +288,7 @@ def test_a_loop_that_is_closed_while_a_task_waits_is_forgotten(scripted: Scripte
     coroutine = task.get_coro()
     assert coroutine
     coroutine.close()
-    assert credgate.status()["waiting"] == 0
+    assert credgate.report()["waiting"] == 0
 
 
 def test_tasks_groups_and_timeouts_take_the_coroutines(run: Run, scripted: Scripted) -> None:
@@ -298,7 +298,7 @@ def test_tasks_groups_and_timeouts_take_the_coroutines(run: Run, scripted: Scrip
         for how in ("MISS", "HIT"):
             async with asyncio.TaskGroup() as group, asyncio.timeout(30):
                 task = group.create_task(with_provider.authenticate_async(query=PAIR))
-            assert task.result().how == how
+            assert task.result().cache_status == how
 
     run(main())
 
@@ -311,7 +311,7 @@ def test_bytes_and_text_in_a_loop_are_the_same_request(run: Run, scripted: Scrip
         others = await with_provider.authenticate_async(
             method=b"POST", query=PAIR.encode(), content_type=b"text/plain", body=bytearray(b"x")
         )
-        return [texts.how, others.how]
+        return [texts.cache_status, others.cache_status]
 
     assert run(main()) == ["MISS", "HIT"]
 

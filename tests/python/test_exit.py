@@ -13,13 +13,13 @@ TIMES = 40 if os.environ.get("CREDGATE_LONG") else 2
 WAITING_THREAD = """
 import threading
 threading.Thread(target=gate.token, args=("a", "b"), daemon=True).start()
-while credgate.status()["waiting"] == 0: pass
+while credgate.report()["waiting"] == 0: pass
 """
 WAITING_TASK = """
 import asyncio
 async def main():
     task = asyncio.create_task(gate.authenticate_async(client_id="a", client_secret="b"))
-    while credgate.status()["waiting"] == 0: await asyncio.sleep(0)
+    while credgate.report()["waiting"] == 0: await asyncio.sleep(0)
 """
 
 ENDINGS = {
@@ -30,7 +30,7 @@ ENDINGS = {
         import threading
         for number in range(16):
             threading.Thread(target=gate.token, args=(f"c{number}", "b"), daemon=True).start()
-        while credgate.status()["waiting"] < 16: pass
+        while credgate.report()["waiting"] < 16: pass
     """,
     "by-sys-exit": WAITING_THREAD + "sys.exit(0)",
     "by-os-exit": WAITING_THREAD + "import os; os._exit(0)",
@@ -76,7 +76,7 @@ def test_a_thread_that_is_no_daemon_is_waited_for(scripted: Scripted) -> None:
     scripted.hold()
     program = Program(scripted.issuer, """
         import threading
-        threading.Thread(target=lambda: print(gate.token("a", "b").how)).start()
+        threading.Thread(target=lambda: print(gate.token("a", "b").cache_status)).start()
     """)  # fmt: skip
     until(lambda: scripted.state["waiting"] == 1, "the exchange")
     scripted.release()
@@ -92,11 +92,11 @@ def test_outcomes_that_arrive_while_the_interpreter_ends_harm_nobody(scripted: S
                     gate.purge()
                     gate.token(f"c{number}", "b")
             async def loop():
-                while True: await gate.token_async(f"c{credgate.status()['exchanges']}", "b")
+                while True: await gate.token_async(f"c{credgate.report()['exchanges']}", "b")
             for number in range(4):
                 threading.Thread(target=forever, args=(number,), daemon=True).start()
             threading.Thread(target=lambda: asyncio.run(loop()), daemon=True).start()
-            while credgate.status()["exchanges"] < 20: pass
+            while credgate.report()["exchanges"] < 20: pass
         """) == ""  # fmt: skip
 
 

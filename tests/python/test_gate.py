@@ -35,12 +35,12 @@ def test_a_miss_is_exchanged_and_then_hit(provider: Provider) -> None:
     with_provider = gate(provider.issuer, scopes=["openid", "miss"])
     first = with_provider.authenticate(authorization=basic(ALICE))
     assert first.allowed, first
-    assert (first.how, first.source, first.client_id) == ("MISS", "header", "alice")
+    assert (first.cache_status, first.source, first.client_id) == ("MISS", "header", "alice")
     claims = jwt.decode(first.authorization.removeprefix("Bearer "), options={"verify_signature": False})
     assert claims["aud"] == "https://example.com/"
     again = with_provider.authenticate(method=b"GET", authorization=basic(ALICE).encode())
     assert again.allowed
-    assert (again.how, again.authorization) == ("HIT", first.authorization)
+    assert (again.cache_status, again.authorization) == ("HIT", first.authorization)
     assert provider.count["token"] == 1
 
 
@@ -57,7 +57,7 @@ def test_a_denial_tells_what_to_answer(provider: Provider) -> None:
     with_provider = gate(provider.issuer)
     for outcome in (with_provider.authenticate(), with_provider.authenticate(authorization=basic(ALICE, "wrong"))):
         assert not outcome.allowed
-        assert (outcome.status, outcome.body) == (401, '{"message":"Unauthorized"}')
+        assert (outcome.http_status, outcome.body) == (401, '{"message":"Unauthorized"}')
         assert outcome.challenge == 'Bearer realm="127.0.0.1"'
         assert outcome.content_type == "application/json; charset=utf-8"
         assert outcome.retry_after is None
@@ -100,7 +100,7 @@ def test_no_representation_shows_a_secret_or_a_token(provider: Provider) -> None
     with_provider = gate(provider.issuer)
     allow = with_provider.authenticate(authorization=basic(ALICE))
     deny = with_provider.authenticate(authorization=basic(ALICE, "wr0ng"))
-    assert repr(allow) == f"<credgate.Allow {allow.how} client_id=\"alice\">"
+    assert repr(allow) == f"<credgate.Allow {allow.cache_status} client_id=\"alice\">"
     assert repr(deny) == "<credgate.Deny 401 MISS CredentialsRefused>"
 
 
@@ -119,20 +119,20 @@ def test_the_interpreter_is_released_while_an_exchange_is_under_way(scripted: Sc
     scripted.release()
     for thread in threads:
         thread.join(30)
-    assert sorted(outcome.how for outcome in outcomes)[-1] == "MISS"
+    assert sorted(outcome.cache_status for outcome in outcomes)[-1] == "MISS"
     assert all(outcome.allowed for outcome in outcomes) and len(outcomes) == 8
     assert scripted.state["token"] == 1
 
 
 def test_a_forked_child_gets_an_engine_of_its_own(provider: Provider) -> None:
     with_provider = gate(provider.issuer, scopes=["openid", "fork"])
-    assert with_provider.authenticate(authorization=basic(ALICE)).how == "MISS"
+    assert with_provider.authenticate(authorization=basic(ALICE)).cache_status == "MISS"
     child = os.fork()
     if child == 0:
-        hows = [with_provider.authenticate(authorization=basic(ALICE)).how for _ in range(2)]
-        os._exit(0 if hows == ["MISS", "HIT"] else 1)
+        statuses = [with_provider.authenticate(authorization=basic(ALICE)).cache_status for _ in range(2)]
+        os._exit(0 if statuses == ["MISS", "HIT"] else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert with_provider.authenticate(authorization=basic(ALICE)).how == "HIT"
+    assert with_provider.authenticate(authorization=basic(ALICE)).cache_status == "HIT"
 
 
 def test_a_gate_may_go_away_while_its_outcome_stays(provider: Provider) -> None:

@@ -18,7 +18,7 @@ import credgate
 
 gate = credgate.Gate(issuer=sys.argv[1], allow_loopback_http=True)
 pair = {"query": "client_id=a&client_secret=b"}
-assert [gate.authenticate(**pair).how for _ in range(2)] == ["MISS", "HIT"]
+assert [gate.authenticate(**pair).cache_status for _ in range(2)] == ["MISS", "HIT"]
 assert gate.token("a", "b").authorization == "Bearer token-of-a"
 assert gate.authenticate(method=b"POST", content_type="application/json", body=bytearray(b"{}")).status == 401
 assert gate.hide_query("x=\u00e4&client_id=a\ud800") == "x=\u00e4"
@@ -29,7 +29,7 @@ async def main():
     tasks[0].cancel()
     tokens = await asyncio.gather(*tasks, return_exceptions=True)
     assert [str(getattr(token, "access_token", "")) for token in tokens[1:3]] == ["token-of-c1", "token-of-c2"]
-    assert (await asyncio.wait_for(asyncio.shield(gate.authenticate_async(**pair)), 30)).how == "HIT"
+    assert (await asyncio.wait_for(asyncio.shield(gate.authenticate_async(**pair)), 30)).cache_status == "HIT"
     try:
         await gate.token_async("a", "wrong")
     except credgate.DeniedError as error:
@@ -42,13 +42,13 @@ asyncio.run(main())
 asyncio.run(main())
 child = os.fork()
 if child == 0:
-    os._exit(0 if gate.authenticate(**pair).how == "MISS" else 1)
+    os._exit(0 if gate.authenticate(**pair).cache_status == "MISS" else 1)
 assert os.waitpid(child, 0)[1] == 0
-assert "credgate_requests_total" in credgate.metrics() and credgate.status()["exchanges"] > 5
+assert "credgate_requests_total" in credgate.metrics() and credgate.report()["exchanges"] > 5
 assert gate.purge() == 6
 credgate.close()
 credgate.configure(max_waiting=10)
-assert gate.authenticate(**pair).how == "MISS"
+assert gate.authenticate(**pair).cache_status == "MISS"
 try:
     credgate.Gate(isuer="x")
 except credgate.ConfigError as error:

@@ -47,7 +47,7 @@ def test_options_are_the_engines(scripted: Scripted) -> None:
     scripted.hold()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(with_provider.authenticate, query=PAIR)
-        until(lambda: credgate.status()["waiting"] == 1, "the first to wait")
+        until(lambda: credgate.report()["waiting"] == 1, "the first to wait")
         second = with_provider.authenticate(query=PAIR)
         assert not second.allowed
         assert (second.status, second.cause, second.retry_after) == (503, "overloaded", 1)
@@ -86,7 +86,7 @@ def test_metrics_are_prometheus_text(scripted: Scripted) -> None:
     for _ in range(3):
         with_provider.authenticate(query=PAIR)
     with_provider.authenticate()
-    assert sample("credgate_requests_total", outcome="allow", how="hit") == 2
+    assert sample("credgate_requests_total", outcome="allow", cache_status="hit") == 2
     assert sample("credgate_exchange_seconds_count") == 1
     assert sample("credgate_denied_total", cause="no_credentials") == 1
     assert sample("credgate_cache_entries") == 1
@@ -94,7 +94,7 @@ def test_metrics_are_prometheus_text(scripted: Scripted) -> None:
 
 def test_the_status_is_the_same_in_short(scripted: Scripted) -> None:
     gate(scripted.issuer).authenticate(query=PAIR)
-    status = credgate.status()
+    status = credgate.report()
     assert status["version"] == credgate.__version__
     assert (status["allowed"], status["exchanges"], status["cache"]["entries"]) == ({"miss": 1}, 1, 1)
 
@@ -121,22 +121,22 @@ def test_purges_take_a_client_a_gate_or_all(scripted: Scripted) -> None:
         for client in "abc":
             with_provider.token(client, "s")
     assert one.purge("a") == 1
-    assert [one.token(client, "s").how for client in "abc"] == ["MISS", "HIT", "HIT"]
+    assert [one.token(client, "s").cache_status for client in "abc"] == ["MISS", "HIT", "HIT"]
     assert one.purge() == 3
-    assert other.token("a", "s").how == "HIT"
+    assert other.token("a", "s").cache_status == "HIT"
     one.token("b", "s")
     assert credgate.purge("b") == 2
     assert credgate.purge(client_id="nobody") == 0
     assert credgate.purge() == 2
-    assert credgate.status()["cache"]["entries"] == 0
+    assert credgate.report()["cache"]["entries"] == 0
 
 
 def test_a_refusal_is_forgotten_with_a_purge(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     shown = {"query": "client_id=a&client_secret=wrong"}
-    assert [with_provider.authenticate(**shown).how for _ in range(2)] == ["MISS", "NEGATIVE"]
+    assert [with_provider.authenticate(**shown).cache_status for _ in range(2)] == ["MISS", "NEGATIVE"]
     with_provider.purge()
-    assert with_provider.authenticate(**shown).how == "MISS"
+    assert with_provider.authenticate(**shown).cache_status == "MISS"
 
 
 def test_a_token_that_the_upstream_refuses_is_kept_while_it_is_new(scripted: Scripted) -> None:
@@ -145,26 +145,26 @@ def test_a_token_that_the_upstream_refuses_is_kept_while_it_is_new(scripted: Scr
     assert allow.allowed
     assert allow.note_upstream_status(200) is False
     assert allow.note_upstream_status(401) is False, "it is brand new"
-    assert with_provider.authenticate(query=PAIR).how == "HIT"
+    assert with_provider.authenticate(query=PAIR).cache_status == "HIT"
 
 
 def test_after_close_everything_begins_anew(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
-    assert with_provider.authenticate(query=PAIR).how == "MISS"
+    assert with_provider.authenticate(query=PAIR).cache_status == "MISS"
     assert library_threads() >= 1
     credgate.close()
     credgate.close()
     assert library_threads() == 0
-    assert credgate.status()["allowed"] == {}
-    assert with_provider.authenticate(query=PAIR).how == "MISS"
+    assert credgate.report()["allowed"] == {}
+    assert with_provider.authenticate(query=PAIR).cache_status == "MISS"
 
 
 def test_closing_over_and_over_leaves_nothing_open(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
 
     def once() -> None:
-        assert with_provider.authenticate(query=PAIR).how == "MISS"
-        assert asyncio.run(with_provider.authenticate_async(query=PAIR, method="POST")).how == "HIT"
+        assert with_provider.authenticate(query=PAIR).cache_status == "MISS"
+        assert asyncio.run(with_provider.authenticate_async(query=PAIR, method="POST")).cache_status == "HIT"
         credgate.close()
 
     once()
@@ -183,7 +183,7 @@ def test_who_waits_when_the_engine_is_closed_gets_an_outcome(scripted: Scripted)
         until(lambda: scripted.state["waiting"] == 1, "the exchange")
         credgate.close()
         scripted.release()
-        assert future.result(30).how == "MISS"
+        assert future.result(30).cache_status == "MISS"
     until(lambda: library_threads() == 0, "the thread to end with the last who waited")
 
 
@@ -193,12 +193,12 @@ def test_a_loop_whose_engine_is_closed_still_gets_its_outcomes(scripted: Scripte
     async def main() -> None:
         scripted.hold()
         task = asyncio.create_task(with_provider.authenticate_async(query=PAIR))
-        while credgate.status()["waiting"] == 0:
+        while credgate.report()["waiting"] == 0:
             await asyncio.sleep(0)
         before = descriptors()
         credgate.close()
         other = asyncio.create_task(with_provider.authenticate_async(query=PAIR))
-        while credgate.status()["waiting"] == 0:
+        while credgate.report()["waiting"] == 0:
             await asyncio.sleep(0)
         await asyncio.to_thread(scripted.release)
         assert (await task).allowed
@@ -218,11 +218,11 @@ def test_a_loop_of_another_thread_lets_go_too(scripted: Scripted) -> None:
     ready, closed = threading.Event(), threading.Event()
 
     async def main() -> None:
-        assert (await with_provider.authenticate_async(query=PAIR)).how == "MISS"
+        assert (await with_provider.authenticate_async(query=PAIR)).cache_status == "MISS"
         ready.set()
         await asyncio.to_thread(closed.wait)
         assert library_threads() == 0
-        assert (await with_provider.authenticate_async(query=PAIR)).how == "MISS"
+        assert (await with_provider.authenticate_async(query=PAIR)).cache_status == "MISS"
 
     thread = threading.Thread(target=lambda: asyncio.run(main()))
     thread.start()
@@ -231,7 +231,7 @@ def test_a_loop_of_another_thread_lets_go_too(scripted: Scripted) -> None:
     until(lambda: library_threads() == 0, "the loop to let go")
     closed.set()
     thread.join(30)
-    assert credgate.status()["allowed"] == {"miss": 1}
+    assert credgate.report()["allowed"] == {"miss": 1}
 
 
 def refuse_openid(scripted: Scripted) -> None:
@@ -266,15 +266,15 @@ def test_a_record_of_an_abandoned_exchange_comes_with_the_next_request(
 
     async def main() -> None:
         task = asyncio.create_task(with_provider.authenticate_async(query=PAIR))
-        while credgate.status()["waiting"] == 0:
+        while credgate.report()["waiting"] == 0:
             await asyncio.sleep(0)
         task.cancel()
         # The loop sees no outcome, as nobody waits for it any more.
-        while credgate.status()["exchanges"] < 2 and not openid_records(caplog):
+        while credgate.report()["exchanges"] < 2 and not openid_records(caplog):
             await asyncio.sleep(0)
 
     asyncio.run(main())
-    until(lambda: with_provider.authenticate(query=PAIR).how == "HIT", "the token")
+    until(lambda: with_provider.authenticate(query=PAIR).cache_status == "HIT", "the token")
     assert len(openid_records(caplog)) == 1
 
 

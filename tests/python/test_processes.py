@@ -95,10 +95,10 @@ def test_children_of_children_work(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
 
     def generation(depth: int) -> None:
-        assert with_provider.authenticate(query=PAIR).how == "MISS", "no process has another's tokens"
+        assert with_provider.authenticate(query=PAIR).cache_status == "MISS", "no process has another's tokens"
         if depth:
             assert ended(fork(lambda: generation(depth - 1))) == 0
-        assert with_provider.authenticate(query=PAIR).how == "HIT"
+        assert with_provider.authenticate(query=PAIR).cache_status == "HIT"
 
     generation(4)
     assert scripted.state["token"] == 5
@@ -115,7 +115,7 @@ def test_a_parent_that_waits_gets_its_outcome_after_forks(scripted: Scripted) ->
         assert ended(fork(lambda: None)) == 0
     scripted.release()
     waiting.join(30)
-    assert [outcome.how for outcome in outcomes] == ["MISS"]
+    assert [outcome.cache_status for outcome in outcomes] == ["MISS"]
 
 
 def test_a_child_that_never_asks_has_no_thread_and_ends_quietly(scripted: Scripted) -> None:
@@ -137,7 +137,7 @@ def test_a_fork_inside_of_a_coroutine_leaves_the_child_a_loop_of_its_own(scripte
     async def main() -> int:
         scripted.hold()
         task = asyncio.create_task(with_provider.authenticate_async(query=PAIR))
-        while credgate.status()["waiting"] == 0:
+        while credgate.report()["waiting"] == 0:
             await asyncio.sleep(0)
         child = fork(lambda: asyncio.run(with_provider.authenticate_async(query="client_id=c&client_secret=d")))
         await asyncio.to_thread(until, lambda: scripted.state["waiting"] == 2, "the child's exchange")
@@ -158,7 +158,7 @@ def test_a_fork_that_python_is_not_told_of_is_noticed_before_a_wait(scripted: Sc
         }}
         loop = asyncio.new_event_loop()
         for number, way in enumerate(ways.values()):
-            assert way({{"client_id": f"a{{number}}", "client_secret": "b"}}).how == "MISS"
+            assert way({{"client_id": f"a{{number}}", "client_secret": "b"}}).cache_status == "MISS"
         child = ctypes.PyDLL(None).fork()
         if child == 0:
             signal.alarm(60)
@@ -166,7 +166,7 @@ def test_a_fork_that_python_is_not_told_of_is_noticed_before_a_wait(scripted: Sc
             for number, way in enumerate({order!r}):
                 loop = asyncio.new_event_loop()
                 loops.append(loop)
-                assert ways[way]({{"client_id": f"c{{number}}", "client_secret": "b"}}).how == "MISS"
+                assert ways[way]({{"client_id": f"c{{number}}", "client_secret": "b"}}).cache_status == "MISS"
             os._exit(0)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         loop.close()
@@ -191,13 +191,13 @@ def test_options_and_close_are_good_in_the_child(scripted: Scripted) -> None:
     def work() -> None:
         assert library_threads() == 0
         credgate.configure(max_waiting=5)
-        assert credgate.status()["cache"]["entries"] == 0
+        assert credgate.report()["cache"]["entries"] == 0
         credgate.close()
-        assert with_provider.authenticate(query=PAIR).how == "MISS"
+        assert with_provider.authenticate(query=PAIR).cache_status == "MISS"
         credgate.close()
 
     assert ended(fork(work)) == 0
-    assert with_provider.authenticate(query=PAIR).how == "HIT"
+    assert with_provider.authenticate(query=PAIR).cache_status == "HIT"
 
 
 def test_no_descriptor_is_left_to_a_program_that_is_started(scripted: Scripted) -> None:
@@ -206,7 +206,7 @@ def test_no_descriptor_is_left_to_a_program_that_is_started(scripted: Scripted) 
         import asyncio, subprocess
         async def main():
             task = asyncio.create_task(gate.authenticate_async(client_id="a", client_secret="b"))
-            while credgate.status()["waiting"] == 0: await asyncio.sleep(0)
+            while credgate.report()["waiting"] == 0: await asyncio.sleep(0)
             # Past what Python closes itself.
             print(subprocess.run(["ls", "-l", "/proc/self/fd"], close_fds=False, capture_output=True, text=True).stdout)
         asyncio.run(main())
@@ -280,8 +280,8 @@ def test_the_example_of_a_server_that_loads_before_it_forks(scripted: Scripted) 
         for _ in range(4):
             child = os.fork()
             if child == 0:
-                hows = [gate.authenticate(client_id="a", client_secret="b").how for _ in range(3)]
-                os._exit(0 if hows == ["MISS", "HIT", "HIT"] else 1)
+                statuses = [gate.authenticate(client_id="a", client_secret="b").cache_status for _ in range(3)]
+                os._exit(0 if statuses == ["MISS", "HIT", "HIT"] else 1)
             children.append(child)
         print({os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children})
     """) == "{0}\n"  # fmt: skip

@@ -140,8 +140,8 @@ def test_each_process_asks_once_for_a_client(server: Service, provider: Provider
     assert {answer.status for answer in answers} == {200}, log(server)
     pids = {answer.json()["pid"] for answer in answers}
     assert provider.count["by_client"]["bob"] == len(pids) <= PROCESSES
-    hows = [answer.json()["how"] for answer in answers]
-    assert hows.count("MISS") == len(pids)
+    statuses = [answer.json()["how"] for answer in answers]
+    assert statuses.count("MISS") == len(pids)
 
 
 def test_the_handshake_of_a_websocket_is_authenticated_and_logged_without_a_secret(tmp_path: Path, provider: Provider) -> None:

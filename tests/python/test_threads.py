@@ -30,12 +30,12 @@ def test_other_threads_go_on_while_sixteen_wait(scripted: Scripted) -> None:
     scripted.hold()
     with ThreadPoolExecutor(16) as pool:
         waiting = [pool.submit(with_provider.token, f"c{number}", "s") for number in range(16)]
-        until(lambda: credgate.status()["waiting"] == 16, "all to wait")
+        until(lambda: credgate.report()["waiting"] == 16, "all to wait")
         # Had one of them kept the interpreter, nothing here would run.
         assert sum(range(100_000)) == 4_999_950_000
         assert not any(future.done() for future in waiting)
         scripted.release()
-        assert {future.result(30).how for future in waiting} == {"MISS"}
+        assert {future.result(30).cache_status for future in waiting} == {"MISS"}
 
 
 def test_the_interpreter_is_released_while_one_waits_even_if_others_never_sleep(scripted: Scripted) -> None:
@@ -53,7 +53,7 @@ def test_the_interpreter_is_released_while_one_waits_even_if_others_never_sleep(
     scripted.hold()
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(with_provider.token, "a", "s")
-        until(lambda: credgate.status()["waiting"] == 1, "the request to wait")
+        until(lambda: credgate.report()["waiting"] == 1, "the request to wait")
         before = list(counts)
         until(lambda: all(now > then + 1000 for now, then in zip(counts, before, strict=True)), "both to go on")
         scripted.release()
@@ -69,7 +69,7 @@ def test_hits_of_many_threads_are_right(scripted: Scripted) -> None:
         with_provider.token(client, "s")
 
     def hits(client: str) -> set[tuple[str, str]]:
-        return {(token.how, token.access_token) for token in (with_provider.token(client, "s") for _ in range(2000))}
+        return {(token.cache_status, token.access_token) for token in (with_provider.token(client, "s") for _ in range(2000))}
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(hits, "abcdefgh")) == [{("HIT", f"token-of-{client}")} for client in "abcdefgh"]
@@ -84,7 +84,7 @@ def test_ctrl_c_ends_a_wait_at_once_and_leaves_the_exchange(scripted: Scripted) 
             print("interrupted", flush=True)
         sys.stdin.read()
         while not hasattr(outcome := gate.authenticate(client_id="a", client_secret="b"), "access_token"): pass
-        print(outcome.how)
+        print(outcome.cache_status)
     """)  # fmt: skip
     until(lambda: scripted.state["waiting"] == 1, "the exchange")
     program.process.send_signal(signal.SIGINT)
@@ -115,7 +115,7 @@ def test_a_signal_handler_runs_while_its_program_waits(scripted: Scripted) -> No
     program = Program(scripted.issuer, """
         import signal
         signal.signal(signal.SIGUSR1, lambda *_: print("handled", flush=True))
-        print(gate.token("a", "b").how)
+        print(gate.token("a", "b").cache_status)
     """)  # fmt: skip
     until(lambda: scripted.state["waiting"] == 1, "the exchange")
     for _ in range(3):
@@ -132,7 +132,7 @@ def test_a_signal_that_another_thread_takes_is_handled_as_well(scripted: Scripte
         signal.signal(signal.SIGUSR1, lambda *_: print("handled", threading.current_thread().name, flush=True))
         threading.Thread(target=threading.Event().wait, daemon=True).start()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
-        print(gate.token("a", "b").how)
+        print(gate.token("a", "b").cache_status)
     """)  # fmt: skip
     until(lambda: scripted.state["waiting"] == 1, "the exchange")
     program.process.send_signal(signal.SIGUSR1)

@@ -19,15 +19,15 @@ def test_a_token_is_an_outcome_with_a_token(provider: Provider) -> None:
     token = with_provider.token(ALICE.id, ALICE.secret)
     assert isinstance(token, credgate.Allow)
     assert token.allowed
-    assert (token.how, token.source, token.client_id) == ("MISS", "host", "alice")
+    assert (token.cache_status, token.source, token.client_id) == ("MISS", "host", "alice")
     assert token.authorization == f"Bearer {token.access_token}"
     claims = jwt.decode(token.access_token, options={"verify_signature": False})
     assert token.claims == claims
     assert claims["aud"] == AUDIENCE
     assert token.expires_in is not None
     assert 0 < token.expires_in <= 3600
-    assert with_provider.token(ALICE.id.encode(), ALICE.secret.encode()).how == "HIT"
-    assert with_provider.authenticate(client_id=ALICE.id, client_secret=ALICE.secret).how == "HIT"
+    assert with_provider.token(ALICE.id.encode(), ALICE.secret.encode()).cache_status == "HIT"
+    assert with_provider.authenticate(client_id=ALICE.id, client_secret=ALICE.secret).cache_status == "HIT"
 
 
 def test_claims_are_had_by_name_and_by_path(scripted: Scripted) -> None:
@@ -77,7 +77,7 @@ def test_a_gate_that_lets_anybody_pass_has_no_token_for_who_is_refused(scripted:
     with_provider = gate(scripted.issuer, anonymous=True)
     outcome = with_provider.authenticate(client_id="a", client_secret="wrong")
     assert outcome.allowed
-    assert (outcome.how, outcome.client_id, outcome.authorization, outcome.access_token) == ("ANONYMOUS", None, None, None)
+    assert (outcome.cache_status, outcome.client_id, outcome.authorization, outcome.access_token) == ("ANONYMOUS", None, None, None)
     assert (outcome.claims, outcome.claim("sub"), outcome.expires_in) == (None, None, None)
     assert outcome.note_upstream_status(401) is False
     with pytest.raises(credgate.DeniedError, match="anonymous") as raised:
@@ -92,7 +92,7 @@ def test_arguments_come_with_the_request(scripted: Scripted) -> None:
     assert with_provider.args == ["audience", "organization"]
 
     def asked(args: Mapping[str, Any] | None) -> tuple[str | None, str | None]:
-        assert with_provider.token("a", "s", args).how == "MISS"
+        assert with_provider.token("a", "s", args).cache_status == "MISS"
         form = scripted.state["last"]["form"]
         return form.get("audience"), form.get("organization")
 
@@ -100,9 +100,9 @@ def test_arguments_come_with_the_request(scripted: Scripted) -> None:
     assert asked({"audience": "one"}) == ("one", None)
     assert asked({"organization": b"two"}) == (None, "two")
     assert asked(MappingProxyType({"audience": "one", "organization": "two"})) == ("one", "two")
-    assert with_provider.token("a", "s", {"audience": "one", "organization": None}).how == "HIT"
-    assert with_provider.token("a", "s", args={}).how == "HIT"
-    assert with_provider.authenticate(query="client_id=a&client_secret=s", args={"audience": "one"}).how == "HIT"
+    assert with_provider.token("a", "s", {"audience": "one", "organization": None}).cache_status == "HIT"
+    assert with_provider.token("a", "s", args={}).cache_status == "HIT"
+    assert with_provider.authenticate(query="client_id=a&client_secret=s", args={"audience": "one"}).cache_status == "HIT"
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ RIGHT = """
     def headers(outcome: credgate.Allow | credgate.Deny) -> dict[str, str]:
         if outcome.allowed:
             return {name: value for name, value in outcome.headers if value is not None}
-        return dict(outcome.headers) | {"status": str(outcome.status)}
+        return dict(outcome.headers) | {"status": str(outcome.http_status)}
 
     async def main() -> None:
         token = await gate.token_async("id", "secret", {"audience": "x"})

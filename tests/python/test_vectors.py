@@ -10,7 +10,7 @@ import credgate
 import pytest
 
 from support.lab import Scripted
-from support.replay import ERRORS, HIDING, SHOWN, args_of, configuration, pair_of, parts_of, replay_shown
+from support.replay import HIDING, SHOWN, args_of, configuration, pair_of, parts_of, replay_shown
 from support.vectors import Vector, load, to_bytes
 
 REDACTION = [vector for vector in load("hiding.json") if "redact" in vector.input]
@@ -51,7 +51,7 @@ def test_extraction(scripted: Scripted, way: Judge) -> None:
         outcome = way(gate(configuration(vector)), shown)
         if outcome.allowed:
             return {"allowed": True, "client_id": outcome.client_id, "source": outcome.source}
-        return {"allowed": False, "code": ERRORS[outcome.code], "http_status": outcome.status}
+        return {"allowed": False, "cause": outcome.cause, "http_status": outcome.http_status}
 
     replay_shown(judge, scripted)
     assert len(SHOWN) > 200

@@ -23,13 +23,13 @@ credgate.configure(**options)
 gate = credgate.Gate(config)
 with ThreadPoolExecutor(count) as pool:
     outcomes = list(pool.map(lambda _: gate.authenticate(authorization=authorization), range(count)))
-print(json.dumps([outcome.how for outcome in outcomes]), flush=True)
+print(json.dumps([outcome.cache_status for outcome in outcomes]), flush=True)
 """
 STAYING = (
     MANY
     + """
 for line in sys.stdin:
-    print(sum(credgate.status()["allowed"].values()), flush=True)
+    print(sum(credgate.report()["allowed"].values()), flush=True)
 """
 )
 

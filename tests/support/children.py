@@ -15,7 +15,7 @@ def ask(issuer: str, client: str) -> tuple[int, str, str]:
     with_provider = _gates.setdefault(issuer, gate(issuer))
     first = with_provider.authenticate(client_id=client, client_secret="s")
     second = asyncio.run(with_provider.authenticate_async(client_id=client, client_secret="s"))
-    return os.getpid(), first.how, second.how
+    return os.getpid(), first.cache_status, second.cache_status
 
 
 def refused(issuer: str) -> None:

@@ -14,7 +14,7 @@ from support.process import ROOT, Service, free_port, until
 MODULE = Path(os.environ.get("CREDGATE_NGINX_MODULE", ROOT / "target/nginx/ngx_http_credgate_module.so"))
 BINARY = os.environ.get("CREDGATE_NGINX", "nginx")
 AUDIENCE = "https://example.com/"
-STATUS = "add_header X-Credgate-Status $credgate_status always"
+STATUS = "add_header X-Credgate-Status $credgate_cache_status always"
 
 
 def gate(issuer: str, *more: str) -> list[str]:

@@ -142,7 +142,7 @@ impl Snapshot {
     }
 
     /// The same numbers as JSON, for people and scripts.
-    pub fn json(&self) -> String {
+    pub fn report(&self) -> String {
         let by_cache_status = |counts: &[(CacheStatus, u64)]| -> serde_json::Value {
             let counts = counts.iter().filter(|(_, count)| *count > 0);
             counts

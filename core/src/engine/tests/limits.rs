@@ -27,7 +27,7 @@ fn a_provider_that_fails_is_left_alone_for_a_while_and_known_clients_go_on() {
         panic!("allowed")
     };
     assert_eq!(
-        (deny.status(), deny.cause(), deny.retry_after()),
+        (deny.http_status(), deny.cause(), deny.retry_after()),
         (503, Cause::ProviderPaused, Some(5))
     );
     assert_eq!(
@@ -83,7 +83,7 @@ fn a39_a_client_whose_secrets_are_guessed_is_turned_away_unless_it_is_known() {
         panic!("allowed")
     };
     assert_eq!(
-        (deny.status(), deny.cause(), deny.retry_after()),
+        (deny.http_status(), deny.cause(), deny.retry_after()),
         (429, Cause::TooManyRefusals, Some(20))
     );
     assert_eq!(lab.transport.token_requests(), asked);

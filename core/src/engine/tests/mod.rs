@@ -149,7 +149,7 @@ fn show(outcome: &Outcome) -> String {
             format!(
                 "{} {} {:?}",
                 deny.cache_status().name(),
-                deny.status(),
+                deny.http_status(),
                 deny.cause()
             )
         }

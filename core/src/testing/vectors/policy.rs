@@ -55,7 +55,7 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
             json!({ "allow": headers })
         }
         Outcome::Deny(deny) => json!({
-            "cause": deny.cause().code(), "status": deny.status(), "challenge": deny.challenge(),
+            "cause": deny.cause().name(), "http_status": deny.http_status(), "challenge": deny.challenge(),
         }),
     };
     expect_eq(&came, expect)

@@ -93,7 +93,7 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
                 return Err(format!("the detail shows too much: {}", deny.detail()));
             }
             let came = json!({
-                "cause": deny.cause().code(), "status": deny.status(), "retry_after": deny.retry_after(),
+                "cause": deny.cause().name(), "http_status": deny.http_status(), "retry_after": deny.retry_after(),
             });
             expect_eq(&came, &expect["deny"])
         }

@@ -98,8 +98,8 @@ end
 
 
 -- The same, in short, as JSON.
-function _M.status()
-    return counted(C.credgate_counters_json)
+function _M.report()
+    return counted(C.credgate_counters_report)
 end
 
 

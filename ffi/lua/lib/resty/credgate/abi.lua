@@ -37,7 +37,7 @@ typedef struct credgate_request {
 typedef struct credgate_outcome {
     uint32_t struct_size;
     uint32_t http_status;
-    uint32_t how;
+    uint32_t cache_status;
     uint32_t source;
     int32_t code;
     uint32_t retry_after;
@@ -73,7 +73,8 @@ typedef struct credgate_completion {
 uint32_t credgate_abi_version(void);
 const char *credgate_version(void);
 const char *credgate_status_name(int32_t status);
-const char *credgate_how_name(uint32_t how);
+const char *credgate_cause_name(int32_t code);
+const char *credgate_cache_status_name(uint32_t cache_status);
 int32_t credgate_error_message(const struct credgate_error *error,
                                const char **out_message,
                                size_t *out_len);
@@ -100,6 +101,9 @@ int32_t credgate_gate_arg(const struct credgate_gate *gate,
                           const char **out_name,
                           size_t *out_len);
 void credgate_gate_free(struct credgate_gate *gate);
+int32_t credgate_gate_deny(const struct credgate_gate *gate,
+                           int32_t code,
+                           struct credgate_outcome *outcome);
 int32_t credgate_outcome_headers(struct credgate_outcome *outcome,
                                  size_t first,
                                  struct credgate_header *headers,
@@ -131,7 +135,7 @@ int32_t credgate_queue_new(const struct credgate_engine *engine,
 int32_t credgate_queue_fd(const struct credgate_queue *queue, int *out_fd);
 int32_t credgate_queue_listen(const struct credgate_queue *queue,
                               char *out_path,
-                              size_t out_room,
+                              size_t capacity,
                               size_t *out_len,
                               struct credgate_error **out_error);
 int32_t credgate_queue_accept(const struct credgate_queue *queue,
@@ -153,7 +157,7 @@ int32_t credgate_gate_hide_query(const struct credgate_gate *gate,
                                  const char *query,
                                  size_t query_len,
                                  char *out,
-                                 size_t out_room,
+                                 size_t capacity,
                                  size_t *out_len);
 int32_t credgate_gate_hide_body(const struct credgate_gate *gate,
                                 const char *content_type,
@@ -161,7 +165,7 @@ int32_t credgate_gate_hide_body(const struct credgate_gate *gate,
                                 const char *body,
                                 size_t body_len,
                                 char *out,
-                                size_t out_room,
+                                size_t capacity,
                                 size_t *out_len);
 int32_t credgate_query_redact(char *query, size_t query_len);
 int32_t credgate_engine_counters(const struct credgate_engine *engine,
@@ -170,17 +174,17 @@ int32_t credgate_engine_counters(const struct credgate_engine *engine,
 int32_t credgate_counters_text(const uint64_t *counters,
                                size_t count,
                                char *out,
-                               size_t out_room,
+                               size_t capacity,
                                size_t *out_len);
-int32_t credgate_counters_json(const uint64_t *counters,
-                               size_t count,
-                               char *out,
-                               size_t out_room,
-                               size_t *out_len);
+int32_t credgate_counters_report(const uint64_t *counters,
+                                 size_t count,
+                                 char *out,
+                                 size_t capacity,
+                                 size_t *out_len);
 int32_t credgate_engine_record(const struct credgate_engine *engine,
                                uint32_t *out_level,
                                char *out,
-                               size_t out_room,
+                               size_t capacity,
                                size_t *out_len);
 int32_t credgate_engine_purge(const struct credgate_engine *engine,
                               const struct credgate_gate *gate,
@@ -232,17 +236,17 @@ return {
     TOKEN_UNVERIFIABLE = 4106,
     PROVIDER_PAUSED = 4107,
     INTERNAL = 5001,
-    SHUTTING_DOWN = 5002,
+    ENGINE_UNAVAILABLE = 5002,
     OVERLOADED = 5003,
-    HOW_NONE = 0,
-    HOW_HIT = 1,
-    HOW_MISS = 2,
-    HOW_JOINED = 3,
-    HOW_STALE = 4,
-    HOW_NEGATIVE = 5,
-    HOW_ANONYMOUS = 6,
-    HOW_PREFLIGHT = 7,
-    HOW_SHARED = 8,
+    CACHE_STATUS_NONE = 0,
+    CACHE_STATUS_HIT = 1,
+    CACHE_STATUS_MISS = 2,
+    CACHE_STATUS_JOINED = 3,
+    CACHE_STATUS_STALE = 4,
+    CACHE_STATUS_NEGATIVE = 5,
+    CACHE_STATUS_ANONYMOUS = 6,
+    CACHE_STATUS_PREFLIGHT = 7,
+    CACHE_STATUS_SHARED = 8,
     SOURCE_NONE = 0,
     SOURCE_HEADER = 1,
     SOURCE_QUERY = 2,

@@ -4,35 +4,12 @@ local library = require "resty.credgate.library"
 local outcomes = require "resty.credgate.outcome"
 
 
+local C = library.C
+local abi = library.abi
 local log = library.log
 
 
 local _M = {}
-
-
-local INTERNAL = {
-    http_status = 500,
-    code = "INTERNAL",
-    status = "NONE",
-    allowed = false,
-    content_type = "application/json; charset=utf-8",
-    body = '{"message":"Internal Server Error"}',
-}
-
-
-local TIMEOUT = setmetatable({
-    http_status = 504,
-    code = "PROVIDER_TIMEOUT",
-    retry_after = 1,
-    body = '{"message":"Gateway Timeout"}',
-}, { __index = INTERNAL })
-
-
-local CLOSED = setmetatable({
-    http_status = 503,
-    retry_after = 1,
-    body = '{"message":"Service Unavailable"}',
-}, { __index = INTERNAL })
 
 
 -- Answers the request, or has the caller answer it.
@@ -48,7 +25,7 @@ function _M.answer(denial, options)
         log(denial.http_status < 500 and ngx.INFO or ngx.ERR, denial.detail)
     end
 
-    if denial.code == "NO_CREDENTIALS" and ngx.req.is_internal() then
+    if denial.cause == "no_credentials" and ngx.req.is_internal() then
         log(ngx.INFO, "an internal redirect has led here, and a gate that a request "
                       .. "has passed before has taken its credentials: guard one "
                       .. "location of the two (ffi/lua/README.md, Internal "
@@ -64,23 +41,31 @@ function _M.answer(denial, options)
 end
 
 
-local function failure(problem)
+-- The cause of a denial for which the engine has no outcome.
+local function cause_of(problem)
     if problem == "timeout" then
-        return TIMEOUT
+        return abi.PROVIDER_TIMEOUT
     end
 
     if problem == "closed" then
-        return CLOSED
+        return abi.ENGINE_UNAVAILABLE
     end
 
     log(ngx.CRIT, problem)
-    return INTERNAL
+    return abi.INTERNAL
 end
 
 
--- The denial that an outcome is; where there is none, the one for the problem.
-function _M.of(outcome, problem)
-    return outcome and outcomes.new(outcome) or failure(problem)
+-- The denial of an outcome, or of a problem where there is no outcome.
+function _M.of(gate, outcome, problem)
+    if outcome then
+        return outcomes.new(outcome)
+    end
+
+    outcome = outcomes.empty()
+    C.credgate_gate_deny(gate, cause_of(problem), outcome)
+
+    return outcomes.new(outcome)
 end
 
 

@@ -34,10 +34,10 @@ request.struct_size = ffi.sizeof(request)
 hit.struct_size = ffi.sizeof(OUTCOME)
 
 -- How an outcome came about, by number.
-local HOWS = {}
+local CACHE_STATUSES = {}
 
-for how = abi.HOW_NONE, abi.HOW_SHARED do
-    HOWS[how] = ffi_str(C.credgate_how_name(how))
+for number = abi.CACHE_STATUS_NONE, abi.CACHE_STATUS_SHARED do
+    CACHE_STATUSES[number] = ffi_str(C.credgate_cache_status_name(number))
 end
 
 -- What nothing else holds while the library looks at it.
@@ -123,15 +123,6 @@ local function present_args(self, values)
     end
 
     request.args, request.args_len = strings, #names
-end
-
-
-local function new_outcome()
-    local outcome = OUTCOME()
-
-    outcome.struct_size = ffi.sizeof(OUTCOME)
-
-    return ffi.gc(outcome, C.credgate_outcome_release)
 end
 
 
@@ -239,7 +230,7 @@ local function judge(self, shown)
         error(mistake, 3)
     end
 
-    local given = new_outcome()
+    local given = outcomes.empty()
     local outcome, problem = settle(self, given, ask(self, given))
 
     if not outcome then
@@ -322,7 +313,7 @@ function _M.access(self, options)
 
     local keep = options and options.ctx
     local keeps_header = options and options.keep_authorization
-    local given = keep and new_outcome() or hit
+    local given = keep and outcomes.empty() or hit
     local status, own = ask(self, given)
 
     -- Before anything is waited for: whatever becomes of the request, also when its
@@ -344,7 +335,7 @@ function _M.access(self, options)
     end
 
     if not outcome or outcome.http_status ~= 0 then
-        local denial = denials.of(outcome, problem)
+        local denial = denials.of(self.gate, outcome, problem)
 
         C.credgate_outcome_release(hit)
 
@@ -362,11 +353,11 @@ function _M.access(self, options)
     nginx.set_headers(outcome, options and options.variable)
 
     local client_id = ffi_str(outcome.client_id, outcome.client_id_len)
-    local how = HOWS[outcome.how]
+    local cache_status = CACHE_STATUSES[outcome.cache_status]
 
     C.credgate_outcome_release(hit)
 
-    return client_id, how
+    return client_id, cache_status
 end
 
 

@@ -15,6 +15,8 @@ local seconds = ffi.new("uint64_t[1]")
 local dropped = ffi.new("bool[1]")
 local headers = ffi.new("credgate_header[1]")
 
+local OUTCOME = ffi.typeof("credgate_outcome")
+
 local SOURCES = {
     [abi.SOURCE_HEADER] = "header",
     [abi.SOURCE_QUERY] = "query",
@@ -34,12 +36,22 @@ local function string_of(start, size)
 end
 
 
+-- An outcome to be filled, released when it is collected.
+function _M.empty()
+    local outcome = OUTCOME()
+
+    outcome.struct_size = ffi.sizeof(OUTCOME)
+
+    return ffi.gc(outcome, C.credgate_outcome_release)
+end
+
+
 -- `bytes` belongs to somebody else who keeps it, or to nobody but this table.
 function _M.new(bytes)
     local outcome = {
         bytes = bytes,
         allowed = bytes.http_status == 0,
-        status = ffi_str(C.credgate_how_name(bytes.how)),
+        cache_status = ffi_str(C.credgate_cache_status_name(bytes.cache_status)),
         source = SOURCES[bytes.source],
     }
 
@@ -50,7 +62,7 @@ function _M.new(bytes)
 
     else
         outcome.http_status = bytes.http_status
-        outcome.code = ffi_str(C.credgate_status_name(bytes.code))
+        outcome.cause = ffi_str(C.credgate_cause_name(bytes.code))
         outcome.challenge = string_of(bytes.challenge, bytes.challenge_len)
         outcome.content_type = string_of(bytes.content_type,
                                          bytes.content_type_len)
