@@ -58,3 +58,7 @@ pub use request::hide::redact_query;
 pub use request::{Request, Source};
 pub use sys::process;
 pub use token::Grant;
+
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub use store::bench;

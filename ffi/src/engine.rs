@@ -56,7 +56,10 @@ pub unsafe extern "C" fn credgate_engine_check(
     boundary(|| {
         quiet_panics();
         // SAFETY: C passes valid pointers or NULL, as the header asks.
-        unsafe { options(json, json_len, out_error) }?;
+        unsafe {
+            let options = options(json, json_len, out_error)?;
+            Engine::check(&options).map_err(|error| report(&error, out_error))?;
+        }
         Ok(CREDGATE_OK)
     })
 }

@@ -79,6 +79,7 @@ fn configure(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<()
         None => "{}".to_owned(),
     };
     let options = EngineOptions::from_json(&json).map_err(|error| raise(py, &error))?;
+    Engine::check(&options).map_err(|error| raise(py, &error))?;
     if state().configure(options) {
         return Ok(());
     }

@@ -1,43 +1,56 @@
-"""What the shared stores cost, as the core's own measurement tells (core/src/store/figures.rs): `python -m bench.stores`."""
+"""The cost of the shared stores, from the benchmarks of core/benches/stores.rs: `python -m bench.stores`."""
 
 import json
 import os
+import shutil
 import subprocess
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from bench.figures import NAME, write
 from support.process import ROOT
 
-TITLES = {
-    "sqlite": "SQLite, on a tmpfs",
-    "sqlite-many": "SQLite, 64 at once",
-    "redis": "Redis, over a Unix socket",
-    "redis-many": "Redis, 64 at once",
+CRITERION = ROOT / "target" / "criterion"
+CONCURRENT = 64
+
+# Group: title, number of questions in one measurement, and the cases; the first is the baseline of the ratios.
+GROUPS = {
+    "sqlite": ("SQLite, on a tmpfs", 1, ["prepared_read", "look"]),
+    "sqlite_concurrent": (f"SQLite, {CONCURRENT} at once", CONCURRENT, ["look", "put"]),
+    "redis": ("Redis, over a Unix socket", 1, ["get", "look"]),
+    "redis_concurrent": (f"Redis, {CONCURRENT} at once", CONCURRENT, ["look", "put"]),
 }
 
 
 def measure() -> dict[str, Any]:
-    """For each comparison its cases: microseconds for one question, and the ratio to the first case of the same round."""
-    with tempfile.TemporaryDirectory(prefix="credgate-figures-") as directory:
-        subprocess.run(
-            ["cargo", "test", "--release", "--quiet", "--locked", "-p", "credgate-core", "--lib", "figures_of", "--", "--test-threads=1"],
-            cwd=ROOT, env={**os.environ, "CREDGATE_FIGURES": directory, "TMPDIR": "/dev/shm"}, check=True,
-            capture_output=True, timeout=1800,
-        )  # fmt: skip
-        return {name: json.loads((Path(directory) / f"{name}.json").read_text()) for name in TITLES}
+    """Run the benchmarks; return for each group its cases: microseconds per question, and the ratio to the first."""
+    shutil.rmtree(CRITERION, ignore_errors=True)
+    subprocess.run(
+        ["cargo", "bench", "--quiet", "--locked", "-p", "credgate-core", "--features", "bench", "--bench", "stores"],
+        cwd=ROOT, env=os.environ, check=True, capture_output=True, timeout=1800,
+    )  # fmt: skip
+    figures: dict[str, Any] = {}
+    for group, (_, questions, cases) in GROUPS.items():
+        times = {case: median(group, case) / questions / 1000 for case in cases}
+        figures[group] = {
+            case: {"microseconds": round(time, 3), "ratio_to_first": round(time / times[cases[0]], 3)}
+            for case, time in times.items()
+        }
+    return figures
+
+
+def median(group: str, case: str) -> float:
+    """The median of a case, in nanoseconds."""
+    estimates = json.loads((CRITERION / group / case / "new" / "estimates.json").read_text())
+    return float(estimates["median"]["point_estimate"])
 
 
 def table(figures: dict[str, Any]) -> str:
-    lines = [f"{'store':28} {'question':28} {'us':>8} {'a second':>9} {'ratio to the first':>22}"]
-    for name, title in TITLES.items():
-        # JSON has them by name; the one that the others are compared with is always 1.
-        cases = sorted(figures[name].items(), key=lambda item: item[1]["ratio_to_first"] != [1, 1, 1])
-        for case, figure in cases:
-            _, time, _ = figure["microseconds"]
-            low, middle, high = figure["ratio_to_first"]
-            lines.append(f"{title:28} {case:28} {time:8.1f} {1e6 / time:9,.0f} {middle:8.2f} ({low:.2f}..{high:.2f})")
+    lines = [f"{'store':28} {'question':16} {'us':>8} {'per second':>11} {'ratio to the first':>19}"]
+    for group, (title, _, cases) in GROUPS.items():
+        for case in cases:
+            figure = figures[group][case]
+            time = figure["microseconds"]
+            lines.append(f"{title:28} {case:16} {time:8.1f} {1e6 / time:11,.0f} {figure['ratio_to_first']:19.2f}")
             title = ""
     return "\n".join(lines)
 
@@ -46,7 +59,7 @@ def main() -> None:
     print("· shared stores ...", flush=True)
     figures = measure()
     write({"stores": figures})
-    print(f"\n{table(figures)}\n\nMedians; ratios are of the same round, with quartiles. {NAME}")
+    print(f"\n{table(figures)}\n\nMedians of one run. {NAME}")
 
 
 if __name__ == "__main__":

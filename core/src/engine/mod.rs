@@ -18,7 +18,7 @@ use crate::key::MacKey;
 use crate::metrics::Snapshot;
 use crate::outcome::{CacheStatus, Outcome};
 use crate::request::Request;
-use crate::store::PurgeTarget;
+use crate::store::{PurgeTarget, StoreConfig};
 use crate::sys::clock::{Clock, SystemClock};
 use crate::sys::process::Process;
 use crate::token::Grant;
@@ -69,6 +69,15 @@ impl Engine {
         let engine = Engine::new(options.clone())?;
         engines.push((options, Process::current(), Arc::downgrade(&engine.inner)));
         Ok(engine)
+    }
+
+    /// Checks that an engine can be made with these options, and makes none: no file is opened, no host contacted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ConfigValue`], naming the option.
+    pub fn check(options: &EngineOptions) -> Result<(), Error> {
+        StoreConfig::compile(options).map(drop)
     }
 
     pub(crate) fn with_parts(

@@ -1,6 +1,11 @@
 //! Where the shared store is, and what it needs: as an engine's options say.
 
-use super::redis;
+#[cfg(feature = "redis")]
+pub(crate) use super::redis::Address as RedisAddress;
+/// A build without the feature `redis` has no address of a Redis.
+#[cfg(not(feature = "redis"))]
+pub(crate) use std::convert::Infallible as RedisAddress;
+
 use crate::config::engine::{EngineOptions, StoreUrl};
 use crate::error::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -33,7 +38,7 @@ pub(crate) struct StoreConfig {
 pub(crate) enum Location {
     /// An absolute path.
     Sqlite(PathBuf),
-    Redis(redis::Address),
+    Redis(RedisAddress),
 }
 
 impl StoreConfig {
@@ -56,7 +61,7 @@ impl StoreConfig {
             .as_deref()
             .map(|path| absolute("store_pepper_file", path))
             .transpose()?;
-        if pepper_file.is_none() && matches!(location, Location::Redis(_)) {
+        if pepper_file.is_none() && location.requires_pepper_file() {
             return Err(wrong(
                 "store_pepper_file",
                 "is needed with Redis: a file of 32 random bytes or more, the same on every host",
@@ -107,23 +112,60 @@ const MOST_BYTES: u64 = 1 << 40;
 impl Location {
     fn parse(url: &StoreUrl) -> Result<Location, Error> {
         let text = url.expose();
-        if let Some(path) = text.strip_prefix("sqlite:") {
-            // `sqlite:/a` and `sqlite:///a` are the same file.
-            let path = path
-                .strip_prefix("//")
-                .filter(|path| path.starts_with('/'))
-                .unwrap_or(path);
-            if !path.starts_with('/') || path.ends_with('/') || path.contains(['?', '\0']) {
-                return Err(wrong(
-                    "store",
-                    "must name an absolute path: sqlite:/run/credgate/tokens.db",
-                ));
-            }
-            return Ok(Location::Sqlite(path.into()));
+        match text.strip_prefix("sqlite:") {
+            Some(path) => Location::sqlite(path),
+            None => Location::redis(text),
         }
-        let address = redis::Address::parse(text).map_err(|why| wrong("store", &why))?;
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn sqlite(path: &str) -> Result<Location, Error> {
+        // `sqlite:/a` and `sqlite:///a` are the same file.
+        let path = path
+            .strip_prefix("//")
+            .filter(|path| path.starts_with('/'))
+            .unwrap_or(path);
+        if !path.starts_with('/') || path.ends_with('/') || path.contains(['?', '\0']) {
+            return Err(wrong(
+                "store",
+                "must name an absolute path: sqlite:/run/credgate/tokens.db",
+            ));
+        }
+        Ok(Location::Sqlite(path.into()))
+    }
+
+    #[cfg(not(feature = "sqlite"))]
+    fn sqlite(_: &str) -> Result<Location, Error> {
+        Err(without_sqlite())
+    }
+
+    #[cfg(feature = "redis")]
+    fn redis(url: &str) -> Result<Location, Error> {
+        let address = RedisAddress::parse(url).map_err(|why| wrong("store", &why))?;
         Ok(Location::Redis(address))
     }
+
+    #[cfg(not(feature = "redis"))]
+    fn redis(_: &str) -> Result<Location, Error> {
+        Err(wrong(
+            "store",
+            "must be sqlite:/path: this build lacks the feature redis",
+        ))
+    }
+
+    /// A SQLite file has its pepper beside it; hosts that share a Redis need the same one.
+    fn requires_pepper_file(&self) -> bool {
+        matches!(self, Location::Redis(_))
+    }
+}
+
+/// The error of a build without the feature `sqlite`.
+#[cfg(not(feature = "sqlite"))]
+pub(super) fn without_sqlite() -> Error {
+    wrong(
+        "store",
+        "cannot be SQLite: this build lacks the feature sqlite",
+    )
 }
 
 fn identity(options: &EngineOptions) -> Result<Option<(PathBuf, PathBuf)>, Error> {
@@ -159,7 +201,7 @@ fn wrong(option: &str, why: &str) -> Error {
     )
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "redis", feature = "sqlite"))]
 mod tests {
     use super::*;
 

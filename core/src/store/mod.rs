@@ -6,28 +6,38 @@
 //!
 //! Everything here runs on the engine's own thread, or on one that a store has for itself: never in the host's loop.
 
+#![cfg_attr(
+    not(all(feature = "redis", feature = "sqlite")),
+    allow(
+        dead_code,
+        reason = "each store uses parts of it that the other does not"
+    )
+)]
+
+#[cfg(feature = "bench")]
+pub mod bench;
 mod config;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod entry;
-#[cfg(test)]
-mod figures;
 mod file;
 mod guard;
 mod lead;
 mod pepper;
 mod peppers;
 mod purged;
+#[cfg(feature = "redis")]
 mod redis;
 mod seal;
 mod sharing;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 mod tallies;
 
 pub(crate) use config::{Location, StoreConfig};
 pub(crate) use purged::PurgeTarget;
 pub(crate) use sharing::Sharing;
-#[cfg(test)]
+#[cfg(all(test, feature = "sqlite"))]
 pub(crate) use sqlite::Sqlite;
 
 use crate::error::Error;
@@ -169,15 +179,25 @@ pub(crate) trait Store: Send + Sync {
 /// # Errors
 ///
 /// [`crate::ErrorKind::ConfigFile`] where a file that the configuration names cannot be used.
+#[cfg_attr(
+    not(feature = "sqlite"),
+    expect(unused_variables, reason = "SQLite alone needs the clock")
+)]
 fn open(config: &StoreConfig, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, Error> {
     match &config.location {
+        #[cfg(feature = "sqlite")]
         Location::Sqlite(path) => Ok(Arc::new(sqlite::Sqlite::new(
             path,
             config.max_bytes,
             config.timeout,
             clock,
         ))),
+        #[cfg(not(feature = "sqlite"))]
+        Location::Sqlite(_) => Err(config::without_sqlite()),
+        #[cfg(feature = "redis")]
         Location::Redis(address) => Ok(Arc::new(redis::RedisStore::new(address, config)?)),
+        #[cfg(not(feature = "redis"))]
+        Location::Redis(never) => match *never {},
     }
 }
 
@@ -243,5 +263,5 @@ impl fmt::Display for StoreFault {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "sqlite"))]
 mod tests;

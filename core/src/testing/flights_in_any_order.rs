@@ -68,7 +68,7 @@ impl Model {
         }
         let purges = self.shared.purges();
         let (sender, receiver) = mpsc::channel();
-        let waiter = || Waiter {
+        let waiter = Waiter {
             rules: Arc::clone(&self.gate.rules),
             source: Source::Header,
             recipient: Recipient::Call(sender),
@@ -244,7 +244,7 @@ fn a21_who_leaves_while_its_flight_lands_takes_nobody_with_it_in_any_order() {
             let completions = Arc::new(Completions::new().unwrap());
             let [leaver, _] = [1, 2].map(|user_data| {
                 let ticket = completions.open(user_data, key);
-                let waiter = || Waiter {
+                let waiter = Waiter {
                     rules: Arc::clone(&model.gate.rules),
                     source: Source::Header,
                     recipient: Recipient::Queue(Arc::clone(&completions), ticket),

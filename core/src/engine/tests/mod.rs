@@ -1,5 +1,6 @@
 mod caching;
 mod limits;
+#[cfg(feature = "sqlite")]
 mod sharing;
 mod tokens;
 

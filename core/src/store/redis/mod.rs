@@ -23,7 +23,7 @@ mod address;
 mod link;
 mod wire;
 
-pub(super) use address::Address;
+pub(crate) use address::Address;
 
 use super::{
     GAUGE_LIFE, Index, Lease, Lookup, MAX_PURGES, MAX_VALUE, Owner, PURGE_LIFE, Purge, ROUND_LIFE,
@@ -334,7 +334,5 @@ fn unexpected() -> StoreFault {
     )
 }
 
-#[cfg(test)]
-mod figures;
 #[cfg(test)]
 mod tests;

@@ -176,6 +176,4 @@ impl Store for Sqlite {
 #[cfg(test)]
 mod children;
 #[cfg(test)]
-mod figures;
-#[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 use super::{config, expect_eq, run_file};
 use crate::Gate;
+use crate::cause::{Cause, Denial};
 use crate::gate::Rules;
 use crate::key::{Fingerprint, Key};
 use crate::outcome::{CacheStatus, Outcome};
@@ -37,13 +38,14 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
         .unwrap_or("alice");
     let grant = Grant::new(origin, client_id, "t0ken", Lifetime::Unknown, claims);
     let wall = Duration::from_secs(input["now"].as_u64().unwrap());
-    let outcome = Outcome::of_grant(
-        rules,
-        Arc::new(grant),
-        CacheStatus::Hit,
-        Source::Header,
-        wall,
-    );
+    // As the engine does it: the id of a pair is judged before its token is looked up.
+    let outcome = if !is_brought && !rules.allows_client(client_id.as_bytes()) {
+        let denial = Denial::new(Cause::ClientNotAllowed, "");
+        Outcome::of_denial(rules, denial, CacheStatus::None)
+    } else {
+        let grant = Arc::new(grant);
+        Outcome::of_grant(rules, grant, CacheStatus::Hit, Source::Header, wall)
+    };
     let came = match &outcome {
         Outcome::Allow(allow) => {
             let headers: Vec<_> = allow
