@@ -1,8 +1,8 @@
 //! What becomes of a request.
 
 use crate::cause::{Cause, Denial};
-use crate::gate::Rules;
 use crate::gate::policy::Breach;
+use crate::gate::{Gate, Rules};
 use crate::request::Source;
 use crate::token::Grant;
 use std::borrow::Cow;
@@ -20,6 +20,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The denial of a cause, as a gate words it: for a host that must deny a request without an engine's outcome.
+    pub fn deny(gate: &Gate, cause: Cause) -> Outcome {
+        Outcome::of_denial(&gate.rules, Denial::new(cause, ""), CacheStatus::None)
+    }
+
     /// What a gate makes of a token: each its own. `wall`: the time since the Unix epoch.
     pub(crate) fn of_grant(
         rules: &Arc<Rules>,

@@ -212,7 +212,7 @@ pub unsafe extern "C" fn credgate_gate_deny(
         // SAFETY: C passes a valid gate and a struct of at least its struct_size bytes, or NULL.
         unsafe {
             let gate = handle::borrow(gate)?;
-            Target::new(outcome)?.set(gate.0.deny(cause));
+            Target::new(outcome)?.set(Outcome::deny(&gate.0, cause));
         }
         Ok(CREDGATE_OK)
     })

@@ -12,10 +12,8 @@ mod upstream;
 pub use rules::Rules;
 pub(crate) use token_request::{TokenRequest, headers};
 
-use crate::cause::{Cause, Denial};
 use crate::config::Config;
 use crate::error::Error;
-use crate::outcome::{CacheStatus, Outcome};
 use crate::request::Request;
 use crate::request::extract::body_kind;
 use crate::request::hide;
@@ -32,11 +30,6 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// The denial of a cause, as this gate words it: for a host that must deny a request without an engine's outcome.
-    pub fn deny(&self, cause: Cause) -> Outcome {
-        Outcome::of_denial(&self.rules, Denial::new(cause, ""), CacheStatus::None)
-    }
-
     /// Compiles a configuration: a JSON object, or Kong's plugin object
     /// (`{"name": "openid-connect", "config": {…}}`).
     ///

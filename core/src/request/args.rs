@@ -1,7 +1,8 @@
 //! Arguments of the token request that come with a request: the caller's own (`token_post_args_client`) and the host's
 //! (`token_post_args_host`).
 
-use super::scratch::{Scratch, Span};
+use super::scratch::Scratch;
+use super::span::ArgSpans;
 use super::{form, json};
 use crate::cause::Cause;
 use crate::request::{BodyKind, Request};
@@ -38,62 +39,38 @@ impl ArgNames {
     }
 }
 
-/// How many values a request may give, all names together.
-const MAX_ARGS: usize = 16;
-
-/// What was found: the number of a name, and where its value lies in the scratch.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Args {
-    found: [(u8, Span); MAX_ARGS],
-    len: usize,
-}
-
-impl Args {
-    /// In the order of the names, and for each name in the order of the request. A name may stand twice
-    /// (`resource`, RFC 8707 section 2); one without a value is as if left out (RFC 6749 section 3.2).
-    pub(super) fn find(
-        names: &ArgNames,
-        request: &Request<'_>,
-        body: Option<(BodyKind, &[u8])>,
-        scratch: &mut Scratch<'_>,
-    ) -> Result<Args, Cause> {
-        let mut args = Args::default();
-        for (number, name) in (0..).zip(names.callers()) {
-            let first = args.len;
-            let mut note = |span| args.note(number, span);
-            if let Some(query) = request.query {
-                form::values(query, name, scratch, &mut note)?;
-            }
-            match body {
-                Some((BodyKind::Form, body)) => form::values(body, name, scratch, &mut note)?,
-                Some((BodyKind::Json, body)) => json::values(body, name, scratch, &mut note)?,
-                None => {}
-            }
-            // A provider would have to choose, and might not choose what the cache took it for.
-            if name == "scope" && args.len > first + 1 {
-                return Err(Cause::RepeatedParameter);
-            }
+/// Finds the argument values of a request, in the order of the names, and for each name in the order of the request. A
+/// name may repeat (`resource`, RFC 8707 section 2).
+pub(super) fn find(
+    names: &ArgNames,
+    request: &Request<'_>,
+    body: Option<(BodyKind, &[u8])>,
+    scratch: &mut Scratch<'_>,
+) -> Result<ArgSpans, Cause> {
+    let mut args = ArgSpans::default();
+    for (number, name) in (0..).zip(names.callers()) {
+        let first = args.len();
+        let mut push = |span| args.push(number, span);
+        if let Some(query) = request.query {
+            form::values(query, name, scratch, &mut push)?;
         }
-        let first = names.callers().len() as u8;
-        for (number, value) in (first..).zip(request.args) {
-            let span = scratch.push(value.iter().copied().map(Ok))?;
-            args.note(number, span)?;
+        match body {
+            Some((BodyKind::Form, body)) => form::values(body, name, scratch, &mut push)?,
+            Some((BodyKind::Json, body)) => json::values(body, name, scratch, &mut push)?,
+            None => {}
         }
-        for (_, span) in args.as_slice() {
-            std::str::from_utf8(scratch.of(*span)).map_err(|_| Cause::MalformedParameter)?;
+        // A provider would have to choose, and might choose another than the cache key assumes.
+        if name == "scope" && args.len() > first + 1 {
+            return Err(Cause::RepeatedParameter);
         }
-        Ok(args)
     }
-
-    pub(super) fn as_slice(&self) -> &[(u8, Span)] {
-        &self.found[..self.len]
+    let first = names.callers().len() as u8;
+    for (number, value) in (first..).zip(request.args) {
+        let span = scratch.push(value.iter().copied().map(Ok))?;
+        args.push(number, span)?;
     }
-
-    fn note(&mut self, number: u8, span: Span) -> Result<(), Cause> {
-        if span.start < span.end {
-            *self.found.get_mut(self.len).ok_or(Cause::TooLong)? = (number, span);
-            self.len += 1;
-        }
-        Ok(())
+    for (_, span) in args.as_slice() {
+        std::str::from_utf8(scratch.of(*span)).map_err(|_| Cause::MalformedParameter)?;
     }
+    Ok(args)
 }

@@ -2,7 +2,8 @@
 //! ([RFC 6750](https://www.rfc-editor.org/rfc/rfc6750)).
 
 use super::pair::Pair;
-use super::scratch::{Scratch, Span};
+use super::scratch::Scratch;
+use super::span::Span;
 use crate::cause::Cause;
 use crate::config::Encoding;
 use crate::token::{MAX_TOKEN, is_b64token};

@@ -7,9 +7,10 @@
 //!
 //! [RFC 6749 section 5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
 
-use super::args::{ArgNames, Args};
+use super::args::{self, ArgNames};
 use super::pair::Pair;
 use super::scratch::Scratch;
+use super::span::ArgSpans;
 use super::{basic, form, json};
 use crate::cause::Cause;
 use crate::config::Encoding;
@@ -64,7 +65,7 @@ pub(crate) fn extract<'s>(
         },
     };
     if !places.args.is_empty() {
-        scratch.args = Some(Args::find(&places.args, request, body, scratch)?);
+        scratch.args = Some(args::find(&places.args, request, body, scratch)?);
     }
     let scratch = &*scratch;
     let (id, secret, source) = match found {
@@ -162,7 +163,7 @@ impl<'s> PresentedPair<'s> {
     /// names.
     pub(crate) fn args(&self) -> impl ExactSizeIterator<Item = (u8, &'s [u8])> {
         let scratch = self.scratch;
-        let args = scratch.args.as_ref().map_or(&[][..], Args::as_slice);
+        let args = scratch.args.as_ref().map_or(&[][..], ArgSpans::as_slice);
         args.iter().map(|(name, span)| (*name, scratch.of(*span)))
     }
 

@@ -5,7 +5,8 @@
 
 use super::names::Name;
 use super::pair::{Halves, Pair};
-use super::scratch::{Scratch, Span};
+use super::scratch::Scratch;
+use super::span::Span;
 use crate::cause::Cause;
 
 /// The pair among the parameters.

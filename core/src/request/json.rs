@@ -6,7 +6,8 @@
 
 use super::names::Name;
 use super::pair::{Halves, Pair};
-use super::scratch::{Scratch, Span};
+use super::scratch::Scratch;
+use super::span::Span;
 use crate::cause::Cause;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;

@@ -10,6 +10,7 @@ pub(crate) mod json;
 mod names;
 mod pair;
 pub(crate) mod scratch;
+mod span;
 #[cfg(test)]
 mod tests;
 

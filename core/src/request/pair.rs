@@ -1,7 +1,7 @@
 //! The two halves of a pair of credentials in one place of a request.
 
 use super::names::Name;
-use super::scratch::Span;
+use super::span::Span;
 use crate::cause::Cause;
 
 /// Where the two halves lie in the scratch.

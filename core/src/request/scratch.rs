@@ -1,7 +1,7 @@
 //! The buffer that credentials are decoded into: on the host's thread, without an allocation, wiped after each request.
 
-use super::args::Args;
 use super::credentials::MAX_LEN;
+use super::span::{ArgSpans, Span};
 use crate::cause::Cause;
 use crate::sys::secret::wipe;
 
@@ -17,13 +17,7 @@ pub(crate) struct Scratch<'r> {
     used: usize,
     /// Beyond this nothing has been written: wiping costs by the byte.
     written: usize,
-    pub(super) args: Option<Args>,
-}
-
-#[derive(Clone, Copy, Default)]
-pub(super) struct Span {
-    pub(super) start: usize,
-    pub(super) end: usize,
+    pub(super) args: Option<ArgSpans>,
 }
 
 impl ScratchBuffer {
