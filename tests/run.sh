@@ -65,6 +65,8 @@ suite_lint() {
     check ruff "$bin/ruff" check python/credgate python/examples
     check ruff-format "$bin/ruff" format --check python/credgate python/examples
     check mypy "$bin/mypy" --strict python/credgate
+    check headless env PYTHONPATH=tests "$bin/python" -m support.headless
+    run_pytest core/test_headless.py
     check shellcheck shellcheck -x -P SCRIPTDIR tests/*.sh tests/lab/*.sh ffi/install.sh ffi/nginx/build.sh .ci/run
 }
 

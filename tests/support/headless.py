@@ -1,11 +1,11 @@
-"""Finds headless clauses: prose whose subject is no thing with a name but "what", "who", "whoever", "whatever",
-"whose", "where", "whichever" or "how".
+"""Reports headless clauses: prose that begins with "what", "who", "where", "how" or the like in place of a noun.
 
 python -m support.headless [PATH...]
 
-Reads comments, doc comments, docstrings, Markdown, and the comments of test vectors; without a PATH, in all files that
-git tracks. Reports each sentence, heading, bullet, table cell, and each clause after a colon or semicolon, that begins
-with such a word and is no question. Reports names of tests that begin with such a word or with the number of a list.
+Checks Markdown, comments, docstrings, and the comments of test vectors. A directory means every file in it that git
+tracks; the default is the whole repository. A sentence, heading, bullet or table cell must not begin with such a word,
+nor must a clause after a colon or semicolon, except in a question. The name of a test must not begin with such a word
+or with a list number (`a26_`). Prints each finding as `path:line: text`; the exit status is 1 if there is any.
 """
 
 import io
@@ -24,22 +24,22 @@ WORDS = "what|who|whoever|whatever|whose|where|whichever|how"
 QUOTES = r"[\"'“‘(\[*_]*"
 CAPITALIZED = "|".join(word.capitalize() for word in WORDS.split("|"))
 
-# A clause begins a block, or follows a colon, a semicolon or a gap as wide as a column's, in either case of letters.
-# After the end of a sentence, and at the start of a line, only a capital letter begins one: "e.g. what" does not.
+# A clause begins at the start of a block and after a colon, a semicolon or a column gap. After a full stop and at the
+# start of a line it must be capitalized, because a full stop may end an abbreviation ("e.g. what").
 CLAUSE = re.compile(
     rf"(?:(?:\A|[:;]{QUOTES}\s+|(?<=\S)(?<![.!?\s]) {{2,}}){QUOTES}(?P<either>(?i:{WORDS}))"
-    rf"|(?:[.!?…][\"'”’)\]*_]*\s+|\n\s*){QUOTES}(?P<capital>{CAPITALIZED}))\b(?![-=/.('])"
+    rf"|(?:[.!?…][\"'”’)\]*_]*\s+|\n\s*){QUOTES}(?P<capital>{CAPITALIZED}))\b(?!\.?[-=/(\w])"
 )
 ALLOWED = re.compile(r"how (?:long|many|much|often) to [a-z]", re.IGNORECASE)
 SENTENCE_END = re.compile(r"([.!?…])(?=[\"'”’)\]*_]*(?:\s|\Z))|\Z")
 
 FENCE = re.compile(r"\s*(?:```|~~~)")
 DOCTEST = re.compile(r"\s*>>> ")
-# A heading, a bullet, a quotation or a number of a list opens a block of its own.
+# Headings, bullets, quotations and numbered items start a new block.
 OPENING = re.compile(r"\s*(?:#{1,6}|[-*+•>]|\d{1,2}[.)])\s+(?:\[[ x]\]\s+)?")
 INLINE_CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
 
-# Strings are matched so that nothing inside them is taken for a comment.
+# Strings are matched too, so that their contents are not mistaken for comments.
 RUST = re.compile(
     r"""(?P<line>//[/!]*[^\n]*)|(?P<block>/\*.*?\*/)|\b[bc]?r(?P<hash>\#*)".*?"(?P=hash)|"(?:\\.|[^"\\])*\""""
     r"""|'(?:\\[^\n']+|\\'|[^'\\\n])'""",
@@ -55,8 +55,8 @@ LUA = re.compile(
 )
 HASH = re.compile(r"""'[^'\n]*'|"(?:\\.|[^"\\\n])*"|(?:^|(?<=\s))(?P<line>\#[^\n]*)""", re.MULTILINE)
 COMMENTS = {".rs": RUST, ".c": C, ".h": C, ".mjs": C, ".lua": LUA, ".rockspec": LUA}
-HASHED = {".sh", ".toml", ".yml", ".yaml", ".ini", ".supp", ".txt"}
-NAMES = {"config", "run", ".editorconfig", ".gitignore"}
+HASHED = {".sh", ".toml", ".yml", ".yaml", ".ini", ".supp"}
+HASHED_NAMES = {"config", "run", "requirements.txt", ".editorconfig", ".gitignore"}
 MARKER = re.compile(r"\s*(?://[/!]*|-{2,}|#+[!:]?)")
 STAR = re.compile(r"\s*\*(?!\*)")
 
@@ -64,8 +64,10 @@ RUST_TEST = re.compile(
     r"#\[(?:\w+::)*test(?:\([^\]]*\))?\]\s*(?:(?:#\[[^\n]*\]|//[^\n]*)\s*)*(?:pub )?(?:async )?fn (\w+)"
 )
 PYTHON_TEST = re.compile(r"^[ \t]*(?:async )?def (test_\w+)", re.MULTILINE)
-# HTTP/2 and C11 are no numbers of a list.
-BAD_NAME = re.compile(rf"(?:test_)?(?:(?!h[123]_|c11_|c17_)[a-z]\d{{1,2}}_|(?:{WORDS})(?:_|\Z))")
+# `h2_` and `c11_` name HTTP/2 and C11. "where" begins a condition in a name, so it is allowed there, as is "how".
+BAD_NAME = re.compile(
+    r"(?:test_)?(?:(?!h[123]_|c11_|c17_)[a-z]\d{1,2}_|(?:what|who|whoever|whatever|whose|whichever)_)"
+)
 
 
 class Line(NamedTuple):
@@ -78,76 +80,69 @@ class Finding(NamedTuple):
     line: int
     text: str
 
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.text}"
 
-
-def line_comments(lines: list[tuple[int, int, bool, str]]) -> Iterator[list[Line]]:
-    """Joins comments of consecutive lines: (line, column, alone on its line, text)."""
+def line_comments(source: str, found: list[tuple[int, int, str]]) -> Iterator[list[Line]]:
+    """Joins comments on consecutive lines with the same marker; each is given as (line, column, text)."""
+    lines = source.split("\n")
     group: list[Line] = []
     before = (0, 0, False, "")
-    for comment in lines:
-        number, column, alone, text = comment
+    for number, column, text in found:
         marker = MARKER.match(text)
-        follows = number == before[0] + 1 and alone and (before[2] or before[1] == column)
-        if group and not (follows and MARKER.match(before[3])[0] == (marker and marker[0])):  # type: ignore[index]
+        mark = marker[0] if marker else ""
+        alone = not lines[number - 1][:column].strip()
+        follows = number == before[0] + 1 and alone and (before[2] or before[1] == column) and before[3] == mark
+        if group and not follows:
             yield group
             group = []
-        group.append(Line(number, MARKER.sub("", text, count=1)))
-        before = comment
+        group.append(Line(number, text[len(mark) :]))
+        before = (number, column, alone, mark)
     if group:
         yield group
 
 
 def block_comment(number: int, text: str) -> list[Line]:
-    """The lines of a comment between delimiters, or of a docstring, without the stars at their starts."""
+    """Returns the lines of a block comment or docstring without delimiters and leading stars."""
     lines = re.sub(r"\A/\*[*!]?|\*+/\Z", "", text).split("\n")
     if all(STAR.match(line) or not line.strip() for line in lines[1:]):
         lines[1:] = [STAR.sub("", line, count=1) for line in lines[1:]]
     return [Line(number + index, line) for index, line in enumerate(lines)]
 
 
-def commented(source: str, pattern: "re.Pattern[str]") -> Iterator[list[Line]]:
+def comments(source: str, pattern: "re.Pattern[str]") -> Iterator[list[Line]]:
     starts = [0, *(match.end() for match in re.finditer("\n", source))]
-    lines = []
+    found = []
     for match in pattern.finditer(source):
-        kind = match.lastgroup if match.lastgroup in ("line", "block") else "block"
-        text = match.groupdict().get(kind)
-        if text is None:
-            continue
-        number = bisect_right(starts, match.start(kind))
-        column = match.start(kind) - starts[number - 1]
-        if kind == "block":
-            yield block_comment(number, text)
-        else:
-            alone = not source[starts[number - 1] : match.start(kind)].strip()
-            lines.append((number, column, alone, text))
-    yield from line_comments(lines)
+        groups = match.groupdict()
+        if groups["line"]:
+            number = bisect_right(starts, match.start("line"))
+            found.append((number, match.start("line") - starts[number - 1], groups["line"]))
+        elif groups.get("block"):
+            yield block_comment(bisect_right(starts, match.start("block")), groups["block"])
+    yield from line_comments(source, found)
 
 
 def python(source: str) -> Iterator[list[Line]]:
-    """Comments, and each string that is a statement."""
-    comments = []
+    """Yields comments and docstrings, including those of attributes."""
+    found = []
     statement = True
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
-            number, column = token.start
-            comments.append((number, column, not token.line[:column].strip(), token.string))
+            found.append((*token.start, token.string))
         elif token.type == tokenize.STRING and statement:
-            yield block_comment(token.start[0], re.sub(r"\A\w*(\"\"\"|'''|\"|')(.*)\1\Z", r"\2", token.string, flags=re.DOTALL))
+            yield block_comment(token.start[0], token.string.lstrip("rRuU").strip("\"'"))
         if token.type not in (tokenize.COMMENT, tokenize.NL):
             statement = token.type in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
-    yield from line_comments(comments)
+    yield from line_comments(source, found)
 
 
 def vectors(source: str) -> Iterator[list[Line]]:
-    """The comment of each vector, and the description of the file."""
+    """Yields the comment of each vector and the description of the file."""
     for match in re.finditer(r'(?:"comment"|^ {2}"description"): *("(?:\\.|[^"\\])*")', source, re.MULTILINE):
         yield [Line(source.count("\n", 0, match.start(1)) + 1, json.loads(match[1]).replace("\n", " "))]
 
 
 def passages(path: Path, source: str) -> Iterator[list[Line]]:
-    """Prose of one file: consecutive lines, without the marks of a comment."""
+    """Yields the prose of a file as runs of consecutive lines, without comment markers."""
     if path.suffix == ".md":
         yield [Line(number, text) for number, text in enumerate(source.split("\n"), 1)]
     elif path.suffix in (".py", ".pyi"):
@@ -155,13 +150,13 @@ def passages(path: Path, source: str) -> Iterator[list[Line]]:
     elif path.suffix == ".json" and "vectors" in path.parts:
         yield from vectors(source)
     elif path.suffix in COMMENTS:
-        yield from commented(source, COMMENTS[path.suffix])
-    elif path.suffix in HASHED or path.name in NAMES:
-        yield from commented(source, HASH)
+        yield from comments(source, COMMENTS[path.suffix])
+    elif path.suffix in HASHED or path.name in HASHED_NAMES:
+        yield from comments(source, HASH)
 
 
 def blocks(lines: list[Line]) -> Iterator[list[Line]]:
-    """Paragraphs, headings, bullets and cells of a table; no code in fences, no doctest."""
+    """Splits prose into paragraphs, headings, bullets and table cells; skips fenced code and doctests."""
     block: list[Line] = []
     fenced = doctest = False
     for line in lines:
@@ -190,9 +185,8 @@ def blocks(lines: list[Line]) -> Iterator[list[Line]]:
 
 
 def clauses(block: list[Line]) -> Iterator[Line]:
-    """The headless clauses of one block."""
-    texts = [line.text.strip() for line in block]
-    whole = "\n".join(texts)
+    """Yields the headless clauses of a block."""
+    whole = "\n".join(line.text.strip() for line in block)
     masked = INLINE_CODE.sub(lambda code: "`" * len(code[0]), whole)
     for match in CLAUSE.finditer(masked):
         start = match.start(match.lastgroup or 0)
@@ -204,28 +198,31 @@ def clauses(block: list[Line]) -> Iterator[Line]:
 
 
 def check(path: Path) -> list[Finding]:
-    """All findings of one file, in the order of its lines."""
+    """Returns the findings in a file, ordered by line."""
     source = path.read_text(encoding="utf-8")
     found = [clause for passage in passages(path, source) for block in blocks(passage) for clause in clauses(block)]
     names = {".rs": RUST_TEST, ".py": PYTHON_TEST}.get(path.suffix)
     for match in names.finditer(source) if names else ():
         if BAD_NAME.match(match[1]):
-            found.append(Line(source.count("\n", 0, match.start(1)) + 1, f"name of a test: {match[1]}"))
+            found.append(Line(source.count("\n", 0, match.start(1)) + 1, f"test name: {match[1]}"))
     return [Finding(path, *line) for line in sorted(found)]
 
 
-def tracked() -> list[Path]:
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.decode()
-    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+def tracked(directory: Path) -> list[Path]:
+    """Returns the files in a directory that git tracks."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=directory, stdout=subprocess.PIPE, check=True).stdout
+    paths = [directory / name for name in listed.decode().split("\0") if name]
+    return [path for path in paths if path.is_file()]
 
 
 def main(arguments: list[str]) -> int:
-    """Prints the findings of these files, or of all; returns the exit status."""
-    findings = [finding for path in map(Path, arguments) for finding in check(path)]
-    if not arguments:
-        findings = [finding._replace(path=finding.path.relative_to(ROOT)) for path in tracked() for finding in check(path)]
-    for finding in findings:
-        print(finding)
+    """Prints the findings and their number; returns the exit status."""
+    findings: list[Finding] = []
+    for path in [Path(argument) for argument in arguments] or [ROOT]:
+        for file in tracked(path) if path.is_dir() else [path]:
+            findings += check(file)
+    for path, line, text in findings:
+        print(f"{path if arguments else path.relative_to(ROOT)}:{line}: {text}")
     print(f"headless: {len(findings)} findings")
     return 1 if findings else 0
 
