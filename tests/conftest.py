@@ -16,10 +16,10 @@ from support.nginx import Nginx
 from support.redis import Redis, ScriptedRedis
 from support.store import PATIENT, a_pepper, directives
 
-# A shell that runs the tests in the background has them ignore Ctrl-C, and so would all programs that they start.
+# A shell that runs the tests in the background makes them, and the programs that they start, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Secrets hold every kind of character that an encoding might change.
+# Secrets contain every kind of character that an encoding might change.
 ALICE = Client("alice", "Kanarie7Qz+/%&=:?#x")
 BOB = Client("bob", "Sperling4Wt~!@$^*(y)")
 CAROL = Client("carol", "Amsel2Rk'\"<>,;|z")
@@ -29,7 +29,7 @@ CLIENTS = (ALICE, BOB, CAROL, DAVE)
 
 @pytest.fixture(autouse=True)
 def _engine() -> None:
-    """Where the Python package is used, each test has an engine of its own: nothing is cached, all counts are zero."""
+    """In tests of the Python package, each test has an engine of its own: nothing is cached, all counts are zero."""
     if package := sys.modules.get("credgate"):
         package.close()
 
@@ -99,7 +99,7 @@ def upstream(_upstream: Upstream) -> Upstream:
 
 @pytest.fixture
 def nginx(tmp_path: Path) -> Iterator[Callable[..., Nginx]]:
-    """Starts an nginx; at the end it must quit by itself and have logged no alert."""
+    """Starts an nginx; it must quit by itself at the end, with no alert in its log."""
     started: list[Nginx] = []
 
     def start(server: str, **options: Any) -> Nginx:
@@ -121,14 +121,14 @@ def _redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 
 @pytest.fixture
 def redis(_redis: Redis) -> Redis:
-    """A real server, with nothing in it."""
+    """A real server, empty."""
     _redis.cli("FLUSHALL")
     return _redis
 
 
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[Callable[..., Redis]]:
-    """Starts a server of one test's own."""
+    """Starts a server for one test."""
     started: list[Redis] = []
 
     def start(**options: object) -> Redis:
@@ -161,7 +161,7 @@ def pepper(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def shared_directory() -> Iterator[Path]:
-    """One in memory that every user may come through."""
+    """A directory in memory that every user may traverse."""
     directory = Path(tempfile.mkdtemp(prefix="credgate-", dir="/dev/shm"))
     directory.chmod(0o755)
     yield directory

@@ -1,4 +1,4 @@
-"""What answers everything."""
+"""An upstream that answers every request."""
 
 from pathlib import Path
 

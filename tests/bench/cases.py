@@ -1,4 +1,4 @@
-"""What is compared: one nginx each, before the same upstream."""
+"""The cases of the comparison: one nginx each, before the same upstream."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ def lua(body: str) -> str:
 
 
 def cases(issuer: str, token: str) -> list[Case]:
-    """`token` is a token as the provider issues it: what the hand-written cases forward."""
+    """`token` is a token as the provider issues it: the hand-written cases forward it."""
     by_hand = """
         local auth = ngx.var.http_authorization
         local m = auth and ngx.re.match(auth, [[^Basic\\s+(.+)$]], "joi")

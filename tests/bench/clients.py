@@ -1,4 +1,4 @@
-"""What a machine client pays for its token when that is cached: `python -m bench.clients [--rounds N]`.
+"""The cost of a cached token for a machine client: `python -m bench.clients [--rounds N]`.
 
 This package beside its peers, in one process. Each case is called in shuffled rounds; a ratio is that of the same round. Everything is on loopback.
 """
@@ -42,7 +42,7 @@ SLICE = 0.05
 
 @dataclass(frozen=True)
 class Case:
-    """One way to give a request its token, with the token cached. `beside`: whose ratio is told."""
+    """One way to give a request its token, with the token cached. `beside` names the baseline of its ratio."""
 
     name: str
     what: str
@@ -51,7 +51,7 @@ class Case:
 
 
 def flows(provider: Provider) -> list[Case]:
-    """The authentication alone: what is added to a request."""
+    """The authentication alone, without the request."""
     url = "https://api.example.com/orders"
     token_url = f"{provider.issuer}/token"
     gate = credgate.Gate(issuer=provider.issuer, allow_loopback_http=True, audience=AUDIENCE, scopes=["openid", "read"])

@@ -1,4 +1,4 @@
-"""How much a comparison measures, and what it found, in target/bench/figures.json."""
+"""The amount of measuring, and the results in target/bench/figures.json."""
 
 import argparse
 import json
@@ -23,7 +23,7 @@ def options() -> argparse.Namespace:
 
 
 def write(figures: dict[str, Any]) -> None:
-    """What another comparison has written stays."""
+    """Results of other comparisons stay."""
     FIGURES.parent.mkdir(parents=True, exist_ok=True)
     before = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
     FIGURES.write_text(json.dumps({**before, **figures}, indent=2) + "\n")

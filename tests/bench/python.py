@@ -1,6 +1,6 @@
-"""What a hit costs in Python: `python -m bench.python [--rounds N] [--seconds N]`.
+"""The cost of a hit in Python: `python -m bench.python [--rounds N] [--seconds N]`.
 
-Calls are made one after the other in one thread; what is compared runs in shuffled rounds of one process.
+Calls are made one after the other in one thread; the cases run in shuffled rounds of one process.
 """
 
 import asyncio
@@ -93,7 +93,7 @@ async def burst(call: Call) -> float:
 
 
 async def round_of(call: Call, seconds: float) -> float:
-    """The least of many bursts: what the machine does besides only adds to it."""
+    """The minimum of many bursts: other load on the machine only adds to it."""
     end = time.perf_counter() + seconds
     best = await burst(call)
     while time.perf_counter() < end:

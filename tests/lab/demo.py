@@ -1,4 +1,4 @@
-"""The demonstration: four ways to present credentials, and what the upstream gets of each.
+"""The demonstration: four ways to present credentials, and the upstream request of each.
 
 demo.py [--keep]
 """
@@ -34,7 +34,7 @@ TITLES = {
 
 
 class Failed(Exception):
-    """Credgate did not keep its promise."""
+    """Credgate broke a promise."""
 
 
 def expect(truth: object, promise: str) -> None:
@@ -48,7 +48,7 @@ def row(name: str, *lines: str) -> None:
 
 
 def masked(client: Client, text: str) -> str:
-    """`text` as a person may see it: the secret, in any spelling, is dots."""
+    """`text` for the screen: the secret, in any encoding, becomes dots."""
     text = text.replace(client.pair, f"base64({client.id}:••••••)")
     for spelling in sorted(client.spellings(), key=len, reverse=True):
         text = text.replace(spelling.decode(), "••••••")
@@ -85,7 +85,7 @@ def show_denial(answer: Answer) -> None:
 
 
 def present(source: str, server: Nginx, upstream: Upstream) -> None:
-    """One client, twice: exchanged the first time, remembered the second."""
+    """One client, twice: the first request is exchanged, the second is a cache hit."""
     client = CLIENTS[source]
     request = client.request(source, "/orders")
     show_sent(client, request)
@@ -107,7 +107,7 @@ def present(source: str, server: Nginx, upstream: Upstream) -> None:
 
 
 def demonstrate(directory: Path, keep: bool) -> int:
-    """Returns the exchanges that the provider has counted."""
+    """Returns the provider's count of exchanges."""
     with ExitStack() as stack:
         authority = Authority.create(directory / "ca")
         provider = stack.enter_context(

@@ -12,8 +12,8 @@ It speaks RESP on PORT, and HTTP on CONTROL:
     POST /_control/store    {"key": text, "value": text}: puts a value under every key that begins so
     POST /_control/exchange values of different keys change places
     POST /_control/reset    forget scripts, counts and keys; close all connections
-    GET  /_control/state    {"commands": counts by name, "connections": how many there have been, "open": how many there
-                             are, "values": how many values there are}
+    GET  /_control/state    {"commands": counts by name, "connections": number accepted, "open": number
+                             open now, "values": number stored}
 """
 
 import asyncio
@@ -36,7 +36,7 @@ def number(value: int) -> bytes:
 
 
 class Data:
-    """What is kept: values with the end of their lives."""
+    """The values, with their expiry."""
 
     def __init__(self) -> None:
         self.kept: dict[bytes, tuple[bytes, float]] = {}

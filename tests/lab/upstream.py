@@ -1,4 +1,4 @@
-"""An upstream that answers every request with what it received, to the byte.
+"""An upstream that responds to every request with the received bytes.
 
 `GET /_seen` answers the list of all requests since `POST /_reset`, `GET /_last` the last of them.
 """

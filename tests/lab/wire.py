@@ -1,4 +1,4 @@
-"""HTTP/1.1 as bytes, for the lab's servers: what a client sent is kept exactly as it arrived."""
+"""HTTP/1.1 as bytes, for the lab's servers, which record a request exactly as it arrived."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ class Request:
 
 @dataclass
 class Response:
-    """What to answer. `hang_up` closes the connection without a byte; `pause` waits before each piece."""
+    """The response. `hang_up` closes the connection without a byte; `pause` waits before each piece."""
 
     status: int = 200
     headers: list[tuple[str, str]] = field(default_factory=list)
@@ -53,7 +53,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 async def serve(handler: Handler, port: int, ssl: Any = None) -> None:
-    """Answers on 127.0.0.1:port until the process is told to stop."""
+    """Serves 127.0.0.1:port until the process is told to stop."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -1,4 +1,4 @@
-"""That the sanitizers would tell: a module with two faults, in the nginx and with the library that all tests run with."""
+"""The sanitizers report planted faults: a module with two faults, in the nginx and with the library of all tests."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ from support.http import ask
 from support.lab import Provider, Upstream
 from support.process import ROOT
 
-# What is planted in which file: an addition overflows; the library is told a length that is one byte too long.
+# The planted faults by file: an addition overflows; the length passed to the library is one byte too long.
 FAULTS = [
     ("ngx_http_credgate_ctx.c", "*len = from->len;", "*len = from->len + 1;"),
     (
@@ -47,7 +47,7 @@ def test_planted_faults_are_reported(
     with nginx.Nginx(tmp_path / "nginx", nginx.guarded(upstream.url, provider.issuer)) as server:
         with pytest.raises(ConnectionError):
             ask(server.port, **ALICE.request("query"))
-    # What is undefined is told on the standard error, nginx's error log, and then all that comes after it is.
+    # UndefinedBehaviorSanitizer writes to standard error, which is nginx's error log, and so does everything after it.
     overflow, overread = server.alarms()
     assert "signed integer overflow" in overflow
     assert "heap-buffer-overflow" in overread

@@ -1,1 +1,1 @@
-"""What the tests and the demonstration share: parts that start, are ready, and stop."""
+"""Parts that the tests and the demonstration share: each starts, reports readiness, and stops."""

@@ -1,4 +1,4 @@
-"""The examples of the documentation, as somebody would run them who follows it."""
+"""The examples of the documentation, run as a reader would run them."""
 
 import re
 import signal
@@ -12,13 +12,13 @@ from support.process import Service, free_port
 
 
 def blocks(language: str, text: str) -> list[str]:
-    """What stands between fences of that language; "" is that of fences that name none."""
+    """The fenced blocks of a language; "" selects fences without a language."""
     fenced = re.findall(r"^ *```(\S*)\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
     return [dedent(block) for named, block in fenced if named == language]
 
 
 class Example:
-    """A configuration of nginx, with what is here for what it names. `modules` are loaded where it loads none."""
+    """An nginx configuration, with its names replaced by the parts of this machine. `modules` are loaded if it loads none."""
 
     def __init__(self, text: str, directory: Path, here: dict[str, object], modules: str):
         self.directory = directory
@@ -29,7 +29,7 @@ class Example:
         for listen in re.findall(r"^ *listen .*", text, re.MULTILINE):
             self.ports.append(free_port())
             text = text.replace(listen, re.sub(r"(127\.0\.0\.1:)?\d+(?=[ ;])", f"127.0.0.1:{self.ports[-1]}", listen))
-        (directory / "logs").mkdir(exist_ok=True)  # where an nginx of its own prefix logs
+        (directory / "logs").mkdir(exist_ok=True)  # the log of an nginx in its own prefix
         self.conf = directory / "nginx.conf"
         module = "" if "load_module" in text else modules
         blocks = text if "http {" in text else f"http {{\n{text}\n}}"

@@ -14,10 +14,10 @@ GOAWAY = 7
 
 
 class H2Connection:
-    """Streams are numbers; `send` opens one, `receive` waits for its answer, `cancel` resets it."""
+    """Streams are numbers: `send` opens one, `receive` waits for its response, `cancel` resets it."""
 
     def __init__(self, port: int = 0, *, over: socket.socket | None = None, silent: bool = False):
-        """Where it is `silent`, nothing is sent before the first request."""
+        """A `silent` connection sends nothing before the first request."""
         self.socket = over or socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
         config = h2.config.H2Configuration(client_side=True, header_encoding="latin-1")
         self.state = h2.connection.H2Connection(config)
@@ -37,9 +37,9 @@ class H2Connection:
         body: bytes | str | None = None,
         told: bool = True,
     ) -> int:
-        """Without `told`, the length of the body is not said in advance."""
+        """Without `told`, no content-length announces the body."""
         stream = self.state.get_next_available_stream_id()
-        # Whoever lets a field be indexed has both sides keep it as long as the connection lives.
+        # An indexed field stays in the tables of both sides as long as the connection lives.
         path = hpack.NeverIndexedHeaderTuple(":path", target)
         head = [(":method", method), (":scheme", "http"), (":authority", "127.0.0.1"), path]
         head += [(name.lower(), value) for name, value in (headers or {}).items()]
@@ -66,7 +66,7 @@ class H2Connection:
         return self.streams[stream]
 
     def _without_goaway(self, data: bytes) -> bytes:
-        """Whole frames. A server that says goodbye finishes its streams; the library would not listen any more."""
+        """Reads whole frames. After GOAWAY a server finishes its streams, but the library would stop reading."""
         self.received += data
         frames = b""
         while len(self.received) >= 9:

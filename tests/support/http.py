@@ -1,4 +1,4 @@
-"""A client that sends exactly what it is told to, and never waits for ever."""
+"""A client that sends exact bytes, with a deadline for every wait."""
 
 import base64
 import http.client
@@ -19,7 +19,7 @@ Body = bytes | str | Iterable[bytes] | None
 
 @dataclass(frozen=True)
 class Answer:
-    """A response that was read to its end."""
+    """A complete response."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -36,7 +36,7 @@ class Answer:
 
 
 class Connection:
-    """One connection that is kept alive for several requests."""
+    """One keep-alive connection."""
 
     def __init__(self, port: int, *, tls: ssl.SSLContext | None = None, timeout: float = TIMEOUT):
         if tls:
@@ -100,7 +100,7 @@ class Client:
         return json.dumps({"client_id": self.id, "client_secret": self.secret, "keep": 1})
 
     def wrong(self) -> "Client":
-        """The same client with a secret that is not its own."""
+        """The same client with a wrong secret."""
         return Client(self.id, f"wrong{self.secret}")
 
     def request(self, source: str, target: str = "/") -> dict[str, Any]:
@@ -117,7 +117,7 @@ class Client:
         raise ValueError(source)
 
     def spellings(self) -> set[bytes]:
-        """Every way in which the secret may be written, in the places where credgate meets it."""
+        """Every encoding of the secret that Credgate may meet."""
         secret = self.secret
         every_byte = "".join(f"%{byte:02X}" for byte in secret.encode())
         texts = {
@@ -133,7 +133,7 @@ class Client:
         return {text.encode() for text in texts}
 
     def traces(self, *blobs: bytes | str) -> list[bytes]:
-        """The spellings of the secret that occur in any of `blobs`. Nobody wants to see one."""
+        """The encodings of the secret that occur in any of `blobs`; a clean run has none."""
         joined = b"\0".join(blob.encode("latin-1") if isinstance(blob, str) else blob for blob in blobs)
         return [spelling for spelling in self.spellings() if spelling in joined]
 

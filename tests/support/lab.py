@@ -16,7 +16,7 @@ from support.process import LAB, Service, free_port
 
 @dataclass(frozen=True)
 class Authority:
-    """A private certificate authority, and a certificate of it for 127.0.0.1 and localhost."""
+    """A private certificate authority, with a certificate for 127.0.0.1 and localhost."""
 
     ca: Path
     cert: Path
@@ -70,14 +70,14 @@ class Provider(Part):
         env = {"PORT": str(port), "CLIENTS": json.dumps(known), "NODE_NO_WARNINGS": "1"}
         if tls:
             env |= {"CERT": str(tls.cert), "KEY": str(tls.key)}
-        # As few threads as Node can do with: with more, Node 20 now and then comes to a standstill in its start, all of
+        # The minimum of threads: with more, Node 20 sometimes deadlocks at startup, all of
         # them waiting for one another.
         env["UV_THREADPOOL_SIZE"] = "1"
         node = ["node", "--single-threaded", "--v8-pool-size=1"]
         super().__init__([*node, LAB / "provider.mjs"], log, port=port, env=env)
 
     def start(self, seconds: float = 30, attempts: int = 4) -> Self:
-        """Starts it, and anew where it has come to a standstill: with few threads that is rare, not impossible."""
+        """Starts the provider, and again after a startup deadlock, which is rare with few threads but possible."""
         for _ in range(attempts - 1):
             with suppress(TimeoutError):
                 return super().start(seconds)
@@ -85,7 +85,7 @@ class Provider(Part):
 
     @property
     def count(self) -> Any:
-        """{"token", "by_client", "refused"}: what was asked at the token endpoint, by whom, and refused."""
+        """{"token", "by_client", "refused"}: token requests in total, by client, and refused."""
         return self.control("/_count")
 
     def reset(self) -> None:
@@ -123,7 +123,7 @@ class Scripted(Part):
 
 
 class Upstream(Part):
-    """What stands behind the gateway, and remembers what reached it."""
+    """The upstream behind the gateway, which records the requests that reach it."""
 
     def __init__(self, log: Path):
         port = free_port()
@@ -147,14 +147,14 @@ class Upstream(Part):
 
 
 def bearer(seen: dict[str, Any]) -> str:
-    """The token that a request brought upstream, in its one Authorization header."""
+    """The token that reached the upstream, in its only Authorization header."""
     values = values_of(seen, "authorization")
     assert len(values) == 1 and values[0].startswith("Bearer "), values
     return str(values[0]).removeprefix("Bearer ")
 
 
 def values_of(seen: dict[str, Any], header: str) -> list[str]:
-    """What a request brought upstream under a name, in lower case, however the name was written."""
+    """The values that reached the upstream under a header name, in any spelling of the name."""
     return [value for name, value in seen["headers"] if name.lower() == header]
 
 

@@ -1,4 +1,4 @@
-"""A server in the test's own process, whose answers are the test's own code."""
+"""A server in the test's own process that answers with the test's own code."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass
 class Seen:
-    """A request that came."""
+    """A received request."""
 
     method: str
     target: str
@@ -24,7 +24,7 @@ class Seen:
 
 @dataclass
 class Local:
-    """Where it is, and what has come."""
+    """The server's address and the requests that it received."""
 
     port: int
     seen: list[Seen] = field(default_factory=list)
@@ -39,7 +39,7 @@ Answer = tuple[int, dict[str, str], Any]
 
 @contextmanager
 def serving(answer: Callable[[Seen], Answer]) -> Iterator[Local]:
-    """Answers with a status, headers and a body: bytes, or pieces, after which the connection ends."""
+    """Responds with a status, headers and a body: bytes, or pieces after which the connection closes."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -1,11 +1,11 @@
-"""What a process holds in its memory."""
+"""The memory of a process."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 
 def memory(pid: int) -> Iterator[bytes]:
-    """Everything that the process may write to, one mapping after the other: what a core dump has, and more."""
+    """All writable mappings of the process: a superset of a core dump."""
     maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
     with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as file:
         for line in maps:

@@ -18,7 +18,7 @@ STATUS = "add_header X-Credgate-Status $credgate_cache_status always"
 
 
 def gate(issuer: str, *more: str) -> list[str]:
-    """The directives of a gate for `issuer`, and `more`, as in the README."""
+    """The directives of a gate for `issuer`, plus `more`, as in the README."""
     plain = ["credgate_allow_loopback_http on"] if issuer.startswith("http:") else []
     settings = [f"credgate_issuer {issuer}", f"credgate_token_post_arg audience {AUDIENCE}"]
     return ["credgate on", *settings, *plain, *more]
@@ -36,7 +36,7 @@ def guarded(upstream: str, issuer: str, *more: str, path: str = "/") -> str:
 
 
 def waiting(server: "Nginx") -> float:
-    """How many requests wait for an exchange, as a location /metrics tells."""
+    """The number of requests that wait for an exchange, from a location /metrics."""
     text = ask(server.port, "/metrics").body.decode()
     return next(float(line.split()[1]) for line in text.splitlines() if line.startswith("credgate_waiting_requests"))
 
@@ -82,7 +82,7 @@ class Nginx(Service):
             f"{kind}_temp_path {self.directory}/{kind};"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
-        # A binary that takes over has no more environment than this.
+        # A binary that takes over gets no other environment than this.
         kept = "".join(f"env {name};\n" for name in os.environ if name.endswith("SAN_OPTIONS"))
         return f"""\
 load_module {MODULE};
@@ -113,7 +113,7 @@ server {{
 """
 
     def check(self) -> subprocess.CompletedProcess[str]:
-        """`nginx -t`: its exit status, and what it says."""
+        """`nginx -t`: its exit status and its output."""
         return subprocess.run(
             [*self.arguments, "-t"], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
         )
@@ -150,11 +150,11 @@ server {{
         return b"".join(file.read_bytes() for file in files if file.exists())
 
     def alarms(self) -> list[str]:
-        """Lines of the error log that no test may cause: nginx's, and a sanitizer's."""
+        """Lines of the error log that no test may cause: alerts of nginx and reports of a sanitizer."""
         return re.findall(r".*(?:\[(?:alert|emerg|crit)\]|:\d+: runtime error:|ERROR: \w+Sanitizer).*", self.errors)
 
     def ready(self) -> bool:
-        """Does a worker answer? The master listens before it has any."""
+        """Does a worker respond? The master listens before it has any."""
         try:
             return super().ready() and self.busy >= 0
         except OSError:

@@ -1,4 +1,4 @@
-"""Processes that say when they are ready, and stop."""
+"""Processes that report readiness, and stop."""
 
 import os
 import random
@@ -20,7 +20,7 @@ _given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on, and that was not given to anybody before.
+    """A free port of 127.0.0.1 that this function has not returned before.
 
     Not one that the system gives to clients, and for each process of pytest from a range of its own: none is taken
     between here and the call that listens.
@@ -47,7 +47,7 @@ def run(
 
 
 def gone(pid: int) -> bool:
-    """Has the process ended, whether or not somebody has asked how?"""
+    """Has the process ended, reaped or not?"""
     try:
         return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
     except OSError:
@@ -55,7 +55,7 @@ def gone(pid: int) -> bool:
 
 
 def opened(pid: int, what: str) -> int:
-    """How many descriptors of a process are of that kind."""
+    """The number of a process's descriptors of that kind."""
     count = 0
     for file in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):
@@ -64,7 +64,7 @@ def opened(pid: int, what: str) -> int:
 
 
 def listening(port: int) -> bool:
-    """Does somebody accept connections there?"""
+    """Does a server accept connections there?"""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -130,7 +130,7 @@ class Service:
         return self.process.wait(seconds)
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 20) -> None:
-        """Ends the process, by force if it does not obey."""
+        """Ends the process, by SIGKILL if SIGTERM has no effect."""
         if self.process is None:
             return
         self.kill(number)

@@ -23,7 +23,7 @@ EVERYTHING = r"""
     end
     return table.concat(found, ' ')
 """
-# What the documentation says a user needs: the rights of its example.
+# The permissions that the documentation's example gives a user.
 _, _, after = (ROOT / "ffi/nginx/README.md").read_text().partition("ACL SETUSER gateway on >PASSWORD ")
 RIGHTS = " ".join(after.partition("```")[0].split())
 USER, PASSWORD = "gateway", "Redis+Kanarie/5:@%"
@@ -68,25 +68,25 @@ class Redis(Service):
         super().__init__(["redis-server", directory / "redis.conf"], directory / "redis.log", port=port)
 
     def cli(self, *words: str | bytes) -> bytes:
-        """What redis-cli answers."""
+        """The output of redis-cli."""
         command: list[str | bytes] = ["redis-cli", "-p", str(self.port), *self.admin, *words]
         done = subprocess.run(command, capture_output=True, timeout=60, check=True)
         return done.stdout.removesuffix(b"\n")
 
     def keys(self, kind: str = "") -> int:
-        """How many keys of a kind there are: `v` for values."""
+        """The number of keys of a kind: `v` for values."""
         found = self.cli("--no-raw", "EVAL", f"return #redis.call('KEYS', '{{credgate:}}{kind}*')", "0")
         return int(found.split()[-1])
 
     def dump(self) -> bytes:
-        """All that a server would write to its disk."""
+        """The bytes that a server would write to its disk."""
         path = self.directory / "dump.rdb"
         path.unlink(missing_ok=True)
         self.cli("SAVE")
         return path.read_bytes()
 
     def everything(self) -> bytes:
-        """All keys and what is under them, as it is."""
+        """All keys with their raw values."""
         return self.cli("EVAL", EVERYTHING, "0")
 
     def url(self, database: int = 0) -> str:
@@ -94,7 +94,7 @@ class Redis(Service):
 
 
 class Sentinel(Service):
-    """One that decides alone, and soon, that a server is gone and a replica of it is the primary."""
+    """A Sentinel that alone, and quickly, declares a server down and promotes its replica."""
 
     def __init__(self, directory: Path, name: str, watched: Redis):
         directory.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The core's vectors as hosts see them, as raw bytes on a socket or in the host's own words: the same in, the same out."""
+"""Replays the core's vectors through a host, as raw bytes on a socket or through the host's own API: same input, same outcome."""
 
 import json
 import socket
@@ -9,7 +9,7 @@ from support.lab import Scripted, Upstream
 from support.vectors import Vector, load, to_bytes
 
 SHOWN = [vector for vector in load("extraction.json") if "token" not in vector.expect]
-# What a host has from elsewhere is not in a request.
+# Credentials that the host supplies are not in a request.
 EXTRACTION = [vector for vector in load("extraction.json") if "credentials" not in vector.input]
 PARTS = ("method", "authorization", "query", "content_type", "body")
 HIDING = [vector for vector in load("hiding.json") if "redact" not in vector.input]
@@ -41,7 +41,7 @@ def request_of(vector: Vector, path: str) -> bytes:
 
 
 def refused_by_nginx(vector: Vector) -> bool:
-    """What is no HTTP request for nginx: it answers 400 or 405 before a gate sees it."""
+    """Is it invalid HTTP for nginx, which responds 400 or 405 before a gate sees it?"""
     method, query = vector.bytes("method") or b"GET", vector.bytes("query") or b""
     fields = (vector.bytes("authorization") or b"") + (vector.bytes("content_type") or b"")
     return (
@@ -53,7 +53,7 @@ def refused_by_nginx(vector: Vector) -> bool:
 
 
 def changed_by_nginx(vector: Vector) -> bool:
-    """What HTTP reads as something else: a `#` ends the query, and a line break ends the header."""
+    """Does HTTP read it differently? A `#` ends the query, and a line break ends the header."""
     fields = (vector.bytes("authorization") or b"") + (vector.bytes("content_type") or b"")
     return b"#" in (vector.bytes("query") or b"") or any(byte in fields for byte in b"\r\n")
 
@@ -78,7 +78,7 @@ def asker(port: int, places: dict[str, str]) -> Ask:
 
 
 def replay_extraction(ask: Ask, scripted: Scripted) -> None:
-    """The host's gates keep no tokens, and tell the error in a header X-Error."""
+    """The host's gates cache no tokens, and report the cause in a header X-Error."""
     scripted.script(json={"access_token": "t", "token_type": "Bearer", "expires_in": 60})
     differences, by_nginx = [], 0
     for vector in EXTRACTION:
@@ -106,24 +106,24 @@ def replay_extraction(ask: Ask, scripted: Scripted) -> None:
 
 
 def parts_of(vector: Vector) -> dict[str, bytes]:
-    """What the request shows, by name."""
+    """The parts of the request, by name."""
     return {name: vector.bytes(name) or b"" for name in PARTS if name in vector.input}
 
 
 def args_of(vector: Vector) -> dict[str, bytes]:
-    """The values that the host gives, by the names that the gate has for them."""
+    """The host's argument values, by the gate's names for them."""
     names = vector.input.get("config", {}).get("token_post_args_host", [])
     return dict(zip(names, map(to_bytes, vector.input.get("args", [])), strict=True))
 
 
 def pair_of(vector: Vector) -> list[bytes]:
-    """An id and a secret that the host has from elsewhere, or nothing."""
+    """The id and secret that the host supplies itself, if any."""
     return [to_bytes(half) for half in vector.input.get("credentials", [])]
 
 
 def replay_shown(judge: Callable[[Vector], dict[str, Any]], scripted: Scripted) -> None:
-    """The host's gates keep no tokens. `judge` answers `allowed`, and then `client_id` and `source`, or `code` (a name of
-    ERRORS) and `http_status`."""
+    """The host's gates cache no tokens. `judge` returns `allowed`, and then `client_id` and `source`, or `cause` and
+    `http_status`."""
     scripted.script(json={"access_token": "t", "token_type": "Bearer", "expires_in": 60})
     differences = []
     for vector in SHOWN:
@@ -145,7 +145,7 @@ def replay_shown(judge: Callable[[Vector], dict[str, Any]], scripted: Scripted) 
 
 
 def replay_hiding(ask: Ask, upstream: Upstream, part: str) -> None:
-    """The host's gates let requests through that hold no credentials; those of the vectors are hidden, or stay."""
+    """The host's gates pass requests without credentials; the vectors' credentials are hidden, or stay."""
     vectors = [vector for vector in HIDING if part in vector.input]
     differences, compared = [], 0
     for vector in vectors:

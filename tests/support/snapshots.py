@@ -1,4 +1,4 @@
-"""What something is to say, kept as text that people read: `CREDGATE_UPDATE=1` writes it anew."""
+"""Expected texts, kept as files that people read; `CREDGATE_UPDATE=1` regenerates them."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ TITLE = "=== "
 
 
 class Snapshot:
-    """A file of texts by their titles."""
+    """A file of texts by title."""
 
     def __init__(self, file: Path):
         self.file = file

@@ -1,4 +1,4 @@
-"""Gateways that share a store, and many requests at one moment."""
+"""Gateways that share a store, and concurrent requests."""
 
 import os
 import resource
@@ -19,7 +19,7 @@ Start = Callable[..., Nginx]
 LONG = bool(os.environ.get("CREDGATE_LONG"))
 
 PATIENT = "credgate_store_timeout 5s;"
-"""For what counts exchanges on a machine that has something else to do as well."""
+"""Generous timeouts, for tests that count exchanges on a busy machine."""
 
 OPERATING = location("= /metrics", "credgate_metrics") + location("= /purge", "credgate_purge")
 
@@ -55,7 +55,7 @@ def a_pepper(directory: Path, name: str = "pepper") -> Path:
 
 
 def status(server: Nginx, client: Client) -> str | None:
-    """How a request that is let through came by its token."""
+    """The cache status of a request that is allowed."""
     answer = ask(server.port, headers=client.basic)
     assert answer.status == 200, answer
     return answer.header("X-Credgate-Status")
@@ -69,7 +69,7 @@ def counted(server: Nginx, what: str) -> float:
 
 
 class Volley:
-    """Requests that have all been sent before the first is answered; ports and clients in turn."""
+    """Concurrent requests: all are sent before the first response is read; ports and clients in turn."""
 
     def __init__(self, ports: Iterable[int], clients: Iterable[Client], count: int):
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -86,7 +86,7 @@ class Volley:
             one.sendall(head.encode())
 
     def statuses(self) -> list[int]:
-        """What each is answered; 0 for a connection that ended without an answer."""
+        """The status of each; 0 for a connection that closed without a response."""
         with self.stack:
             return [_status(one) for one in self.sockets]
 
@@ -100,6 +100,6 @@ def _status(one: socket.socket) -> int:
 
 
 def all_pending(servers: Iterable[Nginx], count: int) -> None:
-    """Waits until so many requests wait."""
+    """Waits until this many requests wait."""
     servers = list(servers)
     until(lambda: sum(server.busy for server in servers) >= count, f"{count} requests that wait", 60)

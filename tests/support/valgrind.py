@@ -1,4 +1,4 @@
-"""memcheck: how to run it, and which of its findings are credgate's."""
+"""Runs memcheck, and selects the findings that are Credgate's."""
 
 import signal
 import xml.etree.ElementTree as ElementTree
@@ -16,7 +16,7 @@ IF_OURS = {"UninitCondition", "UninitValue", "SyscallParam", "Leak_DefinitelyLos
 
 
 def command(report: Path) -> list[str]:
-    """What to put before a program. Names of unloaded libraries are kept: nginx unloads its modules at its end."""
+    """The command prefix. Symbols of unloaded libraries are kept, because nginx unloads its modules at exit."""
     return [
         "valgrind",
         "--tool=memcheck",
@@ -31,7 +31,7 @@ def command(report: Path) -> list[str]:
 
 
 def findings(report: Path) -> list[str]:
-    """Memory faults wherever they are, and leaks and uninitialised values with credgate in their stack."""
+    """Memory faults anywhere, and leaks and uninitialised values with credgate in their stack."""
     found = []
     for error in ElementTree.parse(report).getroot().iter("error"):
         kind = error.findtext("kind") or ""
@@ -45,7 +45,7 @@ def findings(report: Path) -> list[str]:
 
 @contextmanager
 def clean(server: Nginx, report: Path) -> Iterator[None]:
-    """Runs a server whose wrapper is `command(report)`. Nothing has been found in it, and it has logged no alarm."""
+    """Runs a server under `command(report)`; asserts no findings and no alerts in its log."""
     server.start(seconds=120)
     try:
         yield
@@ -56,7 +56,7 @@ def clean(server: Nginx, report: Path) -> Iterator[None]:
 
 
 def quit_while_one_waits(server: Nginx, client: Client, target: str) -> Connection:
-    """Tells the server to quit when a request of this client waits for its exchange."""
+    """Tells the server to quit while a request of this client waits for its exchange."""
     pending = Connection(server.port)
     pending.send(**client.request("form", target))
     until(lambda: server.busy >= 1, "a request that is pending at the end", 60)

@@ -9,7 +9,7 @@ from support.process import TESTS
 
 @dataclass(frozen=True)
 class Vector:
-    """One of a file, its file's defaults merged in."""
+    """One vector, with the defaults of its file merged in."""
 
     id: str
     input: dict[str, Any]
@@ -35,7 +35,7 @@ def merged(into: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
 
 
 def to_bytes(value: Any) -> bytes:
-    """Of a string, of {"hex": …}, of {"repeat": …, "times": n}, or of a list of these."""
+    """The bytes of a string, of {"hex": …}, of {"repeat": …, "times": n}, or of a list of these."""
     match value:
         case str():
             return value.encode()
