@@ -126,7 +126,7 @@ def test_what_a_token_says(nginx: Start, scripted: Scripted) -> None:
     assert (said["code"], said["http_status"]) == ("credentials_refused", 401)
 
 
-def test_a_purge_takes_one_client_or_all(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+def test_a_purge_drops_tokens_of_one_client_or_all(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     purge = "location = /purge { content_by_lua_block { ngx.print(gate:purge(ngx.var.arg_id)) } }\n"
     server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url) + purge)
 

@@ -18,7 +18,7 @@ PLAIN = """
 """
 
 
-def test_memcheck_finds_nothing_in_all_the_ways_of_a_request(
+def test_memcheck_reports_nothing_on_any_request_path(
     tmp_path: Path, provider: Provider, scripted: Scripted, upstream: Upstream
 ) -> None:
     report = tmp_path / "report.xml"

@@ -133,7 +133,7 @@ def test_ambiguous_credentials_are_a_bad_request(
     ],
     ids=["bare", "not-base64", "no-colon", "no-id", "no-secret", "latin-1"],
 )
-def test_malformed_basic_is_refused_before_the_provider_hears_of_it(
+def test_malformed_basic_is_denied_without_an_exchange(
     server: Nginx, upstream: Upstream, provider: Provider, headers: dict[str, str]
 ) -> None:
     answer = ask(server.port, headers=headers)
@@ -144,7 +144,7 @@ def test_malformed_basic_is_refused_before_the_provider_hears_of_it(
 
 
 @pytest.mark.parametrize("scheme", ["basic", "BASIC", "bAsIc"])
-def test_the_scheme_is_read_in_any_case(server: Nginx, scheme: str) -> None:
+def test_the_basic_scheme_is_case_insensitive(server: Nginx, scheme: str) -> None:
     assert ask(server.port, headers={"Authorization": f"{scheme} {ALICE.pair}"}).status == 200
 
 
@@ -160,7 +160,7 @@ def test_a_second_authorization_header_is_a_bad_request(server: Nginx, upstream:
 
 
 @pytest.mark.parametrize("source", ["header", "query"])
-def test_head_is_answered_like_get_without_a_body(server: Nginx, upstream: Upstream, source: str) -> None:
+def test_a_denied_head_request_gets_headers_without_a_body(server: Nginx, upstream: Upstream, source: str) -> None:
     allowed = ask(server.port, **{**ALICE.request(source), "method": "HEAD"})
     assert (allowed.status, allowed.body) == (200, b"")
     assert upstream.last["line"].startswith("HEAD / " if source == "header" else "HEAD /?keep=1 ")
@@ -186,7 +186,7 @@ def test_a_connection_is_kept_alive_after_a_denial_with_a_body(server: Nginx, up
     connection.close()
 
 
-def test_requests_in_a_pipeline_are_answered_in_their_order(server: Nginx) -> None:
+def test_pipelined_requests_are_answered_in_order(server: Nginx) -> None:
     connection = Connection(server.port)
     connection.raw.connect()
     one = "GET /{} HTTP/1.1\r\nHost: lab\r\nAuthorization: Basic {}\r\n\r\n"
@@ -206,7 +206,7 @@ def test_requests_in_a_pipeline_are_answered_in_their_order(server: Nginx) -> No
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_http_2_clients_are_served_alike(server: Nginx, upstream: Upstream, source: str) -> None:
+def test_http_2_clients_are_served_like_http_1(server: Nginx, upstream: Upstream, source: str) -> None:
     connection = H2Connection(server.h2_port)
     answers = [connection.ask(**ALICE.request(source)) for _ in range(2)]
     assert [answer.status for answer in answers] == [200, 200]
@@ -218,7 +218,7 @@ def test_http_2_clients_are_served_alike(server: Nginx, upstream: Upstream, sour
     connection.close()
 
 
-def test_where_the_gate_is_off_credentials_pass_untouched(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+def test_credentials_pass_untouched_if_the_gate_is_off(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     server = nginx(
         "\n".join(f"{directive};" for directive in gate(provider.issuer))
         + location("/", f"proxy_pass {upstream.url}")
@@ -235,7 +235,7 @@ def test_where_the_gate_is_off_credentials_pass_untouched(nginx: Start, provider
     assert provider.count["token"] == 0
 
 
-def test_a_provider_s_forbidden_is_forbidden(nginx: Start, scripted: Any, upstream: Upstream) -> None:
+def test_a_403_of_the_provider_is_a_403(nginx: Start, scripted: Any, upstream: Upstream) -> None:
     scripted.script(status=403, json={"error": "access_denied", "error_description": "no grant for this client"})
     server = nginx(guarded(upstream.url, scripted.issuer))
     answer = ask(server.port, headers=ALICE.basic)

@@ -27,7 +27,7 @@ def ask_of(server: Nginx, host: str, **more: str) -> tuple[int, str | None]:
     return answer.status, answer.header("X-Credgate-Status")
 
 
-def test_an_audience_from_a_map_is_asked_for_and_keeps_tokens_apart(
+def test_an_audience_from_a_map_is_requested_and_separates_tokens(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:
     settings = gate(scripted.issuer, "credgate_token_post_arg audience $audience", "credgate_token_post_arg tier gold")
@@ -45,7 +45,7 @@ def test_an_audience_from_a_map_is_asked_for_and_keeps_tokens_apart(
     assert scripted.state["token"] == 3
 
 
-def test_each_request_has_its_own_value_also_where_it_waits(
+def test_waiting_requests_keep_their_own_argument_values(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:
     server = nginx(guarded(upstream.url, scripted.issuer, "credgate_token_post_arg resource urn:$http_x_tenant"))
@@ -56,7 +56,7 @@ def test_each_request_has_its_own_value_also_where_it_waits(
     assert scripted.state["token"] == 3
 
 
-def test_a_location_inherits_it_and_may_replace_it(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+def test_a_location_inherits_arguments_and_can_override_them(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     own = location("/own/", "credgate_token_post_arg resource $uri", STATUS, f"proxy_pass {upstream.url}")
     plain = location("/plain/", "credgate_token_post_arg resource fixed", STATUS, f"proxy_pass {upstream.url}")
     rest = location("/", STATUS, f"proxy_pass {upstream.url}")
@@ -67,7 +67,7 @@ def test_a_location_inherits_it_and_may_replace_it(nginx: Start, scripted: Scrip
         assert scripted.state["last"]["form"]["resource"] == resource
 
 
-def test_the_callers_own_scope_is_replaced_where_the_gateway_says_so(
+def test_a_configured_scope_replaces_the_callers_scope(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:
     server = nginx(guarded(upstream.url, scripted.issuer, "credgate_token_post_arg scope $arg_scope"))
@@ -77,7 +77,7 @@ def test_the_callers_own_scope_is_replaced_where_the_gateway_says_so(
     assert scripted.state["last"]["form"]["scope"] == "openid"
 
 
-def test_a_redirect_to_another_gate_asks_with_that_ones_values(
+def test_a_redirect_to_another_gate_uses_its_argument_values(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:
     first = location("/", *gate(scripted.issuer, "credgate_token_post_arg resource a$uri"), "try_files /none /second")
@@ -99,7 +99,7 @@ def test_a_redirect_to_another_gate_asks_with_that_ones_values(
         (["credgate_token_post_arg client_secret $host"], "set by the exchange itself"),
     ],
 )
-def test_what_cannot_be_is_refused(tmp_path: Path, lines: list[str], says: str) -> None:
+def test_invalid_arguments_are_configuration_errors(tmp_path: Path, lines: list[str], says: str) -> None:
     result = Nginx(
         tmp_path / "checked", location("/", "credgate on", "credgate_issuer https://idp.example", *lines)
     ).check()
@@ -107,7 +107,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path, lines: list[str], says: str) 
     assert says in result.stderr
 
 
-def test_a_file_cannot_leave_values_to_nobody(tmp_path: Path) -> None:
+def test_host_arguments_in_a_file_need_directives(tmp_path: Path) -> None:
     (tmp_path / "gate.json").write_text('{"issuer":"https://idp.example","token_post_args_host":["audience"]}')
     result = Nginx(tmp_path / "checked", location("/", "credgate on", f"credgate_config {tmp_path}/gate.json")).check()
     assert result.returncode != 0

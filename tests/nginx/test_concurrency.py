@@ -46,7 +46,7 @@ def test_two_hundred_cold_requests_cause_one_exchange_for_each_client(
     assert set(statuses) <= {"MISS", "JOINED", "HIT"}
 
 
-def test_those_who_wait_for_another_s_exchange_are_called_joined(
+def test_waiters_have_the_cache_status_joined(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:
     server = nginx(guarded(upstream.url, scripted.issuer))
@@ -76,7 +76,7 @@ def test_two_hundred_requests_with_a_wrong_secret_cause_one_exchange(
     assert upstream.seen == []
 
 
-def test_fifty_hanging_exchanges_hold_up_nobody_else_on_their_worker(
+def test_fifty_hanging_exchanges_do_not_block_their_worker(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:
     server = nginx(guarded(upstream.url, scripted.issuer) + location("/plain", f"proxy_pass {upstream.url}"))
@@ -104,7 +104,7 @@ def test_fifty_hanging_exchanges_hold_up_nobody_else_on_their_worker(
     assert len(server.workers) == 1
 
 
-def test_the_leader_of_an_exchange_may_leave_and_the_others_get_their_token(
+def test_waiters_get_their_token_after_the_leader_disconnects(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:
     server = nginx(guarded(upstream.url, scripted.issuer))

@@ -41,13 +41,13 @@ def write(directory: Path, document: Any) -> Path:
     return file
 
 
-def test_a_good_configuration_passes_without_a_provider(tmp_path: Path) -> None:
+def test_a_valid_configuration_passes_without_a_provider(tmp_path: Path) -> None:
     result = Nginx(tmp_path, location("/", *gate(ISSUER))).check()
     assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["plain", "kong"])
-def test_an_unknown_field_is_named_with_the_nearest_known_one(
+def test_an_unknown_field_error_suggests_the_nearest_field(
     tmp_path: Path, check: Callable[..., str], wrapped: bool
 ) -> None:
     document: Any = {"issuer": ISSUER, "token_post_arg_names": ["audience"]}
@@ -61,20 +61,20 @@ def test_an_unknown_field_is_named_with_the_nearest_known_one(
     assert line_of(tmp_path, "credgate_config") in said
 
 
-def test_a_broken_file_is_named_with_its_line(tmp_path: Path, check: Callable[..., str]) -> None:
+def test_an_invalid_file_error_names_file_and_line(tmp_path: Path, check: Callable[..., str]) -> None:
     file = write(tmp_path, '{\n  "issuer": "https://issuer.example",\n  "scopes": [,]\n}')
     said = check("credgate on", f"credgate_config {file}")
     assert str(file) in said
     assert "line 3" in said
 
 
-def test_a_missing_file_is_named(tmp_path: Path, check: Callable[..., str]) -> None:
+def test_a_missing_file_error_names_the_file(tmp_path: Path, check: Callable[..., str]) -> None:
     said = check("credgate on", f"credgate_config {tmp_path}/none.json")
     assert f"{tmp_path}/none.json" in said
     assert line_of(tmp_path, "credgate_config") in said
 
 
-def test_a_relative_file_stands_beside_nginx_conf(
+def test_a_relative_path_is_relative_to_nginx_conf(
     tmp_path: Path, provider: Provider, upstream: Upstream, nginx: Callable[..., Nginx]
 ) -> None:
     (tmp_path / "nginx0").mkdir()
@@ -135,7 +135,7 @@ def test_a_file_and_directives_do_not_mix(
         ("credgate_isuer https://issuer.example", "credgate_isuer"),
     ],
 )
-def test_a_bad_value_is_named(tmp_path: Path, check: Callable[..., str], directive: str, named: str) -> None:
+def test_an_invalid_value_error_names_the_field(tmp_path: Path, check: Callable[..., str], directive: str, named: str) -> None:
     needs = [] if directive.startswith("credgate_issuer") else [f"credgate_issuer {ISSUER}"]
     needs += [] if directive.startswith("credgate ") else ["credgate on"]
     said = check(*needs, directive)
@@ -143,7 +143,7 @@ def test_a_bad_value_is_named(tmp_path: Path, check: Callable[..., str], directi
     assert f"{tmp_path}/checked/nginx.conf:" in said
 
 
-def test_loopback_http_is_for_loopback_only(check: Callable[..., str]) -> None:
+def test_allow_loopback_http_applies_to_loopback_only(check: Callable[..., str]) -> None:
     said = check("credgate on", "credgate_allow_loopback_http on", "credgate_issuer http://issuer.example")
     assert "http" in said
 
@@ -154,7 +154,7 @@ def test_a_directive_twice_in_one_place_is_refused(check: Callable[..., str], di
     assert "duplicate" in check(*needs, directive, directive)
 
 
-def test_settings_of_the_server_hold_in_its_locations_unless_they_say_otherwise(
+def test_locations_inherit_server_settings_and_can_override_them(
     nginx: Callable[..., Nginx], scripted: Any, upstream: Upstream
 ) -> None:
     plain = "credgate_allow_loopback_http on"
@@ -180,7 +180,7 @@ def test_several_arguments_are_all_sent(nginx: Callable[..., Nginx], scripted: A
     assert (form["audience"], form["organization"], form["note"]) == (AUDIENCE, "org_1", "a b&c=d")
 
 
-def test_gates_for_the_same_token_share_it_and_others_do_not(
+def test_gates_share_a_token_only_if_they_request_the_same_one(
     nginx: Callable[..., Nginx], scripted: Any, upstream: Upstream
 ) -> None:
     plain = ["credgate_allow_loopback_http on", f"credgate_issuer {scripted.issuer}", "credgate on"]
@@ -217,7 +217,7 @@ def test_no_scopes_send_no_scope(
 
 
 @pytest.mark.parametrize("source", ["header", "query", "form"])
-def test_a_source_that_is_not_listed_holds_no_credentials(
+def test_credentials_in_an_unlisted_source_are_ignored(
     nginx: Callable[..., Nginx], scripted: Any, upstream: Upstream, tmp_path: Path, source: str
 ) -> None:
     kinds = {"header": "header", "query": "query", "form": "body"}
@@ -229,7 +229,7 @@ def test_a_source_that_is_not_listed_holds_no_credentials(
         assert ask(server.port, **ALICE.request(one)).status == (401 if one == source else 200)
 
 
-def test_max_body_bytes_bounds_what_is_read(
+def test_bodies_over_max_body_bytes_are_not_read(
     nginx: Callable[..., Nginx], scripted: Any, upstream: Upstream, tmp_path: Path
 ) -> None:
     length = len(str(ALICE.request("form")["body"]))

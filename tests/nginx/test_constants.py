@@ -32,7 +32,7 @@ def server_of(nginx: Start, way: str, *guarded_by: str) -> Nginx:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_credentials_of_the_configuration_serve_every_request(
+def test_credentials_set_by_the_configuration_serve_every_request(
     nginx: Start, provider: Provider, upstream: Upstream, way: str
 ) -> None:
     server = server_of(nginx, way, upstream.url, provider.issuer, "credgate_cache_tokens off")
@@ -48,7 +48,7 @@ def test_credentials_of_the_configuration_serve_every_request(
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_credentials_of_the_configuration_are_refused_without_a_change_to_them(
+def test_a_denial_leaves_credentials_of_the_configuration_unchanged(
     nginx: Start, scripted: Scripted, upstream: Upstream, way: str
 ) -> None:
     server = server_of(nginx, way, upstream.url, scripted.issuer, "credgate_cache_ttl_neg 0")

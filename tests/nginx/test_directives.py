@@ -46,7 +46,7 @@ def line(directive: str, kind: str) -> str:
     return f"credgate_{directive} {OWN.get(directive, GOOD[kind])}"
 
 
-def test_all_of_them_together_are_a_configuration(tmp_path: Path) -> None:
+def test_all_gate_directives_form_a_valid_configuration(tmp_path: Path) -> None:
     lines = [line(directive, kind) for directive, _, kind, _ in ROWS if directive not in FILES]
     assert len(lines) > 50
     status, message = conf(tmp_path, *lines)
@@ -54,7 +54,7 @@ def test_all_of_them_together_are_a_configuration(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("directive", "kind"), [(directive, kind) for directive, _, kind, _ in ROWS])
-def test_one_twice_in_a_place_is_refused_unless_it_repeats(tmp_path: Path, directive: str, kind: str) -> None:
+def test_a_duplicate_directive_is_an_error_unless_repeatable(tmp_path: Path, directive: str, kind: str) -> None:
     if directive in FILES:
         twice = f"credgate_{directive} /nonexistent"
     else:
@@ -89,7 +89,7 @@ def test_one_twice_in_a_place_is_refused_unless_it_repeats(tmp_path: Path, direc
         ("credgate_scopes_claim ''", "scopes_claim: "),
     ],
 )
-def test_a_mistake_is_named_with_its_own_line(tmp_path: Path, wrong: str, says: str) -> None:
+def test_an_error_names_the_line_of_its_directive(tmp_path: Path, wrong: str, says: str) -> None:
     status, message = conf(tmp_path, "credgate_issuer https://idp.example", "credgate_audience a", wrong)
     assert status != 0
     assert says in message
@@ -121,14 +121,14 @@ def option(directive: str, kind: str) -> str:
     return f"credgate_{directive} {OPTION.get(directive, GOOD.get(kind))}"
 
 
-def test_all_options_together_are_a_configuration(tmp_path: Path) -> None:
+def test_all_worker_wide_directives_form_a_valid_configuration(tmp_path: Path) -> None:
     assert len(OPTIONS) >= 10
     status, message = options(tmp_path, *(option(directive, kind) for directive, _, kind, _ in OPTIONS))
     assert status == 0, message
 
 
 @pytest.mark.parametrize(("directive", "kind"), [(directive, kind) for directive, _, kind, _ in OPTIONS])
-def test_an_option_stands_once_and_in_http(tmp_path: Path, directive: str, kind: str) -> None:
+def test_worker_wide_directives_are_unique_and_http_only(tmp_path: Path, directive: str, kind: str) -> None:
     twice = option(directive, kind)
     status, message = options(tmp_path, twice, twice)
     assert status != 0 and f'"credgate_{directive}" directive is duplicate' in message
@@ -153,7 +153,7 @@ def test_an_option_stands_once_and_in_http(tmp_path: Path, directive: str, kind:
         ("credgate_store_pepper_file nowhere", '/nowhere" failed'),
     ],
 )
-def test_a_mistake_in_an_option_is_named_with_its_own_line(tmp_path: Path, wrong: str, says: str) -> None:
+def test_an_error_in_a_worker_wide_directive_names_its_line(tmp_path: Path, wrong: str, says: str) -> None:
     store = [] if wrong.startswith("credgate_store ") else ["credgate_store sqlite:tokens.db"]
     status, message = options(tmp_path, "credgate_max_exchanges 5", *store, wrong)
     assert status != 0
@@ -163,13 +163,13 @@ def test_a_mistake_in_an_option_is_named_with_its_own_line(tmp_path: Path, wrong
     assert f"nginx.conf:{number}" in message, message
 
 
-def test_no_mistake_shows_a_password(tmp_path: Path) -> None:
+def test_no_configuration_error_shows_a_password(tmp_path: Path) -> None:
     for url in ("redis://:kanarie@127.0.0.1/first", "redis://:kanarie@127.0.0.1:port", "redis://kanarie@127.0.0.1"):
         status, message = options(tmp_path, f"credgate_store {url}", "credgate_store_pepper_file pepper")
         assert status != 0 and "kanarie" not in message, message
 
 
-def test_files_that_the_workers_may_not_read_are_refused(tmp_path: Path) -> None:
+def test_files_unreadable_for_the_workers_are_errors(tmp_path: Path) -> None:
     lines = ["credgate_store redis://127.0.0.1", "credgate_store_pepper_file pepper"]
     text = "".join(f"{line};\n" for line in lines)
     server = Nginx(tmp_path / "checked", "", http=text, user="www-data")
@@ -185,7 +185,7 @@ def test_files_that_the_workers_may_not_read_are_refused(tmp_path: Path) -> None
     assert server.check().returncode == 0
 
 
-def test_files_that_the_workers_may_read_by_any_of_their_groups_are_taken(
+def test_files_readable_through_a_group_of_the_workers_are_accepted(
     nginx: Start, provider: Provider, upstream: Upstream, shared_directory: Path
 ) -> None:
     pepper, groups = shared_directory / "pepper", shared_directory / "group"
@@ -200,7 +200,7 @@ def test_files_that_the_workers_may_read_by_any_of_their_groups_are_taken(
     assert ask(server.port, headers=ALICE.basic).status == 200
 
 
-def test_mode_is_on_off_or_optional(tmp_path: Path) -> None:
+def test_credgate_takes_on_off_or_optional(tmp_path: Path) -> None:
     assert conf(tmp_path, "credgate_issuer https://idp.example", mode="optional")[0] == 0
     status, message = conf(tmp_path, "credgate_issuer https://idp.example", mode="maybe")
     assert status != 0 and '"on", "off" or "optional"' in message
@@ -209,7 +209,7 @@ def test_mode_is_on_off_or_optional(tmp_path: Path) -> None:
     assert status != 0 and 'set "anonymous" to true in the file' in message
 
 
-def test_optional_lets_the_unauthenticated_pass_and_on_does_not(
+def test_optional_passes_unauthenticated_requests_and_on_denies_them(
     nginx: Start, provider: Provider, upstream: Upstream
 ) -> None:
     settings = [*gate(provider.issuer)[1:], STATUS, f"proxy_pass {upstream.url}"]

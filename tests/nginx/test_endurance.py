@@ -106,7 +106,7 @@ def http2(client: Client, source: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize("protocol", [http1, http2])
-def test_clients_that_leave_at_any_moment_leave_nothing_behind(
+def test_disconnects_at_any_moment_leak_nothing(
     nginx: Start, scripted: Scripted, upstream: Upstream, protocol: Callable[[Client, str], list[bytes]]
 ) -> None:
     server = nginx(guarded(upstream.url, scripted.issuer) + METRICS)
@@ -128,7 +128,7 @@ def test_clients_that_leave_at_any_moment_leave_nothing_behind(
     assert ask(server.port, headers=ALICE.basic).status == 200
 
 
-def test_thousands_that_wait_hold_up_nobody_and_all_end_by_their_deadline(
+def test_thousands_of_waiters_block_no_other_request_and_end_by_their_deadline(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:
     number = 10_000 if LONG else 1_500
@@ -169,7 +169,7 @@ def resident(pid: int) -> int:
     return int(status.split("VmRSS:")[1].split()[0])
 
 
-def test_workers_that_are_killed_are_replaced_and_the_rest_go_on(
+def test_killed_workers_are_replaced_and_others_keep_serving(
     nginx: Start, provider: Provider, upstream: Upstream
 ) -> None:
     server = nginx(guarded(upstream.url, provider.issuer) + METRICS, workers=2)

@@ -36,7 +36,7 @@ def test_paths_and_queries_arrive_byte_for_byte(
         assert answer.json()["line"] == f"GET {received} HTTP/1.0"
 
 
-def test_credentials_in_the_query_may_stand_apart_and_in_any_spelling(
+def test_query_credentials_are_removed_in_any_position_and_encoding(
     nginx: Start, provider: Provider, upstream: Upstream
 ) -> None:
     server = nginx(guarded(upstream.url, provider.issuer))
@@ -80,7 +80,7 @@ def test_credentials_in_the_query_may_stand_apart_and_in_any_spelling(
         "remote-user-header",
     ],
 )
-def test_no_way_to_say_proxy_pass_lets_the_query_s_secret_through(
+def test_no_form_of_proxy_pass_forwards_a_secret_of_the_query(
     nginx: Start, provider: Provider, upstream: Upstream, directives: list[str], received: str
 ) -> None:
     server = nginx(
@@ -96,7 +96,7 @@ def test_no_way_to_say_proxy_pass_lets_the_query_s_secret_through(
         assert seen["line"] == f"GET {received} HTTP/1.0"
 
 
-def test_authorization_that_was_looked_at_before_the_gate_holds_no_secret(
+def test_authorization_evaluated_before_the_gate_forwards_no_secret(
     nginx: Start, provider: Provider, upstream: Upstream
 ) -> None:
     copy = ["set $copy $http_authorization", "proxy_set_header X-Copy $http_authorization"]
@@ -154,7 +154,7 @@ def test_a_form_arrives_without_credentials_and_with_its_new_length(
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
-def test_a_json_body_keeps_its_other_members_as_they_were_written(
+def test_other_members_of_a_json_body_stay_byte_for_byte(
     nginx: Start, provider: Provider, upstream: Upstream, chunked: bool
 ) -> None:
     server = nginx(guarded(upstream.url, provider.issuer))
@@ -174,7 +174,7 @@ def test_a_json_body_keeps_its_other_members_as_they_were_written(
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
 @pytest.mark.parametrize("size", [900, 5_000, 60_000])
 @pytest.mark.parametrize("where", ["first", "last"])
-def test_a_body_bigger_than_the_buffer_is_cut_all_the_same(
+def test_credentials_are_removed_from_a_body_larger_than_the_buffer(
     nginx: Start, provider: Provider, upstream: Upstream, size: int, chunked: bool, where: str
 ) -> None:
     server = nginx(guarded(upstream.url, provider.issuer), http="client_body_buffer_size 1k;")
@@ -191,7 +191,7 @@ def test_a_body_bigger_than_the_buffer_is_cut_all_the_same(
 @pytest.mark.parametrize(
     "setting", ["client_body_in_file_only clean", "client_body_in_single_buffer on", "proxy_request_buffering off"]
 )
-def test_body_settings_of_nginx_change_nothing(
+def test_credentials_are_removed_under_every_body_setting_of_nginx(
     nginx: Start, provider: Provider, upstream: Upstream, setting: str
 ) -> None:
     server = nginx(guarded(upstream.url, provider.issuer, setting))
@@ -200,7 +200,7 @@ def test_body_settings_of_nginx_change_nothing(
         assert (answer.status, answer.json()["body"]) == (200, "keep=1")
 
 
-def test_a_body_too_big_to_hold_credentials_passes_untouched_with_a_header(
+def test_an_oversized_body_passes_untouched_with_header_credentials(
     nginx: Start, provider: Provider, upstream: Upstream
 ) -> None:
     server = nginx(guarded(upstream.url, provider.issuer))
@@ -225,7 +225,7 @@ def test_bodies_of_other_types_are_not_read(
     assert (answer.status, answer.json()["body"]) == (200, body)
 
 
-def test_a_get_with_a_body_is_left_alone(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+def test_the_body_of_a_get_request_is_ignored(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     server = nginx(guarded(upstream.url, provider.issuer))
     assert ask(server.port, headers=FORM, body=ALICE.parameters).status == 401
     answer = ask(server.port, headers={**FORM, **ALICE.basic}, body="x=1&y=2")
@@ -304,7 +304,7 @@ def test_an_error_page_that_is_itself_guarded_is_denied_once(
     assert upstream.seen == []
 
 
-def test_satisfy_any_lets_the_address_in_and_the_secret_stay_out(
+def test_satisfy_any_allows_the_address_without_forwarding_the_secret(
     nginx: Start, provider: Provider, upstream: Upstream
 ) -> None:
     server = nginx(guarded(upstream.url, provider.issuer, "satisfy any", "allow 127.0.0.1", "deny all"))
@@ -316,7 +316,7 @@ def test_satisfy_any_lets_the_address_in_and_the_secret_stay_out(
             assert client.traces(answer.json()["raw"]) == []
 
 
-def test_satisfy_any_lets_the_client_in_where_the_address_is_denied(
+def test_satisfy_any_allows_a_client_from_a_denied_address(
     nginx: Start, provider: Provider, upstream: Upstream
 ) -> None:
     server = nginx(guarded(upstream.url, provider.issuer, "satisfy any", "deny all"))
@@ -333,7 +333,7 @@ def test_satisfy_all_needs_both(nginx: Start, provider: Provider, upstream: Upst
     assert upstream.seen == []
 
 
-def test_what_is_not_a_place_of_the_gate_is_the_application_s_own(
+def test_parameters_in_unlisted_places_belong_to_the_application(
     nginx: Start, provider: Provider, upstream: Upstream, tmp_path: Path
 ) -> None:
     config = tmp_path / "gate.json"

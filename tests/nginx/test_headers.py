@@ -37,7 +37,7 @@ def received(answer: Answer, name: str) -> list[str]:
 CLIENT = {"upstream_headers": [{"header": "X-Client", "path": ["client_id"]}]}
 
 
-def test_a_claim_goes_upstream_and_nothing_that_the_client_sent_in_its_name(gated: Callable[..., Nginx]) -> None:
+def test_a_claim_header_replaces_the_clients_header(gated: Callable[..., Nginx]) -> None:
     server = gated(**CLIENT)
     forged = {"X-Client": "forged", "x_client": "forged", "X_CLIENT": "forged", "X-Other": "kept"}
     for how in ("MISS", "HIT", "HIT"):
@@ -48,7 +48,7 @@ def test_a_claim_goes_upstream_and_nothing_that_the_client_sent_in_its_name(gate
         assert "forged" not in answer.json()["raw"]
 
 
-def test_a_claim_that_is_not_there_takes_the_client_s_header_away(gated: Callable[..., Nginx]) -> None:
+def test_an_absent_claim_removes_the_clients_header(gated: Callable[..., Nginx]) -> None:
     server = gated(upstream_headers=[{"header": "X-Client", "path": ["no", "such"]}])
     for sent in ("X-Client", "x_client"):
         answer = ask(server.port, headers={**ALICE.basic, sent: "forged"})
@@ -57,7 +57,7 @@ def test_a_claim_that_is_not_there_takes_the_client_s_header_away(gated: Callabl
         assert "forged" not in answer.json()["raw"]
 
 
-def test_claims_of_other_types_are_written_as_text_or_base64(gated: Callable[..., Nginx]) -> None:
+def test_claims_of_other_types_become_text_or_base64(gated: Callable[..., Nginx]) -> None:
     server = gated(upstream_headers=[{"header": "x-exp", "path": ["exp"]}, {"header": "x-aud", "path": ["aud"]}])
     for _ in range(2):
         answer = ask(server.port, headers=ALICE.basic)
@@ -65,7 +65,7 @@ def test_claims_of_other_types_are_written_as_text_or_base64(gated: Callable[...
         assert received(answer, "x-aud") == [AUDIENCE]
 
 
-def test_the_token_under_another_name_leaves_no_credentials_behind(gated: Callable[..., Nginx]) -> None:
+def test_a_token_in_another_header_forwards_no_credentials(gated: Callable[..., Nginx]) -> None:
     server = gated(upstream_access_token_header="x-token")
     answer = ask(server.port, headers=ALICE.basic)
     assert received(answer, "x-token")[0].startswith("eyJ")
@@ -73,7 +73,7 @@ def test_the_token_under_another_name_leaves_no_credentials_behind(gated: Callab
     assert ALICE.traces(answer.json()["raw"]) == []
 
 
-def test_who_is_anonymous_passes_without_a_token_and_without_secrets(
+def test_anonymous_requests_pass_without_token_and_secrets(
     gated: Callable[..., Nginx], provider: Provider
 ) -> None:
     server = gated(anonymous=True, **CLIENT)
@@ -87,7 +87,7 @@ def test_who_is_anonymous_passes_without_a_token_and_without_secrets(
     assert (answer.header("X-Credgate-Status"), received(answer, "x-client")) == ("MISS", ["alice"])
 
 
-def test_a_preflight_may_pass(gated: Callable[..., Nginx], provider: Provider) -> None:
+def test_preflight_requests_can_pass(gated: Callable[..., Nginx], provider: Provider) -> None:
     server = gated(run_on_preflight=False)
     for request in ({}, {"headers": ALICE.basic}, {"target": f"/?{ALICE.parameters}"}):
         answer = ask(server.port, method="OPTIONS", **request)
@@ -108,7 +108,7 @@ def test_a_token_that_lacks_a_scope_is_forbidden_on_every_request(
     assert provider.count["token"] == 1
 
 
-def test_a_client_may_bring_its_own_token(gated: Callable[..., Nginx], provider: Provider) -> None:
+def test_a_client_can_present_its_own_token(gated: Callable[..., Nginx], provider: Provider) -> None:
     server = gated(auth_methods=["client_credentials", "bearer"], audience_required=[AUDIENCE], **CLIENT)
     token = bearer(ask(server.port, headers=ALICE.basic).json())
     for how in ("MISS", "HIT"):
@@ -122,7 +122,7 @@ def test_a_client_may_bring_its_own_token(gated: Callable[..., Nginx], provider:
     assert provider.count["token"] == 1
 
 
-def test_a_redirect_to_another_gate_leaves_nothing_of_the_first(
+def test_a_redirect_to_another_gate_removes_headers_of_the_first(
     nginx: Start, provider: Provider, upstream: Upstream, tmp_path: Path
 ) -> None:
     config = {"issuer": provider.issuer, "allow_loopback_http": True, "audience": AUDIENCE}

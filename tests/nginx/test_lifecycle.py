@@ -33,7 +33,7 @@ def aborts(server: Nginx) -> int:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_reload_lets_a_pending_request_finish_on_the_old_worker(
+def test_a_pending_request_finishes_on_the_old_worker_after_a_reload(
     server: Nginx, scripted: Scripted, source: str
 ) -> None:
     with ThreadPoolExecutor(1) as pool:
@@ -52,7 +52,7 @@ def test_a_reload_lets_a_pending_request_finish_on_the_old_worker(
     assert ask(server.port, **ALICE.request(source)).status == 200
 
 
-def test_many_reloads_leave_one_worker_and_no_alarm(server: Nginx, scripted: Scripted) -> None:
+def test_many_reloads_leave_one_worker_and_no_alert(server: Nginx, scripted: Scripted) -> None:
     scripted.release()
     old: set[int] = set()
     for _ in range(10):
@@ -63,7 +63,7 @@ def test_many_reloads_leave_one_worker_and_no_alarm(server: Nginx, scripted: Scr
     assert ask(server.port, headers=ALICE.basic).status == 200
 
 
-def test_a_reload_with_a_broken_configuration_changes_nothing(server: Nginx, scripted: Scripted) -> None:
+def test_a_reload_with_an_invalid_configuration_changes_nothing(server: Nginx, scripted: Scripted) -> None:
     scripted.release()
     assert ask(server.port, headers=ALICE.basic).status == 200
     good = server.conf.read_text()
@@ -75,7 +75,7 @@ def test_a_reload_with_a_broken_configuration_changes_nothing(server: Nginx, scr
     server.error_log.write_text("")
 
 
-def test_a_graceful_quit_lets_a_pending_request_finish(server: Nginx, scripted: Scripted) -> None:
+def test_a_pending_request_finishes_during_a_graceful_quit(server: Nginx, scripted: Scripted) -> None:
     with ThreadPoolExecutor(1) as pool:
         pending = pool.submit(ask, server.port, headers=ALICE.basic)
         until(lambda: scripted.state["waiting"] == 1, "the exchange")
@@ -87,7 +87,7 @@ def test_a_graceful_quit_lets_a_pending_request_finish(server: Nginx, scripted: 
     assert server.wait() == 0
 
 
-def test_http_2_finishes_its_pending_streams_before_a_quit(server: Nginx, scripted: Scripted) -> None:
+def test_pending_http_2_streams_finish_during_a_graceful_quit(server: Nginx, scripted: Scripted) -> None:
     connection = H2Connection(server.h2_port)
     streams = [connection.send(headers=client.basic) for client in (ALICE, BOB)]
     until(lambda: scripted.state["waiting"] == 2, "both exchanges")
@@ -111,7 +111,7 @@ def test_a_fast_stop_does_not_wait_for_a_pending_exchange(
     connection.close()
 
 
-def test_a_shutdown_timeout_ends_a_pending_request_without_an_alarm(
+def test_a_shutdown_timeout_ends_a_pending_request_without_an_alert(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:
     scripted.hold()
@@ -125,7 +125,7 @@ def test_a_shutdown_timeout_ends_a_pending_request_without_an_alarm(
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_client_that_leaves_during_its_exchange_harms_nobody(server: Nginx, scripted: Scripted, source: str) -> None:
+def test_a_disconnect_during_an_exchange_affects_no_other_request(server: Nginx, scripted: Scripted, source: str) -> None:
     workers = server.workers
     for _ in range(5):
         connection = Connection(server.port)
@@ -140,7 +140,7 @@ def test_a_client_that_leaves_during_its_exchange_harms_nobody(server: Nginx, sc
     assert server.workers == workers
 
 
-def test_a_client_that_leaves_as_its_answer_comes_harms_nobody(server: Nginx, scripted: Scripted) -> None:
+def test_a_disconnect_as_the_outcome_arrives_affects_no_other_request(server: Nginx, scripted: Scripted) -> None:
     workers = server.workers
     connections = [Connection(server.port) for _ in range(50)]
     for connection in connections:
@@ -156,7 +156,7 @@ def test_a_client_that_leaves_as_its_answer_comes_harms_nobody(server: Nginx, sc
     assert server.workers == workers
 
 
-def test_a_reset_http_2_stream_harms_neither_its_neighbour_nor_later_streams(server: Nginx, scripted: Scripted) -> None:
+def test_a_reset_http_2_stream_affects_no_other_stream(server: Nginx, scripted: Scripted) -> None:
     workers = server.workers
     connection = H2Connection(server.h2_port)
     aborted, kept = (connection.send(headers=client.basic) for client in (ALICE, BOB))
@@ -171,7 +171,7 @@ def test_a_reset_http_2_stream_harms_neither_its_neighbour_nor_later_streams(ser
     assert server.workers == workers
 
 
-def test_an_http_2_connection_that_closes_with_pending_streams_harms_nobody(server: Nginx, scripted: Scripted) -> None:
+def test_closing_http_2_with_pending_streams_affects_no_other_connection(server: Nginx, scripted: Scripted) -> None:
     workers = server.workers
     connection = H2Connection(server.h2_port)
     for client in (ALICE, BOB, ALICE):
@@ -184,7 +184,7 @@ def test_an_http_2_connection_that_closes_with_pending_streams_harms_nobody(serv
     assert server.workers == workers
 
 
-def test_a_client_that_stops_in_the_middle_of_its_body_harms_nobody(server: Nginx, scripted: Scripted) -> None:
+def test_a_disconnect_within_the_body_affects_no_other_request(server: Nginx, scripted: Scripted) -> None:
     workers = server.workers
     connection = Connection(server.port)
     head = "POST / HTTP/1.1\r\nHost: lab\r\nContent-Length: 500\r\n"
@@ -199,7 +199,7 @@ def test_a_client_that_stops_in_the_middle_of_its_body_harms_nobody(server: Ngin
     assert server.workers == workers
 
 
-def test_a_slow_body_is_waited_for(server: Nginx, scripted: Scripted) -> None:
+def test_a_slow_body_is_read_to_its_end(server: Nginx, scripted: Scripted) -> None:
     scripted.release()
     connection = Connection(server.port)
     body = f"{ALICE.parameters}&keep=1"

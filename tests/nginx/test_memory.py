@@ -112,7 +112,7 @@ def test_nothing_stays_of_a_body_in_chunks(nginx: Start, provider: Provider, ups
 
 
 @pytest.mark.parametrize("page", ["", "error_page 413 @page"], ids=["plain", "error-page"])
-def test_nothing_stays_of_a_body_that_breaks_off(
+def test_nothing_stays_of_a_truncated_body(
     nginx: Start, provider: Provider, upstream: Upstream, page: str
 ) -> None:
     more = ["client_max_body_size 200", *filter(None, [page])]
@@ -144,7 +144,7 @@ def test_nothing_stays_behind_an_error_page(nginx: Start, provider: Provider, up
 
 @pytest.mark.parametrize("change", ["rewrite ^ /new?more=1 break", "set $args $args&more=1", "set $args more=1&$args"])
 @pytest.mark.parametrize("size", [10, 3_000, 6_000])
-def test_nothing_stays_of_arguments_that_were_rewritten_nor_of_a_header_in_buffers_of_its_own(
+def test_nothing_stays_of_rewritten_arguments_and_large_header_buffers(
     nginx: Start, provider: Provider, upstream: Upstream, change: str, size: int
 ) -> None:
     server = nginx(guarded(upstream.url, provider.issuer, change))
@@ -160,7 +160,7 @@ def test_nothing_stays_of_arguments_that_were_rewritten_nor_of_a_header_in_buffe
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_nothing_stays_when_something_fails(nginx: Start, scripted: Scripted, upstream: Upstream, fault: str) -> None:
+def test_nothing_stays_after_failures(nginx: Start, scripted: Scripted, upstream: Upstream, fault: str) -> None:
     issuer, backend = break_down(fault, scripted, upstream, ALICE.secret)
     server = nginx(guarded(backend, issuer, "credgate_timeout 300ms"))
     assert {answer.status for answer in everybody(server)} <= {401, 502, 503, 504}
@@ -168,7 +168,7 @@ def test_nothing_stays_when_something_fails(nginx: Start, scripted: Scripted, up
     assert_clean(server)
 
 
-def test_nothing_stays_of_requests_that_come_with_the_beginning_of_their_connection(
+def test_nothing_stays_of_requests_in_the_first_packet_of_a_connection(
     nginx: Start, provider: Provider, scripted: Scripted, upstream: Upstream
 ) -> None:
     server = nginx(
@@ -188,7 +188,7 @@ def test_nothing_stays_of_requests_that_come_with_the_beginning_of_their_connect
     assert_clean(server)
 
 
-def test_nothing_stays_of_clients_that_left(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+def test_nothing_stays_of_disconnected_clients(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     scripted.hold()
     server = nginx(guarded(upstream.url, scripted.issuer))
     connection = H2Connection(server.h2_port)

@@ -53,7 +53,7 @@ def test_metrics_count_every_outcome_and_name_no_client(nginx: Start, provider: 
     assert ALICE.traces(text) == [] and "alice" not in text
 
 
-def test_metrics_are_those_of_all_workers_and_outlive_them(
+def test_metrics_cover_all_workers_and_survive_their_exit(
     nginx: Start, provider: Provider, upstream: Upstream
 ) -> None:
     server = nginx(guarded(upstream.url, provider.issuer) + OPERATING, workers=4)
@@ -69,7 +69,7 @@ def test_metrics_are_those_of_all_workers_and_outlive_them(
     until(lambda: total() == 41, "the new numbers on top")
 
 
-def test_status_is_the_same_in_short(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+def test_the_report_summarizes_the_metrics(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     server = nginx(guarded(upstream.url, provider.issuer) + OPERATING)
     assert ask(server.port, headers=ALICE.basic).status == 200
     status = ask(server.port, "/status").json()
@@ -78,13 +78,13 @@ def test_status_is_the_same_in_short(nginx: Start, provider: Provider, upstream:
 
 
 @pytest.mark.parametrize("target", ["/metrics", "/status"])
-def test_a_report_is_only_read(nginx: Start, provider: Provider, upstream: Upstream, target: str) -> None:
+def test_metrics_and_report_accept_only_get_and_head(nginx: Start, provider: Provider, upstream: Upstream, target: str) -> None:
     server = nginx(guarded(upstream.url, provider.issuer) + OPERATING)
     assert ask(server.port, target, method="HEAD").body == b""
     assert ask(server.port, target, method="POST", body="x").status == 405
 
 
-def test_a_purge_takes_one_client_or_all(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+def test_a_purge_drops_tokens_of_one_client_or_all(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     server = nginx(guarded(upstream.url, provider.issuer) + OPERATING)
 
     def statuses() -> list[str | None]:
@@ -113,7 +113,7 @@ def test_a_purge_reaches_all_workers(nginx: Start, provider: Provider, upstream:
     until(lambda: entries() == 0, "empty caches in all workers")
 
 
-def test_a_purge_is_asked_for_in_the_right_words(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+def test_a_purge_request_must_name_a_client_or_all(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     server = nginx(guarded(upstream.url, provider.issuer) + OPERATING)
     assert ask(server.port, "/purge?all").status == 405
     for target in ("/purge", "/purge?", "/purge?client_id=", "/purge?everything", "/purge?all=1"):
@@ -122,7 +122,7 @@ def test_a_purge_is_asked_for_in_the_right_words(nginx: Start, provider: Provide
     assert ask(server.port, "/purge?client_id=%ff", method="POST").status == 400
 
 
-def test_a_token_that_the_upstream_refuses_is_dropped_when_it_is_not_new(
+def test_a_token_refused_upstream_is_dropped_unless_brand_new(
     nginx: Start, provider: Provider, tmp_path: Path
 ) -> None:
     socket = tmp_path / "refusing.sock"
@@ -158,7 +158,7 @@ def shown(answer: Answer) -> dict[str, str | None]:
     return {name: answer.header(f"X-{name.replace('_', '-')}") for name in NAMES}
 
 
-def test_variables_tell_of_the_token(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+def test_variables_describe_the_token(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     server = nginx(guarded(upstream.url, provider.issuer, *variables(*NAMES)))
     first = shown(ask(server.port, f"/?x=1&{ALICE.parameters}"))
     assert re.fullmatch(r"\d+\.\d{3}", first["exchange_time"] or "")
@@ -172,7 +172,7 @@ def test_variables_tell_of_the_token(nginx: Start, provider: Provider, upstream:
     assert ALICE.traces(first["request"] or "") == []
 
 
-def test_variables_tell_of_a_denial(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+def test_variables_describe_a_denial(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     server = nginx(guarded(upstream.url, provider.issuer, *variables(*NAMES)))
     denied = shown(ask(server.port, headers=WRONG.basic))
     assert denied["error"] == "credentials_refused"
@@ -180,7 +180,7 @@ def test_variables_tell_of_a_denial(nginx: Start, provider: Provider, upstream: 
     assert shown(ask(server.port))["error"] == "no_credentials"
 
 
-def test_variables_serve_logs_maps_and_limits(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+def test_variables_work_in_logs_maps_and_limits(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     http = """
         log_format own '$credgate_client_id $credgate_cache_status $credgate_cause $tier';
         map $credgate_claim_client_id $tier { default none; alice gold; }
@@ -193,7 +193,7 @@ def test_variables_serve_logs_maps_and_limits(nginx: Start, provider: Provider, 
     assert log.read_text().splitlines() == ["alice MISS - gold", "- NONE no_credentials none"]
 
 
-def test_the_library_s_records_are_in_nginx_s_log(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+def test_library_records_reach_the_error_log(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     scripted.script(status=400, body=json.dumps({"error": "invalid_scope"}), times=1)
     server = nginx(guarded(upstream.url, scripted.issuer))
     assert ask(server.port, headers=ALICE.basic).status == 200
@@ -201,7 +201,7 @@ def test_the_library_s_records_are_in_nginx_s_log(nginx: Start, scripted: Script
     assert "[warn]" in server.error_log.read_text()
 
 
-def test_what_is_dangerous_is_said_when_nginx_starts(tmp_path: Path) -> None:
+def test_dangerous_settings_are_logged_at_startup(tmp_path: Path) -> None:
     lines = ["credgate on", "credgate_issuer https://idp.example", "credgate_ssl_verify off"]
     result = Nginx(tmp_path / "checked", location("/", *lines)).check()
     assert result.returncode == 0

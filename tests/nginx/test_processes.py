@@ -30,7 +30,7 @@ def names(server: Nginx) -> dict[int, str]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_worker_is_woken_with_any_event_method(
+def test_completions_wake_a_worker_with_every_event_method(
     nginx: Start, scripted: Scripted, upstream: Upstream, method: str
 ) -> None:
     server = nginx(guarded(upstream.url, scripted.issuer), events=f"use {method};", connections=512)
@@ -41,7 +41,7 @@ def test_a_worker_is_woken_with_any_event_method(
     assert ask(server.port, headers=ALICE.wrong().basic).status == 502
 
 
-def test_workers_that_share_no_socket_each_have_their_own_cache(
+def test_workers_with_reuseport_have_separate_caches(
     nginx: Start, provider: Provider, upstream: Upstream
 ) -> None:
     port = free_port()

@@ -42,7 +42,7 @@ def late(tmp_path: Path) -> Iterator[Provider]:
     provider.stop()
 
 
-def test_a_provider_that_is_down_is_a_bad_gateway_until_it_is_up(
+def test_an_unreachable_provider_is_a_502_until_it_recovers(
     nginx: Start, late: Provider, upstream: Upstream
 ) -> None:
     server = nginx(guarded(upstream.url, late.issuer))
@@ -62,7 +62,7 @@ def test_a_provider_that_is_down_is_a_bad_gateway_until_it_is_up(
     assert ask(server.port, headers=ALICE.basic).header("X-Credgate-Status") == "HIT"
 
 
-def test_a_warm_client_does_not_notice_that_the_provider_died(nginx: Start, late: Provider, upstream: Upstream) -> None:
+def test_a_cached_client_is_served_while_the_provider_is_down(nginx: Start, late: Provider, upstream: Upstream) -> None:
     late.start()
     server = nginx(guarded(upstream.url, late.issuer))
     assert ask(server.port, headers=ALICE.basic).status == 200
@@ -98,7 +98,7 @@ def test_a_warm_client_does_not_notice_that_the_provider_died(nginx: Start, late
     ],
     ids=lambda value: None if isinstance(value, int) else "-".join(f"{k}={v}" for k, v in value.items())[:50],
 )
-def test_an_answer_of_the_provider_becomes(
+def test_a_provider_response_maps_to_a_status(
     nginx: Start, scripted: Scripted, upstream: Upstream, script: dict[str, Any], status: int
 ) -> None:
     scripted.script(**script)
@@ -118,7 +118,7 @@ def test_a_redirect_of_the_token_endpoint_is_not_followed(nginx: Start, scripted
     assert scripted.state["token"] == 1
 
 
-def test_too_many_requests_is_service_unavailable_for_as_long_as_the_provider_says(
+def test_a_provider_429_is_a_503_with_its_retry_after(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:
     scripted.script(status=429, headers={"retry-after": "7"}, json={"error": "too_many_requests"})
@@ -127,7 +127,7 @@ def test_too_many_requests_is_service_unavailable_for_as_long_as_the_provider_sa
     assert answer.header("Retry-After") == "7"
 
 
-def test_a_provider_that_does_not_answer_is_a_gateway_timeout(
+def test_a_silent_provider_is_a_504(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:
     scripted.hold()
@@ -137,7 +137,7 @@ def test_a_provider_that_does_not_answer_is_a_gateway_timeout(
     assert upstream.seen == []
 
 
-def test_a_provider_that_answers_byte_by_byte_is_a_gateway_timeout(
+def test_a_provider_that_responds_byte_by_byte_is_a_504(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:
     scripted.script(pause=0.05, times=1)
@@ -157,7 +157,7 @@ def test_a_provider_that_answers_byte_by_byte_is_a_gateway_timeout(
     ],
     ids=["500", "nonsense", "wrong-issuer", "no-token-endpoint", "array", "hangs-up"],
 )
-def test_broken_discovery_is_a_bad_gateway_and_no_secret_leaves(
+def test_invalid_discovery_is_a_502_and_sends_no_secret(
     nginx: Start, scripted: Scripted, upstream: Upstream, script: dict[str, Any]
 ) -> None:
     scripted.script("discovery", **script)
@@ -168,7 +168,7 @@ def test_broken_discovery_is_a_bad_gateway_and_no_secret_leaves(
 
 
 @pytest.mark.parametrize("lifetime", ["3600", 3600.0, 3600])
-def test_a_token_lives_as_long_as_the_provider_says_as_number_or_text(
+def test_expires_in_is_a_number_or_a_string(
     nginx: Start, scripted: Scripted, upstream: Upstream, lifetime: object
 ) -> None:
     scripted.script(merge={"expires_in": lifetime})
@@ -178,7 +178,7 @@ def test_a_token_lives_as_long_as_the_provider_says_as_number_or_text(
 
 
 @pytest.mark.parametrize("lifetime", [0, -1, -(2**63), "0", 1])
-def test_a_token_without_a_life_serves_one_request_and_is_not_kept(
+def test_a_token_without_a_lifetime_is_used_once_and_not_cached(
     nginx: Start, scripted: Scripted, upstream: Upstream, lifetime: object
 ) -> None:
     scripted.script(merge={"expires_in": lifetime})
@@ -188,7 +188,7 @@ def test_a_token_without_a_life_serves_one_request_and_is_not_kept(
 
 
 @pytest.mark.parametrize("lifetime", [1e300, 2**63, None, "soon", [], {}], ids=str)
-def test_an_absurd_lifetime_is_no_reason_to_fail(
+def test_an_absurd_lifetime_does_not_fail_the_request(
     nginx: Start, scripted: Scripted, upstream: Upstream, lifetime: object
 ) -> None:
     usual = {"access_token": "opaque", "token_type": "bearer", "expires_in": lifetime}
@@ -197,7 +197,7 @@ def test_an_absurd_lifetime_is_no_reason_to_fail(
     assert [ask(server.port, headers=ALICE.basic).status for _ in range(2)] == [200, 200]
 
 
-def test_failures_are_not_remembered_as_wrong_credentials(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+def test_failures_are_not_cached_as_refusals(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     scripted.script(status=500, body="", times=1)
     scripted.script(body="nonsense", times=1)
     server = nginx(guarded(upstream.url, scripted.issuer))
@@ -205,7 +205,7 @@ def test_failures_are_not_remembered_as_wrong_credentials(nginx: Start, scripted
     assert statuses == [502, 502, 200]
 
 
-def test_what_a_provider_says_in_an_error_is_not_repeated_to_the_client(
+def test_provider_error_texts_do_not_reach_the_client(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:
     scripted.script(status=401, json={"error": "invalid_client", "error_description": f"bad secret {ALICE.secret}"})

@@ -44,7 +44,7 @@ def broken_body(server: Nginx, first: str, then: bytes, headers: dict[str, str],
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["at-once", "late"])
 @pytest.mark.parametrize("status", BROKEN)
-def test_a_body_that_breaks_off_is_answered_by_an_error_page_that_is_guarded(
+def test_a_truncated_body_gets_a_guarded_error_page(
     nginx: Start, provider: Provider, upstream: Upstream, status: int, at_once: bool
 ) -> None:
     server = nginx(
@@ -65,7 +65,7 @@ def test_a_body_that_breaks_off_is_answered_by_an_error_page_that_is_guarded(
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["at-once", "late"])
 @pytest.mark.parametrize("status", BROKEN)
-def test_a_body_that_breaks_off_does_not_go_where_no_gate_is(
+def test_a_truncated_body_is_not_forwarded_by_an_unguarded_error_page(
     nginx: Start, provider: Provider, upstream: Upstream, status: int, at_once: bool
 ) -> None:
     server = nginx(
@@ -79,7 +79,7 @@ def test_a_body_that_breaks_off_does_not_go_where_no_gate_is(
     assert ALICE.traces(seen["raw"]) == BOB.traces(seen["raw"]) == []
 
 
-def test_a_body_that_breaks_off_over_http_2_is_answered_by_an_error_page_that_is_guarded(
+def test_a_truncated_http_2_body_gets_a_guarded_error_page(
     nginx: Start, provider: Provider, upstream: Upstream
 ) -> None:
     server = nginx(
@@ -99,7 +99,7 @@ def test_a_body_that_breaks_off_over_http_2_is_answered_by_an_error_page_that_is
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("satisfy", ["any", "all"])
-def test_who_is_denied_takes_no_secret_to_an_error_page_without_a_gate(
+def test_a_denied_request_forwards_no_secret_to_an_unguarded_error_page(
     nginx: Start, provider: Provider, upstream: Upstream, satisfy: str, source: str
 ) -> None:
     denied = [f"satisfy {satisfy}", *(["deny all"] if satisfy == "any" else []), "error_page 401 403 = @login"]
@@ -112,7 +112,7 @@ def test_who_is_denied_takes_no_secret_to_an_error_page_without_a_gate(
 
 
 @pytest.mark.parametrize("guard", ["on", "off"])
-def test_what_comes_after_a_client_that_left_does_not_meet_the_end_of_its_exchange(
+def test_a_post_action_is_not_resumed_by_an_abandoned_exchange(
     nginx: Start, scripted: Scripted, upstream: Upstream, guard: str
 ) -> None:
     scripted.hold()
@@ -144,7 +144,7 @@ def test_what_comes_after_a_client_that_left_does_not_meet_the_end_of_its_exchan
     assert scripted.state["token"] == 1
 
 
-def test_variables_of_a_gate_hold_when_a_redirect_has_led_to_another(
+def test_variables_of_a_gate_stay_valid_after_a_redirect_to_another(
     nginx: Start, provider: Provider, upstream: Upstream, tmp_path: Path
 ) -> None:
     shown = ["$credgate_claim_exp", "$credgate_client_id", "$http_authorization"]
@@ -164,7 +164,7 @@ def test_variables_of_a_gate_hold_when_a_redirect_has_led_to_another(
 
 
 @pytest.mark.parametrize(("status", "header"), [(401, "WWW-Authenticate"), (503, "Retry-After")])
-def test_a_denial_leaves_nothing_in_the_answer_where_a_redirect_has_led_to_a_gate_that_allows(
+def test_a_denial_leaves_no_headers_after_a_redirect_to_an_allowing_gate(
     nginx: Start, provider: Provider, scripted: Scripted, upstream: Upstream, status: int, header: str
 ) -> None:
     scripted.script(status=status, json={"error": "invalid_client"}, headers={"Retry-After": "7"})

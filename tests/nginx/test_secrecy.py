@@ -74,7 +74,7 @@ def test_no_log_holds_a_secret_after_success_and_refusal(
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_no_log_holds_a_secret_when_something_fails(
+def test_no_log_holds_a_secret_after_a_failure(
     nginx: Start,
     scripted: Scripted,
     upstream: Upstream,
@@ -161,7 +161,7 @@ def test_no_log_holds_a_secret_of_the_query_beside_a_body_that_is_too_large(
     assert_no_trace(server, logs, ALICE)
 
 
-def test_no_log_holds_a_secret_of_a_client_that_left(
+def test_no_log_holds_a_secret_of_a_disconnected_client(
     nginx: Start, scripted: Scripted, upstream: Upstream, logs: Path
 ) -> None:
     scripted.hold()

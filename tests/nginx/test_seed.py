@@ -52,7 +52,7 @@ def verified(token: str, provider: Provider) -> dict[str, Any]:
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("suffix", ["", "/", WELL_KNOWN], ids=["bare", "slash", "well-known"])
 @pytest.mark.parametrize("form", ["json", "kong", "directives"])
-def test_the_four_settings_bring_a_token_upstream_and_no_secret(
+def test_the_four_settings_forward_a_token_and_no_secret(
     nginx: Start, provider: Provider, upstream: Upstream, tmp_path: Path, form: str, suffix: str, source: str
 ) -> None:
     directives = configured(form, provider.issuer + suffix, tmp_path)
@@ -70,7 +70,7 @@ def test_the_four_settings_bring_a_token_upstream_and_no_secret(
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("form", ["json", "kong", "directives"])
-def test_a_private_authority_is_trusted_when_it_is_configured(
+def test_a_configured_private_ca_is_trusted(
     nginx: Start,
     tls_provider: Provider,
     upstream: Upstream,
@@ -89,7 +89,7 @@ def test_a_private_authority_is_trusted_when_it_is_configured(
         assert BOB.traces(answer.json()["raw"]) == []
 
 
-def test_an_unknown_authority_is_a_bad_gateway(nginx: Start, tls_provider: Provider, upstream: Upstream) -> None:
+def test_a_certificate_of_an_unknown_ca_is_a_502(nginx: Start, tls_provider: Provider, upstream: Upstream) -> None:
     server = nginx(guarded(upstream.url, tls_provider.issuer))
     answer = ask(server.port, headers=ALICE.basic)
     assert answer.status == 502
@@ -99,7 +99,7 @@ def test_an_unknown_authority_is_a_bad_gateway(nginx: Start, tls_provider: Provi
     assert tls_provider.count["token"] == 0
 
 
-def test_another_name_than_the_certificate_s_is_a_bad_gateway(
+def test_a_certificate_for_another_name_is_a_502(
     nginx: Start, tls_provider: Provider, upstream: Upstream, authority: Authority
 ) -> None:
     issuer = f"https://127.0.0.2:{tls_provider.port}"
@@ -107,7 +107,7 @@ def test_another_name_than_the_certificate_s_is_a_bad_gateway(
     assert ask(server.port, headers=ALICE.basic).status == 502
 
 
-def test_clients_have_tokens_of_their_own(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+def test_each_client_gets_its_own_token(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     server = nginx(guarded(upstream.url, provider.issuer))
     for client in (ALICE, BOB, ALICE, BOB):
         seen = ask(server.port, headers=client.basic).json()
@@ -122,7 +122,7 @@ def test_one_token_serves_all_four_sources(nginx: Start, provider: Provider, ups
     assert len({bearer(answer.json()) for answer in answers}) == 1
 
 
-def test_a_wrong_secret_never_hits_the_token_of_the_right_one(
+def test_a_wrong_secret_never_hits_the_cache(
     nginx: Start, provider: Provider, upstream: Upstream
 ) -> None:
     server = nginx(guarded(upstream.url, provider.issuer))
@@ -148,7 +148,7 @@ def test_the_client_id_is_a_variable(nginx: Start, provider: Provider, upstream:
     assert values_of(seen, "x-client") == [ALICE.id]
 
 
-def test_what_the_provider_is_asked_is_the_grant_and_the_four_settings(
+def test_the_token_request_is_the_grant_with_the_four_settings(
     nginx: Start, scripted: Any, upstream: Upstream
 ) -> None:
     server = nginx(guarded(upstream.url, scripted.issuer))
@@ -165,7 +165,7 @@ def test_what_the_provider_is_asked_is_the_grant_and_the_four_settings(
     assert values_of(last, "authorization") == []
 
 
-def test_a_provider_that_lists_only_basic_gets_basic(nginx: Start, scripted: Any, upstream: Upstream) -> None:
+def test_client_secret_basic_is_used_if_only_basic_is_listed(nginx: Start, scripted: Any, upstream: Upstream) -> None:
     scripted.script("discovery", merge={"token_endpoint_auth_methods_supported": ["client_secret_basic"]})
     server = nginx(guarded(upstream.url, scripted.issuer))
     assert ask(server.port, headers=ALICE.basic).status == 200

@@ -33,7 +33,7 @@ int main(int count, char **arguments) {
 """
 
 
-def test_memcheck_sees_a_planted_write_and_a_planted_leak_in_a_library_that_was_unloaded(tmp_path: Path) -> None:
+def test_memcheck_reports_a_planted_write_and_a_planted_leak_of_an_unloaded_library(tmp_path: Path) -> None:
     library, program, report = tmp_path / "libcredgate_planted.so", tmp_path / "program", tmp_path / "report.xml"
     (tmp_path / "planted.c").write_text(PLANTED)
     (tmp_path / "program.c").write_text(PROGRAM)
@@ -45,7 +45,7 @@ def test_memcheck_sees_a_planted_write_and_a_planted_leak_in_a_library_that_was_
     assert sorted(kinds) == ["InvalidWrite", "Leak_DefinitelyLost"]
 
 
-def test_memcheck_finds_nothing_in_all_the_ways_of_a_request(
+def test_memcheck_reports_nothing_on_any_request_path(
     tmp_path: Path, provider: Provider, scripted: Scripted, upstream: Upstream
 ) -> None:
     report = tmp_path / "report.xml"

@@ -53,7 +53,7 @@ def answer(port: int, request: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_answers_and_forwarded_requests_are_the_same(nginx: Start, upstream: Upstream, name: str) -> None:
+def test_responses_and_forwarded_requests_are_identical_with_the_module_loaded(nginx: Start, upstream: Upstream, name: str) -> None:
     server = (
         location("/", f"proxy_pass {upstream.url}")
         + location("= /static", 'return 200 "static"')
@@ -75,7 +75,7 @@ def test_answers_and_forwarded_requests_are_the_same(nginx: Start, upstream: Ups
     assert came[0][0], "there is an answer to compare"
 
 
-def test_one_process_does_all(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+def test_a_single_process_nginx_works(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     server = nginx(
         guarded(upstream.url, provider.issuer) + location("= /metrics", "credgate_metrics"), main="master_process off;"
     )

@@ -38,7 +38,7 @@ def one_leads(first: Nginx, second: Nginx, scripted: Scripted, client: Client, o
     return leading, waiting
 
 
-def test_who_waits_for_a_process_that_is_killed_goes_itself(
+def test_a_waiter_takes_over_after_the_lease_holder_is_killed(
     nginx: Start, scripted: Scripted, upstream: Upstream, store: str
 ) -> None:
     first, second = (gateway(nginx, store, scripted, upstream) for _ in range(2))
@@ -57,7 +57,7 @@ def test_who_waits_for_a_process_that_is_killed_goes_itself(
 
 
 @pytest.mark.timeout(900 if LONG else 180)
-def test_kills_at_any_moment_leave_nobody_without_an_answer(
+def test_every_request_is_answered_despite_kills_at_any_moment(
     nginx: Start, scripted: Scripted, upstream: Upstream, store: str
 ) -> None:
     """The one that is killed takes its own clients with it; all others are answered, and one exchange more is made."""
@@ -85,7 +85,7 @@ def test_kills_at_any_moment_leave_nobody_without_an_answer(
     only_killed(victim, other)
 
 
-def test_an_exchange_that_takes_longer_than_a_lease_is_waited_for(
+def test_waiters_wait_for_an_exchange_longer_than_a_lease(
     nginx: Start, scripted: Scripted, upstream: Upstream, store: str
 ) -> None:
     first, second = (gateway(nginx, store, scripted, upstream) for _ in range(2))

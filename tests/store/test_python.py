@@ -79,7 +79,7 @@ def test_two_python_processes_and_nginx_share_a_redis(
     assert scripted.state["token"] == 1
 
 
-def test_each_of_several_processes_tells_the_numbers_of_all(scripted: Scripted, tmp_path: Path) -> None:
+def test_every_process_reports_the_metrics_of_all(scripted: Scripted, tmp_path: Path) -> None:
     options: dict[str, object] = {"store": f"sqlite:{tmp_path}/store/tokens.db", "store_metrics": True}
     (tmp_path / "store").mkdir(mode=0o700)
     processes = [python(options, scripted, ALICE, count, STAYING) for count in (5, 7)]

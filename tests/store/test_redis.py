@@ -25,25 +25,25 @@ def shares(nginx: Start, scripted: Scripted, upstream: Upstream, store: str) -> 
     assert [counted(server, "failures") for server in servers] == [0, 0], servers[0].errors
 
 
-def test_over_tcp_with_a_database(
+def test_a_redis_over_tcp_with_a_database_is_used(
     nginx: Start, scripted: Scripted, upstream: Upstream, redis: Redis, pepper: Path
 ) -> None:
     shares(nginx, scripted, upstream, directives(redis.url(3), pepper, PATIENT))
     assert b"db3:keys=" in redis.cli("INFO", "keyspace")
 
 
-def test_over_a_unix_socket(nginx: Start, scripted: Scripted, upstream: Upstream, redis: Redis, pepper: Path) -> None:
+def test_a_redis_over_a_unix_socket_is_used(nginx: Start, scripted: Scripted, upstream: Upstream, redis: Redis, pepper: Path) -> None:
     shares(nginx, scripted, upstream, directives(f"redis+unix://{redis.socket}?db=2", pepper, PATIENT))
     assert b"db2:keys=" in redis.cli("INFO", "keyspace")
 
 
-def test_by_the_name_of_valkey(
+def test_the_valkey_scheme_is_accepted(
     nginx: Start, scripted: Scripted, upstream: Upstream, redis: Redis, pepper: Path
 ) -> None:
     shares(nginx, scripted, upstream, directives(redis.url().replace("redis:", "valkey:"), pepper, PATIENT))
 
 
-def test_over_tls_with_a_user_that_may_do_no_more_than_the_documentation_says(
+def test_the_documented_permissions_suffice_over_tls(
     nginx: Start, scripted: Scripted, upstream: Upstream, own_redis: Servers, authority: Authority, pepper: Path
 ) -> None:
     redis = own_redis(tls=authority, login=RIGHTS)
@@ -61,7 +61,7 @@ def test_over_tls_with_a_user_that_may_do_no_more_than_the_documentation_says(
     assert redis.cli("ACL", "LOG") == b"", "what it was denied"
 
 
-def test_a_server_that_asks_for_a_certificate_gets_one(
+def test_a_client_certificate_is_presented_on_request(
     nginx: Start, scripted: Scripted, upstream: Upstream, own_redis: Servers, authority: Authority, pepper: Path
 ) -> None:
     redis = own_redis(tls=authority, asks=True)
@@ -74,7 +74,7 @@ def test_a_server_that_asks_for_a_certificate_gets_one(
     assert counted(without, "failures") > 0
 
 
-def test_a_cluster_is_followed_to_the_node_that_has_the_keys(
+def test_a_cluster_redirect_is_followed_to_the_node_of_the_keys(
     nginx: Start, scripted: Scripted, upstream: Upstream, own_redis: Servers, pepper: Path
 ) -> None:
     nodes = [own_redis(cluster=True) for _ in range(2)]
@@ -95,7 +95,7 @@ def is_primary(redis: Redis) -> bool:
         return False  # who makes it the primary closes all connections to it
 
 
-def test_sentinels_are_asked_for_the_primary_and_again_when_it_is_gone(
+def test_sentinels_name_the_primary_again_after_a_failover(
     nginx: Start, scripted: Scripted, upstream: Upstream, own_redis: Servers, pepper: Path, tmp_path: Path
 ) -> None:
     primary, replica = own_redis(), own_redis()
@@ -116,7 +116,7 @@ def test_sentinels_are_asked_for_the_primary_and_again_when_it_is_gone(
         assert "its sentinels know no primary of that name" in unknown.errors
 
 
-def test_a_server_that_comes_later_is_found(
+def test_a_redis_that_starts_later_is_used(
     nginx: Start, scripted: Scripted, upstream: Upstream, own_redis: Servers, pepper: Path
 ) -> None:
     redis = own_redis()
@@ -128,7 +128,7 @@ def test_a_server_that_comes_later_is_found(
     until(lambda: found(server, redis), "the server")
 
 
-def test_a_server_that_is_killed_is_found_again(
+def test_a_restarted_redis_is_used_again(
     nginx: Start, scripted: Scripted, upstream: Upstream, own_redis: Servers, pepper: Path
 ) -> None:
     redis = own_redis()
@@ -143,7 +143,7 @@ def test_a_server_that_is_killed_is_found_again(
     until(lambda: "Redis at" in server.errors and "works again" in server.errors, "the record", 30)
 
 
-def test_a_replica_that_becomes_the_primary_is_used(
+def test_a_promoted_replica_is_used(
     nginx: Start, scripted: Scripted, upstream: Upstream, own_redis: Servers, pepper: Path
 ) -> None:
     redis = own_redis()
@@ -166,7 +166,7 @@ def found(server: Nginx, redis: Redis) -> bool:
     return redis.keys("v") > before
 
 
-def test_connections_that_are_closed_do_not_make_a_storm(
+def test_closed_connections_cause_no_reconnect_storm(
     nginx: Start, scripted: Scripted, upstream: Upstream, redis: Redis, pepper: Path
 ) -> None:
     """Four workers whose connections are closed as soon as they are there."""

@@ -70,7 +70,7 @@ SCRIPTED = {
 
 
 @pytest.mark.parametrize("name", SCRIPTED)
-def test_what_a_server_may_do(
+def test_a_misbehaving_redis_costs_no_request(
     nginx: Start, scripted: Scripted, upstream: Upstream, fake: ScriptedRedis, pepper: Path, name: str
 ) -> None:
     script, says = SCRIPTED[name]
@@ -135,7 +135,7 @@ REAL: dict[str, tuple[Callable[[Redis], Any], str]] = {
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_what_happens_to_a_server(
+def test_a_failing_redis_costs_no_request(
     nginx: Start, scripted: Scripted, upstream: Upstream, own_redis: Servers, pepper: Path, name: str
 ) -> None:
     fault, says = REAL[name]
@@ -179,7 +179,7 @@ def guarded_redis(tmp_path_factory: pytest.TempPathFactory, authority: Authority
 
 
 @pytest.mark.parametrize("name", DOORS)
-def test_who_is_not_let_in(
+def test_a_refused_login_costs_no_request(
     nginx: Start,
     scripted: Scripted,
     upstream: Upstream,
@@ -194,7 +194,7 @@ def test_who_is_not_let_in(
     survives(gateway(nginx, store, scripted, upstream), scripted, door.says)
 
 
-def test_a_cluster_without_a_node_for_the_keys(
+def test_a_cluster_without_a_node_for_the_keys_costs_no_request(
     nginx: Start, scripted: Scripted, upstream: Upstream, own_redis: Servers, pepper: Path
 ) -> None:
     redis = own_redis(cluster=True)
@@ -214,7 +214,7 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_what_others_put_into_it(
+def test_foreign_values_are_ignored(
     nginx: Start, scripted: Scripted, upstream: Upstream, redis: Redis, pepper: Path, name: str
 ) -> None:
     script, says = PLANTED[name]
@@ -236,7 +236,7 @@ def test_what_others_put_into_it(
         assert status(gateway(nginx, store, scripted, upstream), ALICE) == "SHARED"
 
 
-def test_two_values_that_change_places_are_none(
+def test_swapped_values_are_ignored(
     nginx: Start, scripted: Scripted, upstream: Upstream, fake: ScriptedRedis, pepper: Path
 ) -> None:
     store = directives(fake.url, pepper, PATIENT)
@@ -250,7 +250,7 @@ def test_two_values_that_change_places_are_none(
     assert [status(third, client) for client in (ALICE, BOB)] == ["SHARED", "SHARED"]
 
 
-def test_a_value_that_is_put_back_after_its_end_is_none(
+def test_a_replayed_expired_value_is_ignored(
     nginx: Start, scripted: Scripted, upstream: Upstream, redis: Redis, pepper: Path
 ) -> None:
     store = directives(redis.url(), pepper, PATIENT)
@@ -271,6 +271,6 @@ def test_a_value_that_is_put_back_after_its_end_is_none(
     assert scripted.state["token"] == 2
 
 
-def test_there_are_thirty_faults() -> None:
+def test_the_matrix_has_thirty_faults() -> None:
     """With those of an SQLite file, in the next file, and of the core."""
     assert len({*SCRIPTED, *REAL, *DOORS, *PLANTED}) >= 40

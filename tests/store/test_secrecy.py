@@ -54,7 +54,7 @@ def canaries(client: Client, upstream: Upstream) -> dict[str, str]:
 CANARY = Client("Wellensittich-8Jq4", "Kakadu+5Xw/7%Nymphensittich")
 
 
-def test_every_canary_would_be_found() -> None:
+def test_the_search_finds_every_planted_canary() -> None:
     texts = {"secret": CANARY.secret, "id": CANARY.id}
     for name, text in texts.items():
         for encoding, written in encodings(text).items():
@@ -71,7 +71,7 @@ def certified(logs: Path) -> Iterator[Provider]:
         yield provider
 
 
-def test_a_redis_holds_nothing_of_a_client(
+def test_a_redis_dump_reveals_no_client_data(
     nginx: Start, certified: Provider, upstream: Upstream, redis: Redis, pepper: Path
 ) -> None:
     first, second = (gateway(nginx, directives(redis.url(), pepper, PATIENT), certified, upstream) for _ in range(2))
@@ -91,7 +91,7 @@ def test_a_redis_holds_nothing_of_a_client(
     assert "token, raw" in found and "secret, base64 at 0" in found
 
 
-def test_a_file_holds_nothing_of_a_client(
+def test_a_sqlite_file_reveals_no_client_data(
     nginx: Start, certified: Provider, upstream: Upstream, tmp_path: Path
 ) -> None:
     directory = tmp_path / "store"
@@ -115,7 +115,7 @@ def test_a_file_holds_nothing_of_a_client(
     assert {"token, raw", "secret, hex"} <= set(traces(planted, b"".join(files.values())))
 
 
-def test_a_store_and_its_pepper_give_no_token_without_the_secret(
+def test_store_and_pepper_reveal_no_token_without_the_secret(
     nginx: Start, certified: Provider, upstream: Upstream, redis: Redis, pepper: Path
 ) -> None:
     """Somebody who has both asks with a gateway of their own and another secret: nothing opens, the provider refuses."""

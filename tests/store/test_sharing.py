@@ -71,7 +71,7 @@ def test_nginx_and_lua_share_one_file(nginx: Start, scripted: Scripted, upstream
     assert status(lua, BOB) == "SHARED"
 
 
-def test_one_lua_worker_tells_the_numbers_of_all(
+def test_one_lua_worker_reports_the_metrics_of_all(
     nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path
 ) -> None:
     """They have no zone in common."""
@@ -87,7 +87,7 @@ def test_one_lua_worker_tells_the_numbers_of_all(
     until(lambda: requests() == 60, "the numbers of both workers")
 
 
-def test_a_token_that_was_shared_is_the_same_and_still_verified(
+def test_a_shared_token_is_identical_and_verified_again(
     nginx: Start, provider: Provider, upstream: Upstream, store: str
 ) -> None:
     """With the certified provider, whose tokens are JWTs: claims and policy are those of the first exchange."""
@@ -119,7 +119,7 @@ def test_a_refusal_is_shared(nginx: Start, scripted: Scripted, upstream: Upstrea
     assert scripted.state["token"] == 1
 
 
-def test_a_provider_that_is_busy_is_left_alone_by_all(
+def test_a_provider_429_pauses_all_processes(
     nginx: Start, scripted: Scripted, upstream: Upstream, store: str
 ) -> None:
     servers = [gateway(nginx, store, scripted, upstream) for _ in range(2)]
@@ -155,7 +155,7 @@ def test_a_restart_with_a_warm_store_causes_no_exchange(
     assert scripted.state["token"] == 100
 
 
-def test_a_store_that_is_wiped_costs_one_exchange_for_each_token_at_most(
+def test_a_wiped_store_costs_at_most_one_exchange_per_token(
     nginx: Start, scripted: Scripted, upstream: Upstream, store: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     server = gateway(nginx, store, scripted, upstream, workers=4)
@@ -194,7 +194,7 @@ def test_a_purge_reaches_the_other_processes(nginx: Start, scripted: Scripted, u
     until(lambda: status(servers[0], BOB) in ("MISS", "SHARED"), "the other purge")
 
 
-def test_a_token_that_was_purged_does_not_come_back_out_of_the_store(
+def test_a_purged_token_does_not_return_from_the_store(
     nginx: Start, scripted: Scripted, upstream: Upstream, store: str
 ) -> None:
     first = gateway(nginx, store, scripted, upstream)
@@ -206,7 +206,7 @@ def test_a_token_that_was_purged_does_not_come_back_out_of_the_store(
     assert scripted.state["token"] == 2
 
 
-def test_gates_that_ask_for_other_tokens_do_not_share(
+def test_gates_that_request_different_tokens_do_not_share(
     nginx: Start, scripted: Scripted, upstream: Upstream, store: str
 ) -> None:
     servers = [gateway(nginx, store, scripted, upstream, f"credgate_scopes {scope}") for scope in ("read", "write")]
@@ -227,7 +227,7 @@ def test_stores_with_other_peppers_and_prefixes_do_not_share(
     assert [status(server, ALICE) for server in servers] == ["MISS"] * 4
 
 
-def test_a_pepper_that_is_replaced_still_opens_what_was_sealed_under_it(
+def test_tokens_sealed_under_a_previous_pepper_can_be_read(
     nginx: Start, scripted: Scripted, upstream: Upstream, redis: Redis, tmp_path: Path, pepper: Path
 ) -> None:
     first = gateway(nginx, directives(redis.url(), pepper, PATIENT), scripted, upstream)

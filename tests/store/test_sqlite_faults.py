@@ -89,7 +89,7 @@ BEFORE: list[Callable[[Path], None]] = [
 
 
 @pytest.mark.parametrize("prepare", BEFORE, ids=[fault.__name__.replace("_", "-") for fault in BEFORE])
-def test_what_may_be_there(
+def test_a_foreign_or_damaged_file_costs_no_request(
     nginx: Start, scripted: Scripted, upstream: Upstream, shared_directory: Path, prepare: Callable[[Path], None]
 ) -> None:
     prepare(shared_directory / "store")
@@ -106,7 +106,7 @@ def small(shared_directory: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", shared_directory], check=True, timeout=20)
 
 
-def test_a_file_system_that_is_full_from_the_start(
+def test_a_full_file_system_costs_no_request(
     nginx: Start, scripted: Scripted, upstream: Upstream, small: Path
 ) -> None:
     fill(small)
@@ -114,7 +114,7 @@ def test_a_file_system_that_is_full_from_the_start(
     survives(gateway(nginx, store, scripted, upstream, user="www-data"), scripted)
 
 
-def test_a_file_system_that_fills_up(nginx: Start, scripted: Scripted, upstream: Upstream, small: Path) -> None:
+def test_a_file_system_that_fills_up_costs_no_request(nginx: Start, scripted: Scripted, upstream: Upstream, small: Path) -> None:
     store = directives(f"sqlite:{small}/tokens.db", None, PATIENT)
     server = gateway(nginx, store, scripted, upstream, user="www-data")
     assert status(server, BOB) == "MISS"
@@ -158,7 +158,7 @@ def overwritten(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", [deleted_file, deleted_directory, overwritten])
-def test_what_may_happen_to_it(
+def test_a_file_that_breaks_during_use_costs_no_request(
     nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path, fault: Callable[[Path], None]
 ) -> None:
     """What is under the file's name counts, not what is still open: a second process sees the same as the first."""
@@ -171,7 +171,7 @@ def test_what_may_happen_to_it(
     assert status(first, BOB) == "HIT"
 
 
-def test_a_file_that_is_gone_is_made_anew_and_shared_again(
+def test_a_deleted_file_is_recreated_and_shared_again(
     nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path
 ) -> None:
     directory = tmp_path / "store"
@@ -199,7 +199,7 @@ input()
 """
 
 
-def test_a_file_that_another_process_has_locked(
+def test_a_file_locked_by_another_process_costs_no_request(
     nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path
 ) -> None:
     directory = tmp_path / "store"
@@ -217,7 +217,7 @@ def test_a_file_that_another_process_has_locked(
     until(lambda: shared_again(server, second), "the lock's end")
 
 
-def test_a_directory_is_made_for_the_workers_user_alone(
+def test_the_directory_is_created_for_the_workers_user_only(
     nginx: Start, scripted: Scripted, upstream: Upstream, shared_directory: Path
 ) -> None:
     directory = shared_directory / "store"
@@ -231,7 +231,7 @@ def test_a_directory_is_made_for_the_workers_user_alone(
     assert {(info.st_uid, info.st_mode & 0o777) for info in files.values()} == {(USER.pw_uid, 0o600)}
 
 
-def test_a_directory_of_somebody_else_is_left_as_it_is_and_told_of(
+def test_a_directory_of_another_user_is_left_unchanged_and_reported(
     nginx: Start, scripted: Scripted, upstream: Upstream, shared_directory: Path
 ) -> None:
     directory = shared_directory / "store"

@@ -14,6 +14,17 @@ EXTRACTION = [vector for vector in load("extraction.json") if "credentials" not 
 PARTS = ("method", "authorization", "query", "content_type", "body")
 HIDING = [vector for vector in load("hiding.json") if "redact" not in vector.input]
 
+
+def ask_raw(port: int, request: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Returns status, headers and body of the response to these bytes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(request)
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+    head, _, body = answer.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     return int(first.split(" ")[1]), headers, body
 
 
