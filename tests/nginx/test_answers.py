@@ -1,4 +1,4 @@
-"""What a client is answered for what it sent."""
+"""Responses to clients, by the credentials that they send."""
 
 import base64
 from collections.abc import Callable

@@ -17,7 +17,7 @@ ISSUER = "https://issuer.example"
 
 @pytest.fixture
 def check(tmp_path: Path) -> Callable[..., str]:
-    """What `nginx -t` says about directives that it must refuse."""
+    """The error of `nginx -t` for directives that it must refuse."""
 
     def refused(*directives: str, http: str = "") -> str:
         result = Nginx(tmp_path / "checked", location("/", *directives), http=http).check()

@@ -37,7 +37,7 @@ FILES = {"ssl_trusted_certificate", "tls_client_auth_cert", "tls_client_auth_key
 
 
 def conf(directory: Path, *lines: str, mode: str = "on") -> tuple[int, str]:
-    """What `nginx -t` says of these settings: its status, and its message."""
+    """The exit status and message of `nginx -t` for these settings."""
     result = Nginx(directory / "checked", location("/", f"credgate {mode}", *lines)).check()
     return result.returncode, result.stderr
 
@@ -109,7 +109,7 @@ OPTION = {
 
 
 def options(directory: Path, *lines: str) -> tuple[int, str]:
-    """What `nginx -t` says of these, which stand in http{}."""
+    """The exit status and message of `nginx -t` for these settings in http{}."""
     text = "".join(f"{line};\n" for line in lines)
     result = Nginx(directory / "checked", "", http=text)
     (directory / "checked/pepper").write_bytes(bytes(32))

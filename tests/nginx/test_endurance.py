@@ -1,4 +1,4 @@
-"""What happens often enough to go wrong: reloads under load, clients that leave, workers that are killed.
+"""Repetition that exposes rare faults: reloads under load, disconnects, killed workers.
 
 CREDGATE_LONG=1 makes it often: 200 reloads, 1,000 clients that leave.
 """
@@ -84,7 +84,7 @@ def test_reloads_under_load_lose_no_request(nginx: Start, provider: Provider, up
 
 
 def http1(client: Client, source: str) -> list[bytes]:
-    """What a client sends, in one piece."""
+    """The bytes that a client sends, in one piece."""
     request = {"target": "/", "method": "GET", "headers": {}, "body": "", **client.request(source)}
     fields = {"Host": "x", "Content-Length": str(len(request["body"])), **request["headers"]}
     head = [
@@ -178,7 +178,7 @@ def test_killed_workers_are_replaced_and_others_keep_serving(
         os.kill(victim, signal.SIGKILL)
         until(lambda: victim not in server.workers and len(server.workers) == 2, "another worker")
         assert ask(server.port, headers=ALICE.basic).status == 200
-    # What a killed worker leaves is nginx's own alert; there is no other.
+    # A killed worker leaves nginx's own alert, and no other.
     alarms = server.alarms()
     assert all("exited on signal 9" in alarm for alarm in alarms), alarms
     server.error_log.write_text("")
@@ -193,7 +193,7 @@ def test_a_binary_upgrade_hands_over(provider: Provider, upstream: Upstream, tmp
     assert binary
     subprocess.run([binary if part == BINARY else part for part in server.arguments], check=True, timeout=30)
     pid_file = server.directory / "nginx.pid"
-    # What called it ends before the daemon has written its number.
+    # The calling process exits before the daemon has written its pid.
     until(lambda: read_pid(pid_file), "the first master's number")
     masters = [read_pid(pid_file)]
     try:

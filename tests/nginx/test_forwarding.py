@@ -1,4 +1,4 @@
-"""What reaches the upstream: everything the client sent, byte for byte, except its credentials."""
+"""The forwarded request: everything that the client sent, byte for byte, except its credentials."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the core says of a request's headers is what the upstream gets, through nginx."""
+"""The upstream receives the headers that the core decides on, through nginx."""
 
 import json
 from collections.abc import Callable

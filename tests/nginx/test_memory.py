@@ -1,4 +1,4 @@
-"""What a worker holds in its memory when its requests have ended: no client's secret, as a core dump would have it."""
+"""The memory of a worker after its requests have ended holds no client's secret."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -24,7 +24,7 @@ def worker(server: Nginx) -> int:
 
 
 def traces(pid: int, clients: tuple[Client, ...] = KNOWN) -> list[bytes]:
-    """What is found of the clients' secrets in each mapping."""
+    """The secrets found in each mapping."""
     return [trace for mapping in memory(pid) for client in clients for trace in client.traces(mapping)]
 
 

@@ -1,4 +1,4 @@
-"""What those who operate an nginx see of its gates, and can do."""
+"""The operations endpoints, variables and log lines of nginx."""
 
 import json
 import re

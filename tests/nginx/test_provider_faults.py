@@ -1,4 +1,4 @@
-"""What clients are told when the provider fails: never that their credentials are wrong."""
+"""Provider failures are never reported to clients as wrong credentials."""
 
 import signal
 import time

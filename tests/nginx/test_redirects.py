@@ -1,4 +1,4 @@
-"""Where nginx leads a request elsewhere before a gate has done with it: error pages, and the action after it has ended."""
+"""nginx redirects a request before a gate has finished with it: error pages and post_action."""
 
 import re
 import socket
@@ -17,12 +17,12 @@ from support.process import free_port, until
 Start = Callable[..., Nginx]
 
 MOST = 200
-# What comes after a first piece of the body: more than may come, and what is no chunk.
+# The bytes after a first piece of the body: more than allowed, and an invalid chunk.
 BROKEN = {413: f"{MOST:x}\r\n{'x' * MOST}\r\n0\r\n\r\n".encode(), 400: b"no chunk\r\n"}
 
 
 def broken_body(server: Nginx, first: str, then: bytes, headers: dict[str, str], *, at_once: bool = False) -> Answer:
-    """The answer to a form whose first piece is good. What breaks it comes `at_once`, or when the first has been read."""
+    """The answer to a form whose first piece is good. The fault arrives `at_once`, or after the first piece has been read."""
     connection = Connection(server.port)
 
     def pieces() -> Iterator[bytes]:
@@ -53,7 +53,7 @@ def test_a_truncated_body_gets_a_guarded_error_page(
         + location("/", "error_page 400 413 = @page", f"proxy_pass {upstream.url}")
         + location("@page", f"proxy_pass {upstream.url}")
     )
-    # What came of the body is not taken for credentials.
+    # The received part of the body is not parsed for credentials.
     assert broken_body(server, ALICE.parameters, BROKEN[status], {}, at_once=at_once).status == 401
     assert provider.count["token"] == 0
     answer = broken_body(server, ALICE.parameters, BROKEN[status], BOB.basic, at_once=at_once)

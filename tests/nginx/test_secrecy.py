@@ -18,7 +18,7 @@ Asker = Callable[..., Answer]
 
 @pytest.fixture(params=["http1", "http2"])
 def speak(request: pytest.FixtureRequest) -> Callable[[Nginx], Asker]:
-    """How to ask an nginx: over HTTP/1.1, or over HTTP/2."""
+    """The protocols: HTTP/1.1 and HTTP/2."""
 
     def http1(server: Nginx) -> Asker:
         return lambda **ask_for: ask(server.port, **ask_for)

@@ -1,4 +1,4 @@
-"""Where no gate is on, an nginx with the module loaded is the same, to the byte, as one without it."""
+"""Without an active gate, an nginx with the module loaded responds byte for byte like one without it."""
 
 import re
 import signal

@@ -1,4 +1,4 @@
-"""Whoever goes to the provider for all may be killed on the way."""
+"""The holder of a lease may be killed during its exchange."""
 
 import os
 import random

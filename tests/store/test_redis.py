@@ -50,7 +50,7 @@ def test_the_documented_permissions_suffice_over_tls(
     url = f"rediss://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{redis.tls_port}/0"
     store = directives(url, pepper, PATIENT, f"credgate_store_ca_file {authority.ca};")
     shares(nginx, scripted, upstream, store)
-    # What is done less often: purges, and numbers.
+    # Rarer operations: purges and metrics.
     server = gateway(nginx, store, scripted, upstream)
     assert ask(server.port, "/purge?all", method="POST").status == 200
     until(lambda: redis.keys("n") == 1, "the purge")
@@ -92,7 +92,7 @@ def is_primary(redis: Redis) -> bool:
     try:
         return b"role:master" in redis.cli("INFO", "replication")
     except subprocess.CalledProcessError:
-        return False  # who makes it the primary closes all connections to it
+        return False  # a promotion closes all connections to the replica
 
 
 def test_sentinels_name_the_primary_again_after_a_failover(

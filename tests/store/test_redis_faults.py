@@ -1,4 +1,4 @@
-"""Whatever happens to a Redis, or comes out of it, clients get their tokens; it is counted, and the operator is told."""
+"""Clients get their tokens despite every fault of a Redis; each fault is counted and logged."""
 
 import signal
 import socket
@@ -147,7 +147,7 @@ def test_a_failing_redis_costs_no_request(
 
 @dataclass
 class Door:
-    """How one comes in, and what is said to those who should not."""
+    """The login, and the error of a refused one."""
 
     url: Callable[[Redis], str]
     says: str
@@ -202,7 +202,7 @@ def test_a_cluster_without_a_node_for_the_keys_costs_no_request(
     survives(server, scripted, "its cluster is being changed")
 
 
-# What is under the keys, of a store in which a token was.
+# The values of a store that held a token.
 PLANTED = {
     "another-type": ("redis.call('DEL', key) redis.call('RPUSH', key, 'x')", "of another kind"),
     "a-huge-value": ("redis.call('SETRANGE', key, 50000000, 'x')", ""),

@@ -1,4 +1,4 @@
-"""What is in a store tells nothing to who reads it."""
+"""The content of a store reveals nothing to its readers."""
 
 import base64
 import sqlite3
@@ -84,7 +84,7 @@ def test_a_redis_dump_reveals_no_client_data(
     everything = redis.dump() + redis.everything()
     assert redis.keys("v") == 2
     assert traces(planted, everything) == []
-    # Where it is in the clear, it is found: in a key, and in a value among others.
+    # A canary in the clear is found: in a key, and in one value among many.
     redis.cli("SET", "planted", planted["token"])
     redis.cli("SET", base64.b64encode(CANARY.secret.encode()), "planted")
     found = traces(planted, redis.dump() + redis.everything())
@@ -106,7 +106,7 @@ def test_a_sqlite_file_reveals_no_client_data(
     assert {"tokens.db", "tokens.db-wal", "tokens.db.pepper"} <= set(files)
     assert len(files["tokens.db-wal"]) > 4096, "what was put last is here"
     assert traces(planted, b"".join(files.values())) == []
-    # Where it is in the clear, it is found, in the log that is not part of the file yet.
+    # A canary in the clear is found in the write-ahead log too.
     with closing(sqlite3.connect(directory / "tokens.db", isolation_level=None)) as connection:
         connection.execute("CREATE TABLE planted (text)")
         for text in (planted["token"], CANARY.secret.encode().hex()):

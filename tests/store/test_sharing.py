@@ -28,7 +28,7 @@ HUNDRED = [Client(f"client-{number}", f"s3cret-{number}") for number in range(10
 
 
 def exchanges_of(servers: list[Nginx], clients: list[Client], count: int, scripted: Scripted) -> int:
-    """How many exchanges requests cause that all wait before the provider answers the first."""
+    """The exchanges caused by requests that all wait before the provider answers the first."""
     scripted.hold()
     volley = Volley([server.port for server in servers], clients, count)
     all_pending(servers, count)

@@ -1,4 +1,4 @@
-"""Whatever happens to a file, clients get their tokens; it is counted, and told to the operator."""
+"""Clients get their tokens despite every fault of a SQLite file; each fault is counted and logged."""
 
 import os
 import pwd
@@ -161,7 +161,7 @@ def overwritten(directory: Path) -> None:
 def test_a_file_that_breaks_during_use_costs_no_request(
     nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path, fault: Callable[[Path], None]
 ) -> None:
-    """What is under the file's name counts, not what is still open: a second process sees the same as the first."""
+    """The file of that name counts, not the deleted one that is still open: a second process sees the same as the first."""
     directory = tmp_path / "store"
     store = directives(f"sqlite:{directory}/tokens.db", None, PATIENT)
     first = gateway(nginx, store, scripted, upstream)
