@@ -57,6 +57,19 @@ need_coverage() {
   [ -x "$tools/llvm-cov" ] || quietly "installing llvm-tools" rustup component add llvm-tools
 }
 
+# need_deny: cargo-deny, of the release series that deny.toml is written for. Compiling it takes three minutes on two processors.
+need_deny() {
+  command -v cargo-deny >/dev/null ||
+    quietly "installing cargo-deny" cargo install --quiet --locked cargo-deny --version '^0.20'
+}
+
+# need_toolchain VERSION: that version of Rust, beside the default one.
+need_toolchain() {
+  need_command rustup "install Rust with rustup"
+  rustup run "$1" rustc --version >/dev/null 2>&1 ||
+    quietly "installing Rust $1" rustup toolchain install "$1" --profile minimal --no-self-update
+}
+
 # build_library: target/release/libcredgate.so
 build_library() {
   need_command cargo "install Rust with rustup"

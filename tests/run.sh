@@ -5,7 +5,7 @@
 #   tests/run.sh SUITE...           these suites only
 #   tests/run.sh header --update    writes include/credgate.h, the configuration's reference and its Python types anew
 #
-# Suites: lint rust model c nginx store current sanitized lua python demo; by name only: properties coverage.
+# Suites: lint rust model c nginx store current sanitized lua python demo; by name only: properties coverage crates.
 # Ends with 0 when every test passed.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.." || exit
 source tests/lib.sh
 
 readonly suites=(lint rust model c nginx store current sanitized lua python demo)
-readonly by_name=(properties coverage)
+readonly by_name=(properties coverage crates)
 readonly results=target/tests
 readonly bin=$ROOT/target/venv/bin
 declare -A passed=() failed=() seconds=()
@@ -59,6 +59,7 @@ PYTHON
 suite_lint() {
     need_apt shellcheck
     need_venv
+    need_deny
     check rustfmt cargo fmt --all --check
     check clippy cargo clippy --quiet --workspace --all-targets -- -D warnings
     check rustdoc env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps -p credgate-core --document-private-items
@@ -67,7 +68,31 @@ suite_lint() {
     check mypy "$bin/mypy" --strict python/credgate
     check headless env PYTHONPATH=tests "$bin/python" -m support.headless
     run_pytest core/test_headless.py
+    # Advisories need the network: CI checks them in a job of its own.
+    check deny cargo deny --workspace check bans licenses sources
+    check rust-version rust_version_allows_dependencies
     check shellcheck shellcheck -x -P SCRIPTDIR tests/*.sh tests/lab/*.sh ffi/install.sh ffi/nginx/build.sh .ci/run
+}
+
+rust_version_allows_dependencies() {
+    cargo metadata --locked --format-version 1 | python3 -c '
+import json, sys
+
+packages = json.load(sys.stdin)["packages"]
+version = lambda package: tuple(map(int, (package["rust_version"] or "1").split(".")))
+ours = min(version(package) for package in packages if package["source"] is None)
+newer = [package["id"] for package in packages if version(package)[:2] > ours[:2]]
+print(*newer, sep="\n")
+sys.exit(bool(newer))'
+}
+
+# The crates as crates.io would get them, and everything with the oldest Rust that they promise to work with.
+suite_crates() {
+    local oldest
+    oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+    need_toolchain "$oldest"
+    check package cargo package --quiet --locked --allow-dirty -p credgate-core -p credgate-ffi
+    check rust-version cargo "+$oldest" check --quiet --locked --workspace --all-targets
 }
 
 suite_rust() {
