@@ -24,7 +24,7 @@ EVERYTHING = r"""
     return table.concat(found, ' ')
 """
 # The permissions that the documentation's example gives a user.
-_, _, after = (ROOT / "ffi/nginx/README.md").read_text().partition("ACL SETUSER gateway on >PASSWORD ")
+_, _, after = (ROOT / "ffi/nginx/STORE.md").read_text().partition("ACL SETUSER gateway on >PASSWORD ")
 RIGHTS = " ".join(after.partition("```")[0].split())
 USER, PASSWORD = "gateway", "Redis+Kanarie/5:@%"
 
