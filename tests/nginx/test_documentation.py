@@ -1,10 +1,11 @@
-"""What the documentation says is so."""
+"""The documentation of the nginx module: its examples run, and its reference agrees with the code."""
 
 import json
 import re
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import jwt
@@ -18,25 +19,26 @@ from support.process import ROOT, free_port, until
 from support.redis import PASSWORD, RIGHTS, USER, Redis
 from support.store import a_pepper
 
+NGINX = ROOT / "ffi/nginx"
 README = (ROOT / "README.md").read_text()
-REFERENCE = (ROOT / "ffi/nginx/README.md").read_text()
+PAGES = {page.name: page.read_text() for page in sorted(NGINX.glob("*.md"))}
+REFERENCE, OPERATING = PAGES["DIRECTIVES.md"], PAGES["OPERATING.md"]
 
+EXAMPLES = [text for page in (README, *PAGES.values()) for text in blocks("nginx", page)]
 
-EXAMPLES = blocks("nginx", README) + blocks("nginx", REFERENCE)
-
-# The one that names the module and nothing else.
+# The one that loads the module and does nothing else.
 (LOADING,) = (text for text in EXAMPLES if text.startswith("load_module") and "http" not in text.split(";", 1)[1])
 
 
 def example(mark: str, directory: Path, here: dict[str, object]) -> Example:
-    """The one example that holds `mark`."""
+    """The one example that contains `mark`."""
     (text,) = (text for text in EXAMPLES if mark in text)
     return Example(text, directory, here, f"load_module {MODULE};")
 
 
 def check(directory: Path, configuration: str) -> subprocess.CompletedProcess[str]:
     conf = directory / "nginx.conf"
-    (directory / "logs").mkdir(exist_ok=True)  # where an nginx of its own prefix logs
+    (directory / "logs").mkdir(exist_ok=True)  # the log of an nginx in its own prefix
     conf.write_text(f"{configuration}\nevents {{}}\npid {directory}/pid;\n")
     command = [BINARY, "-t", "-p", directory, "-e", directory / "error.log", "-c", conf]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -44,7 +46,7 @@ def check(directory: Path, configuration: str) -> subprocess.CompletedProcess[st
 
 @pytest.fixture
 def here(tls_provider: Provider, upstream: Upstream, authority: Authority) -> dict[str, object]:
-    """What stands here for the provider and the upstream of the examples."""
+    """The provider and the upstream of this machine, in place of those in the examples."""
     trusted = f"credgate_ssl_trusted_certificate {authority.ca}"
     return {
         "credgate on;": f"credgate on; {trusted};",
@@ -53,7 +55,10 @@ def here(tls_provider: Provider, upstream: Upstream, authority: Authority) -> di
     }
 
 
-def test_the_readmes_configuration_works(
+# Examples
+
+
+def test_configuration_of_the_readme(
     tmp_path: Path, authority: Authority, upstream: Upstream, here: dict[str, object]
 ) -> None:
     files = {
@@ -68,7 +73,7 @@ def test_the_readmes_configuration_works(
             assert bearer(upstream.last)
 
 
-def test_a_module_that_is_named_is_loaded(tmp_path: Path) -> None:
+def test_load_module_by_path(tmp_path: Path) -> None:
     here = {"/path/to/target/nginx/ngx_http_credgate_module.so": MODULE}
     text = LOADING
     for written, meant in here.items():
@@ -76,7 +81,15 @@ def test_a_module_that_is_named_is_loaded(tmp_path: Path) -> None:
     assert check(tmp_path, text).returncode == 0
 
 
-def test_an_audience_may_depend_on_the_path(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
+def test_first_configuration(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
+    with example("location /orders/ {", tmp_path, here).running() as port:
+        for source in SOURCES:
+            assert ask(port, **ALICE.request(source, "/orders/7")).status == 200
+            assert bearer(upstream.last)
+            assert ALICE.traces(upstream.last["raw"]) == []
+
+
+def test_audience_depends_on_the_path(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
     with example("map $uri $audience", tmp_path, here).running() as port:
         for path, audience in {"/": "https://example.com/", "/orders/7": "https://orders.example.com/"}.items():
             assert ask(port, path, headers=ALICE.basic).status == 200
@@ -84,7 +97,7 @@ def test_an_audience_may_depend_on_the_path(tmp_path: Path, upstream: Upstream, 
             assert claims["aud"] == audience
 
 
-def test_a_log_of_clients_and_claims(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
+def test_log_of_clients_and_claims(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
     log = tmp_path / "clients.log"
     with example("log_format clients", tmp_path, here | {"/var/log/nginx/clients.log": log}).running() as port:
         assert ask(port, **ALICE.request("query")).status == 200
@@ -98,8 +111,8 @@ def test_a_log_of_clients_and_claims(tmp_path: Path, upstream: Upstream, here: d
     assert re.fullmatch(r'- "GET / HTTP/1.1" 401 MISS credentials_refused \d\.\d+ -', refused)
 
 
-def test_a_limit_for_each_client(tmp_path: Path, here: dict[str, object]) -> None:
-    # Without patience, so that nobody has to wait.
+def test_rate_limit_for_each_client(tmp_path: Path, here: dict[str, object]) -> None:
+    # Without delays, so that the test does not wait.
     here |= {"rate=10r/s": "rate=1r/m", "burst=5": "burst=5 nodelay"}
     with example("limit_req_zone", tmp_path, here).running() as port:
         statuses = [ask(port, headers=ALICE.basic).status for _ in range(8)]
@@ -108,7 +121,7 @@ def test_a_limit_for_each_client(tmp_path: Path, here: dict[str, object]) -> Non
         assert ask(port, headers=ALICE.wrong().basic).status == 401
 
 
-def test_people_beside_machines(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
+def test_passwords_beside_credentials(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
     people = tmp_path / "people"
     people.write_text("ann:{PLAIN}password\n")
     with example("auth_basic people", tmp_path, here | {"/etc/nginx/people": people}).running() as port:
@@ -122,25 +135,29 @@ def test_people_beside_machines(tmp_path: Path, upstream: Upstream, here: dict[s
         assert denied.all("WWW-Authenticate")
 
 
-def test_those_who_operate_it(tmp_path: Path) -> None:
-    # Beside a gate, as they are in the real world.
+def test_operations_endpoints(tmp_path: Path) -> None:
+    # The gate of a real configuration, in the same nginx.
     gate = "location / { credgate on; credgate_issuer https://tenant.auth0.com; }"
     served = example("credgate_purge", tmp_path, {"location = /metrics": f"{gate} location = /metrics"})
     with served.running() as port:
-        assert b"credgate_requests_total" in ask(port, "/metrics").body
-        assert ask(port, "/credgate").json()
-        assert ask(port, "/purge?all", method="POST").status == 200
+        metrics = ask(port, "/metrics").body.decode()
+        report = ask(port, "/credgate").json()
+        assert ask(port, "/purge?all", method="POST").json() == {"purged": 0}
         assert ask(port, "/purge?all").status == 405
+    kinds = re.findall(r"^# TYPE (\w+) (\w+)$", metrics, re.MULTILINE)
+    assert re.findall(r"^\| `(credgate_\w+)` \| (\w+) \|", OPERATING, re.MULTILINE) == kinds
+    table = re.findall(r"^\| (`.+`) \|", section(OPERATING, "## Report"), re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(table))) == sorted(report)
 
 
-def test_workers_that_share_a_file(tmp_path: Path, here: dict[str, object]) -> None:
+def test_workers_share_a_sqlite_file(tmp_path: Path, here: dict[str, object]) -> None:
     file = tmp_path / "run/tokens.db"
     with example("sqlite:", tmp_path, here | {"/run/credgate/tokens.db": file}).running() as port:
         assert ask(port, headers=ALICE.basic).status == 200
     assert file.exists()
 
 
-def test_hosts_that_share_a_server(tmp_path: Path, authority: Authority, here: dict[str, object]) -> None:
+def test_hosts_share_a_redis_server(tmp_path: Path, authority: Authority, here: dict[str, object]) -> None:
     here |= {
         "/etc/credgate/pepper": a_pepper(tmp_path),
         "/etc/credgate/cache-ca.pem": authority.ca,
@@ -154,7 +171,7 @@ def test_hosts_that_share_a_server(tmp_path: Path, authority: Authority, here: d
             assert redis.keys("v") == 1
 
 
-def test_what_nginx_refuses_is_not_logged(tmp_path: Path, upstream: Upstream) -> None:
+def test_requests_refused_by_nginx_are_not_logged(tmp_path: Path, upstream: Upstream) -> None:
     files = {f"/var/log/nginx/{name}.log": tmp_path / f"{name}.log" for name in ("access", "error")}
     served = example("$loggable", tmp_path, files)
     served.ports.append(free_port())
@@ -172,7 +189,15 @@ def test_what_nginx_refuses_is_not_logged(tmp_path: Path, upstream: Upstream) ->
         assert not ALICE.traces(file.read_bytes())
 
 
-def test_the_readmes_json_is_a_configuration(tmp_path: Path) -> None:
+def test_every_example_has_a_test() -> None:
+    marks = re.findall(r'\bexample\("([^"]+)"', Path(__file__).read_text())
+    assert [text for text in EXAMPLES if text != LOADING and not any(mark in text for mark in marks)] == []
+
+
+# The configuration in the top-level README
+
+
+def test_json_of_the_readme_is_a_configuration(tmp_path: Path) -> None:
     (seed,) = blocks("json", README)
     kong = f'{{"name": "openid-connect", "config": {seed}}}'
     for config in (seed, kong):
@@ -182,31 +207,210 @@ def test_the_readmes_json_is_a_configuration(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
-def test_the_readme_names_only_fields_that_exist() -> None:
-    fields = json.loads((ROOT / "core/config.schema.json").read_text())["properties"]
-    (section,) = re.findall(r"^## Configuration\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)
-    named = re.findall(r"^\| `(\w+)`", section, re.MULTILINE)
+def test_fields_named_by_the_readme_exist() -> None:
+    named = re.findall(r"^\| `(\w+)`", section(README, "## Configuration"), re.MULTILINE)
     assert len(named) > 5
-    assert [name for name in named if name not in fields] == []
+    assert [name for name in named if name not in FIELDS] == []
+
+
+# The reference
+
+
+class Directive(NamedTuple):
+    """A row of the module's command table. `kind` and `field` are those of a setting or an option."""
+
+    name: str
+    contexts: list[str]
+    words: str
+    kind: str = ""
+    field: str = ""
+
+
+def section(page: str, heading: str) -> str:
+    """The text below a heading, up to the next one of its level or above."""
+    level = heading.count("#")
+    (text,) = re.findall(rf"^{re.escape(heading)}\n(.*?)(?=^#{{1,{level}}} |\Z)", page, re.MULTILINE | re.DOTALL)
+    return str(text)
+
+
+def contexts(flags: str) -> list[str]:
+    names = {"NGX_HTTP_MAIN_CONF": "http", "NGX_HTTP_SRV_CONF": "server", "NGX_HTTP_LOC_CONF": "location"}
+    return [name for flag, name in names.items() if flag in flags.split("|")]
+
+
+def directives() -> list[Directive]:
+    """The command table."""
+    source = (NGINX / "ngx_http_credgate_module.c").read_text()
+    (everywhere,) = re.findall(r"#define NGX_HTTP_CREDGATE_CONF\s+\\\n\s+(\S+)", source)
+    found = [
+        Directive(name, contexts(flags.replace("NGX_HTTP_CREDGATE_CONF", everywhere)), flags)
+        for name, flags in re.findall(r'^    \{ ngx_string\("(\w+)"\),\n\s+(\S+),$', source, re.MULTILINE)
+    ]
+    for macro in ("SETTING", "OPTION"):
+        body = source.partition(f"#define NGX_HTTP_CREDGATE_{macro}(")[2]
+        flags = body[: body.index("|words")].split()[-1].replace("NGX_HTTP_CREDGATE_CONF", everywhere)
+        row = rf'^    NGX_HTTP_CREDGATE_{macro}\("(\w+)",\s*(\w+),\s*(\w+),\s*"(\w*)"\)'
+        rows = re.findall(row, source, re.MULTILINE)
+        found += [
+            Directive(f"credgate_{name}", contexts(flags), words, kind, field) for name, words, kind, field in rows
+        ]
+    assert len(found) > 75
+    return found
+
+
+def variables() -> list[str]:
+    source = (NGINX / "ngx_http_credgate_variables.c").read_text()
+    found = re.findall(r'^    \{ ngx_string\("(\w+)"\)', source, re.MULTILINE)
+    assert len(found) > 5
+    return found
+
+
+def documented(name: str) -> dict[str, str]:
+    """The rows below the one heading of a directive or a variable: Syntax, Default, Context and others."""
+    rows, _, prose = section(REFERENCE, f"### {name}").lstrip("\n").partition("\n\n")
+    assert prose.strip(), "no description"
+    pairs = [row.removeprefix("* ").partition(": ")[::2] for row in rows.splitlines() if row.startswith("* ")]
+    assert pairs and len(pairs) == len({title for title, _ in pairs}) == len(rows.splitlines()), rows
+    return dict(pairs)
+
+
+FIELDS: dict[str, Any] = json.loads((ROOT / "core/config.schema.json").read_text())["properties"]
+UNITS = {"s": 1, "m": 60, "h": 3600}
+DIRECTIVES = directives()
+# Their default is a rule, in words or in the code.
+BY_RULE = {"scopes", "store_timeout"}
+
+
+def engine_defaults() -> dict[str, object]:
+    """The defaults of worker-wide directives, from EngineOptions."""
+    source = (ROOT / "core/src/config/engine.rs").read_text()
+    body = source.partition("impl Default for EngineOptions")[2].partition("\n}\n")[0]
+    defaults: dict[str, object] = {}
+    for field, value in re.findall(r"^ {12}(\w+): (.+),$", body, re.MULTILINE):
+        if factors := re.fullmatch(r"[\d_]+(?: \* [\d_]+)*", value):
+            number = 1
+            for factor in factors[0].split(" * "):
+                number *= int(factor)
+            defaults[field] = number
+        else:
+            text = re.fullmatch(r'"(.*)"\.to_owned\(\)', value)
+            defaults[field] = text[1] if text else None
+    return defaults
+
+
+def value(kind: str, words: list[str]) -> object:
+    """A directive's words as the value of its field."""
+    (first, *_) = words
+    match kind:
+        case "FLAG":
+            return {"on": True, "off": False}[first]
+        case "SEC":
+            return int(first[:-1]) * UNITS[first[-1]]
+        case "MSEC":
+            return 1000 * int(first[:-1]) * UNITS[first[-1]]
+        case "SIZE":
+            return int(first[:-1]) * {"k": 1 << 10, "m": 1 << 20}[first[-1]]
+        case "NUMBER":
+            return float(first)
+        case "NUMBERS":
+            return [int(word) for word in words]
+        case "LIST":
+            return words
+    return first
+
+
+@pytest.mark.parametrize("directive", DIRECTIVES, ids=lambda directive: directive.name)
+def test_directive_is_documented(directive: Directive) -> None:
+    rows = documented(directive.name)
+    assert list(rows)[:4] == ["Syntax", "Default", "Context", "Appeared in"]
+    assert rows["Context"] == ", ".join(f"`{context}`" for context in directive.contexts)
+    assert re.fullmatch(r"\d+\.\d+\.\d+", rows["Appeared in"])
+    syntax = re.fullmatch(rf"`{directive.name}( .+)?;`", rows["Syntax"])
+    assert syntax
+    assert (syntax[1] is None) == (directive.words.endswith("NGX_CONF_NOARGS"))
+    # There is but one value of credgate_ignore_signature.
+    takes_more = directive.words in ("NGX_CONF_1MORE", "NGX_CONF_2MORE") and directive.field != "ignore_signature"
+    assert rows["Syntax"].endswith(" ...;`") == takes_more
 
 
 @pytest.mark.parametrize(
-    ("file", "pattern", "form"),
-    [
-        ("ngx_http_credgate_module.c", r'^    NGX_HTTP_CREDGATE_SETTING\("(\w+)"', "Syntax:  credgate_{} "),
-        ("ngx_http_credgate_module.c", r'^    NGX_HTTP_CREDGATE_OPTION\("(\w+)"', "Syntax:  credgate_{} "),
-        ("ngx_http_credgate_variables.c", r'^    \{ ngx_string\("(\w+)"\)', "`${}`"),
-        ("ngx_http_credgate_module.c", r'^    \{ ngx_string\("(\w+)"\)', "Syntax:  {}"),
-    ],
-    ids=["settings", "options", "variables", "directives"],
+    "directive",
+    [directive for directive in DIRECTIVES if directive.field and directive.field not in BY_RULE],
+    ids=lambda directive: directive.name,
 )
-def test_everything_that_an_operator_can_type_is_in_the_reference(file: str, pattern: str, form: str) -> None:
-    names = re.findall(pattern, (ROOT / "ffi/nginx" / file).read_text(), re.MULTILINE)
-    assert len(names) >= 2
-    assert [name for name in names if form.format(name) not in REFERENCE] == []
+def test_documented_default_is_the_default_of_the_core(directive: Directive) -> None:
+    of_engines = engine_defaults()
+    default = FIELDS[directive.field].get("default") if directive.field in FIELDS else of_engines[directive.field]
+    written = documented(directive.name)["Default"]
+    if default in (None, "", [], {}):
+        assert written == "—"
+        return
+    words = re.fullmatch(rf"`{directive.name} (.+);`", written)
+    assert words, written
+    assert value(directive.kind, words[1].split()) == default
 
 
-def test_every_example_has_its_test() -> None:
-    """What no test here names is not known to work."""
-    marks = re.findall(r'\bexample\("([^"]+)"', Path(__file__).read_text())
-    assert [text for text in EXAMPLES if text != LOADING and not any(mark in text for mark in marks)] == []
+def test_documented_defaults_by_rule() -> None:
+    constant = r'const DEFAULT_SCOPE: &str = "(\w+)"'
+    (scope,) = re.findall(constant, (ROOT / "core/src/gate/token_request.rs").read_text())
+    assert FIELDS["scopes"]["default"] is None
+    assert documented("credgate_scopes")["Default"] == f"`credgate_scopes {scope};`"
+    stores = [(ROOT / "core/src/store" / file).read_text() for file in ("redis/mod.rs", "sqlite/mod.rs")]
+    timeouts = [re.findall(r"TIMEOUT: Duration = Duration::from_millis\((\d+)\)", store)[0] for store in stores]
+    assert re.findall(r"`(\d+)ms`", documented("credgate_store_timeout")["Default"]) == timeouts
+
+
+def test_settings_that_kong_has_are_named_by_their_field() -> None:
+    for directive in DIRECTIVES:
+        kong = documented(directive.name).get("Kong", "")
+        names = re.findall(r"`(\w+)`", kong)
+        if directive.field and names and directive.field in FIELDS and directive.kind not in ("PAIRS", "ARGS"):
+            assert directive.field in names or directive.field == "ssl_trusted_certificate", directive.name
+        elif directive.kind in ("PAIRS", "ARGS"):
+            assert names == [f"{directive.field}_names", f"{directive.field}_values"]
+
+
+@pytest.mark.parametrize("variable", variables())
+def test_variable_is_documented(variable: str) -> None:
+    name = f"{variable}name" if variable.endswith("_") else variable
+    assert list(documented(f"${name}")) == ["Appeared in"]
+
+
+def test_reference_documents_nothing_else() -> None:
+    known = [directive.name for directive in DIRECTIVES]
+    known += [f"${name}name" if name.endswith("_") else f"${name}" for name in variables()]
+    headings = re.findall(r"^### (.+)$", REFERENCE, re.MULTILINE)
+    assert sorted(headings) == sorted(known)
+    listed = re.findall(r"\[(\$?credgate\w*)\]\(#", section(REFERENCE, "## Contents"))
+    assert listed == headings
+
+
+@pytest.mark.parametrize(
+    ("heading", "pattern"),
+    [("$credgate_cache_status", r"CACHE_STATUS_(\w+) \d+"), ("$credgate_cause", r"(\w+) [345]\d{3}")],
+)
+def test_values_of_a_variable_are_documented(heading: str, pattern: str) -> None:
+    header = (ROOT / "include/credgate.h").read_text()
+    names = re.findall(rf"^#define CREDGATE_{pattern}$", header, re.MULTILINE)
+    listed = re.findall(r"^\| `(\w+)` \|", section(REFERENCE, f"### {heading}"), re.MULTILINE)
+    assert sorted(name.upper() for name in listed) == sorted(names)
+
+
+# Links
+
+
+def anchors(page: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    prose = re.sub(r"^ *```.*?^ *```$", "", page, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name: str) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", PAGES[name])
+    assert links
+    for file, anchor in links:
+        target = (NGINX / file).resolve() if file else NGINX / name
+        assert target.exists(), file
+        assert not anchor or anchor in anchors(target.read_text()), f"{file}#{anchor}"
