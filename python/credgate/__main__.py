@@ -1,4 +1,4 @@
-"""`python -m credgate`: tools for whoever sets a gate up."""
+"""`python -m credgate`: command-line tools for setting up a gate."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-INTERRUPTED = 130  # as shells have it
+INTERRUPTED = 130  # the exit status that shells use for SIGINT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; answer its exit status."""
+    """Run a command; return its exit status."""
     summary = (credgate.__doc__ or "").partition("\n")[0]
     parser = argparse.ArgumentParser(prog="python -m credgate", description=summary)
     parser.add_argument("--version", action="version", version=f"credgate {credgate.__version__}")

@@ -1,4 +1,4 @@
-"""Settings of a gate from a command line."""
+"""Command-line options for the settings of a gate."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ if TYPE_CHECKING:
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
-    """Add the options that make a configuration."""
+    """Add the options that make up a configuration."""
     parser.add_argument(
-        "--config", metavar="FILE", help="a configuration, JSON; the options below come on top"
+        "--config", metavar="FILE", help="a JSON configuration; the options below override it"
     )
-    parser.add_argument("--issuer", metavar="URL", help="the issuer, or its well-known URL")
-    parser.add_argument("--audience", metavar="AUDIENCE", help="what the token is to be for")
+    parser.add_argument("--issuer", metavar="URL", help="the issuer or its well-known URL")
+    parser.add_argument("--audience", metavar="AUDIENCE", help="the audience to request")
     parser.add_argument(
         "--scope",
         metavar="SCOPE",
         action="append",
-        help='a scope to ask for; may be repeated; "" asks for none',
+        help='a scope to request; may be repeated; "" requests none',
     )
     parser.add_argument(
         "--set",
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="any other setting of core/CONFIGURATION.md; the value is JSON, or else taken as text",
+        help="any other setting of core/CONFIGURATION.md; a value that is not JSON is text",
     )
 
 
 def read(options: argparse.Namespace) -> dict[str, Any]:
-    """Answer the configuration; a mistake ends the program."""
+    """Return the configuration; exit if an option is invalid."""
     config = _file(options) if options.config else {}
     settings = config["config"] if isinstance(config.get("config"), dict) else config
     for name in ("issuer", "audience"):
@@ -49,7 +49,7 @@ def read(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def pair(options: argparse.Namespace, option: str, text: str) -> tuple[str, str]:
-    """Answer what an option's NAME=VALUE holds."""
+    """Split an option's NAME=VALUE."""
     name, equals, value = text.partition("=")
     if not equals:
         wrong(options, f"{option} {text}: must be NAME=VALUE")
@@ -57,7 +57,7 @@ def pair(options: argparse.Namespace, option: str, text: str) -> tuple[str, str]
 
 
 def wrong(options: argparse.Namespace, message: str) -> NoReturn:
-    """End the program, as the command is wrong."""
+    """Print a usage error and exit with status 2."""
     parser: argparse.ArgumentParser = options.parser
     parser.error(message)
 
@@ -68,7 +68,7 @@ def _file(options: argparse.Namespace) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         wrong(options, f"--config {options.config}: {error}")
     if not isinstance(config, dict):
-        wrong(options, f"--config {options.config}: is no JSON object")
+        wrong(options, f"--config {options.config}: not a JSON object")
     return config
 
 

@@ -1,4 +1,4 @@
-"""`python -m credgate check`: what a provider does with a configuration, in words."""
+"""`python -m credgate check`: explains how a provider responds to a configuration."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ SECRET = "CREDGATE_CLIENT_SECRET"  # noqa: S105
 STATUS = {"ok": 0, "refused": 3, "unreachable": 4, "misconfigured": 5}
 LAST = {
     "ok": "It works: a gateway with these settings lets this client in.",
-    "refused": "Refused: the provider does not let this client in.",
-    "unreachable": "Unreachable: the provider gives no answer that could be worked with.",
-    "misconfigured": "Misconfigured: a setting has to be changed, here or at the provider.",
+    "refused": "Refused: the provider does not accept this client.",
+    "unreachable": "Unreachable: the provider did not give a usable response.",
+    "misconfigured": "Misconfigured: change a setting, here or at the provider.",
 }
 MARKS = {"notice": "ok", "warning": "warning", "error": "ERROR"}
 INDENT = 9
 
 DESCRIPTION = f"""\
-Asks the provider for a token of one client, as a gateway would for its first request, and
-explains what happens at each step and what to do about it.
+Requests a token for one client, as a gateway would for its first request, and explains each
+step and the remedy for each problem.
 
-The secret is never an argument, as every user of the machine can read those: it is asked for,
-or read from a file (--secret-file) or from the variable {SECRET}.
-Neither the secret nor the token is shown.
+The secret is never an argument, because every user of the machine can read arguments. The command
+prompts for it, or reads it from a file (--secret-file) or from {SECRET}.
+The output contains neither the secret nor the token.
 """
 EPILOG = """\
-exit status: 0 it works · 3 refused: the provider does not let the client in · 4 unreachable: it
-cannot be reached, fails, is busy or too slow · 5 misconfigured: a setting has to be changed ·
-2 the command itself is wrong
+exit status: 0 ok · 2 the command line is invalid · 3 refused: the provider does not accept the
+client · 4 unreachable: the provider is down, failing, rate-limiting or too slow ·
+5 misconfigured: a setting must be changed, here or at the provider
 """
 
 
@@ -50,29 +50,31 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     """Add the command."""
     parser = commands.add_parser(
         "check",
-        help="explain what a provider does with a configuration",
+        help="explain how a provider responds to a configuration",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _arguments.add_to(parser)
-    parser.add_argument("--client-id", required=True, metavar="ID", help="the client to check with")
     parser.add_argument(
-        "--secret-file", metavar="FILE", help="a file with the secret; - is the standard input"
+        "--client-id", required=True, metavar="ID", help="the client to request a token for"
+    )
+    parser.add_argument(
+        "--secret-file", metavar="FILE", help="a file that contains the secret; - is standard input"
     )
     parser.add_argument(
         "--arg",
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="a value that comes with each request (token_post_args_host, token_post_args_client)",
+        help="a value that requests carry (token_post_args_host, token_post_args_client)",
     )
-    parser.add_argument("--json", action="store_true", help="answer JSON, for programs")
+    parser.add_argument("--json", action="store_true", help="print the diagnosis as JSON")
     parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check, tell, and answer the exit status."""
+    """Check, print the diagnosis, and return the exit status."""
     try:
         gate = credgate.Gate(_arguments.read(options))
     except credgate.ConfigError as error:
@@ -86,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def text(diagnosis: Diagnosis) -> str:
-    """Answer what was found as it is read in a terminal."""
+    """Return a diagnosis as text for a terminal."""
     width = min(shutil.get_terminal_size((100, 24)).columns, 100)
     lines = [line for finding in diagnosis["findings"] for line in _lines(finding, width)]
     verdict = diagnosis["verdict"]
@@ -95,7 +97,7 @@ def text(diagnosis: Diagnosis) -> str:
     if verdict != "ok":
         last += f" (exit status {STATUS[verdict]})"
     elif warnings:
-        last += " There is something to look at, above."
+        last += " See the warnings above."
     return "\n".join([*lines, "", last])
 
 
@@ -129,8 +131,8 @@ def _wrong_settings(error: credgate.ConfigError) -> Diagnosis:
                 "step": "configuration",
                 "level": "error",
                 "code": "settings_invalid",
-                "message": f"The settings are not valid: {why}{end}",
-                "remedy": "Every setting is described in core/CONFIGURATION.md.",
+                "message": f"The settings are invalid: {why}{end}",
+                "remedy": "See core/CONFIGURATION.md, which describes every setting.",
                 "facts": {"code": error.code},
             }
         ],
@@ -138,14 +140,14 @@ def _wrong_settings(error: credgate.ConfigError) -> Diagnosis:
 
 
 def _secret(options: argparse.Namespace) -> str:
-    """Read the secret from where it was said to be, or ask for it."""
+    """Read the secret from the file or the environment, or prompt for it."""
     if options.secret_file:
         return _from_file(options).removesuffix("\n")
     if SECRET in os.environ:
         return os.environ[SECRET]
     if not sys.stdin.isatty():
         _arguments.wrong(
-            options, f"there is nobody to ask for the secret: set {SECRET}, or use --secret-file"
+            options, f"no terminal to prompt for the secret: set {SECRET} or use --secret-file"
         )
     return getpass.getpass(f"Secret of {options.client_id}: ")
 

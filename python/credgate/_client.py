@@ -1,4 +1,4 @@
-"""What a machine client does with its token, whatever it sends requests with."""
+"""The parts that the `Auth` classes of httpx and requests share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Client:
-    """An id and a secret, what tokens are asked for, and where these may go."""
+    """A machine client: its gate, its credentials, and the hosts that may receive its token."""
 
     def __init__(
         self,
@@ -23,41 +23,43 @@ class Client:
         args: Mapping[str, str | None] | None = None,
         hosts: Collection[str] | None = None,
     ) -> None:
-        """Ask `gate`'s provider as this client; `args` are for its token_post_args_host."""
+        """Create it for one client.
+
+        `args` are values for the gate's token_post_args_host. `hosts` are the only hosts that
+        receive the token, without ports; None: all hosts.
+        """
         self._gate = gate
         self._pair = (client_id, client_secret)
         self._args = args
         self._hosts = None if hosts is None else {host.lower() for host in hosts}
 
     def __repr__(self) -> str:
-        """Show whose it is, without the secret."""
+        """Show the client id, not the secret."""
         return f"<{type(self).__module__}.Auth client_id={self._pair[0]!r}>"
 
     def _token(self) -> Token:
-        """Answer the token; wait for an exchange where one is needed."""
+        """Return the token; on a miss, wait for the exchange."""
         return self._gate.token(*self._pair, self._args)
 
     async def _token_async(self) -> Token:
-        """Answer the token, in an event loop."""
+        """Return the token; on a miss, await the exchange."""
         return await self._gate.token_async(*self._pair, self._args)
 
     def _may_go_to(self, scheme: str, find_host: Callable[[], str]) -> bool:
-        """Tell whether a request is to carry the token; raise where nobody should send it."""
+        """Return whether a request must carry the token; raise ValueError if it is unsafe."""
         if scheme == "https" and self._hosts is None:
-            return True  # without a look at the host, which costs more than the token
+            return True  # finding the host costs more than the token
         host = find_host()
         if self._hosts is not None and host.lower() not in self._hosts:
             return False
         if scheme != "https" and not is_here(host):
-            message = (
-                f"a token is not sent to {scheme}://{host}, as it can be read there: use https"
-            )
+            message = f"will not send a token to {scheme}://{host} unencrypted: use https"
             raise ValueError(message)
         return True
 
 
 def is_here(host: str) -> bool:
-    """Tell whether a host is this machine."""
+    """Return whether a host is a loopback address or localhost."""
     if host == "localhost":
         return True
     try:

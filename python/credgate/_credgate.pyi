@@ -34,64 +34,80 @@ __all__ = [
 __version__: str
 
 class CredgateError(Exception):
-    """What goes wrong for those who configure and operate. `code` is that of the C ABI."""
+    """The base class of the package's exceptions.
 
-    code: int
+    Raised itself if the system refuses a thread or a file descriptor, and after a fork in the
+    middle of a call.
+    """
+
     retry_after: int | None
 
 class ConfigError(CredgateError):
-    """The configuration is at fault; the message names the field."""
+    """A setting or an engine option is invalid; the message names it.
 
-class DeniedError(CredgateError):
-    """No token is to be had.
-
-    `code` is the cause, by its number in the C ABI; `status` what HTTP has for it;
-    `retry_after` the seconds after which to try again, or None.
+    `code` is the number of the C ABI: 2001 not JSON, 2002 unknown field, 2003 invalid value, 2004
+    unreadable file.
     """
 
-    status: int
+    code: int
+
+class DeniedError(CredgateError):
+    """There is no token for this client.
+
+    `cause` is the reason, such as "credentials_refused"; `http_status` the HTTP status of the
+    denial; `retry_after` the seconds to wait before the next attempt, or None.
+    """
+
+    cause: str
+    http_status: int
 
 class Allow:
-    """The request goes upstream, with the token."""
+    """The request may go upstream: forward it with `headers`."""
 
     @property
     def allowed(self) -> Literal[True]:
-        """Tell it from a denial."""
+        """True. On `Deny`, False."""
     @property
     def cache_status(self) -> str:
-        """What it was: "HIT", "MISS", "JOINED", "SHARED", "STALE", "ANONYMOUS" or "PREFLIGHT"."""
+        """One of "HIT", "STALE", "MISS", "JOINED", "SHARED", "ANONYMOUS" or "PREFLIGHT"."""
     @property
     def source(self) -> str | None:
-        """Where the credentials were: "header", "query", "body" or "host". None without a token."""
+        """The place of the credentials: "header", "query", "body" or "host". None without token."""
     @property
     def client_id(self) -> str | None:
-        """Whose token it is. None where the request passes without a token."""
+        """The id of the client. None if the request passes without a token."""
     @property
     def authorization(self) -> str | None:
-        """The token as an Authorization header has it: "Bearer ...". See `headers`."""
+        """The token with its scheme: "Bearer ...". To forward a request, use `headers`."""
     @property
     def access_token(self) -> str | None:
-        """The token alone."""
+        """The token without a scheme."""
     @property
     def headers(self) -> list[tuple[str, str | None]]:
-        """The headers to send upstream, by lower-case name; None takes the client's away."""
+        """The headers to set upstream, by lower-case name. None: remove the client's header."""
     @property
     def expires_in(self) -> int | None:
-        """For how many seconds the token is served still. None where it is not kept."""
+        """The seconds for which the token is still served. None if it is not cached."""
     @property
     def claims(self) -> dict[str, Any] | None:
-        """What the token says. None where it is no JWT."""
+        """The claims of the token. None if it is not a JWT."""
     def claim(self, name: str) -> str | None:
-        """Answer a claim by its name, or by a path joined by "__", with positions from 1.
+        """Return a claim by its name or path; None if it is absent.
 
-        Text as it is, anything else as JSON.
+        A path joins names with "__"; array positions start at 1: "realm_access__roles__1". Strings
+        are returned unchanged, other values as JSON. None also for a string with control
+        characters.
         """
-    def note_upstream_status(self, status: int) -> bool:
-        """Tell what the upstream answered. True where the token is not used again."""
+    def note_upstream_status(self, http_status: int) -> bool:
+        """Report the status code of the upstream's response; return whether the token was dropped.
+
+        It is dropped if the gate's purge_token_on_upstream_status_codes has this status, unless
+        the token was received within the last ten seconds or has already been replaced.
+        """
 
 @final
 class Token(Allow):
-    """The token of a client: an `Allow` that has one for certain."""
+    """The token of a client: an `Allow` that always has a token."""
 
     @property
     def client_id(self) -> str: ...
@@ -102,54 +118,52 @@ class Token(Allow):
 
 @final
 class Deny:
-    """The request is answered here."""
+    """The request is denied: respond with `http_status`, `headers` and `body`."""
 
     @property
     def allowed(self) -> Literal[False]:
-        """Tell it from what is allowed."""
+        """False. On `Allow`, True."""
     @property
     def cache_status(self) -> str:
-        """What it was: "NONE", "MISS", "JOINED" or "NEGATIVE"."""
-    @property
-    def code(self) -> int:
-        """The cause, by its number in the C ABI."""
+        """One of "NONE", "MISS", "JOINED" or "NEGATIVE"."""
     @property
     def cause(self) -> str:
-        """The cause by its name in metrics, such as "credentials_refused"."""
+        """The reason, such as "credentials_refused"; the same as in metrics."""
     @property
     def http_status(self) -> int:
-        """The HTTP status to answer."""
+        """The HTTP status to respond with."""
     @property
     def challenge(self) -> str | None:
-        """The value of WWW-Authenticate."""
+        """The value of WWW-Authenticate; None if the denial has no challenge."""
     @property
     def retry_after(self) -> int | None:
-        """Seconds for Retry-After."""
+        """The seconds of Retry-After; None if the denial has none."""
     @property
     def content_type(self) -> str:
         """The media type of the body."""
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """The headers to answer: content-type, www-authenticate, retry-after."""
+        """The headers to respond with: content-type, www-authenticate, retry-after."""
     @property
     def body(self) -> str:
-        """The body to answer, JSON."""
+        """The JSON body to respond with."""
     @property
     def detail(self) -> str:
-        """One line for the operator's log, or nothing."""
+        """One line for the operator's log; may be empty. Contains no secret."""
 
 class Gate:
-    """One compiled configuration. Starts no thread and opens no connection.
+    """A compiled configuration. Creating one starts no thread and opens no connection.
 
-    It is a mapping, its JSON text, or settings by their names in core/CONFIGURATION.md; also Kong's
-    plugin object; or another gate. Raises ConfigError, naming the field.
+    The configuration is a mapping, JSON text, or keyword arguments named as in
+    core/CONFIGURATION.md. Kong's plugin object and another gate are accepted too. Raises
+    ConfigError, which names the field, if it is invalid.
     """
 
     @overload
     def __new__(cls, config: Mapping[str, object] | str | Gate) -> Self: ...
     @overload
     def __new__(cls, config: None = None, **settings: Unpack[Settings]) -> Self: ...
-    def _ask(  # for `credgate.Gate.authenticate`
+    def _authenticate(  # for `credgate.Gate.authenticate`
         self,
         method: Text | None,
         authorization: Text | None,
@@ -167,9 +181,9 @@ class Gate:
         args: Mapping[str, Text | None] | None,
     ) -> Token | Request: ...
     def purge(self, client_id: str | None = None) -> int:
-        """Drop the tokens of a client, or of all, and what is remembered of refusals.
+        """Drop the cached tokens and refusals of one client, or of all clients.
 
-        Answers how many tokens that were.
+        Return the number of dropped tokens.
         """
     def wants_body(
         self,
@@ -178,25 +192,27 @@ class Gate:
         content_type: Text | None,
         content_length: int | None = None,
     ) -> bool:
-        """Tell whether the body of such a request should be read and shown.
+        """Return whether the body can contain credentials for this gate and must be passed to it.
 
-        It can hold something for this gate. Ask again when a length has become known.
+        `content_length` is in bytes, None if unknown. Call it again once the length is known.
         """
     @overload
     def hide_query(self, query: bytes | bytearray) -> bytes: ...
     @overload
     def hide_query(self, query: str) -> str:
-        """Answer a query string as it goes upstream: without credentials.
+        """Return a query string for the upstream: without credentials.
 
-        Where the query is no place of this gate, as it is. All else stays byte for byte.
+        It is unchanged if the gate does not search the query or `hide_credentials` is off. All
+        other bytes stay unchanged.
         """
     @overload
     def hide_body(self, content_type: Text | None, body: bytes | bytearray) -> bytes: ...
     @overload
     def hide_body(self, content_type: Text | None, body: str) -> str:
-        """Answer a body as it goes upstream: without credentials.
+        """Return a body for the upstream: without credentials.
 
-        Where the body is no place of this gate, as it is. All else stays byte for byte.
+        It is unchanged if the gate does not search bodies or `hide_credentials` is off. All other
+        bytes stay unchanged.
         """
     def check(
         self,
@@ -204,65 +220,68 @@ class Gate:
         client_secret: Text,
         args: Mapping[str, Text | None] | None = None,
     ) -> Diagnosis:
-        """Ask the provider for a token as a first request would; tell what happened at each step.
+        """Request a token as a first request would, and explain each step.
 
-        Nothing is kept, and nothing taken from the cache. It waits for the provider, and is for
-        a terminal. What it answers holds neither the secret nor the token. `args` are values for
-        arguments of the token request that come with each request.
+        Neither reads nor fills the cache. Blocks until the provider has responded. The diagnosis
+        contains neither the secret nor the token. `args` are values for the arguments of
+        token_post_args_host and token_post_args_client.
         """
     def _optional(self) -> Gate: ...  # for `credgate.Gate.optional`
     @property
     def config(self) -> dict[str, Any]:
-        """The configuration in effect: defaults included, the operator's secrets masked."""
+        """The effective configuration: includes defaults, masks the operator's secrets."""
     @property
     def warnings(self) -> list[str]:
-        """What in the configuration is allowed and yet dangerous; logged when the gate is made."""
+        """Warnings about dangerous settings. They are logged when the gate is created."""
     @property
     def args(self) -> list[str]:
-        """The names of the arguments for which each request may bring values."""
+        """The names in token_post_args_host: arguments that each request may set."""
     @property
     def timeout(self) -> float:
-        """The deadline of a whole exchange, discovery included, in seconds."""
+        """The deadline of a whole exchange, including discovery, in seconds."""
 
 def configure(**options: object) -> None:
-    """Set options of this process's engine, and of those of its children.
+    """Set the engine options of this process and of its future children.
 
-    cache_max_bytes, cache_max_entries, max_waiting, max_exchanges. To be called before the first
-    request. Raises ConfigError where an option cannot be, and where the engine runs with others.
+    Call it before the first request; options left out get their defaults. `cache_max_bytes`,
+    `cache_max_entries`, `max_waiting` and `max_exchanges` are limits; `store` and the options that
+    begin with `store_` configure the shared store. Raises ConfigError if an option is unknown or
+    invalid, or if the engine already runs with other options.
     """
 
 def metrics() -> str:
-    """Answer what this process has done, in Prometheus's text format."""
+    """Return the metrics of this process in the Prometheus text format."""
 
 def report() -> dict[str, Any]:
-    """Answer the same in short."""
+    """Return the same metrics as a short report: a dict without histograms."""
 
 def purge(client_id: str | None = None) -> int:
-    """Drop the tokens of a client, or of all, in all gates, and what is remembered of refusals.
+    """Drop the cached tokens and refusals of one client, or of all clients, in all gates.
 
-    Answers how many tokens that were.
+    Return the number of dropped tokens.
     """
 
 @overload
 def redact_query(query: bytes | bytearray) -> bytes: ...
 @overload
 def redact_query(query: str) -> str:
-    """Answer a query string for a line that is logged.
+    """Return a query string that is safe to log.
 
-    The value of every client_secret is overwritten with "*", whatever its spelling.
+    The value of every client_secret is overwritten with "*", in any spelling of the name. All other
+    bytes stay unchanged.
     """
 
-# What `credgate._waiting` is made of.
+# For `credgate._waiting`.
 
 @final
 class Request:
-    """A request and the gate that it came to."""
+    """A request to a gate that is not served from the cache."""
 
     def wait(self) -> Allow | Deny: ...
 
 @final
 class Queue:
-    """Where one event loop finds its outcomes."""
+    """The completion queue of one event loop."""
 
     def __new__(cls) -> Self: ...
     def is_usable(self) -> bool: ...

@@ -1,4 +1,4 @@
-"""What `Gate.check` answers."""
+"""The type that `Gate.check` returns."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Any, Literal, TypedDict
 
 
 class Finding(TypedDict):
-    """One thing that was found.
+    """One finding of a check.
 
-    `step` is "configuration", "discovery", "token_request", "token", "signature" or "requirements";
-    `code` is a word for programs, such as "name_unresolved".
+    `step` is "configuration", "discovery", "token_request", "token", "signature" or "requirements".
+    `code` identifies the finding, such as "name_unresolved". `message` and `remedy` are sentences;
+    `remedy` is None if there is nothing to do. `facts` are the values behind the message.
     """
 
     step: str
@@ -21,7 +22,7 @@ class Finding(TypedDict):
 
 
 class Diagnosis(TypedDict):
-    """What was found, in the order of the steps, and how it ended. An error is the last."""
+    """The verdict of a check and its findings, in the order of the steps. An error comes last."""
 
     verdict: Literal["ok", "refused", "unreachable", "misconfigured"]
     findings: list[Finding]

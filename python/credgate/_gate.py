@@ -1,4 +1,4 @@
-"""Gates, as they are asked."""
+"""The class `credgate.Gate`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 class Gate(_credgate.Gate):
-    """One compiled configuration. Starts no thread and opens no connection.
+    """A compiled configuration. Creating one starts no thread and opens no connection.
 
-    It is a mapping, its JSON text, or settings by their names in core/CONFIGURATION.md; also Kong's
-    plugin object; or another gate. Raises ConfigError, naming the field.
+    The configuration is a mapping, JSON text, or keyword arguments named as in
+    core/CONFIGURATION.md. Kong's plugin object and another gate are accepted too. Raises
+    ConfigError, which names the field, if it is invalid.
     """
 
     __slots__ = ()
@@ -36,17 +37,17 @@ class Gate(_credgate.Gate):
         client_id: Text | None = None,
         client_secret: Text | None = None,
     ) -> Allow | Deny:
-        """Authenticate a request; wait for an exchange where one is needed.
+        """Authenticate a request; on a miss, wait for the exchange.
 
-        The parts of the request are as they were sent: the query without "?", not decoded; several
-        Authorization headers are refused by the caller. `args` are values for the gate's
-        token_post_args_host. `client_id` and `client_secret` are what the caller has from
-        elsewhere: then the request is not searched.
+        Pass the parts of the request unchanged: `query` is without "?" and not decoded. Reject a
+        request with several Authorization headers before calling this. `args` are values for the
+        gate's token_post_args_host. If `client_id` and `client_secret` are given, the request is
+        not searched for credentials.
         """
-        answer = self._ask(
+        result = self._authenticate(
             method, authorization, query, content_type, body, args, client_id, client_secret
         )
-        return answer.wait() if type(answer) is Request else answer
+        return result.wait() if type(result) is Request else result
 
     async def authenticate_async(  # noqa: PLR0913
         self,
@@ -60,14 +61,14 @@ class Gate(_credgate.Gate):
         client_id: Text | None = None,
         client_secret: Text | None = None,
     ) -> Allow | Deny:
-        """Authenticate a request in an asyncio event loop, which goes on meanwhile.
+        """Authenticate a request; on a miss, await the exchange without blocking the event loop.
 
-        A task that is cancelled leaves the exchange to those who wait for it too.
+        The arguments are those of `authenticate`. Cancelling the task does not cancel the exchange.
         """
-        answer = self._ask(
+        result = self._authenticate(
             method, authorization, query, content_type, body, args, client_id, client_secret
         )
-        return await wait(answer) if type(answer) is Request else answer
+        return await wait(result) if type(result) is Request else result
 
     def token(
         self,
@@ -75,12 +76,13 @@ class Gate(_credgate.Gate):
         client_secret: Text,
         args: Mapping[str, Text | None] | None = None,
     ) -> Token:
-        """Answer the token of a client; wait for an exchange where one is needed.
+        """Return the token of a client; on a miss, wait for the exchange.
 
-        Raises DeniedError where there is none.
+        Raises DeniedError if there is no token. `args` are values for the gate's
+        token_post_args_host.
         """
-        answer = self._token(client_id, client_secret, args)
-        return to_token(answer.wait()) if type(answer) is Request else answer
+        result = self._token(client_id, client_secret, args)
+        return to_token(result.wait()) if type(result) is Request else result
 
     async def token_async(
         self,
@@ -88,13 +90,14 @@ class Gate(_credgate.Gate):
         client_secret: Text,
         args: Mapping[str, Text | None] | None = None,
     ) -> Token:
-        """Answer the token of a client, in an asyncio event loop."""
-        answer = self._token(client_id, client_secret, args)
-        return to_token(await wait(answer)) if type(answer) is Request else answer
+        """Return the token of a client; on a miss, await the exchange. See `token`."""
+        result = self._token(client_id, client_secret, args)
+        return to_token(await wait(result)) if type(result) is Request else result
 
     def optional(self) -> Gate:
-        """Answer the same gate where credentials are optional (`anonymous`).
+        """Return a copy of this gate with `anonymous` on: credentials are optional.
 
-        What would be answered with 401 passes without a token. The two share their tokens.
+        Requests that this gate would deny with 401 pass without a token. Both gates share their
+        tokens.
         """
         return type(self)(self._optional())

@@ -1,4 +1,4 @@
-"""Secrets in what others log."""
+"""A filter that removes secrets from the log records of servers."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from credgate._credgate import redact_query
 if TYPE_CHECKING:
     from re import Match
 
-# To the next blank of ASCII: some servers decode quotation marks, brackets and other scripts before
-# they log, and a secret may hold any of them.
+# A query ends at the next ASCII space only. Some servers decode quotation marks, brackets and
+# non-ASCII characters before they log, and a secret may contain any of them.
 QUERY = re.compile(r"(?<=\?)\S+", re.ASCII)
 
 
 class LogFilter(logging.Filter):
-    """Overwrites secrets in the queries of all URLs that a logger logs.
+    """Overwrites the value of client_secret in every query that a logger logs.
 
-    For servers that log requests as they came, where no middleware can reach them: gunicorn, with
-    its worker asgi and where an application fails ("gunicorn.access", "gunicorn.error"), and those
-    that Flask and Django have for development ("werkzeug", "django.server").
+    For servers that log the original request, which middleware cannot change: gunicorn with the
+    worker class asgi, or if the application raises ("gunicorn.access", "gunicorn.error"), and the
+    development servers of Flask ("werkzeug") and Django ("django.server").
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass, without secrets."""
+        """Redact the record; return True."""
         record.msg = QUERY.sub(_redacted, record.getMessage())
         record.args = None
         return True

@@ -1,4 +1,4 @@
-"""`python -m credgate proxy`: a small reverse proxy, to try a gate without nginx."""
+"""`python -m credgate proxy`: a small reverse proxy for trying a gate without nginx."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
 LINGER = 1.0
 MOST_PIECES = 256
 TIMEOUT = 60
-# C0 and C1: a terminal obeys them.
+# C0 and C1 control characters, which would control the terminal.
 CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
-# RFC 9110, section 7.6.1; and what has been answered here.
+# RFC 9110 section 7.6.1, and Expect, which the proxy handles itself.
 HOP_BY_HOP = {
     "connection",
     "expect",
@@ -49,30 +49,34 @@ HOP_BY_HOP = {
     "upgrade",
 }
 DESCRIPTION = """\
-A small reverse proxy for development: it does what the nginx module does, for one upstream, on
-this machine. It speaks no TLS itself, and closes each connection after its answer.
+A small reverse proxy for development. It does what the nginx module does, for one upstream. It
+accepts plain HTTP only, and closes each connection after its response.
 """
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
-    parser = commands.add_parser("proxy", help="try a gate without nginx", description=DESCRIPTION)
+    parser = commands.add_parser(
+        "proxy", help="run a reverse proxy, to try a gate without nginx", description=DESCRIPTION
+    )
     _arguments.add_to(parser)
-    parser.add_argument("--upstream", required=True, metavar="URL", help="where requests go")
+    parser.add_argument(
+        "--upstream", required=True, metavar="URL", help="the URL that requests are forwarded to"
+    )
     parser.add_argument(
         "--listen",
         default="127.0.0.1:8000",
         metavar="HOST:PORT",
-        help="where it listens (127.0.0.1:8000; port 0 takes any that is free)",
+        help="the address to listen on (default 127.0.0.1:8000; port 0 picks a free port)",
     )
     parser.add_argument(
-        "--optional", action="store_true", help="let requests without credentials pass, too"
+        "--optional", action="store_true", help="forward requests without credentials too"
     )
     parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until somebody stops it."""
+    """Serve until interrupted."""
     config = _arguments.read(options)
     try:
         gate = credgate.Gate(config)
@@ -88,13 +92,13 @@ def run(options: argparse.Namespace) -> int:
         _arguments.wrong(options, "--upstream: must be an http:// or https:// URL without a query")
     listen = _url(f"//{options.listen}")
     if not listen or not listen.hostname or listen.port is None:
-        _arguments.wrong(options, "--listen: must be HOST:PORT, the port 65535 at most")
+        _arguments.wrong(options, "--listen: must be HOST:PORT with a port up to 65535")
     guarded = Middleware(Forward(upstream), gate, optional=options.optional)
     try:
         server = Server((listen.hostname, listen.port), Handler)
     except OSError as error:
         _arguments.wrong(options, f"--listen {options.listen}: {error}")
-    server.set_app(answering_malformed(without_hop_by_hop(guarded)))
+    server.set_app(rejecting_malformed(without_hop_by_hop(guarded)))
     with server:
         here = f"http://{listen.hostname}:{server.server_port}"
         say(_welcome(here, gate, options, is_local=is_here(listen.hostname)))
@@ -106,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _url(text: str) -> SplitResult | None:
-    """Answer the parts of a URL; None where its host or its port cannot be."""
+    """Return the parts of a URL; None if its host or port is invalid."""
     try:
         url = urlsplit(text)
         _ = url.port
@@ -118,65 +122,65 @@ def _url(text: str) -> SplitResult | None:
 def _welcome(here: str, gate: credgate.Gate, options: argparse.Namespace, *, is_local: bool) -> str:
     settings = f"--config {options.config}" if options.config else "..."
     lines = [
-        f"credgate {credgate.__version__}: {here} -> {options.upstream}, for development.",
-        f"Credentials are exchanged at {gate.config['issuer']}.",
+        f"credgate {credgate.__version__}: {here} -> {options.upstream}, for development only.",
+        f"Exchanges credentials at {gate.config['issuer']}.",
         "",
         "Try, in another terminal:",
         f'    curl -i -u "$CLIENT_ID:$CLIENT_SECRET" {here}/',
         f"    curl -i {here}/",
         "",
-        "What the provider does with these settings, step by step:",
+        "Explain how the provider responds to these settings:",
         f'    python -m credgate check {settings} --client-id "$CLIENT_ID"',
         "",
-        "Ctrl-C ends it. What comes:",
+        "Press Ctrl-C to stop. Requests:",
     ]
     if not is_local:
         lines.insert(
             1,
-            "It listens beyond this machine, and without TLS: everybody on the way reads secrets.",
+            "WARNING: listens on the network without TLS; anyone on the path can read secrets.",
         )
     return "\n".join(lines)
 
 
 def say(text: str) -> None:
-    """Print at once."""
+    """Print and flush."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 class Server(socketserver.ThreadingMixIn, WSGIServer):
-    """One thread for each connection."""
+    """A server with one thread per connection."""
 
     daemon_threads = True
 
     def server_bind(self) -> None:
-        """Listen, without asking the name service who this is."""
+        """Listen, without the reverse DNS lookup of the base class."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
         self.setup_environ()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
-        """Say nothing where a client has left."""
+        """Ignore disconnected clients."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
 
 class Handler(WSGIRequestHandler):
-    """One request."""
+    """Handles one request per connection."""
 
-    path = "-"  # where a first line has none
+    path = "-"  # if the request line has none
 
     def setup(self) -> None:
-        """Begin."""
+        """Start the clock."""
         super().setup()
         self.started = time.monotonic()
         self.told: dict[str, Any] = {}
 
     def get_environ(self) -> WSGIEnvironment:
-        """Answer what WSGI says of a request, and what it does not: its target as it was sent."""
+        """Return the environ, with the original request target."""
         environ = super().get_environ()
         if "Content-Type" not in self.headers:
-            del environ["CONTENT_TYPE"]  # invented
+            del environ["CONTENT_TYPE"]  # a default of the base class
         environ["REQUEST_URI"] = self.path
         environ["credgate.proxy"] = self.told
         if self.is_chunked:
@@ -185,7 +189,7 @@ class Handler(WSGIRequestHandler):
         return environ
 
     def finish(self) -> None:
-        """End, once the client has the answer: what it still sends would reset the connection."""
+        """Drain the connection before closing: unread input would reset it."""
         super().finish()
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
@@ -196,11 +200,11 @@ class Handler(WSGIRequestHandler):
 
     @property
     def is_chunked(self) -> bool:
-        """Tell whether the body comes in chunks."""
+        """Return whether the body is chunked."""
         return "Transfer-Encoding" in self.headers
 
     def handle(self) -> None:
-        """Serve one request, as the standard library does, whose body may come in chunks."""
+        """Serve one request as the base class does; its body may be chunked."""
         self.raw_requestline = self.rfile.readline(LONGEST_LINE + 1)
         if len(self.raw_requestline) > LONGEST_LINE:
             self.requestline = self.request_version = self.command = ""
@@ -212,15 +216,15 @@ class Handler(WSGIRequestHandler):
             self.send_error(http.HTTPStatus.NOT_IMPLEMENTED)
             return
         stream: Any = Chunks(self.rfile) if self.is_chunked else self.rfile
-        answer: Any = self.wfile
+        wfile: Any = self.wfile
         environ = self.get_environ()
-        handler = ServerHandler(stream, answer, self.get_stderr(), environ, multithread=True)
+        handler = ServerHandler(stream, wfile, self.get_stderr(), environ, multithread=True)
         handler.request_handler = self  # type: ignore[attr-defined]
-        handler.os_environ = {}  # else this process's HTTP_PROXY would be a header of the request
+        handler.os_environ = {}  # otherwise this process's HTTP_PROXY becomes a request header
         handler.run(self.server.get_app())  # type: ignore[attr-defined]
 
     def log_request(self, code: int | str = "-", _size: int | str = "-") -> None:
-        """Tell what became of a request; nothing of a secret."""
+        """Print one line per request, without secrets."""
         took = round((time.monotonic() - self.started) * 1000)
         outcome = self.told.get("outcome")
         who = f"{outcome.client_id or '-'} {outcome.cache_status}" if outcome else "-"
@@ -228,32 +232,32 @@ class Handler(WSGIRequestHandler):
         say(line.translate(CONTROLS))
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002, ANN401
-        """Log nothing as it came."""
+        """Log nothing: the arguments may contain secrets."""
 
 
 class Chunks:
-    """The body of a request that comes in chunks (RFC 9112, section 7.1)."""
+    """A chunked request body (RFC 9112 section 7.1)."""
 
     def __init__(self, stream: io.BufferedIOBase) -> None:
-        """Read from a connection."""
+        """Create it for a connection."""
         self._stream = stream
         self._left = 0
         self._ended = False
 
     def read(self, size: int = -1) -> bytes:
-        """Answer up to `size` bytes; none at the end."""
+        """Return up to `size` bytes; none at the end."""
         read = bytearray()
         while size < 0 or len(read) < size:
             if not self._left and not self._next():
                 break
             piece = self._stream.read(min(self._left, PIECE if size < 0 else size - len(read)))
             if not piece:
-                message = "The body ends within a chunk"
+                message = "The body ends inside a chunk"
                 raise MalformedError(message)
             read += piece
             self._left -= len(piece)
             if not self._left and self._stream.read(2) != b"\r\n":
-                message = "A chunk of the body does not end where its size says"
+                message = "A chunk of the body is longer than its size"
                 raise MalformedError(message)
         return bytes(read)
 
@@ -262,7 +266,7 @@ class Chunks:
             line = self._stream.readline(LONGEST_LINE)
             size = line[:-2].partition(b";")[0].rstrip(b" \t")
             if not line.endswith(b"\r\n") or not CHUNK_SIZE.fullmatch(size):
-                message = "The size of a chunk of the body is none"
+                message = "A chunk of the body has an invalid size"
                 raise MalformedError(message)
             self._left = int(size, 16)
             self._ended = self._left == 0
@@ -270,23 +274,23 @@ class Chunks:
 
 
 class MalformedError(Exception):
-    """A request is not what HTTP has."""
+    """A request that violates HTTP."""
 
 
-def answering_malformed(app: WSGIApplication) -> WSGIApplication:
-    """Answer what is malformed, whoever finds it."""
+def rejecting_malformed(app: WSGIApplication) -> WSGIApplication:
+    """Turn a MalformedError of the application into a 400."""
 
     def served(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
             return app(environ, start_response)
         except MalformedError as error:
-            return _answer(start_response, "400 Bad Request", str(error))
+            return _respond(start_response, "400 Bad Request", str(error))
 
     return served
 
 
 def without_hop_by_hop(app: WSGIApplication) -> WSGIApplication:
-    """Take away what is for this connection alone, before a gate sets anything."""
+    """Remove hop-by-hop headers before the gate sets its own."""
 
     def served(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         named = {name.strip().lower() for name in environ.get("HTTP_CONNECTION", "").split(",")}
@@ -298,18 +302,18 @@ def without_hop_by_hop(app: WSGIApplication) -> WSGIApplication:
 
 
 class Forward:
-    """The application behind the gate: sends requests upstream."""
+    """The application behind the gate: forwards requests to the upstream."""
 
     def __init__(self, upstream: SplitResult) -> None:
-        """Send them there."""
+        """Forward to this URL."""
         self._upstream = upstream
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Send one, and give its answer back as it comes."""
+        """Forward one request and stream the response."""
         environ["credgate.proxy"]["outcome"] = environ["credgate.outcome"]
         target = environ["REQUEST_URI"]
         if not target.startswith("/"):
-            message = "The target must be a path"
+            message = "The request target must be a path"
             raise MalformedError(message)
         connection = self._connect()
         try:
@@ -319,8 +323,8 @@ class Forward:
             raise
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            return _answer(
-                start_response, "502 Bad Gateway", f"The upstream does not answer: {error}"
+            return _respond(
+                start_response, "502 Bad Gateway", f"The upstream does not respond: {error}"
             )
         headers = [
             (name, value) for name, value in response.getheaders() if name.lower() not in HOP_BY_HOP
@@ -342,7 +346,7 @@ class Forward:
             for name, value in _headers(environ):
                 connection.putheader(name, value.encode("latin-1"))
         except (ValueError, http.client.InvalidURL) as error:
-            message = "The method, the target or a header holds what none can hold"
+            message = "The method, the request target or a header contains invalid characters"
             raise MalformedError(message) from error
         size = length(environ.get("CONTENT_LENGTH"))
         is_chunked = size is None and environ.get("wsgi.input_terminated", False)
@@ -359,7 +363,7 @@ class Forward:
 
 
 def _headers(environ: WSGIEnvironment) -> Iterator[tuple[str, str]]:
-    """Answer a request's headers as they go upstream; who asked is told anew."""
+    """Yield the request's headers for the upstream, with new X-Forwarded headers."""
     ours = {
         "X-Forwarded-For": environ["REMOTE_ADDR"],
         "X-Forwarded-Host": environ.get("HTTP_HOST", ""),
@@ -374,7 +378,7 @@ def _headers(environ: WSGIEnvironment) -> Iterator[tuple[str, str]]:
     yield from ours.items()
 
 
-def _body(stream: Any, size: int | None) -> Iterator[bytes]:  # noqa: ANN401 - what WSGI has
+def _body(stream: Any, size: int | None) -> Iterator[bytes]:  # noqa: ANN401 - WSGI does not name the type
     while size is None or size > 0:
         piece = stream.read(PIECE if size is None else min(PIECE, size))
         if not piece:
@@ -393,7 +397,7 @@ def _pieces(
         connection.close()
 
 
-def _answer(start_response: StartResponse, status: str, message: str) -> Iterable[bytes]:
+def _respond(start_response: StartResponse, status: str, message: str) -> Iterable[bytes]:
     body = json.dumps({"message": message}).encode()
     headers = [
         ("content-type", "application/json; charset=utf-8"),

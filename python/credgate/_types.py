@@ -1,6 +1,6 @@
-"""Types that the package's signatures share."""
+"""Types that the signatures of the package share."""
 
 from typing import Union
 
 Text = Union[str, bytes, bytearray]
-"""What a part of a request may be: text is taken as UTF-8."""
+"""A part of a request. A str is encoded as UTF-8."""

@@ -1,4 +1,4 @@
-"""Waits for outcomes in an event loop, which the library wakes through a descriptor."""
+"""Waits for outcomes in an event loop, which the library wakes through a file descriptor."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Mailbox:
-    """Where one event loop finds its outcomes. Used on the loop's thread alone."""
+    """The waiting requests of one event loop. Use it only on the loop's thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Have the loop watch a queue."""
+        """Create a queue and have the loop watch it."""
         self._queue = _credgate.Queue()
         self._waiting: dict[int, asyncio.Future[Allow | Deny]] = {}
         self._retired = False
@@ -26,34 +26,34 @@ class Mailbox:
 
     @property
     def is_usable(self) -> bool:
-        """Tell whether it is this process's."""
+        """Return whether the queue was created in this process."""
         return self._queue.is_usable()
 
-    async def ask(self, request: Request) -> Allow | Deny:
-        """Wait for what becomes of a request; being cancelled changes nothing for others."""
-        answer = self._queue.begin(request)
-        if not isinstance(answer, int):
-            return answer
+    async def wait(self, request: Request) -> Allow | Deny:
+        """Wait for the outcome of a request. Cancelling it does not affect other waiters."""
+        begun = self._queue.begin(request)
+        if not isinstance(begun, int):
+            return begun
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Allow | Deny] = loop.create_future()
-        self._waiting[answer] = future
+        self._waiting[begun] = future
         try:
             return await future
         finally:
-            if self._waiting.pop(answer, None):
-                self._queue.cancel(answer)
-            self._leave(loop)
+            if self._waiting.pop(begun, None):
+                self._queue.cancel(begun)
+            self._stop_watching(loop)
 
     def retire(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Have the loop watch no longer, once nobody waits."""
+        """Have the loop stop watching the queue once no request is waiting."""
         self._retired = True
-        self._leave(loop)
+        self._stop_watching(loop)
 
     def abandon(self) -> None:
-        """Forget who waits, as the loop is closed."""
+        """Drop the waiting requests of a closed loop."""
         self._waiting.clear()
 
-    def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _stop_watching(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._retired and not self._waiting and not loop.is_closed():
             loop.remove_reader(self._queue.fileno())
 
@@ -65,12 +65,12 @@ class Mailbox:
 
 
 _mailboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, Mailbox] = WeakKeyDictionary()
-# A signal handler may come in between.
+# Reentrant: a signal handler may interrupt its holder.
 _lock = threading.RLock()
 
 
 def _mailbox() -> Mailbox:
-    """Answer the running loop's."""
+    """Return the mailbox of the running loop."""
     loop = asyncio.get_running_loop()
     with _lock:
         mailbox = _mailboxes.get(loop)
@@ -82,28 +82,28 @@ def _mailbox() -> Mailbox:
 
 
 async def wait(request: Request) -> Allow | Deny:
-    """Wait for what becomes of a request."""
+    """Wait for the outcome of a request."""
     _credgate.notice_fork()
-    return await _mailbox().ask(request)
+    return await _mailbox().wait(request)
 
 
 def close() -> None:
-    """Let go of this process's engine: its tokens are forgotten, and its thread ends.
+    """Release the engine of this process: drop its tokens and end its thread.
 
-    Who waits for an outcome still gets it. What is asked for after that makes another engine.
+    Requests that are waiting still get their outcomes. The next request creates a new engine.
     """
-    # The engine first: a mailbox that is made in between is of the next one, or goes too.
+    # First the engine: a mailbox created in between is retired below, or uses the next engine.
     _credgate.close()
     with _lock:
         mailboxes = list(_mailboxes.items())
         _mailboxes.clear()
     for loop, mailbox in mailboxes:
-        with suppress(RuntimeError):  # the loop is closed
+        with suppress(RuntimeError):  # a closed loop
             loop.call_soon_threadsafe(mailbox.retire, loop)
 
 
 def after_fork() -> None:
-    """Forget in a child what is its parent's."""
+    """Drop the parent's state in a forked child."""
     global _lock  # noqa: PLW0603
     _credgate.note_fork()
     _lock = threading.RLock()

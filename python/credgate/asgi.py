@@ -1,4 +1,4 @@
-"""ASGI middleware: authenticates clients before Starlette, FastAPI or any other application.
+"""ASGI middleware: authenticates clients for Starlette, FastAPI or any other application.
 
 >>> import credgate, credgate.asgi
 >>> gate = credgate.Gate(issuer="https://tenant.auth0.com/")
@@ -28,19 +28,18 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Middleware:
-    """Lets what comes with credentials through to `app`, with a token in their place.
+    """Replaces the credentials of requests and WebSocket handshakes with a token.
 
-    That is requests, and the handshakes of WebSockets. The application finds `credgate.client_id`,
-    `credgate.claims` and `credgate.outcome` in its scope. What is denied is answered here. Where
-    credentials are `optional`, a request that would be answered with 401 passes without a token,
-    and without what it brought.
+    The scope of the application has `credgate.client_id`, `credgate.claims` and `credgate.outcome`.
+    The middleware itself responds to denied requests. If `optional` is true, requests that would
+    get 401 reach the application without a token and without their credentials.
 
-    The application gets a scope of its own. In the server's, secrets in the query are overwritten,
-    as that is what servers log.
+    The application gets a copy of the scope. In the server's own scope, the middleware overwrites
+    secrets in the query, because servers log it.
     """
 
     def __init__(self, app: App, gate: Gate, *, optional: bool = False) -> None:
-        """Put a gate before an application."""
+        """Guard an application with a gate."""
         self.app = app
         self.gate = gate.optional() if optional else gate
 
@@ -51,17 +50,17 @@ class Middleware:
             await self.app(scope, receive, send)
             return
         if kind not in {"http", "websocket"}:
-            message = f"connections of the type {kind!r} are not guarded, and so not let through"
+            message = f"cannot guard a connection of type {kind!r}"
             raise ValueError(message)
         query: bytes = scope.get("query_string", b"")
         scope["query_string"] = redact_query(query)
         headers: Headers = list(scope["headers"])
         body = await _Body.read(self.gate, scope, headers, receive)
-        if body.left:
+        if body.disconnected:
             return
         outcome = await self.gate.authenticate_async(
             method=scope.get("method", "GET"),
-            # Several are one list, which is no credential (RFC 9110, section 5.3).
+            # Several headers form one list (RFC 9110 section 5.3), which the gate rejects.
             authorization=_joined(headers, b"authorization"),
             query=query,
             content_type=_joined(headers, b"content-type"),
@@ -81,7 +80,7 @@ class Middleware:
 
 
 class _Body(Body):
-    """A body, and how the application gets it."""
+    """The body of a request. Passes it on to the application."""
 
     def __init__(
         self, gate: Gate, scope: Scope, content_type: bytes | None, receive: Receive
@@ -89,11 +88,11 @@ class _Body(Body):
         super().__init__(gate, scope.get("method", "GET"), content_type)
         self._receive = receive
         self._first: Message | None = None
-        self.left = False
+        self.disconnected = False
 
     @classmethod
     async def read(cls, gate: Gate, scope: Scope, headers: Headers, receive: Receive) -> _Body:
-        """Read it where it may hold credentials, and no more of it than may."""
+        """Read the body, up to max_body_bytes, if it can contain credentials."""
         body = cls(gate, scope, _joined(headers, b"content-type"), receive)
         announced = length((_joined(headers, b"content-length") or b"").decode("latin-1"))
         if scope["type"] != "http" or not body.is_wanted(announced):
@@ -102,7 +101,7 @@ class _Body(Body):
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                body.left = True
+                body.disconnected = True
                 return body
             read += message.get("body", b"")
             more: bool = message.get("more_body", False)
@@ -114,16 +113,16 @@ class _Body(Body):
         return body
 
     def hide(self, headers: Headers) -> None:
-        """Take the credentials out; `headers` are made to fit."""
+        """Remove the credentials, and adapt `headers`."""
         body = self.without_credentials()
         if body is None or self._first is None:
             return
         self._first["body"] = body
-        headers[:] = [one for one in headers if _name(one) not in DESCRIBING]
+        headers[:] = [header for header in headers if _name(header) not in DESCRIBING]
         headers.append((b"content-length", str(len(body)).encode()))
 
     async def receive(self) -> Message:
-        """Give the application what has been read, and then what comes."""
+        """Return the part of the body that has been read, then the rest."""
         message, self._first = self._first, None
         return message if message is not None else await self._receive()
 
@@ -138,16 +137,15 @@ def _joined(headers: Headers, name: bytes) -> bytes | None:
 
 
 def _replaced(headers: Headers, outcome: Allow) -> Headers:
-    """Answer the headers of the request that goes upstream."""
-    named = outcome.headers
-    names = {spelling(name) for name, _ in named}
-    kept = [header for header in headers if _name(header) not in names]
-    ours = [(name.encode(), value.encode()) for name, value in named if value is not None]
-    return kept + ours
+    """Return the headers of the request with those of the outcome set or removed."""
+    replaced = {spelling(name) for name, _ in outcome.headers}
+    kept = [header for header in headers if _name(header) not in replaced]
+    added = [(name, value) for name, value in outcome.headers if value is not None]
+    return kept + [(name.encode(), value.encode()) for name, value in added]
 
 
 def _noting(send: Send, outcome: Allow) -> Send:
-    """Tell the gate what the application answers: it may not like the token."""
+    """Wrap `send` to report the status of the response: the application may reject the token."""
 
     async def noting(message: Message) -> None:
         if message["type"] in {"http.response.start", "websocket.http.response.start"}:
@@ -160,7 +158,7 @@ def _noting(send: Send, outcome: Allow) -> Send:
 async def _deny(outcome: Deny, scope: Scope, receive: Receive, send: Send) -> None:
     prefix = ""
     if scope["type"] == "websocket":
-        await receive()  # websocket.connect, which is what is answered
+        await receive()  # websocket.connect
         if "websocket.http.response" not in (scope.get("extensions") or {}):
             await send({"type": "websocket.close", "code": 1008})
             return
@@ -168,7 +166,11 @@ async def _deny(outcome: Deny, scope: Scope, receive: Receive, send: Send) -> No
     body = outcome.body.encode()
     headers = [(name.encode(), value.encode()) for name, value in outcome.headers]
     headers.append((b"content-length", str(len(body)).encode()))
-    start = {"type": f"{prefix}http.response.start", "status": outcome.http_status, "headers": headers}
+    start = {
+        "type": f"{prefix}http.response.start",
+        "status": outcome.http_status,
+        "headers": headers,
+    }
     await send(start)
     content = b"" if scope.get("method") == "HEAD" else body
     await send({"type": f"{prefix}http.response.body", "body": content})

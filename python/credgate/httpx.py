@@ -1,4 +1,4 @@
-"""The client's own side, for httpx: requests that carry a token.
+"""Client-side authentication for httpx: requests that carry a token.
 
 >>> import credgate, credgate.httpx, httpx
 >>> gate = credgate.Gate(issuer="https://tenant.auth0.com/", audience="https://api.example.com/")
@@ -23,25 +23,26 @@ __all__ = ["Auth"]
 
 
 class Auth(Client, httpx.Auth):
-    """Gets a token for a client, keeps it, renews it in time, and gets another where it is refused.
+    """Adds a cached token to each request, and refreshes it before it expires.
 
-    A request that is answered with 401 is sent once more if there is a newer token then: one that
-    has just been issued is not refused for its age. A body that can be sent only once is not.
+    If a response is 401 and there is a newer token by then, the request is repeated once with it. A
+    token received within the last ten seconds is not replaced, and a body that can be sent only
+    once is not repeated.
 
-    The token goes to https addresses, and to this machine; with `hosts`, to these hosts alone.
-    httpx does not carry it along to another host that an answer redirects to.
+    The token is sent to https URLs and to loopback addresses only; with `hosts`, to these hosts
+    only. On a redirect to another host, httpx removes it.
     """
 
     def sync_auth_flow(
         self, request: httpx.Request
     ) -> Generator[httpx.Request, httpx.Response, None]:
-        """Send a request, and perhaps once more."""
+        """Send a request; repeat it once if its token is rejected."""
         if not self._may_go_to(request.url.scheme, lambda: request.url.host):
             yield request
             return
         token = self._token()
         response = yield _carrying(token, request)
-        if _is_refused(token, response):
+        if _is_rejected(token, response):
             newer = self._token()
             if newer.authorization != token.authorization:
                 yield _carrying(newer, response.request)
@@ -49,13 +50,13 @@ class Auth(Client, httpx.Auth):
     async def async_auth_flow(
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Send a request, and perhaps once more."""
+        """Send a request; repeat it once if its token is rejected."""
         if not self._may_go_to(request.url.scheme, lambda: request.url.host):
             yield request
             return
         token = await self._token_async()
         response = yield _carrying(token, request)
-        if _is_refused(token, response):
+        if _is_rejected(token, response):
             newer = await self._token_async()
             if newer.authorization != token.authorization:
                 yield _carrying(newer, response.request)
@@ -66,10 +67,10 @@ def _carrying(token: Token, request: httpx.Request) -> httpx.Request:
     return request
 
 
-def _is_refused(token: Token, response: httpx.Response) -> bool:
-    """Tell whether who got the token refuses it, and the request can be sent once more.
+def _is_rejected(token: Token, response: httpx.Response) -> bool:
+    """Return whether the token was rejected and the request can be repeated.
 
-    That is the one which is refused: the last, where there have been redirects.
+    After redirects, that is the last request; it may have been sent without the token.
     """
     if response.status_code != httpx.codes.UNAUTHORIZED:
         return False

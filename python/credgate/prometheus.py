@@ -1,11 +1,12 @@
-"""What this process has done, for `prometheus_client`.
+"""The metrics of this process for `prometheus_client`.
 
     from prometheus_client import REGISTRY
     from credgate.prometheus import Collector
 
     REGISTRY.register(Collector())
 
-In a server of several worker processes each has numbers of its own.
+Each worker process has its own metrics. With a shared store and the engine option `store_metrics`,
+each worker reports the sum over all processes of this host that use the store.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ __all__ = ["Collector"]
 
 
 class Collector(_Collector):
-    """Collects `credgate.metrics()`."""
+    """A collector that returns the metrics of `credgate.metrics()`."""
 
     def collect(self) -> Iterable[Metric]:
-        """Answer the numbers of this moment."""
+        """Return the current metrics."""
         return text_string_to_metric_families(metrics())

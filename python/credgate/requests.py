@@ -1,4 +1,4 @@
-"""The client's own side, for requests: requests that carry a token.
+"""Client-side authentication for requests: requests that carry a token.
 
 >>> import credgate, credgate.requests, requests
 >>> gate = credgate.Gate(issuer="https://tenant.auth0.com/", audience="https://api.example.com/")
@@ -22,17 +22,18 @@ __all__ = ["Auth"]
 
 
 class Auth(Client, requests.auth.AuthBase):
-    """Gets a token for a client, keeps it, renews it in time, and gets another where it is refused.
+    """Adds a cached token to each request, and refreshes it before it expires.
 
-    A request that is answered with 401 is sent once more if there is a newer token then: one that
-    has just been issued is not refused for its age. A body that can be sent only once is not.
+    If a response is 401 and there is a newer token by then, the request is repeated once with it. A
+    token received within the last ten seconds is not replaced, and a body that can be sent only
+    once is not repeated.
 
-    The token goes to https addresses, and to this machine; with `hosts`, to these hosts alone.
-    requests does not carry it along to another host that an answer redirects to.
+    The token is sent to https URLs and to loopback addresses only; with `hosts`, to these hosts
+    only. On a redirect to another host, requests removes it.
     """
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Give a request its token."""
+        """Add the token to a request."""
         url = str(request.url)
         if not self._may_go_to(url.partition(":")[0], lambda: urlsplit(url).hostname or ""):
             return request
@@ -40,16 +41,16 @@ class Auth(Client, requests.auth.AuthBase):
         request.headers["Authorization"] = token.authorization
         start = _position(request.body)
 
-        def again(response: requests.Response, **options: Any) -> requests.Response:  # noqa: ANN401
-            return self._again(response, token, start, options)
+        def repeat(response: requests.Response, **options: Any) -> requests.Response:  # noqa: ANN401
+            return self._repeat(response, token, start, options)
 
-        request.hooks.setdefault("response", []).append(again)
+        request.hooks.setdefault("response", []).append(repeat)
         return request
 
-    def _again(
+    def _repeat(
         self, response: requests.Response, token: Token, start: int | None, options: dict[str, Any]
     ) -> requests.Response:
-        """Send a request once more, where who got the token refuses it."""
+        """Repeat a request if its token was rejected."""
         if response.status_code != requests.codes.unauthorized:
             return response
         if response.request.headers.get("Authorization") != token.authorization:
@@ -60,7 +61,7 @@ class Auth(Client, requests.auth.AuthBase):
         newer = self._token()
         if newer.authorization == token.authorization:
             return response
-        # The connection is free once its answer has been read.
+        # The connection is reusable once the response has been read.
         _ = response.content
         response.close()
         request = response.request.copy()
@@ -75,7 +76,7 @@ class Auth(Client, requests.auth.AuthBase):
 
 
 def _position(body: Any) -> int | None:  # noqa: ANN401
-    """Answer where a body begins; None where it can be sent only once."""
+    """Return the position of a body's start; None if it can be sent only once."""
     if body is None or isinstance(body, (bytes, str)):
         return 0
     try:

@@ -1,4 +1,4 @@
-"""WSGI middleware: authenticates clients before Flask, Django or any other application.
+"""WSGI middleware: authenticates clients for Flask, Django or any other application.
 
 >>> import credgate, credgate.wsgi
 >>> gate = credgate.Gate(issuer="https://tenant.auth0.com/")
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Middleware"]
 
-# Where servers have the request's target as it was sent.
+# The variables in which servers put the original request target.
 TARGETS = ("RAW_URI", "REQUEST_URI")
 PIECE = 16 * 1024
 
 
 class Middleware:
-    """Lets requests with credentials through to `app`, with a token in their place.
+    """Replaces the credentials of requests with a token.
 
-    The application finds `credgate.client_id`, `credgate.claims` and `credgate.outcome` in its
-    environ. What is denied is answered here. Where credentials are `optional`, a request that would
-    be answered with 401 passes without a token, and without what it brought.
+    The environ of the application has `credgate.client_id`, `credgate.claims` and
+    `credgate.outcome`. The middleware itself responds to denied requests. If `optional` is true,
+    requests that would get 401 reach the application without a token and without their credentials.
 
-    The application gets an environ of its own. In the server's, secrets in the query are
-    overwritten, as that is what servers log.
+    The application gets a copy of the environ. In the server's own environ, the middleware
+    overwrites secrets in the query, because servers log it.
     """
 
     def __init__(self, app: WSGIApplication, gate: Gate, *, optional: bool = False) -> None:
-        """Put a gate before an application."""
+        """Guard an application with a gate."""
         self.app = app
         self.gate = gate.optional() if optional else gate
 
@@ -72,10 +72,10 @@ class Middleware:
 
 
 class _Body(Body):
-    """A body, and how the application gets it."""
+    """The body of a request. Passes it on to the application."""
 
     def __init__(self, gate: Gate, environ: WSGIEnvironment) -> None:
-        """Read it where it may hold credentials, and no more of it than may."""
+        """Read the body, up to max_body_bytes, if it can contain credentials."""
         method = _sent(environ, "REQUEST_METHOD") or b"GET"
         super().__init__(gate, method, _sent(environ, "CONTENT_TYPE"))
         announced = length(environ.get("CONTENT_LENGTH"))
@@ -95,12 +95,12 @@ class _Body(Body):
                 environ["wsgi.input"] = io.BufferedReader(_Resumed(bytes(read), stream))
                 return
         environ["wsgi.input"] = io.BytesIO(read)
-        # What has been cut off on its way is nothing to be judged.
+        # A truncated body must not be searched for credentials.
         if announced is None or len(read) == announced:
             self.whole = bytes(read)
 
     def hide(self, environ: WSGIEnvironment) -> None:
-        """Take the credentials out; the rest of `environ` is made to fit."""
+        """Remove the credentials, and adapt `environ`."""
         body = self.without_credentials()
         if body is None:
             return
@@ -111,9 +111,9 @@ class _Body(Body):
 
 
 class _Resumed(io.RawIOBase):
-    """What has been read of a stream, and then its rest."""
+    """A stream: the part that has been read, then the rest."""
 
-    def __init__(self, read: bytes, rest: Any) -> None:  # noqa: ANN401 - whatever a server has
+    def __init__(self, read: bytes, rest: Any) -> None:  # noqa: ANN401 - the server's own type
         self._read = io.BytesIO(read)
         self._rest = rest
 
@@ -127,29 +127,29 @@ class _Resumed(io.RawIOBase):
 
 
 def _sent(environ: WSGIEnvironment, name: str) -> bytes | None:
-    """Answer the bytes that were sent (PEP 3333 has all bytes as Latin-1)."""
+    """Return the bytes of a variable (PEP 3333 decodes them as Latin-1)."""
     value = environ.get(name)
     return value.encode("latin-1") if value is not None else None
 
 
 def _redact(environ: WSGIEnvironment) -> None:
-    """Overwrite secrets in what the server will log."""
+    """Overwrite secrets in the variables that the server logs."""
     environ["QUERY_STRING"] = redacted(f"?{environ.get('QUERY_STRING', '')}")[1:]
     for name in TARGETS:
         if name in environ:
             environ[name] = redacted(environ[name])
     uwsgi = sys.modules.get("uwsgi")
     if uwsgi:
-        # It logs what it has read itself; a log format can name this in place of it.
+        # uWSGI logs its own copy of the request line; a log format can use this one instead.
         target = environ.get("REQUEST_URI", "")
         line = f"{environ['REQUEST_METHOD']} {target} {environ.get('SERVER_PROTOCOL', '')}"
         uwsgi.set_logvar("credgate_request", line)
 
 
 def _noting(start_response: StartResponse, outcome: Allow) -> StartResponse:
-    """Tell the gate what the application answers: it may not like the token."""
+    """Wrap `start_response` to report the status: the application may reject the token."""
 
-    def noting(status: str, *rest: Any) -> Any:  # noqa: ANN401 - as it came
+    def noting(status: str, *rest: Any) -> Any:  # noqa: ANN401 - passed on
         outcome.note_upstream_status(int(status[:3]))
         return start_response(status, *rest)
 

@@ -1,4 +1,4 @@
-"""A Django application in one file, whose clients come with an id and a secret.
+"""A Django application in one file. Clients send a client id and secret.
 
 CREDGATE_CONFIG=gate.json gunicorn django_app:application
 curl -u "$CLIENT_ID:$CLIENT_SECRET" http://127.0.0.1:8000/whoami
@@ -25,7 +25,7 @@ settings.configure(
 
 
 def whoami(request: HttpRequest) -> JsonResponse:
-    """Tell what the token says of the client."""
+    """Return the client id and the audience of its token."""
     claims = request.META["credgate.claims"] or {}
     return JsonResponse(
         {"client": request.META["credgate.client_id"], "audience": claims.get("aud")}
@@ -33,12 +33,12 @@ def whoami(request: HttpRequest) -> JsonResponse:
 
 
 def order(request: HttpRequest) -> JsonResponse:
-    """Take an order, in a form that may have held the credentials too."""
+    """Take an order from a form, which may also contain the credentials."""
     return JsonResponse({"client": request.META["credgate.client_id"], **request.POST.dict()})
 
 
 def token(request: HttpRequest) -> JsonResponse:
-    """Show how a service that stands behind is called: with the token that is here already."""
+    """Show the header for calls to other services: it carries the token."""
     return JsonResponse({"authorization": request.headers["Authorization"].partition(" ")[0]})
 
 

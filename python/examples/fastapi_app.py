@@ -1,4 +1,4 @@
-"""A FastAPI application whose clients come with an id and a secret.
+"""A FastAPI application. Clients send a client id and secret.
 
 CREDGATE_CONFIG=gate.json uvicorn fastapi_app:app
 curl -u "$CLIENT_ID:$CLIENT_SECRET" http://127.0.0.1:8000/whoami
@@ -14,14 +14,14 @@ import credgate
 import credgate.asgi
 
 app = FastAPI()
-# It is outermost if it is added last: what is denied reaches no other middleware.
+# Add it last: the middleware added last is outermost, so denied requests reach no other.
 app.add_middleware(
     credgate.asgi.Middleware, gate=credgate.Gate(Path(os.environ["CREDGATE_CONFIG"]).read_text())
 )
 
 
 def authenticated(request: Request) -> str:
-    """Answer who asks."""
+    """Return the client id."""
     client_id: str = request.scope["credgate.client_id"]
     return client_id
 
@@ -31,7 +31,7 @@ Client = Annotated[str, Depends(authenticated)]
 
 @app.get("/whoami")
 async def whoami(client: Client, request: Request) -> dict[str, Any]:
-    """Tell what the token says of the client."""
+    """Return the client id and the audience of its token."""
     claims = request.scope["credgate.claims"] or {}
     return {"client": client, "audience": claims.get("aud")}
 
@@ -40,11 +40,11 @@ async def whoami(client: Client, request: Request) -> dict[str, Any]:
 async def order(
     client: Client, item: Annotated[str, Form()], note: Annotated[str, Form()] = ""
 ) -> dict[str, Any]:
-    """Take an order, in a form that may have held the credentials too."""
+    """Take an order from a form, which may also contain the credentials."""
     return {"client": client, "item": item, "note": note}
 
 
 @app.get("/token")
 async def token(request: Request) -> dict[str, Any]:
-    """Show how a service that stands behind is called: with the token that is here already."""
+    """Show the header for calls to other services: it carries the token."""
     return {"authorization": request.headers["authorization"].partition(" ")[0]}

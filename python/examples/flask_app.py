@@ -1,4 +1,4 @@
-"""A Flask application whose clients come with an id and a secret.
+"""A Flask application. Clients send a client id and secret.
 
 CREDGATE_CONFIG=gate.json gunicorn flask_app:app
 curl -u "$CLIENT_ID:$CLIENT_SECRET" http://127.0.0.1:8000/whoami
@@ -20,19 +20,19 @@ app.wsgi_app = credgate.wsgi.Middleware(app.wsgi_app, gate)  # type: ignore[meth
 
 @app.get("/whoami")
 def whoami() -> dict[str, Any]:
-    """Tell what the token says of the client."""
+    """Return the client id and the audience of its token."""
     claims = request.environ["credgate.claims"] or {}
     return {"client": request.environ["credgate.client_id"], "audience": claims.get("aud")}
 
 
 @app.post("/orders")
 def order() -> dict[str, Any]:
-    """Take an order, in a form or in JSON that may have held the credentials too."""
+    """Take an order from a form or JSON, which may also contain the credentials."""
     given = request.get_json() if request.is_json else request.form
     return {"client": request.environ["credgate.client_id"], **given}
 
 
 @app.get("/token")
 def token() -> dict[str, Any]:
-    """Show how a service that stands behind is called: with the token that is here already."""
+    """Show the header for calls to other services: it carries the token."""
     return {"authorization": request.headers["Authorization"].partition(" ")[0]}

@@ -1,21 +1,22 @@
 //! The engine of this process.
 
-use crate::errors::{ConfigError, raise};
+use crate::errors::{config_error, raise};
 use crate::log;
+use crate::text::{from_json, to_json};
 use credgate_core::{Engine, EngineOptions, Error, ErrorKind, process};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locked by threads that are attached to the interpreter, and never across a call of Python: so neither a fork nor a
-/// finaliser finds it locked.
+/// Locked only by threads attached to the interpreter, and never across a call into Python. So it is unlocked during a
+/// fork and in finalizers.
 static STATE: Mutex<State> = Mutex::new(State {
     engine: None,
     options: None,
 });
 
 struct State {
-    /// Made by the first request.
+    /// Created by the first request.
     engine: Option<Engine>,
     options: Option<EngineOptions>,
 }
@@ -35,14 +36,14 @@ impl State {
         Ok(engine)
     }
 
-    /// False where the engine runs with others already.
+    /// Returns false if the engine already runs with other options.
     fn configure(&mut self, options: EngineOptions) -> bool {
         let is_same = self.options.clone().unwrap_or_default() == options;
-        let is_possible = is_same || self.engine().is_none();
-        if is_possible {
+        let accepted = is_same || self.engine().is_none();
+        if accepted {
             self.options = Some(options);
         }
-        is_possible
+        accepted
     }
 }
 
@@ -61,21 +62,23 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
-/// The engine of this process; in a forked child, a new one.
+/// The engine of this process. A forked child gets a new one.
 pub(crate) fn current(py: Python<'_>) -> PyResult<Engine> {
     let engine = state().engine_or_new();
     engine.map_err(|error| raise(py, &error))
 }
 
-/// Set options of this process's engine, and of those of its children.
+/// Set the engine options of this process and of its future children.
 ///
-/// cache_max_bytes, cache_max_entries, max_waiting, max_exchanges. To be called before the first
-/// request. Raises ConfigError where an option cannot be, and where the engine runs with others.
+/// Call it before the first request; options left out get their defaults. `cache_max_bytes`,
+/// `cache_max_entries`, `max_waiting` and `max_exchanges` are limits; `store` and the options that
+/// begin with `store_` configure the shared store. Raises ConfigError if an option is unknown or
+/// invalid, or if the engine already runs with other options.
 #[pyfunction]
 #[pyo3(signature = (**options))]
 fn configure(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
     let json = match options {
-        Some(options) => crate::request::json(options)?,
+        Some(options) => to_json(options)?,
         None => "{}".to_owned(),
     };
     let options = EngineOptions::from_json(&json).map_err(|error| raise(py, &error))?;
@@ -83,17 +86,13 @@ fn configure(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<()
     if state().configure(options) {
         return Ok(());
     }
-    let raised = ConfigError::new_err(
-        "engine options: the engine of this process runs with others already; call configure before the first \
-         request, or close before",
-    );
-    raised
-        .value(py)
-        .setattr("code", ErrorKind::ConfigValue.code())?;
-    Err(raised)
+    let message = "engine options: the engine of this process already runs with other options; call configure before \
+                   the first request, or call close first";
+    let code = ErrorKind::ConfigValue.code();
+    Err(config_error(py, message.to_owned(), code))
 }
 
-/// Answer what this process has done, in Prometheus's text format.
+/// Return the metrics of this process in the Prometheus text format.
 #[pyfunction]
 fn metrics(py: Python<'_>) -> PyResult<String> {
     let engine = current(py)?;
@@ -102,18 +101,18 @@ fn metrics(py: Python<'_>) -> PyResult<String> {
     Ok(snapshot.to_string())
 }
 
-/// Answer the same in short.
+/// Return the same metrics as a short report: a dict without histograms.
 #[pyfunction]
 fn report(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     let engine = current(py)?;
     log::collect(py, &engine);
     let snapshot = engine.metrics().map_err(|error| raise(py, &error))?;
-    crate::request::from_json(py, &snapshot.report())
+    from_json(py, &snapshot.report())
 }
 
-/// Drop the tokens of a client, or of all, in all gates, and what is remembered of refusals.
+/// Drop the cached tokens and refusals of one client, or of all clients, in all gates.
 ///
-/// Answers how many tokens that were.
+/// Return the number of dropped tokens.
 #[pyfunction]
 #[pyo3(signature = (client_id=None))]
 fn purge(py: Python<'_>, client_id: Option<&str>) -> PyResult<u64> {
@@ -123,7 +122,7 @@ fn purge(py: Python<'_>, client_id: Option<&str>) -> PyResult<u64> {
         .map_err(|error| raise(py, &error))
 }
 
-/// Lets go of the engine. Its thread ends once nobody waits any more.
+/// Releases the engine. Its thread ends when no request is waiting.
 #[pyfunction]
 fn close(py: Python<'_>) {
     let engine = state().engine.take();
@@ -133,13 +132,13 @@ fn close(py: Python<'_>) {
     py.detach(|| drop(engine));
 }
 
-/// To be called in every forked child, before anything else.
+/// Must be called first in every forked child.
 #[pyfunction]
 fn note_fork() {
     process::note_fork();
 }
 
-/// To be called before a wait: a fork that nobody has told of would make it last for ever.
+/// Must be called before a wait: after an unreported fork, the wait would never end.
 #[pyfunction]
 pub(crate) fn notice_fork() -> bool {
     process::notice_fork()

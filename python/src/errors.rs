@@ -1,6 +1,6 @@
-//! What is raised.
+//! The exceptions of the package.
 
-use credgate_core::{Deny, Error};
+use credgate_core::{Cause, Deny, Error};
 use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
@@ -9,21 +9,25 @@ create_exception!(
     credgate,
     CredgateError,
     PyException,
-    "What goes wrong for those who configure and operate. `code` is that of the C ABI."
+    "The base class of the package's exceptions.\n\n\
+     Raised itself if the system refuses a thread or a file descriptor, and after a fork in the\n\
+     middle of a call."
 );
 create_exception!(
     credgate,
     ConfigError,
     CredgateError,
-    "The configuration is at fault; the message names the field."
+    "A setting or an engine option is invalid; the message names it.\n\n\
+     `code` is the number of the C ABI: 2001 not JSON, 2002 unknown field, 2003 invalid value, 2004\n\
+     unreadable file."
 );
 create_exception!(
     credgate,
     DeniedError,
     CredgateError,
-    "No token is to be had.\n\n\
-     `code` is the cause, by its number in the C ABI; `http_status` the HTTP status;\n\
-     `retry_after` the seconds after which to try again, or None."
+    "There is no token for this client.\n\n\
+     `cause` is the reason, such as \"credentials_refused\"; `http_status` the HTTP status of the\n\
+     denial; `retry_after` the seconds to wait before the next attempt, or None."
 );
 
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -35,47 +39,56 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("DeniedError", py.get_type::<DeniedError>())
 }
 
-/// An error of the core as Python raises it.
+/// The Python exception for an error of the core.
 pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
     let message = error.to_string();
-    let raised = if error.is_config_fault() {
-        ConfigError::new_err(message)
+    if error.is_config_fault() {
+        config_error(py, message, error.kind().code())
     } else {
         CredgateError::new_err(message)
-    };
-    let code = Some(error.kind().code().into());
-    with(py, raised, &[("code", code)])
+    }
 }
 
-/// A denial where a token was asked for.
+pub(crate) fn config_error(py: Python<'_>, message: String, code: i32) -> PyErr {
+    let raised = ConfigError::new_err(message);
+    match raised.value(py).setattr("code", code) {
+        Ok(()) => raised,
+        Err(failed) => failed,
+    }
+}
+
+/// A denial of a request for a token.
 pub(crate) fn denied(py: Python<'_>, deny: &Deny) -> PyErr {
     let cause = deny.cause();
     let mut message = format!("no token: {}", cause.name());
     if !deny.detail().is_empty() {
         message = format!("{message}: {}", deny.detail());
     }
-    let attributes = [
-        ("code", Some(cause.code().into())),
-        ("http_status", Some(deny.http_status().into())),
-        ("retry_after", deny.retry_after().map(i64::from)),
-    ];
-    with(py, DeniedError::new_err(message), &attributes)
+    denied_error(py, message, cause, deny.http_status(), deny.retry_after())
 }
 
-/// A gate that lets requests pass without a token has none for this client.
+/// The provider refused the client, but the gate is `anonymous` and lets its requests pass.
 pub(crate) fn without_token(py: Python<'_>) -> PyErr {
-    let cause = credgate_core::Cause::CredentialsRefused;
-    let message = "no token: this client is none of the provider's, and the gate lets it pass without one (anonymous)";
-    let attributes = [("code", Some(cause.code().into())), ("http_status", Some(401))];
-    with(py, DeniedError::new_err(message), &attributes)
+    let message = "no token: the provider refused this client; the gate is anonymous and would let its request pass \
+                   without a token";
+    denied_error(py, message.to_owned(), Cause::CredentialsRefused, 401, None)
 }
 
-fn with(py: Python<'_>, raised: PyErr, attributes: &[(&str, Option<i64>)]) -> PyErr {
+fn denied_error(
+    py: Python<'_>,
+    message: String,
+    cause: Cause,
+    http_status: u16,
+    retry_after: Option<u32>,
+) -> PyErr {
+    let raised = DeniedError::new_err(message);
     let value = raised.value(py);
-    for (name, number) in attributes {
-        if let Err(failed) = value.setattr(*name, *number) {
-            return failed;
-        }
+    let set = value
+        .setattr("cause", cause.name())
+        .and_then(|()| value.setattr("http_status", http_status))
+        .and_then(|()| value.setattr("retry_after", retry_after));
+    match set {
+        Ok(()) => raised,
+        Err(failed) => failed,
     }
-    raised
 }

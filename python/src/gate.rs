@@ -2,8 +2,9 @@
 
 use crate::errors::raise;
 use crate::outcome::{outcome, token};
-use crate::request::{Request, Shown, args, credentials, from_json, json};
-use crate::text::Text;
+use crate::queue::Request;
+use crate::request::{Parts, args, credentials};
+use crate::text::{Text, from_json, to_json};
 use crate::{engine, log, signals};
 use credgate_core::Outcome;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
@@ -13,10 +14,11 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// One compiled configuration. Starts no thread and opens no connection.
+/// A compiled configuration. Creating one starts no thread and opens no connection.
 ///
-/// It is a mapping, its JSON text, or settings by their names in core/CONFIGURATION.md; also Kong's
-/// plugin object; or another gate. Raises ConfigError, naming the field.
+/// The configuration is a mapping, JSON text, or keyword arguments named as in
+/// core/CONFIGURATION.md. Kong's plugin object and another gate are accepted too. Raises
+/// ConfigError, which names the field, if it is invalid.
 #[pyclass(frozen, subclass, module = "credgate._credgate")]
 pub(crate) struct Gate(credgate_core::Gate);
 
@@ -32,10 +34,10 @@ impl Gate {
         let json = match (config, settings) {
             (Some(_), Some(_)) => {
                 return Err(PyTypeError::new_err(
-                    "either a configuration or settings, not both",
+                    "pass a configuration or settings, not both",
                 ));
             }
-            (None, settings) => json(settings.unwrap_or(&PyDict::new(py)))?,
+            (None, settings) => to_json(settings.unwrap_or(&PyDict::new(py)))?,
             (Some(config), None) if config.is_instance_of::<Gate>() => {
                 return Ok(Gate(config.cast::<Gate>()?.get().0.clone()));
             }
@@ -46,9 +48,12 @@ impl Gate {
         Ok(Gate(gate))
     }
 
-    /// What becomes of a request; the request itself, where it has to wait. For `credgate.Gate.authenticate`.
-    #[expect(clippy::too_many_arguments, reason = "they are what Python shows")]
-    fn _ask<'py>(
+    /// Returns the outcome, or a `Request` if it has to wait. For `credgate.Gate.authenticate`.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the arguments of the Python method"
+    )]
+    fn _authenticate<'py>(
         &self,
         py: Python<'py>,
         method: Option<Text>,
@@ -60,7 +65,7 @@ impl Gate {
         client_id: Option<Text>,
         client_secret: Option<Text>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let shown = Shown {
+        let parts = Parts {
             method,
             authorization,
             query,
@@ -69,10 +74,10 @@ impl Gate {
             credentials: credentials(client_id, client_secret)?,
             args: self::args(&self.0, args)?,
         };
-        self.decide(py, shown, outcome)
+        self.decide(py, parts, outcome)
     }
 
-    /// The token of a client, or the request that has to wait. For `credgate.Gate.token`.
+    /// Returns the token, or a `Request` if it has to wait. For `credgate.Gate.token`.
     fn _token<'py>(
         &self,
         py: Python<'py>,
@@ -80,17 +85,17 @@ impl Gate {
         client_secret: Text,
         args: Option<&Bound<'py, PyMapping>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let shown = Shown {
+        let parts = Parts {
             credentials: Some((client_id, client_secret)),
             args: self::args(&self.0, args)?,
-            ..Shown::default()
+            ..Parts::default()
         };
-        self.decide(py, shown, token)
+        self.decide(py, parts, token)
     }
 
-    /// Drop the tokens of a client, or of all, and what is remembered of refusals.
+    /// Drop the cached tokens and refusals of one client, or of all clients.
     ///
-    /// Answers how many tokens that were.
+    /// Return the number of dropped tokens.
     #[pyo3(signature = (client_id=None))]
     fn purge(&self, py: Python<'_>, client_id: Option<&str>) -> PyResult<u64> {
         let engine = engine::current(py)?;
@@ -99,9 +104,9 @@ impl Gate {
             .map_err(|error| raise(py, &error))
     }
 
-    /// Tell whether the body of such a request should be read and shown.
+    /// Return whether the body can contain credentials for this gate and must be passed to it.
     ///
-    /// It can hold something for this gate. Ask again when a length has become known.
+    /// `content_length` is in bytes, None if unknown. Call it again once the length is known.
     #[pyo3(signature = (*, method, content_type, content_length=None))]
     fn wants_body(
         &self,
@@ -109,26 +114,28 @@ impl Gate {
         content_type: Option<Text>,
         content_length: Option<u64>,
     ) -> bool {
-        let shown = Shown {
+        let parts = Parts {
             method: Some(method),
             content_type,
-            ..Shown::default()
+            ..Parts::default()
         };
-        shown.to(|request| self.0.wants_body(request, content_length))
+        parts.with(|request| self.0.wants_body(request, content_length))
     }
 
-    /// Answer a query string as it goes upstream: without credentials.
+    /// Return a query string for the upstream: without credentials.
     ///
-    /// Where the query is no place of this gate, as it is. All else stays byte for byte.
+    /// It is unchanged if the gate does not search the query or `hide_credentials` is off. All
+    /// other bytes stay unchanged.
     fn hide_query<'py>(&self, py: Python<'py>, query: Text) -> PyResult<Bound<'py, PyAny>> {
         let mut hidden = vec![0; query.bytes().len()];
         let len = self.0.hide_query(query.bytes(), &mut hidden);
         query.like(py, &hidden[..len])
     }
 
-    /// Answer a body as it goes upstream: without credentials.
+    /// Return a body for the upstream: without credentials.
     ///
-    /// Where the body is no place of this gate, as it is. All else stays byte for byte.
+    /// It is unchanged if the gate does not search bodies or `hide_credentials` is off. All other
+    /// bytes stay unchanged.
     fn hide_body<'py>(
         &self,
         py: Python<'py>,
@@ -141,11 +148,11 @@ impl Gate {
         body.like(py, &hidden[..len])
     }
 
-    /// Ask the provider for a token as a first request would; tell what happened at each step.
+    /// Request a token as a first request would, and explain each step.
     ///
-    /// Nothing is kept, and nothing taken from the cache. It waits for the provider, and is for
-    /// a terminal. What it answers holds neither the secret nor the token. `args` are values for
-    /// arguments of the token request that come with each request.
+    /// Neither reads nor fills the cache. Blocks until the provider has responded. The diagnosis
+    /// contains neither the secret nor the token. `args` are values for the arguments of
+    /// token_post_args_host and token_post_args_client.
     #[pyo3(signature = (client_id, client_secret, args=None))]
     fn check<'py>(
         &self,
@@ -158,7 +165,7 @@ impl Gate {
         let args = args.map(texts).transpose()?.unwrap_or_default();
         let (sender, receiver) = mpsc::channel();
         let (gate, receiver) = (self.0.clone(), Mutex::new(receiver));
-        // On a thread of its own: who waits at a terminal may not want to wait any longer.
+        // On a separate thread, so that Ctrl-C can end the wait.
         thread::spawn(move || {
             let args: Vec<_> = args
                 .iter()
@@ -166,51 +173,49 @@ impl Gate {
                 .collect();
             sender.send(gate.check(&id, &secret, &args))
         });
-        let checked = signals::wait(py, |no_longer| {
+        let checked = signals::wait(py, |timeout| {
             let receiver = receiver.lock().unwrap_or_else(PoisonError::into_inner);
-            match receiver.recv_timeout(no_longer) {
+            match receiver.recv_timeout(timeout) {
                 Err(RecvTimeoutError::Timeout) => None,
                 received => Some(received),
             }
         })?;
         let diagnosis = checked
-            .map_err(|_| {
-                PyRuntimeError::new_err("the check panicked; this is a defect of credgate")
-            })?
+            .map_err(|_| PyRuntimeError::new_err("the check panicked; this is a bug in credgate"))?
             .map_err(|error| raise(py, &error))?;
         from_json(py, &diagnosis.to_json())
     }
 
-    /// The same gate where credentials are optional: for `credgate.Gate.optional`.
+    /// For `credgate.Gate.optional`.
     fn _optional(&self) -> Gate {
         Gate(self.0.optional())
     }
 
-    /// The configuration in effect: defaults included, the operator's secrets masked.
+    /// The effective configuration: includes defaults, masks the operator's secrets.
     #[getter]
     fn config<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         from_json(py, self.0.effective_config())
     }
 
-    /// What in the configuration is allowed and yet dangerous; logged when the gate is made.
+    /// Warnings about dangerous settings. They are logged when the gate is created.
     #[getter]
     fn warnings(&self) -> Vec<&'static str> {
         self.0.warnings().to_vec()
     }
 
-    /// The names of the arguments for which each request may bring values.
+    /// The names in token_post_args_host: arguments that each request may set.
     #[getter]
     fn args(&self) -> Vec<&str> {
         self.0.args().iter().map(String::as_str).collect()
     }
 
-    /// The deadline of a whole exchange, discovery included, in seconds.
+    /// The deadline of a whole exchange, including discovery, in seconds.
     #[getter]
     fn timeout(&self) -> f64 {
         self.0.timeout().as_secs_f64()
     }
 
-    /// Without secrets.
+    /// Contains no secret.
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let issuer = self.config(py)?.get_item("issuer")?.repr()?;
         Ok(format!("<credgate.Gate issuer={issuer}>"))
@@ -218,7 +223,7 @@ impl Gate {
 
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err(
-            "a Gate cannot be pickled: make one in each process, from its configuration",
+            "a Gate cannot be pickled: create one in each process, from its configuration",
         ))
     }
 }
@@ -227,25 +232,25 @@ impl Gate {
     fn decide<'py>(
         &self,
         py: Python<'py>,
-        shown: Shown,
-        told: impl FnOnce(Python<'py>, Outcome) -> PyResult<Bound<'py, PyAny>>,
+        parts: Parts,
+        convert: impl FnOnce(Python<'py>, Outcome) -> PyResult<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let engine = engine::current(py)?;
-        let known = shown
-            .to(|request| engine.authenticate_at_once(&self.0, request))
+        let known = parts
+            .with(|request| engine.authenticate_at_once(&self.0, request))
             .map_err(|error| raise(py, &error))?;
         log::collect(py, &engine);
         match known {
-            Some(known) => told(py, known),
+            Some(known) => convert(py, known),
             None => {
                 let gate = self.0.clone();
-                Ok(Bound::new(py, Request { gate, shown })?.into_any())
+                Ok(Bound::new(py, Request { gate, parts })?.into_any())
             }
         }
     }
 }
 
-/// Names and values; None is an empty one.
+/// Names and values. The value of None is empty.
 fn texts(args: &Bound<'_, PyMapping>) -> PyResult<Vec<(String, String)>> {
     let text = |item: Bound<'_, PyAny>| {
         let (name, value): (String, Option<Text>) = item.extract()?;
@@ -255,17 +260,17 @@ fn texts(args: &Bound<'_, PyMapping>) -> PyResult<Vec<(String, String)>> {
     args.items()?.iter().map(text).collect()
 }
 
-/// A mapping, or its JSON text.
+/// The JSON of a mapping, or the JSON text itself.
 fn configuration(config: &Bound<'_, PyAny>) -> PyResult<String> {
     if let Ok(text) = config.cast::<PyString>() {
         return text.extract();
     }
     let Ok(mapping) = config.cast::<PyMapping>() else {
         return Err(PyTypeError::new_err(format!(
-            "a configuration is a mapping or its JSON text, not {}",
+            "a configuration must be a mapping or JSON text, not {}",
             config.get_type().name()?
         )));
     };
     let copied = config.py().get_type::<PyDict>().call1((mapping,))?;
-    json(copied.cast::<PyDict>()?)
+    to_json(copied.cast::<PyDict>()?)
 }

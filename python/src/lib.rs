@@ -1,4 +1,4 @@
-//! The extension module behind the Python package `credgate`. No behaviour is here.
+//! The extension module of the Python package `credgate`: translates between Python and `credgate-core`.
 #![forbid(unsafe_code)]
 
 mod engine;
@@ -15,8 +15,8 @@ use pyo3::prelude::*;
 use std::alloc::System;
 use zeroizing_alloc::ZeroAlloc;
 
-/// What the library frees is wiped: requests and answers of the token endpoint pass through buffers of others, which do
-/// not wipe them.
+/// Wipes memory when it is freed. Requests and responses of the token endpoint pass through buffers of dependencies,
+/// which do not wipe them.
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
@@ -30,7 +30,7 @@ fn _credgate(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<outcome::Token>()?;
     module.add_class::<outcome::Deny>()?;
     module.add_class::<queue::Queue>()?;
-    module.add_class::<request::Request>()?;
+    module.add_class::<queue::Request>()?;
     module.add_function(wrap_pyfunction!(outcome::to_token, module)?)?;
     module.add_function(wrap_pyfunction!(text::redact_query, module)?)?;
     engine::add_to(module)

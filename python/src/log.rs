@@ -1,15 +1,15 @@
-//! What the library has to say goes to `logging`, on a thread of the host's.
+//! Forwards the library's log records to the logger `credgate`, on a thread of the host.
 
 use credgate_core::{Engine, Level};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-/// The levels of `logging`.
+/// The numeric levels of `logging`.
 const INFO: u8 = 20;
 const WARNING: u8 = 30;
 const ERROR: u8 = 40;
 
-/// Logs what an engine has noted since it was asked last.
+/// Logs the records that the engine has collected since the last call.
 pub(crate) fn collect(py: Python<'_>, engine: &Engine) {
     while engine.has_records()
         && let Ok(Some(record)) = engine.next_record()
@@ -23,14 +23,14 @@ pub(crate) fn collect(py: Python<'_>, engine: &Engine) {
     }
 }
 
-/// Logs what is dangerous in a configuration.
+/// Logs the warnings of a configuration.
 pub(crate) fn warn(py: Python<'_>, warnings: &[&str]) {
     for warning in warnings {
         emit(py, WARNING, warning);
     }
 }
 
-/// A logger that fails must not make a request fail.
+/// An exception from the logger must not fail the request.
 fn emit(py: Python<'_>, level: u8, message: &str) {
     static LOG: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let log = LOG.get_or_try_init(py, || {
@@ -41,7 +41,7 @@ fn emit(py: Python<'_>, level: u8, message: &str) {
     });
     let logged = log.and_then(|log| log.call1(py, (level, "%s", message)));
     if let Err(error) = logged {
-        let place = LOG.get(py).map(|log| log.bind(py).as_any());
-        error.write_unraisable(py, place);
+        let context = LOG.get(py).map(|log| log.bind(py).as_any());
+        error.write_unraisable(py, context);
     }
 }

@@ -1,14 +1,15 @@
 //! `credgate.Allow`, `credgate.Token` and `credgate.Deny`.
 
+use crate::engine;
 use crate::errors::{denied, raise, without_token};
-use crate::{engine, request};
+use crate::text::from_json;
 use credgate_core::{Outcome, Source};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use std::borrow::Cow;
 use std::time::Instant;
 
-/// An outcome as Python has it.
+/// Converts an outcome to `credgate.Allow` or `credgate.Deny`.
 pub(crate) fn outcome(py: Python<'_>, outcome: Outcome) -> PyResult<Bound<'_, PyAny>> {
     Ok(match outcome {
         Outcome::Allow(allow) => Bound::new(py, Allow(allow))?.into_any(),
@@ -16,7 +17,7 @@ pub(crate) fn outcome(py: Python<'_>, outcome: Outcome) -> PyResult<Bound<'_, Py
     })
 }
 
-/// The token of an outcome, or why there is none.
+/// Converts an outcome to `credgate.Token`, or raises `DeniedError`.
 pub(crate) fn token(py: Python<'_>, outcome: Outcome) -> PyResult<Bound<'_, PyAny>> {
     match outcome {
         Outcome::Allow(allow) if allow.grant().is_none() => Err(without_token(py)),
@@ -28,7 +29,7 @@ pub(crate) fn token(py: Python<'_>, outcome: Outcome) -> PyResult<Bound<'_, PyAn
     }
 }
 
-/// The same of an outcome that Python has already.
+/// Converts a `credgate.Allow` or `credgate.Deny` to `credgate.Token`, or raises `DeniedError`.
 #[pyfunction]
 pub(crate) fn to_token<'py>(outcome: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = outcome.py();
@@ -38,25 +39,25 @@ pub(crate) fn to_token<'py>(outcome: &Bound<'py, PyAny>) -> PyResult<Bound<'py, 
     }
 }
 
-/// The request goes upstream, with the token.
+/// The request may go upstream: forward it with `headers`.
 #[pyclass(frozen, subclass, module = "credgate")]
 pub(crate) struct Allow(pub(crate) credgate_core::Allow);
 
 #[pymethods]
 impl Allow {
-    /// Tell it from a denial.
+    /// True. On `Deny`, False.
     #[getter]
     fn allowed(&self) -> bool {
         true
     }
 
-    /// What it was: "HIT", "MISS", "JOINED", "SHARED", "STALE", "ANONYMOUS" or "PREFLIGHT".
+    /// One of "HIT", "STALE", "MISS", "JOINED", "SHARED", "ANONYMOUS" or "PREFLIGHT".
     #[getter]
     fn cache_status(&self) -> &'static str {
         self.0.cache_status().name()
     }
 
-    /// Where the credentials were: "header", "query", "body" or "host". None without a token.
+    /// The place of the credentials: "header", "query", "body" or "host". None without token.
     #[getter]
     fn source(&self) -> Option<&'static str> {
         Some(match self.0.source()? {
@@ -68,25 +69,25 @@ impl Allow {
         })
     }
 
-    /// Whose token it is. None where the request passes without a token.
+    /// The id of the client. None if the request passes without a token.
     #[getter]
     fn client_id(&self) -> Option<&str> {
         self.0.client_id()
     }
 
-    /// The token as an Authorization header has it: "Bearer ...". See `headers`.
+    /// The token with its scheme: "Bearer ...". To forward a request, use `headers`.
     #[getter]
     fn authorization(&self) -> Option<&str> {
         self.0.authorization()
     }
 
-    /// The token alone.
+    /// The token without a scheme.
     #[getter]
     fn access_token(&self) -> Option<&str> {
         Some(self.0.grant()?.token())
     }
 
-    /// The headers to send upstream, by lower-case name; None takes the client's away.
+    /// The headers to set upstream, by lower-case name. None: remove the client's header.
     #[getter]
     fn headers(&self) -> Vec<(String, Option<String>)> {
         let headers = self.0.headers();
@@ -95,40 +96,43 @@ impl Allow {
             .collect()
     }
 
-    /// For how many seconds the token is served still. None where it is not kept.
+    /// The seconds for which the token is still served. None if it is not cached.
     #[getter]
     fn expires_in(&self) -> Option<u64> {
         let left = self.0.rules().expires_in(self.0.grant()?, Instant::now())?;
         Some(left.as_secs())
     }
 
-    /// What the token says. None where it is no JWT.
+    /// The claims of the token. None if it is not a JWT.
     #[getter]
     fn claims<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let claims = self.0.grant().and_then(|grant| grant.claims());
-        claims
-            .map(|claims| request::from_json(py, &claims))
-            .transpose()
+        claims.map(|claims| from_json(py, &claims)).transpose()
     }
 
-    /// Answer a claim by its name, or by a path joined by "__", with positions from 1.
+    /// Return a claim by its name or path; None if it is absent.
     ///
-    /// Text as it is, anything else as JSON.
+    /// A path joins names with "__"; array positions start at 1: "realm_access__roles__1". Strings
+    /// are returned unchanged, other values as JSON. None also for a string with control
+    /// characters.
     fn claim(&self, name: &str) -> Option<Cow<'_, str>> {
         self.0.claim(name)
     }
 
-    /// Tell what the upstream answered. True where the token is not used again.
-    fn note_upstream_status(&self, py: Python<'_>, status: u16) -> PyResult<bool> {
+    /// Report the status code of the upstream's response; return whether the token was dropped.
+    ///
+    /// It is dropped if the gate's purge_token_on_upstream_status_codes has this status, unless
+    /// the token was received within the last ten seconds or has already been replaced.
+    fn note_upstream_status(&self, py: Python<'_>, http_status: u16) -> PyResult<bool> {
         let Some(grant) = self.0.grant() else {
             return Ok(false);
         };
         engine::current(py)?
-            .note_upstream_status(self.0.rules(), grant, status)
+            .note_upstream_status(self.0.rules(), grant, http_status)
             .map_err(|error| raise(py, &error))
     }
 
-    /// Without the token.
+    /// Contains no token.
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let allow = slf.get();
         Ok(format!(
@@ -146,53 +150,47 @@ impl Allow {
     }
 }
 
-/// The token of a client: an `Allow` that has one for certain.
+/// The token of a client: an `Allow` that always has a token.
 #[pyclass(frozen, extends = Allow, module = "credgate")]
 pub(crate) struct Token;
 
-/// The request is answered here.
+/// The request is denied: respond with `http_status`, `headers` and `body`.
 #[pyclass(frozen, module = "credgate")]
 pub(crate) struct Deny(pub(crate) credgate_core::Deny);
 
 #[pymethods]
 impl Deny {
-    /// Tell it from what is allowed.
+    /// False. On `Allow`, True.
     #[getter]
     fn allowed(&self) -> bool {
         false
     }
 
-    /// What it was: "NONE", "MISS", "JOINED" or "NEGATIVE".
+    /// One of "NONE", "MISS", "JOINED" or "NEGATIVE".
     #[getter]
     fn cache_status(&self) -> &'static str {
         self.0.cache_status().name()
     }
 
-    /// The cause, by its number in the C ABI.
-    #[getter]
-    fn code(&self) -> i32 {
-        self.0.cause().code()
-    }
-
-    /// The cause by its name in metrics, such as "credentials_refused".
+    /// The reason, such as "credentials_refused"; the same as in metrics.
     #[getter]
     fn cause(&self) -> &'static str {
         self.0.cause().name()
     }
 
-    /// The HTTP status to answer.
+    /// The HTTP status to respond with.
     #[getter]
     fn http_status(&self) -> u16 {
         self.0.http_status()
     }
 
-    /// The value of WWW-Authenticate.
+    /// The value of WWW-Authenticate; None if the denial has no challenge.
     #[getter]
     fn challenge(&self) -> Option<&str> {
         self.0.challenge()
     }
 
-    /// Seconds for Retry-After.
+    /// The seconds of Retry-After; None if the denial has none.
     #[getter]
     fn retry_after(&self) -> Option<u32> {
         self.0.retry_after()
@@ -204,7 +202,7 @@ impl Deny {
         self.0.content_type()
     }
 
-    /// The headers to answer: content-type, www-authenticate, retry-after.
+    /// The headers to respond with: content-type, www-authenticate, retry-after.
     #[getter]
     fn headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![("content-type", self.content_type().to_owned())];
@@ -217,13 +215,13 @@ impl Deny {
         headers
     }
 
-    /// The body to answer, JSON.
+    /// The JSON body to respond with.
     #[getter]
     fn body(&self) -> &str {
         self.0.body()
     }
 
-    /// One line for the operator's log, or nothing.
+    /// One line for the operator's log; may be empty. Contains no secret.
     #[getter]
     fn detail(&self) -> &str {
         self.0.detail()
@@ -231,10 +229,10 @@ impl Deny {
 
     fn __repr__(&self) -> String {
         format!(
-            "<credgate.Deny {} {} {:?}>",
+            "<credgate.Deny {} {} {}>",
             self.http_status(),
             self.cache_status(),
-            self.0.cause()
+            self.cause()
         )
     }
 
@@ -245,6 +243,6 @@ impl Deny {
 
 fn not_pickled(what: &str) -> PyErr {
     PyTypeError::new_err(format!(
-        "a {what} cannot be pickled: it belongs to the process that it was made in"
+        "a {what} cannot be pickled: it belongs to the process that created it"
     ))
 }

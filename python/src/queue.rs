@@ -1,34 +1,53 @@
-//! Waiting: of a thread, and of an event loop.
+//! Requests that wait for an exchange: on a thread or in an event loop.
 
 use crate::errors::raise;
 use crate::outcome::outcome;
-use crate::request::Request;
+use crate::request::Parts;
 use crate::{engine, log, signals};
-use credgate_core::{Authentication, Engine, Outcome, Ticket};
+use credgate_core::{Authentication, Engine, Error, Gate, Outcome, Ticket};
 use pyo3::prelude::*;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
-/// Waits for an exchange, detached from the interpreter.
-pub(crate) fn wait(py: Python<'_>, request: &Request) -> PyResult<Outcome> {
-    engine::notice_fork();
-    let engine = engine::current(py)?;
-    let queue = credgate_core::Queue::new(&engine).map_err(|error| raise(py, &error))?;
-    let begun = request.begin(&queue).map_err(|error| raise(py, &error))?;
-    let outcome = match begun {
-        Authentication::Ready(outcome) => outcome,
-        Authentication::Pending(_) => {
-            signals::wait(py, |no_longer| queue.wait(no_longer).transpose())?
-                .map_err(|error| raise(py, &error))?
-                .outcome
-        }
-    };
-    log::collect(py, &engine);
-    // Who is the last to hold the engine waits for its thread.
-    py.detach(|| drop((queue, engine)));
-    Ok(outcome)
+/// A request to a gate that is not served from the cache.
+#[pyclass(frozen, module = "credgate._credgate")]
+pub(crate) struct Request {
+    pub(crate) gate: Gate,
+    pub(crate) parts: Parts,
 }
 
-/// Where one event loop finds its outcomes.
+#[pymethods]
+impl Request {
+    /// Waits for the outcome on the calling thread, detached from the interpreter.
+    fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        engine::notice_fork();
+        let engine = engine::current(py)?;
+        let queue = credgate_core::Queue::new(&engine).map_err(|error| raise(py, &error))?;
+        let known = self.outcome(py, &queue)?;
+        log::collect(py, &engine);
+        // Dropping the last reference to the engine joins its thread.
+        py.detach(|| drop((queue, engine)));
+        outcome(py, known)
+    }
+}
+
+impl Request {
+    fn outcome(&self, py: Python<'_>, queue: &credgate_core::Queue) -> PyResult<Outcome> {
+        match self.begin(queue).map_err(|error| raise(py, &error))? {
+            Authentication::Ready(outcome) => Ok(outcome),
+            Authentication::Pending(_) => {
+                let completion = signals::wait(py, |timeout| queue.wait(timeout).transpose())?;
+                Ok(completion.map_err(|error| raise(py, &error))?.outcome)
+            }
+        }
+    }
+
+    fn begin(&self, queue: &credgate_core::Queue) -> Result<Authentication, Error> {
+        self.parts
+            .with(|request| queue.authenticate(&self.gate, request, 0))
+    }
+}
+
+/// The completion queue of one event loop.
 #[pyclass(frozen, module = "credgate._credgate")]
 pub(crate) struct Queue {
     engine: Engine,
@@ -44,17 +63,17 @@ impl Queue {
         Ok(Queue { engine, queue })
     }
 
-    /// Whether it is this process's.
+    /// Whether the queue was created in this process.
     fn is_usable(&self) -> bool {
         self.queue.check_process().is_ok()
     }
 
-    /// Readable while outcomes wait.
+    /// A descriptor that is readable while the queue has outcomes.
     fn fileno(&self) -> RawFd {
         self.queue.as_fd().as_raw_fd()
     }
 
-    /// The outcome, or a ticket by which it will be collected.
+    /// Returns the outcome, or a ticket that `collect` will return with it.
     fn begin<'py>(&self, py: Python<'py>, request: &Request) -> PyResult<Bound<'py, PyAny>> {
         let begun = request
             .begin(&self.queue)
@@ -65,7 +84,7 @@ impl Queue {
         }
     }
 
-    /// What has arrived, by ticket.
+    /// Returns the outcomes that have arrived, each with its ticket.
     fn collect<'py>(&self, py: Python<'py>) -> PyResult<Vec<(u64, Bound<'py, PyAny>)>> {
         let mut arrived = Vec::new();
         while let Some(completion) = self.queue.next().map_err(|error| raise(py, &error))? {
@@ -75,7 +94,7 @@ impl Queue {
         Ok(arrived)
     }
 
-    /// Forgets a request. In a forked child there is nothing to forget.
+    /// Cancels a request. In a forked child, there is nothing to cancel.
     fn cancel(&self, ticket: u64) {
         let _ = self.queue.cancel(Ticket(ticket));
     }

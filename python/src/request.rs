@@ -1,38 +1,12 @@
-//! What a caller shows of a request.
+//! The parts of a request that the caller passes.
 
-use crate::outcome::outcome;
-use crate::queue;
 use crate::text::Text;
-use credgate_core::{Authentication, Error};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyMapping};
+use pyo3::types::PyMapping;
 
-/// A request and the gate that it came to.
-#[pyclass(frozen, module = "credgate._credgate")]
-pub(crate) struct Request {
-    pub(crate) gate: credgate_core::Gate,
-    pub(crate) shown: Shown,
-}
-
-#[pymethods]
-impl Request {
-    /// Waits on the calling thread.
-    fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        outcome(py, queue::wait(py, self)?)
-    }
-}
-
-impl Request {
-    pub(crate) fn begin(&self, queue: &credgate_core::Queue) -> Result<Authentication, Error> {
-        self.shown
-            .to(|shown| queue.authenticate(&self.gate, shown, 0))
-    }
-}
-
-/// Its parts.
 #[derive(Default)]
-pub(crate) struct Shown {
+pub(crate) struct Parts {
     pub(crate) method: Option<Text>,
     pub(crate) authorization: Option<Text>,
     pub(crate) query: Option<Text>,
@@ -42,12 +16,12 @@ pub(crate) struct Shown {
     pub(crate) args: Vec<Option<Text>>,
 }
 
-impl Shown {
-    /// Shows it to the library.
-    pub(crate) fn to<T>(&self, look: impl FnOnce(&credgate_core::Request<'_>) -> T) -> T {
-        let args: Vec<&[u8]> = self.args.iter().map(bytes_or_none).collect();
+impl Parts {
+    /// Calls `f` with the core's view of these parts.
+    pub(crate) fn with<T>(&self, f: impl FnOnce(&credgate_core::Request<'_>) -> T) -> T {
+        let args: Vec<&[u8]> = self.args.iter().map(bytes_or_empty).collect();
         let credentials = self.credentials.as_ref();
-        look(&credgate_core::Request {
+        f(&credgate_core::Request {
             method: self.method.as_ref().map_or(b"GET", Text::bytes),
             authorization: self.authorization.as_ref().map(Text::bytes),
             query: self.query.as_ref().map(Text::bytes),
@@ -59,7 +33,7 @@ impl Shown {
     }
 }
 
-/// An id and a secret that the caller has from elsewhere.
+/// Credentials that the caller extracted itself.
 pub(crate) fn credentials(
     client_id: Option<Text>,
     client_secret: Option<Text>,
@@ -68,12 +42,12 @@ pub(crate) fn credentials(
         (None, None) => Ok(None),
         (Some(id), Some(secret)) => Ok(Some((id, secret))),
         _ => Err(PyTypeError::new_err(
-            "client_id and client_secret go together",
+            "client_id and client_secret must be passed together",
         )),
     }
 }
 
-/// Values by the names of the gate's `token_post_args_host`, in their order.
+/// Values for the gate's `token_post_args_host` in the order of its names.
 pub(crate) fn args(
     gate: &credgate_core::Gate,
     given: Option<&Bound<'_, PyMapping>>,
@@ -97,21 +71,6 @@ pub(crate) fn args(
     names.iter().map(value).collect()
 }
 
-fn bytes_or_none(value: &Option<Text>) -> &[u8] {
+fn bytes_or_empty(value: &Option<Text>) -> &[u8] {
     value.as_ref().map_or(b"", Text::bytes)
-}
-
-/// A mapping as JSON; paths are text.
-pub(crate) fn json(mapping: &Bound<'_, PyDict>) -> PyResult<String> {
-    let py = mapping.py();
-    let options = PyDict::new(py);
-    options.set_item("allow_nan", false)?;
-    options.set_item("default", py.import("os")?.getattr("fspath")?)?;
-    py.import("json")?
-        .call_method("dumps", (mapping,), Some(&options))?
-        .extract()
-}
-
-pub(crate) fn from_json<'py>(py: Python<'py>, json: &str) -> PyResult<Bound<'py, PyAny>> {
-    py.import("json")?.call_method1("loads", (json,))
 }

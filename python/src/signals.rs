@@ -1,26 +1,26 @@
-//! Waits, detached from the interpreter, during which signals are served.
+//! Blocking waits that release the interpreter and run signal handlers.
 
 use pyo3::prelude::*;
 use std::time::Duration;
 
-/// How long the main thread waits until it looks for a signal that another thread has taken.
+/// The main thread wakes this often to run the handler of a signal that another thread received.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// Asks until there is an answer; what is asked waits for one, no longer than it is told.
+/// Calls `poll` until it returns a value. `poll` must block for no longer than the given time.
 pub(crate) fn wait<T: Send>(
     py: Python<'_>,
-    ask: impl Fn(Duration) -> Option<T> + Sync,
+    poll: impl Fn(Duration) -> Option<T> + Sync,
 ) -> PyResult<T> {
     let slice = slice(py)?;
     loop {
-        if let Some(answer) = py.detach(|| ask(slice)) {
-            return Ok(answer);
+        if let Some(value) = py.detach(|| poll(slice)) {
+            return Ok(value);
         }
         py.check_signals()?;
     }
 }
 
-/// Python serves signals on its main thread; no other has to wake for them.
+/// Python runs signal handlers on its main thread; other threads need not wake for them.
 fn slice(py: Python<'_>) -> PyResult<Duration> {
     let threading = py.import("threading")?;
     let main = threading.call_method0("main_thread")?.getattr("ident")?;

@@ -1,15 +1,15 @@
-//! Text or bytes, as a host has them.
+//! Text, bytes and JSON between Python and the core.
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyBytes, PyDict, PyString};
 
 /// `str`, `bytes` or `bytearray`.
 pub(crate) enum Text {
     Str(PyBackedStr),
     Bytes(PyBackedBytes),
-    /// Text that is no UTF-8: with lone surrogates. As bytes, which the library refuses where they matter.
+    /// A `str` with lone surrogates, as bytes. The core rejects them wherever UTF-8 is required.
     Surrogates(PyBackedBytes),
 }
 
@@ -44,13 +44,13 @@ impl Text {
         }
     }
 
-    /// For what has to be text.
+    /// The same as a `String`; `ValueError` if it is not UTF-8.
     pub(crate) fn to_text(&self) -> PyResult<String> {
         let text = String::from_utf8(self.bytes().to_vec());
         text.map_err(|_| PyValueError::new_err("must be UTF-8"))
     }
 
-    /// What was made of this, as what this is: str or bytes.
+    /// Converts `bytes` to the Python type of `self`: `str` or `bytes`.
     pub(crate) fn like<'py>(&self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
         let bytes = PyBytes::new(py, bytes).into_any();
         match self {
@@ -62,9 +62,25 @@ impl Text {
     }
 }
 
-/// Answer a query string for a line that is logged.
+/// Serializes a mapping; path objects become strings.
+pub(crate) fn to_json(mapping: &Bound<'_, PyDict>) -> PyResult<String> {
+    let py = mapping.py();
+    let options = PyDict::new(py);
+    options.set_item("allow_nan", false)?;
+    options.set_item("default", py.import("os")?.getattr("fspath")?)?;
+    py.import("json")?
+        .call_method("dumps", (mapping,), Some(&options))?
+        .extract()
+}
+
+pub(crate) fn from_json<'py>(py: Python<'py>, json: &str) -> PyResult<Bound<'py, PyAny>> {
+    py.import("json")?.call_method1("loads", (json,))
+}
+
+/// Return a query string that is safe to log.
 ///
-/// The value of every client_secret is overwritten with "*", whatever its spelling.
+/// The value of every client_secret is overwritten with "*", in any spelling of the name. All other
+/// bytes stay unchanged.
 #[pyfunction]
 pub(crate) fn redact_query<'py>(py: Python<'py>, query: Text) -> PyResult<Bound<'py, PyAny>> {
     let mut bytes = query.bytes().to_vec();

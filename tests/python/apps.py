@@ -27,7 +27,12 @@ def shown(scope: Any) -> dict[str, Any]:
     if scope.get("path", scope.get("PATH_INFO")) == "/raise":
         raise RuntimeError("as it was told to")
     outcome = scope["credgate.outcome"]
-    return {"client": scope["credgate.client_id"], "claims": scope["credgate.claims"], "how": outcome.cache_status, "pid": os.getpid()}
+    return {
+        "client": scope["credgate.client_id"],
+        "claims": scope["credgate.claims"],
+        "cache_status": outcome.cache_status,
+        "pid": os.getpid(),
+    }
 
 
 async def asgi_echo(scope: Any, receive: Any, send: Any) -> None:

@@ -244,7 +244,7 @@ def test_lifespan_passes_and_what_is_not_known_does_not() -> None:
 
     guarded = credgate.asgi.Middleware(app, fresh_gate("https://a.example"))
     asyncio.run(guarded({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="'webtransport' are not guarded"):
+    with pytest.raises(ValueError, match="cannot guard a connection of type 'webtransport'"):
         asyncio.run(guarded({"type": "webtransport"}, None, None))  # type: ignore[arg-type]
     assert seen == ["lifespan"]
 

@@ -91,8 +91,14 @@ def expected(vector: Vector) -> int:
         return 0
     last = vector.input["answers"][-1].get("body", "")
     if isinstance(last, dict) and last.get("error") in ("invalid_scope", "invalid_target"):
-        return 5
-    return {4001: 3, 4002: 3, 4003: 5, 4102: 4, 4104: 4}[vector.expect["deny"]["cause"]]
+        return STATUS["misconfigured"]
+    return {
+        "credentials_refused": STATUS["refused"],
+        "client_forbidden": STATUS["refused"],
+        "request_refused": STATUS["misconfigured"],
+        "provider_failed": STATUS["unreachable"],
+        "provider_busy": STATUS["unreachable"],
+    }[vector.expect["deny"]["cause"]]
 
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -388,7 +394,7 @@ def test_a_check_that_waits_is_left_with_ctrl_c(tmp_path: Path, scripted: Script
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--issuer", "https://a.example"], "there is nobody to ask for the secret"),
+        (["--issuer", "https://a.example"], "no terminal to prompt for the secret"),
         (["--secret-file", "/nonexistent", "--issuer", "https://a.example"], "--secret-file /nonexistent"),
         (["--config", "/nonexistent"], "--config /nonexistent"),
         (["--set", "nonsense"], "must be NAME=VALUE"),

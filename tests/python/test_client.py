@@ -226,7 +226,7 @@ def test_who_gets_no_token_sends_nothing(send: Send, provider: Provider) -> None
     with serving(ok) as api:
         with pytest.raises(credgate.DeniedError) as raised:
             send(fresh_gate(provider.issuer), api.url, client=ALICE.wrong())
-        assert (raised.value.status, api.seen) == (401, [])
+        assert (raised.value.http_status, api.seen) == (401, [])
     assert ALICE.traces(str(raised.value), repr(raised.value)) == []
 
 

@@ -198,7 +198,7 @@ def test_a_denial_and_an_argument_that_cannot_be_come_when_awaited(run: Run, scr
         for _ in range(2):
             with pytest.raises(credgate.DeniedError) as raised:
                 await with_provider.token_async("a", "wrong")
-            assert (raised.value.code, raised.value.status) == (4001, 401)
+            assert (raised.value.cause, raised.value.http_status) == ("credentials_refused", 401)
         assert not (await with_provider.authenticate_async()).allowed
         with pytest.raises(ValueError, match="no argument"):
             await with_provider.authenticate_async(query=PAIR, args={"audience": "x"})

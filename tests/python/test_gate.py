@@ -101,7 +101,7 @@ def test_no_representation_shows_a_secret_or_a_token(provider: Provider) -> None
     allow = with_provider.authenticate(authorization=basic(ALICE))
     deny = with_provider.authenticate(authorization=basic(ALICE, "wr0ng"))
     assert repr(allow) == f"<credgate.Allow {allow.cache_status} client_id=\"alice\">"
-    assert repr(deny) == "<credgate.Deny 401 MISS CredentialsRefused>"
+    assert repr(deny) == "<credgate.Deny 401 MISS credentials_refused>"
 
 
 def test_the_interpreter_is_released_while_an_exchange_is_under_way(scripted: Scripted) -> None:

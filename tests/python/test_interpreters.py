@@ -20,7 +20,7 @@ gate = credgate.Gate(issuer=sys.argv[1], allow_loopback_http=True)
 pair = {"query": "client_id=a&client_secret=b"}
 assert [gate.authenticate(**pair).cache_status for _ in range(2)] == ["MISS", "HIT"]
 assert gate.token("a", "b").authorization == "Bearer token-of-a"
-assert gate.authenticate(method=b"POST", content_type="application/json", body=bytearray(b"{}")).status == 401
+assert gate.authenticate(method=b"POST", content_type="application/json", body=bytearray(b"{}")).http_status == 401
 assert gate.hide_query("x=\u00e4&client_id=a\ud800") == "x=\u00e4"
 
 
@@ -33,7 +33,7 @@ async def main():
     try:
         await gate.token_async("a", "wrong")
     except credgate.DeniedError as error:
-        assert (error.code, error.status, error.retry_after) == (4001, 401, None)
+        assert (error.cause, error.http_status, error.retry_after) == ("credentials_refused", 401, None)
     else:
         raise AssertionError
 

@@ -50,7 +50,7 @@ def test_options_are_the_engines(scripted: Scripted) -> None:
         until(lambda: credgate.report()["waiting"] == 1, "the first to wait")
         second = with_provider.authenticate(query=PAIR)
         assert not second.allowed
-        assert (second.status, second.cause, second.retry_after) == (503, "overloaded", 1)
+        assert (second.http_status, second.cause, second.retry_after) == (503, "overloaded", 1)
         scripted.release()
         assert first.result(30).allowed
 
@@ -60,7 +60,7 @@ def test_options_of_a_running_engine_are_not_changed(scripted: Scripted) -> None
     credgate.configure(max_waiting=7)
     gate(scripted.issuer).authenticate(query=PAIR)
     credgate.configure(max_waiting=7)
-    with pytest.raises(credgate.ConfigError, match="call configure before the first request, or close before") as raised:
+    with pytest.raises(credgate.ConfigError, match="call configure before the first request, or call close first") as raised:
         credgate.configure(max_waiting=8)
     assert raised.value.code == 2003
     credgate.close()
@@ -112,7 +112,7 @@ def test_a_registry_of_prometheus_client_has_the_same_numbers(scripted: Scripted
         return {(one.name, tuple(sorted(one.labels.items())), one.value) for family in families for one in family.samples}
 
     assert samples(text) == samples(credgate.metrics())
-    assert registry.get_sample_value("credgate_requests_total", {"outcome": "allow", "how": "hit"}) == 2
+    assert registry.get_sample_value("credgate_requests_total", {"outcome": "allow", "cache_status": "hit"}) == 2
 
 
 def test_purges_take_a_client_a_gate_or_all(scripted: Scripted) -> None:
@@ -317,7 +317,7 @@ def test_the_operators_secrets_are_masked_in_the_configuration(provider: Provide
 def test_a_provider_that_is_down_is_told_with_a_time_to_come_again() -> None:
     with pytest.raises(credgate.DeniedError, match="provider_unreachable") as raised:
         gate(f"http://127.0.0.1:{free_port()}").token(*("a", ALICE.secret))
-    assert (raised.value.status, raised.value.code, raised.value.retry_after) == (502, 4101, 5)
+    assert (raised.value.http_status, raised.value.cause, raised.value.retry_after) == (502, "provider_unreachable", 5)
 
 
 def test_importing_the_package_imports_no_more_than_it_needs(provider: Provider) -> None:

@@ -215,7 +215,7 @@ def test_an_upstream_that_is_down_is_a_bad_gateway(tmp_path: Path, provider: Pro
     with running(tmp_path, provider.issuer, f"http://127.0.0.1:{free_port()}", "--optional") as service:
         answer = ask(service.port)
         assert answer.status == 502
-        assert answer.json()["message"].startswith("The upstream does not answer")
+        assert answer.json()["message"].startswith("The upstream does not respond")
         assert ask(service.port, headers=ALICE.wrong().basic).status == 502, "credentials are optional"
         service.kill(signal.SIGINT)
         assert service.wait() == 0

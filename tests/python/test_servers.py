@@ -140,7 +140,7 @@ def test_each_process_asks_once_for_a_client(server: Service, provider: Provider
     assert {answer.status for answer in answers} == {200}, log(server)
     pids = {answer.json()["pid"] for answer in answers}
     assert provider.count["by_client"]["bob"] == len(pids) <= PROCESSES
-    statuses = [answer.json()["how"] for answer in answers]
+    statuses = [answer.json()["cache_status"] for answer in answers]
     assert statuses.count("MISS") == len(pids)
 
 
