@@ -18,28 +18,28 @@
 #define NGX_HTTP_CREDGATE_OPTIONAL  2
 
 
-/* how a directive's words become a value of the gate's configuration */
+/* how the words of a directive become a value in the configuration's JSON */
 
 typedef enum {
-    NGX_HTTP_CREDGATE_STRING = 0,
-    NGX_HTTP_CREDGATE_PATH,
-    NGX_HTTP_CREDGATE_PATHS,          /* a list of them */
-    NGX_HTTP_CREDGATE_STORE,          /* a URL, or sqlite: and a path */
-    NGX_HTTP_CREDGATE_FLAG,
-    NGX_HTTP_CREDGATE_MSEC,
-    NGX_HTTP_CREDGATE_SEC,
-    NGX_HTTP_CREDGATE_SIZE,
-    NGX_HTTP_CREDGATE_NUMBER,
-    NGX_HTTP_CREDGATE_LIST,           /* of strings */
-    NGX_HTTP_CREDGATE_NUMBERS,        /* a list of numbers */
-    NGX_HTTP_CREDGATE_PAIRS,          /* a name and a value, repeated */
-    NGX_HTTP_CREDGATE_ARGS,           /* the same, values with variables */
-    NGX_HTTP_CREDGATE_HEADERS,        /* a header and a claim, repeated */
-    NGX_HTTP_CREDGATE_FILE            /* all of it */
+    NGX_HTTP_CREDGATE_TYPE_STRING = 0,
+    NGX_HTTP_CREDGATE_TYPE_PATH,
+    NGX_HTTP_CREDGATE_TYPE_PATHS,
+    NGX_HTTP_CREDGATE_TYPE_STORE,     /* a URL, or "sqlite:" and a path */
+    NGX_HTTP_CREDGATE_TYPE_FLAG,
+    NGX_HTTP_CREDGATE_TYPE_MSEC,
+    NGX_HTTP_CREDGATE_TYPE_SEC,
+    NGX_HTTP_CREDGATE_TYPE_SIZE,
+    NGX_HTTP_CREDGATE_TYPE_NUMBER,
+    NGX_HTTP_CREDGATE_TYPE_LIST,      /* of strings */
+    NGX_HTTP_CREDGATE_TYPE_NUMBERS,
+    NGX_HTTP_CREDGATE_TYPE_PAIRS,     /* a name and a value, repeatable */
+    NGX_HTTP_CREDGATE_TYPE_ARGS,      /* PAIRS whose values take variables */
+    NGX_HTTP_CREDGATE_TYPE_HEADERS,   /* a header and a claim, repeatable */
+    NGX_HTTP_CREDGATE_TYPE_FILE       /* the whole configuration */
 } ngx_http_credgate_type_e;
 
 
-/* a field of the gate's configuration, as a directive sets it */
+/* a field of the gate's or the engine's JSON, and its type */
 
 typedef struct {
     ngx_http_credgate_type_e          type;
@@ -47,43 +47,45 @@ typedef struct {
 } ngx_http_credgate_field_t;
 
 
+/* one occurrence of a directive */
+
 typedef struct {
     ngx_http_credgate_field_t        *field;
-    ngx_str_t                        *args;      /* the directive's words */
-    ngx_uint_t                        nargs;
-    ngx_http_complex_value_t         *value;     /* where it has variables */
+    ngx_str_t                        *words;     /* [0] is the name */
+    ngx_uint_t                        nwords;
+    ngx_http_complex_value_t         *value;     /* NULL: no variables */
     ngx_str_t                         file;
     ngx_uint_t                        line;
 } ngx_http_credgate_setting_t;
 
 
 typedef struct {
-    ngx_array_t                      *settings;  /* the engine's */
+    ngx_array_t                      *settings;  /* engine options */
     ngx_str_t                         options;   /* the same as JSON */
 } ngx_http_credgate_main_conf_t;
 
 
 typedef struct {
-    ngx_flag_t                        used;
+    ngx_flag_t                        used;      /* a location has a gate */
 } ngx_http_credgate_srv_conf_t;
 
 
 typedef struct {
-    ngx_uint_t                        enable;    /* or optional */
+    ngx_uint_t                        enable;    /* 0, 1 or OPTIONAL */
     ngx_array_t                      *settings;
     ngx_str_t                         file;      /* of "credgate on" */
     ngx_uint_t                        line;
     credgate_gate                    *gate;
-    ngx_array_t                      *args;      /* its values, by request */
+    ngx_array_t                      *host_args; /* of complex values */
     ngx_flag_t                        purge_remote;
 } ngx_http_credgate_loc_conf_t;
 
 
 typedef enum {
-    NGX_HTTP_CREDGATE_START = 0,
-    NGX_HTTP_CREDGATE_READING,
-    NGX_HTTP_CREDGATE_WAITING,
-    NGX_HTTP_CREDGATE_DONE
+    NGX_HTTP_CREDGATE_STATE_START = 0,
+    NGX_HTTP_CREDGATE_STATE_READING,
+    NGX_HTTP_CREDGATE_STATE_WAITING,
+    NGX_HTTP_CREDGATE_STATE_DONE
 } ngx_http_credgate_state_e;
 
 
@@ -92,116 +94,151 @@ typedef struct {
     ngx_pool_t                       *pool;      /* the request's own */
     credgate_gate                    *gate;
     ngx_http_credgate_state_e         state;
-    ngx_int_t                         phase_handler;  /* where it stands */
+    ngx_int_t                         phase_handler;  /* of this module */
 
-    /* copies: what it was made of is overwritten */
+    /* holds copies, because the originals are overwritten */
     credgate_request                  presented;
-    ngx_table_elt_t                  *authorization;
+
+    ngx_table_elt_t                  *authorization; /* for the upstream */
     ngx_table_elt_t                  *challenge;     /* of a denial */
-    ngx_table_elt_t                  *retry_after;
-    ngx_str_t                         preread;   /* of the body */
+    ngx_table_elt_t                  *retry_after;   /* of a denial */
+    ngx_str_t                         preread;   /* body read with header */
 
     credgate_outcome                  outcome;
     uint64_t                          ticket;
     ngx_event_t                       timer;
-    ngx_msec_t                        started;   /* to wait, and how long */
-    ngx_msec_t                        waited;
+    ngx_msec_t                        started;   /* of the wait */
+    ngx_msec_t                        waited;    /* its duration */
 
     unsigned                          body_read:1;
     unsigned                          body_hidden:1;
-    unsigned                          applied:1;     /* it was let in */
+    unsigned                          applied:1;     /* headers are set */
     unsigned                          logged:1;
 } ngx_http_credgate_ctx_t;
 
 
-/* configuration */
-char *ngx_http_credgate_enable(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_credgate_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-void *ngx_http_credgate_create_loc_conf(ngx_conf_t *cf);
-char *ngx_http_credgate_merge_loc_conf(ngx_conf_t *cf, void *parent,
-    void *child);
-char *ngx_http_credgate_compile(ngx_conf_t *cf,
-    ngx_http_credgate_loc_conf_t *conf);
-const char *ngx_http_credgate_message(credgate_error *error, int32_t status,
-    size_t *len);
-ngx_uint_t ngx_http_credgate_blame(ngx_array_t *settings, const char *message,
-    size_t len);
-ngx_int_t ngx_http_credgate_json(ngx_pool_t *pool, ngx_array_t *settings,
-    ngx_uint_t optional, ngx_str_t *json);
-
-/* what engines are made with */
-void *ngx_http_credgate_create_main_conf(ngx_conf_t *cf);
-char *ngx_http_credgate_init_main_conf(ngx_conf_t *cf, void *conf);
-ngx_int_t ngx_http_credgate_init_module(ngx_cycle_t *cycle);
-
-/* the worker's engine */
-ngx_int_t ngx_http_credgate_init_process(ngx_cycle_t *cycle);
-void ngx_http_credgate_exit_process(ngx_cycle_t *cycle);
-credgate_queue *ngx_http_credgate_queue(void);
-credgate_engine *ngx_http_credgate_get_engine(void);
-void ngx_http_credgate_wipe_later(void);
-
-/* what the workers share */
-ngx_int_t ngx_http_credgate_add_zone(ngx_conf_t *cf);
-void ngx_http_credgate_enter(void);
-void ngx_http_credgate_leave(credgate_engine *engine);
-void ngx_http_credgate_publish(credgate_engine *engine);
-ngx_int_t ngx_http_credgate_sum(uint64_t *counters);
-void ngx_http_credgate_announce_purge(ngx_str_t *client_id);
-void ngx_http_credgate_follow_purges(credgate_engine *engine);
-
-/* locations for those who operate it */
-char *ngx_http_credgate_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_credgate_report(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_credgate_purge(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-
-/* phases */
-ngx_int_t ngx_http_credgate_post_read_handler(ngx_http_request_t *r);
+/* access.c: the phase handlers */
+ngx_int_t ngx_http_credgate_access_post_read_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_access_handler(ngx_http_request_t *r);
-ngx_int_t ngx_http_credgate_precontent_handler(ngx_http_request_t *r);
-ngx_int_t ngx_http_credgate_log_handler(ngx_http_request_t *r);
-ngx_int_t ngx_http_credgate_abandon(ngx_http_credgate_ctx_t *ctx);
-void ngx_http_credgate_stop_waiting(ngx_http_credgate_ctx_t *ctx);
-void ngx_http_credgate_authenticate(ngx_http_credgate_ctx_t *ctx);
-void ngx_http_credgate_suspend(ngx_http_credgate_ctx_t *ctx);
-void ngx_http_credgate_resume(ngx_http_credgate_ctx_t *ctx);
-void ngx_http_credgate_deny(ngx_http_credgate_ctx_t *ctx, int32_t code);
+ngx_int_t ngx_http_credgate_access_precontent_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_credgate_access_log_handler(ngx_http_request_t *r);
 
-/* what is kept of a request, and shown to the library */
-ngx_http_credgate_ctx_t *ngx_http_credgate_create_ctx(ngx_http_request_t *r);
-ngx_http_credgate_ctx_t *ngx_http_credgate_get_ctx(ngx_http_request_t *r);
-ngx_int_t ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx);
-ngx_int_t ngx_http_credgate_keep_outcome(ngx_http_credgate_ctx_t *ctx);
+/* answer.c: the response of a denial */
+ngx_int_t ngx_http_credgate_answer_send(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_answer_withdraw(ngx_http_credgate_ctx_t *ctx);
 
-/* the request's body */
-ngx_int_t ngx_http_credgate_read_body(ngx_http_credgate_ctx_t *ctx);
-ngx_int_t ngx_http_credgate_hide_body(ngx_http_credgate_ctx_t *ctx);
-ngx_int_t ngx_http_credgate_drop_body(ngx_http_credgate_ctx_t *ctx);
-void ngx_http_credgate_wipe_body(ngx_http_credgate_ctx_t *ctx);
+/* body.c: reads the request body, and removes credentials from it */
+ngx_int_t ngx_http_credgate_body_read(ngx_http_credgate_ctx_t *ctx);
+ngx_int_t ngx_http_credgate_body_hide(ngx_http_credgate_ctx_t *ctx);
+ngx_int_t ngx_http_credgate_body_drop(ngx_http_credgate_ctx_t *ctx);
 
-/* what is changed in the request */
-ngx_int_t ngx_http_credgate_hide_query(ngx_http_credgate_ctx_t *ctx);
-ngx_int_t ngx_http_credgate_set_headers(ngx_http_credgate_ctx_t *ctx);
-ngx_int_t ngx_http_credgate_empty_headers(ngx_http_credgate_ctx_t *ctx);
-void ngx_http_credgate_remove_authorization(ngx_http_credgate_ctx_t *ctx);
+/* compile.c: makes a gate from the settings of a location */
+char *ngx_http_credgate_compile_gate(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *cglcf);
 
-/* what is overwritten where it stands */
-void ngx_http_credgate_overwrite_authorization(ngx_http_credgate_ctx_t *ctx);
-void ngx_http_credgate_overwrite_query(ngx_http_credgate_ctx_t *ctx,
+/* conf.c: the directives of a location, and their inheritance */
+void *ngx_http_credgate_conf_create_srv(ngx_conf_t *cf);
+void *ngx_http_credgate_conf_create_loc(ngx_conf_t *cf);
+char *ngx_http_credgate_conf_merge_loc(ngx_conf_t *cf, void *parent,
+    void *child);
+char *ngx_http_credgate_conf_enable(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_credgate_conf_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* ctx.c: the context of a request, from creation to cleanup */
+ngx_http_credgate_ctx_t *ngx_http_credgate_ctx_create(ngx_http_request_t *r);
+ngx_http_credgate_ctx_t *ngx_http_credgate_ctx_get(ngx_http_request_t *r);
+
+/* engine.c: the engine and the queue of this worker */
+ngx_int_t ngx_http_credgate_engine_open(ngx_cycle_t *cycle, int *fd);
+void ngx_http_credgate_engine_close(void);
+credgate_engine *ngx_http_credgate_engine_get(void);
+credgate_queue *ngx_http_credgate_engine_queue(void);
+void ngx_http_credgate_engine_log(ngx_log_t *log);
+
+/* error.c: the text of a library error, and the setting that it is about */
+const char *ngx_http_credgate_error_text(credgate_error *error,
+    int32_t status, size_t *len);
+ngx_uint_t ngx_http_credgate_error_setting(ngx_array_t *settings,
+    const char *text, size_t len);
+
+/* headers.c: sets and removes request headers for the upstream */
+ngx_int_t ngx_http_credgate_headers_set(ngx_http_credgate_ctx_t *ctx);
+ngx_int_t ngx_http_credgate_headers_clear(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_headers_remove_authorization(
+    ngx_http_credgate_ctx_t *ctx);
+
+/* json.c: writes settings as JSON */
+ngx_int_t ngx_http_credgate_json_write(ngx_pool_t *pool,
+    ngx_array_t *settings, ngx_uint_t optional, ngx_str_t *json);
+
+/* memory.c: overwrites secrets in nginx's buffers */
+void ngx_http_credgate_memory_overwrite_authorization(
+    ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_memory_overwrite_query(ngx_http_credgate_ctx_t *ctx,
     ngx_str_t *query);
-void ngx_http_credgate_redact(u_char *query, size_t len);
-ngx_uint_t ngx_http_credgate_within(ngx_str_t *part, u_char *start,
+void ngx_http_credgate_memory_redact(u_char *query, size_t len);
+ngx_uint_t ngx_http_credgate_memory_within(ngx_str_t *part, u_char *start,
     u_char *end);
+void ngx_http_credgate_memory_wipe_body(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_memory_wipe_preface(ngx_http_request_t *r);
+void ngx_http_credgate_memory_wipe_later(ngx_http_request_t *r);
+void ngx_http_credgate_memory_wipe_received(void);
 
-/* denials */
-ngx_int_t ngx_http_credgate_answer(ngx_http_credgate_ctx_t *ctx);
-void ngx_http_credgate_take_back(ngx_http_credgate_ctx_t *ctx);
+/* operate.c: the locations for metrics, report and purge */
+char *ngx_http_credgate_operate_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_credgate_operate_report(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_credgate_operate_purge(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
-ngx_int_t ngx_http_credgate_add_variables(ngx_conf_t *cf);
+/* options.c: checks the engine options and their files in the master */
+void *ngx_http_credgate_options_create_main(ngx_conf_t *cf);
+char *ngx_http_credgate_options_init_main(ngx_conf_t *cf, void *conf);
+ngx_int_t ngx_http_credgate_options_init_module(ngx_cycle_t *cycle);
+
+/* outcome.c: replaces the outcome in a context */
+void ngx_http_credgate_outcome_deny(ngx_http_credgate_ctx_t *ctx,
+    int32_t code);
+ngx_int_t ngx_http_credgate_outcome_keep(ngx_http_credgate_ctx_t *ctx);
+
+/* present.c: presents the request to the library */
+ngx_int_t ngx_http_credgate_present_request(ngx_http_credgate_ctx_t *ctx);
+ngx_int_t ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx);
+
+/* query.c: removes credentials from the query string */
+ngx_int_t ngx_http_credgate_query_redact(ngx_http_request_t *r);
+ngx_int_t ngx_http_credgate_query_hide(ngx_http_credgate_ctx_t *ctx);
+
+/* value.c: checks the words of a directive by their type */
+char *ngx_http_credgate_value_check(ngx_conf_t *cf,
+    ngx_http_credgate_type_e type);
+ngx_int_t ngx_http_credgate_value_compile(ngx_conf_t *cf,
+    ngx_http_credgate_setting_t *setting);
+
+/* variables.c: $credgate_* */
+ngx_int_t ngx_http_credgate_variables_add(ngx_conf_t *cf);
+
+/* wait.c: authenticates; suspends the request, and resumes it */
+void ngx_http_credgate_wait_authenticate(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_wait_suspend(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_wait_resume(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_wait_stop(ngx_http_credgate_ctx_t *ctx);
+
+/* worker.c: start and exit of a worker, its events and its timer */
+ngx_int_t ngx_http_credgate_worker_init_process(ngx_cycle_t *cycle);
+void ngx_http_credgate_worker_exit_process(ngx_cycle_t *cycle);
+
+/* zone.c: counters and purges in memory that the workers share */
+ngx_int_t ngx_http_credgate_zone_add(ngx_conf_t *cf);
+void ngx_http_credgate_zone_enter(void);
+void ngx_http_credgate_zone_leave(credgate_engine *engine);
+void ngx_http_credgate_zone_publish(credgate_engine *engine);
+ngx_int_t ngx_http_credgate_zone_sum(uint64_t *counters);
+void ngx_http_credgate_zone_announce_purge(ngx_str_t *client_id);
+void ngx_http_credgate_zone_follow_purges(credgate_engine *engine);
 
 
 extern ngx_module_t  ngx_http_credgate_module;

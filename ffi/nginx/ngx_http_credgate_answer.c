@@ -7,33 +7,16 @@
 #include "ngx_http_credgate.h"
 
 
-static ngx_int_t ngx_http_credgate_add_headers(ngx_http_credgate_ctx_t *ctx);
-static ngx_table_elt_t *ngx_http_credgate_add_header(ngx_http_request_t *r,
-    char *key, size_t key_len, ngx_str_t *value);
-static ngx_uint_t ngx_http_credgate_has_error_page(ngx_http_request_t *r,
-    ngx_uint_t status);
-
-
-/* a denial without an outcome of the engine's, worded by the gate */
-
-void
-ngx_http_credgate_deny(ngx_http_credgate_ctx_t *ctx, int32_t code)
-{
-    credgate_outcome  *outcome;
-
-    outcome = &ctx->outcome;
-
-    credgate_outcome_release(outcome);
-
-    if (credgate_gate_deny(ctx->gate, code, outcome) != CREDGATE_OK) {
-        /* fail closed */
-        outcome->http_status = NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-}
+static ngx_int_t ngx_http_credgate_answer_add_headers(
+    ngx_http_credgate_ctx_t *ctx);
+static ngx_table_elt_t *ngx_http_credgate_answer_add_header(
+    ngx_http_request_t *r, char *key, size_t key_len, ngx_str_t *value);
+static ngx_uint_t ngx_http_credgate_answer_has_error_page(
+    ngx_http_request_t *r, ngx_uint_t status);
 
 
 ngx_int_t
-ngx_http_credgate_answer(ngx_http_credgate_ctx_t *ctx)
+ngx_http_credgate_answer_send(ngx_http_credgate_ctx_t *ctx)
 {
     ngx_int_t                  rc;
     ngx_str_t                  type, body;
@@ -50,7 +33,7 @@ ngx_http_credgate_answer(ngx_http_credgate_ctx_t *ctx)
     if (outcome->detail_len && !ctx->logged) {
         ctx->logged = 1;
 
-        /* a client's fault is no news for an operator, a provider's is */
+        /* operators act on faults of the provider, not on those of clients */
 
         level = status < NGX_HTTP_INTERNAL_SERVER_ERROR ? NGX_LOG_INFO
                                                         : NGX_LOG_ERR;
@@ -59,7 +42,7 @@ ngx_http_credgate_answer(ngx_http_credgate_ctx_t *ctx)
                       outcome->detail_len, outcome->detail);
     }
 
-    if (ngx_http_credgate_add_headers(ctx) != NGX_OK) {
+    if (ngx_http_credgate_answer_add_headers(ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -68,13 +51,13 @@ ngx_http_credgate_answer(ngx_http_credgate_ctx_t *ctx)
     if (clcf->satisfy == NGX_HTTP_SATISFY_ANY
         && (status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_FORBIDDEN))
     {
-        /* another module may allow it, perhaps by the same header */
+        /* another module may let it in, perhaps by the same header */
         return status;
     }
 
-    ngx_http_credgate_remove_authorization(ctx);
+    ngx_http_credgate_headers_remove_authorization(ctx);
 
-    if (ngx_http_credgate_has_error_page(r, status)) {
+    if (ngx_http_credgate_answer_has_error_page(r, status)) {
         return status;
     }
 
@@ -96,7 +79,7 @@ ngx_http_credgate_answer(ngx_http_credgate_ctx_t *ctx)
 
 
 static ngx_int_t
-ngx_http_credgate_add_headers(ngx_http_credgate_ctx_t *ctx)
+ngx_http_credgate_answer_add_headers(ngx_http_credgate_ctx_t *ctx)
 {
     ngx_str_t            value;
     credgate_outcome    *outcome;
@@ -106,15 +89,15 @@ ngx_http_credgate_add_headers(ngx_http_credgate_ctx_t *ctx)
     r = ctx->request;
     outcome = &ctx->outcome;
 
-    /* an error page leads here again */
+    /* an error page with a gate gets here a second time */
 
     if (outcome->challenge_len && r->headers_out.www_authenticate == NULL) {
         value.data = (u_char *) outcome->challenge;
         value.len = outcome->challenge_len;
 
-        h = ngx_http_credgate_add_header(r, "WWW-Authenticate",
-                                         sizeof("WWW-Authenticate") - 1,
-                                         &value);
+        h = ngx_http_credgate_answer_add_header(r, "WWW-Authenticate",
+                                                sizeof("WWW-Authenticate") - 1,
+                                                &value);
         if (h == NULL) {
             return NGX_ERROR;
         }
@@ -132,8 +115,9 @@ ngx_http_credgate_add_headers(ngx_http_credgate_ctx_t *ctx)
         value.len = ngx_sprintf(value.data, "%uD", outcome->retry_after)
                     - value.data;
 
-        h = ngx_http_credgate_add_header(r, "Retry-After",
-                                         sizeof("Retry-After") - 1, &value);
+        h = ngx_http_credgate_answer_add_header(r, "Retry-After",
+                                                sizeof("Retry-After") - 1,
+                                                &value);
         if (h == NULL) {
             return NGX_ERROR;
         }
@@ -145,10 +129,10 @@ ngx_http_credgate_add_headers(ngx_http_credgate_ctx_t *ctx)
 }
 
 
-/* the denial is not the last word: another gate judges the request */
+/* disables the headers of a denial, before another gate decides */
 
 void
-ngx_http_credgate_take_back(ngx_http_credgate_ctx_t *ctx)
+ngx_http_credgate_answer_withdraw(ngx_http_credgate_ctx_t *ctx)
 {
     ngx_http_request_t  *r;
 
@@ -172,8 +156,8 @@ ngx_http_credgate_take_back(ngx_http_credgate_ctx_t *ctx)
 
 
 static ngx_table_elt_t *
-ngx_http_credgate_add_header(ngx_http_request_t *r, char *key, size_t key_len,
-    ngx_str_t *value)
+ngx_http_credgate_answer_add_header(ngx_http_request_t *r, char *key,
+    size_t key_len, ngx_str_t *value)
 {
     ngx_table_elt_t  *h;
 
@@ -193,10 +177,11 @@ ngx_http_credgate_add_header(ngx_http_request_t *r, char *key, size_t key_len,
 }
 
 
-/* whether nginx would answer this status with a page of the configuration */
+/* tests whether nginx would apply an "error_page" to this status */
 
 static ngx_uint_t
-ngx_http_credgate_has_error_page(ngx_http_request_t *r, ngx_uint_t status)
+ngx_http_credgate_answer_has_error_page(ngx_http_request_t *r,
+    ngx_uint_t status)
 {
     ngx_uint_t                 i;
     ngx_http_err_page_t       *page;

@@ -8,17 +8,17 @@
 
 
 static void ngx_http_credgate_body_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_credgate_wants_body(ngx_http_credgate_ctx_t *ctx,
+static ngx_int_t ngx_http_credgate_body_wanted(ngx_http_credgate_ctx_t *ctx,
     off_t length);
-static ngx_int_t ngx_http_credgate_gather_body(ngx_http_credgate_ctx_t *ctx);
-static ngx_int_t ngx_http_credgate_replace_body(ngx_http_credgate_ctx_t *ctx,
+static ngx_int_t ngx_http_credgate_body_gather(ngx_http_credgate_ctx_t *ctx);
+static ngx_int_t ngx_http_credgate_body_replace(ngx_http_credgate_ctx_t *ctx,
     u_char *body, size_t len);
 
 
-/* NGX_OK: there is nothing to wait for; else what the phase handler answers */
+/* returns NGX_OK if no body is read, else the phase handler's return code */
 
 ngx_int_t
-ngx_http_credgate_read_body(ngx_http_credgate_ctx_t *ctx)
+ngx_http_credgate_body_read(ngx_http_credgate_ctx_t *ctx)
 {
     off_t                length;
     ngx_int_t            rc;
@@ -36,13 +36,13 @@ ngx_http_credgate_read_body(ngx_http_credgate_ctx_t *ctx)
         return NGX_OK;
     }
 
-    rc = ngx_http_credgate_wants_body(ctx, length);
+    rc = ngx_http_credgate_body_wanted(ctx, length);
 
     if (rc != NGX_OK) {
         return rc == NGX_DECLINED ? NGX_OK : rc;
     }
 
-    ctx->state = NGX_HTTP_CREDGATE_READING;
+    ctx->state = NGX_HTTP_CREDGATE_STATE_READING;
     ctx->body_read = 1;
 
     if (r->header_in) {
@@ -70,27 +70,27 @@ ngx_http_credgate_body_handler(ngx_http_request_t *r)
     ngx_int_t                 rc;
     ngx_http_credgate_ctx_t  *ctx;
 
-    ctx = ngx_http_credgate_get_ctx(r);
+    ctx = ngx_http_credgate_ctx_get(r);
 
     if (r->phase_handler != ctx->phase_handler) {
-        /* nginx goes on to read a body that it has given up */
+        /* nginx has redirected the request, but read on */
         return;
     }
 
     r->preserve_body = 1;
 
-    rc = ngx_http_credgate_gather_body(ctx);
+    rc = ngx_http_credgate_body_gather(ctx);
 
     if (rc == NGX_OK) {
-        ngx_http_credgate_authenticate(ctx);
+        ngx_http_credgate_wait_authenticate(ctx);
 
     } else {
-        ctx->state = NGX_HTTP_CREDGATE_DONE;
-        ngx_http_credgate_deny(ctx, CREDGATE_INTERNAL);
+        ctx->state = NGX_HTTP_CREDGATE_STATE_DONE;
+        ngx_http_credgate_outcome_deny(ctx, CREDGATE_INTERNAL);
     }
 
-    if (ctx->state == NGX_HTTP_CREDGATE_WAITING) {
-        ngx_http_credgate_suspend(ctx);
+    if (ctx->state == NGX_HTTP_CREDGATE_STATE_WAITING) {
+        ngx_http_credgate_wait_suspend(ctx);
         return;
     }
 
@@ -99,27 +99,27 @@ ngx_http_credgate_body_handler(ngx_http_request_t *r)
 }
 
 
-/* NGX_OK, NGX_DECLINED, or the status of a failure */
+/* returns NGX_OK, NGX_DECLINED, or a status code on failure */
 
 static ngx_int_t
-ngx_http_credgate_wants_body(ngx_http_credgate_ctx_t *ctx, off_t length)
+ngx_http_credgate_body_wanted(ngx_http_credgate_ctx_t *ctx, off_t length)
 {
-    bool  wants;
+    bool  wanted;
 
-    if (credgate_gate_wants_body(ctx->gate, &ctx->presented, length, &wants)
+    if (credgate_gate_wants_body(ctx->gate, &ctx->presented, length, &wanted)
         != CREDGATE_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return wants ? NGX_OK : NGX_DECLINED;
+    return wanted ? NGX_OK : NGX_DECLINED;
 }
 
 
-/* copies the body that was read to the presented request, if it is wanted */
+/* copies the body to the presented request, if the gate wants it */
 
 static ngx_int_t
-ngx_http_credgate_gather_body(ngx_http_credgate_ctx_t *ctx)
+ngx_http_credgate_body_gather(ngx_http_credgate_ctx_t *ctx)
 {
     off_t                     length;
     u_char                   *p, *body;
@@ -143,7 +143,7 @@ ngx_http_credgate_gather_body(ngx_http_credgate_ctx_t *ctx)
         length += ngx_buf_size(cl->buf);
     }
 
-    rc = ngx_http_credgate_wants_body(ctx, length);
+    rc = ngx_http_credgate_body_wanted(ctx, length);
 
     if (rc != NGX_OK) {
         return rc == NGX_DECLINED ? NGX_OK : NGX_ERROR;
@@ -154,7 +154,7 @@ ngx_http_credgate_gather_body(ngx_http_credgate_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    /* from here on the cleanup wipes it */
+    /* from now on the cleanup handler wipes the copy */
 
     ctx->presented.body = (char *) body;
     ctx->presented.body_len = (size_t) length;
@@ -187,10 +187,10 @@ ngx_http_credgate_gather_body(ngx_http_credgate_ctx_t *ctx)
 }
 
 
-/* the body that goes upstream: the one that was read, without credentials */
+/* replaces the body with a copy without credentials */
 
 ngx_int_t
-ngx_http_credgate_hide_body(ngx_http_credgate_ctx_t *ctx)
+ngx_http_credgate_body_hide(ngx_http_credgate_ctx_t *ctx)
 {
     char              *body;
     size_t             len;
@@ -212,17 +212,17 @@ ngx_http_credgate_hide_body(ngx_http_credgate_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    return ngx_http_credgate_replace_body(ctx, (u_char *) body, len);
+    return ngx_http_credgate_body_replace(ctx, (u_char *) body, len);
 }
 
 
 /*
- * What there is of a body that could not be read: neither credentials, nor for
- * an upstream that is told its length.
+ * Replaces a body that failed to arrive with an empty one: the part that did
+ * arrive may contain credentials, and Content-Length no longer fits.
  */
 
 ngx_int_t
-ngx_http_credgate_drop_body(ngx_http_credgate_ctx_t *ctx)
+ngx_http_credgate_body_drop(ngx_http_credgate_ctx_t *ctx)
 {
     ngx_http_request_t  *r;
 
@@ -234,12 +234,12 @@ ngx_http_credgate_drop_body(ngx_http_credgate_ctx_t *ctx)
         return NGX_OK;
     }
 
-    return ngx_http_credgate_replace_body(ctx, (u_char *) "", 0);
+    return ngx_http_credgate_body_replace(ctx, (u_char *) "", 0);
 }
 
 
 static ngx_int_t
-ngx_http_credgate_replace_body(ngx_http_credgate_ctx_t *ctx, u_char *body,
+ngx_http_credgate_body_replace(ngx_http_credgate_ctx_t *ctx, u_char *body,
     size_t len)
 {
     ngx_buf_t                *b;
@@ -253,7 +253,7 @@ ngx_http_credgate_replace_body(ngx_http_credgate_ctx_t *ctx, u_char *body,
 
     ctx->body_hidden = 1;
 
-    ngx_http_credgate_wipe_body(ctx);
+    ngx_http_credgate_memory_wipe_body(ctx);
 
     cl = ngx_alloc_chain_link(r->pool);
     if (cl == NULL) {
@@ -295,54 +295,4 @@ ngx_http_credgate_replace_body(ngx_http_credgate_ctx_t *ctx, u_char *body,
     }
 
     return NGX_OK;
-}
-
-
-/*
- * Wherever nginx has it in memory: in a buffer that it read into, also if it
- * wrote that to a file then, and behind the header that came with it.  A file
- * has no name anymore, and is gone when it is closed.
- */
-
-void
-ngx_http_credgate_wipe_body(ngx_http_credgate_ctx_t *ctx)
-{
-    u_char                   *last;
-    ngx_buf_t                *b;
-    ngx_chain_t              *cl;
-    ngx_http_request_t       *r;
-    ngx_http_request_body_t  *rb;
-
-    r = ctx->request;
-    rb = r->request_body;
-
-    if (rb) {
-
-        for (cl = rb->bufs; cl; cl = cl->next) {
-            if (ngx_buf_in_memory(cl->buf)) {
-                ngx_explicit_memzero(cl->buf->pos, ngx_buf_size(cl->buf));
-            }
-        }
-
-        b = rb->buf;
-
-        if (b && b->temporary) {
-            ngx_explicit_memzero(b->start, b->end - b->start);
-        }
-    }
-
-    if (ctx->preread.len) {
-        last = ctx->preread.data + ctx->preread.len;
-
-        /* the next request may have come along with all of this one's body */
-
-        if (ctx->state != NGX_HTTP_CREDGATE_READING
-            && r->header_in->pos >= ctx->preread.data
-            && r->header_in->pos < last)
-        {
-            last = r->header_in->pos;
-        }
-
-        ngx_explicit_memzero(ctx->preread.data, last - ctx->preread.data);
-    }
 }

@@ -7,101 +7,46 @@
 #include "ngx_http_credgate.h"
 
 
-static ngx_int_t ngx_http_credgate_read_file(ngx_conf_t *cf,
+static char *ngx_http_credgate_compile_json(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *cglcf, ngx_http_credgate_setting_t *file,
+    ngx_str_t *json);
+static ngx_http_credgate_setting_t *ngx_http_credgate_compile_find_file(
+    ngx_array_t *settings);
+static ngx_int_t ngx_http_credgate_compile_read_file(ngx_conf_t *cf,
     ngx_http_credgate_setting_t *setting, ngx_str_t *text);
-static ngx_int_t ngx_http_credgate_collect_args(ngx_conf_t *cf,
-    ngx_http_credgate_loc_conf_t *conf);
-static void ngx_http_credgate_free_gate(void *data);
-
-
-/* the setting that an error is about: messages begin with the field's name */
-
-ngx_uint_t
-ngx_http_credgate_blame(ngx_array_t *settings, const char *message, size_t len)
-{
-    size_t                        best;
-    ngx_str_t                    *name;
-    ngx_uint_t                    i, found;
-    ngx_http_credgate_setting_t  *setting;
-
-    setting = settings->elts;
-    best = 0;
-    found = 0;
-
-    for (i = 0; i < settings->nelts; i++) {
-        name = &setting[i].field->name;
-
-        if (name->len > best && name->len <= len
-            && ngx_memcmp(message, name->data, name->len) == 0)
-        {
-            best = name->len;
-            found = i;
-        }
-    }
-
-    return found;
-}
+static void ngx_http_credgate_compile_log_error(ngx_conf_t *cf,
+    ngx_array_t *settings, ngx_http_credgate_setting_t *file,
+    credgate_error *error, int32_t status);
+static ngx_int_t ngx_http_credgate_compile_host_args(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *cglcf);
+static void ngx_http_credgate_compile_free_gate(void *data);
 
 
 char *
-ngx_http_credgate_compile(ngx_conf_t *cf, ngx_http_credgate_loc_conf_t *conf)
+ngx_http_credgate_compile_gate(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *cglcf)
 {
     size_t                        n, len;
     int32_t                       status;
     ngx_str_t                     json;
-    ngx_uint_t                    i;
-    const char                   *message;
+    const char                   *text;
     credgate_error               *error;
     ngx_pool_cleanup_t           *cln;
-    ngx_http_credgate_setting_t  *setting;
+    ngx_http_credgate_setting_t  *file;
 
-    if (conf->settings == NULL) {
+    if (cglcf->settings == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "credgate: no \"credgate_issuer\" and no "
                       "\"credgate_config\" for \"credgate on\" in %V:%ui",
-                      &conf->file, conf->line);
+                      &cglcf->file, cglcf->line);
         return NGX_CONF_ERROR;
     }
 
-    setting = conf->settings->elts;
+    file = ngx_http_credgate_compile_find_file(cglcf->settings);
 
-    for (i = 0; i < conf->settings->nelts; i++) {
-        if (setting[i].field->type == NGX_HTTP_CREDGATE_FILE) {
-            break;
-        }
-    }
-
-    if (i == conf->settings->nelts) {
-        i = 0;
-
-        if (ngx_http_credgate_json(cf->pool, conf->settings,
-                                   conf->enable == NGX_HTTP_CREDGATE_OPTIONAL,
-                                   &json)
-            != NGX_OK)
-        {
-            return NGX_CONF_ERROR;
-        }
-
-    } else if (conf->settings->nelts > 1) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "credgate: \"credgate_config\" in %V:%ui cannot be used "
-                      "together with \"%V\" in %V:%ui; move that into the "
-                      "file",
-                      &setting[i].file, setting[i].line,
-                      &setting[!i].args[0], &setting[!i].file,
-                      setting[!i].line);
-        return NGX_CONF_ERROR;
-
-    } else if (conf->enable == NGX_HTTP_CREDGATE_OPTIONAL) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "credgate: \"credgate optional\" in %V:%ui cannot be "
-                      "used together with \"credgate_config\" in %V:%ui; set "
-                      "\"anonymous\" to true in the file",
-                      &conf->file, conf->line, &setting[i].file,
-                      setting[i].line);
-        return NGX_CONF_ERROR;
-
-    } else if (ngx_http_credgate_read_file(cf, &setting[i], &json) != NGX_OK) {
+    if (ngx_http_credgate_compile_json(cf, cglcf, file, &json)
+        != NGX_CONF_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -112,125 +57,120 @@ ngx_http_credgate_compile(ngx_conf_t *cf, ngx_http_credgate_loc_conf_t *conf)
 
     error = NULL;
 
-    status = credgate_gate_new((char *) json.data, json.len, &conf->gate,
+    status = credgate_gate_new((char *) json.data, json.len, &cglcf->gate,
                                &error);
     if (status != CREDGATE_OK) {
-
-        message = ngx_http_credgate_message(error, status, &len);
-
-        if (setting[i].field->type == NGX_HTTP_CREDGATE_FILE) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "credgate: %V: %*s, in %V:%ui",
-                          &setting[i].args[1], len, message,
-                          &setting[i].file, setting[i].line);
-
-        } else {
-            i = ngx_http_credgate_blame(conf->settings, message, len);
-
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "credgate: %*s, in %V:%ui", len, message,
-                          &setting[i].file, setting[i].line);
-        }
-
+        ngx_http_credgate_compile_log_error(cf, cglcf->settings, file, error,
+                                            status);
         credgate_error_free(error);
         return NGX_CONF_ERROR;
     }
 
-    cln->handler = ngx_http_credgate_free_gate;
-    cln->data = conf->gate;
+    cln->handler = ngx_http_credgate_compile_free_gate;
+    cln->data = cglcf->gate;
 
-    if (ngx_http_credgate_collect_args(cf, conf) != NGX_OK) {
+    if (ngx_http_credgate_compile_host_args(cf, cglcf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
     for (n = 0;
-         credgate_gate_warning(conf->gate, n, &message, &len) == CREDGATE_OK;
+         credgate_gate_warning(cglcf->gate, n, &text, &len) == CREDGATE_OK;
          n++)
     {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "credgate: %*s, in %V:%ui", len, message, &conf->file,
-                      conf->line);
+                      "credgate: %*s, in %V:%ui", len, text, &cglcf->file,
+                      cglcf->line);
     }
 
     return NGX_CONF_OK;
 }
 
 
-/* what gives the values of the gate's token_post_args_host, in their order */
+/* outputs the gate's configuration, from the settings or from their file */
 
-static ngx_int_t
-ngx_http_credgate_collect_args(ngx_conf_t *cf,
-    ngx_http_credgate_loc_conf_t *conf)
+static char *
+ngx_http_credgate_compile_json(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *cglcf, ngx_http_credgate_setting_t *file,
+    ngx_str_t *json)
 {
-    size_t                         n, len;
-    ngx_uint_t                     i;
-    const char                    *name;
-    ngx_http_complex_value_t     **value;
-    ngx_http_credgate_setting_t   *setting;
+    ngx_uint_t                    optional;
+    ngx_http_credgate_setting_t  *other;
 
-    setting = conf->settings->elts;
+    optional = (cglcf->enable == NGX_HTTP_CREDGATE_OPTIONAL);
 
-    for (n = 0;
-         credgate_gate_arg(conf->gate, n, &name, &len) == CREDGATE_OK;
-         n++)
-    {
-        for (i = 0; i < conf->settings->nelts; i++) {
-
-            if (setting[i].value && setting[i].args[1].len == len
-                && ngx_memcmp(setting[i].args[1].data, name, len) == 0)
-            {
-                break;
-            }
+    if (file == NULL) {
+        if (ngx_http_credgate_json_write(cf->pool, cglcf->settings, optional,
+                                         json)
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
         }
 
-        if (i == conf->settings->nelts) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "credgate: token_post_args_host: nothing gives a "
-                          "value for \"%*s\"; use directives instead of "
-                          "\"credgate_config\" in %V:%ui, and among them "
-                          "\"credgate_token_post_arg\" with a variable",
-                          len, name, &setting[0].file, setting[0].line);
-            return NGX_ERROR;
-        }
-
-        if (conf->args == NULL) {
-            conf->args = ngx_array_create(cf->pool, 1,
-                                          sizeof(ngx_http_complex_value_t *));
-            if (conf->args == NULL) {
-                return NGX_ERROR;
-            }
-        }
-
-        value = ngx_array_push(conf->args);
-        if (value == NULL) {
-            return NGX_ERROR;
-        }
-
-        *value = setting[i].value;
+        return NGX_CONF_OK;
     }
 
-    return NGX_OK;
+    if (cglcf->settings->nelts > 1) {
+        other = cglcf->settings->elts;
+
+        if (other == file) {
+            other++;
+        }
+
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "credgate: \"credgate_config\" in %V:%ui cannot be used "
+                      "together with \"%V\" in %V:%ui; move that into the "
+                      "file",
+                      &file->file, file->line, &other->words[0],
+                      &other->file, other->line);
+        return NGX_CONF_ERROR;
+    }
+
+    if (optional) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "credgate: \"credgate optional\" in %V:%ui cannot be "
+                      "used together with \"credgate_config\" in %V:%ui; set "
+                      "\"anonymous\" to true in the file",
+                      &cglcf->file, cglcf->line, &file->file, file->line);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_credgate_compile_read_file(cf, file, json) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 
-static void
-ngx_http_credgate_free_gate(void *data)
+static ngx_http_credgate_setting_t *
+ngx_http_credgate_compile_find_file(ngx_array_t *settings)
 {
-    credgate_gate_free(data);
+    ngx_uint_t                    i;
+    ngx_http_credgate_setting_t  *setting;
+
+    setting = settings->elts;
+
+    for (i = 0; i < settings->nelts; i++) {
+        if (setting[i].field->type == NGX_HTTP_CREDGATE_TYPE_FILE) {
+            return &setting[i];
+        }
+    }
+
+    return NULL;
 }
 
 
 static ngx_int_t
-ngx_http_credgate_read_file(ngx_conf_t *cf,
+ngx_http_credgate_compile_read_file(ngx_conf_t *cf,
     ngx_http_credgate_setting_t *setting, ngx_str_t *text)
 {
     size_t       size;
     ssize_t      n;
-    ngx_file_t   file;
     ngx_int_t    rc;
+    ngx_file_t   file;
 
     ngx_memzero(&file, sizeof(ngx_file_t));
-    file.name = setting->args[1];
+    file.name = setting->words[1];
     file.log = cf->log;
 
     file.fd = ngx_open_file(file.name.data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
@@ -278,17 +218,92 @@ done:
 }
 
 
-/* what an error says, or what its status is called where it says nothing */
-
-const char *
-ngx_http_credgate_message(credgate_error *error, int32_t status, size_t *len)
+static void
+ngx_http_credgate_compile_log_error(ngx_conf_t *cf, ngx_array_t *settings,
+    ngx_http_credgate_setting_t *file, credgate_error *error, int32_t status)
 {
-    const char  *message;
+    size_t                        len;
+    const char                   *text;
+    ngx_http_credgate_setting_t  *setting;
 
-    if (credgate_error_message(error, &message, len) != CREDGATE_OK) {
-        message = credgate_status_name(status);
-        *len = ngx_strlen(message);
+    text = ngx_http_credgate_error_text(error, status, &len);
+
+    if (file) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "credgate: %V: %*s, in %V:%ui", &file->words[1], len,
+                      text, &file->file, file->line);
+        return;
     }
 
-    return message;
+    setting = settings->elts;
+    setting += ngx_http_credgate_error_setting(settings, text, len);
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "credgate: %*s, in %V:%ui",
+                  len, text, &setting->file, setting->line);
+}
+
+
+/* collects the values for the gate's token_post_args_host, in its order */
+
+static ngx_int_t
+ngx_http_credgate_compile_host_args(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *cglcf)
+{
+    size_t                         n, len;
+    ngx_uint_t                     i;
+    const char                    *name;
+    ngx_array_t                  **args;
+    ngx_http_complex_value_t     **value;
+    ngx_http_credgate_setting_t   *setting;
+
+    args = &cglcf->host_args;
+    setting = cglcf->settings->elts;
+
+    for (n = 0;
+         credgate_gate_arg(cglcf->gate, n, &name, &len) == CREDGATE_OK;
+         n++)
+    {
+        for (i = 0; i < cglcf->settings->nelts; i++) {
+
+            if (setting[i].value && setting[i].words[1].len == len
+                && ngx_memcmp(setting[i].words[1].data, name, len) == 0)
+            {
+                break;
+            }
+        }
+
+        if (i == cglcf->settings->nelts) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "credgate: token_post_args_host: nothing gives a "
+                          "value for \"%*s\"; use directives instead of "
+                          "\"credgate_config\" in %V:%ui, and among them "
+                          "\"credgate_token_post_arg\" with a variable",
+                          len, name, &setting[0].file, setting[0].line);
+            return NGX_ERROR;
+        }
+
+        if (*args == NULL) {
+            *args = ngx_array_create(cf->pool, 1,
+                                     sizeof(ngx_http_complex_value_t *));
+            if (*args == NULL) {
+                return NGX_ERROR;
+            }
+        }
+
+        value = ngx_array_push(*args);
+        if (value == NULL) {
+            return NGX_ERROR;
+        }
+
+        *value = setting[i].value;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_credgate_compile_free_gate(void *data)
+{
+    credgate_gate_free(data);
 }

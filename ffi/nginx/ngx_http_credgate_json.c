@@ -7,8 +7,8 @@
 #include "ngx_http_credgate.h"
 
 
-static ngx_uint_t ngx_http_credgate_is_first(ngx_http_credgate_setting_t *all,
-    ngx_uint_t i);
+static ngx_uint_t ngx_http_credgate_json_is_first(
+    ngx_http_credgate_setting_t *all, ngx_uint_t i);
 static u_char *ngx_http_credgate_json_value(u_char *p,
     ngx_http_credgate_setting_t *setting);
 static u_char *ngx_http_credgate_json_pairs(u_char *p, ngx_array_t *settings,
@@ -21,10 +21,8 @@ static u_char *ngx_http_credgate_json_strings(u_char *p, ngx_str_t *text,
 static u_char *ngx_http_credgate_json_string(u_char *p, ngx_str_t *text);
 
 
-/* the settings as the gate's configuration */
-
 ngx_int_t
-ngx_http_credgate_json(ngx_pool_t *pool, ngx_array_t *settings,
+ngx_http_credgate_json_write(ngx_pool_t *pool, ngx_array_t *settings,
     ngx_uint_t optional, ngx_str_t *json)
 {
     u_char                       *p;
@@ -41,8 +39,8 @@ ngx_http_credgate_json(ngx_pool_t *pool, ngx_array_t *settings,
                + sizeof("\"_names\":[],\"_values\":[]{\"header\":,\"path\":}")
                + setting[i].field->name.len + sizeof("\"_host\":[],");
 
-        for (j = 1; j < setting[i].nargs; j++) {
-            len += 6 * setting[i].args[j].len + sizeof("\"\",");
+        for (j = 1; j < setting[i].nwords; j++) {
+            len += 6 * setting[i].words[j].len + sizeof("\"\",");
         }
     }
 
@@ -62,18 +60,18 @@ ngx_http_credgate_json(ngx_pool_t *pool, ngx_array_t *settings,
     for (i = 0; i < settings->nelts; i++) {
         field = setting[i].field;
 
-        if (!ngx_http_credgate_is_first(setting, i)) {
+        if (!ngx_http_credgate_json_is_first(setting, i)) {
             continue;
         }
 
         switch (field->type) {
 
-        case NGX_HTTP_CREDGATE_PAIRS:
-        case NGX_HTTP_CREDGATE_ARGS:
+        case NGX_HTTP_CREDGATE_TYPE_PAIRS:
+        case NGX_HTTP_CREDGATE_TYPE_ARGS:
             p = ngx_http_credgate_json_pairs(p, settings, field);
             break;
 
-        case NGX_HTTP_CREDGATE_HEADERS:
+        case NGX_HTTP_CREDGATE_TYPE_HEADERS:
             p = ngx_http_credgate_json_headers(p, settings, field);
             break;
 
@@ -86,7 +84,7 @@ ngx_http_credgate_json(ngx_pool_t *pool, ngx_array_t *settings,
         *p++ = ',';
     }
 
-    /* instead of the last comma */
+    /* replaces the last comma */
     p[-1] = '}';
 
     json->len = p - json->data;
@@ -95,10 +93,10 @@ ngx_http_credgate_json(ngx_pool_t *pool, ngx_array_t *settings,
 }
 
 
-/* settings of one field that repeat make one value, where the first stands */
+/* repeated settings of a field become one value, at the first of them */
 
 static ngx_uint_t
-ngx_http_credgate_is_first(ngx_http_credgate_setting_t *all, ngx_uint_t i)
+ngx_http_credgate_json_is_first(ngx_http_credgate_setting_t *all, ngx_uint_t i)
 {
     ngx_uint_t  j;
 
@@ -118,40 +116,40 @@ ngx_http_credgate_json_value(u_char *p, ngx_http_credgate_setting_t *setting)
     ngx_str_t   *value;
     ngx_uint_t   i;
 
-    value = &setting->args[1];
+    value = &setting->words[1];
 
     switch (setting->field->type) {
 
-    case NGX_HTTP_CREDGATE_FLAG:
+    case NGX_HTTP_CREDGATE_TYPE_FLAG:
         return (value->len == 2) ? ngx_cpymem(p, "true", 4)
                                  : ngx_cpymem(p, "false", 5);
 
-    case NGX_HTTP_CREDGATE_MSEC:
+    case NGX_HTTP_CREDGATE_TYPE_MSEC:
         return ngx_sprintf(p, "%i", ngx_parse_time(value, 0));
 
-    case NGX_HTTP_CREDGATE_SEC:
+    case NGX_HTTP_CREDGATE_TYPE_SEC:
         return ngx_sprintf(p, "%i", ngx_parse_time(value, 1));
 
-    case NGX_HTTP_CREDGATE_SIZE:
+    case NGX_HTTP_CREDGATE_TYPE_SIZE:
         return ngx_sprintf(p, "%z", ngx_parse_size(value));
 
-    case NGX_HTTP_CREDGATE_NUMBER:
+    case NGX_HTTP_CREDGATE_TYPE_NUMBER:
         return ngx_cpymem(p, value->data, value->len);
 
-    case NGX_HTTP_CREDGATE_NUMBERS:
+    case NGX_HTTP_CREDGATE_TYPE_NUMBERS:
         *p++ = '[';
 
-        for (i = 1; i < setting->nargs; i++) {
-            p = ngx_cpymem(p, setting->args[i].data, setting->args[i].len);
+        for (i = 1; i < setting->nwords; i++) {
+            p = ngx_cpymem(p, setting->words[i].data, setting->words[i].len);
             *p++ = ',';
         }
 
         p[-1] = ']';
         return p;
 
-    case NGX_HTTP_CREDGATE_LIST:
-    case NGX_HTTP_CREDGATE_PATHS:
-        return ngx_http_credgate_json_strings(p, value, setting->nargs - 1);
+    case NGX_HTTP_CREDGATE_TYPE_LIST:
+    case NGX_HTTP_CREDGATE_TYPE_PATHS:
+        return ngx_http_credgate_json_strings(p, value, setting->nwords - 1);
 
     default:
         return ngx_http_credgate_json_string(p, value);
@@ -160,8 +158,8 @@ ngx_http_credgate_json_value(u_char *p, ngx_http_credgate_setting_t *setting)
 
 
 /*
- * A name may stand twice, and so it is two lists and not an object; and a
- * third one of those whose values come with the request.
+ * Writes two lists instead of an object, because a name may occur twice.  ARGS
+ * have a third list: the names whose values contain variables.
  */
 
 static u_char *
@@ -179,7 +177,7 @@ ngx_http_credgate_json_pairs(u_char *p, ngx_array_t *settings,
 
         for (i = 0; i < settings->nelts; i++) {
             if (setting[i].field == field && setting[i].value == NULL) {
-                p = ngx_http_credgate_json_string(p, &setting[i].args[word]);
+                p = ngx_http_credgate_json_string(p, &setting[i].words[word]);
                 *p++ = ',';
             }
         }
@@ -188,7 +186,7 @@ ngx_http_credgate_json_pairs(u_char *p, ngx_array_t *settings,
         *p++ = ',';
     }
 
-    if (field->type == NGX_HTTP_CREDGATE_PAIRS) {
+    if (field->type == NGX_HTTP_CREDGATE_TYPE_PAIRS) {
         return p - 1;
     }
 
@@ -196,7 +194,7 @@ ngx_http_credgate_json_pairs(u_char *p, ngx_array_t *settings,
 
     for (i = 0; i < settings->nelts; i++) {
         if (setting[i].field == field && setting[i].value) {
-            p = ngx_http_credgate_json_string(p, &setting[i].args[1]);
+            p = ngx_http_credgate_json_string(p, &setting[i].words[1]);
             *p++ = ',';
         }
     }
@@ -205,7 +203,7 @@ ngx_http_credgate_json_pairs(u_char *p, ngx_array_t *settings,
 }
 
 
-/* of a list, which may be empty */
+/* closes a list, which may be empty */
 
 static u_char *
 ngx_http_credgate_json_end(u_char *p)
@@ -238,10 +236,10 @@ ngx_http_credgate_json_headers(u_char *p, ngx_array_t *settings,
         }
 
         p = ngx_cpymem(p, "{\"header\":", sizeof("{\"header\":") - 1);
-        p = ngx_http_credgate_json_string(p, &setting[i].args[1]);
+        p = ngx_http_credgate_json_string(p, &setting[i].words[1]);
         p = ngx_cpymem(p, ",\"path\":", sizeof(",\"path\":") - 1);
-        p = ngx_http_credgate_json_strings(p, &setting[i].args[2],
-                                           setting[i].nargs - 2);
+        p = ngx_http_credgate_json_strings(p, &setting[i].words[2],
+                                           setting[i].nwords - 2);
         *p++ = '}';
         *p++ = ',';
     }

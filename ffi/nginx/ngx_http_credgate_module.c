@@ -7,8 +7,7 @@
 #include "ngx_http_credgate.h"
 
 
-static void *ngx_http_credgate_create_srv_conf(ngx_conf_t *cf);
-static ngx_int_t ngx_http_credgate_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_credgate_module_init(ngx_conf_t *cf);
 
 
 #define NGX_HTTP_CREDGATE_CONF                                                \
@@ -16,30 +15,29 @@ static ngx_int_t ngx_http_credgate_init(ngx_conf_t *cf);
 
 
 /*
- * A setting is a row: its directive, how many words it takes, what kind of
- * value they make, and what that is called in the gate's configuration.  The
- * rules are the library's.
+ * A row gives a directive, its number of words, their type, and the name of
+ * the field in the gate's configuration.  The library checks the values.
  */
 
 #define NGX_HTTP_CREDGATE_SETTING(directive, words, type, field)              \
     { ngx_string("credgate_" directive),                                      \
       NGX_HTTP_CREDGATE_CONF|words,                                           \
-      ngx_http_credgate_set,                                                  \
+      ngx_http_credgate_conf_set,                                             \
       NGX_HTTP_LOC_CONF_OFFSET,                                               \
       offsetof(ngx_http_credgate_loc_conf_t, settings),                       \
-      &(ngx_http_credgate_field_t) { NGX_HTTP_CREDGATE_##type,                \
+      &(ngx_http_credgate_field_t) { NGX_HTTP_CREDGATE_TYPE_##type,           \
                                      ngx_string(field) } }
 
 
-/* the same for what the workers' engines are made with */
+/* the same for a field of the engine options */
 
 #define NGX_HTTP_CREDGATE_OPTION(directive, words, type, field)               \
     { ngx_string("credgate_" directive),                                      \
       NGX_HTTP_MAIN_CONF|words,                                               \
-      ngx_http_credgate_set,                                                  \
+      ngx_http_credgate_conf_set,                                             \
       NGX_HTTP_MAIN_CONF_OFFSET,                                              \
       offsetof(ngx_http_credgate_main_conf_t, settings),                      \
-      &(ngx_http_credgate_field_t) { NGX_HTTP_CREDGATE_##type,                \
+      &(ngx_http_credgate_field_t) { NGX_HTTP_CREDGATE_TYPE_##type,           \
                                      ngx_string(field) } }
 
 
@@ -47,28 +45,28 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
 
     { ngx_string("credgate"),
       NGX_HTTP_CREDGATE_CONF|NGX_CONF_TAKE1,
-      ngx_http_credgate_enable,
+      ngx_http_credgate_conf_enable,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("credgate_metrics"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
-      ngx_http_credgate_metrics,
+      ngx_http_credgate_operate_metrics,
       0,
       0,
       NULL },
 
     { ngx_string("credgate_report"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
-      ngx_http_credgate_report,
+      ngx_http_credgate_operate_report,
       0,
       0,
       NULL },
 
     { ngx_string("credgate_purge"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
-      ngx_http_credgate_purge,
+      ngx_http_credgate_operate_purge,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -307,17 +305,17 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_credgate_module_ctx = {
-    ngx_http_credgate_add_variables,       /* preconfiguration */
-    ngx_http_credgate_init,                /* postconfiguration */
+    ngx_http_credgate_variables_add,       /* preconfiguration */
+    ngx_http_credgate_module_init,                /* postconfiguration */
 
-    ngx_http_credgate_create_main_conf,    /* create main configuration */
-    ngx_http_credgate_init_main_conf,      /* init main configuration */
+    ngx_http_credgate_options_create_main,    /* create main configuration */
+    ngx_http_credgate_options_init_main,      /* init main configuration */
 
-    ngx_http_credgate_create_srv_conf,     /* create server configuration */
+    ngx_http_credgate_conf_create_srv,     /* create server configuration */
     NULL,                                  /* merge server configuration */
 
-    ngx_http_credgate_create_loc_conf,     /* create location configuration */
-    ngx_http_credgate_merge_loc_conf       /* merge location configuration */
+    ngx_http_credgate_conf_create_loc,     /* create location configuration */
+    ngx_http_credgate_conf_merge_loc       /* merge location configuration */
 };
 
 
@@ -327,25 +325,18 @@ ngx_module_t  ngx_http_credgate_module = {
     ngx_http_credgate_commands,            /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    ngx_http_credgate_init_module,         /* init module */
-    ngx_http_credgate_init_process,        /* init process */
+    ngx_http_credgate_options_init_module,         /* init module */
+    ngx_http_credgate_worker_init_process,        /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    ngx_http_credgate_exit_process,        /* exit process */
+    ngx_http_credgate_worker_exit_process,        /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
 
 
-static void *
-ngx_http_credgate_create_srv_conf(ngx_conf_t *cf)
-{
-    return ngx_pcalloc(cf->pool, sizeof(ngx_http_credgate_srv_conf_t));
-}
-
-
 static ngx_int_t
-ngx_http_credgate_init(ngx_conf_t *cf)
+ngx_http_credgate_module_init(ngx_conf_t *cf)
 {
     ngx_http_handler_pt        *h;
     ngx_http_core_main_conf_t  *cmcf;
@@ -357,7 +348,7 @@ ngx_http_credgate_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    *h = ngx_http_credgate_post_read_handler;
+    *h = ngx_http_credgate_access_post_read_handler;
 
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
     if (h == NULL) {
@@ -371,14 +362,14 @@ ngx_http_credgate_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    *h = ngx_http_credgate_precontent_handler;
+    *h = ngx_http_credgate_access_precontent_handler;
 
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
     if (h == NULL) {
         return NGX_ERROR;
     }
 
-    *h = ngx_http_credgate_log_handler;
+    *h = ngx_http_credgate_access_log_handler;
 
-    return ngx_http_credgate_add_zone(cf);
+    return ngx_http_credgate_zone_add(cf);
 }

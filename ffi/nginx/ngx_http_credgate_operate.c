@@ -7,14 +7,17 @@
 #include "ngx_http_credgate.h"
 
 
-static ngx_int_t ngx_http_credgate_metrics_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_credgate_report_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_credgate_purge_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_credgate_report(ngx_http_request_t *r,
+static ngx_int_t ngx_http_credgate_operate_metrics_handler(
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_credgate_operate_report_handler(
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_credgate_operate_purge_handler(
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_credgate_operate_counters(ngx_http_request_t *r,
     ngx_str_t *type, int32_t (*write)(const uint64_t *, uintptr_t, char *,
     uintptr_t, uintptr_t *));
-static ngx_uint_t ngx_http_credgate_is_local(ngx_http_request_t *r);
-static ngx_int_t ngx_http_credgate_send(ngx_http_request_t *r,
+static ngx_uint_t ngx_http_credgate_operate_is_local(ngx_http_request_t *r);
+static ngx_int_t ngx_http_credgate_operate_send(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *type, ngx_str_t *body);
 
 
@@ -25,31 +28,33 @@ static ngx_str_t  ngx_http_credgate_json_type =
 
 
 char *
-ngx_http_credgate_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_credgate_operate_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    clcf->handler = ngx_http_credgate_metrics_handler;
+    clcf->handler = ngx_http_credgate_operate_metrics_handler;
 
     return NGX_CONF_OK;
 }
 
 
 char *
-ngx_http_credgate_report(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_credgate_operate_report(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
 {
     ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    clcf->handler = ngx_http_credgate_report_handler;
+    clcf->handler = ngx_http_credgate_operate_report_handler;
 
     return NGX_CONF_OK;
 }
 
 
 char *
-ngx_http_credgate_purge(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_credgate_operate_purge(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_credgate_loc_conf_t  *cglcf = conf;
 
@@ -71,30 +76,32 @@ ngx_http_credgate_purge(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    clcf->handler = ngx_http_credgate_purge_handler;
+    clcf->handler = ngx_http_credgate_operate_purge_handler;
 
     return NGX_CONF_OK;
 }
 
 
 static ngx_int_t
-ngx_http_credgate_metrics_handler(ngx_http_request_t *r)
+ngx_http_credgate_operate_metrics_handler(ngx_http_request_t *r)
 {
-    return ngx_http_credgate_report(r, &ngx_http_credgate_text_type,
-                                    credgate_counters_text);
+    return ngx_http_credgate_operate_counters(r, &ngx_http_credgate_text_type,
+                                              credgate_counters_text);
 }
 
 
 static ngx_int_t
-ngx_http_credgate_report_handler(ngx_http_request_t *r)
+ngx_http_credgate_operate_report_handler(ngx_http_request_t *r)
 {
-    return ngx_http_credgate_report(r, &ngx_http_credgate_json_type,
-                                    credgate_counters_report);
+    return ngx_http_credgate_operate_counters(r, &ngx_http_credgate_json_type,
+                                              credgate_counters_report);
 }
 
 
+/* returns the counters of all workers, in the format of "write" */
+
 static ngx_int_t
-ngx_http_credgate_report(ngx_http_request_t *r, ngx_str_t *type,
+ngx_http_credgate_operate_counters(ngx_http_request_t *r, ngx_str_t *type,
     int32_t (*write)(const uint64_t *, uintptr_t, char *, uintptr_t,
     uintptr_t *))
 {
@@ -113,9 +120,9 @@ ngx_http_credgate_report(ngx_http_request_t *r, ngx_str_t *type,
         return rc;
     }
 
-    ngx_http_credgate_publish(ngx_http_credgate_get_engine());
+    ngx_http_credgate_zone_publish(ngx_http_credgate_engine_get());
 
-    if (ngx_http_credgate_sum(counters) != NGX_OK) {
+    if (ngx_http_credgate_zone_sum(counters) != NGX_OK) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
@@ -139,28 +146,28 @@ ngx_http_credgate_report(ngx_http_request_t *r, ngx_str_t *type,
 
     body.len = len;
 
-    return ngx_http_credgate_send(r, NGX_HTTP_OK, type, &body);
+    return ngx_http_credgate_operate_send(r, NGX_HTTP_OK, type, &body);
 }
 
 
-/* POST /…?client_id=ID, or POST /…?all */
+/* POST ...?client_id=ID, or POST ...?all */
 
 static ngx_int_t
-ngx_http_credgate_purge_handler(ngx_http_request_t *r)
+ngx_http_credgate_operate_purge_handler(ngx_http_request_t *r)
 {
     u_char                        *p, *dst, *src;
     uint64_t                       count;
     ngx_int_t                      rc;
     ngx_str_t                      body, client_id, value;
-    ngx_http_credgate_loc_conf_t  *clcf;
+    ngx_http_credgate_loc_conf_t  *cglcf;
 
     if (r->method != NGX_HTTP_POST) {
         return NGX_HTTP_NOT_ALLOWED;
     }
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_credgate_module);
+    cglcf = ngx_http_get_module_loc_conf(r, ngx_http_credgate_module);
 
-    if (!clcf->purge_remote && !ngx_http_credgate_is_local(r)) {
+    if (!cglcf->purge_remote && !ngx_http_credgate_operate_is_local(r)) {
         return NGX_HTTP_FORBIDDEN;
     }
 
@@ -189,25 +196,25 @@ ngx_http_credgate_purge_handler(ngx_http_request_t *r)
     {
         ngx_str_set(&body, "{\"message\":\"say whose tokens to purge: "
                            "?client_id=ID, or ?all\"}\n");
-        return ngx_http_credgate_send(r, NGX_HTTP_BAD_REQUEST,
+        return ngx_http_credgate_operate_send(r, NGX_HTTP_BAD_REQUEST,
                                       &ngx_http_credgate_json_type, &body);
     }
 
-    if (ngx_http_credgate_get_engine() == NULL) {
+    if (ngx_http_credgate_engine_get() == NULL) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
-    ngx_http_credgate_announce_purge(&client_id);
+    ngx_http_credgate_zone_announce_purge(&client_id);
 
     count = 0;
 
-    if (credgate_engine_purge(ngx_http_credgate_get_engine(), NULL,
+    if (credgate_engine_purge(ngx_http_credgate_engine_get(), NULL,
                               client_id.len ? (char *) client_id.data : NULL,
                               client_id.len, &count)
         != CREDGATE_OK)
     {
         ngx_str_set(&body, "{\"message\":\"client_id is not UTF-8\"}\n");
-        return ngx_http_credgate_send(r, NGX_HTTP_BAD_REQUEST,
+        return ngx_http_credgate_operate_send(r, NGX_HTTP_BAD_REQUEST,
                                       &ngx_http_credgate_json_type, &body);
     }
 
@@ -219,15 +226,15 @@ ngx_http_credgate_purge_handler(ngx_http_request_t *r)
     body.data = p;
     body.len = ngx_sprintf(p, "{\"purged\":%uL}\n", count) - p;
 
-    return ngx_http_credgate_send(r, NGX_HTTP_OK,
+    return ngx_http_credgate_operate_send(r, NGX_HTTP_OK,
                                   &ngx_http_credgate_json_type, &body);
 }
 
 
-/* over loopback, or a Unix domain socket */
+/* tests for a connection over loopback, or a UNIX domain socket */
 
 static ngx_uint_t
-ngx_http_credgate_is_local(ngx_http_request_t *r)
+ngx_http_credgate_operate_is_local(ngx_http_request_t *r)
 {
     struct sockaddr      *address;
 #if (NGX_HAVE_INET6)
@@ -262,7 +269,7 @@ ngx_http_credgate_is_local(ngx_http_request_t *r)
 
 
 static ngx_int_t
-ngx_http_credgate_send(ngx_http_request_t *r, ngx_uint_t status,
+ngx_http_credgate_operate_send(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, ngx_str_t *body)
 {
     ngx_int_t     rc;

@@ -7,32 +7,32 @@
 #include "ngx_http_credgate.h"
 
 
-static ngx_int_t ngx_http_credgate_may_read(ngx_cycle_t *cycle,
+static ngx_int_t ngx_http_credgate_options_check_readable(ngx_cycle_t *cycle,
     ngx_http_credgate_setting_t *setting);
-static ngx_uint_t ngx_http_credgate_in_group(ngx_cycle_t *cycle,
+static ngx_uint_t ngx_http_credgate_options_in_group(ngx_cycle_t *cycle,
     ngx_core_conf_t *ccf, gid_t group);
-static ngx_int_t ngx_http_credgate_prepare_store(ngx_cycle_t *cycle,
+static ngx_int_t ngx_http_credgate_options_prepare_store(ngx_cycle_t *cycle,
     ngx_http_credgate_setting_t *setting);
 
 
 void *
-ngx_http_credgate_create_main_conf(ngx_conf_t *cf)
+ngx_http_credgate_options_create_main(ngx_conf_t *cf)
 {
     return ngx_pcalloc(cf->pool, sizeof(ngx_http_credgate_main_conf_t));
 }
 
 
-/* checks what the workers' engines will be made with: here, a mistake is seen */
+/* workers make the engines later, where a mistake would fail the requests */
 
 char *
-ngx_http_credgate_init_main_conf(ngx_conf_t *cf, void *conf)
+ngx_http_credgate_options_init_main(ngx_conf_t *cf, void *conf)
 {
     ngx_http_credgate_main_conf_t  *cgmcf = conf;
 
     size_t                        n, len;
     int32_t                       status;
     ngx_uint_t                    i;
-    const char                   *message;
+    const char                   *text;
     credgate_error               *error;
     ngx_http_credgate_setting_t  *setting;
 
@@ -42,7 +42,8 @@ ngx_http_credgate_init_main_conf(ngx_conf_t *cf, void *conf)
         return NGX_CONF_OK;
     }
 
-    if (ngx_http_credgate_json(cf->pool, cgmcf->settings, 0, &cgmcf->options)
+    if (ngx_http_credgate_json_write(cf->pool, cgmcf->settings, 0,
+                                     &cgmcf->options)
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -54,20 +55,20 @@ ngx_http_credgate_init_main_conf(ngx_conf_t *cf, void *conf)
                                    cgmcf->options.len, &error);
 
     if (status != CREDGATE_OK) {
-        message = ngx_http_credgate_message(error, status, &len);
+        text = ngx_http_credgate_error_text(error, status, &len);
 
         n = sizeof(subject) - 1;
 
-        if (len > n && ngx_memcmp(message, subject, n) == 0) {
-            message += n;
+        if (len > n && ngx_memcmp(text, subject, n) == 0) {
+            text += n;
             len -= n;
         }
 
-        i = ngx_http_credgate_blame(cgmcf->settings, message, len);
+        i = ngx_http_credgate_error_setting(cgmcf->settings, text, len);
         setting = cgmcf->settings->elts;
 
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "credgate: %*s, in %V:%ui",
-                      len, message, &setting[i].file, setting[i].line);
+                      len, text, &setting[i].file, setting[i].line);
 
         credgate_error_free(error);
         return NGX_CONF_ERROR;
@@ -77,10 +78,10 @@ ngx_http_credgate_init_main_conf(ngx_conf_t *cf, void *conf)
 }
 
 
-/* in the master, before it has workers: these may not make directories */
+/* runs in the master: workers may lack the permission to make a directory */
 
 ngx_int_t
-ngx_http_credgate_init_module(ngx_cycle_t *cycle)
+ngx_http_credgate_options_init_module(ngx_cycle_t *cycle)
 {
     ngx_uint_t                      i;
     ngx_http_credgate_setting_t    *setting;
@@ -99,9 +100,9 @@ ngx_http_credgate_init_module(ngx_cycle_t *cycle)
 
         switch (setting[i].field->type) {
 
-        case NGX_HTTP_CREDGATE_STORE:
+        case NGX_HTTP_CREDGATE_TYPE_STORE:
             if (!ngx_test_config
-                && ngx_http_credgate_prepare_store(cycle, &setting[i])
+                && ngx_http_credgate_options_prepare_store(cycle, &setting[i])
                    != NGX_OK)
             {
                 return NGX_ERROR;
@@ -109,9 +110,11 @@ ngx_http_credgate_init_module(ngx_cycle_t *cycle)
 
             break;
 
-        case NGX_HTTP_CREDGATE_PATH:
-        case NGX_HTTP_CREDGATE_PATHS:
-            if (ngx_http_credgate_may_read(cycle, &setting[i]) != NGX_OK) {
+        case NGX_HTTP_CREDGATE_TYPE_PATH:
+        case NGX_HTTP_CREDGATE_TYPE_PATHS:
+            if (ngx_http_credgate_options_check_readable(cycle, &setting[i])
+                != NGX_OK)
+            {
                 return NGX_ERROR;
             }
 
@@ -126,21 +129,21 @@ ngx_http_credgate_init_module(ngx_cycle_t *cycle)
 }
 
 
-/* workers read these files, and have no engine where they cannot */
+/* a worker that cannot read these files gets no engine */
 
 static ngx_int_t
-ngx_http_credgate_may_read(ngx_cycle_t *cycle,
+ngx_http_credgate_options_check_readable(ngx_cycle_t *cycle,
     ngx_http_credgate_setting_t *setting)
 {
     ngx_str_t        *name;
-    ngx_uint_t        i, may;
+    ngx_uint_t        i, readable;
     ngx_core_conf_t  *ccf;
     ngx_file_info_t   info;
 
     ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
 
-    for (i = 1; i < setting->nargs; i++) {
-        name = &setting->args[i];
+    for (i = 1; i < setting->nwords; i++) {
+        name = &setting->words[i];
 
         if (ngx_file_info(name->data, &info) == NGX_FILE_ERROR) {
             ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
@@ -154,16 +157,17 @@ ngx_http_credgate_may_read(ngx_cycle_t *cycle,
         }
 
         if (info.st_uid == ccf->user) {
-            may = info.st_mode & S_IRUSR;
+            readable = info.st_mode & S_IRUSR;
 
-        } else if (ngx_http_credgate_in_group(cycle, ccf, info.st_gid)) {
-            may = info.st_mode & S_IRGRP;
+        } else if (ngx_http_credgate_options_in_group(cycle, ccf, info.st_gid))
+        {
+            readable = info.st_mode & S_IRGRP;
 
         } else {
-            may = info.st_mode & S_IROTH;
+            readable = info.st_mode & S_IROTH;
         }
 
-        if (!may) {
+        if (!readable) {
             ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
                           "credgate: \"%V\" may not be read by the workers, "
                           "which run as user %d and group %d, in %V:%ui",
@@ -177,10 +181,10 @@ ngx_http_credgate_may_read(ngx_cycle_t *cycle,
 }
 
 
-/* a worker has all groups of its user, as nginx calls initgroups() */
+/* nginx calls initgroups(), so a worker has all groups of its user */
 
 static ngx_uint_t
-ngx_http_credgate_in_group(ngx_cycle_t *cycle, ngx_core_conf_t *ccf,
+ngx_http_credgate_options_in_group(ngx_cycle_t *cycle, ngx_core_conf_t *ccf,
     gid_t group)
 {
     int     i, n;
@@ -211,12 +215,12 @@ ngx_http_credgate_in_group(ngx_cycle_t *cycle, ngx_core_conf_t *ccf,
 
 
 /*
- * The directory of an SQLite file belongs to the workers, who make the files
- * in it.  One that is there already is left as it is: it may be anybody's.
+ * Makes the directory of an SQLite file, with the workers' user as its owner.
+ * An existing directory keeps its owner, because others may use it.
  */
 
 static ngx_int_t
-ngx_http_credgate_prepare_store(ngx_cycle_t *cycle,
+ngx_http_credgate_options_prepare_store(ngx_cycle_t *cycle,
     ngx_http_credgate_setting_t *setting)
 {
     u_char           *path, *end;
@@ -225,7 +229,7 @@ ngx_http_credgate_prepare_store(ngx_cycle_t *cycle,
     ngx_core_conf_t  *ccf;
     ngx_file_info_t   info;
 
-    url = &setting->args[1];
+    url = &setting->words[1];
 
     if (ngx_strncmp(url->data, "sqlite:/", 8) != 0) {
         return NGX_OK;

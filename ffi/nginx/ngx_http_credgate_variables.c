@@ -7,61 +7,62 @@
 #include "ngx_http_credgate.h"
 
 
-static ngx_int_t ngx_http_credgate_cache_status_variable(ngx_http_request_t *r,
+static ngx_int_t ngx_http_credgate_variable_cache_status(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_credgate_client_id_variable(ngx_http_request_t *r,
+static ngx_int_t ngx_http_credgate_variable_client_id(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_credgate_cause_variable(ngx_http_request_t *r,
+static ngx_int_t ngx_http_credgate_variable_cause(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_credgate_exchange_time_variable(
+static ngx_int_t ngx_http_credgate_variable_exchange_time(
     ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_credgate_expires_in_variable(ngx_http_request_t *r,
+static ngx_int_t ngx_http_credgate_variable_expires_in(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_credgate_scope_variable(ngx_http_request_t *r,
+static ngx_int_t ngx_http_credgate_variable_scope(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_credgate_claim_variable(ngx_http_request_t *r,
+static ngx_int_t ngx_http_credgate_variable_claim(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_credgate_request_variable(ngx_http_request_t *r,
+static ngx_int_t ngx_http_credgate_variable_request(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_http_credgate_claim(ngx_http_request_t *r,
+static ngx_int_t ngx_http_credgate_variable_token_claim(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, u_char *name, size_t len);
-static ngx_http_credgate_ctx_t *ngx_http_credgate_done(ngx_http_request_t *r);
-static ngx_int_t ngx_http_credgate_variable(ngx_http_variable_value_t *v,
+static ngx_http_credgate_ctx_t *ngx_http_credgate_variable_ctx(
+    ngx_http_request_t *r);
+static ngx_int_t ngx_http_credgate_variable_set(ngx_http_variable_value_t *v,
     const char *value, size_t len);
 
 
 static ngx_http_variable_t  ngx_http_credgate_vars[] = {
 
     { ngx_string("credgate_cache_status"), NULL,
-      ngx_http_credgate_cache_status_variable, 0,
+      ngx_http_credgate_variable_cache_status, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("credgate_client_id"), NULL,
-      ngx_http_credgate_client_id_variable, 0,
+      ngx_http_credgate_variable_client_id, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("credgate_cause"), NULL,
-      ngx_http_credgate_cause_variable, 0,
+      ngx_http_credgate_variable_cause, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("credgate_exchange_time"), NULL,
-      ngx_http_credgate_exchange_time_variable, 0,
+      ngx_http_credgate_variable_exchange_time, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("credgate_token_expires_in"), NULL,
-      ngx_http_credgate_expires_in_variable, 0,
+      ngx_http_credgate_variable_expires_in, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("credgate_scope"), NULL,
-      ngx_http_credgate_scope_variable, 0,
+      ngx_http_credgate_variable_scope, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("credgate_claim_"), NULL,
-      ngx_http_credgate_claim_variable, 0,
+      ngx_http_credgate_variable_claim, 0,
       NGX_HTTP_VAR_NOCACHEABLE|NGX_HTTP_VAR_PREFIX, 0 },
 
     { ngx_string("credgate_request"), NULL,
-      ngx_http_credgate_request_variable, 0,
+      ngx_http_credgate_variable_request, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable
@@ -69,7 +70,7 @@ static ngx_http_variable_t  ngx_http_credgate_vars[] = {
 
 
 ngx_int_t
-ngx_http_credgate_add_variables(ngx_conf_t *cf)
+ngx_http_credgate_variables_add(ngx_conf_t *cf)
 {
     ngx_http_variable_t  *var, *v;
 
@@ -88,13 +89,13 @@ ngx_http_credgate_add_variables(ngx_conf_t *cf)
 
 
 static ngx_int_t
-ngx_http_credgate_cache_status_variable(ngx_http_request_t *r,
+ngx_http_credgate_variable_cache_status(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     const char               *name;
     ngx_http_credgate_ctx_t  *ctx;
 
-    ctx = ngx_http_credgate_done(r);
+    ctx = ngx_http_credgate_variable_ctx(r);
 
     if (ctx == NULL) {
         v->not_found = 1;
@@ -103,38 +104,38 @@ ngx_http_credgate_cache_status_variable(ngx_http_request_t *r,
 
     name = credgate_cache_status_name(ctx->outcome.cache_status);
 
-    return ngx_http_credgate_variable(v, name, ngx_strlen(name));
+    return ngx_http_credgate_variable_set(v, name, ngx_strlen(name));
 }
 
 
 static ngx_int_t
-ngx_http_credgate_client_id_variable(ngx_http_request_t *r,
+ngx_http_credgate_variable_client_id(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     ngx_http_credgate_ctx_t  *ctx;
 
-    ctx = ngx_http_credgate_done(r);
+    ctx = ngx_http_credgate_variable_ctx(r);
 
     if (ctx == NULL || ctx->outcome.client_id_len == 0) {
         v->not_found = 1;
         return NGX_OK;
     }
 
-    return ngx_http_credgate_variable(v, ctx->outcome.client_id,
-                                      ctx->outcome.client_id_len);
+    return ngx_http_credgate_variable_set(v, ctx->outcome.client_id,
+                                          ctx->outcome.client_id_len);
 }
 
 
-/* why the request was denied, such as credentials_refused */
+/* the cause of a denial, such as "credentials_refused" */
 
 static ngx_int_t
-ngx_http_credgate_cause_variable(ngx_http_request_t *r,
+ngx_http_credgate_variable_cause(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     const char               *name;
     ngx_http_credgate_ctx_t  *ctx;
 
-    ctx = ngx_http_credgate_done(r);
+    ctx = ngx_http_credgate_variable_ctx(r);
 
     if (ctx == NULL || ctx->outcome.code == CREDGATE_OK) {
         v->not_found = 1;
@@ -143,20 +144,20 @@ ngx_http_credgate_cause_variable(ngx_http_request_t *r,
 
     name = credgate_cause_name(ctx->outcome.code);
 
-    return ngx_http_credgate_variable(v, name, ngx_strlen(name));
+    return ngx_http_credgate_variable_set(v, name, ngx_strlen(name));
 }
 
 
-/* seconds that the request waited for an exchange; 0.000 where it did not */
+/* the seconds of the wait for an exchange; 0.000 if there was none */
 
 static ngx_int_t
-ngx_http_credgate_exchange_time_variable(ngx_http_request_t *r,
+ngx_http_credgate_variable_exchange_time(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    u_char                   *p;
+    u_char                   *p, *last;
     ngx_http_credgate_ctx_t  *ctx;
 
-    ctx = ngx_http_credgate_done(r);
+    ctx = ngx_http_credgate_variable_ctx(r);
 
     if (ctx == NULL) {
         v->not_found = 1;
@@ -168,23 +169,22 @@ ngx_http_credgate_exchange_time_variable(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    return ngx_http_credgate_variable(v, (char *) p,
-                                      ngx_sprintf(p, "%T.%03M",
-                                                  (time_t) ctx->waited / 1000,
-                                                  ctx->waited % 1000)
-                                      - p);
+    last = ngx_sprintf(p, "%T.%03M", (time_t) ctx->waited / 1000,
+                       ctx->waited % 1000);
+
+    return ngx_http_credgate_variable_set(v, (char *) p, last - p);
 }
 
 
 static ngx_int_t
-ngx_http_credgate_expires_in_variable(ngx_http_request_t *r,
+ngx_http_credgate_variable_expires_in(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    u_char                   *p;
+    u_char                   *p, *last;
     uint64_t                  seconds;
     ngx_http_credgate_ctx_t  *ctx;
 
-    ctx = ngx_http_credgate_done(r);
+    ctx = ngx_http_credgate_variable_ctx(r);
 
     if (ctx == NULL
         || credgate_outcome_expires_in(&ctx->outcome, &seconds) != CREDGATE_OK)
@@ -198,22 +198,23 @@ ngx_http_credgate_expires_in_variable(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    return ngx_http_credgate_variable(v, (char *) p,
-                                      ngx_sprintf(p, "%uL", seconds) - p);
+    last = ngx_sprintf(p, "%uL", seconds);
+
+    return ngx_http_credgate_variable_set(v, (char *) p, last - p);
 }
 
 
 static ngx_int_t
-ngx_http_credgate_scope_variable(ngx_http_request_t *r,
+ngx_http_credgate_variable_scope(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    return ngx_http_credgate_claim(r, v, (u_char *) "scope",
-                                   sizeof("scope") - 1);
+    return ngx_http_credgate_variable_token_claim(r, v, (u_char *) "scope",
+                                                  sizeof("scope") - 1);
 }
 
 
 static ngx_int_t
-ngx_http_credgate_claim_variable(ngx_http_request_t *r,
+ngx_http_credgate_variable_claim(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     ngx_str_t  *name = (ngx_str_t *) data;
@@ -222,20 +223,20 @@ ngx_http_credgate_claim_variable(ngx_http_request_t *r,
 
     prefix = sizeof("credgate_claim_") - 1;
 
-    return ngx_http_credgate_claim(r, v, name->data + prefix,
-                                   name->len - prefix);
+    return ngx_http_credgate_variable_token_claim(r, v, name->data + prefix,
+                                                  name->len - prefix);
 }
 
 
 static ngx_int_t
-ngx_http_credgate_claim(ngx_http_request_t *r, ngx_http_variable_value_t *v,
-    u_char *name, size_t len)
+ngx_http_credgate_variable_token_claim(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, u_char *name, size_t len)
 {
     const char               *value;
     uintptr_t                 value_len;
     ngx_http_credgate_ctx_t  *ctx;
 
-    ctx = ngx_http_credgate_done(r);
+    ctx = ngx_http_credgate_variable_ctx(r);
 
     if (ctx == NULL
         || credgate_outcome_claim(&ctx->outcome, (char *) name, len, &value,
@@ -246,36 +247,39 @@ ngx_http_credgate_claim(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         return NGX_OK;
     }
 
-    return ngx_http_credgate_variable(v, value, value_len);
+    return ngx_http_credgate_variable_set(v, value, value_len);
 }
 
 
-/* the request line, in which secrets have been overwritten */
+/* the request line, with secrets overwritten */
 
 static ngx_int_t
-ngx_http_credgate_request_variable(ngx_http_request_t *r,
+ngx_http_credgate_variable_request(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    return ngx_http_credgate_variable(v, (char *) r->main->request_line.data,
-                                      r->main->request_line.len);
+    ngx_str_t  *line;
+
+    line = &r->main->request_line;
+
+    return ngx_http_credgate_variable_set(v, (char *) line->data, line->len);
 }
 
 
-/* NULL: nothing has been decided yet, or there is no gate here */
+/* NULL: the gate has not decided yet, or there is no gate */
 
 static ngx_http_credgate_ctx_t *
-ngx_http_credgate_done(ngx_http_request_t *r)
+ngx_http_credgate_variable_ctx(ngx_http_request_t *r)
 {
     ngx_http_credgate_ctx_t  *ctx;
 
-    ctx = ngx_http_credgate_get_ctx(r->main);
+    ctx = ngx_http_credgate_ctx_get(r->main);
 
-    return (ctx && ctx->state == NGX_HTTP_CREDGATE_DONE) ? ctx : NULL;
+    return (ctx && ctx->state == NGX_HTTP_CREDGATE_STATE_DONE) ? ctx : NULL;
 }
 
 
 static ngx_int_t
-ngx_http_credgate_variable(ngx_http_variable_value_t *v, const char *value,
+ngx_http_credgate_variable_set(ngx_http_variable_value_t *v, const char *value,
     size_t len)
 {
     v->data = (u_char *) value;

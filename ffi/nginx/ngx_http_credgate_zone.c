@@ -8,8 +8,8 @@
 
 
 /*
- * What the workers share: the numbers of each, so that any of them can answer
- * for all; and purges, which each of them carries out in its own cache.
+ * The workers share their counters, so that each can report those of all, and
+ * purges, which each carries out in its own cache.
  */
 
 #define NGX_HTTP_CREDGATE_SLOTS      128
@@ -19,7 +19,7 @@
 
 
 typedef struct {
-    ngx_pid_t   pid;                           /* 0: free */
+    ngx_pid_t   pid;                           /* 0: unused */
     uint64_t    counters[CREDGATE_COUNTERS];
 } ngx_http_credgate_slot_t;
 
@@ -33,15 +33,15 @@ typedef struct {
 typedef struct {
     uint64_t                   ended[CREDGATE_COUNTERS];
     ngx_http_credgate_slot_t   slots[NGX_HTTP_CREDGATE_SLOTS];
-    ngx_atomic_t               purges;         /* how many there were */
+    ngx_atomic_t               purges;         /* their total number */
     ngx_http_credgate_purge_t  purge[NGX_HTTP_CREDGATE_PURGES];
 } ngx_http_credgate_shared_t;
 
 
-static ngx_int_t ngx_http_credgate_init_zone(ngx_shm_zone_t *zone,
+static ngx_int_t ngx_http_credgate_zone_init(ngx_shm_zone_t *zone,
     void *data);
-static void ngx_http_credgate_retire(ngx_http_credgate_slot_t *slot);
-static ngx_uint_t ngx_http_credgate_is_alive(ngx_pid_t pid);
+static void ngx_http_credgate_zone_retire(ngx_http_credgate_slot_t *slot);
+static ngx_uint_t ngx_http_credgate_zone_is_alive(ngx_pid_t pid);
 
 
 static ngx_slab_pool_t             *ngx_http_credgate_shpool;
@@ -51,7 +51,7 @@ static ngx_atomic_uint_t            ngx_http_credgate_purges_seen;
 
 
 ngx_int_t
-ngx_http_credgate_add_zone(ngx_conf_t *cf)
+ngx_http_credgate_zone_add(ngx_conf_t *cf)
 {
     ngx_str_t        name;
     ngx_shm_zone_t  *zone;
@@ -64,19 +64,19 @@ ngx_http_credgate_add_zone(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    zone->init = ngx_http_credgate_init_zone;
+    zone->init = ngx_http_credgate_zone_init;
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_http_credgate_init_zone(ngx_shm_zone_t *zone, void *data)
+ngx_http_credgate_zone_init(ngx_shm_zone_t *zone, void *data)
 {
     ngx_http_credgate_shpool = (ngx_slab_pool_t *) zone->shm.addr;
 
     if (data) {
-        /* a reload: the numbers go on */
+        /* counters survive a reload */
         zone->data = data;
 
     } else {
@@ -93,10 +93,10 @@ ngx_http_credgate_init_zone(ngx_shm_zone_t *zone, void *data)
 }
 
 
-/* a place for this worker, perhaps that of one that was killed */
+/* takes a slot, after retiring those of workers that were killed */
 
 void
-ngx_http_credgate_enter(void)
+ngx_http_credgate_zone_enter(void)
 {
     ngx_uint_t                 i;
     ngx_http_credgate_slot_t  *slot;
@@ -110,8 +110,8 @@ ngx_http_credgate_enter(void)
     for (i = 0; i < NGX_HTTP_CREDGATE_SLOTS; i++) {
         slot = &ngx_http_credgate_shared->slots[i];
 
-        if (slot->pid && !ngx_http_credgate_is_alive(slot->pid)) {
-            ngx_http_credgate_retire(slot);
+        if (slot->pid && !ngx_http_credgate_zone_is_alive(slot->pid)) {
+            ngx_http_credgate_zone_retire(slot);
         }
 
         if (slot->pid == 0 && ngx_http_credgate_slot == NULL) {
@@ -127,16 +127,16 @@ ngx_http_credgate_enter(void)
 
 
 void
-ngx_http_credgate_leave(credgate_engine *engine)
+ngx_http_credgate_zone_leave(credgate_engine *engine)
 {
     if (ngx_http_credgate_slot == NULL) {
         return;
     }
 
-    ngx_http_credgate_publish(engine);
+    ngx_http_credgate_zone_publish(engine);
 
     ngx_shmtx_lock(&ngx_http_credgate_shpool->mutex);
-    ngx_http_credgate_retire(ngx_http_credgate_slot);
+    ngx_http_credgate_zone_retire(ngx_http_credgate_slot);
     ngx_shmtx_unlock(&ngx_http_credgate_shpool->mutex);
 
     ngx_http_credgate_slot = NULL;
@@ -144,7 +144,7 @@ ngx_http_credgate_leave(credgate_engine *engine)
 
 
 void
-ngx_http_credgate_publish(credgate_engine *engine)
+ngx_http_credgate_zone_publish(credgate_engine *engine)
 {
     uint64_t  counters[CREDGATE_COUNTERS];
 
@@ -161,10 +161,10 @@ ngx_http_credgate_publish(credgate_engine *engine)
 }
 
 
-/* of all workers, those that have ended included */
+/* sums the counters of all workers, including those that have exited */
 
 ngx_int_t
-ngx_http_credgate_sum(uint64_t *counters)
+ngx_http_credgate_zone_sum(uint64_t *counters)
 {
     ngx_uint_t                 i, n;
     ngx_http_credgate_slot_t  *slot;
@@ -181,9 +181,9 @@ ngx_http_credgate_sum(uint64_t *counters)
     for (i = 0; i < NGX_HTTP_CREDGATE_SLOTS; i++) {
         slot = &ngx_http_credgate_shared->slots[i];
 
-        if (slot->pid && !ngx_http_credgate_is_alive(slot->pid)) {
-            ngx_http_credgate_retire(slot);
-            /* what it did counts, as that of one that has ended */
+        if (slot->pid && !ngx_http_credgate_zone_is_alive(slot->pid)) {
+            ngx_http_credgate_zone_retire(slot);
+            /* the base of the sum has changed: start again */
             ngx_memcpy(counters, ngx_http_credgate_shared->ended,
                        CREDGATE_COUNTERS * sizeof(uint64_t));
             i = (ngx_uint_t) -1;
@@ -201,10 +201,10 @@ ngx_http_credgate_sum(uint64_t *counters)
 }
 
 
-/* what grows stays; what is held is gone with its process */
+/* keeps cumulative counters; gauges end with their process */
 
 static void
-ngx_http_credgate_retire(ngx_http_credgate_slot_t *slot)
+ngx_http_credgate_zone_retire(ngx_http_credgate_slot_t *slot)
 {
     ngx_uint_t  n;
 
@@ -217,16 +217,16 @@ ngx_http_credgate_retire(ngx_http_credgate_slot_t *slot)
 
 
 static ngx_uint_t
-ngx_http_credgate_is_alive(ngx_pid_t pid)
+ngx_http_credgate_zone_is_alive(ngx_pid_t pid)
 {
     return kill(pid, 0) == 0 || ngx_errno != NGX_ESRCH;
 }
 
 
-/* tells all workers to purge; this one has done so */
+/* tells the other workers to purge */
 
 void
-ngx_http_credgate_announce_purge(ngx_str_t *client_id)
+ngx_http_credgate_zone_announce_purge(ngx_str_t *client_id)
 {
     ngx_http_credgate_purge_t  *purge;
 
@@ -239,7 +239,7 @@ ngx_http_credgate_announce_purge(ngx_str_t *client_id)
     purge = &ngx_http_credgate_shared->purge[ngx_http_credgate_shared->purges
                                              % NGX_HTTP_CREDGATE_PURGES];
 
-    /* one that is too long to be passed on takes all clients along */
+    /* a client id that is too long becomes a purge of all clients */
 
     purge->len = (client_id->len <= NGX_HTTP_CREDGATE_MAX_ID) ? client_id->len
                                                               : 0;
@@ -255,12 +255,12 @@ ngx_http_credgate_announce_purge(ngx_str_t *client_id)
 
 
 /*
- * Carries out what other workers announced, before a request is looked at: a
- * comparison where there is nothing to do.
+ * Carries out the purges of other workers.  This runs before each request, and
+ * costs one comparison if there are none.
  */
 
 void
-ngx_http_credgate_follow_purges(credgate_engine *engine)
+ngx_http_credgate_zone_follow_purges(credgate_engine *engine)
 {
     ngx_uint_t                  all;
     ngx_http_credgate_purge_t   purge;
@@ -281,7 +281,7 @@ ngx_http_credgate_follow_purges(credgate_engine *engine)
             return;
         }
 
-        /* who has missed one knows no better than to purge all */
+        /* the ring has overwritten a purge: purge all clients instead */
 
         all = ngx_http_credgate_shared->purges - ngx_http_credgate_purges_seen
               > NGX_HTTP_CREDGATE_PURGES;

@@ -14,13 +14,9 @@ from support.process import ROOT
 
 # The planted faults by file: an addition overflows; the length passed to the library is one byte too long.
 FAULTS = [
-    ("ngx_http_credgate_ctx.c", "*len = from->len;", "*len = from->len + 1;"),
-    (
-        "ngx_http_credgate_rewrite.c",
-        "size_t                         len;",
-        "volatile int  big = 2147483647; size_t len;",
-    ),
-    ("ngx_http_credgate_rewrite.c", "if (r->args.len == 0)", "big = big + 1; if (r->args.len == 0)"),
+    ("ngx_http_credgate_present.c", "*len = from->len;", "*len = from->len + 1;"),
+    ("ngx_http_credgate_query.c", "size_t      len;", "volatile int  big = 2147483647; size_t len;"),
+    ("ngx_http_credgate_query.c", "uri = r->unparsed_uri;", "big = big + 1; uri = r->unparsed_uri;"),
 ]
 
 

@@ -1,0 +1,121 @@
+
+/*
+ * Copyright (C) Credgate authors
+ */
+
+
+#include "ngx_http_credgate.h"
+
+
+static ngx_int_t ngx_http_credgate_present_copy(ngx_pool_t *pool,
+    ngx_str_t *from, const char **to, size_t *len);
+
+
+/* copies possible credentials, because the originals are overwritten */
+
+ngx_int_t
+ngx_http_credgate_present_request(ngx_http_credgate_ctx_t *ctx)
+{
+    credgate_request    *presented;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    presented = &ctx->presented;
+
+    presented->method = (char *) r->method_name.data;
+    presented->method_len = r->method_name.len;
+
+    if (r->headers_in.authorization) {
+        if (ngx_http_credgate_present_copy(r->pool,
+                                           &r->headers_in.authorization->value,
+                                           &presented->authorization,
+                                           &presented->authorization_len)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (r->headers_in.content_type) {
+        presented->content_type = (char *)
+                                  r->headers_in.content_type->value.data;
+        presented->content_type_len = r->headers_in.content_type->value.len;
+    }
+
+    if (r->args.len) {
+        if (ngx_http_credgate_present_copy(r->pool, &r->args,
+                                           &presented->query,
+                                           &presented->query_len)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_credgate_present_copy(ngx_pool_t *pool, ngx_str_t *from,
+    const char **to, size_t *len)
+{
+    u_char  *copy;
+
+    copy = ngx_pstrdup(pool, from);
+    if (copy == NULL) {
+        return NGX_ERROR;
+    }
+
+    *to = (char *) copy;
+    *len = from->len;
+
+    return NGX_OK;
+}
+
+
+/* evaluates the token request arguments that contain variables */
+
+ngx_int_t
+ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx)
+{
+    ngx_str_t                       value;
+    ngx_uint_t                      i, n;
+    credgate_string                *arg;
+    ngx_http_request_t             *r;
+    ngx_http_complex_value_t      **values;
+    ngx_http_credgate_loc_conf_t   *cglcf;
+
+    r = ctx->request;
+    cglcf = ngx_http_get_module_loc_conf(r, ngx_http_credgate_module);
+
+    ctx->presented.args = NULL;
+    ctx->presented.args_len = 0;
+
+    if (cglcf->host_args == NULL) {
+        return NGX_OK;
+    }
+
+    values = cglcf->host_args->elts;
+    n = cglcf->host_args->nelts;
+
+    arg = ngx_palloc(r->pool, n * sizeof(credgate_string));
+    if (arg == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+
+        if (ngx_http_complex_value(r, values[i], &value) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        arg[i].data = (char *) value.data;
+        arg[i].len = value.len;
+    }
+
+    ctx->presented.args = arg;
+    ctx->presented.args_len = n;
+
+    return NGX_OK;
+}

@@ -1,0 +1,219 @@
+
+/*
+ * Copyright (C) Credgate authors
+ */
+
+
+#include "ngx_http_credgate.h"
+
+
+static ngx_int_t ngx_http_credgate_value_full_store(ngx_conf_t *cf,
+    ngx_str_t *store);
+static ngx_uint_t ngx_http_credgate_value_has_variables(ngx_array_t *words);
+static ngx_uint_t ngx_http_credgate_value_are_numbers(ngx_array_t *words);
+
+
+/* checks the words, and makes paths in them absolute */
+
+char *
+ngx_http_credgate_value_check(ngx_conf_t *cf, ngx_http_credgate_type_e type)
+{
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    value = cf->args->elts;
+
+    switch (type) {
+
+    case NGX_HTTP_CREDGATE_TYPE_PATH:
+    case NGX_HTTP_CREDGATE_TYPE_PATHS:
+    case NGX_HTTP_CREDGATE_TYPE_FILE:
+        for (i = 1; i < cf->args->nelts; i++) {
+            if (ngx_conf_full_name(cf->cycle, &value[i], 1) != NGX_OK) {
+                return NGX_CONF_ERROR;
+            }
+        }
+
+        break;
+
+    case NGX_HTTP_CREDGATE_TYPE_STORE:
+        if (ngx_http_credgate_value_full_store(cf, &value[1]) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+
+        break;
+
+    case NGX_HTTP_CREDGATE_TYPE_FLAG:
+        if (ngx_strcasecmp(value[1].data, (u_char *) "on") != 0
+            && ngx_strcasecmp(value[1].data, (u_char *) "off") != 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid value \"%V\" in \"%V\" directive, "
+                               "it must be \"on\" or \"off\"",
+                               &value[1], &value[0]);
+            return NGX_CONF_ERROR;
+        }
+
+        break;
+
+    case NGX_HTTP_CREDGATE_TYPE_MSEC:
+        if (ngx_parse_time(&value[1], 0) == NGX_ERROR) {
+            return "invalid value";
+        }
+
+        break;
+
+    case NGX_HTTP_CREDGATE_TYPE_SEC:
+        if (ngx_parse_time(&value[1], 1) == NGX_ERROR) {
+            return "invalid value";
+        }
+
+        break;
+
+    case NGX_HTTP_CREDGATE_TYPE_SIZE:
+        if (ngx_parse_size(&value[1]) == NGX_ERROR) {
+            return "invalid value";
+        }
+
+        break;
+
+    case NGX_HTTP_CREDGATE_TYPE_NUMBER:
+    case NGX_HTTP_CREDGATE_TYPE_NUMBERS:
+        if (!ngx_http_credgate_value_are_numbers(cf->args)) {
+            return "invalid number";
+        }
+
+        break;
+
+    case NGX_HTTP_CREDGATE_TYPE_STRING:
+    case NGX_HTTP_CREDGATE_TYPE_LIST:
+        if (ngx_http_credgate_value_has_variables(cf->args)) {
+            return "takes no variables; only the value of "
+                   "\"credgate_token_post_arg\" may have them";
+        }
+
+        break;
+
+    default: /* PAIRS, ARGS, HEADERS */
+        break;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* nginx's prefix completes the path of an SQLite file */
+
+static ngx_int_t
+ngx_http_credgate_value_full_store(ngx_conf_t *cf, ngx_str_t *store)
+{
+    u_char     *p;
+    ngx_str_t   path;
+
+    if (ngx_strncmp(store->data, "sqlite:", 7) != 0) {
+        return NGX_OK;
+    }
+
+    path.data = store->data + 7;
+    path.len = store->len - 7;
+
+    if (path.len == 0 || ngx_conf_full_name(cf->cycle, &path, 0) != NGX_OK) {
+        return path.len ? NGX_ERROR : NGX_OK;
+    }
+
+    p = ngx_pnalloc(cf->pool, path.len + sizeof("sqlite:"));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    store->data = p;
+    store->len = ngx_sprintf(p, "sqlite:%V%Z", &path) - p - 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_credgate_value_has_variables(ngx_array_t *words)
+{
+    ngx_str_t   *word;
+    ngx_uint_t   i;
+
+    word = words->elts;
+
+    for (i = 1; i < words->nelts; i++) {
+        if (ngx_http_script_variables_count(&word[i])) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* digits with at most one dot between them, which JSON accepts unquoted */
+
+static ngx_uint_t
+ngx_http_credgate_value_are_numbers(ngx_array_t *words)
+{
+    size_t       j;
+    ngx_str_t   *word;
+    ngx_uint_t   i, dots;
+
+    word = words->elts;
+
+    for (i = 1; i < words->nelts; i++) {
+        dots = 0;
+
+        for (j = 0; j < word[i].len; j++) {
+
+            if (word[i].data[j] == '.' && j && j + 1 < word[i].len) {
+                dots++;
+                continue;
+            }
+
+            if (word[i].data[j] < '0' || word[i].data[j] > '9') {
+                return 0;
+            }
+        }
+
+        if (word[i].len == 0 || word[i].len > 15 || dots > 1
+            || (word[i].len > 1 && word[i].data[0] == '0'
+                && word[i].data[1] != '.'))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* compiles the value of an argument, if it contains variables */
+
+ngx_int_t
+ngx_http_credgate_value_compile(ngx_conf_t *cf,
+    ngx_http_credgate_setting_t *setting)
+{
+    ngx_str_t                         *value;
+    ngx_http_compile_complex_value_t   ccv;
+
+    value = &setting->words[2];
+
+    if (ngx_http_script_variables_count(value) == 0) {
+        return NGX_OK;
+    }
+
+    setting->value = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (setting->value == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = value;
+    ccv.complex_value = setting->value;
+
+    return ngx_http_compile_complex_value(&ccv);
+}
