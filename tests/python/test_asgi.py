@@ -97,7 +97,7 @@ def serve(with_gate: credgate.Gate, *, optional: bool = False, status: int = 200
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_token_takes_the_credentials_place_wherever_they_are(source: str, provider: Provider) -> None:
+def test_credentials_from_any_source_are_replaced_with_a_token(source: str, provider: Provider) -> None:
     served = serve(fresh_gate(provider.issuer), **ALICE.request(source, "/x"))
     assert served.status == 200 and served.seen is not None
     assert served.arrived("authorization")[0].startswith("Bearer eyJ") and len(served.arrived("authorization")) == 1
@@ -115,14 +115,14 @@ def test_a_token_takes_the_credentials_place_wherever_they_are(source: str, prov
         assert served.arrived("content-length") == [str(len(served.body))]
 
 
-def test_the_canary_is_seen_where_nothing_hides_it(provider: Provider) -> None:
+def test_the_canary_is_found_if_hide_credentials_is_off(provider: Provider) -> None:
     served = serve(fresh_gate(provider.issuer, hide_credentials=False), **ALICE.request("query"))
     assert served.seen is not None
     assert ALICE.traces(served.seen["query_string"]) != []
     assert ALICE.traces(served.server["query_string"]) == []
 
 
-def test_a_denial_is_answered_here(provider: Provider) -> None:
+def test_the_middleware_responds_to_a_denied_request(provider: Provider) -> None:
     served = serve(fresh_gate(provider.issuer), headers=ALICE.wrong().basic)
     assert served.seen is None
     assert (served.status, served.answered) == (401, b'{"message":"Unauthorized"}')
@@ -135,13 +135,13 @@ def test_a_denial_is_answered_here(provider: Provider) -> None:
     assert (head.status, head.answered, head.headers["content-length"]) == (401, b"", "26")
 
 
-def test_a_provider_that_is_busy_is_a_matter_of_time(scripted: Scripted) -> None:
+def test_a_rate_limit_of_the_provider_becomes_503_with_retry_after(scripted: Scripted) -> None:
     scripted.script(status=429, headers={"retry-after": "7"})
     served = serve(fresh_gate(scripted.issuer), headers=ALICE.basic)
     assert (served.status, served.headers["retry-after"]) == (503, "7")
 
 
-def test_where_credentials_are_optional_a_request_without_them_passes(provider: Provider) -> None:
+def test_with_optional_credentials_a_request_without_a_token_passes(provider: Provider) -> None:
     with_gate = fresh_gate(provider.issuer, upstream_headers=[{"header": "x-client", "path": ["sub"]}])
     served = serve(with_gate, optional=True, headers={"X-Client": "root", "x_client": "root"})
     assert served.status == 200 and served.seen is not None
@@ -163,7 +163,7 @@ def test_no_spelling_of_a_header_that_the_gate_sets_gets_through(provider: Provi
     assert served.arrived("x-other") == ["kept"]
 
 
-def test_a_claim_of_any_script_goes_upstream_as_utf_8(scripted: Scripted) -> None:
+def test_a_non_ascii_claim_is_forwarded_as_utf_8(scripted: Scripted) -> None:
     scripted.script(json=unsigned(name="Zoë 日本"))
     with_gate = fresh_gate(scripted.issuer, **UNVERIFIED, upstream_headers=[{"header": "x-name", "path": ["name"]}])
     assert serve(with_gate, headers=ALICE.basic).arrived("x-name") == ["Zoë 日本"]
@@ -175,7 +175,7 @@ def test_several_authorization_headers_are_a_bad_request(second: str, provider: 
     assert (served.status, served.seen) == (400, None)
 
 
-def test_a_body_may_come_in_pieces(provider: Provider) -> None:
+def test_credentials_are_removed_from_a_body_in_several_messages(provider: Provider) -> None:
     body = f"{ALICE.parameters}&keep=1".encode()
     pieces = [b"", body[:5], b"", body[5:30], body[30:], b""]
     headers = {**FORM, "Transfer-Encoding": "chunked", "Digest": "sha-256=x", "Content-MD5": "x"}
@@ -185,14 +185,14 @@ def test_a_body_may_come_in_pieces(provider: Provider) -> None:
     assert served.arrived("transfer-encoding") == served.arrived("digest") == served.arrived("content-md5") == []
 
 
-def test_a_body_without_credentials_stays_as_it_is(provider: Provider) -> None:
+def test_a_body_without_credentials_is_unchanged(provider: Provider) -> None:
     headers = {**ALICE.basic, **JSON, "Digest": "sha-256=x"}
     served = serve(fresh_gate(provider.issuer), method="POST", headers=headers, body='{"a" : 1}')
     assert (served.status, served.body, served.arrived("digest")) == (200, b'{"a" : 1}', ["sha-256=x"])
     assert served.arrived("content-length") == ["9"]
 
 
-def test_a_body_that_is_too_long_is_not_waited_for(provider: Provider) -> None:
+def test_a_body_over_the_limit_is_streamed_to_the_application(provider: Provider) -> None:
     with_gate = fresh_gate(provider.issuer, max_body_bytes=100)
     pieces = [b"x" * 60, b"y" * 60, b"z" * 60]
     served = serve(with_gate, method="POST", headers={**ALICE.basic, **FORM}, body=pieces)
@@ -201,19 +201,19 @@ def test_a_body_that_is_too_long_is_not_waited_for(provider: Provider) -> None:
     assert denied.status == 401
 
 
-def test_a_body_that_can_hold_nothing_is_left_to_the_application(provider: Provider) -> None:
+def test_a_body_of_another_media_type_is_streamed_to_the_application(provider: Provider) -> None:
     for headers in ({"Content-Type": "multipart/form-data"}, {"Content-Type": "text/plain"}):
         served = serve(fresh_gate(provider.issuer), method="POST", headers={**headers, **ALICE.basic}, body=[b"a", b"b"])
         assert (served.status, served.body) == (200, b"ab")
 
 
-def test_a_client_that_leaves_while_it_sends_is_not_answered(provider: Provider) -> None:
+def test_a_client_that_disconnects_while_sending_gets_no_response(provider: Provider) -> None:
     gone = [{"type": "http.request", "body": b"client_id=a", "more_body": True}, {"type": "http.disconnect"}]
     served = serve(fresh_gate(provider.issuer), method="POST", headers=FORM, messages=gone)
     assert (served.sent, served.seen) == ([], None)
 
 
-def test_the_handshake_of_a_websocket_is_authenticated(provider: Provider) -> None:
+def test_a_websocket_handshake_is_authenticated(provider: Provider) -> None:
     served = serve(fresh_gate(provider.issuer), type="websocket", headers=ALICE.basic)
     assert served.sent == [{"type": "websocket.accept"}] and served.seen is not None
     assert served.seen["credgate.client_id"] == "alice"
@@ -221,7 +221,7 @@ def test_the_handshake_of_a_websocket_is_authenticated(provider: Provider) -> No
     assert by_query.seen is not None and by_query.seen["query_string"] == b""
 
 
-def test_a_websocket_without_credentials_is_closed_or_answered(provider: Provider) -> None:
+def test_a_denied_websocket_gets_a_response_or_is_closed(provider: Provider) -> None:
     served = serve(fresh_gate(provider.issuer), type="websocket")
     assert (served.sent, served.seen) == ([{"type": "websocket.close", "code": 1008}], None)
     answered = serve(fresh_gate(provider.issuer), type="websocket", extensions={"websocket.http.response": {}})
@@ -229,14 +229,14 @@ def test_a_websocket_without_credentials_is_closed_or_answered(provider: Provide
     assert [message["type"] for message in answered.sent] == ["websocket.http.response.start", "websocket.http.response.body"]
 
 
-def test_a_preflight_passes_where_the_gate_lets_it(provider: Provider) -> None:
+def test_a_preflight_passes_if_run_on_preflight_is_off(provider: Provider) -> None:
     assert serve(fresh_gate(provider.issuer), method="OPTIONS").status == 401
     served = serve(fresh_gate(provider.issuer, run_on_preflight=False), method="OPTIONS")
     assert served.status == 200 and served.seen is not None
     assert served.seen["credgate.outcome"].cache_status == "PREFLIGHT"
 
 
-def test_lifespan_passes_and_what_is_not_known_does_not() -> None:
+def test_lifespan_passes_and_an_unknown_connection_type_is_rejected() -> None:
     seen: list[str] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -249,13 +249,13 @@ def test_lifespan_passes_and_what_is_not_known_does_not() -> None:
     assert seen == ["lifespan"]
 
 
-def test_what_the_application_answers_reaches_the_gate(provider: Provider) -> None:
+def test_the_status_of_the_application_is_reported_to_the_gate(provider: Provider) -> None:
     noted: list[int] = []
     serve(Watched(fresh_gate(provider.issuer), noted.append), headers=ALICE.basic, status=401)  # type: ignore[arg-type]
     assert noted == [401]
 
 
-def test_cold_requests_of_one_client_cause_one_exchange(scripted: Scripted) -> None:
+def test_concurrent_misses_of_one_client_share_one_exchange(scripted: Scripted) -> None:
     with_gate = fresh_gate(scripted.issuer)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -75,7 +75,7 @@ def answer(scripted: Scripted, vector: Vector) -> None:
 @pytest.mark.parametrize(
     "vector", [vector for vectors in DIALECTS.values() for vector in vectors], ids=lambda vector: vector.id
 )
-def test_each_dialect_is_explained(vector: Vector, check: Check, scripted: Scripted) -> None:
+def test_the_response_of_each_provider_is_explained(vector: Vector, check: Check, scripted: Scripted) -> None:
     answer(scripted, vector)
     config = {**vector.input["config"], "issuer": scripted.issuer, "allow_loopback_http": True}
     if "token_endpoint" in config:
@@ -258,7 +258,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_each_fault_is_named_with_its_remedy(fault: str, check: Check, scripted: Scripted) -> None:
+def test_each_fault_is_explained_with_a_remedy(fault: str, check: Check, scripted: Scripted) -> None:
     verdict, arrange = FAULTS[fault]
     arranged = arrange(scripted)
     status, printed = check({"issuer": scripted.issuer, "allow_loopback_http": True, **arranged})
@@ -270,13 +270,13 @@ def test_each_fault_is_named_with_its_remedy(fault: str, check: Check, scripted:
         assert last[-1].startswith("         To do: ")
 
 
-def test_a_server_without_tls_is_named(check: Check, provider: Provider) -> None:
+def test_a_server_without_tls_is_explained(check: Check, provider: Provider) -> None:
     status, printed = check({"issuer": provider.issuer.replace("http:", "https:")})
     matches("faults", "no TLS there", status, printed)
     assert status == 4
 
 
-def test_keys_that_the_metadata_do_not_name_are_missed(check: Check, scripted: Scripted) -> None:
+def test_metadata_without_jwks_uri_is_explained(check: Check, scripted: Scripted) -> None:
     scripted.script("discovery", merge={"jwks_uri": None})
     scripted.script(json=token(scripted.issuer))
     status, printed = check({"issuer": scripted.issuer, "allow_loopback_http": True})
@@ -290,14 +290,14 @@ def over_tls(logs: Path, authority: Authority) -> Iterator[Scripted]:
         yield scripted
 
 
-def test_an_unknown_authority_is_named(check: Check, over_tls: Scripted, authority: Authority) -> None:
+def test_an_untrusted_certificate_is_explained(check: Check, over_tls: Scripted, authority: Authority) -> None:
     status, printed = check({"issuer": over_tls.issuer})
     matches("faults", "unknown authority", status, printed)
     assert status == 4
     assert check({"issuer": over_tls.issuer, "ssl_trusted_certificate": str(authority.ca)})[0] == 0
 
 
-def test_a_certified_provider_is_found_well(check: Check, provider: Provider) -> None:
+def test_a_certified_provider_passes(check: Check, provider: Provider) -> None:
     status, printed = check(
         {"issuer": f"{provider.issuer}/.well-known/openid-configuration", "allow_loopback_http": True},
         "--audience", "https://example.com/", "--scope", "read",
@@ -310,7 +310,7 @@ def test_a_certified_provider_is_found_well(check: Check, provider: Provider) ->
     assert status == 3
 
 
-def test_json_is_for_programs(check: Check, provider: Provider) -> None:
+def test_json_output_contains_the_facts(check: Check, provider: Provider) -> None:
     settings = ["--set", "allow_loopback_http=true", "--audience", "https://example.com/", "--scope", ""]
     status, printed = check({}, "--issuer", provider.issuer, "--json", *settings)
     diagnosis = json.loads(printed)
@@ -323,13 +323,13 @@ def test_json_is_for_programs(check: Check, provider: Provider) -> None:
     assert check({}, "--issuer", "nonsense", "--json")[0] == 5
 
 
-def test_a_configuration_of_kongs_is_taken_and_options_come_on_top(check: Check, scripted: Scripted) -> None:
+def test_options_override_a_configuration_in_kongs_format(check: Check, scripted: Scripted) -> None:
     plugin = {"name": "openid-connect", "config": {"issuer": "https://nobody.invalid", "scopes": ["openid"]}}
     assert check(plugin, "--issuer", scripted.issuer, "--set", "allow_loopback_http=true", "--scope", "a", "--scope", "b")[0] == 0
     assert scripted.state["last"]["form"]["scope"] == "a b"
 
 
-def test_values_that_come_with_a_request_are_given(check: Check, scripted: Scripted) -> None:
+def test_arg_sets_arguments_of_the_token_request(check: Check, scripted: Scripted) -> None:
     config = {"issuer": scripted.issuer, "allow_loopback_http": True, "token_post_args_host": ["audience", "tenant"]}
     config["token_post_args_client"] = ["scope"]
     given = ["--arg", "audience=https://a.example/?x=1", "--arg", "scope=a b", "--arg", "tenant="]
@@ -348,7 +348,7 @@ def command(*options: str) -> list[str]:
     return [sys.executable, "-m", "credgate", "check", "--client-id", ALICE.id, "--set", "allow_loopback_http=true", *options]
 
 
-def test_the_secret_comes_from_a_file_or_the_standard_input(tmp_path: Path, provider: Provider) -> None:
+def test_the_secret_is_read_from_a_file_or_standard_input(tmp_path: Path, provider: Provider) -> None:
     file = tmp_path / "secret"
     file.write_text(f"{ALICE.secret}\n")
     clean = {name: value for name, value in os.environ.items() if name != "CREDGATE_CLIENT_SECRET"}
@@ -360,7 +360,7 @@ def test_the_secret_comes_from_a_file_or_the_standard_input(tmp_path: Path, prov
         assert ALICE.traces(done.stdout, done.stderr) == []
 
 
-def test_a_secret_is_asked_for_in_a_terminal_and_not_shown(provider: Provider) -> None:
+def test_the_secret_is_prompted_for_without_echo(provider: Provider) -> None:
     child, terminal = pty.fork()
     if child == 0:
         os.environ.pop("CREDGATE_CLIENT_SECRET", None)
@@ -378,7 +378,7 @@ def test_a_secret_is_asked_for_in_a_terminal_and_not_shown(provider: Provider) -
     assert ALICE.traces(printed) == []
 
 
-def test_a_check_that_waits_is_left_with_ctrl_c(tmp_path: Path, scripted: Scripted) -> None:
+def test_ctrl_c_ends_a_waiting_command(tmp_path: Path, scripted: Scripted) -> None:
     scripted.hold()
     file = tmp_path / "secret"
     file.write_text("secret")
@@ -402,14 +402,14 @@ def test_a_check_that_waits_is_left_with_ctrl_c(tmp_path: Path, scripted: Script
         (["--client-secret", "s3cret"], "unrecognized arguments"),
     ],
 )  # fmt: skip
-def test_a_wrong_command_says_so(options: list[str], said: str) -> None:
+def test_an_invalid_command_line_exits_with_status_2(options: list[str], said: str) -> None:
     clean = {name: value for name, value in os.environ.items() if name != "CREDGATE_CLIENT_SECRET"}
     done = subprocess.run(command(*options), env=clean, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert said in done.stderr
 
 
-def test_a_check_is_a_method_too(provider: Provider) -> None:
+def test_gate_check_returns_the_diagnosis(provider: Provider) -> None:
     gate = credgate.Gate(issuer=provider.issuer, allow_loopback_http=True)
     assert gate.check(ALICE.id, ALICE.secret)["verdict"] == "ok"
     diagnosis = gate.check(ALICE.id, "wrong")
@@ -423,7 +423,7 @@ def test_a_check_is_a_method_too(provider: Provider) -> None:
     assert gate.authenticate(authorization="Basic " + base64.b64encode(b"alice:wrong").decode()).cache_status == "MISS"
 
 
-def test_the_fault_file_holds_no_fault_that_is_gone() -> None:
+def test_the_snapshots_contain_no_obsolete_titles() -> None:
     texts = Snapshot(HERE / "snapshots/faults.txt").texts()
     apart = {"keys that the metadata do not name", "no TLS there", "unknown authority"}
     assert set(texts) == {*FAULTS, *apart}

@@ -62,7 +62,7 @@ def bearer(seen: Seen) -> str:
     return seen.authorization.removeprefix("Bearer ")
 
 
-def test_requests_carry_a_token_that_is_kept(send: Send, provider: Provider) -> None:
+def test_requests_carry_one_cached_token(send: Send, provider: Provider) -> None:
     with_gate = fresh_gate(provider.issuer)
     with serving(ok) as api:
         assert [send(with_gate, f"{api.url}/{number}") for number in range(3)] == [200] * 3
@@ -89,7 +89,7 @@ def forgetful(provider: Provider) -> Iterator[tuple[credgate.Gate, Local]]:
         yield with_gate, api
 
 
-def test_a_token_that_is_refused_is_replaced_once(send: Send, forgetful: tuple[credgate.Gate, Local], provider: Provider) -> None:
+def test_a_rejected_token_is_replaced_once(send: Send, forgetful: tuple[credgate.Gate, Local], provider: Provider) -> None:
     with_gate, api = forgetful
     assert send(with_gate, api.url, method="POST", content=b"body") == 200
     assert [seen.body for seen in api.seen] == [b"body", b"body"]
@@ -97,7 +97,7 @@ def test_a_token_that_is_refused_is_replaced_once(send: Send, forgetful: tuple[c
     assert provider.count["token"] == 2
 
 
-def test_what_an_api_answers_to_a_token_reaches_the_gate(send: Send, provider: Provider) -> None:
+def test_the_status_of_a_rejected_request_is_reported_to_the_gate(send: Send, provider: Provider) -> None:
     with_gate, noted = fresh_gate(provider.issuer), []
 
     def on_status(status: int) -> None:
@@ -110,7 +110,7 @@ def test_what_an_api_answers_to_a_token_reaches_the_gate(send: Send, provider: P
         assert len({bearer(seen) for seen in api.seen}) == 2
 
 
-def test_what_was_refused_is_in_the_history(forgetful: tuple[credgate.Gate, Local]) -> None:
+def test_a_rejected_response_is_in_the_history(forgetful: tuple[credgate.Gate, Local]) -> None:
     with_gate, api = forgetful
     with requests.Session() as session:
         session.trust_env = False
@@ -121,7 +121,7 @@ def test_what_was_refused_is_in_the_history(forgetful: tuple[credgate.Gate, Loca
         assert sent == [seen.authorization for seen in api.seen]
 
 
-def test_a_file_is_sent_again_from_where_it_began(forgetful: tuple[credgate.Gate, Local]) -> None:
+def test_a_file_is_resent_from_its_initial_position(forgetful: tuple[credgate.Gate, Local]) -> None:
     with_gate, api = forgetful
     file = io.BytesIO(b"headbody")
     file.seek(4)
@@ -129,7 +129,7 @@ def test_a_file_is_sent_again_from_where_it_began(forgetful: tuple[credgate.Gate
     assert [seen.body for seen in api.seen] == [b"body", b"body"]
 
 
-def test_a_body_that_can_be_sent_only_once_is_not_sent_again(send: Send, forgetful: tuple[credgate.Gate, Local]) -> None:
+def test_a_body_that_can_be_sent_only_once_is_not_resent(send: Send, forgetful: tuple[credgate.Gate, Local]) -> None:
     with_gate, api = forgetful
     pieces: Any = iter([b"a", b"b"])
     if send is by_httpx_async:
@@ -143,7 +143,7 @@ def test_a_body_that_can_be_sent_only_once_is_not_sent_again(send: Send, forgetf
     assert [seen.body for seen in api.seen] == [b"ab"]
 
 
-def test_an_order_is_placed_once_though_the_page_that_it_leads_to_is_refused(send: Send, provider: Provider) -> None:
+def test_a_401_after_a_redirect_repeats_only_the_redirected_request(send: Send, provider: Provider) -> None:
     with_gate = fresh_gate(provider.issuer)
 
     def answer(seen: Seen) -> Answer:
@@ -162,7 +162,7 @@ def test_an_order_is_placed_once_though_the_page_that_it_leads_to_is_refused(sen
     assert [bearer(seen) == bearer(api.seen[0]) for seen in api.seen] == [True, True, False]
 
 
-def test_an_order_that_is_sent_elsewhere_and_refused_is_sent_there_once_more(send: Send, provider: Provider) -> None:
+def test_a_401_after_a_307_repeats_the_body_at_the_new_url(send: Send, provider: Provider) -> None:
     with_gate = fresh_gate(provider.issuer)
 
     def answer(seen: Seen) -> Answer:
@@ -178,7 +178,7 @@ def test_an_order_that_is_sent_elsewhere_and_refused_is_sent_there_once_more(sen
         assert [(seen.target, seen.body) for seen in api.seen] == [("/orders", b"tea"), *[("/v2/orders", b"tea")] * 2]
 
 
-def test_an_api_that_refuses_whatever_comes_is_asked_no_more_than_it_makes_sense(send: Send, provider: Provider) -> None:
+def test_a_request_is_not_repeated_with_a_new_token(send: Send, provider: Provider) -> None:
     with_gate = fresh_gate(provider.issuer)
     with serving(lambda _: (401, {}, b"no")) as api:
         assert send(with_gate, api.url) == 401
@@ -189,7 +189,7 @@ def test_an_api_that_refuses_whatever_comes_is_asked_no_more_than_it_makes_sense
 
 if "CREDGATE_LONG" in os.environ:
 
-    def test_a_token_of_some_age_is_dropped_where_it_is_refused(provider: Provider) -> None:
+    def test_a_token_older_than_ten_seconds_is_dropped_after_a_401(provider: Provider) -> None:
         with_gate = fresh_gate(provider.issuer)
         with serving(lambda _: (401 if len(api.seen) == 2 else 200, {}, b"")) as api:
             assert by_httpx(with_gate, api.url) == 200
@@ -208,7 +208,7 @@ def test_a_token_does_not_follow_a_redirect_to_another_host(send: Send, provider
     assert (bearer(api.seen[0]).startswith("eyJ"), len(api.seen)) == (True, 1), "who refuses got no token"
 
 
-def test_a_token_goes_only_to_the_hosts_that_are_named(send: Send, provider: Provider) -> None:
+def test_a_token_is_sent_only_to_the_given_hosts(send: Send, provider: Provider) -> None:
     with_gate = fresh_gate(provider.issuer)
     with serving(ok) as api:
         assert send(with_gate, api.url, options={"hosts": ["api.example.com"]}) == 200
@@ -217,12 +217,12 @@ def test_a_token_goes_only_to_the_hosts_that_are_named(send: Send, provider: Pro
 
 
 @pytest.mark.parametrize("url", ["http://api.example.com/", "http://10.0.0.1/", "http://localhost.example.com/"])
-def test_a_token_is_not_sent_where_everybody_can_read_it(url: str, send: Send) -> None:
+def test_a_token_is_not_sent_over_plain_http(url: str, send: Send) -> None:
     with pytest.raises(ValueError, match="use https"):
         send(fresh_gate("https://a.example"), url)
 
 
-def test_who_gets_no_token_sends_nothing(send: Send, provider: Provider) -> None:
+def test_a_refused_client_sends_no_request(send: Send, provider: Provider) -> None:
     with serving(ok) as api:
         with pytest.raises(credgate.DeniedError) as raised:
             send(fresh_gate(provider.issuer), api.url, client=ALICE.wrong())
@@ -230,7 +230,7 @@ def test_who_gets_no_token_sends_nothing(send: Send, provider: Provider) -> None
     assert ALICE.traces(str(raised.value), repr(raised.value)) == []
 
 
-def test_one_auth_serves_many_at_a_time(scripted: Scripted) -> None:
+def test_one_auth_serves_concurrent_requests(scripted: Scripted) -> None:
     with_gate = fresh_gate(scripted.issuer)
 
     async def all_of_them(url: str) -> list[int]:
@@ -243,7 +243,7 @@ def test_one_auth_serves_many_at_a_time(scripted: Scripted) -> None:
     assert scripted.state["token"] == 1
 
 
-def test_no_representation_shows_the_secret() -> None:
+def test_repr_contains_no_secret() -> None:
     with_gate = fresh_gate("https://a.example")
     for auth in (credgate.httpx.Auth(with_gate, ALICE.id, ALICE.secret), credgate.requests.Auth(with_gate, ALICE.id, ALICE.secret)):
         assert ALICE.traces(repr(auth)) == []

@@ -54,7 +54,7 @@ def here(text: str, provider: Provider, authority: Authority, **more: str) -> st
     return text
 
 
-def test_the_python_blocks_run_one_after_the_other(
+def test_the_python_blocks_run_in_order(
     tmp_path: Path, documented: Provider, authority: Authority, api: Local, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -77,7 +77,7 @@ def test_the_python_blocks_run_one_after_the_other(
         logging.getLogger(name).filters.clear()
 
 
-def test_the_block_of_the_project_s_readme_runs(
+def test_the_python_block_of_the_project_readme_runs(
     tmp_path: Path, documented: Provider, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (code,) = blocks("python", (ROOT / "README.md").read_text())
@@ -89,7 +89,7 @@ def test_the_block_of_the_project_s_readme_runs(
     assert forwarded[0]["authorization"].startswith("Bearer ")
 
 
-def test_the_applications_of_the_readme_answer(documented: Provider, authority: Authority) -> None:
+def test_the_applications_of_the_readme_respond(documented: Provider, authority: Authority) -> None:
     namespace: dict[str, Any] = {"__name__": "readme", "credgate": credgate}
     texts = [code for code in blocks("python", README) if "credgate.Gate(issuer" in code or "@" in code]
     for text in texts:
@@ -107,7 +107,7 @@ def test_the_applications_of_the_readme_answer(documented: Provider, authority: 
     assert with_client.get("/whoami").status_code == 401
 
 
-def test_the_commands_run(tmp_path: Path, documented: Provider, authority: Authority, upstream: Upstream) -> None:
+def test_the_commands_of_the_readme_run(tmp_path: Path, documented: Provider, authority: Authority, upstream: Upstream) -> None:
     install, check, proxy = blocks("", README)
     assert install.strip() in (TESTS / "run.sh").read_text().replace("--quiet --force-reinstall --no-deps ", "").replace('"$bin/pip"', "pip")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "SSL_CERT_FILE": str(authority.ca)}
@@ -123,7 +123,7 @@ def test_the_commands_run(tmp_path: Path, documented: Provider, authority: Autho
         assert ask(service.port, headers=DOCUMENTED.basic).status == 200
 
 
-def test_the_output_that_is_shown_is_what_a_check_says() -> None:
+def test_the_example_output_matches_the_snapshots() -> None:
     (shown,) = blocks("text", README)
     said = "".join(file.read_text() for file in (TESTS / "python/snapshots").glob("*.txt"))
     for line in re.sub(r"\n {9}(?!To do:|The provider says:)", " ", shown).splitlines():
@@ -131,7 +131,7 @@ def test_the_output_that_is_shown_is_what_a_check_says() -> None:
         assert start in said, line
 
 
-def test_every_kind_of_block_is_looked_at() -> None:
+def test_every_block_has_a_tested_language() -> None:
     fences = len(re.findall(r"^```", README, re.MULTILINE))
     assert fences == 2 * sum(len(blocks(language, README)) for language in ("", "python", "text"))
 
@@ -144,7 +144,7 @@ def test_every_public_name_is_documented() -> None:
     assert [name for name in sorted(names - typed) if name not in shown] == []
 
 
-def test_every_setting_of_a_command_is_documented() -> None:
+def test_every_command_line_option_is_documented() -> None:
     for command in ("check", "proxy"):
         done = subprocess.run([sys.executable, "-m", "credgate", command, "--help"], capture_output=True, text=True, timeout=60)
         options = set(re.findall(r"--[a-z-]+", done.stdout)) - {"--help"}

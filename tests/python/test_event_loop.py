@@ -47,7 +47,7 @@ def spawn(with_provider: credgate.Gate, query: str = PAIR) -> "asyncio.Task[Outc
     return asyncio.get_running_loop().create_task(with_provider.authenticate_async(query=query))
 
 
-def test_a_miss_is_exchanged_and_then_hit(run: Run, provider: Provider) -> None:
+def test_a_miss_is_followed_by_a_hit(run: Run, provider: Provider) -> None:
     with_provider = gate(provider.issuer, scopes=["openid", "async-miss"])
 
     async def main() -> None:
@@ -62,7 +62,7 @@ def test_a_miss_is_exchanged_and_then_hit(run: Run, provider: Provider) -> None:
     assert provider.count["token"] == 1
 
 
-def test_five_hundred_cold_calls_cause_one_exchange(run: Run, scripted: Scripted) -> None:
+def test_five_hundred_concurrent_misses_share_one_exchange(run: Run, scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
 
     async def main() -> list[Outcome]:
@@ -79,7 +79,7 @@ def test_five_hundred_cold_calls_cause_one_exchange(run: Run, scripted: Scripted
     assert all(outcome.allowed for outcome in outcomes)
 
 
-def test_each_of_many_clients_gets_its_own_token(run: Run, scripted: Scripted) -> None:
+def test_each_of_fifty_clients_gets_its_own_token(run: Run, scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
 
     async def main() -> list[credgate.Token]:
@@ -102,14 +102,14 @@ def test_a_hit_needs_no_event_loop(scripted: Scripted) -> None:
     assert ended.value.value.access_token == "token-of-a"
 
 
-def test_a_miss_without_an_event_loop_says_so_and_begins_nothing(scripted: Scripted) -> None:
+def test_a_miss_without_an_event_loop_raises_and_starts_no_exchange(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     with pytest.raises(RuntimeError, match="no running event loop"):
         with_provider.authenticate_async(query=PAIR).send(None)
     assert scripted.state["token"] == 0
 
 
-def test_the_loop_goes_on_while_an_exchange_is_under_way(run: Run, scripted: Scripted) -> None:
+def test_the_loop_keeps_running_during_an_exchange(run: Run, scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
 
     async def main() -> int:
@@ -127,7 +127,7 @@ def test_the_loop_goes_on_while_an_exchange_is_under_way(run: Run, scripted: Scr
     assert run(main()) == 1000
 
 
-def test_a_task_that_is_cancelled_leaves_the_exchange_to_the_others(run: Run, scripted: Scripted) -> None:
+def test_cancelling_the_leader_leaves_the_exchange_to_its_waiters(run: Run, scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
 
     async def main() -> list[Outcome]:
@@ -144,7 +144,7 @@ def test_a_task_that_is_cancelled_leaves_the_exchange_to_the_others(run: Run, sc
     assert scripted.state["token"] == 1
 
 
-def test_an_exchange_whose_waiters_are_all_cancelled_still_fills_the_cache(run: Run, scripted: Scripted) -> None:
+def test_an_exchange_with_all_waiters_cancelled_still_fills_the_cache(run: Run, scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
 
     async def main() -> None:
@@ -161,7 +161,7 @@ def test_an_exchange_whose_waiters_are_all_cancelled_still_fills_the_cache(run: 
     assert scripted.state["token"] == 1
 
 
-def test_a_wait_with_a_timeout_ends_by_itself(run: Run, scripted: Scripted) -> None:
+def test_wait_for_times_out_during_an_exchange(run: Run, scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
 
     async def main() -> Outcome:
@@ -174,7 +174,7 @@ def test_a_wait_with_a_timeout_ends_by_itself(run: Run, scripted: Scripted) -> N
     assert run(main()).allowed
 
 
-def test_cancelling_when_the_outcome_has_arrived_harms_nobody(run: Run, scripted: Scripted) -> None:
+def test_cancelling_after_the_outcome_arrived_does_not_affect_others(run: Run, scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
 
     async def main() -> None:
@@ -191,7 +191,7 @@ def test_cancelling_when_the_outcome_has_arrived_harms_nobody(run: Run, scripted
     assert credgate.report()["waiting"] == 0
 
 
-def test_a_denial_and_an_argument_that_cannot_be_come_when_awaited(run: Run, scripted: Scripted) -> None:
+def test_a_denial_and_an_invalid_argument_raise_when_awaited(run: Run, scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
 
     async def main() -> None:
@@ -206,7 +206,7 @@ def test_a_denial_and_an_argument_that_cannot_be_come_when_awaited(run: Run, scr
     run(main())
 
 
-def test_many_loops_one_after_the_other_leave_nothing_open(run: Run, scripted: Scripted) -> None:
+def test_successive_loops_leak_no_descriptors(run: Run, scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer, cache_tokens=False)
     run(with_provider.authenticate_async(query=PAIR))
     before = descriptors()
@@ -215,7 +215,7 @@ def test_many_loops_one_after_the_other_leave_nothing_open(run: Run, scripted: S
     assert descriptors() <= before + 2, "connections to the provider may come and go"
 
 
-def test_two_loops_of_one_thread_keep_their_own_outcomes(scripted: Scripted) -> None:
+def test_loops_of_one_thread_get_their_own_outcomes(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer, cache_tokens=False)
     loops = [make() for make in LOOPS * 2]
     for loop in loops:
@@ -234,7 +234,7 @@ def test_two_loops_of_one_thread_keep_their_own_outcomes(scripted: Scripted) -> 
         loop.close()
 
 
-def test_loops_in_many_threads_wait_for_one_exchange(scripted: Scripted) -> None:
+def test_loops_of_several_threads_share_one_exchange(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     outcomes: list[Outcome] = []
 
@@ -253,7 +253,7 @@ def test_loops_in_many_threads_wait_for_one_exchange(scripted: Scripted) -> None
     assert scripted.state["token"] == 1
 
 
-def test_who_asks_while_the_engine_is_let_go_of_does_not_keep_it(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_request_during_close_does_not_keep_the_engine_alive(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     with_provider = gate(provider.issuer)
 
     async def how() -> str | None:
@@ -273,7 +273,7 @@ def test_who_asks_while_the_engine_is_let_go_of_does_not_keep_it(provider: Provi
         assert runner.run(how()) == "HIT"
 
 
-def test_a_loop_that_is_closed_while_a_task_waits_is_forgotten(scripted: Scripted) -> None:
+def test_a_loop_closed_during_a_wait_is_cleaned_up(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     scripted.hold()
     loop = asyncio.new_event_loop()
@@ -291,7 +291,7 @@ def test_a_loop_that_is_closed_while_a_task_waits_is_forgotten(scripted: Scripte
     assert credgate.report()["waiting"] == 0
 
 
-def test_tasks_groups_and_timeouts_take_the_coroutines(run: Run, scripted: Scripted) -> None:
+def test_task_groups_and_timeouts_accept_the_coroutines(run: Run, scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
 
     async def main() -> None:
@@ -303,7 +303,7 @@ def test_tasks_groups_and_timeouts_take_the_coroutines(run: Run, scripted: Scrip
     run(main())
 
 
-def test_bytes_and_text_in_a_loop_are_the_same_request(run: Run, scripted: Scripted) -> None:
+def test_bytes_and_str_are_the_same_request(run: Run, scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
 
     async def main() -> list[str]:
@@ -316,7 +316,7 @@ def test_bytes_and_text_in_a_loop_are_the_same_request(run: Run, scripted: Scrip
     assert run(main()) == ["MISS", "HIT"]
 
 
-def test_two_pairs_of_credentials_in_one_loop_do_not_mix(run: Run, provider: Provider) -> None:
+def test_concurrent_requests_of_two_clients_do_not_mix(run: Run, provider: Provider) -> None:
     with_provider = gate(provider.issuer, scopes=["openid", "mix"])
 
     async def main() -> None:

@@ -66,13 +66,13 @@ ENDINGS = {
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_a_program_ends_quietly_while_something_is_under_way(scripted: Scripted, ending: str) -> None:
+def test_a_program_exits_quietly_during_an_exchange(scripted: Scripted, ending: str) -> None:
     scripted.hold()
     for _ in range(TIMES):
         assert run(scripted.issuer, ENDINGS[ending]) == ""
 
 
-def test_a_thread_that_is_no_daemon_is_waited_for(scripted: Scripted) -> None:
+def test_exit_waits_for_a_non_daemon_thread(scripted: Scripted) -> None:
     scripted.hold()
     program = Program(scripted.issuer, """
         import threading
@@ -83,7 +83,7 @@ def test_a_thread_that_is_no_daemon_is_waited_for(scripted: Scripted) -> None:
     assert program.end() == (0, "MISS\n", "")
 
 
-def test_outcomes_that_arrive_while_the_interpreter_ends_harm_nobody(scripted: Scripted) -> None:
+def test_outcomes_may_arrive_during_interpreter_shutdown(scripted: Scripted) -> None:
     for _ in range(TIMES * 5):
         assert run(scripted.issuer, """
             import asyncio, threading
@@ -100,7 +100,7 @@ def test_outcomes_that_arrive_while_the_interpreter_ends_harm_nobody(scripted: S
         """) == ""  # fmt: skip
 
 
-def test_imports_of_several_interpreters_are_refused_or_work(scripted: Scripted) -> None:
+def test_an_import_in_a_subinterpreter_works_or_raises(scripted: Scripted) -> None:
     run(scripted.issuer, """
         import _xxsubinterpreters as interpreters
         try:

@@ -31,7 +31,7 @@ def basic(client: Client, secret: str | None = None) -> str:
     return "Basic " + base64.b64encode(pair.encode()).decode()
 
 
-def test_a_miss_is_exchanged_and_then_hit(provider: Provider) -> None:
+def test_a_miss_is_followed_by_a_hit(provider: Provider) -> None:
     with_provider = gate(provider.issuer, scopes=["openid", "miss"])
     first = with_provider.authenticate(authorization=basic(ALICE))
     assert first.allowed, first
@@ -44,7 +44,7 @@ def test_a_miss_is_exchanged_and_then_hit(provider: Provider) -> None:
     assert provider.count["token"] == 1
 
 
-def test_form_and_json_bodies_hold_credentials(provider: Provider) -> None:
+def test_a_json_body_is_searched_for_credentials(provider: Provider) -> None:
     with_provider = gate(provider.issuer, scopes=["openid", "bodies"])
     body = f'{{"client_id": "{BOB.id}", "client_secret": "{BOB.secret}", "x": 1}}'
     outcome = with_provider.authenticate(method="POST", content_type="application/json", body=body)
@@ -53,7 +53,7 @@ def test_form_and_json_bodies_hold_credentials(provider: Provider) -> None:
     assert not with_provider.authenticate(method="GET", content_type="application/json", body=body).allowed
 
 
-def test_a_denial_tells_what_to_answer(provider: Provider) -> None:
+def test_a_denial_contains_the_response(provider: Provider) -> None:
     with_provider = gate(provider.issuer)
     for outcome in (with_provider.authenticate(), with_provider.authenticate(authorization=basic(ALICE, "wrong"))):
         assert not outcome.allowed
@@ -63,7 +63,7 @@ def test_a_denial_tells_what_to_answer(provider: Provider) -> None:
         assert outcome.retry_after is None
 
 
-def test_the_seed_works_as_text_and_as_kongs_plugin_object(provider: Provider) -> None:
+def test_a_configuration_may_be_text_or_kongs_plugin_object(provider: Provider) -> None:
     inner = f'{{"issuer": "{provider.issuer}/.well-known/openid-configuration", "allow_loopback_http": true}}'
     plugin = f'{{"name": "openid-connect", "config": {inner}}}'
     for config in (inner, plugin):
@@ -79,14 +79,14 @@ def test_the_seed_works_as_text_and_as_kongs_plugin_object(provider: Provider) -
         ({"issuer": "https://a.example", "ssl_trusted_certificate": "/nonexistent"}, 2004, "cannot read"),
     ],
 )
-def test_a_wrong_configuration_raises_and_names_the_field(config: Any, code: int, message: str) -> None:
+def test_an_invalid_configuration_raises_and_names_the_field(config: Any, code: int, message: str) -> None:
     with pytest.raises(credgate.ConfigError, match=message) as raised:
         credgate.Gate(config)
     assert raised.value.code == code
     assert isinstance(raised.value, credgate.CredgateError)
 
 
-def test_wrong_types_are_type_errors() -> None:
+def test_arguments_of_a_wrong_type_raise_type_error() -> None:
     for call in (
         lambda: credgate.Gate(5),  # type: ignore[arg-type]
         lambda: gate("https://a.example").authenticate(authorization=5),  # type: ignore[arg-type]
@@ -96,7 +96,7 @@ def test_wrong_types_are_type_errors() -> None:
             call()
 
 
-def test_no_representation_shows_a_secret_or_a_token(provider: Provider) -> None:
+def test_repr_contains_no_secret_and_no_token(provider: Provider) -> None:
     with_provider = gate(provider.issuer)
     allow = with_provider.authenticate(authorization=basic(ALICE))
     deny = with_provider.authenticate(authorization=basic(ALICE, "wr0ng"))
@@ -104,7 +104,7 @@ def test_no_representation_shows_a_secret_or_a_token(provider: Provider) -> None
     assert repr(deny) == "<credgate.Deny 401 MISS credentials_refused>"
 
 
-def test_the_interpreter_is_released_while_an_exchange_is_under_way(scripted: Scripted) -> None:
+def test_the_interpreter_is_released_during_an_exchange(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     scripted.hold()
     outcomes: list[credgate.Allow | credgate.Deny] = []
@@ -124,7 +124,7 @@ def test_the_interpreter_is_released_while_an_exchange_is_under_way(scripted: Sc
     assert scripted.state["token"] == 1
 
 
-def test_a_forked_child_gets_an_engine_of_its_own(provider: Provider) -> None:
+def test_a_forked_child_gets_its_own_engine(provider: Provider) -> None:
     with_provider = gate(provider.issuer, scopes=["openid", "fork"])
     assert with_provider.authenticate(authorization=basic(ALICE)).cache_status == "MISS"
     child = os.fork()
@@ -135,7 +135,7 @@ def test_a_forked_child_gets_an_engine_of_its_own(provider: Provider) -> None:
     assert with_provider.authenticate(authorization=basic(ALICE)).cache_status == "HIT"
 
 
-def test_a_gate_may_go_away_while_its_outcome_stays(provider: Provider) -> None:
+def test_an_outcome_outlives_its_gate(provider: Provider) -> None:
     outcome = gate(provider.issuer).authenticate()
     gc.collect()
     assert not outcome.allowed

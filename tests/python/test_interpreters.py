@@ -70,7 +70,7 @@ def interpreters() -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("name", interpreters())
-def test_one_extension_module_is_for_every_python(scripted: Scripted, tmp_path: Path, name: str) -> None:
+def test_one_extension_module_works_in_every_python(scripted: Scripted, tmp_path: Path, name: str) -> None:
     package = Path(credgate.__file__).parent
     assert (package / "_credgate.abi3.so").exists()
     shutil.copytree(package, tmp_path / "credgate")

@@ -41,7 +41,7 @@ def sample(name: str, **labels: str) -> float:
 
 
 @pytest.mark.usefixtures("_options")
-def test_options_are_the_engines(scripted: Scripted) -> None:
+def test_configure_sets_the_engine_options(scripted: Scripted) -> None:
     credgate.configure(max_waiting=1)
     with_provider = gate(scripted.issuer)
     scripted.hold()
@@ -56,7 +56,7 @@ def test_options_are_the_engines(scripted: Scripted) -> None:
 
 
 @pytest.mark.usefixtures("_options")
-def test_options_of_a_running_engine_are_not_changed(scripted: Scripted) -> None:
+def test_options_of_a_running_engine_cannot_be_changed(scripted: Scripted) -> None:
     credgate.configure(max_waiting=7)
     gate(scripted.issuer).authenticate(query=PAIR)
     credgate.configure(max_waiting=7)
@@ -75,13 +75,13 @@ def test_options_of_a_running_engine_are_not_changed(scripted: Scripted) -> None
         ({"max_waiting": "many"}, "max_waiting|invalid type"),
     ],
 )
-def test_options_that_cannot_be_are_named(options: dict[str, Any], message: str) -> None:
+def test_an_invalid_option_is_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(credgate.ConfigError, match=message) as raised:
         credgate.configure(**options)
     assert raised.value.code == 2003
 
 
-def test_metrics_are_prometheus_text(scripted: Scripted) -> None:
+def test_metrics_are_in_the_prometheus_text_format(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     for _ in range(3):
         with_provider.authenticate(query=PAIR)
@@ -92,14 +92,14 @@ def test_metrics_are_prometheus_text(scripted: Scripted) -> None:
     assert sample("credgate_cache_entries") == 1
 
 
-def test_the_status_is_the_same_in_short(scripted: Scripted) -> None:
+def test_the_report_contains_the_counters(scripted: Scripted) -> None:
     gate(scripted.issuer).authenticate(query=PAIR)
     status = credgate.report()
     assert status["version"] == credgate.__version__
     assert (status["allowed"], status["exchanges"], status["cache"]["entries"]) == ({"miss": 1}, 1, 1)
 
 
-def test_a_registry_of_prometheus_client_has_the_same_numbers(scripted: Scripted) -> None:
+def test_the_collector_exports_the_same_metrics(scripted: Scripted) -> None:
     registry = CollectorRegistry()
     registry.register(Collector())
     with_provider = gate(scripted.issuer)
@@ -115,7 +115,7 @@ def test_a_registry_of_prometheus_client_has_the_same_numbers(scripted: Scripted
     assert registry.get_sample_value("credgate_requests_total", {"outcome": "allow", "cache_status": "hit"}) == 2
 
 
-def test_purges_take_a_client_a_gate_or_all(scripted: Scripted) -> None:
+def test_a_purge_drops_one_client_one_gate_or_all(scripted: Scripted) -> None:
     one, other = gate(scripted.issuer), gate(scripted.issuer, scopes=["x"])
     for with_provider in (one, other):
         for client in "abc":
@@ -131,7 +131,7 @@ def test_purges_take_a_client_a_gate_or_all(scripted: Scripted) -> None:
     assert credgate.report()["cache"]["entries"] == 0
 
 
-def test_a_refusal_is_forgotten_with_a_purge(scripted: Scripted) -> None:
+def test_a_purge_drops_refusals(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     shown = {"query": "client_id=a&client_secret=wrong"}
     assert [with_provider.authenticate(**shown).cache_status for _ in range(2)] == ["MISS", "NEGATIVE"]
@@ -139,7 +139,7 @@ def test_a_refusal_is_forgotten_with_a_purge(scripted: Scripted) -> None:
     assert with_provider.authenticate(**shown).cache_status == "MISS"
 
 
-def test_a_token_that_the_upstream_refuses_is_kept_while_it_is_new(scripted: Scripted) -> None:
+def test_a_new_token_is_kept_if_the_upstream_rejects_it(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     allow = with_provider.authenticate(query=PAIR)
     assert allow.allowed
@@ -148,7 +148,7 @@ def test_a_token_that_the_upstream_refuses_is_kept_while_it_is_new(scripted: Scr
     assert with_provider.authenticate(query=PAIR).cache_status == "HIT"
 
 
-def test_after_close_everything_begins_anew(scripted: Scripted) -> None:
+def test_the_first_request_after_close_creates_a_new_engine(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     assert with_provider.authenticate(query=PAIR).cache_status == "MISS"
     assert library_threads() >= 1
@@ -159,7 +159,7 @@ def test_after_close_everything_begins_anew(scripted: Scripted) -> None:
     assert with_provider.authenticate(query=PAIR).cache_status == "MISS"
 
 
-def test_closing_over_and_over_leaves_nothing_open(scripted: Scripted) -> None:
+def test_repeated_close_leaks_no_descriptors_and_threads(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
 
     def once() -> None:
@@ -175,7 +175,7 @@ def test_closing_over_and_over_leaves_nothing_open(scripted: Scripted) -> None:
     assert library_threads() == 0
 
 
-def test_who_waits_when_the_engine_is_closed_gets_an_outcome(scripted: Scripted) -> None:
+def test_a_thread_waiting_during_close_gets_its_outcome(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     scripted.hold()
     with ThreadPoolExecutor(1) as pool:
@@ -187,7 +187,7 @@ def test_who_waits_when_the_engine_is_closed_gets_an_outcome(scripted: Scripted)
     until(lambda: library_threads() == 0, "the thread to end with the last who waited")
 
 
-def test_a_loop_whose_engine_is_closed_still_gets_its_outcomes(scripted: Scripted) -> None:
+def test_a_loop_waiting_during_close_gets_its_outcomes(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer, cache_tokens=False)
 
     async def main() -> None:
@@ -213,7 +213,7 @@ def test_a_loop_whose_engine_is_closed_still_gets_its_outcomes(scripted: Scripte
     asyncio.run(main())
 
 
-def test_a_loop_of_another_thread_lets_go_too(scripted: Scripted) -> None:
+def test_close_releases_the_loop_of_another_thread(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     ready, closed = threading.Event(), threading.Event()
 
@@ -242,14 +242,14 @@ def openid_records(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     return [record for record in caplog.records if 'refuses the scope "openid"' in record.getMessage()]
 
 
-def test_records_go_to_logging_on_the_thread_that_waited(scripted: Scripted, caplog: pytest.LogCaptureFixture) -> None:
+def test_records_are_logged_on_the_waiting_thread(scripted: Scripted, caplog: pytest.LogCaptureFixture) -> None:
     refuse_openid(scripted)
     assert gate(scripted.issuer).authenticate(query=PAIR).allowed
     (record,) = openid_records(caplog)
     assert (record.name, record.levelname, record.thread) == ("credgate", "WARNING", threading.get_ident())
 
 
-def test_records_of_an_event_loop_go_to_logging_on_its_thread(
+def test_records_are_logged_on_the_thread_of_the_loop(
     scripted: Scripted, caplog: pytest.LogCaptureFixture
 ) -> None:
     refuse_openid(scripted)
@@ -258,7 +258,7 @@ def test_records_of_an_event_loop_go_to_logging_on_its_thread(
     assert record.thread == threading.get_ident()
 
 
-def test_a_record_of_an_abandoned_exchange_comes_with_the_next_request(
+def test_a_record_of_an_abandoned_exchange_is_logged_by_the_next_request(
     scripted: Scripted, caplog: pytest.LogCaptureFixture
 ) -> None:
     refuse_openid(scripted)
@@ -278,7 +278,7 @@ def test_a_record_of_an_abandoned_exchange_comes_with_the_next_request(
     assert len(openid_records(caplog)) == 1
 
 
-def test_what_is_dangerous_in_a_configuration_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_dangerous_setting_is_logged_as_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     made = credgate.Gate(issuer="https://idp.example", ssl_verify=False)
     (record,) = caplog.records
     assert record.getMessage().startswith("ssl_verify is false")
@@ -286,7 +286,7 @@ def test_what_is_dangerous_in_a_configuration_is_warned_of(caplog: pytest.LogCap
     assert (record.name, record.levelname) == ("credgate", "WARNING")
 
 
-def test_a_logger_that_raises_does_not_make_a_request_fail(
+def test_an_exception_in_a_logger_does_not_fail_the_request(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Broken(logging.Filter):
@@ -306,7 +306,7 @@ def test_a_logger_that_raises_does_not_make_a_request_fail(
     assert ignored == [ZeroDivisionError]
 
 
-def test_the_operators_secrets_are_masked_in_the_configuration(provider: Provider) -> None:
+def test_config_masks_the_operators_secrets(provider: Provider) -> None:
     made = gate(provider.issuer, token_headers={"X-Api-Key": "Geheim9"}, http_proxy_authorization="Basic R2VoZWltOQ==")
     shown = json.dumps(made.config) + repr(made)
     assert "Geheim9" not in shown
@@ -314,13 +314,13 @@ def test_the_operators_secrets_are_masked_in_the_configuration(provider: Provide
     assert made.config["issuer"] == provider.issuer
 
 
-def test_a_provider_that_is_down_is_told_with_a_time_to_come_again() -> None:
+def test_an_unreachable_provider_raises_with_retry_after() -> None:
     with pytest.raises(credgate.DeniedError, match="provider_unreachable") as raised:
         gate(f"http://127.0.0.1:{free_port()}").token(*("a", ALICE.secret))
     assert (raised.value.http_status, raised.value.cause, raised.value.retry_after) == (502, "provider_unreachable", 5)
 
 
-def test_importing_the_package_imports_no_more_than_it_needs(provider: Provider) -> None:
+def test_import_loads_no_optional_dependencies(provider: Provider) -> None:
     loaded = run(provider.issuer, "print(sorted(sys.modules))")
     for module in ("prometheus_client", "httpx", "requests", "starlette", "flask", "django"):
         assert f"'{module}'" not in loaded

@@ -75,7 +75,7 @@ def traffic(with_provider: credgate.Gate) -> Iterator[list[int]]:
     assert not errors, errors
 
 
-def test_a_child_that_is_forked_at_any_moment_works_on_its_own(scripted: Scripted) -> None:
+def test_a_child_forked_at_any_moment_works(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer, cache_tokens=False)
     dice = random.Random(4711)
 
@@ -91,7 +91,7 @@ def test_a_child_that_is_forked_at_any_moment_works_on_its_own(scripted: Scripte
         until(lambda: all(now > then for now, then in zip(counts, before, strict=True)), "the parent's traffic")
 
 
-def test_children_of_children_work(scripted: Scripted) -> None:
+def test_nested_forks_work(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
 
     def generation(depth: int) -> None:
@@ -104,7 +104,7 @@ def test_children_of_children_work(scripted: Scripted) -> None:
     assert scripted.state["token"] == 5
 
 
-def test_a_parent_that_waits_gets_its_outcome_after_forks(scripted: Scripted) -> None:
+def test_a_parent_that_forks_while_waiting_gets_its_outcome(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     scripted.hold()
     outcomes: list[credgate.Allow | credgate.Deny] = []
@@ -118,7 +118,7 @@ def test_a_parent_that_waits_gets_its_outcome_after_forks(scripted: Scripted) ->
     assert [outcome.cache_status for outcome in outcomes] == ["MISS"]
 
 
-def test_a_child_that_never_asks_has_no_thread_and_ends_quietly(scripted: Scripted) -> None:
+def test_a_child_without_requests_has_no_thread_and_exits_quietly(scripted: Scripted) -> None:
     assert run(scripted.issuer, """
         import os
         from pathlib import Path
@@ -131,7 +131,7 @@ def test_a_child_that_never_asks_has_no_thread_and_ends_quietly(scripted: Script
     """) == "1\n"  # fmt: skip
 
 
-def test_a_fork_inside_of_a_coroutine_leaves_the_child_a_loop_of_its_own(scripted: Scripted) -> None:
+def test_a_child_forked_in_a_coroutine_can_run_its_own_loop(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
 
     async def main() -> int:
@@ -149,7 +149,7 @@ def test_a_fork_inside_of_a_coroutine_leaves_the_child_a_loop_of_its_own(scripte
 
 
 @pytest.mark.parametrize("order", [["thread", "loop"], ["loop", "thread"]], ids=["thread", "loop"])
-def test_a_fork_that_python_is_not_told_of_is_noticed_before_a_wait(scripted: Scripted, order: list[str]) -> None:
+def test_a_fork_in_c_is_detected_before_a_wait(scripted: Scripted, order: list[str]) -> None:
     assert run(scripted.issuer, f"""
         import asyncio, ctypes, os, signal
         ways = {{
@@ -173,7 +173,7 @@ def test_a_fork_that_python_is_not_told_of_is_noticed_before_a_wait(scripted: Sc
     """) == "0\n"  # fmt: skip
 
 
-def test_an_outcome_of_the_parent_is_good_in_the_child(scripted: Scripted) -> None:
+def test_an_outcome_of_the_parent_is_usable_in_the_child(scripted: Scripted) -> None:
     allow = gate(scripted.issuer, purge_token_on_upstream_status_codes=[401]).authenticate(query=PAIR)
     assert allow.allowed
 
@@ -184,7 +184,7 @@ def test_an_outcome_of_the_parent_is_good_in_the_child(scripted: Scripted) -> No
     assert ended(fork(work)) == 0
 
 
-def test_options_and_close_are_good_in_the_child(scripted: Scripted) -> None:
+def test_configure_and_close_work_in_the_child(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     with_provider.authenticate(query=PAIR)
 
@@ -200,7 +200,7 @@ def test_options_and_close_are_good_in_the_child(scripted: Scripted) -> None:
     assert with_provider.authenticate(query=PAIR).cache_status == "HIT"
 
 
-def test_no_descriptor_is_left_to_a_program_that_is_started(scripted: Scripted) -> None:
+def test_a_subprocess_inherits_no_descriptor(scripted: Scripted) -> None:
     scripted.hold()
     assert run(scripted.issuer, """
         import asyncio, subprocess
@@ -214,7 +214,7 @@ def test_no_descriptor_is_left_to_a_program_that_is_started(scripted: Scripted) 
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_workers_of_multiprocessing_have_an_engine_each(scripted: Scripted, method: str) -> None:
+def test_each_multiprocessing_worker_has_its_own_engine(scripted: Scripted, method: str) -> None:
     assert children.ask(scripted.issuer, "a")[1:] == ("MISS", "HIT")
     context = multiprocessing.get_context(method)
     with ProcessPoolExecutor(2, mp_context=context) as pool:
@@ -227,18 +227,18 @@ def test_workers_of_multiprocessing_have_an_engine_each(scripted: Scripted, meth
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_refusal_comes_back_from_a_worker(scripted: Scripted, method: str) -> None:
+def test_a_denied_error_is_pickled_back_from_a_worker(scripted: Scripted, method: str) -> None:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(method)) as pool:
         error = pool.submit(children.refused, scripted.issuer).exception(60)
     assert isinstance(error, credgate.DeniedError)
     assert (error.cause, error.http_status, error.retry_after) == ("credentials_refused", 401, None)
 
 
-def test_a_gate_is_not_sent_to_another_process(scripted: Scripted) -> None:
+def test_a_gate_cannot_be_pickled(scripted: Scripted) -> None:
     assert children.sent(scripted.issuer) == "a Gate cannot be pickled: create one in each process, from its configuration"
 
 
-def test_a_signal_handler_that_forks_leaves_the_child_an_error(scripted: Scripted) -> None:
+def test_a_child_forked_in_a_signal_handler_gets_an_error(scripted: Scripted) -> None:
     """The child is in the middle of a wait that its parent began."""
     with_provider = gate(scripted.issuer)
     scripted.hold()
@@ -271,7 +271,7 @@ def test_a_signal_handler_that_forks_leaves_the_child_an_error(scripted: Scripte
     assert ended(results[0]) == 42
 
 
-def test_the_example_of_a_server_that_loads_before_it_forks(scripted: Scripted) -> None:
+def test_workers_forked_after_a_request_each_miss_once(scripted: Scripted) -> None:
     """The application is made, and asked once, before workers are forked, as servers with --preload do."""
     assert run(scripted.issuer, """
         import os

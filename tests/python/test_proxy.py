@@ -37,7 +37,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory, _provider: Provider, _upstre
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_token_reaches_the_upstream_and_no_secret(source: str, proxy: Service, upstream: Upstream) -> None:
+def test_the_upstream_receives_a_token_and_no_secret(source: str, proxy: Service, upstream: Upstream) -> None:
     answer = ask(proxy.port, **ALICE.request(source, "/x/%2F?a=%41" if source == "header" else "/x"))
     assert answer.status == 200
     seen = upstream.last
@@ -52,7 +52,7 @@ def test_a_token_reaches_the_upstream_and_no_secret(source: str, proxy: Service,
         assert (seen["body"], values_of(seen, "content-length")) == ("keep=1", ["6"])
 
 
-def test_it_tells_of_each_request_without_a_secret(proxy: Service) -> None:
+def test_each_request_is_logged_without_a_secret(proxy: Service) -> None:
     ask(proxy.port, **ALICE.request("query", "/told"))
     ask(proxy.port, **ALICE.wrong().request("query", "/told"))
     log = proxy.log.read_text
@@ -62,7 +62,7 @@ def test_it_tells_of_each_request_without_a_secret(proxy: Service) -> None:
     assert ALICE.traces(log()) == []
 
 
-def test_what_it_tells_moves_no_cursor(proxy: Service) -> None:
+def test_control_characters_are_escaped_in_the_log(proxy: Service) -> None:
     sent(proxy, b"G\x1b[1mT /moves\x1b[2J\x07\x9b3m HTTP/1.1\r\n\r\n")
     log = proxy.log.read_text
     until(lambda: "/moves" in log(), "the line")
@@ -70,14 +70,14 @@ def test_what_it_tells_moves_no_cursor(proxy: Service) -> None:
 
 
 @pytest.mark.parametrize(("line", "status"), [(b"one", 400), (b"GET / HTTP/3.0", 505), (b"GET /" + b"x" * 70_000, 414)])
-def test_a_first_line_that_is_none_is_told_of_too(line: bytes, status: int, proxy: Service) -> None:
+def test_an_invalid_request_line_is_logged(line: bytes, status: int, proxy: Service) -> None:
     assert b"Error code: %d" % status in sent(proxy, line + b"\r\n\r\n")
     log = proxy.log.read_text
     until(lambda: f"{status} - - - " in log(), "the line")
     assert "Traceback" not in log()
 
 
-def test_its_first_lines_say_what_to_try(proxy: Service) -> None:
+def test_the_banner_shows_commands_to_try(proxy: Service) -> None:
     log = proxy.log.read_text()
     here = f"http://127.0.0.1:{proxy.port}"
     assert f"{here} -> http://127.0.0.1:" in log and "for development" in log
@@ -86,7 +86,7 @@ def test_its_first_lines_say_what_to_try(proxy: Service) -> None:
 
 
 @pytest.mark.parametrize("client", [ALICE, None])
-def test_bodies_pass_as_they_come(client: Any, proxy: Service, upstream: Upstream) -> None:
+def test_chunked_bodies_are_forwarded(client: Any, proxy: Service, upstream: Upstream) -> None:
     pieces = [b"a=1&", b"b=2&", b"c" * 5000] if client else [ALICE.parameters.encode(), b"&keep=1"]
     headers = {**FORM, "Transfer-Encoding": "chunked", **(client.basic if client else {})}
     answer = ask(proxy.port, method="POST", headers=headers, body=iter(pieces))
@@ -94,7 +94,7 @@ def test_bodies_pass_as_they_come(client: Any, proxy: Service, upstream: Upstrea
     assert upstream.last["body"] == ("keep=1" if client is None else b"".join(pieces).decode())
 
 
-def test_what_is_for_one_connection_alone_does_not_pass(proxy: Service, upstream: Upstream) -> None:
+def test_hop_by_hop_headers_are_not_forwarded(proxy: Service, upstream: Upstream) -> None:
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=30) as connection:
         pair = ALICE.basic["Authorization"]
         head = f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: {pair}\r\nConnection: X-Secret, authorization, x-client\r\n"
@@ -113,12 +113,12 @@ def test_a_denial_reaches_a_client_that_is_still_sending(proxy: Service) -> None
         assert (answer.status, answer.body) == (401, b'{"message":"Unauthorized"}')
 
 
-def test_an_encoding_that_is_not_understood_is_not_guessed(proxy: Service, upstream: Upstream) -> None:
+def test_an_unknown_transfer_encoding_is_rejected(proxy: Service, upstream: Upstream) -> None:
     answer = ask(proxy.port, method="POST", headers={**FORM, **ALICE.basic, "Transfer-Encoding": "gzip, chunked"}, body=iter([]))
     assert (answer.status, upstream.seen) == (501, [])
 
 
-def test_an_answer_comes_piece_by_piece(tmp_path: Path, provider: Provider) -> None:
+def test_the_response_is_streamed(tmp_path: Path, provider: Provider) -> None:
     arrived = Event()
 
     def pieces() -> Iterator[bytes]:
@@ -138,7 +138,7 @@ def test_an_answer_comes_piece_by_piece(tmp_path: Path, provider: Provider) -> N
     assert received.endswith(b"firstlast")
 
 
-def test_a_claim_of_any_script_goes_upstream_as_utf_8(tmp_path: Path, scripted: Scripted, upstream: Upstream) -> None:
+def test_a_non_ascii_claim_is_forwarded_as_utf_8(tmp_path: Path, scripted: Scripted, upstream: Upstream) -> None:
     scripted.script(json=unsigned(name="Zoë 日本"))
     settings = {**UNVERIFIED, "upstream_headers": [{"header": "x-name", "path": ["name"]}]}
     options = [part for name, value in settings.items() for part in ("--set", f"{name}={json.dumps(value)}")]
@@ -149,7 +149,7 @@ def test_a_claim_of_any_script_goes_upstream_as_utf_8(tmp_path: Path, scripted: 
 
 
 @pytest.mark.parametrize("line", [b"GET /\xe9 HTTP/1.1", b"GET /\x01 HTTP/1.1", b"G\x01T / HTTP/1.1", b"G\xe9T / HTTP/1.1", b"GET x:/ HTTP/1.1"])
-def test_what_cannot_be_forwarded_is_a_bad_request(line: bytes, proxy: Service, upstream: Upstream) -> None:
+def test_a_request_with_invalid_characters_is_a_bad_request(line: bytes, proxy: Service, upstream: Upstream) -> None:
     answer = sent(proxy, line + b"\r\nAuthorization: " + ALICE.basic["Authorization"].encode() + b"\r\n\r\n")
     assert (answer.partition(b"\r\n")[0], upstream.seen) == (b"HTTP/1.0 400 Bad Request", [])
     assert "Traceback" not in proxy.log.read_text()
@@ -175,7 +175,7 @@ CHUNKS = {
 
 @pytest.mark.parametrize("body", CHUNKS.values(), ids=CHUNKS)
 @pytest.mark.parametrize("client", [ALICE, None], ids=["passed on", "looked at"])
-def test_a_chunk_whose_size_is_none_is_a_bad_request(client: Any, body: bytes, proxy: Service, upstream: Upstream) -> None:
+def test_an_invalid_chunk_is_a_bad_request(client: Any, body: bytes, proxy: Service, upstream: Upstream) -> None:
     # The gate looks at a form, and at nothing else; then it is the forwarding that reads.
     headers = {"Content-Type": "text/plain", **client.basic} if client else FORM
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -184,7 +184,7 @@ def test_a_chunk_whose_size_is_none_is_a_bad_request(client: Any, body: bytes, p
     assert "Traceback" not in proxy.log.read_text()
 
 
-def test_what_a_chunk_s_size_comes_with_is_no_part_of_the_body(proxy: Service, upstream: Upstream) -> None:
+def test_chunk_extensions_and_trailers_are_not_part_of_the_body(proxy: Service, upstream: Upstream) -> None:
     head = f"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nAuthorization: {ALICE.basic['Authorization']}\r\n\r\n"
     sent(proxy, head.encode() + b"00A ;" + b"x" * 5000 + b"\r\n0123456789\r\n2\r\nab\r\n0\r\nTrailer: x\r\n\r\n")
     assert upstream.last["body"] == "0123456789ab"
@@ -203,7 +203,7 @@ def running(directory: Path, issuer: str, upstream: str, *options: str, **env: s
     return Service(command, directory / "log", port=port, env=env).start()
 
 
-def test_the_upstream_gets_no_header_that_the_client_has_not_sent(tmp_path: Path, provider: Provider, upstream: Upstream) -> None:
+def test_environment_variables_do_not_become_headers(tmp_path: Path, provider: Provider, upstream: Upstream) -> None:
     own = {"HTTP_PROXY": f"http://me:{ALICE.secret}@127.0.0.1:1", "HTTP_X_OWN": "1", "NO_PROXY": "127.0.0.1"}
     with running(tmp_path, provider.issuer, upstream.url, **own) as service:
         assert ask(service.port, headers=ALICE.basic).status == 200
@@ -236,7 +236,7 @@ def test_an_upstream_that_is_down_is_a_bad_gateway(tmp_path: Path, provider: Pro
         ([], "--upstream"),
     ],
 )
-def test_a_wrong_command_says_so(options: list[str], said: str) -> None:
+def test_an_invalid_command_line_exits_with_status_2(options: list[str], said: str) -> None:
     done = subprocess.run(
         [*COMMAND, "--issuer", "https://a.example", *options], capture_output=True, text=True, timeout=60, env=os.environ
     )

@@ -48,7 +48,7 @@ def shown(value: object) -> str:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_outcomes_and_the_log_hold_no_secret_and_no_token(scripted: Scripted, log: io.StringIO, place: str) -> None:
+def test_outcomes_and_the_log_contain_no_secret_and_no_token(scripted: Scripted, log: io.StringIO, place: str) -> None:
     with_provider = gate(scripted.issuer)
     allow = with_provider.authenticate(**PLACES[place])
     assert allow.allowed, allow
@@ -63,7 +63,7 @@ def test_outcomes_and_the_log_hold_no_secret_and_no_token(scripted: Scripted, lo
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "upstream-down"])
-def test_errors_hold_no_secret(scripted: Scripted, upstream: Upstream, log: io.StringIO, fault: str) -> None:
+def test_errors_contain_no_secret(scripted: Scripted, upstream: Upstream, log: io.StringIO, fault: str) -> None:
     issuer, _ = break_down(fault, scripted, upstream, SECRET.secret)
     with_provider = gate(issuer, timeout=500)
     for make in (
@@ -77,7 +77,7 @@ def test_errors_hold_no_secret(scripted: Scripted, upstream: Upstream, log: io.S
         assert SECRET.traces(told, log.getvalue(), pickle.dumps(error)) == []
 
 
-def test_errors_of_wrong_types_hold_no_secret(scripted: Scripted) -> None:
+def test_type_errors_contain_no_secret(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     calls: list[Callable[[], object]] = [
         lambda: with_provider.authenticate(query=[SECRET.secret]),  # type: ignore[arg-type]
@@ -93,7 +93,7 @@ def test_errors_of_wrong_types_hold_no_secret(scripted: Scripted) -> None:
 
 
 @pytest.mark.parametrize("text", ["\ud800", "x\udcff", "ä", "\x00", "日本"])
-def test_text_that_is_no_credential_is_denied_and_raises_nothing(scripted: Scripted, text: str) -> None:
+def test_text_outside_printable_ascii_is_denied_without_an_exception(scripted: Scripted, text: str) -> None:
     with_provider = gate(scripted.issuer)
     secret = "Zeisig5" + text
     for outcome in (
@@ -108,7 +108,7 @@ def test_text_that_is_no_credential_is_denied_and_raises_nothing(scripted: Scrip
     assert scripted.state["token"] == 0
 
 
-def test_nothing_that_holds_a_secret_is_pickled_or_copied(scripted: Scripted) -> None:
+def test_gates_and_outcomes_cannot_be_pickled_or_copied(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     allow, deny = with_provider.authenticate(**PLACES["header"]), with_provider.authenticate()
     token = with_provider.token(SECRET.id, SECRET.secret)
@@ -120,7 +120,7 @@ def test_nothing_that_holds_a_secret_is_pickled_or_copied(scripted: Scripted) ->
             copy.copy(value)
 
 
-def test_a_program_that_fails_in_the_middle_prints_no_secret(scripted: Scripted) -> None:
+def test_a_traceback_contains_no_secret(scripted: Scripted) -> None:
     scripted.script(status=401, json={"error": "invalid_client"})
     program = Program(scripted.issuer, f"""
         gate.token("canary", open({__file__!r}).read().split('SECRET = Client("canary", "')[1].split('"')[0])
@@ -131,7 +131,7 @@ def test_a_program_that_fails_in_the_middle_prints_no_secret(scripted: Scripted)
     assert SECRET.traces(out, err) == []
 
 
-def test_the_canary_is_found_where_it_is(scripted: Scripted) -> None:
+def test_the_canary_is_found_in_a_token_request(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     with_provider.authenticate(**PLACES["form"])
     assert SECRET.traces(str(scripted.state["last"]["form"])) != []

@@ -85,7 +85,7 @@ def headers(told: Any, name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_credentials_become_a_token(source: str, server: Service) -> None:
+def test_credentials_are_replaced_with_a_token(source: str, server: Service) -> None:
     answer = ask(server.port, **ALICE.request(source, "/x"))
     assert answer.status == 200, log(server)
     told = answer.json()
@@ -100,7 +100,7 @@ def test_credentials_become_a_token(source: str, server: Service) -> None:
         assert headers(told, "content-length") == [str(len(told["body"]))]
 
 
-def test_what_is_wrong_is_answered(server: Service) -> None:
+def test_denied_requests_get_a_response(server: Service) -> None:
     for request in ({}, {"headers": ALICE.wrong().basic}, ALICE.wrong().request("query"), {"method": "HEAD"}):
         answer = ask(server.port, **request)
         assert (answer.status, answer.header("WWW-Authenticate")) == (401, 'Bearer realm="127.0.0.1"')
@@ -108,7 +108,7 @@ def test_what_is_wrong_is_answered(server: Service) -> None:
     assert ask(server.port, f"/?{ALICE.parameters}", headers=ALICE.basic).status == 400
 
 
-def test_no_access_log_shows_a_secret(server: Service) -> None:
+def test_no_access_log_contains_a_secret(server: Service) -> None:
     for client in (ALICE, ALICE.wrong()):
         ask(server.port, **client.request("query", "/logged"))
         ask(server.port, **client.request("form", "/logged"))
@@ -117,7 +117,7 @@ def test_no_access_log_shows_a_secret(server: Service) -> None:
     assert f"client_id={ALICE.id}&client_secret=***" in log(server)
 
 
-def test_a_body_that_is_too_long_arrives_whole(server: Service) -> None:
+def test_a_body_over_the_limit_arrives_whole(server: Service) -> None:
     body = "a=" + "x" * 50_000
     answer = ask(server.port, method="POST", headers={**FORM, **ALICE.basic}, body=body)
     assert answer.status == 200
@@ -126,7 +126,7 @@ def test_a_body_that_is_too_long_arrives_whole(server: Service) -> None:
 
 # uWSGI hands no such body to applications.
 @pytest.mark.parametrize("server", [name for name in SERVERS if not name.startswith("uwsgi")], indirect=True)
-def test_a_body_in_chunks_holds_credentials_too(server: Service) -> None:
+def test_a_chunked_body_is_searched_for_credentials(server: Service) -> None:
     pieces = [ALICE.parameters.encode()[:7], ALICE.parameters.encode()[7:], b"&keep=1"]
     chunked = {**FORM, "Transfer-Encoding": "chunked"}
     answer = ask(server.port, method="POST", headers=chunked, body=iter(pieces))
@@ -134,7 +134,7 @@ def test_a_body_in_chunks_holds_credentials_too(server: Service) -> None:
     assert answer.json()["body"] == "keep=1"
 
 
-def test_each_process_asks_once_for_a_client(server: Service, provider: Provider) -> None:
+def test_each_process_makes_one_exchange_per_client(server: Service, provider: Provider) -> None:
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(lambda _: ask(server.port, headers=BOB.basic), range(60)))
     assert {answer.status for answer in answers} == {200}, log(server)
@@ -144,7 +144,7 @@ def test_each_process_asks_once_for_a_client(server: Service, provider: Provider
     assert statuses.count("MISS") == len(pids)
 
 
-def test_the_handshake_of_a_websocket_is_authenticated_and_logged_without_a_secret(tmp_path: Path, provider: Provider) -> None:
+def test_a_websocket_handshake_is_authenticated_and_logged_without_a_secret(tmp_path: Path, provider: Provider) -> None:
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AA" * 11 + "=="}
     with running(SERVERS["uvicorn"], tmp_path, {"issuer": provider.issuer}) as service:
         for request in ({"headers": ALICE.basic}, {"target": f"/?{ALICE.parameters}"}):
@@ -160,7 +160,7 @@ def pid_of(port: int) -> int:
     return pid
 
 
-def test_a_server_ends_without_a_complaint(tmp_path: Path, provider: Provider) -> None:
+def test_a_server_stops_without_errors(tmp_path: Path, provider: Provider) -> None:
     for name in ("uvicorn", "gunicorn-preload", "gunicorn-uvicorn-preload", "uwsgi"):
         directory = tmp_path / name
         directory.mkdir()
@@ -174,7 +174,7 @@ def test_a_server_ends_without_a_complaint(tmp_path: Path, provider: Provider) -
             assert complaint not in log(service), f"{name}: {log(service)}"
 
 
-def test_a_worker_that_is_told_to_end_finishes_what_it_serves(tmp_path: Path, scripted: Scripted) -> None:
+def test_a_retiring_worker_finishes_its_requests(tmp_path: Path, scripted: Scripted) -> None:
     with running(SERVERS["gunicorn-uvicorn"], tmp_path, {"issuer": scripted.issuer, "token_endpoint_auth_method": "client_secret_post"}) as service:
         scripted.hold()
         with ThreadPoolExecutor(1) as pool:
@@ -187,7 +187,7 @@ def test_a_worker_that_is_told_to_end_finishes_what_it_serves(tmp_path: Path, sc
 
 
 @pytest.mark.parametrize("name", ["gunicorn", "gunicorn-threads"])
-def test_gunicorn_logs_no_secret_of_what_fails_where_its_loggers_have_a_filter(name: str, tmp_path: Path, provider: Provider) -> None:
+def test_gunicorn_with_a_log_filter_logs_no_secret_of_a_failed_request(name: str, tmp_path: Path, provider: Provider) -> None:
     both = "gunicorn.access gunicorn.error"
     with running(SERVERS[name], tmp_path, {"issuer": provider.issuer}, CREDGATE_FILTERED=both) as service:
         assert ask(service.port, **ALICE.request("query", "/raise")).status == 500
@@ -204,7 +204,7 @@ DEVELOPMENT = {
 
 
 @pytest.mark.parametrize("logger", DEVELOPMENT)
-def test_a_server_for_development_logs_no_secret_where_its_logger_has_a_filter(
+def test_a_development_server_with_a_log_filter_logs_no_secret(
     logger: str, tmp_path: Path, provider: Provider
 ) -> None:
     program = f"import logging, credgate; logging.getLogger({logger!r}).addFilter(credgate.LogFilter()); {DEVELOPMENT[logger]}"
@@ -234,7 +234,7 @@ def application(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         yield service
 
 
-def test_an_example_knows_its_client(application: Service) -> None:
+def test_an_example_identifies_its_client(application: Service) -> None:
     for client in (ALICE, BOB):
         for source in ("header", "query"):
             answer = ask(application.port, **client.request(source, "/whoami"))
@@ -244,7 +244,7 @@ def test_an_example_knows_its_client(application: Service) -> None:
     assert ask(application.port, "/nowhere", headers=ALICE.basic).status == 404
 
 
-def test_an_example_takes_an_order_that_came_with_credentials(application: Service) -> None:
+def test_an_example_reads_a_form_that_contained_credentials(application: Service) -> None:
     body = f"{ALICE.parameters}&item=tea&note=hot"
     answer = ask(application.port, "/orders", method="POST", headers=FORM, body=body)
     assert answer.json() == {"client": "alice", "item": "tea", "note": "hot"}, log(application)

@@ -16,7 +16,7 @@ from support.python import Program, gate
 PAIR = "client_id=a&client_secret=b"
 
 
-def test_a_pool_of_sixteen_threads_gets_every_token_once(scripted: Scripted) -> None:
+def test_sixteen_threads_make_one_exchange_per_client(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     ids = [f"client{number % 40}" for number in range(800)]
     with ThreadPoolExecutor(16) as pool:
@@ -25,7 +25,7 @@ def test_a_pool_of_sixteen_threads_gets_every_token_once(scripted: Scripted) -> 
     assert scripted.state["token"] == 40
 
 
-def test_other_threads_go_on_while_sixteen_wait(scripted: Scripted) -> None:
+def test_other_threads_keep_running_while_sixteen_wait(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     scripted.hold()
     with ThreadPoolExecutor(16) as pool:
@@ -38,7 +38,7 @@ def test_other_threads_go_on_while_sixteen_wait(scripted: Scripted) -> None:
         assert {future.result(30).cache_status for future in waiting} == {"MISS"}
 
 
-def test_the_interpreter_is_released_while_one_waits_even_if_others_never_sleep(scripted: Scripted) -> None:
+def test_busy_threads_keep_running_while_one_waits(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     stop = threading.Event()
     counts = [0, 0]
@@ -63,7 +63,7 @@ def test_the_interpreter_is_released_while_one_waits_even_if_others_never_sleep(
         thread.join(10)
 
 
-def test_hits_of_many_threads_are_right(scripted: Scripted) -> None:
+def test_concurrent_hits_return_the_right_token(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     for client in "abcdefgh":
         with_provider.token(client, "s")
@@ -75,7 +75,7 @@ def test_hits_of_many_threads_are_right(scripted: Scripted) -> None:
         assert list(pool.map(hits, "abcdefgh")) == [{("HIT", f"token-of-{client}")} for client in "abcdefgh"]
 
 
-def test_ctrl_c_ends_a_wait_at_once_and_leaves_the_exchange(scripted: Scripted) -> None:
+def test_ctrl_c_ends_a_wait_but_not_the_exchange(scripted: Scripted) -> None:
     scripted.hold()
     program = Program(scripted.issuer, """
         try:
@@ -110,7 +110,7 @@ def test_ctrl_c_ends_a_check(scripted: Scripted) -> None:
     assert program.end() == (0, "interrupted\n", "")
 
 
-def test_a_signal_handler_runs_while_its_program_waits(scripted: Scripted) -> None:
+def test_signal_handlers_run_during_a_wait(scripted: Scripted) -> None:
     scripted.hold()
     program = Program(scripted.issuer, """
         import signal
@@ -125,7 +125,7 @@ def test_a_signal_handler_runs_while_its_program_waits(scripted: Scripted) -> No
     assert program.end() == (0, "MISS\n", "")
 
 
-def test_a_signal_that_another_thread_takes_is_handled_as_well(scripted: Scripted) -> None:
+def test_a_signal_received_by_another_thread_is_handled(scripted: Scripted) -> None:
     scripted.hold()
     program = Program(scripted.issuer, """
         import signal, threading
@@ -141,7 +141,7 @@ def test_a_signal_that_another_thread_takes_is_handled_as_well(scripted: Scripte
     assert program.end() == (0, "MISS\n", "")
 
 
-def test_the_librarys_thread_takes_no_signal(scripted: Scripted) -> None:
+def test_the_librarys_thread_blocks_signals(scripted: Scripted) -> None:
     gate(scripted.issuer).token("a", "b")
     (task,) = [
         task for task in os.listdir("/proc/self/task")
@@ -153,7 +153,7 @@ def test_the_librarys_thread_takes_no_signal(scripted: Scripted) -> None:
         assert blocked & 1 << number - 1
 
 
-def test_an_exception_of_a_signal_handler_ends_the_wait(scripted: Scripted) -> None:
+def test_an_exception_in_a_signal_handler_ends_the_wait(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
 
     class Alarm(Exception):
@@ -183,7 +183,7 @@ def test_an_exception_of_a_signal_handler_ends_the_wait(scripted: Scripted) -> N
     assert with_provider.authenticate(query=PAIR).allowed
 
 
-def test_waiting_holds_no_reference_to_what_was_shown(scripted: Scripted) -> None:
+def test_no_reference_to_the_arguments_is_kept(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     secret = "".join(["s", "ecret", "1"])
     before = sys.getrefcount(secret)

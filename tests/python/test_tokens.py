@@ -14,7 +14,7 @@ from support.lab import Provider, Scripted
 from support.python import AUDIENCE, UNVERIFIED, gate, unsigned
 
 
-def test_a_token_is_an_outcome_with_a_token(provider: Provider) -> None:
+def test_token_returns_an_allow_with_a_token(provider: Provider) -> None:
     with_provider = gate(provider.issuer)
     token = with_provider.token(ALICE.id, ALICE.secret)
     assert isinstance(token, credgate.Allow)
@@ -30,7 +30,7 @@ def test_a_token_is_an_outcome_with_a_token(provider: Provider) -> None:
     assert with_provider.authenticate(client_id=ALICE.id, client_secret=ALICE.secret).cache_status == "HIT"
 
 
-def test_claims_are_had_by_name_and_by_path(scripted: Scripted) -> None:
+def test_claims_are_found_by_name_and_by_path(scripted: Scripted) -> None:
     members = {"sub": "a", "n": 1.5, "ok": True, "realm": {"roles": ["x", "y"]}, "http://n/s": "text"}
     scripted.script(json=unsigned(**members))
     token = gate(scripted.issuer, **UNVERIFIED).token("a", "s")
@@ -46,7 +46,7 @@ def test_an_opaque_token_has_no_claims(scripted: Scripted) -> None:
     assert (token.claims, token.claim("sub")) == (None, None)
 
 
-def test_a_token_that_is_not_kept_tells_no_time(scripted: Scripted) -> None:
+def test_a_token_that_is_not_cached_has_no_expires_in(scripted: Scripted) -> None:
     scripted.script(json={"access_token": "t", "token_type": "Bearer", "expires_in": 1})
     assert gate(scripted.issuer).token("a", "s").expires_in is None
 
@@ -62,7 +62,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("status", "body", "cause", "http_status", "retry_after"), REFUSALS)
-def test_a_token_that_is_not_to_be_had_is_an_error_that_tells_why(
+def test_token_raises_with_cause_http_status_and_retry_after(
     scripted: Scripted, status: int, body: dict[str, Any], cause: str, http_status: int, retry_after: int | None
 ) -> None:
     scripted.script(status=status, json=body)
@@ -74,7 +74,7 @@ def test_a_token_that_is_not_to_be_had_is_an_error_that_tells_why(
     assert not hasattr(error, "code")
 
 
-def test_a_gate_that_lets_anybody_pass_has_no_token_for_who_is_refused(scripted: Scripted) -> None:
+def test_an_anonymous_gate_has_no_token_for_a_refused_client(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer, anonymous=True)
     outcome = with_provider.authenticate(client_id="a", client_secret="wrong")
     assert outcome.allowed
@@ -86,7 +86,7 @@ def test_a_gate_that_lets_anybody_pass_has_no_token_for_who_is_refused(scripted:
     assert (raised.value.cause, raised.value.http_status) == ("credentials_refused", 401)
 
 
-def test_arguments_come_with_the_request(scripted: Scripted) -> None:
+def test_args_are_sent_with_the_token_request(scripted: Scripted) -> None:
     with_provider = credgate.Gate(
         issuer=scripted.issuer, allow_loopback_http=True, token_post_args_host=["audience", "organization"]
     )
@@ -115,7 +115,7 @@ def test_arguments_come_with_the_request(scripted: Scripted) -> None:
         ("audience", TypeError, "Mapping"),
     ],
 )
-def test_arguments_that_cannot_be_are_errors(scripted: Scripted, args: Any, error: type, message: str) -> None:
+def test_invalid_args_raise(scripted: Scripted, args: Any, error: type, message: str) -> None:
     with_provider = credgate.Gate(
         issuer=scripted.issuer, allow_loopback_http=True, token_post_args_host=["audience"]
     )
@@ -125,7 +125,7 @@ def test_arguments_that_cannot_be_are_errors(scripted: Scripted, args: Any, erro
         with_provider.authenticate(args=args)
 
 
-def test_half_a_pair_is_an_error() -> None:
+def test_half_a_pair_of_credentials_raises() -> None:
     with_provider = gate("https://idp.example")
     for half in ({"client_id": "a"}, {"client_secret": "s"}):
         with pytest.raises(TypeError, match="client_id and client_secret must be passed together"):
@@ -157,7 +157,7 @@ class Settings(Mapping[str, Any]):
     ],
     ids=["settings", "dict", "config", "json", "mapping", "kong"],
 )
-def test_a_configuration_may_be_written_in_many_ways(made: Any) -> None:
+def test_a_configuration_may_be_keywords_a_mapping_or_json(made: Any) -> None:
     config = made().config
     assert (config["issuer"], config["scopes"]) == ("https://idp.example", ["a", "b"])
 
@@ -173,18 +173,18 @@ def test_a_configuration_may_be_written_in_many_ways(made: Any) -> None:
         (lambda: credgate.Gate(["issuer"]), TypeError, "must be a mapping or JSON text, not list"),
     ],
 )  # fmt: skip
-def test_a_configuration_that_cannot_be_is_an_error(made: Any, error: Any, message: str) -> None:
+def test_an_invalid_configuration_raises(made: Any, error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
         made()
 
 
-def test_paths_are_settings(tmp_path: Path) -> None:
+def test_a_setting_may_be_a_path_object(tmp_path: Path) -> None:
     with pytest.raises(credgate.ConfigError, match="cannot read") as raised:
         credgate.Gate(issuer="https://idp.example", ssl_trusted_certificate=tmp_path / "absent.pem")
     assert raised.value.code == 2004
 
 
-def test_a_gate_tells_what_it_is() -> None:
+def test_the_attributes_of_a_gate() -> None:
     made = credgate.Gate(issuer="https://idp.example", timeout=1500)
     assert made.timeout == 1.5
     assert (made.args, made.warnings) == ([], [])
@@ -192,7 +192,7 @@ def test_a_gate_tells_what_it_is() -> None:
     assert made.config["timeout"] == 1500
 
 
-def test_a_gate_tells_which_bodies_it_wants() -> None:
+def test_wants_body_depends_on_method_media_type_and_length() -> None:
     made = gate("https://idp.example", max_body_bytes=100)
     form = "application/x-www-form-urlencoded"
     assert made.wants_body(method="POST", content_type=form)
@@ -206,7 +206,7 @@ def test_a_gate_tells_which_bodies_it_wants() -> None:
     assert not elsewhere.wants_body(method="POST", content_type=form)
 
 
-def test_a_denial_has_the_headers_of_its_answer(scripted: Scripted) -> None:
+def test_a_denial_contains_the_response_headers(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     deny = with_provider.authenticate()
     assert not deny.allowed
@@ -222,14 +222,14 @@ def test_a_denial_has_the_headers_of_its_answer(scripted: Scripted) -> None:
     assert "HTTP 500" in deny.detail
 
 
-def test_the_headers_of_the_upstream_are_set_or_taken_away(provider: Provider) -> None:
+def test_upstream_headers_are_set_or_removed(provider: Provider) -> None:
     claims = {"upstream_headers_names": ["X-Client", "X-Absent"], "upstream_headers_claims": ["client_id", "absent"]}
     allow = gate(provider.issuer, **claims).authenticate(client_id=BOB.id, client_secret=BOB.secret)
     assert allow.allowed
     assert allow.headers == [("authorization", allow.authorization), ("x-client", "bob"), ("x-absent", None)]
 
 
-def test_outcomes_are_told_apart_by_type_and_by_allowed(scripted: Scripted) -> None:
+def test_outcomes_are_distinguished_by_type_and_by_allowed(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
     for outcome in (with_provider.authenticate(), with_provider.authenticate(client_id="a", client_secret="s")):
         match outcome:
@@ -239,7 +239,7 @@ def test_outcomes_are_told_apart_by_type_and_by_allowed(scripted: Scripted) -> N
                 assert not outcome.allowed
 
 
-def test_gates_may_be_subclassed_and_have_no_attributes_of_the_callers(scripted: Scripted) -> None:
+def test_a_gate_can_be_subclassed_and_rejects_new_attributes(scripted: Scripted) -> None:
     class Own(credgate.Gate):
         """With a method more."""
 

@@ -72,18 +72,18 @@ def mypy(directory: Path, text: str) -> list[str]:
     return [line.split(":")[1] for line in done.stdout.splitlines() if ": error:" in line]
 
 
-def test_what_is_right_is_right_for_a_type_checker(tmp_path: Path) -> None:
+def test_mypy_accepts_valid_uses(tmp_path: Path) -> None:
     assert mypy(tmp_path, RIGHT) == []
 
 
-def test_what_is_wrong_is_wrong_for_a_type_checker(tmp_path: Path) -> None:
+def test_mypy_rejects_invalid_uses(tmp_path: Path) -> None:
     head = 'import credgate\ngate = credgate.Gate(issuer="https://idp.example")\n'
     lines = mypy(tmp_path, head + "\n".join(WRONG))
     missed = [line for number, line in enumerate(WRONG, 3) if str(number) not in lines]
     assert missed == []
 
 
-def test_the_settings_are_those_of_the_schema() -> None:
+def test_the_settings_match_the_schema() -> None:
     assert settings.WRITTEN.read_text() == settings.generate(), "run `tests/run.sh header --update`"
     made = credgate.Gate(issuer="https://idp.example")
     assert len(made.config) > 40
@@ -106,7 +106,7 @@ def documented() -> Iterator[tuple[str, str | None, Any]]:
     return within(ast.parse(stub).body, "", _credgate)
 
 
-def test_the_stub_and_the_extension_say_the_same() -> None:
+def test_the_docstrings_of_stub_and_extension_match() -> None:
     entries = list(documented())
     assert len(entries) > 40
     differences = [name for name, doc, found in entries if inspect.cleandoc(found.__doc__ or "") != doc]
@@ -114,7 +114,7 @@ def test_the_stub_and_the_extension_say_the_same() -> None:
 
 
 @pytest.mark.parametrize("name", credgate.__all__)
-def test_everything_public_says_what_it_is(name: str) -> None:
+def test_every_public_name_has_a_docstring(name: str) -> None:
     public = getattr(credgate, name)
     assert public.__doc__
     if isinstance(public, type):

@@ -66,7 +66,7 @@ def serve(with_gate: credgate.Gate, *, optional: bool = False, status: str = "20
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_token_takes_the_credentials_place_wherever_they_are(source: str, provider: Provider) -> None:
+def test_credentials_from_any_source_are_replaced_with_a_token(source: str, provider: Provider) -> None:
     served = serve(fresh_gate(provider.issuer), **ALICE.request(source, "/x"))
     assert served.status == "200 OK" and served.seen is not None
     assert served.seen["HTTP_AUTHORIZATION"].startswith("Bearer eyJ")
@@ -85,7 +85,7 @@ def test_a_token_takes_the_credentials_place_wherever_they_are(source: str, prov
         assert served.seen["CONTENT_LENGTH"] == str(len(served.body))
 
 
-def test_the_canary_is_seen_where_nothing_hides_it(provider: Provider) -> None:
+def test_the_canary_is_found_if_hide_credentials_is_off(provider: Provider) -> None:
     served = serve(fresh_gate(provider.issuer, hide_credentials=False), **ALICE.request("query"))
     assert served.seen is not None
     assert ALICE.traces(served.seen["RAW_URI"]) != []
@@ -98,7 +98,7 @@ def test_a_query_of_credentials_alone_leaves_no_question_mark(provider: Provider
     assert (served.seen["QUERY_STRING"], served.seen["RAW_URI"]) == ("", "/x")
 
 
-def test_a_denial_is_answered_here(provider: Provider) -> None:
+def test_the_middleware_responds_to_a_denied_request(provider: Provider) -> None:
     served = serve(fresh_gate(provider.issuer), headers=ALICE.wrong().basic)
     assert served.seen is None
     assert (served.status, served.answered) == ("401 Unauthorized", b'{"message":"Unauthorized"}')
@@ -111,13 +111,13 @@ def test_a_denial_is_answered_here(provider: Provider) -> None:
     assert (head.status, head.answered, head.headers["content-length"]) == ("401 Unauthorized", b"", "26")
 
 
-def test_a_provider_that_is_busy_is_a_matter_of_time(scripted: Scripted) -> None:
+def test_a_rate_limit_of_the_provider_becomes_503_with_retry_after(scripted: Scripted) -> None:
     scripted.script(status=429, headers={"retry-after": "7"})
     served = serve(fresh_gate(scripted.issuer), headers=ALICE.basic)
     assert (served.status, served.headers["retry-after"]) == ("503 Service Unavailable", "7")
 
 
-def test_where_credentials_are_optional_a_request_without_them_passes(provider: Provider) -> None:
+def test_with_optional_credentials_a_request_without_a_token_passes(provider: Provider) -> None:
     with_gate = fresh_gate(provider.issuer, upstream_headers=[{"header": "x-client", "path": ["sub"]}])
     served = serve(with_gate, optional=True, headers={"X-Client": "root"})
     assert served.status == "200 OK" and served.seen is not None
@@ -127,14 +127,14 @@ def test_where_credentials_are_optional_a_request_without_them_passes(provider: 
     assert refused.seen is not None and "HTTP_AUTHORIZATION" not in refused.seen
 
 
-def test_a_header_that_the_gate_sets_is_not_the_clients(provider: Provider) -> None:
+def test_a_header_that_the_gate_sets_overrides_the_clients(provider: Provider) -> None:
     with_gate = fresh_gate(provider.issuer, upstream_headers=[{"header": "x-client-name", "path": ["client_id"]}])
     served = serve(with_gate, headers={**ALICE.basic, "X_Client_Name": "root", "X-Other": "kept"})
     assert served.seen is not None
     assert (served.seen["HTTP_X_CLIENT_NAME"], served.seen["HTTP_X_OTHER"]) == ("alice", "kept")
 
 
-def test_a_claim_of_any_script_goes_upstream_as_utf_8(scripted: Scripted) -> None:
+def test_a_non_ascii_claim_is_forwarded_as_utf_8(scripted: Scripted) -> None:
     scripted.script(json=unsigned(name="Zoë 日本"))
     with_gate = fresh_gate(scripted.issuer, **UNVERIFIED, upstream_headers=[{"header": "x-name", "path": ["name"]}])
     served = serve(with_gate, headers=ALICE.basic)
@@ -142,13 +142,13 @@ def test_a_claim_of_any_script_goes_upstream_as_utf_8(scripted: Scripted) -> Non
     assert served.seen["HTTP_X_NAME"].encode("latin-1").decode() == "Zoë 日本"
 
 
-def test_authorizations_that_a_server_has_joined_are_a_bad_request(provider: Provider) -> None:
+def test_authorization_headers_joined_by_the_server_are_a_bad_request(provider: Provider) -> None:
     both = f"{ALICE.basic['Authorization']},{ALICE.basic['Authorization']}"
     assert serve(fresh_gate(provider.issuer), headers={"Authorization": both}).status == "400 Bad Request"
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_is_replaced_with_one_that_fits(chunked: bool, provider: Provider) -> None:
+def test_a_rewritten_body_has_matching_headers(chunked: bool, provider: Provider) -> None:
     headers = {**FORM, "Digest": "sha-256=x", "Content-MD5": "x", **({"Transfer-Encoding": "chunked"} if chunked else {})}
     body = f"{ALICE.parameters}&keep=1"
     served = serve(fresh_gate(provider.issuer), method="POST", headers=headers, body=body, chunked=chunked)
@@ -157,20 +157,20 @@ def test_a_body_is_replaced_with_one_that_fits(chunked: bool, provider: Provider
     assert {"HTTP_TRANSFER_ENCODING", "HTTP_DIGEST", "HTTP_CONTENT_MD5"} & set(served.seen) == set()
 
 
-def test_a_body_without_credentials_stays_as_it_is(provider: Provider) -> None:
+def test_a_body_without_credentials_is_unchanged(provider: Provider) -> None:
     served = serve(fresh_gate(provider.issuer), method="POST", headers={**ALICE.basic, **JSON}, body='{"a" : 1}')
     assert (served.status, served.body) == ("200 OK", b'{"a" : 1}')
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_that_is_too_long_is_left_to_the_application(chunked: bool, provider: Provider) -> None:
+def test_a_body_over_the_limit_reaches_the_application_whole(chunked: bool, provider: Provider) -> None:
     with_gate = fresh_gate(provider.issuer, max_body_bytes=20_000)
     body = bytes(range(256)) * 400
     served = serve(with_gate, method="POST", headers={**ALICE.basic, **FORM}, body=body, chunked=chunked)
     assert (served.status, served.body == body) == ("200 OK", True)
 
 
-def test_a_body_that_is_cut_off_holds_no_credentials(provider: Provider) -> None:
+def test_a_truncated_body_is_not_searched_for_credentials(provider: Provider) -> None:
     body = f"{ALICE.parameters}&keep=1"
     cut = serve(fresh_gate(provider.issuer), method="POST", headers=FORM, body=body, announced=1000)
     assert (cut.status, cut.seen) == ("401 Unauthorized", None)
@@ -180,11 +180,11 @@ def test_a_body_that_is_cut_off_holds_no_credentials(provider: Provider) -> None
     ("text", "expected"),
     [("0", 0), ("17", 17), (None, None), ("", None), ("-1", None), ("²", None), ("1e3", None), ("9" * 5000, None)],
 )
-def test_a_length_is_digits_and_nothing_else(text: str | None, expected: int | None) -> None:
+def test_a_content_length_that_is_not_all_digits_is_ignored(text: str | None, expected: int | None) -> None:
     assert length(text) == expected
 
 
-def test_the_server_and_the_application_keep_to_the_standard(provider: Provider) -> None:
+def test_the_middleware_passes_the_wsgi_validator(provider: Provider) -> None:
     def app(environ: Any, start_response: Any) -> Iterable[bytes]:
         start_response("200 OK", [("content-type", "text/plain")])
         return [b"told"]
@@ -207,7 +207,7 @@ def test_every_client_gets_its_own_token(provider: Provider) -> None:
         assert served.seen["credgate.claims"]["client_id"] == served.seen["credgate.client_id"] == client.id
 
 
-def test_what_the_application_answers_reaches_the_gate(provider: Provider) -> None:
+def test_the_status_of_the_application_is_reported_to_the_gate(provider: Provider) -> None:
     noted: list[int] = []
     watched: Any = Watched(fresh_gate(provider.issuer), noted.append)
     assert serve(watched, headers=ALICE.basic, status="401 Unauthorized").status == "401 Unauthorized"
