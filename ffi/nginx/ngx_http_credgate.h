@@ -18,7 +18,7 @@
 #define NGX_HTTP_CREDGATE_OPTIONAL  2
 
 
-/* how the words of a directive become a value in the configuration's JSON */
+/* determines how a directive's words are checked and written as JSON */
 
 typedef enum {
     NGX_HTTP_CREDGATE_TYPE_STRING = 0,

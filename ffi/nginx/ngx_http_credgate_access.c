@@ -289,8 +289,8 @@ ngx_http_credgate_access_log_handler(ngx_http_request_t *r)
         == CREDGATE_OK && dropped)
     {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "credgate: the token was dropped, as the upstream "
-                      "answered %ui", state->status);
+                      "credgate: dropped the token, because the upstream "
+                      "returned %ui", state->status);
     }
 
     return NGX_OK;

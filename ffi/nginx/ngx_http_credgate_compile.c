@@ -36,8 +36,9 @@ ngx_http_credgate_compile_gate(ngx_conf_t *cf,
 
     if (cglcf->settings == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "credgate: no \"credgate_issuer\" and no "
-                      "\"credgate_config\" for \"credgate on\" in %V:%ui",
+                      "credgate: no \"credgate_issuer\" or "
+                      "\"credgate_config\" is defined for the \"credgate\" "
+                      "directive in %V:%ui",
                       &cglcf->file, cglcf->line);
         return NGX_CONF_ERROR;
     }
@@ -78,7 +79,7 @@ ngx_http_credgate_compile_gate(ngx_conf_t *cf,
          n++)
     {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "credgate: %*s, in %V:%ui", len, text, &cglcf->file,
+                      "credgate: %*s in %V:%ui", len, text, &cglcf->file,
                       cglcf->line);
     }
 
@@ -117,18 +118,17 @@ ngx_http_credgate_compile_json(ngx_conf_t *cf,
         }
 
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "credgate: \"credgate_config\" in %V:%ui cannot be used "
-                      "together with \"%V\" in %V:%ui; move that into the "
-                      "file",
-                      &file->file, file->line, &other->words[0],
-                      &other->file, other->line);
+                      "credgate: \"%V\" in %V:%ui cannot be combined with "
+                      "\"credgate_config\" in %V:%ui; set it in the file",
+                      &other->words[0], &other->file, other->line,
+                      &file->file, file->line);
         return NGX_CONF_ERROR;
     }
 
     if (optional) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "credgate: \"credgate optional\" in %V:%ui cannot be "
-                      "used together with \"credgate_config\" in %V:%ui; set "
+                      "combined with \"credgate_config\" in %V:%ui; set "
                       "\"anonymous\" to true in the file",
                       &cglcf->file, cglcf->line, &file->file, file->line);
         return NGX_CONF_ERROR;
@@ -176,7 +176,7 @@ ngx_http_credgate_compile_read_file(ngx_conf_t *cf,
     file.fd = ngx_open_file(file.name.data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
     if (file.fd == NGX_INVALID_FILE) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, ngx_errno,
-                      "credgate: " ngx_open_file_n " \"%V\" failed, in %V:%ui",
+                      "credgate: " ngx_open_file_n " \"%V\" failed in %V:%ui",
                       &file.name, &setting->file, setting->line);
         return NGX_ERROR;
     }
@@ -187,7 +187,7 @@ ngx_http_credgate_compile_read_file(ngx_conf_t *cf,
         || !ngx_is_file(&file.info))
     {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "credgate: \"%V\" is not a file, in %V:%ui",
+                      "credgate: \"%V\" is not a file in %V:%ui",
                       &file.name, &setting->file, setting->line);
         goto done;
     }
@@ -230,7 +230,7 @@ ngx_http_credgate_compile_log_error(ngx_conf_t *cf, ngx_array_t *settings,
 
     if (file) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "credgate: %V: %*s, in %V:%ui", &file->words[1], len,
+                      "credgate: %V: %*s in %V:%ui", &file->words[1], len,
                       text, &file->file, file->line);
         return;
     }
@@ -238,7 +238,7 @@ ngx_http_credgate_compile_log_error(ngx_conf_t *cf, ngx_array_t *settings,
     setting = settings->elts;
     setting += ngx_http_credgate_error_setting(settings, text, len);
 
-    ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "credgate: %*s, in %V:%ui",
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "credgate: %*s in %V:%ui",
                   len, text, &setting->file, setting->line);
 }
 
@@ -274,9 +274,9 @@ ngx_http_credgate_compile_host_args(ngx_conf_t *cf,
 
         if (i == cglcf->settings->nelts) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "credgate: token_post_args_host: nothing gives a "
-                          "value for \"%*s\"; use directives instead of "
-                          "\"credgate_config\" in %V:%ui, and among them "
+                          "credgate: token_post_args_host: no value for "
+                          "\"%*s\"; replace \"credgate_config\" in %V:%ui "
+                          "with directives, including a "
                           "\"credgate_token_post_arg\" with a variable",
                           len, name, &setting[0].file, setting[0].line);
             return NGX_ERROR;

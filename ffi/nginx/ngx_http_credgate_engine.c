@@ -45,8 +45,8 @@ ngx_http_credgate_engine_open(ngx_cycle_t *cycle, int *fd)
         text = ngx_http_credgate_error_text(error, status, &len);
 
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
-                      "credgate: no engine in this worker, requests are "
-                      "answered 503: %*s", len, text);
+                      "credgate: this worker has no engine and returns 503: "
+                      "%*s", len, text);
 
         credgate_error_free(error);
         return NGX_ERROR;

@@ -67,7 +67,7 @@ ngx_http_credgate_operate_purge(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         if (ngx_strcmp(value[1].data, "remote") != 0) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid parameter \"%V\" in \"%V\" directive, "
-                               "it may be \"remote\"",
+                               "it must be \"remote\"",
                                &value[1], &value[0]);
             return NGX_CONF_ERROR;
         }
@@ -194,8 +194,8 @@ ngx_http_credgate_operate_purge_handler(ngx_http_request_t *r)
     } else if (!(r->args.len == 3
                  && ngx_strncmp(r->args.data, "all", 3) == 0))
     {
-        ngx_str_set(&body, "{\"message\":\"say whose tokens to purge: "
-                           "?client_id=ID, or ?all\"}\n");
+        ngx_str_set(&body, "{\"message\":\"specify ?client_id=ID to purge a "
+                           "client, or ?all\"}\n");
         return ngx_http_credgate_operate_send(r, NGX_HTTP_BAD_REQUEST,
                                       &ngx_http_credgate_json_type, &body);
     }

@@ -67,7 +67,7 @@ ngx_http_credgate_options_init_main(ngx_conf_t *cf, void *conf)
         i = ngx_http_credgate_error_setting(cgmcf->settings, text, len);
         setting = cgmcf->settings->elts;
 
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "credgate: %*s, in %V:%ui",
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "credgate: %*s in %V:%ui",
                       len, text, &setting[i].file, setting[i].line);
 
         credgate_error_free(error);
@@ -147,7 +147,7 @@ ngx_http_credgate_options_check_readable(ngx_cycle_t *cycle,
 
         if (ngx_file_info(name->data, &info) == NGX_FILE_ERROR) {
             ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
-                          "credgate: " ngx_file_info_n " \"%V\" failed, "
+                          "credgate: " ngx_file_info_n " \"%V\" failed "
                           "in %V:%ui", name, &setting->file, setting->line);
             return NGX_ERROR;
         }
@@ -169,8 +169,8 @@ ngx_http_credgate_options_check_readable(ngx_cycle_t *cycle,
 
         if (!readable) {
             ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
-                          "credgate: \"%V\" may not be read by the workers, "
-                          "which run as user %d and group %d, in %V:%ui",
+                          "credgate: workers cannot read \"%V\" as user %d "
+                          "and group %d in %V:%ui",
                           name, ccf->user, ccf->group, &setting->file,
                           setting->line);
             return NGX_ERROR;
@@ -256,7 +256,7 @@ ngx_http_credgate_options_prepare_store(ngx_cycle_t *cycle,
 
         if (err != NGX_EEXIST) {
             ngx_log_error(NGX_LOG_EMERG, cycle->log, err,
-                          "credgate: " ngx_create_dir_n " \"%s\" failed, "
+                          "credgate: " ngx_create_dir_n " \"%s\" failed "
                           "in %V:%ui", path, &setting->file, setting->line);
             return NGX_ERROR;
         }
@@ -265,7 +265,7 @@ ngx_http_credgate_options_prepare_store(ngx_cycle_t *cycle,
                && chown((char *) path, ccf->user, ccf->group) == -1)
     {
         ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
-                      "credgate: chown(\"%s\", %d) failed, in %V:%ui",
+                      "credgate: chown(\"%s\", %d) failed in %V:%ui",
                       path, ccf->user, &setting->file, setting->line);
         return NGX_ERROR;
     }
@@ -275,9 +275,9 @@ ngx_http_credgate_options_prepare_store(ngx_cycle_t *cycle,
         && info.st_uid != ccf->user)
     {
         ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
-                      "credgate: \"%s\" belongs to the user %d, and the "
-                      "workers run as %d: unless they may write there, they "
-                      "share no tokens, in %V:%ui",
+                      "credgate: \"%s\" is owned by user %d, but workers run "
+                      "as user %d and need write permission to share tokens "
+                      "in %V:%ui",
                       path, info.st_uid, ccf->user, &setting->file,
                       setting->line);
     }

@@ -88,8 +88,8 @@ ngx_http_credgate_value_check(ngx_conf_t *cf, ngx_http_credgate_type_e type)
     case NGX_HTTP_CREDGATE_TYPE_STRING:
     case NGX_HTTP_CREDGATE_TYPE_LIST:
         if (ngx_http_credgate_value_has_variables(cf->args)) {
-            return "takes no variables; only the value of "
-                   "\"credgate_token_post_arg\" may have them";
+            return "does not support variables, only "
+                   "\"credgate_token_post_arg\" does";
         }
 
         break;

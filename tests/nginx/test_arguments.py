@@ -91,7 +91,7 @@ def test_a_redirect_to_another_gate_uses_its_argument_values(
 @pytest.mark.parametrize(
     ("lines", "says"),
     [
-        (["credgate_audience $host"], "takes no variables"),
+        (["credgate_audience $host"], "does not support variables"),
         (["credgate_token_post_arg resource $nothing"], 'unknown "nothing" variable'),
         (["credgate_token_post_arg resource $host", "credgate_token_post_arg resource x"], "is configured already"),
         (["credgate_token_post_arg resource $host", "credgate_token_post_arg resource $uri"], "stands twice"),
@@ -111,4 +111,4 @@ def test_host_arguments_in_a_file_need_directives(tmp_path: Path) -> None:
     (tmp_path / "gate.json").write_text('{"issuer":"https://idp.example","token_post_args_host":["audience"]}')
     result = Nginx(tmp_path / "checked", location("/", "credgate on", f"credgate_config {tmp_path}/gate.json")).check()
     assert result.returncode != 0
-    assert 'nothing gives a value for "audience"' in result.stderr
+    assert 'no value for "audience"' in result.stderr

@@ -180,7 +180,7 @@ def test_files_unreadable_for_the_workers_are_errors(tmp_path: Path) -> None:
         pepper.chmod(mode)
         done = server.check()
         assert done.returncode != 0
-        assert f'"{pepper}" may not be read by the workers' in done.stderr
+        assert f'workers cannot read "{pepper}"' in done.stderr
     shutil.chown(pepper, "www-data")
     assert server.check().returncode == 0
 

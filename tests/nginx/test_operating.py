@@ -18,7 +18,7 @@ Start = Callable[..., Nginx]
 
 OPERATING = (
     location("= /metrics", "credgate_metrics")
-    + location("= /status", "credgate_status")
+    + location("= /status", "credgate_report")
     + location("= /purge", "credgate_purge")
 )
 WRONG = Client("alice", "Wr0ngKanarie")
@@ -135,7 +135,7 @@ def test_a_token_refused_upstream_is_dropped_unless_brand_new(
     # After ten seconds its age may be the reason.
     until(lambda: ask(server.port, headers=ALICE.basic).header("X-Credgate-Status") == "MISS", "another token", 20)
     assert metrics(server)["credgate_purged_total"] == 1
-    assert "the token was dropped, as the upstream answered 401" in server.error_log.read_text()
+    assert "dropped the token, because the upstream returned 401" in server.error_log.read_text()
 
 
 def variables(*names: str) -> list[str]:
@@ -143,7 +143,7 @@ def variables(*names: str) -> list[str]:
 
 
 NAMES = (
-    "error",
+    "cause",
     "exchange_time",
     "token_expires_in",
     "scope",
@@ -166,7 +166,7 @@ def test_variables_describe_the_token(nginx: Start, provider: Provider, upstream
     assert second["exchange_time"] == "0.000"
     assert 3000 < int(second["token_expires_in"] or 0) <= 3595
     assert (second["claim_client_id"], second["claim_aud"]) == ("alice", AUDIENCE)
-    assert (second["claim_no__such"], second["error"]) == (None, None)
+    assert (second["claim_no__such"], second["cause"]) == (None, None)
     assert second["request"] == "GET / HTTP/1.1"
     assert (first["request"] or "").startswith("GET /?x=1&client_id=alice&client_secret=***")
     assert ALICE.traces(first["request"] or "") == []
@@ -175,9 +175,9 @@ def test_variables_describe_the_token(nginx: Start, provider: Provider, upstream
 def test_variables_describe_a_denial(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     server = nginx(guarded(upstream.url, provider.issuer, *variables(*NAMES)))
     denied = shown(ask(server.port, headers=WRONG.basic))
-    assert denied["error"] == "credentials_refused"
+    assert denied["cause"] == "credentials_refused"
     assert denied["token_expires_in"] is None and denied["claim_client_id"] is None
-    assert shown(ask(server.port))["error"] == "no_credentials"
+    assert shown(ask(server.port))["cause"] == "no_credentials"
 
 
 def test_variables_work_in_logs_maps_and_limits(nginx: Start, provider: Provider, upstream: Upstream) -> None:

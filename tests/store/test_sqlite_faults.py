@@ -240,4 +240,4 @@ def test_a_directory_of_another_user_is_left_unchanged_and_reported(
     server = gateway(nginx, store, scripted, upstream, user="www-data")
     assert status(server, ALICE) == "MISS"
     assert (directory.stat().st_uid, directory.stat().st_mode & 0o777) == (0, 0o700)
-    assert f'"{directory}" belongs to the user 0, and the workers run as {USER.pw_uid}' in server.errors
+    assert f'"{directory}" is owned by user 0, but workers run as user {USER.pw_uid}' in server.errors
