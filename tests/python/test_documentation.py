@@ -1,4 +1,4 @@
-"""Every block of python/README.md runs, and every public name is in it."""
+"""Runs every block of python/README.md, and checks that it documents every public name."""
 
 import asyncio
 import json
@@ -22,6 +22,7 @@ from support.http import Client, ask
 from support.lab import Authority, Provider, Upstream
 from support.local import Local, serving
 from support.process import ROOT, TESTS, Service, free_port
+from support.vectors import load
 
 README = (ROOT / "python/README.md").read_text()
 DOCUMENTED = Client("id", "secret")
@@ -29,20 +30,20 @@ DOCUMENTED = Client("id", "secret")
 
 @pytest.fixture(scope="module")
 def documented(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Provider]:
-    """The provider of the documentation, which knows its client."""
+    """A provider that knows the client of the documentation."""
     with Provider([DOCUMENTED], tmp_path_factory.mktemp("documented") / "log", tls=authority).start() as provider:
         yield provider
 
 
 @pytest.fixture
 def api() -> Iterator[Local]:
-    """The API of the documentation; it wants a token."""
+    """The API of the documentation. It requires a token."""
     with serving(lambda seen: (200 if (seen.authorization or "").startswith("Bearer eyJ") else 401, {}, b"")) as local:
         yield local
 
 
 def here(text: str, provider: Provider, authority: Authority, **more: str) -> str:
-    """A block, with what is here for what it names."""
+    """Replaces the names in a block with those of the test."""
     meant = {
         "https://tenant.auth0.com": provider.issuer,
         'issuer="': f'ssl_trusted_certificate="{authority.ca}", issuer="',
@@ -139,9 +140,28 @@ def test_every_block_has_a_tested_language() -> None:
 def test_every_public_name_is_documented() -> None:
     names = {name for name in credgate.__all__ if not name.startswith("_")}
     names |= {f"{name}(" for name in dir(credgate.Gate) if not name.startswith("_") and callable(getattr(credgate.Gate, name))}
-    typed = {"Allow", "Deny", "Token", "Diagnosis", "Finding"}  # types of what is answered
+    typed = {"Allow", "Deny", "Token", "Diagnosis", "Finding"}  # types of return values
     shown = README.replace("`", "(")
     assert [name for name in sorted(names - typed) if name not in shown] == []
+
+
+@pytest.mark.parametrize("documented", [credgate.Gate, credgate.Allow, credgate.Deny])
+def test_every_public_attribute_is_documented(documented: type) -> None:
+    attributes = [name for name in dir(documented) if not name.startswith("_")]
+    assert len(attributes) > 8
+    assert [name for name in attributes if f"`{name}" not in README and f".{name}(" not in README] == []
+
+
+def test_every_cause_is_documented_with_its_http_status() -> None:
+    rows = re.findall(r"^\| ([45]\d\d) \| (`.*) \|$", README, re.MULTILINE)
+    status_of = {cause: int(http_status) for http_status, causes in rows for cause in re.findall(r"`(\w+)`", causes)}
+    header = (ROOT / "include/credgate.h").read_text()
+    # The codes of causes begin at 3001 (include/credgate.h).
+    assert set(status_of) == {name.lower() for name in re.findall(r"#define CREDGATE_(\w+) [345]\d{3}$", header, re.MULTILINE)}
+    expected = [vector.expect for file in (TESTS / "vectors").glob("*.json") for vector in load(file.name)]
+    pairs = {(one["cause"], one["http_status"]) for one in expected if isinstance(one, dict) and "cause" in one}
+    assert len(pairs) > 10
+    assert [pair for pair in sorted(pairs) if status_of[pair[0]] != pair[1]] == []
 
 
 def test_every_command_line_option_is_documented() -> None:
