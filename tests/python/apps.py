@@ -1,7 +1,7 @@
-"""Applications that tell what reached them, behind a gate: what the servers of the tests serve.
+"""Applications behind a gate that echo the requests they receive. The servers of the tests run them.
 
-CREDGATE_CONFIG names the gate's configuration. With CREDGATE_WARM a token is asked for before any worker is forked, and
-the loggers that CREDGATE_FILTERED names have a filter. Below /raise they fail.
+CREDGATE_CONFIG is the path of the gate's configuration. With CREDGATE_WARM, a token is requested before workers are forked.
+The loggers named in CREDGATE_FILTERED get a filter. A request for /raise raises an exception.
 """
 
 import json
@@ -25,7 +25,7 @@ for name in os.environ.get("CREDGATE_FILTERED", "").split():
 
 def shown(scope: Any) -> dict[str, Any]:
     if scope.get("path", scope.get("PATH_INFO")) == "/raise":
-        raise RuntimeError("as it was told to")
+        raise RuntimeError("requested by the test")
     outcome = scope["credgate.outcome"]
     return {
         "client": scope["credgate.client_id"],
@@ -48,16 +48,16 @@ async def asgi_echo(scope: Any, receive: Any, send: Any) -> None:
         message = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False)
-    told = {
+    echo = {
         **shown(scope),
         "method": scope["method"],
         "query": scope["query_string"].decode("latin-1"),
         "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in scope["headers"]],
         "body": body.decode("latin-1"),
     }
-    status = int(dict(told["headers"]).get("x-status", "200"))
+    status = int(dict(echo["headers"]).get("x-status", "200"))
     await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
-    await send({"type": "http.response.body", "body": json.dumps(told).encode()})
+    await send({"type": "http.response.body", "body": json.dumps(echo).encode()})
 
 
 def wsgi_echo(environ: Any, start_response: Any) -> Iterable[bytes]:
@@ -65,7 +65,7 @@ def wsgi_echo(environ: Any, start_response: Any) -> Iterable[bytes]:
     stream = environ["wsgi.input"]
     body = stream.read() if environ.get("wsgi.input_terminated") else stream.read(int(size or 0))
     headers = [[name[5:].replace("_", "-").lower(), value] for name, value in environ.items() if name.startswith("HTTP_")]
-    told = {
+    echo = {
         **shown(environ),
         "method": environ["REQUEST_METHOD"],
         "query": environ["QUERY_STRING"],
@@ -74,7 +74,7 @@ def wsgi_echo(environ: Any, start_response: Any) -> Iterable[bytes]:
         "body": body.decode("latin-1"),
     }
     start_response(f"{environ.get('HTTP_X_STATUS', 200)} Told", [("content-type", "application/json")])
-    return [json.dumps(told).encode()]
+    return [json.dumps(echo).encode()]
 
 
 asgi = credgate.asgi.Middleware(asgi_echo, GATE)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +17,7 @@ from support.python import UNVERIFIED, Watched, fresh_gate, unsigned
 
 @dataclass
 class Served:
-    """What a request came to: what the application saw, and what the server was told."""
+    """The result of a request: the scope that the application saw, and the messages that the server got."""
 
     server: dict[str, Any]
     sent: list[dict[str, Any]] = field(default_factory=list)
@@ -43,11 +42,8 @@ class Served:
         return [value.decode() for key, value in self.seen["headers"] if key.decode().lower() == name]
 
 
-Ask = Callable[..., Served]
-
-
 def serve(with_gate: credgate.Gate, *, optional: bool = False, status: int = 200, **request: Any) -> Served:
-    """One request through the middleware, to an application that reads everything and answers `status`."""
+    """Sends a request through the middleware to an application that reads the whole body and responds with `status`."""
     target = request.get("target", "/")
     headers = request.get("headers", {})
     pairs = list(headers.items()) if isinstance(headers, dict) else headers
@@ -78,7 +74,7 @@ def serve(with_gate: credgate.Gate, *, optional: bool = False, status: int = 200
             served.body += message["body"]
             more = message["more_body"]
         await send({"type": "http.response.start", "status": status, "headers": []})
-        await send({"type": "http.response.body", "body": b"told"})
+        await send({"type": "http.response.body", "body": b"done"})
 
     messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
     messages[-1]["more_body"] = False
@@ -104,9 +100,9 @@ def test_credentials_from_any_source_are_replaced_with_a_token(source: str, prov
     assert served.seen["credgate.client_id"] == "alice"
     assert served.seen["credgate.claims"]["aud"] == "https://example.com/"
     assert served.seen["credgate.outcome"].allowed
-    told = [served.seen["query_string"], served.body, *(b"".join(pair) for pair in served.seen["headers"])]
-    assert ALICE.traces(*told) == []
-    assert ALICE.traces(served.server["query_string"]) == [], "what the server logs"
+    received = [served.seen["query_string"], served.body, *(b"".join(pair) for pair in served.seen["headers"])]
+    assert ALICE.traces(*received) == []
+    assert ALICE.traces(served.server["query_string"]) == [], "the server logs this"
     if source == "query":
         assert served.seen["query_string"] == b"keep=1"
         assert b"client_secret=***" in served.server["query_string"]
@@ -150,7 +146,7 @@ def test_with_optional_credentials_a_request_without_a_token_passes(provider: Pr
     refused = serve(with_gate, optional=True, headers=ALICE.wrong().basic)
     assert refused.status == 200 and refused.arrived("authorization") == []
     twice = serve(with_gate, optional=True, target=f"/?{ALICE.parameters}", headers=ALICE.basic)
-    assert twice.status == 400, "what is wrong in itself is wrong for an optional gate too"
+    assert twice.status == 400, "a malformed request is denied by an optional gate too"
 
 
 def test_no_spelling_of_a_header_that_the_gate_sets_gets_through(provider: Provider) -> None:

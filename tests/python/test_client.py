@@ -1,4 +1,4 @@
-"""A client's own side: httpx and requests, sync and async."""
+"""Client-side authentication for httpx (sync and async) and requests."""
 
 import asyncio
 import io
@@ -74,7 +74,7 @@ def test_requests_carry_one_cached_token(send: Send, provider: Provider) -> None
 
 @pytest.fixture
 def forgetful(provider: Provider) -> Iterator[tuple[credgate.Gate, Local]]:
-    """An API that refuses the first token that it sees, which is not known any more by then."""
+    """A gate, and an API that rejects the first token that it sees; the gate has dropped that token by then."""
     with_gate = fresh_gate(provider.issuer)
     refused: list[str] = []
 
@@ -102,7 +102,7 @@ def test_the_status_of_a_rejected_request_is_reported_to_the_gate(send: Send, pr
 
     def on_status(status: int) -> None:
         noted.append(status)
-        with_gate.purge(ALICE.id)  # as a gate does itself with a token of some age
+        with_gate.purge(ALICE.id)  # as the gate does itself with a token older than ten seconds
 
     with serving(lambda _: (401 if len(api.seen) == 1 else 200, {}, b"")) as api:
         assert send(Watched(with_gate, on_status), api.url) == 200
@@ -182,7 +182,7 @@ def test_a_request_is_not_repeated_with_a_new_token(send: Send, provider: Provid
     with_gate = fresh_gate(provider.issuer)
     with serving(lambda _: (401, {}, b"no")) as api:
         assert send(with_gate, api.url) == 401
-        # A token that has just been issued is not refused for its age: there is no better one.
+        # The gate keeps a new token, so there is no other one to try.
         assert len(api.seen) == 1
     assert provider.count["token"] == 1
 
@@ -205,7 +205,7 @@ def test_a_token_does_not_follow_a_redirect_to_another_host(send: Send, provider
         with serving(lambda _: (302, {"Location": elsewhere}, b"")) as api:
             assert send(with_gate, api.url) == 401
         assert [seen.authorization for seen in other.seen] == [None]
-    assert (bearer(api.seen[0]).startswith("eyJ"), len(api.seen)) == (True, 1), "who refuses got no token"
+    assert (bearer(api.seen[0]).startswith("eyJ"), len(api.seen)) == (True, 1), "the rejecting host got no token"
 
 
 def test_a_token_is_sent_only_to_the_given_hosts(send: Send, provider: Provider) -> None:

@@ -1,4 +1,4 @@
-"""Waiting in an event loop, which the library wakes through a descriptor."""
+"""Waiting in an event loop, which the library wakes through a file descriptor."""
 
 import asyncio
 import threading
@@ -24,21 +24,21 @@ Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 @pytest.fixture(params=LOOPS, ids=["asyncio", "uvloop"])
 def run(request: pytest.FixtureRequest) -> Run:
-    """Runs a coroutine in a loop of either kind, which must have nothing to complain of."""
+    """Runs a coroutine in a loop of either kind; the loop must report no error."""
 
     def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
-        complaints: list[Any] = []
+        errors: list[Any] = []
         with asyncio.Runner(debug=True, loop_factory=request.param) as runner:
-            runner.get_loop().set_exception_handler(lambda _, context: complaints.append(context))
+            runner.get_loop().set_exception_handler(lambda _, context: errors.append(context))
             result = runner.run(coroutine)
-        assert complaints == []
+        assert errors == []
         return result
 
     return run
 
 
 async def waiting(scripted: Scripted, count: int = 1) -> None:
-    """Until so many requests of ours are held by the provider; the loop goes on."""
+    """Waits, without blocking the loop, until the provider holds `count` token requests."""
     while (await asyncio.to_thread(lambda: scripted.state["waiting"])) < count:
         await asyncio.sleep(0.005)
 
@@ -245,7 +245,7 @@ def test_loops_of_several_threads_share_one_exchange(scripted: Scripted) -> None
     threads = [threading.Thread(target=lambda: asyncio.run(main())) for _ in range(8)]
     for thread in threads:
         thread.start()
-    until(lambda: credgate.report()["waiting"] == 160, "everybody to wait")
+    until(lambda: credgate.report()["waiting"] == 160, "all requests to wait")
     scripted.release()
     for thread in threads:
         thread.join(30)
@@ -256,21 +256,21 @@ def test_loops_of_several_threads_share_one_exchange(scripted: Scripted) -> None
 def test_request_during_close_does_not_keep_the_engine_alive(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     with_provider = gate(provider.issuer)
 
-    async def how() -> str | None:
+    async def cache_status() -> str | None:
         outcome = await with_provider.authenticate_async(authorization=ALICE.basic["Authorization"])
         return outcome.cache_status if outcome.allowed else None
 
     with asyncio.Runner() as runner:
-        let_go = _credgate.close
+        close_engine = _credgate.close
 
         def close() -> None:
-            assert runner.run(how()) == "MISS"
-            let_go()
+            assert runner.run(cache_status()) == "MISS"
+            close_engine()
 
         monkeypatch.setattr(_credgate, "close", close)
         credgate.close()
-        assert runner.run(how()) == "MISS", "the token has been forgotten"
-        assert runner.run(how()) == "HIT"
+        assert runner.run(cache_status()) == "MISS", "close dropped the token"
+        assert runner.run(cache_status()) == "HIT"
 
 
 def test_a_loop_closed_during_a_wait_is_cleaned_up(scripted: Scripted) -> None:
@@ -283,7 +283,7 @@ def test_a_loop_closed_during_a_wait_is_cleaned_up(scripted: Scripted) -> None:
     loop.close()
     scripted.release()
     assert asyncio.run(with_provider.authenticate_async(query=PAIR)).allowed
-    # What asyncio itself says of a task that never ends is not the library's.
+    # Silences asyncio's own warning about a pending task.
     task._log_destroy_pending = False  # type: ignore[attr-defined]
     coroutine = task.get_coro()
     assert coroutine
@@ -295,10 +295,10 @@ def test_task_groups_and_timeouts_accept_the_coroutines(run: Run, scripted: Scri
     with_provider = gate(scripted.issuer)
 
     async def main() -> None:
-        for how in ("MISS", "HIT"):
+        for expected in ("MISS", "HIT"):
             async with asyncio.TaskGroup() as group, asyncio.timeout(30):
                 task = group.create_task(with_provider.authenticate_async(query=PAIR))
-            assert task.result().cache_status == how
+            assert task.result().cache_status == expected
 
     run(main())
 

@@ -1,4 +1,4 @@
-"""Programs that end while something is under way: quietly."""
+"""Programs that exit during an exchange print nothing and exit with status 0."""
 
 import os
 
@@ -36,12 +36,12 @@ ENDINGS = {
     "by-os-exit": WAITING_THREAD + "import os; os._exit(0)",
     "in-a-task": WAITING_TASK + "asyncio.run(main())",
     "in-a-task-of-uvloop": WAITING_TASK + "import uvloop; uvloop.run(main())",
-    "in-a-coroutine-that-nobody-continues": """
+    "in-an-abandoned-coroutine": """
         import asyncio
         loop = asyncio.new_event_loop()
         waiting = gate.authenticate_async(client_id="a", client_secret="b")
         async def first():
-            # One step of it, without a task that would complain.
+            # One step, without a task: a pending task would log a warning.
             try:
                 future = waiting.send(None)
             except StopIteration:

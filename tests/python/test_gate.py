@@ -1,4 +1,4 @@
-"""The Python package as it is installed."""
+"""The installed package against a provider."""
 
 import base64
 import gc

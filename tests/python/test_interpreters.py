@@ -1,4 +1,4 @@
-"""The package in every Python that the machine has: one extension module is for all of them."""
+"""The package in every Python of the machine: one extension module works in all of them."""
 
 import os
 import shutil
@@ -59,7 +59,7 @@ print("%d.%d" % sys.version_info[:2])
 
 
 def interpreters() -> dict[str, Path]:
-    """Those on the path and pyenv's, by version."""
+    """The interpreters on the path and those of pyenv, by version."""
     found = {}
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for minor in range(9, 16):
@@ -77,5 +77,5 @@ def test_one_extension_module_works_in_every_python(scripted: Scripted, tmp_path
     command = [interpreters()[name], "-I", "-X", "dev", "-W", "error", "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"]
     command[-1] = str(command[-1]) + dedent(PROGRAM)
     done = subprocess.run([*command, scripted.issuer], capture_output=True, text=True, timeout=120)
-    complaints = [line for line in done.stderr.splitlines() if "allow_loopback_http is true" not in line]
-    assert (done.returncode, done.stdout, complaints) == (0, f"{name.removeprefix('python')}\n", [])
+    errors = [line for line in done.stderr.splitlines() if "allow_loopback_http is true" not in line]
+    assert (done.returncode, done.stdout, errors) == (0, f"{name.removeprefix('python')}\n", [])

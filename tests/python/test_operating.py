@@ -1,4 +1,4 @@
-"""What those who operate a process ask: options, numbers, log records, purges, an end."""
+"""Operating a process: engine options, metrics, log records, purges, close."""
 
 import asyncio
 import json
@@ -25,14 +25,14 @@ PAIR = "client_id=a&client_secret=b"
 
 @pytest.fixture
 def _options() -> Iterator[None]:
-    """Options are the defaults again afterwards."""
+    """Resets the options to their defaults afterwards."""
     yield
     credgate.close()
     credgate.configure()
 
 
 def sample(name: str, **labels: str) -> float:
-    """A number in the text of metrics."""
+    """The value of a sample in the metrics."""
     for family in text_string_to_metric_families(credgate.metrics()):
         for one in family.samples:
             if one.name == name and one.labels == labels:
@@ -94,9 +94,9 @@ def test_metrics_are_in_the_prometheus_text_format(scripted: Scripted) -> None:
 
 def test_the_report_contains_the_counters(scripted: Scripted) -> None:
     gate(scripted.issuer).authenticate(query=PAIR)
-    status = credgate.report()
-    assert status["version"] == credgate.__version__
-    assert (status["allowed"], status["exchanges"], status["cache"]["entries"]) == ({"miss": 1}, 1, 1)
+    report = credgate.report()
+    assert report["version"] == credgate.__version__
+    assert (report["allowed"], report["exchanges"], report["cache"]["entries"]) == ({"miss": 1}, 1, 1)
 
 
 def test_the_collector_exports_the_same_metrics(scripted: Scripted) -> None:
@@ -144,7 +144,7 @@ def test_a_new_token_is_kept_if_the_upstream_rejects_it(scripted: Scripted) -> N
     allow = with_provider.authenticate(query=PAIR)
     assert allow.allowed
     assert allow.note_upstream_status(200) is False
-    assert allow.note_upstream_status(401) is False, "it is brand new"
+    assert allow.note_upstream_status(401) is False, "it was received within the last ten seconds"
     assert with_provider.authenticate(query=PAIR).cache_status == "HIT"
 
 
@@ -184,7 +184,7 @@ def test_a_thread_waiting_during_close_gets_its_outcome(scripted: Scripted) -> N
         credgate.close()
         scripted.release()
         assert future.result(30).cache_status == "MISS"
-    until(lambda: library_threads() == 0, "the thread to end with the last who waited")
+    until(lambda: library_threads() == 0, "the thread to end after the last waiter")
 
 
 def test_a_loop_waiting_during_close_gets_its_outcomes(scripted: Scripted) -> None:
@@ -203,7 +203,7 @@ def test_a_loop_waiting_during_close_gets_its_outcomes(scripted: Scripted) -> No
         await asyncio.to_thread(scripted.release)
         assert (await task).allowed
         assert (await other).allowed
-        # Also a loop that has nothing to do lets go, when it gets to it.
+        # An idle loop also stops watching, in its next iteration.
         credgate.close()
         for _ in range(3):
             await asyncio.sleep(0)
@@ -228,7 +228,7 @@ def test_close_releases_the_loop_of_another_thread(scripted: Scripted) -> None:
     thread.start()
     assert ready.wait(30)
     credgate.close()
-    until(lambda: library_threads() == 0, "the loop to let go")
+    until(lambda: library_threads() == 0, "the loop to release the engine")
     closed.set()
     thread.join(30)
     assert credgate.report()["allowed"] == {"miss": 1}
@@ -269,7 +269,7 @@ def test_a_record_of_an_abandoned_exchange_is_logged_by_the_next_request(
         while credgate.report()["waiting"] == 0:
             await asyncio.sleep(0)
         task.cancel()
-        # The loop sees no outcome, as nobody waits for it any more.
+        # The loop gets no outcome: the only waiter was cancelled.
         while credgate.report()["exchanges"] < 2 and not openid_records(caplog):
             await asyncio.sleep(0)
 

@@ -1,4 +1,4 @@
-"""Forked, spawned and served children, while exchanges are under way."""
+"""Forked and spawned children, during exchanges of the parent."""
 
 import asyncio
 import multiprocessing
@@ -25,7 +25,7 @@ PAIR = "client_id=a&client_secret=b"
 
 
 def fork(work: Callable[[], object]) -> int:
-    """A child that does its work and ends; it is killed by the system if that takes for ever."""
+    """Forks a child that runs `work` and exits; an alarm kills it after 60 s."""
     child = os.fork()
     if child:
         return child
@@ -39,13 +39,13 @@ def fork(work: Callable[[], object]) -> int:
 
 
 def ended(child: int) -> int:
-    """Its exit status; negative where a signal ended it."""
+    """The exit status of a child; negative if a signal killed it."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 @contextmanager
 def traffic(with_provider: credgate.Gate) -> Iterator[list[int]]:
-    """Exchanges that begin and end all the time: in threads, and in an event loop. Counts them."""
+    """Continuous exchanges in threads and in an event loop, with their counts."""
     stop, counts, errors = threading.Event(), [0, 0, 0], list[BaseException]()
 
     def threads(number: int) -> None:
@@ -85,7 +85,7 @@ def test_a_child_forked_at_any_moment_works(scripted: Scripted) -> None:
 
     with traffic(with_provider) as counts:
         for _ in range(FORKS):
-            time.sleep(dice.random() / 200)  # any moment, not one after another
+            time.sleep(dice.random() / 200)  # a random moment of the traffic
             assert ended(fork(work)) == 0
         before = list(counts)
         until(lambda: all(now > then for now, then in zip(counts, before, strict=True)), "the parent's traffic")
@@ -95,7 +95,7 @@ def test_nested_forks_work(scripted: Scripted) -> None:
     with_provider = gate(scripted.issuer)
 
     def generation(depth: int) -> None:
-        assert with_provider.authenticate(query=PAIR).cache_status == "MISS", "no process has another's tokens"
+        assert with_provider.authenticate(query=PAIR).cache_status == "MISS", "processes share no tokens"
         if depth:
             assert ended(fork(lambda: generation(depth - 1))) == 0
         assert with_provider.authenticate(query=PAIR).cache_status == "HIT"
@@ -162,7 +162,7 @@ def test_a_fork_in_c_is_detected_before_a_wait(scripted: Scripted, order: list[s
         child = ctypes.PyDLL(None).fork()
         if child == 0:
             signal.alarm(60)
-            loops = [loop]  # a loop that is collected while it is open is complained of
+            loops = [loop]  # collecting an open loop would warn
             for number, way in enumerate({order!r}):
                 loop = asyncio.new_event_loop()
                 loops.append(loop)
@@ -179,7 +179,7 @@ def test_an_outcome_of_the_parent_is_usable_in_the_child(scripted: Scripted) -> 
 
     def work() -> None:
         assert allow.access_token == "token-of-a"
-        assert allow.note_upstream_status(401) is False, "the child's cache does not have it"
+        assert allow.note_upstream_status(401) is False, "the child's cache does not contain it"
 
     assert ended(fork(work)) == 0
 
@@ -207,7 +207,7 @@ def test_a_subprocess_inherits_no_descriptor(scripted: Scripted) -> None:
         async def main():
             task = asyncio.create_task(gate.authenticate_async(client_id="a", client_secret="b"))
             while credgate.report()["waiting"] == 0: await asyncio.sleep(0)
-            # Past what Python closes itself.
+            # Without close_fds, Python would close them itself.
             print(subprocess.run(["ls", "-l", "/proc/self/fd"], close_fds=False, capture_output=True, text=True).stdout)
         asyncio.run(main())
     """).count("anon_inode") == 0  # fmt: skip
@@ -220,7 +220,7 @@ def test_each_multiprocessing_worker_has_its_own_engine(scripted: Scripted, meth
     with ProcessPoolExecutor(2, mp_context=context) as pool:
         answers = list(pool.map(children.ask, [scripted.issuer] * 20, ["a"] * 20, timeout=120))
     missed = {pid for pid, first, _ in answers if first == "MISS"}
-    assert missed == {pid for pid, _, _ in answers}, "each worker exchanged once"
+    assert missed == {pid for pid, _, _ in answers}, "each worker made one exchange"
     assert sorted(first for _, first, _ in answers).count("MISS") == len(missed)
     assert {second for _, _, second in answers} == {"HIT"}
     assert os.getpid() not in missed
@@ -239,7 +239,7 @@ def test_a_gate_cannot_be_pickled(scripted: Scripted) -> None:
 
 
 def test_a_child_forked_in_a_signal_handler_gets_an_error(scripted: Scripted) -> None:
-    """The child is in the middle of a wait that its parent began."""
+    """The fork happens in the middle of a wait, so the child returns into that wait."""
     with_provider = gate(scripted.issuer)
     scripted.hold()
     results: list[int] = []
@@ -272,7 +272,7 @@ def test_a_child_forked_in_a_signal_handler_gets_an_error(scripted: Scripted) ->
 
 
 def test_workers_forked_after_a_request_each_miss_once(scripted: Scripted) -> None:
-    """The application is made, and asked once, before workers are forked, as servers with --preload do."""
+    """As with `gunicorn --preload`: the application is loaded, and used, before the workers are forked."""
     assert run(scripted.issuer, """
         import os
         gate.authenticate(client_id="a", client_secret="b")

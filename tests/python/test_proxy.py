@@ -53,12 +53,12 @@ def test_the_upstream_receives_a_token_and_no_secret(source: str, proxy: Service
 
 
 def test_each_request_is_logged_without_a_secret(proxy: Service) -> None:
-    ask(proxy.port, **ALICE.request("query", "/told"))
-    ask(proxy.port, **ALICE.wrong().request("query", "/told"))
+    ask(proxy.port, **ALICE.request("query", "/logged"))
+    ask(proxy.port, **ALICE.wrong().request("query", "/logged"))
     log = proxy.log.read_text
-    until(lambda: log().count("/told") == 2, "the lines")
-    assert re.search(r"200 GET /told\?client_id=alice&client_secret=\*+&keep=1 alice (HIT|MISS) \d+ ms", log())
-    assert re.search(r"401 GET /told\?client_id=alice&client_secret=\*+&keep=1 - \d+ ms", log())
+    until(lambda: log().count("/logged") == 2, "the lines")
+    assert re.search(r"200 GET /logged\?client_id=alice&client_secret=\*+&keep=1 alice (HIT|MISS) \d+ ms", log())
+    assert re.search(r"401 GET /logged\?client_id=alice&client_secret=\*+&keep=1 - \d+ ms", log())
     assert ALICE.traces(log()) == []
 
 
@@ -123,7 +123,7 @@ def test_the_response_is_streamed(tmp_path: Path, provider: Provider) -> None:
 
     def pieces() -> Iterator[bytes]:
         yield b"first"
-        assert arrived.wait(30), "the first piece has not come through"
+        assert arrived.wait(30), "the first piece was not streamed"
         yield b"last"
 
     with serving(lambda _: (200, {}, pieces())) as local, running(tmp_path, provider.issuer, local.url) as service:
@@ -160,23 +160,23 @@ CHUNKS = {
     "signed": b"+2\r\nab\r\n0\r\n\r\n",
     "prefixed": b"0x2\r\nab\r\n0\r\n\r\n",
     "grouped": b"1_0\r\n" + b"a" * 16 + b"\r\n0\r\n\r\n",
-    "led by a blank": b" 2\r\nab\r\n0\r\n\r\n",
-    "none": b"\r\nab\r\n0\r\n\r\n",
-    "no number": b"two\r\nab\r\n0\r\n\r\n",
-    "endless": b"f" * 16 + b"\r\nab",
-    "with two carriage returns": b"2\r\r\nab\r\n0\r\n\r\n",
-    "without the carriage return": b"2\nab\r\n0\r\n\r\n",
-    "of a line that is too long": b"2;" + b"x" * 70_000 + b"\r\nab\r\n0\r\n\r\n",
+    "leading space": b" 2\r\nab\r\n0\r\n\r\n",
+    "empty": b"\r\nab\r\n0\r\n\r\n",
+    "not a number": b"two\r\nab\r\n0\r\n\r\n",
+    "too many digits": b"f" * 16 + b"\r\nab",
+    "two carriage returns": b"2\r\r\nab\r\n0\r\n\r\n",
+    "no carriage return": b"2\nab\r\n0\r\n\r\n",
+    "line that is too long": b"2;" + b"x" * 70_000 + b"\r\nab\r\n0\r\n\r\n",
     "too small": b"2\r\nabc\r\n0\r\n\r\n",
-    "not followed by a line end": b"2\r\nab0\r\n\r\n",
-    "followed by a line feed": b"2\r\nab\n0\r\n\r\n",
+    "no line end after the chunk": b"2\r\nab0\r\n\r\n",
+    "line feed only after the chunk": b"2\r\nab\n0\r\n\r\n",
 }
 
 
 @pytest.mark.parametrize("body", CHUNKS.values(), ids=CHUNKS)
-@pytest.mark.parametrize("client", [ALICE, None], ids=["passed on", "looked at"])
+@pytest.mark.parametrize("client", [ALICE, None], ids=["forwarded", "searched"])
 def test_an_invalid_chunk_is_a_bad_request(client: Any, body: bytes, proxy: Service, upstream: Upstream) -> None:
-    # The gate looks at a form, and at nothing else; then it is the forwarding that reads.
+    # The gate reads a form; the forwarding reads any other body.
     headers = {"Content-Type": "text/plain", **client.basic} if client else FORM
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     answer = sent(proxy, f"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{head}\r\n".encode() + body)
@@ -191,7 +191,7 @@ def test_chunk_extensions_and_trailers_are_not_part_of_the_body(proxy: Service, 
 
 
 def sent(proxy: Service, request: bytes) -> bytes:
-    """The whole answer to a request that is sent as it is."""
+    """Sends raw bytes and returns the whole response."""
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=30) as connection:
         connection.sendall(request)
         return b"".join(iter(lambda: connection.recv(4096), b""))
@@ -223,7 +223,7 @@ def test_an_upstream_that_is_down_is_a_bad_gateway(tmp_path: Path, provider: Pro
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--upstream", "ftp://a"], "--upstream: must be"),
         (["--upstream", "http://a.example", "--listen", "8000"], "--listen: must be HOST:PORT"),
@@ -236,9 +236,9 @@ def test_an_upstream_that_is_down_is_a_bad_gateway(tmp_path: Path, provider: Pro
         ([], "--upstream"),
     ],
 )
-def test_an_invalid_command_line_exits_with_status_2(options: list[str], said: str) -> None:
+def test_an_invalid_command_line_exits_with_status_2(options: list[str], message: str) -> None:
     done = subprocess.run(
         [*COMMAND, "--issuer", "https://a.example", *options], capture_output=True, text=True, timeout=60, env=os.environ
     )
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr

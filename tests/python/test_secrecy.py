@@ -1,4 +1,4 @@
-"""No secret, and no token, is where it could be read by accident."""
+"""Representations, errors, logs and pickles contain no secret and no token."""
 
 import asyncio
 import copy
@@ -29,7 +29,7 @@ PLACES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def log() -> Any:
-    """Everything that any logger says."""
+    """The output of all loggers."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     root = logging.getLogger()
@@ -41,10 +41,11 @@ def log() -> Any:
 
 
 def shown(value: object) -> str:
-    """All that an object says of itself."""
+    """All representations and attributes of an object."""
     attributes = [(name, getattr(value, name)) for name in dir(value) if not name.startswith("__")]
-    told = [text for name, text in attributes if not callable(text) and name not in ("authorization", "access_token", "headers")]
-    return f"{value!r} {value!s} {value:} {told} {getattr(value, '__dict__', '')}"
+    with_token = ("authorization", "access_token", "headers")
+    texts = [text for name, text in attributes if not callable(text) and name not in with_token]
+    return f"{value!r} {value!s} {value:} {texts} {getattr(value, '__dict__', '')}"
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -56,9 +57,9 @@ def test_outcomes_and_the_log_contain_no_secret_and_no_token(scripted: Scripted,
     with_provider.purge()
     deny = with_provider.authenticate(**PLACES[place])
     assert not deny.allowed
-    told = shown(allow) + shown(deny) + log.getvalue() + credgate.metrics() + str(credgate.report()) + shown(with_provider)
-    assert SECRET.traces(told) == []
-    assert "token-of-" not in told
+    text = shown(allow) + shown(deny) + log.getvalue() + credgate.metrics() + str(credgate.report()) + shown(with_provider)
+    assert SECRET.traces(text) == []
+    assert "token-of-" not in text
     assert allow.access_token == "token-of-canary"
 
 
@@ -73,8 +74,8 @@ def test_errors_contain_no_secret(scripted: Scripted, upstream: Upstream, log: i
         with pytest.raises(credgate.DeniedError) as raised:
             make()
         error = raised.value
-        told = "".join(traceback.format_exception_only(error)) + repr(error) + repr(error.args) + repr(vars(error))
-        assert SECRET.traces(told, log.getvalue(), pickle.dumps(error)) == []
+        text = "".join(traceback.format_exception_only(error)) + repr(error) + repr(error.args) + repr(vars(error))
+        assert SECRET.traces(text, log.getvalue(), pickle.dumps(error)) == []
 
 
 def test_type_errors_contain_no_secret(scripted: Scripted) -> None:

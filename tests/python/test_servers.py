@@ -1,4 +1,4 @@
-"""Real servers: uvicorn, gunicorn with its kinds of workers, with and without preload, and uWSGI."""
+"""Real servers: uvicorn, gunicorn with each worker class, with and without preload, and uWSGI."""
 
 import json
 import re
@@ -49,7 +49,7 @@ SERVERS: dict[str, list[str | Path]] = {
 def running(
     command: list[str | Path], directory: Path, config: dict[str, Any], *, at: Path = HERE, **env: str
 ) -> Iterator[Service]:
-    """A server of the application that is named last, in the directory `at`."""
+    """Runs a server command in the directory `at`; PORT in it is replaced."""
     port = free_port()
     file = directory / "gate.json"
     file.write_text(json.dumps({"allow_loopback_http": True, "audience": "https://example.com/", **config}))
@@ -58,9 +58,9 @@ def running(
     service = Service(filled, directory / "log", port=port, env=environment)
     service.start()
     try:
-        until(lambda: ask(port).status == 401, "the application to be there")
+        until(lambda: ask(port).status == 401, "the application to respond")
         if "--workers" in command and command[0] == BIN / "gunicorn":
-            # A worker that is told to end before it listens to signals does not.
+            # A worker ignores a signal that arrives before it has installed its handlers.
             until(lambda: log(service).count("Booting worker") >= PROCESSES, "all workers")
         yield service
     finally:
@@ -69,7 +69,7 @@ def running(
 
 @pytest.fixture(scope="module", params=SERVERS)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, _provider: Provider) -> Iterator[Service]:
-    """Each server once; with preload, the engine has already worked in the process that forks."""
+    """Each server. With preload, the engine has already been used in the process that forks."""
     directory = tmp_path_factory.mktemp(request.param)
     config = {"issuer": _provider.issuer, "cache_tokens_salt": request.param, "max_body_bytes": 1000}
     with running(SERVERS[request.param], directory, config, CREDGATE_WARM=CAROL.basic["Authorization"]) as service:
@@ -80,24 +80,24 @@ def log(service: Service) -> str:
     return service.log.read_text(errors="replace")
 
 
-def headers(told: Any, name: str) -> list[str]:
-    return [value for key, value in told["headers"] if key == name and value is not None]
+def headers(echo: Any, name: str) -> list[str]:
+    return [value for key, value in echo["headers"] if key == name and value is not None]
 
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_credentials_are_replaced_with_a_token(source: str, server: Service) -> None:
     answer = ask(server.port, **ALICE.request(source, "/x"))
     assert answer.status == 200, log(server)
-    told = answer.json()
-    assert (told["client"], told["claims"]["aud"]) == ("alice", "https://example.com/")
-    (authorization,) = headers(told, "authorization")
+    echo = answer.json()
+    assert (echo["client"], echo["claims"]["aud"]) == ("alice", "https://example.com/")
+    (authorization,) = headers(echo, "authorization")
     assert authorization.startswith("Bearer eyJ")
     assert ALICE.traces(answer.body) == []
     if source == "query":
-        assert told["query"] == "keep=1"
+        assert echo["query"] == "keep=1"
     if source in ("form", "json"):
-        assert told["body"] == "keep=1" if source == "form" else json.loads(told["body"]) == {"keep": 1}
-        assert headers(told, "content-length") == [str(len(told["body"]))]
+        assert echo["body"] == "keep=1" if source == "form" else json.loads(echo["body"]) == {"keep": 1}
+        assert headers(echo, "content-length") == [str(len(echo["body"]))]
 
 
 def test_denied_requests_get_a_response(server: Service) -> None:
@@ -124,7 +124,7 @@ def test_a_body_over_the_limit_arrives_whole(server: Service) -> None:
     assert answer.json()["body"] == body
 
 
-# uWSGI hands no such body to applications.
+# uWSGI does not pass chunked bodies to applications.
 @pytest.mark.parametrize("server", [name for name in SERVERS if not name.startswith("uwsgi")], indirect=True)
 def test_a_chunked_body_is_searched_for_credentials(server: Service) -> None:
     pieces = [ALICE.parameters.encode()[:7], ALICE.parameters.encode()[7:], b"&keep=1"]
@@ -170,8 +170,8 @@ def test_a_server_stops_without_errors(tmp_path: Path, provider: Provider) -> No
             with ThreadPoolExecutor(4) as pool:
                 until(lambda: pids.update(pool.map(pid_of, [service.port] * 4)) or len(pids) == wanted, "all workers")
         until(lambda: all(gone(pid) for pid in pids), "the workers to end")
-        for complaint in ("Traceback", "panicked", "SIGKILL", "Segmentation"):
-            assert complaint not in log(service), f"{name}: {log(service)}"
+        for error in ("Traceback", "panicked", "SIGKILL", "Segmentation"):
+            assert error not in log(service), f"{name}: {log(service)}"
 
 
 def test_a_retiring_worker_finishes_its_requests(tmp_path: Path, scripted: Scripted) -> None:
@@ -192,7 +192,7 @@ def test_gunicorn_with_a_log_filter_logs_no_secret_of_a_failed_request(name: str
     with running(SERVERS[name], tmp_path, {"issuer": provider.issuer}, CREDGATE_FILTERED=both) as service:
         assert ask(service.port, **ALICE.request("query", "/raise")).status == 500
         until(lambda: re.search(r"GET /raise\?client_id=alice&client_secret=\*+&keep=1 HTTP.* 500 ", log(service)), "the line")
-        assert "RuntimeError: as it was told to" in log(service)
+        assert "RuntimeError: requested by the test" in log(service)
         assert ALICE.traces(log(service)) == []
 
 
@@ -216,7 +216,7 @@ def test_a_development_server_with_a_log_filter_logs_no_secret(
         until(lambda: log(service).count("GET /logged") == len(clients), "the lines to be logged")
         for client in clients:
             assert client.traces(log(service)) == []
-            # Nothing is left of the secret, whatever it holds: what came after it follows.
+            # The whole secret is gone, whatever its characters: the next parameter follows.
             assert re.search(rf"GET /logged\?client_id={client.id}&client_secret=\*+&keep=1 HTTP", log(service)), log(service)
 
 

@@ -1,4 +1,4 @@
-"""Waiting on threads, with the interpreter released and signals honoured."""
+"""Waiting on threads: the interpreter is released, and signal handlers run."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def test_other_threads_keep_running_while_sixteen_wait(scripted: Scripted) -> No
     with ThreadPoolExecutor(16) as pool:
         waiting = [pool.submit(with_provider.token, f"c{number}", "s") for number in range(16)]
         until(lambda: credgate.report()["waiting"] == 16, "all to wait")
-        # Had one of them kept the interpreter, nothing here would run.
+        # If one of them held the interpreter, this would not run.
         assert sum(range(100_000)) == 4_999_950_000
         assert not any(future.done() for future in waiting)
         scripted.release()
@@ -89,11 +89,11 @@ def test_ctrl_c_ends_a_wait_but_not_the_exchange(scripted: Scripted) -> None:
     until(lambda: scripted.state["waiting"] == 1, "the exchange")
     program.process.send_signal(signal.SIGINT)
     assert program.line() == "interrupted"
-    assert scripted.state["waiting"] == 1, "the provider has not answered yet"
+    assert scripted.state["waiting"] == 1, "the provider has not responded yet"
     scripted.release()
     status, out, err = program.end()
     assert (status, err) == (0, "")
-    assert out.strip() in ("HIT", "MISS"), "one who waits alone stands for the exchange"
+    assert out.strip() in ("HIT", "MISS"), "a single waiter gets MISS"
     assert scripted.state["token"] == 1
 
 

@@ -1,4 +1,4 @@
-"""Tokens of clients whose id and secret are known here, and what gates, outcomes and errors tell."""
+"""`Gate.token`, and the attributes of gates, outcomes and errors."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -133,7 +133,7 @@ def test_half_a_pair_of_credentials_raises() -> None:
 
 
 class Settings(Mapping[str, Any]):
-    """A mapping that is no dict."""
+    """A mapping that is not a dict."""
 
     def __getitem__(self, key: str) -> Any:
         return {"issuer": "https://idp.example", "scopes": ("a", "b")}[key]
@@ -241,7 +241,7 @@ def test_outcomes_are_distinguished_by_type_and_by_allowed(scripted: Scripted) -
 
 def test_a_gate_can_be_subclassed_and_rejects_new_attributes(scripted: Scripted) -> None:
     class Own(credgate.Gate):
-        """With a method more."""
+        """A subclass with another method."""
 
         def bearer(self, client: str) -> str:
             return self.token(client, "s").authorization

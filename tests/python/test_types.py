@@ -1,4 +1,4 @@
-"""What type checkers and editors know of the package."""
+"""Type stubs and docstrings."""
 
 import ast
 import inspect
@@ -63,7 +63,7 @@ WRONG = [
 
 
 def mypy(directory: Path, text: str) -> list[str]:
-    """The lines that are wrong."""
+    """The numbers of the lines with an error."""
     file = directory / "example.py"
     file.write_text(dedent(text))
     command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", directory / "cache", file]
@@ -91,7 +91,7 @@ def test_the_settings_match_the_schema() -> None:
 
 
 def documented() -> Iterator[tuple[str, str | None, Any]]:
-    """What the stub describes, its words, and what there is."""
+    """The documented names of the stub, with the docstring there and the object in the extension."""
 
     def within(nodes: list[ast.stmt], place: str, owner: Any) -> Iterator[tuple[str, str | None, Any]]:
         for node in nodes:

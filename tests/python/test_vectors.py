@@ -28,7 +28,7 @@ def in_a_loop(gate: credgate.Gate, shown: dict[str, Any]) -> credgate.Allow | cr
 
 
 def as_text(gate: credgate.Gate, shown: dict[str, Any]) -> credgate.Allow | credgate.Deny:
-    """What is no UTF-8 goes with lone surrogates, as `os.fsdecode` makes them, and as text cannot be encoded."""
+    """Passes bytes as str, with lone surrogates for invalid UTF-8, as `os.fsdecode` does."""
 
     def text(value: Any) -> Any:
         return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
@@ -74,9 +74,9 @@ def test_hiding(part: str) -> None:
             if value is None:
                 continue
             hidden = gate.hide_query(value) if part == "query" else gate.hide_body(media_type, value)
-            came = hidden.encode() if isinstance(hidden, str) else hidden
-            if came != expected or isinstance(hidden, str) != isinstance(value, str):
-                differences.append(f"{vector.id}: expected {expected!r}, came {hidden!r}")
+            actual = hidden.encode() if isinstance(hidden, str) else hidden
+            if actual != expected or isinstance(hidden, str) != isinstance(value, str):
+                differences.append(f"{vector.id}: expected {expected!r}, actual {hidden!r}")
     assert not differences, "\n" + "\n".join(differences)
 
 
@@ -84,9 +84,9 @@ def test_redaction() -> None:
     differences = []
     for vector in REDACTION:
         given, expected = to_bytes(vector.input["redact"]), to_bytes(vector.expect["redacted"])
-        came = credgate.redact_query(given)
-        if came != expected:
-            differences.append(f"{vector.id}: expected {expected!r}, came {came!r}")
+        actual = credgate.redact_query(given)
+        if actual != expected:
+            differences.append(f"{vector.id}: expected {expected!r}, actual {actual!r}")
     assert not differences, "\n" + "\n".join(differences)
     assert len(REDACTION) > 3
 

@@ -21,7 +21,7 @@ from support.python import UNVERIFIED, Watched, fresh_gate, unsigned
 
 @dataclass
 class Served:
-    """What a request came to: what the application saw, and what the server was told."""
+    """The result of a request: the environ that the application saw, and the response that the server got."""
 
     server: dict[str, Any]
     seen: dict[str, Any] | None = None
@@ -32,7 +32,7 @@ class Served:
 
 
 def serve(with_gate: credgate.Gate, *, optional: bool = False, status: str = "200 OK", **request: Any) -> Served:
-    """One request through the middleware, to an application that reads everything and answers `status`."""
+    """Sends a request through the middleware to an application that reads the whole body and responds with `status`."""
     target = request.get("target", "/")
     path, _, query = target.partition("?")
     environ: dict[str, Any] = {"REQUEST_METHOD": request.get("method", "GET"), "PATH_INFO": path, "QUERY_STRING": query}
@@ -55,7 +55,7 @@ def serve(with_gate: credgate.Gate, *, optional: bool = False, status: str = "20
         size = None if environ.get("wsgi.input_terminated") else int(environ.get("CONTENT_LENGTH") or 0)
         served.body = environ["wsgi.input"].read(-1 if size is None else size)
         start_response(status, [("content-type", "text/plain")])
-        return [b"told"]
+        return [b"done"]
 
     def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         served.status, served.headers = status, dict(headers)
@@ -72,10 +72,10 @@ def test_credentials_from_any_source_are_replaced_with_a_token(source: str, prov
     assert served.seen["HTTP_AUTHORIZATION"].startswith("Bearer eyJ")
     assert served.seen["credgate.client_id"] == "alice"
     assert served.seen["credgate.claims"]["aud"] == "https://example.com/"
-    told = [*(value for value in served.seen.values() if isinstance(value, str)), served.body]
-    assert ALICE.traces(*told) == []
+    received = [*(value for value in served.seen.values() if isinstance(value, str)), served.body]
+    assert ALICE.traces(*received) == []
     logged = [value for name, value in served.server.items() if isinstance(value, str) and not name.startswith("HTTP_")]
-    assert ALICE.traces(*logged) == [], "what the server logs"
+    assert ALICE.traces(*logged) == [], "the server logs this"
     if source == "query":
         targets = {name: served.seen[name] for name in ("QUERY_STRING", "RAW_URI", "REQUEST_URI")}
         assert targets == {"QUERY_STRING": "keep=1", "RAW_URI": "/x?keep=1", "REQUEST_URI": "/x?keep=1"}
@@ -187,10 +187,10 @@ def test_a_content_length_that_is_not_all_digits_is_ignored(text: str | None, ex
 def test_the_middleware_passes_the_wsgi_validator(provider: Provider) -> None:
     def app(environ: Any, start_response: Any) -> Iterable[bytes]:
         start_response("200 OK", [("content-type", "text/plain")])
-        return [b"told"]
+        return [b"done"]
 
     guarded = validator(credgate.wsgi.Middleware(validator(app), fresh_gate(provider.issuer)))  # type: ignore[arg-type]
-    for headers, expected in ((ALICE.basic, b"told"), ({}, b'{"message":"Unauthorized"}')):
+    for headers, expected in ((ALICE.basic, b"done"), ({}, b'{"message":"Unauthorized"}')):
         environ: dict[str, Any] = {f"HTTP_{name.upper()}": value for name, value in headers.items()}
         environ |= {"QUERY_STRING": "", "CONTENT_TYPE": "application/json", "CONTENT_LENGTH": "0"}
         setup_testing_defaults(environ)

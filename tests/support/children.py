@@ -1,4 +1,4 @@
-"""What children of `multiprocessing` do: in a module that they can import."""
+"""Functions for the children of `multiprocessing`, in a module that they can import."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ _gates: dict[str, Any] = {}
 
 
 def ask(issuer: str, client: str) -> tuple[int, str, str]:
-    """Who asks, and how two requests came about: one of a thread, one of an event loop."""
+    """Returns the pid and the cache status of two requests: one on a thread, one in an event loop."""
     with_provider = _gates.setdefault(issuer, gate(issuer))
     first = with_provider.authenticate(client_id=client, client_secret="s")
     second = asyncio.run(with_provider.authenticate_async(client_id=client, client_secret="s"))
@@ -19,12 +19,12 @@ def ask(issuer: str, client: str) -> tuple[int, str, str]:
 
 
 def refused(issuer: str) -> None:
-    """Raises what has to come back through a pickle."""
+    """Raises an exception that must be pickled on its way to the parent."""
     gate(issuer).token("a", "wrong")
 
 
 def sent(issuer: str) -> str:
-    """What sending a gate to another process ends in."""
+    """Pickles a gate; returns the message of the error."""
     try:
         pickle.dumps(gate(issuer))
     except TypeError as error:

@@ -1,4 +1,4 @@
-"""The Python package: gates of the laboratory's providers, and programs of their own for what ends a process."""
+"""Gates of the laboratory's providers, and Python programs in their own process."""
 
 import base64
 import json
@@ -16,17 +16,17 @@ AUDIENCE = "https://example.com/"
 
 
 def gate(issuer: str, **settings: Any) -> credgate.Gate:
-    """The four settings, and others."""
+    """A gate of a provider, for AUDIENCE."""
     return credgate.Gate(issuer=issuer, audience=AUDIENCE, allow_loopback_http=True, **settings)
 
 
 def fresh_gate(issuer: str, **settings: Any) -> credgate.Gate:
-    """One that shares no token with any other."""
+    """A gate that shares no token with any other."""
     return gate(issuer, cache_tokens_salt=uuid4().hex, **settings)
 
 
 class Watched:
-    """A gate, whose outcomes and tokens tell what upstreams answer to them: a real one is dropped only at some age."""
+    """Wraps a gate and reports calls of `note_upstream_status`: a real gate drops a token only after ten seconds."""
 
     def __init__(self, inner: Any, on_status: Callable[[int], object]):
         self.inner = inner
@@ -52,7 +52,7 @@ UNVERIFIED = {"verify_signature": False, "verify_claims": False}
 
 
 def unsigned(**claims: Any) -> dict[str, Any]:
-    """A token endpoint's answer with a JWT that nobody has signed, for gates that are UNVERIFIED."""
+    """A token response with an unsigned JWT, for gates with the settings UNVERIFIED."""
     part = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
     return {"access_token": f"e30.{part}.c2ln", "token_type": "Bearer", "expires_in": 60}
 
@@ -67,7 +67,7 @@ gate = credgate.Gate(issuer=sys.argv[1], allow_loopback_http=True, timeout=60000
 
 
 class Program:
-    """A program in which `gate` is one of `issuer`; warnings are errors, and it is looked at how it ends."""
+    """A Python program in which `gate` is a gate of `issuer`. Warnings are errors."""
 
     def __init__(self, issuer: str, text: str, *options: str):
         command = [sys.executable, "-W", "error", "-X", "dev", *options, "-c", PRELUDE + dedent(text), issuer]
@@ -76,12 +76,12 @@ class Program:
         )
 
     def line(self) -> str:
-        """The next line that it prints."""
+        """Returns the next line of its output."""
         assert self.process.stdout
         return self.process.stdout.readline().rstrip("\n")
 
     def end(self, seconds: float = 60) -> tuple[int, str, str]:
-        """How it ended, and the rest of what it said."""
+        """Waits for the end; returns the exit status and the rest of stdout and stderr."""
         try:
             out, err = self.process.communicate(timeout=seconds)
         finally:
@@ -90,18 +90,18 @@ class Program:
 
 
 def run(issuer: str, text: str, *options: str) -> str:
-    """What a program prints that ends well and complains of nothing."""
+    """Returns the output of a program that must exit with status 0 and an empty stderr."""
     status, out, err = Program(issuer, text, *options).end()
     assert (status, err) == (0, ""), (status, out, err)
     return out
 
 
 def descriptors() -> int:
-    """How many this process has open."""
+    """Returns the number of open descriptors of this process."""
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def library_threads() -> int:
-    """How many threads of the library this process has."""
+    """Returns the number of threads of the library in this process."""
     names = (path.read_text() for path in Path("/proc/self/task").glob("*/comm"))
     return sum(name.startswith("credgate-") for name in names)
