@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
-# Builds the nginx module to target/nginx/ngx_http_credgate_module.so, or to the
-# directory that CREDGATE_OUT names.
+# Builds ngx_http_credgate_module.so in the directory CREDGATE_OUT; the default
+# is target/nginx.
 #
 #   ffi/nginx/build.sh [NGINX_SOURCE]
 #
-# NGINX_SOURCE is the source tree of the nginx that will load the module, which
-# must have been configured with --with-compat; without it, Debian's nginx-dev.
-# For CREDGATE_LIB and CREDGATE_RPATH, where the library is, see "config" beside
-# this. CREDGATE_CC_OPT and CREDGATE_LD_OPT are further flags for compiler and
-# linker.
+# NGINX_SOURCE is the source tree of the nginx that loads the module. That nginx
+# must be configured with --with-compat. The default is Debian's nginx-dev.
+# CREDGATE_LIB and CREDGATE_RPATH locate the library, see the file "config".
+# CREDGATE_CC_OPT and CREDGATE_LD_OPT are additional compiler and linker flags.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -22,12 +21,12 @@ fail() {
 
 source=${1:-/usr/share/nginx/src}
 if [[ ! -d $source ]]; then
-    [[ $# -eq 0 ]] && fail "nginx's headers are missing: apt-get install nginx-dev, or name a source tree"
-    fail "$source is no directory"
+    [[ $# -eq 0 ]] && fail "nginx's sources are missing: run apt-get install nginx-dev, or pass a source tree"
+    fail "$source is not a directory"
 fi
 
-# In a copy: configure writes into the tree, and two builds at once would collide. And with a directory for what is built
-# that is named from there: nginx takes ".c" and ".S" anywhere in its path for the end of a source's name.
+# configure writes into the source tree, so each build takes a copy: concurrent builds must not collide. The path of the
+# build directory is relative, because nginx takes ".c" or ".S" anywhere in it for the extension of a source file.
 mkdir -p "$out"
 tree=$(mktemp -d "$out/build.XXXXXX")
 trap 'rm -rf "$tree"' EXIT
@@ -35,7 +34,7 @@ cp -rL "$source/." "$tree"
 cd "$tree"
 
 if [[ -f conf_flags ]]; then
-    # Debian's: the flags of its nginx, and of its compiler.
+    # Debian: the flags of its nginx, and those of dpkg-buildflags.
     # shellcheck source=/dev/null
     source ./conf_flags
     flags=("${NGX_CONF_FLAGS[@]}"
@@ -51,7 +50,7 @@ configure=./configure
 if ! { "$configure" "${flags[@]}" --add-dynamic-module="$module" --builddir=objs \
     && make -f objs/Makefile modules; } >"$tree/log" 2>&1; then
     tail -n 40 "$tree/log" >&2
-    fail "the module was not built"
+    fail "the build failed"
 fi
 mv "$tree/objs/ngx_http_credgate_module.so" "$out/"
 echo "$out/ngx_http_credgate_module.so"

@@ -75,7 +75,7 @@ ngx_http_credgate_access_handler(ngx_http_request_t *r)
 
     case NGX_HTTP_CREDGATE_STATE_DONE:
 
-        /* resumed, or redirected internally: the same gate decides once */
+        /* a gate decides once, even after an internal redirect */
 
         if (ctx->gate == cglcf->gate) {
             return ngx_http_credgate_access_verdict(ctx);
@@ -90,7 +90,7 @@ ngx_http_credgate_access_handler(ngx_http_request_t *r)
     case NGX_HTTP_CREDGATE_STATE_READING:
     case NGX_HTTP_CREDGATE_STATE_WAITING:
 
-        /* a suspended request runs no phases: nginx has redirected it */
+        /* a suspended request runs no phases, so this is a redirect */
 
         if (ngx_http_credgate_access_abandon(ctx) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -102,7 +102,7 @@ ngx_http_credgate_access_handler(ngx_http_request_t *r)
         ctx->gate = cglcf->gate;
     }
 
-    /* first, so that no path leads a secret upstream or into a log */
+    /* hide the query first, because any later path may forward or log it */
 
     if (ngx_http_credgate_query_hide(ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

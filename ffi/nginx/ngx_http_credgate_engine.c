@@ -11,7 +11,7 @@ static credgate_engine  *ngx_http_credgate_engine;
 static credgate_queue   *ngx_http_credgate_queue;
 
 
-/* outputs the descriptor that becomes readable when an outcome is ready */
+/* sets *fd to a descriptor that is readable when an outcome is ready */
 
 ngx_int_t
 ngx_http_credgate_engine_open(ngx_cycle_t *cycle, int *fd)

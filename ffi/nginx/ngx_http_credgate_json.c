@@ -93,7 +93,7 @@ ngx_http_credgate_json_write(ngx_pool_t *pool, ngx_array_t *settings,
 }
 
 
-/* repeated settings of a field become one value, at the first of them */
+/* a repeated field is written once, in place of its first setting */
 
 static ngx_uint_t
 ngx_http_credgate_json_is_first(ngx_http_credgate_setting_t *all, ngx_uint_t i)

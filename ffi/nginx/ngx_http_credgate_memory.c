@@ -271,8 +271,8 @@ ngx_http_credgate_memory_wipe_later(ngx_http_request_t *r)
 
 
 /*
- * Wipes the buffer into which this worker reads HTTP/2 frames: bodies, and
- * headers in an encoding without secrecy.  Between events it is unused.
+ * Wipes the buffer into which this worker reads HTTP/2 frames: it contains
+ * bodies, and headers as HPACK.  Between events it is unused.
  */
 
 void

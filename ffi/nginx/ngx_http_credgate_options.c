@@ -22,7 +22,7 @@ ngx_http_credgate_options_create_main(ngx_conf_t *cf)
 }
 
 
-/* workers make the engines later, where a mistake would fail the requests */
+/* checks the options early, because in a worker a mistake fails requests */
 
 char *
 ngx_http_credgate_options_init_main(ngx_conf_t *cf, void *conf)

@@ -140,8 +140,8 @@ ngx_http_credgate_worker_wake_handler(ngx_event_t *ev)
     ngx_http_credgate_ctx_t  *ctx;
 
     /*
-     * One outcome at a time: resuming a request may destroy another one, the
-     * outcome of which must not be taken from the queue before.
+     * Takes one outcome at a time: resuming a request may destroy others, and
+     * they can cancel only outcomes that are still in the queue.
      */
 
     for ( ;; ) {
