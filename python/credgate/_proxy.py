@@ -174,7 +174,7 @@ class Handler(WSGIRequestHandler):
         """Start the clock."""
         super().setup()
         self.started = time.monotonic()
-        self.told: dict[str, Any] = {}
+        self.context: dict[str, Any] = {}
 
     def get_environ(self) -> WSGIEnvironment:
         """Return the environ, with the original request target."""
@@ -182,7 +182,7 @@ class Handler(WSGIRequestHandler):
         if "Content-Type" not in self.headers:
             del environ["CONTENT_TYPE"]  # a default of the base class
         environ["REQUEST_URI"] = self.path
-        environ["credgate.proxy"] = self.told
+        environ["credgate.proxy"] = self.context
         if self.is_chunked:
             environ["wsgi.input_terminated"] = True
             environ.pop("CONTENT_LENGTH", None)
@@ -226,9 +226,9 @@ class Handler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", _size: int | str = "-") -> None:
         """Print one line per request, without secrets."""
         took = round((time.monotonic() - self.started) * 1000)
-        outcome = self.told.get("outcome")
-        who = f"{outcome.client_id or '-'} {outcome.cache_status}" if outcome else "-"
-        line = f"{code} {self.command or '-'} {redacted(self.path)} {who} {took} ms"
+        outcome = self.context.get("outcome")
+        client = f"{outcome.client_id or '-'} {outcome.cache_status}" if outcome else "-"
+        line = f"{code} {self.command or '-'} {redacted(self.path)} {client} {took} ms"
         say(line.translate(CONTROLS))
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002, ANN401

@@ -73,7 +73,7 @@ def wsgi_echo(environ: Any, start_response: Any) -> Iterable[bytes]:
         "headers": [*headers, ["content-length", size]],
         "body": body.decode("latin-1"),
     }
-    start_response(f"{environ.get('HTTP_X_STATUS', 200)} Told", [("content-type", "application/json")])
+    start_response(f"{environ.get('HTTP_X_STATUS', 200)} Echoed", [("content-type", "application/json")])
     return [json.dumps(echo).encode()]
 
 

@@ -34,7 +34,7 @@ class Served:
         return {name.decode(): value.decode() for name, value in start["headers"]}
 
     @property
-    def answered(self) -> bytes:
+    def response_body(self) -> bytes:
         return b"".join(message.get("body", b"") for message in self.sent)
 
     def arrived(self, name: str) -> list[str]:
@@ -121,14 +121,14 @@ def test_the_canary_is_found_if_hide_credentials_is_off(provider: Provider) -> N
 def test_the_middleware_responds_to_a_denied_request(provider: Provider) -> None:
     served = serve(fresh_gate(provider.issuer), headers=ALICE.wrong().basic)
     assert served.seen is None
-    assert (served.status, served.answered) == (401, b'{"message":"Unauthorized"}')
+    assert (served.status, served.response_body) == (401, b'{"message":"Unauthorized"}')
     assert served.headers == {
         "content-type": "application/json; charset=utf-8",
         "www-authenticate": 'Bearer realm="127.0.0.1"',
         "content-length": "26",
     }
     head = serve(fresh_gate(provider.issuer), method="HEAD")
-    assert (head.status, head.answered, head.headers["content-length"]) == (401, b"", "26")
+    assert (head.status, head.response_body, head.headers["content-length"]) == (401, b"", "26")
 
 
 def test_a_rate_limit_of_the_provider_becomes_503_with_retry_after(scripted: Scripted) -> None:
@@ -220,9 +220,9 @@ def test_a_websocket_handshake_is_authenticated(provider: Provider) -> None:
 def test_a_denied_websocket_gets_a_response_or_is_closed(provider: Provider) -> None:
     served = serve(fresh_gate(provider.issuer), type="websocket")
     assert (served.sent, served.seen) == ([{"type": "websocket.close", "code": 1008}], None)
-    answered = serve(fresh_gate(provider.issuer), type="websocket", extensions={"websocket.http.response": {}})
-    assert (answered.status, answered.answered) == (401, b'{"message":"Unauthorized"}')
-    assert [message["type"] for message in answered.sent] == ["websocket.http.response.start", "websocket.http.response.body"]
+    denied = serve(fresh_gate(provider.issuer), type="websocket", extensions={"websocket.http.response": {}})
+    assert (denied.status, denied.response_body) == (401, b'{"message":"Unauthorized"}')
+    assert [message["type"] for message in denied.sent] == ["websocket.http.response.start", "websocket.http.response.body"]
 
 
 def test_a_preflight_passes_if_run_on_preflight_is_off(provider: Provider) -> None:

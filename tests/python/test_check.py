@@ -61,7 +61,7 @@ def matches(file: str, title: str, status: int, printed: str) -> None:
     Snapshot(HERE / "snapshots" / f"{file}.txt").check(title, f"{printed}\n(exit status {status})")
 
 
-def answer(scripted: Scripted, vector: Vector) -> None:
+def script(scripted: Scripted, vector: Vector) -> None:
     """Has the provider respond as in a vector."""
     local = ("issuer", "token_endpoint", "jwks_uri")
     listed = {name: value for name, value in vector.input["metadata"].items() if name not in local}
@@ -76,7 +76,7 @@ def answer(scripted: Scripted, vector: Vector) -> None:
     "vector", [vector for vectors in DIALECTS.values() for vector in vectors], ids=lambda vector: vector.id
 )
 def test_the_response_of_each_provider_is_explained(vector: Vector, check: Check, scripted: Scripted) -> None:
-    answer(scripted, vector)
+    script(scripted, vector)
     config = {**vector.input["config"], "issuer": scripted.issuer, "allow_loopback_http": True}
     if "token_endpoint" in config:
         config["token_endpoint"] = f"{scripted.issuer}/token"

@@ -218,11 +218,11 @@ def test_each_multiprocessing_worker_has_its_own_engine(scripted: Scripted, meth
     assert children.ask(scripted.issuer, "a")[1:] == ("MISS", "HIT")
     context = multiprocessing.get_context(method)
     with ProcessPoolExecutor(2, mp_context=context) as pool:
-        answers = list(pool.map(children.ask, [scripted.issuer] * 20, ["a"] * 20, timeout=120))
-    missed = {pid for pid, first, _ in answers if first == "MISS"}
-    assert missed == {pid for pid, _, _ in answers}, "each worker made one exchange"
-    assert sorted(first for _, first, _ in answers).count("MISS") == len(missed)
-    assert {second for _, _, second in answers} == {"HIT"}
+        results = list(pool.map(children.ask, [scripted.issuer] * 20, ["a"] * 20, timeout=120))
+    missed = {pid for pid, first, _ in results if first == "MISS"}
+    assert missed == {pid for pid, _, _ in results}, "each worker made one exchange"
+    assert sorted(first for _, first, _ in results).count("MISS") == len(missed)
+    assert {second for _, _, second in results} == {"HIT"}
     assert os.getpid() not in missed
 
 

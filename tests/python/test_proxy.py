@@ -38,8 +38,8 @@ def proxy(tmp_path_factory: pytest.TempPathFactory, _provider: Provider, _upstre
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_upstream_receives_a_token_and_no_secret(source: str, proxy: Service, upstream: Upstream) -> None:
-    answer = ask(proxy.port, **ALICE.request(source, "/x/%2F?a=%41" if source == "header" else "/x"))
-    assert answer.status == 200
+    response = ask(proxy.port, **ALICE.request(source, "/x/%2F?a=%41" if source == "header" else "/x"))
+    assert response.status == 200
     seen = upstream.last
     assert bearer(seen).startswith("eyJ")
     assert values_of(seen, "x-client") == ["alice"]
@@ -89,8 +89,8 @@ def test_the_banner_shows_commands_to_try(proxy: Service) -> None:
 def test_chunked_bodies_are_forwarded(client: Any, proxy: Service, upstream: Upstream) -> None:
     pieces = [b"a=1&", b"b=2&", b"c" * 5000] if client else [ALICE.parameters.encode(), b"&keep=1"]
     headers = {**FORM, "Transfer-Encoding": "chunked", **(client.basic if client else {})}
-    answer = ask(proxy.port, method="POST", headers=headers, body=iter(pieces))
-    assert answer.status == 200
+    response = ask(proxy.port, method="POST", headers=headers, body=iter(pieces))
+    assert response.status == 200
     assert upstream.last["body"] == ("keep=1" if client is None else b"".join(pieces).decode())
 
 
@@ -109,13 +109,13 @@ def test_hop_by_hop_headers_are_not_forwarded(proxy: Service, upstream: Upstream
 
 def test_a_denial_reaches_a_client_that_is_still_sending(proxy: Service) -> None:
     for _ in range(5):
-        answer = ask(proxy.port, method="POST", headers=FORM, body=b"x" * 5_000_000)
-        assert (answer.status, answer.body) == (401, b'{"message":"Unauthorized"}')
+        response = ask(proxy.port, method="POST", headers=FORM, body=b"x" * 5_000_000)
+        assert (response.status, response.body) == (401, b'{"message":"Unauthorized"}')
 
 
 def test_an_unknown_transfer_encoding_is_rejected(proxy: Service, upstream: Upstream) -> None:
-    answer = ask(proxy.port, method="POST", headers={**FORM, **ALICE.basic, "Transfer-Encoding": "gzip, chunked"}, body=iter([]))
-    assert (answer.status, upstream.seen) == (501, [])
+    response = ask(proxy.port, method="POST", headers={**FORM, **ALICE.basic, "Transfer-Encoding": "gzip, chunked"}, body=iter([]))
+    assert (response.status, upstream.seen) == (501, [])
 
 
 def test_the_response_is_streamed(tmp_path: Path, provider: Provider) -> None:
@@ -150,8 +150,8 @@ def test_a_non_ascii_claim_is_forwarded_as_utf_8(tmp_path: Path, scripted: Scrip
 
 @pytest.mark.parametrize("line", [b"GET /\xe9 HTTP/1.1", b"GET /\x01 HTTP/1.1", b"G\x01T / HTTP/1.1", b"G\xe9T / HTTP/1.1", b"GET x:/ HTTP/1.1"])
 def test_a_request_with_invalid_characters_is_a_bad_request(line: bytes, proxy: Service, upstream: Upstream) -> None:
-    answer = sent(proxy, line + b"\r\nAuthorization: " + ALICE.basic["Authorization"].encode() + b"\r\n\r\n")
-    assert (answer.partition(b"\r\n")[0], upstream.seen) == (b"HTTP/1.0 400 Bad Request", [])
+    response = sent(proxy, line + b"\r\nAuthorization: " + ALICE.basic["Authorization"].encode() + b"\r\n\r\n")
+    assert (response.partition(b"\r\n")[0], upstream.seen) == (b"HTTP/1.0 400 Bad Request", [])
     assert "Traceback" not in proxy.log.read_text()
 
 
@@ -179,8 +179,8 @@ def test_an_invalid_chunk_is_a_bad_request(client: Any, body: bytes, proxy: Serv
     # The gate reads a form; the forwarding reads any other body.
     headers = {"Content-Type": "text/plain", **client.basic} if client else FORM
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    answer = sent(proxy, f"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{head}\r\n".encode() + body)
-    assert (answer.partition(b"\r\n")[0], upstream.seen) == (b"HTTP/1.0 400 Bad Request", [])
+    response = sent(proxy, f"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{head}\r\n".encode() + body)
+    assert (response.partition(b"\r\n")[0], upstream.seen) == (b"HTTP/1.0 400 Bad Request", [])
     assert "Traceback" not in proxy.log.read_text()
 
 
@@ -213,9 +213,9 @@ def test_environment_variables_do_not_become_headers(tmp_path: Path, provider: P
 
 def test_an_upstream_that_is_down_is_a_bad_gateway(tmp_path: Path, provider: Provider) -> None:
     with running(tmp_path, provider.issuer, f"http://127.0.0.1:{free_port()}", "--optional") as service:
-        answer = ask(service.port)
-        assert answer.status == 502
-        assert answer.json()["message"].startswith("The upstream does not respond")
+        response = ask(service.port)
+        assert response.status == 502
+        assert response.json()["message"].startswith("The upstream does not respond")
         assert ask(service.port, headers=ALICE.wrong().basic).status == 502, "credentials are optional"
         service.kill(signal.SIGINT)
         assert service.wait() == 0

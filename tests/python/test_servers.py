@@ -86,13 +86,13 @@ def headers(echo: Any, name: str) -> list[str]:
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_credentials_are_replaced_with_a_token(source: str, server: Service) -> None:
-    answer = ask(server.port, **ALICE.request(source, "/x"))
-    assert answer.status == 200, log(server)
-    echo = answer.json()
+    response = ask(server.port, **ALICE.request(source, "/x"))
+    assert response.status == 200, log(server)
+    echo = response.json()
     assert (echo["client"], echo["claims"]["aud"]) == ("alice", "https://example.com/")
     (authorization,) = headers(echo, "authorization")
     assert authorization.startswith("Bearer eyJ")
-    assert ALICE.traces(answer.body) == []
+    assert ALICE.traces(response.body) == []
     if source == "query":
         assert echo["query"] == "keep=1"
     if source in ("form", "json"):
@@ -102,9 +102,9 @@ def test_credentials_are_replaced_with_a_token(source: str, server: Service) -> 
 
 def test_denied_requests_get_a_response(server: Service) -> None:
     for request in ({}, {"headers": ALICE.wrong().basic}, ALICE.wrong().request("query"), {"method": "HEAD"}):
-        answer = ask(server.port, **request)
-        assert (answer.status, answer.header("WWW-Authenticate")) == (401, 'Bearer realm="127.0.0.1"')
-        assert answer.body == (b"" if "method" in request else b'{"message":"Unauthorized"}')
+        response = ask(server.port, **request)
+        assert (response.status, response.header("WWW-Authenticate")) == (401, 'Bearer realm="127.0.0.1"')
+        assert response.body == (b"" if "method" in request else b'{"message":"Unauthorized"}')
     assert ask(server.port, f"/?{ALICE.parameters}", headers=ALICE.basic).status == 400
 
 
@@ -119,9 +119,9 @@ def test_no_access_log_contains_a_secret(server: Service) -> None:
 
 def test_a_body_over_the_limit_arrives_whole(server: Service) -> None:
     body = "a=" + "x" * 50_000
-    answer = ask(server.port, method="POST", headers={**FORM, **ALICE.basic}, body=body)
-    assert answer.status == 200
-    assert answer.json()["body"] == body
+    response = ask(server.port, method="POST", headers={**FORM, **ALICE.basic}, body=body)
+    assert response.status == 200
+    assert response.json()["body"] == body
 
 
 # uWSGI does not pass chunked bodies to applications.
@@ -129,18 +129,18 @@ def test_a_body_over_the_limit_arrives_whole(server: Service) -> None:
 def test_a_chunked_body_is_searched_for_credentials(server: Service) -> None:
     pieces = [ALICE.parameters.encode()[:7], ALICE.parameters.encode()[7:], b"&keep=1"]
     chunked = {**FORM, "Transfer-Encoding": "chunked"}
-    answer = ask(server.port, method="POST", headers=chunked, body=iter(pieces))
-    assert answer.status == 200, log(server)
-    assert answer.json()["body"] == "keep=1"
+    response = ask(server.port, method="POST", headers=chunked, body=iter(pieces))
+    assert response.status == 200, log(server)
+    assert response.json()["body"] == "keep=1"
 
 
 def test_each_process_makes_one_exchange_per_client(server: Service, provider: Provider) -> None:
     with ThreadPoolExecutor(12) as pool:
-        answers = list(pool.map(lambda _: ask(server.port, headers=BOB.basic), range(60)))
-    assert {answer.status for answer in answers} == {200}, log(server)
-    pids = {answer.json()["pid"] for answer in answers}
+        responses = list(pool.map(lambda _: ask(server.port, headers=BOB.basic), range(60)))
+    assert {response.status for response in responses} == {200}, log(server)
+    pids = {response.json()["pid"] for response in responses}
     assert provider.count["by_client"]["bob"] == len(pids) <= PROCESSES
-    statuses = [answer.json()["cache_status"] for answer in answers]
+    statuses = [response.json()["cache_status"] for response in responses]
     assert statuses.count("MISS") == len(pids)
 
 
@@ -148,8 +148,8 @@ def test_a_websocket_handshake_is_authenticated_and_logged_without_a_secret(tmp_
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AA" * 11 + "=="}
     with running(SERVERS["uvicorn"], tmp_path, {"issuer": provider.issuer}) as service:
         for request in ({"headers": ALICE.basic}, {"target": f"/?{ALICE.parameters}"}):
-            answer = ask(service.port, **{**request, "headers": {**request.get("headers", {}), **upgrade}})
-            assert (answer.status, answer.header("X-Client")) == (101, "alice"), log(service)
+            response = ask(service.port, **{**request, "headers": {**request.get("headers", {}), **upgrade}})
+            assert (response.status, response.header("X-Client")) == (101, "alice"), log(service)
         denied = ask(service.port, headers={**upgrade, **ALICE.wrong().basic})
         assert (denied.status, denied.body) == (401, b'{"message":"Unauthorized"}')
         assert ALICE.traces(log(service)) == []
@@ -237,8 +237,8 @@ def application(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 def test_an_example_identifies_its_client(application: Service) -> None:
     for client in (ALICE, BOB):
         for source in ("header", "query"):
-            answer = ask(application.port, **client.request(source, "/whoami"))
-            assert answer.json() == {"client": client.id, "audience": "https://example.com/"}, log(application)
+            response = ask(application.port, **client.request(source, "/whoami"))
+            assert response.json() == {"client": client.id, "audience": "https://example.com/"}, log(application)
     assert ask(application.port, "/token", headers=ALICE.basic).json() == {"authorization": "Bearer"}
     assert ask(application.port, "/whoami").status == 401
     assert ask(application.port, "/nowhere", headers=ALICE.basic).status == 404
@@ -246,8 +246,8 @@ def test_an_example_identifies_its_client(application: Service) -> None:
 
 def test_an_example_reads_a_form_that_contained_credentials(application: Service) -> None:
     body = f"{ALICE.parameters}&item=tea&note=hot"
-    answer = ask(application.port, "/orders", method="POST", headers=FORM, body=body)
-    assert answer.json() == {"client": "alice", "item": "tea", "note": "hot"}, log(application)
+    response = ask(application.port, "/orders", method="POST", headers=FORM, body=body)
+    assert response.json() == {"client": "alice", "item": "tea", "note": "hot"}, log(application)
     assert ALICE.traces(log(application)) == []
 
 

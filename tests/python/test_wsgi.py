@@ -28,7 +28,7 @@ class Served:
     body: bytes = b""
     status: str = ""
     headers: dict[str, str] = field(default_factory=dict)
-    answered: bytes = b""
+    response_body: bytes = b""
 
 
 def serve(with_gate: credgate.Gate, *, optional: bool = False, status: str = "200 OK", **request: Any) -> Served:
@@ -61,7 +61,7 @@ def serve(with_gate: credgate.Gate, *, optional: bool = False, status: str = "20
         served.status, served.headers = status, dict(headers)
         return None
 
-    served.answered = b"".join(credgate.wsgi.Middleware(app, with_gate, optional=optional)(environ, start_response))
+    served.response_body = b"".join(credgate.wsgi.Middleware(app, with_gate, optional=optional)(environ, start_response))
     return served
 
 
@@ -101,14 +101,14 @@ def test_a_query_of_credentials_alone_leaves_no_question_mark(provider: Provider
 def test_the_middleware_responds_to_a_denied_request(provider: Provider) -> None:
     served = serve(fresh_gate(provider.issuer), headers=ALICE.wrong().basic)
     assert served.seen is None
-    assert (served.status, served.answered) == ("401 Unauthorized", b'{"message":"Unauthorized"}')
+    assert (served.status, served.response_body) == ("401 Unauthorized", b'{"message":"Unauthorized"}')
     assert served.headers == {
         "content-type": "application/json; charset=utf-8",
         "www-authenticate": 'Bearer realm="127.0.0.1"',
         "content-length": "26",
     }
     head = serve(fresh_gate(provider.issuer), method="HEAD")
-    assert (head.status, head.answered, head.headers["content-length"]) == ("401 Unauthorized", b"", "26")
+    assert (head.status, head.response_body, head.headers["content-length"]) == ("401 Unauthorized", b"", "26")
 
 
 def test_a_rate_limit_of_the_provider_becomes_503_with_retry_after(scripted: Scripted) -> None:
@@ -194,9 +194,9 @@ def test_the_middleware_passes_the_wsgi_validator(provider: Provider) -> None:
         environ: dict[str, Any] = {f"HTTP_{name.upper()}": value for name, value in headers.items()}
         environ |= {"QUERY_STRING": "", "CONTENT_TYPE": "application/json", "CONTENT_LENGTH": "0"}
         setup_testing_defaults(environ)
-        answer = guarded(environ, lambda status, headers, exc_info=None: lambda data: None)
-        assert b"".join(answer) == expected
-        answer.close()  # type: ignore[attr-defined]
+        response = guarded(environ, lambda status, headers, exc_info=None: lambda data: None)
+        assert b"".join(response) == expected
+        response.close()  # type: ignore[attr-defined]
 
 
 def test_every_client_gets_its_own_token(provider: Provider) -> None:
