@@ -278,7 +278,10 @@ impl Cause {
                 r#"{"message":"The identity provider did not answer in time"}"#,
             ),
             Cause::Internal => (500, r#"{"message":"An unexpected error occurred"}"#),
-            Cause::EngineUnavailable => (503, r#"{"message":"The gateway cannot authenticate requests at the moment"}"#),
+            Cause::EngineUnavailable => (
+                503,
+                r#"{"message":"The gateway cannot authenticate requests at the moment"}"#,
+            ),
         }
     }
 

@@ -35,6 +35,14 @@ thread_local! {
         const { RefCell::new((ScratchBuffer::new(), Message::new())) };
 }
 
+/// The result of looking a request up.
+pub(super) enum Look<'r> {
+    /// The outcome, known without another thread.
+    Known(Outcome),
+    /// [`Inner::join`] turns it into a wait.
+    Miss(Miss<'r>),
+}
+
 /// A request that neither the token cache nor the refusals can answer.
 pub(super) struct Miss<'r> {
     rules: &'r Arc<Rules>,
@@ -86,18 +94,17 @@ impl Inner {
         }
     }
 
-    /// Looks a request up and hands the result to `next`: the outcome, or the miss that [`Inner::join`] turns into a
-    /// wait. Nothing has begun for a miss.
+    /// Looks a request up and hands the result to `next`. Nothing has begun for a miss.
     pub(super) fn look<R>(
         &self,
         gate: &Gate,
         request: &Request<'_>,
-        next: impl FnOnce(Result<Outcome, Miss<'_>>) -> R,
+        next: impl FnOnce(Look<'_>) -> R,
     ) -> R {
         SCRATCH.with_borrow_mut(|(buffer, message)| {
             let scratch = &mut Scratch::new(buffer);
             let look = self.look_up(&gate.rules, request, scratch, message);
-            if let Ok(outcome) = &look {
+            if let Look::Known(outcome) = &look {
                 self.shared.env.metrics.count(outcome);
             }
             next(look)
@@ -111,11 +118,11 @@ impl Inner {
         request: &Request<'r>,
         scratch: &'r mut Scratch<'_>,
         message: &mut Message,
-    ) -> Result<Outcome, Miss<'r>> {
+    ) -> Look<'r> {
         if !rules.run_on_preflight && request.method == b"OPTIONS" {
-            return Ok(Outcome::without_token(rules, CacheStatus::Preflight));
+            return Look::Known(Outcome::without_token(rules, CacheStatus::Preflight));
         }
-        let deny = |denial| Ok(Outcome::of_denial(rules, denial, CacheStatus::None));
+        let deny = |denial| Look::Known(Outcome::of_denial(rules, denial, CacheStatus::None));
         let [given, wanted] = [request.args.len(), rules.places.args.host().len()];
         if given != wanted {
             let detail = format!("{given} values were given for {wanted} token_post_args_host");
@@ -141,10 +148,10 @@ impl Inner {
             if let Some(grant) = ripe {
                 self.refresh(rules, key, &presented, &grant, now);
             }
-            return Ok(outcome);
+            return Look::Known(outcome);
         }
         if let Some(denial) = self.shared.refusals.get(&key, now) {
-            return Ok(Outcome::of_denial(rules, denial, CacheStatus::Negative));
+            return Look::Known(Outcome::of_denial(rules, denial, CacheStatus::Negative));
         }
         let budgets = budgets.map(|pair| self.budgets(rules, pair));
         if let Some(budgets) = budgets
@@ -152,7 +159,7 @@ impl Inner {
         {
             return deny(denial);
         }
-        Err(Miss {
+        Look::Miss(Miss {
             rules,
             key,
             source,

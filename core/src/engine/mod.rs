@@ -4,7 +4,7 @@ pub(crate) mod decide;
 mod io_thread;
 pub(crate) mod queue;
 
-use decide::Inner;
+use decide::{Inner, Look};
 
 use crate::cache::flight::Recipient;
 use crate::cause::{Cause, Denial};
@@ -110,7 +110,10 @@ impl Engine {
         request: &Request<'_>,
     ) -> Result<Option<Outcome>, Error> {
         self.inner.check_process()?;
-        Ok(self.inner.look(gate, request, |look| look.ok()))
+        Ok(self.inner.look(gate, request, |look| match look {
+            Look::Known(outcome) => Some(outcome),
+            Look::Miss(_) => None,
+        }))
     }
 
     /// Authenticates a request on the calling thread, which waits for an exchange where one is needed: no longer than
@@ -127,8 +130,8 @@ impl Engine {
         self.inner.check_process()?;
         let (sender, receiver) = mpsc::channel();
         let ready = self.inner.look(gate, request, |look| match look {
-            Ok(outcome) => Some(outcome),
-            Err(miss) => self.inner.join(&miss, Recipient::Call(sender)),
+            Look::Known(outcome) => Some(outcome),
+            Look::Miss(miss) => self.inner.join(&miss, Recipient::Call(sender)),
         });
         Ok(ready.or_else(|| receiver.recv().ok()).unwrap_or_else(|| {
             let denial = Denial::new(

@@ -1,7 +1,7 @@
 //! Where an event loop finds its outcomes, with a descriptor to watch.
 
 use super::Engine;
-use super::decide::Inner;
+use super::decide::{Inner, Look};
 use crate::cache::completions::{Completion, Completions, Ticket};
 use crate::cache::doorbell::Listening;
 use crate::cache::flight::Recipient;
@@ -61,8 +61,8 @@ impl Queue {
         self.engine.check_process()?;
         Ok(self.engine.look(gate, request, |look| {
             let miss = match look {
-                Ok(outcome) => return Authentication::Ready(outcome),
-                Err(miss) => miss,
+                Look::Known(outcome) => return Authentication::Ready(outcome),
+                Look::Miss(miss) => miss,
             };
             let ticket = self.completions.open(user_data, miss.key);
             let recipient = Recipient::Queue(Arc::clone(&self.completions), ticket);
