@@ -1,15 +1,15 @@
-//! Why a request is denied: the one table that maps every cause to what the client is told.
+//! The causes of denials: the one table that maps each cause to its code, name, HTTP status, body and Retry-After.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A cause with its circumstances; what a failed flight hands to everybody who waits.
+/// A cause with its circumstances. A failed flight delivers it to all its waiters.
 #[derive(Debug, Clone)]
 pub(crate) struct Denial {
     pub(crate) cause: Cause,
     pub(crate) retry_after: Option<u32>,
     pub(crate) detail: Arc<str>,
-    /// The provider has issued a token for it all the same, and counts it.
+    /// The provider has issued, and counted, a token nevertheless.
     pub(crate) is_spent: bool,
 }
 
@@ -28,7 +28,7 @@ impl Denial {
         self
     }
 
-    /// What may be remembered of a refusal, as trying again at once would end the same way.
+    /// Whether this is a refusal to cache: an immediate retry would get the same response.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(
             self.cause,
@@ -41,73 +41,73 @@ impl Denial {
         self
     }
 
-    /// The same, in whole seconds: not before it is time, and never at once.
+    /// Sets Retry-After from a duration, rounded up, at least one second.
     pub(crate) fn retry_in(self, wait: Duration) -> Denial {
         let seconds = wait.as_secs_f64().ceil() as u32;
         self.retry_after(seconds.max(1))
     }
 }
 
-/// Why a request was denied.
+/// The cause of a denial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cause {
-    /// There are no credentials in any place that is looked at.
+    /// The request has no credentials in any place that the gate searches.
     NoCredentials,
-    /// An id or a secret is empty, or Basic holds no colon.
+    /// The id or the secret is empty, or the Basic credentials have no colon.
     EmptyCredential,
-    /// `Authorization: Basic` is not followed by base64.
+    /// The value after `Authorization: Basic` is not base64.
     MalformedBasic,
-    /// `client_id`, `client_secret` or an argument that the caller may give does not decode, or is no string.
+    /// `client_id`, `client_secret` or a caller's argument does not decode, or is not a string.
     MalformedParameter,
-    /// One of `client_id` and `client_secret` stands without the other.
+    /// The request has only one of `client_id` and `client_secret`.
     IncompletePair,
-    /// `client_id` or `client_secret` stands twice, under whatever spelling.
+    /// `client_id` or `client_secret` is repeated, in any spelling.
     RepeatedParameter,
-    /// There are credentials in two places.
+    /// The request has credentials in two places.
     TwoPlaces,
-    /// An id or a secret holds something other than printable ASCII.
+    /// The id or the secret contains a byte that is not printable ASCII.
     InvalidCharacters,
-    /// Id, secret and the arguments that come with them are longer than 2,048 bytes together.
+    /// The id, the secret and the request's arguments together exceed 2,048 bytes.
     TooLong,
-    /// The client id is none of those that may try (`clients_allowed`).
+    /// The client id is not in `clients_allowed`.
     ClientNotAllowed,
     /// The provider refused these credentials.
     CredentialsRefused,
-    /// The provider knows the client, and does not grant it what the gate asks for.
+    /// The provider knows the client, but does not grant what the gate requests.
     ClientForbidden,
-    /// The provider found the request itself wrong: the gate's configuration is at fault, or the provider.
+    /// The provider rejected the token request itself: the gate's configuration or the provider is at fault.
     RequestRefused,
-    /// Too many exchanges of this client, or of the gate, have ended in a refusal: the provider is not asked.
+    /// The provider refused too many exchanges of this client or this gate; it is not contacted.
     TooManyRefusals,
-    /// The token that the client brings is not valid.
+    /// The client's own token is invalid.
     TokenInvalid,
-    /// The token does not hold what the gate requires.
+    /// The token lacks a claim that the gate requires.
     TokenInsufficient,
-    /// The provider cannot be reached, or its certificate is not trusted.
+    /// The provider is unreachable, or its certificate is not trusted.
     ProviderUnreachable,
-    /// The provider answered 5xx.
+    /// The provider responded with 5xx, or closed the connection.
     ProviderFailed,
-    /// The provider's answer cannot be understood or must not be used.
+    /// The provider's response is invalid or must not be used.
     ProviderAnswerInvalid,
-    /// The provider answered 429.
+    /// The provider responded with 429.
     ProviderBusy,
-    /// The provider did not answer in time.
+    /// The provider did not respond before the deadline.
     ProviderTimeout,
-    /// The provider's token does not verify: its signature, its issuer or its time.
+    /// The provider's token does not verify: its signature, issuer or times.
     TokenUnverifiable,
-    /// The provider has failed so often that it is left alone for a while.
+    /// The provider's circuit breaker is open after repeated failures.
     ProviderPaused,
-    /// Something that should not happen, inside the library.
+    /// A defect of the library.
     Internal,
     /// The engine is closing, or could not be started.
     EngineUnavailable,
-    /// More requests wait for the provider than may.
+    /// More requests are waiting than `max_waiting` allows.
     Overloaded,
 }
 
 impl Cause {
-    /// All of them, in the order of their codes.
+    /// All causes, in the order of their codes.
     pub const ALL: [Cause; 26] = [
         Cause::NoCredentials,
         Cause::EmptyCredential,
@@ -142,7 +142,7 @@ impl Cause {
         Cause::ALL.into_iter().find(|cause| cause.code() == code)
     }
 
-    /// The name in every language, in metrics and in logs: `no_credentials`, …
+    /// The name in every language, in metrics and in logs, such as `no_credentials`.
     pub fn name(self) -> &'static str {
         match self {
             Cause::NoCredentials => "no_credentials",
@@ -174,8 +174,8 @@ impl Cause {
         }
     }
 
-    /// The number in the C ABI: never reused. 3000: the request; 4000: the provider's refusal; 4100: its failure;
-    /// 5000: the library.
+    /// The number in the C ABI, never reused. 3000: the request; 4000: a refusal by the provider; 4100: a failure of
+    /// the provider; 5000: the library.
     pub fn code(self) -> i32 {
         match self {
             Cause::NoCredentials => 3001,
@@ -207,8 +207,8 @@ impl Cause {
         }
     }
 
-    /// Status and body. 401 and 403 read as Kong's do; 400 says what to change; a provider's failure is never a 401,
-    /// which would make clients throw good credentials away.
+    /// HTTP status and body. 401 and 403 read as Kong's do; 400 says what to change. A provider's failure is never a
+    /// 401, which would make clients discard good credentials.
     pub(crate) fn answer(self) -> (u16, &'static str) {
         match self {
             Cause::NoCredentials
@@ -285,7 +285,7 @@ impl Cause {
         }
     }
 
-    /// Where trying again later makes sense, when: in seconds.
+    /// Retry-After in seconds, if a later retry can succeed.
     fn default_retry_after(self) -> Option<u32> {
         match self {
             Cause::ProviderUnreachable

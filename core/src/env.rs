@@ -1,4 +1,4 @@
-//! What an exchange needs of the env outside.
+//! The environment of an exchange.
 
 use crate::http::Transport;
 use crate::journal::Journal;
@@ -6,7 +6,7 @@ use crate::metrics::Metrics;
 use crate::sys::clock::Clock;
 use std::sync::Arc;
 
-/// The seams of an engine, and where it tells what it does.
+/// The seams of an engine (transport and clock), its metrics, and its log records.
 pub(crate) struct Env {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) clock: Arc<dyn Clock>,

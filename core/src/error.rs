@@ -1,9 +1,9 @@
-//! Errors for those who configure and operate. What a client gets is an [`Outcome`](crate::Outcome).
+//! Errors for operators and authors of hosts. A client of the gateway gets an [`Outcome`](crate::Outcome) instead.
 
 use std::error::Error as StdError;
 use std::fmt;
 
-/// What went wrong, for an operator. Holds no secret.
+/// An error for an operator. It contains no secret.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -15,22 +15,22 @@ pub struct Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A file that the configuration names cannot be read, or holds something else.
+    /// A file named in the configuration is unreadable or invalid.
     ConfigFile,
-    /// The configuration is not JSON, or not a JSON object.
+    /// The configuration is not a JSON object.
     ConfigSyntax,
-    /// The configuration has a field that does not exist.
+    /// The configuration has an unknown field.
     ConfigUnknownField,
-    /// A field of the configuration has a value that cannot be.
+    /// A field of the configuration has an invalid value.
     ConfigValue,
     /// The operating system refused something (a thread, a descriptor, randomness).
     System,
-    /// A handle is used in another process than the one it was made in.
+    /// A handle is used outside the process that created it.
     WrongProcess,
 }
 
 impl ErrorKind {
-    /// The number in the C ABI: never reused.
+    /// The number in the C ABI, never reused.
     pub fn code(self) -> i32 {
         match self {
             ErrorKind::WrongProcess => 1003,
@@ -71,12 +71,12 @@ impl Error {
         )
     }
 
-    /// What kind of error this is.
+    /// The kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The configuration is at fault: somebody has to change it.
+    /// Whether the configuration is at fault and must be changed.
     pub fn is_config_fault(&self) -> bool {
         match self.kind {
             ErrorKind::ConfigFile

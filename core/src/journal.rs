@@ -1,19 +1,19 @@
-//! What the library has to say to operators besides denials: a bounded queue of records that the host collects.
+//! Log records other than denials: a bounded queue that the host collects.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How much a record matters.
+/// The severity of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Level {
-    /// Something works again, or has been settled.
+    /// A recovery, or a settled matter.
     Notice,
-    /// Something should be looked at.
+    /// A condition that needs attention.
     Warning,
-    /// Something fails for clients.
+    /// A failure that clients notice.
     Error,
 }
 
@@ -28,23 +28,24 @@ impl Level {
     }
 }
 
-/// One line for the operator's log. No secret, nothing that a provider or a client worded.
+/// One line for the operator's log. It contains no secret and no text from a provider or a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Record {
-    /// How much it matters.
+    /// The severity.
     pub level: Level,
     /// The line.
     pub message: String,
 }
 
-/// How many records wait for the host. Older ones give way: the last thing that happened is what explains the state.
+/// The maximum number of uncollected records. New records evict old ones, because the latest events explain the present
+/// state.
 const CAPACITY: usize = 256;
 
 #[derive(Default)]
 pub(crate) struct Journal {
     state: Mutex<State>,
-    /// So that a hit can ask whether there is something, for which a lock would be too much.
+    /// Lets a hit check for records without taking the lock.
     has_records: AtomicBool,
 }
 
@@ -76,7 +77,7 @@ impl Journal {
         self.has_records.load(Ordering::Relaxed)
     }
 
-    /// The oldest record. One that tells how many were lost comes first.
+    /// The oldest record, preceded by one with the number of lost records.
     pub(crate) fn next(&self) -> Option<Record> {
         let mut state = self.state();
         if state.lost > 0 {

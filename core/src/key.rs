@@ -1,12 +1,12 @@
-//! The key of a token: everything that can change it.
+//! The cache key of a token: a MAC over everything that can change the token.
 //!
 //! `key = BLAKE3-MAC(process key, version ‖ kind ‖ gate's fingerprint ‖ len ‖ client_id ‖ len ‖ client_secret ‖ count ‖
-//! (number of name ‖ len ‖ value)…)`. Every variable part is preceded by its length and every list by its count, so no
-//! two different tuples encode to the same bytes. The process key is random, so that keys mean nothing outside of the
-//! process and cannot be made to collide in the maps below.
+//! (number of name ‖ len ‖ value)…)`. A length precedes every variable part and a count every list, so the encoding is
+//! injective. The process key is random: keys mean nothing outside the process, and nobody can construct collisions in
+//! the maps that use them.
 //!
-//! Lengths and counts are short, and a fingerprint has 128 bits, because a hit computes this: an id of 32 bytes and a
-//! secret of 64 are two blocks. Fingerprints are of configurations, which no attacker chooses.
+//! Lengths and counts are short, and a fingerprint has 128 bits, because every hit computes the key: an id of 32 bytes
+//! and a secret of 64 fit two blocks. Fingerprints are of configurations, which no attacker chooses.
 
 use crate::request::credentials::MAX_LEN;
 use crate::sys::secret::wipe;
@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 pub(crate) struct Key(pub(crate) [u8; 32]);
 
 impl Key {
-    /// Between 0 and 1, evenly over all keys.
+    /// A number between 0 and 1, uniform over all keys.
     pub(crate) fn fraction(&self) -> f64 {
         let [.., a, b] = self.0;
         f64::from(u16::from_be_bytes([a, b])) / f64::from(u16::MAX)
@@ -39,10 +39,10 @@ impl Hash for Key {
     }
 }
 
-/// The key under which [`Key`]s are made: random, and this process's own; or a pepper's, for what is shared.
+/// The MAC key: random and private to this process, or derived from a pepper for the shared store.
 pub(crate) struct MacKey(Zeroizing<[u8; 32]>);
 
-/// Identifies what a gate asks for: two gates that would get the same token have the same fingerprint.
+/// Identifies the token request of a gate: gates that would get the same token have the same fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Fingerprint([u8; 16]);
 
@@ -55,7 +55,7 @@ impl Fingerprint {
 
 /// Changed whenever the encoding changes.
 const VERSION: u8 = 3;
-/// What a key is made of: a tag, so that the parts of one kind never read as those of another.
+/// The kind of a key: a tag that separates the encodings of different kinds.
 const PAIR: u8 = 1;
 const TOKEN: u8 = 2;
 const CLIENT: u8 = 3;
@@ -77,13 +77,13 @@ impl MacKey {
         Ok(MacKey(bytes))
     }
 
-    /// The key of the token that a pair is exchanged for. `args` are those that came with the request: the number of
-    /// one of the gate's names, and a value. `message` is where it is put together. No allocation, no system call: a
-    /// hit computes this.
+    /// The key of the token that a pair is exchanged for. `args` are the request's arguments: the number of the gate's
+    /// name, and the value. `message` is the buffer of the encoding. No allocation, no system call: every hit computes
+    /// this.
     ///
     /// # Panics
     ///
-    /// When the parts are more than a request may present.
+    /// If the parts exceed the limits of a request.
     pub(crate) fn pair<'a>(
         &self,
         gate: &Fingerprint,
@@ -107,19 +107,19 @@ impl MacKey {
         key
     }
 
-    /// The key of a token that a client brings itself.
+    /// The key of a client's own token.
     pub(crate) fn token(&self, gate: &Fingerprint, token: &[u8]) -> Key {
         let key = self.hash_one(TOKEN, gate, token);
         bleach();
         key
     }
 
-    /// The key of a client at a gate, whatever its secret: for counting.
+    /// The key of a client at a gate, for any secret: counts refusals.
     pub(crate) fn client(&self, gate: &Fingerprint, client_id: &[u8]) -> Key {
         self.hash_one(CLIENT, gate, client_id)
     }
 
-    /// The key of what is purged: the tokens of a gate or of all, of a client or of all.
+    /// The key of a purge target: the tokens of one gate or all, of one client or all.
     pub(crate) fn purge(&self, gate: Option<&Fingerprint>, client_id: Option<&[u8]>) -> Key {
         let mut mac = blake3::Hasher::new_keyed(&self.0);
         mac.update(&[VERSION, PURGE]);
@@ -145,28 +145,28 @@ impl MacKey {
     }
 }
 
-/// Overwrites what a hash has left on the stack: blocks of the message, with the secret in them. Whatever is put on the
-/// heap after that may carry the stack's old bytes along, in places that nobody fills. And what it has left in the
-/// registers through which glibc copies: all of them go to the stack when a program calls a function for the first time.
+/// Overwrites the remains of a hash on the stack: blocks of the message, with the secret in them. Later heap writes
+/// could copy these bytes into padding that nothing fills. Also overwrites the registers through which glibc copies:
+/// the dynamic linker spills them to the stack at the first call of a function.
 #[inline(never)]
 pub(crate) fn bleach() {
-    // In parts: glibc fills larger ones with an instruction that takes long to start.
+    // In parts: glibc fills larger ranges with an instruction that is slow to start.
     let mut stack = [MaybeUninit::<u8>::uninit(); 2560];
     for part in stack.chunks_exact_mut(1280) {
         part.fill(MaybeUninit::zeroed());
         black_box(part);
     }
-    // As much as makes it use each of them; a length that is known would be copied by other ones.
+    // The length makes glibc use each register; a constant length would be copied through others.
     let len = black_box(512);
     let (from, to) = stack.split_at_mut(1280);
     to[..len].copy_from_slice(&from[..len]);
     black_box(to);
 }
 
-/// Where the message of a pair's MAC is put together: in one piece it costs half of what it does in many.
+/// The buffer of a pair's encoding: hashing one piece costs half as much as hashing many.
 pub(crate) struct Message([u8; MAX_MESSAGE]);
 
-/// The pair and its arguments, and what stands before each.
+/// The pair and its arguments, with their lengths and counts.
 const MAX_MESSAGE: usize = MAX_LEN + 128;
 
 impl Message {
@@ -175,7 +175,7 @@ impl Message {
     }
 }
 
-/// Wipes what it has written.
+/// Wipes the bytes that were written.
 struct Writer<'m> {
     message: &'m mut Message,
     len: usize,
@@ -201,7 +201,7 @@ impl Drop for Writer<'_> {
     }
 }
 
-/// Collects what a gate's token depends on.
+/// Collects the settings that a gate's token depends on.
 pub(crate) struct FingerprintBuilder(blake3::Hasher);
 
 impl FingerprintBuilder {
@@ -216,7 +216,7 @@ impl FingerprintBuilder {
         self
     }
 
-    /// A list: its length first, so that lists that follow each other cannot run into one another.
+    /// Adds a list: its length first, so that consecutive lists stay apart.
     pub(crate) fn list<'a>(
         &mut self,
         parts: impl ExactSizeIterator<Item = &'a [u8]>,
@@ -240,7 +240,7 @@ fn update_with_length(hasher: &mut blake3::Hasher, part: &[u8]) {
     hasher.update(part);
 }
 
-/// For maps whose key is a [`Key`]: it is uniformly distributed and secret already, so eight bytes of it are the hash.
+/// The hasher of maps keyed by [`Key`]: a key is already uniform and secret, so eight of its bytes are the hash.
 pub(crate) type KeyHash = BuildHasherDefault<KeyHasher>;
 
 #[derive(Default)]
@@ -266,7 +266,7 @@ impl Hasher for KeyHasher {
 mod tests {
     use super::*;
 
-    /// Of a pair without arguments.
+    /// The key of a pair without arguments.
     fn pair(process: &MacKey, gate: &Fingerprint, id: &str, secret: &str) -> Key {
         let (id, secret) = (id.as_bytes(), secret.as_bytes());
         process.pair(gate, id, secret, [].into_iter(), &mut Message::new())

@@ -2,20 +2,69 @@
 //!
 //! A machine client sends its `client_id` and `client_secret` with an ordinary request (HTTP Basic, query string or
 //! body). Credgate, inside the gateway process, exchanges them at the OpenID provider's token endpoint with the OAuth
-//! 2.0 client credentials grant ([RFC 6749 section 4.4]), keeps the token, and hands the gateway what it forwards
-//! upstream: `Authorization: Bearer …`. The secret travels no further.
+//! 2.0 client credentials grant ([RFC 6749 section 4.4]), caches the token, and returns the header that the gateway
+//! forwards upstream: `Authorization: Bearer …`. The secret goes no further.
 //!
-//! | word | meaning |
+//! | type | meaning |
 //! |---|---|
-//! | [`Gate`] | one compiled configuration; made before or after a fork, no thread, no I/O |
-//! | [`Engine`] | the per-process machinery: token cache, flights, HTTP client, one thread |
-//! | [`Queue`] | where an event loop finds its completions, with a descriptor to watch |
-//! | [`Request`] | what the host shows the library |
-//! | [`Outcome`] | allow (what to send upstream) or deny (what to answer), and how it came about |
-//! | [`Diagnosis`] | what a provider does with a gate's configuration, step by step and in words |
+//! | [`Gate`] | One compiled configuration. Made before or after a fork; no thread, no I/O. |
+//! | [`Engine`] | The state of a process: token cache, flights, HTTP client, one thread. |
+//! | [`Queue`] | The outcomes of one event loop, with a descriptor to watch. |
+//! | [`Request`] | An HTTP request, as the host presents it. |
+//! | [`Outcome`] | Allow, with headers for the upstream, or deny, with a response; and the cache status. |
+//! | [`Diagnosis`] | A report on a provider's response to a gate's configuration, step by step. |
 //!
-//! A hit is answered in the call. A miss answers [`Authentication::Pending`], and the outcome comes through the queue: nothing
-//! is ever called back on the library's thread.
+//! A hit returns within the call. A miss returns [`Authentication::Pending`], and the outcome arrives through the queue.
+//! The library never calls the host back.
+//!
+//! # Layout
+//!
+//! Each room answers one question.
+//!
+//! | room | question |
+//! |---|---|
+//! | `config` | What does an operator write? |
+//! | `request` | What does a client send? `extract` finds the credentials, `hide` removes them. |
+//! | `gate` | What is compiled from one configuration? |
+//! | `token` | What is a token, and does it verify? |
+//! | `cache` | What does this process know, and what is in flight? |
+//! | `http` | How does a call reach a server? |
+//! | `provider` | What does the provider say? `refusal` reads its errors, `health` decides whether it is contacted. |
+//! | `engine` | What happens to a request? `decide` looks it up and joins a flight, `io_thread` runs the rest. |
+//! | `store` | What do processes and hosts share? `lead` elects the one that exchanges. |
+//! | `diagnosis` | Why does a configuration not work? |
+//! | `metrics` | How much has happened? |
+//! | `sys` | What does the ground provide? Clocks, processes, threads, locks, secrets, the circuit breaker. |
+//! | `testing` | Does it hold as a whole? Vectors, properties, thread schedules. |
+//!
+//! At the root are the types that all rooms share: `cause` (every denial with its HTTP status), `outcome`, `key` (the
+//! cache key), `error`, `journal` (log records) and `env` (transport, clock, metrics and journal of an engine).
+//!
+//! # The way of a request
+//!
+//! On the host's thread, without a lock held across calls, an allocation or a system call on a hit:
+//!
+//! 1. [`Queue::authenticate`] calls `engine::decide::Inner::look`.
+//! 2. `request::extract::extract` finds the pair in the header, query or body, or a client's own token, and decodes it
+//!    into a buffer of the thread, which is wiped afterwards. A malformed request is denied here.
+//! 3. `key::MacKey::pair` computes the cache key: a MAC over gate, id, secret and arguments.
+//! 4. `cache::tokens` has the token: `gate::policy` judges it, and the call returns. That is a **hit**. Past
+//!    `refresh_ahead` of its lifetime, the hit also submits a refresh to the I/O thread.
+//! 5. `cache::refusals` has a refusal, or the attack budget (`cache::quota`) is spent: the call returns a denial.
+//! 6. Otherwise it is a **miss**: `engine::decide::Inner::join` joins the flight of this key, or opens it and submits a job.
+//!    The call returns [`Authentication::Pending`]. Here the thread changes.
+//!
+//! On the I/O thread (`engine::io_thread`), which the first job starts:
+//!
+//! 7. With a shared store, `store::lead` looks for the token there and takes the lease of the key; processes without the
+//!    lease wait for the holder's result.
+//! 8. `provider::exchange` checks the provider's health, fetches the metadata if it is stale, posts the token request, and
+//!    verifies the token against the provider's keys.
+//! 9. `cache::Shared::land` puts the token into the cache, or remembers the refusal, then ends the flight: each waiter's
+//!    own policy judges the result, and `cache::completions` queues its outcome and signals its descriptor. Here the
+//!    thread changes back.
+//!
+//! On the host's thread, [`Queue::next`] returns the outcome.
 //!
 //! [RFC 6749 section 4.4]: https://www.rfc-editor.org/rfc/rfc6749#section-4.4
 #![forbid(unsafe_code)]

@@ -1,4 +1,4 @@
-//! What becomes of a request.
+//! The outcome of a request: allow or deny.
 
 use crate::cause::{Cause, Denial};
 use crate::gate::policy::Breach;
@@ -10,12 +10,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Allow, or deny. What a client of the gateway gets is always one of these.
+/// The verdict on a request. A client of the gateway always gets one of these.
 #[derive(Debug, Clone)]
 pub enum Outcome {
     /// The request goes upstream, with the token.
     Allow(Allow),
-    /// The request is answered here.
+    /// The gateway denies the request.
     Deny(Deny),
 }
 
@@ -25,7 +25,7 @@ impl Outcome {
         Outcome::of_denial(&gate.rules, Denial::new(cause, ""), CacheStatus::None)
     }
 
-    /// What a gate makes of a token: each its own. `wall`: the time since the Unix epoch.
+    /// The outcome of a gate's policy on a token. `wall`: the time since the Unix epoch.
     pub(crate) fn of_grant(
         rules: &Arc<Rules>,
         grant: Arc<Grant>,
@@ -37,7 +37,7 @@ impl Outcome {
         Outcome::of_verdict(rules, grant, verdict, cache_status, source)
     }
 
-    /// What a gate makes of a token that its policy has judged.
+    /// The outcome of a policy's verdict on a token.
     pub(crate) fn of_verdict(
         rules: &Arc<Rules>,
         grant: Arc<Grant>,
@@ -46,7 +46,7 @@ impl Outcome {
         source: Source,
     ) -> Outcome {
         let denial = match verdict {
-            // The id of a pair has been judged before its token was looked up.
+            // The id of a pair was checked before its token was looked up.
             Ok(()) if !grant.is_brought || rules.allows_client(grant.client_id().as_bytes()) => {
                 return Outcome::Allow(Allow {
                     rules: Arc::clone(rules),
@@ -61,7 +61,7 @@ impl Outcome {
         Outcome::of_denial(rules, denial, cache_status)
     }
 
-    /// A denial; where the gate lets unauthenticated requests pass, a 401 is none.
+    /// A denial; if the gate allows anonymous requests, a 401 becomes an anonymous allow.
     pub(crate) fn of_denial(
         rules: &Arc<Rules>,
         denial: Denial,
@@ -77,7 +77,7 @@ impl Outcome {
         })
     }
 
-    /// The request passes, and nobody has been authenticated.
+    /// An allow without an authenticated client.
     pub(crate) fn without_token(rules: &Arc<Rules>, cache_status: CacheStatus) -> Outcome {
         Outcome::Allow(Allow {
             rules: Arc::clone(rules),
@@ -89,8 +89,8 @@ impl Outcome {
 }
 
 impl Breach {
-    /// `is_brought`: the client brought the token itself. Else it is the provider's, and the client's fault is only
-    /// what it may do.
+    /// `is_brought`: the token is the client's own. Otherwise it came from the provider, and the client is at fault
+    /// only for insufficient claims.
     fn denial(self, is_brought: bool) -> Denial {
         match (self, is_brought) {
             (Breach::Insufficient(field), _) => Denial::new(
@@ -113,32 +113,32 @@ impl Breach {
     }
 }
 
-/// How an outcome came about.
+/// The source of an outcome: cache, exchange, refusal or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CacheStatus {
-    /// Nothing was looked up: the request holds no usable credentials.
+    /// No lookup: the request has no usable credentials.
     None,
-    /// The token cache had it.
+    /// The token was in the token cache.
     Hit,
-    /// An exchange was made for this request.
+    /// This request caused an exchange.
     Miss,
-    /// An exchange was under way for another request with the same credentials, and this one waited for it.
+    /// This request waited for the exchange of another request with the same credentials.
     Joined,
-    /// The token cache had it, and its renewal has failed: it is served to its end.
+    /// The token was in the token cache, and its refresh has failed: it is served until it expires.
     Stale,
-    /// The same credentials have just been refused, here or in a process that shares what it knows.
+    /// The same credentials were refused recently, in this process or in one that shares its store.
     Negative,
-    /// The request passes without a token, as the gate allows what cannot be authenticated.
+    /// The request passes without a token, because the gate allows anonymous requests.
     Anonymous,
-    /// The request passes without a token, as the gate does not look at `OPTIONS`.
+    /// The request passes without a token, because the gate ignores `OPTIONS`.
     Preflight,
-    /// Another process had it: it comes from the shared store.
+    /// The token was in the shared store.
     Shared,
 }
 
 impl CacheStatus {
-    /// All of them.
+    /// All values.
     pub const ALL: [CacheStatus; 9] = [
         CacheStatus::None,
         CacheStatus::Hit,
@@ -167,7 +167,7 @@ impl CacheStatus {
     }
 }
 
-/// What goes upstream. Holds its strings alive; cloning is cheap.
+/// An allowed request and its upstream headers. It keeps its strings alive; cloning is cheap.
 #[derive(Clone)]
 pub struct Allow {
     rules: Arc<Rules>,
@@ -177,36 +177,37 @@ pub struct Allow {
 }
 
 impl Allow {
-    /// The value of the `Authorization` header of the token: `Bearer …`. Only characters of an RFC 6750 token. `None`
-    /// where the request passes without one.
+    /// The value of the token's `Authorization` header: `Bearer …`, with only the characters of an RFC 6750 token.
+    /// `None` if the request passes without a token.
     pub fn authorization(&self) -> Option<&str> {
         self.grant.as_deref().map(Grant::authorization)
     }
 
-    /// Whose token it is; `None` where nobody has been authenticated.
+    /// The client of the token; `None` without an authenticated client.
     pub fn client_id(&self) -> Option<&str> {
         self.grant.as_deref().map(Grant::client_id)
     }
 
-    /// The headers of the request that goes upstream, by lower-case name. `None` takes the header away, in whatever
-    /// spelling the client sent it: what is not said by the token must not be said by the client.
+    /// The headers for the upstream, by lower-case name. `None` removes the header in any spelling: a client must not
+    /// set a header that the token does not.
     ///
-    /// A header that carries a number, a list or an object allocates its value.
+    /// The value of a number, list or object is allocated.
     pub fn headers(&self) -> impl Iterator<Item = (&str, Option<Cow<'_, str>>)> {
         self.rules.headers(self.grant.as_deref())
     }
 
-    /// Is [`authorization`](Allow::authorization), in the header of that name, all that [`headers`](Allow::headers) has?
+    /// Whether [`headers`](Allow::headers) contains only [`authorization`](Allow::authorization), in the header of that
+    /// name.
     pub fn is_authorization_only(&self) -> bool {
         self.rules.upstream.authorization_only && self.grant.is_some()
     }
 
-    /// What the token says: see [`Grant::claim`].
+    /// A claim of the token: see [`Grant::claim`].
     pub fn claim(&self, name: &str) -> Option<Cow<'_, str>> {
         self.grant.as_deref()?.claim(name)
     }
 
-    /// What holds the strings alive: the gate's rules, and the token.
+    /// The owners of the strings: the gate's rules, and the token.
     pub fn into_parts(self) -> (Arc<Rules>, Option<Arc<Grant>>) {
         (self.rules, self.grant)
     }
@@ -221,12 +222,12 @@ impl Allow {
         &self.rules
     }
 
-    /// How it came about.
+    /// The cache status.
     pub fn cache_status(&self) -> CacheStatus {
         self.cache_status
     }
 
-    /// Where the credentials were, and so what the host hides.
+    /// The place of the credentials, which the host hides from the upstream.
     pub fn source(&self) -> Option<Source> {
         self.source
     }
@@ -242,7 +243,7 @@ impl fmt::Debug for Allow {
     }
 }
 
-/// What the client is told instead.
+/// A denied request and its response.
 #[derive(Debug, Clone)]
 pub struct Deny {
     rules: Arc<Rules>,
@@ -251,7 +252,7 @@ pub struct Deny {
 }
 
 impl Deny {
-    /// Why.
+    /// The cause.
     pub fn cause(&self) -> Cause {
         self.denial.cause
     }
@@ -261,14 +262,14 @@ impl Deny {
         self.denial.cause.answer().0
     }
 
-    /// The value of `WWW-Authenticate`, on a 401 and where a token lacks something ([RFC 6750 section 3]).
+    /// The value of `WWW-Authenticate`, on a 401 and for insufficient tokens ([RFC 6750 section 3]).
     ///
     /// [RFC 6750 section 3]: https://www.rfc-editor.org/rfc/rfc6750#section-3
     pub fn challenge(&self) -> Option<&str> {
         self.rules.upstream.challenge(self.denial.cause)
     }
 
-    /// The body, JSON: `{"message": …}`, as Kong answers.
+    /// The body, JSON: `{"message": …}`, as Kong sends it.
     pub fn body(&self) -> &str {
         self.rules.upstream.body(self.denial.cause)
     }
@@ -278,17 +279,17 @@ impl Deny {
         "application/json; charset=utf-8"
     }
 
-    /// Seconds for `Retry-After`, where it is a matter of time.
+    /// Seconds for `Retry-After`, if a later retry can succeed.
     pub fn retry_after(&self) -> Option<u32> {
         self.denial.retry_after
     }
 
-    /// One line for the operator's log. No secret, nothing that a provider or a client worded.
+    /// One line for the operator's log. It contains no secret and no text from a provider or a client.
     pub fn detail(&self) -> &str {
         &self.denial.detail
     }
 
-    /// How it came about.
+    /// The cache status.
     pub fn cache_status(&self) -> CacheStatus {
         self.cache_status
     }

@@ -10,7 +10,7 @@ pub(crate) struct Quota<'q> {
     shared: &'q Shared,
     rules: &'q Rules,
     key: &'q Key,
-    /// See [`Purpose::budgets`].
+    /// See [`Purpose::budgets`](super::Purpose::budgets).
     budgets: [Key; 2],
 }
 

@@ -1,4 +1,4 @@
-//! The way of a request: credentials, key, cache, refusals, budgets, flight.
+//! The decision on a request: `look` (credentials, key, token cache, refusals, budgets), then `join` (the flight).
 
 use crate::cache::completions::{Completions, Ticket};
 use crate::cache::flight::{Joined, Recipient, Waiter};
@@ -54,18 +54,18 @@ pub(super) struct Miss<'r> {
     now: Instant,
 }
 
-/// More would not fit a semaphore.
+/// The maximum that a semaphore accepts.
 const MAX_EXCHANGES: usize = 1_000_000;
 
-/// What the handles of an engine share.
+/// The state that the handles of an engine share.
 pub(crate) struct Inner {
     process: Process,
     process_key: MacKey,
     pub(super) shared: Arc<Shared>,
     max_exchanges: usize,
-    /// Started by the first miss. Dropped by hand, because in a forked child it must not be.
+    /// Started by the first miss. Dropped by hand, because a forked child must not drop it.
     runtime: ManuallyDrop<OnceCell<Runtime>>,
-    /// Used on that thread only; dropped as it is.
+    /// Used on that thread only, and dropped in the same way.
     sharing: ManuallyDrop<Option<Arc<Sharing>>>,
 }
 
@@ -111,7 +111,7 @@ impl Inner {
         })
     }
 
-    /// Credentials, key, token cache, refusals, budgets: all that needs no other thread.
+    /// Credentials, key, token cache, refusals and budgets: the part that needs no other thread.
     fn look_up<'r>(
         &self,
         rules: &'r Arc<Rules>,
@@ -139,7 +139,7 @@ impl Inner {
             Presented::Pair(pair) => (self.key(rules, pair, message), pair.source, Some(pair)),
             Presented::Token(token) => {
                 let key = self.process_key.token(&rules.fingerprint, token.as_bytes());
-                // Verifying a token asks the provider for nothing.
+                // Verifying a token makes no exchange.
                 (key, Source::Header, None)
             }
         };
@@ -169,8 +169,8 @@ impl Inner {
         })
     }
 
-    /// Joins the flight of a miss, or opens it. `None`: the recipient waits. Else the outcome, and the recipient hears
-    /// nothing.
+    /// Joins the flight of a miss, or opens it. `None`: the recipient waits. Otherwise the outcome, and the recipient
+    /// gets nothing.
     pub(super) fn join(&self, miss: &Miss<'_>, recipient: Recipient) -> Option<Outcome> {
         let outcome = self.joined(miss, recipient)?;
         self.shared.env.metrics.count(&outcome);
@@ -186,8 +186,8 @@ impl Inner {
             source,
             recipient,
         };
-        // A token that is ripe stays so: the next hit sends for its successor. No flight can be opened under the lock of
-        // the table, where this is called.
+        // Ignores a due refresh: the next hit starts it. This runs under the lock of the flight table, where no flight
+        // can be opened.
         let landed = || {
             let known = self.known(rules, &key, source, miss.now);
             known.map(|(outcome, _)| outcome)
@@ -209,7 +209,7 @@ impl Inner {
         }
     }
 
-    /// What the cache knows; and the token, where it is past its best and its successor is to be sent for.
+    /// The outcome of a cache hit, and the token if its refresh is due.
     fn known(
         &self,
         rules: &Arc<Rules>,
@@ -225,7 +225,7 @@ impl Inner {
         if age == Age::Over {
             return None;
         }
-        // The clock on the wall may know better than the one that measures: a token is not served past its `exp`.
+        // The wall clock may be ahead of the monotonic one: a token is never served past its `exp`.
         let wall = self.shared.env.clock.wall();
         let verdict = rules.policy.check(grant.claims.as_ref(), wall);
         if verdict == Err(Breach::Expired) {
@@ -241,7 +241,7 @@ impl Inner {
         Some((outcome, ripe))
     }
 
-    /// Sends for the next token, if it is this request's turn.
+    /// Starts a refresh, if no other request has claimed it.
     fn refresh(
         &self,
         rules: &Arc<Rules>,
@@ -254,7 +254,7 @@ impl Inner {
         let is_waited_for = || self.shared.refusals.get(&key, now).is_some();
         if grant.is_brought
             || !grant.refresh.claim(age)
-            // The provider has said when to come again.
+            // The provider's Retry-After has not passed.
             || is_waited_for()
             || !self.shared.flights.open_refresh(key)
         {
@@ -274,17 +274,17 @@ impl Inner {
         )
     }
 
-    /// What refusals are counted under: the client, and the gate. No client id is empty.
+    /// The keys under which refusals are counted: the client's, and the gate's. No client id is empty.
     fn budgets(&self, rules: &Rules, pair: &PresentedPair<'_>) -> [Key; 2] {
         [pair.client_id, b""].map(|id| self.process_key.client(&rules.fingerprint, id))
     }
 
-    /// One who waits in a queue does not any more.
+    /// Removes a cancelled waiter from its flight.
     pub(crate) fn leave(&self, key: &Key, completions: &Completions, ticket: Ticket) {
         self.shared.flights.leave(key, completions, ticket);
     }
 
-    /// Hands work to the thread, which the first one starts.
+    /// Submits work to the I/O thread, which the first job starts.
     fn start(
         &self,
         rules: &Arc<Rules>,
@@ -322,12 +322,12 @@ impl Inner {
         })
     }
 
-    /// What has been done, by all who tell each other.
+    /// The metrics, of this engine or of all that share theirs.
     pub(super) fn snapshot(&self) -> Snapshot {
         let own = self.shared.snapshot();
         match self.sharing.as_ref() {
             Some(sharing) if sharing.counts_for_all() => {
-                // Whoever is asked follows the others, even if nothing else ever happens here.
+                // The I/O thread follows the others, even in an idle process.
                 let _ = self.runtime();
                 sharing.with_others(own)
             }
@@ -335,12 +335,12 @@ impl Inner {
         }
     }
 
-    /// Drops tokens here, and has them dropped by everybody who shares.
+    /// Purges this engine, and every engine that shares its store.
     pub(super) fn purge(&self, purging: &PurgeTarget) -> u64 {
-        // The store first: what is dropped must not come back from there.
+        // The store comes first: a purged token must not return from it.
         if let Some(sharing) = self.sharing.as_ref() {
             sharing.begin_purge(purging.clone());
-            // Without a thread there is nobody who could use the store either.
+            // Without the thread nothing can use the store either.
             if let Ok(runtime) = self.runtime() {
                 runtime.submit(Command::TellPurges);
             }
@@ -348,15 +348,15 @@ impl Inner {
         self.drop_purged(purging)
     }
 
-    /// What of a purge is in this process.
+    /// Applies a purge to this process.
     pub(super) fn drop_purged(&self, purging: &PurgeTarget) -> u64 {
-        // Refusals are kept for seconds, and do not say whose they are.
+        // Refusals live for seconds, and do not record their client.
         self.shared.refusals.clear();
         self.shared
             .purge(|grant| purging.covers(&grant.fingerprint, grant.client_id()))
     }
 
-    /// Drops a token that an upstream refuses, unless another one has taken its place.
+    /// Drops a token that an upstream refused, unless another one has replaced it.
     pub(super) fn drop_refused(&self, grant: &Grant) -> bool {
         if let Some(sharing) = self.sharing.as_ref() {
             sharing.distrust(grant);
@@ -371,7 +371,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // A forked child has the runtime's memory, and neither its thread nor a right to its descriptors: it is left.
+        // A forked child has the runtime's memory, but neither its thread nor a right to its descriptors: leak it.
         if self.process.is_current() {
             drop(self.runtime.take());
             drop(self.sharing.take());

@@ -1,4 +1,4 @@
-//! The one thread on which everything happens that is not a hit.
+//! The I/O thread: everything except hits runs here.
 
 use crate::cache::quota::Quota;
 use crate::cache::{Landed, Purpose, Shared};
@@ -14,33 +14,33 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// What the thread is asked to do.
+/// A command for the thread.
 pub(crate) enum Command {
     Fly(Job),
-    /// The store is to be told of purges.
+    /// Write pending purges to the store.
     TellPurges,
 }
 
-/// Work to be done for a flight.
+/// The work of a flight.
 pub(crate) struct Job {
     pub(crate) work: Work,
     pub(crate) landing: Landing,
 }
 
-/// The promise that a flight lands, whatever happens to its exchange: dropped without a result, it denies.
+/// The guarantee that a flight lands: dropped without a result, it denies.
 pub(crate) struct Landing {
     shared: Arc<Shared>,
     purpose: Option<Purpose>,
 }
 
-/// A running thread. Dropping it ends the thread, and abandons exchanges under way.
+/// A running thread. Dropping it ends the thread, and abandons exchanges in progress.
 pub(crate) struct Runtime {
-    /// Dropped first, which ends the thread.
+    /// Dropped first; that ends the thread.
     commands: UnboundedSender<Command>,
     _thread: Thread,
 }
 
-/// Names are resolved on threads of their own, never more than this many.
+/// The maximum number of threads that resolve names.
 const MAX_RESOLVERS: usize = 4;
 
 impl Landing {
@@ -81,7 +81,7 @@ impl Drop for Landing {
 }
 
 impl Runtime {
-    /// Starts the thread; all else happens on it, so that the host is not kept.
+    /// Starts the thread. The rest of the setup runs on it, so that the host does not wait.
     pub(crate) fn start(
         shared: Arc<Shared>,
         sharing: Option<Arc<Sharing>>,
@@ -105,13 +105,13 @@ impl Runtime {
         })
     }
 
-    /// Hands over what is to be done. Where the thread is gone, a job is dropped and so its flight lands.
+    /// Submits a command. If the thread is gone, the job is dropped, which lands its flight.
     pub(crate) fn submit(&self, command: Command) {
         drop(self.commands.send(command));
     }
 }
 
-/// The thread's life: until nobody can submit any more.
+/// The main function of the thread: runs until all senders are gone.
 fn serve(io: Io, mut commands: UnboundedReceiver<Command>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -121,7 +121,7 @@ fn serve(io: Io, mut commands: UnboundedReceiver<Command>) {
     match runtime {
         Ok(runtime) => {
             runtime.block_on(io.run(commands));
-            // Ends what is under way: each abandoned exchange lands as a denial.
+            // Ends exchanges in progress: each lands as a denial.
             runtime.shutdown_timeout(Duration::from_millis(100));
         }
         Err(error) => {
@@ -136,7 +136,7 @@ fn serve(io: Io, mut commands: UnboundedReceiver<Command>) {
     }
 }
 
-/// What the thread owns.
+/// The state of the thread.
 struct Io {
     shared: Arc<Shared>,
     sharing: Option<Arc<Sharing>>,

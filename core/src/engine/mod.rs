@@ -1,4 +1,4 @@
-//! The per-process machinery: token cache, flights, and the thread for everything that takes time.
+//! The engine of a process: it looks requests up on the host's thread and runs everything else on its I/O thread.
 
 pub(crate) mod decide;
 mod io_thread;
@@ -25,8 +25,8 @@ use crate::token::Grant;
 use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
-/// The machinery of this process. Belongs to the process that made it; its thread starts with the first miss, and ends
-/// with the last handle. Cloning makes another handle.
+/// The engine of a process. It belongs to the process that created it; its thread starts with the first miss, and ends
+/// with the last handle. A clone is another handle.
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) inner: Arc<Inner>,
@@ -36,12 +36,12 @@ pub struct Engine {
 static ENGINES: Mutex<Vec<(EngineOptions, Process, Weak<Inner>)>> = Mutex::new(Vec::new());
 
 impl Engine {
-    /// A new engine, which shares nothing with any other.
+    /// Creates an engine that shares nothing with any other.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::System`] when the system has no randomness to give; [`ErrorKind::ConfigFile`] when a file that the
-    /// options name cannot be used.
+    /// [`ErrorKind::System`] if the system has no randomness; [`ErrorKind::ConfigFile`] if a file named in the options
+    /// is unusable.
     pub fn new(options: EngineOptions) -> Result<Engine, Error> {
         Engine::with_parts(
             options,
@@ -50,7 +50,7 @@ impl Engine {
         )
     }
 
-    /// The engine of this process that has these options, made where there is none: all hosts in one process share
+    /// Returns the engine of this process with these options, and creates it if needed: all hosts in one process share
     /// its cache and its thread.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Checks that an engine can be made with these options, and makes none: no file is opened, no host contacted.
+    /// Checks the options without creating an engine: opens no file, contacts no host.
     ///
     /// # Errors
     ///
@@ -98,8 +98,8 @@ impl Engine {
         })
     }
 
-    /// Authenticates a request where that takes no exchange: the token cache has the answer, or no credentials are to be
-    /// had. `None`: one is needed, and has not been begun. For hosts that prepare to wait only when they have to.
+    /// Authenticates a request if that needs no exchange. `None`: an exchange is needed, and has not begun. For hosts
+    /// that prepare a wait only on a miss.
     ///
     /// # Errors
     ///
@@ -116,12 +116,12 @@ impl Engine {
         }))
     }
 
-    /// Authenticates a request on the calling thread, which waits for an exchange where one is needed: no longer than
-    /// the gate's deadline. For hosts without an event loop.
+    /// Authenticates a request and blocks the calling thread during an exchange, until the gate's deadline at most. For
+    /// hosts without an event loop.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::WrongProcess`] after a fork. What the client is told is always an [`Outcome`].
+    /// [`ErrorKind::WrongProcess`] after a fork. A denial is an [`Outcome`], not an error.
     pub fn authenticate_blocking(
         &self,
         gate: &Gate,
@@ -142,9 +142,9 @@ impl Engine {
         }))
     }
 
-    /// Drops all tokens and remembered refusals of a gate, and of those that share its tokens; of one client where
-    /// `client_id` says so. What is being exchanged meanwhile is served to those who wait and not kept. Where there is a
-    /// store, everybody who shares does the same within about a second. Answers how many tokens were dropped here.
+    /// Drops the tokens of a gate, and of gates that share them, and all cached refusals; with `client_id` only the
+    /// tokens of that client. Tokens of exchanges in progress go to their waiters and are not cached. With a store,
+    /// every process that shares it does the same within about a second. Returns the number of tokens dropped here.
     ///
     /// # Errors
     ///
@@ -157,8 +157,7 @@ impl Engine {
         }))
     }
 
-    /// Drops all tokens and remembered refusals of all gates; of one client where `client_id` says so. Else as
-    /// [`Engine::purge`].
+    /// Drops the tokens and cached refusals of all gates; otherwise as [`Engine::purge`].
     ///
     /// # Errors
     ///
@@ -171,8 +170,8 @@ impl Engine {
         }))
     }
 
-    /// Follows a purge of all gates that another process has made with [`Engine::purge_all`] and told of: drops what is in
-    /// this engine alone, and leaves the shared store to who began it.
+    /// Applies a purge that another process made with [`Engine::purge_all`]: purges this engine, and leaves the shared
+    /// store to the other process.
     ///
     /// # Errors
     ///
@@ -185,9 +184,9 @@ impl Engine {
         }))
     }
 
-    /// Tells what the upstream answered to a request that was allowed. Where the status is one of the gate's
-    /// `purge_token_on_upstream_status_codes`, the token is dropped, and true answered: unless another one has taken
-    /// its place, or it is so new that its refusal cannot be a matter of age.
+    /// Reports the upstream's status for an allowed request. If the gate's `purge_token_on_upstream_status_codes`
+    /// contains it, drops the token and returns true, unless another token has replaced it or it is too new for its age
+    /// to be the reason.
     ///
     /// # Errors
     ///
@@ -209,8 +208,8 @@ impl Engine {
         Ok(self.inner.drop_refused(grant))
     }
 
-    /// What this engine has done, in numbers; with [`EngineOptions::store_metrics`] together with what all others of this
-    /// host have told, within the last second or so. Its `Display` is Prometheus's text format.
+    /// The metrics of this engine; with [`EngineOptions::store_metrics`] the sum over all engines of this host, up to a
+    /// second old. Its `Display` is Prometheus's text format.
     ///
     /// # Errors
     ///
@@ -220,7 +219,7 @@ impl Engine {
         Ok(self.inner.snapshot())
     }
 
-    /// The next line for the operator's log, if any.
+    /// The next record for the operator's log, if any.
     ///
     /// # Errors
     ///
@@ -230,19 +229,18 @@ impl Engine {
         Ok(self.inner.shared.env.journal.next())
     }
 
-    /// Whether [`Engine::next_record`] has something to tell. Costs a read of memory.
+    /// Whether [`Engine::next_record`] has a record. Costs one memory read.
     pub fn has_records(&self) -> bool {
         self.inner.shared.env.journal.has_records()
     }
 
-    /// Whether this engine belongs to the process that asks.
+    /// Whether this engine belongs to the calling process.
     pub fn is_usable(&self) -> bool {
         self.inner.check_process().is_ok()
     }
 }
 
-/// An upstream that refuses a token younger than this does not refuse it for its age: to exchange again would bring
-/// the same, with every request.
+/// An upstream does not refuse a younger token for its age: another exchange would return the same, on every request.
 const BRAND_NEW: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Where an event loop finds its outcomes, with a descriptor to watch.
+//! The queue of an event loop: its outcomes, and a descriptor to watch.
 
 use super::Engine;
 use super::decide::{Inner, Look};
@@ -15,16 +15,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What an authentication came to.
+/// The result of starting an authentication.
 #[derive(Debug)]
 pub enum Authentication {
-    /// The outcome is known.
+    /// The outcome is known already.
     Ready(Outcome),
     /// The outcome will come through the queue.
     Pending(Ticket),
 }
 
-/// One event loop's view of an engine. Drained by one thread at a time.
+/// The queue of one event loop. One thread at a time drains it.
 pub struct Queue {
     engine: Arc<Inner>,
     completions: Arc<Completions>,
@@ -32,11 +32,11 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// A queue of this engine.
+    /// Creates a queue of this engine.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::System`] when there is no descriptor to be had, [`ErrorKind::WrongProcess`] after a fork.
+    /// [`ErrorKind::System`] if no descriptor is available, [`ErrorKind::WrongProcess`] after a fork.
     pub fn new(engine: &Engine) -> Result<Queue, Error> {
         engine.inner.check_process()?;
         Ok(Queue {
@@ -46,12 +46,12 @@ impl Queue {
         })
     }
 
-    /// Authenticates a request: now, where the token cache has the answer or no credentials are to be had; else the
-    /// outcome comes through this queue, with `user_data`.
+    /// Authenticates a request: at once if that needs no exchange; otherwise the outcome arrives in this queue, with
+    /// `user_data`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::WrongProcess`] after a fork. What the client is told is always an [`Outcome`].
+    /// [`ErrorKind::WrongProcess`] after a fork. A denial is an [`Outcome`], not an error.
     pub fn authenticate(
         &self,
         gate: &Gate,
@@ -86,8 +86,8 @@ impl Queue {
         Ok(self.completions.next())
     }
 
-    /// The next outcome, for which the calling thread waits no longer than `timeout`, nor beyond a signal that the thread
-    /// takes. For hosts without an event loop that have something to look after meanwhile.
+    /// The next outcome. Blocks until it arrives, `timeout` passes, or the thread handles a signal. For hosts without
+    /// an event loop that have other work meanwhile.
     ///
     /// # Errors
     ///
@@ -95,13 +95,13 @@ impl Queue {
     pub fn wait(&self, timeout: Duration) -> Result<Option<Completion>, Error> {
         self.engine.check_process()?;
         let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
-        // What the system says is not needed: whether something has arrived is asked next.
+        // The result does not matter: `next` checks for an outcome.
         let _ = poll(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], timeout);
         self.next()
     }
 
-    /// Forgets a request: its outcome never surfaces, also where it has arrived already. Its exchange goes on for
-    /// others. A ticket that is no longer known is no error.
+    /// Cancels a request: its outcome never surfaces, even if it has arrived already. Its exchange continues for other
+    /// waiters. An unknown ticket is not an error.
     ///
     /// # Errors
     ///
@@ -112,12 +112,12 @@ impl Queue {
         Ok(())
     }
 
-    /// Makes a Unix socket (of type stream) and answers its path: for a host that can only watch connections that it has
-    /// made itself. It connects there, and calls [`Queue::accept`].
+    /// Creates a Unix stream socket and returns its path: for a host that can watch only its own connections. The host
+    /// connects to it, then calls [`Queue::accept`].
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::System`] when no socket can be made, [`ErrorKind::WrongProcess`] after a fork.
+    /// [`ErrorKind::System`] if no socket can be created, [`ErrorKind::WrongProcess`] after a fork.
     pub fn listen(&self) -> Result<PathBuf, Error> {
         self.engine.check_process()?;
         let listening = Listening::new()?;
@@ -126,13 +126,13 @@ impl Queue {
         Ok(path)
     }
 
-    /// Takes the connection that the host has made to the socket of [`Queue::listen`], and removes that socket. From now
-    /// on a byte comes through the connection when outcomes arrive: then [`Queue::next`] is to be called until it answers
-    /// nothing. A connection that was taken before is closed.
+    /// Accepts the host's connection to the socket of [`Queue::listen`], and removes the socket. From then on a byte
+    /// arrives on the connection for new outcomes; the host calls [`Queue::next`] until it returns `None`. Closes a
+    /// connection that was accepted before.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::System`] where nobody of this process has connected, [`ErrorKind::WrongProcess`] after a fork.
+    /// [`ErrorKind::System`] if this process has not connected, [`ErrorKind::WrongProcess`] after a fork.
     pub fn accept(&self) -> Result<(), Error> {
         self.engine.check_process()?;
         let listening = self.listening().take();
@@ -146,7 +146,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Closes that connection, which wakes who reads it.
+    /// Closes that connection, which wakes its reader.
     ///
     /// # Errors
     ///
@@ -169,7 +169,7 @@ impl Queue {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this queue belongs to the process that asks.
+    /// Checks that this queue belongs to the calling process.
     ///
     /// # Errors
     ///
@@ -181,7 +181,7 @@ impl Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        // In a forked child, somebody who is not there may hold the locks.
+        // In a forked child, a thread that no longer exists may hold the locks.
         if self.engine.check_process().is_ok() {
             for ticket in self.completions.waiting() {
                 self.forget(ticket);

@@ -39,7 +39,11 @@ fn a_provider_that_fails_is_left_alone_for_a_while_and_known_clients_go_on() {
     assert!(lab.engine.metrics().unwrap().providers["https://a.example"].is_paused);
     let record = lab.engine.next_record().unwrap().unwrap();
     assert_eq!(record.level, Level::Warning);
-    assert!(record.message.starts_with("https://a.example: circuit breaker open"));
+    assert!(
+        record
+            .message
+            .starts_with("https://a.example: circuit breaker open")
+    );
     assert_eq!(lab.engine.next_record().unwrap(), None, "told once");
 
     down.store(false, Ordering::SeqCst);
