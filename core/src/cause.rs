@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_providers_failure_is_never_a_401_and_says_when_to_retry() {
+    fn a_provider_failure_is_never_a_401_and_has_retry_after() {
         let is_providers =
             |cause: &Cause| *cause == Cause::RequestRefused || cause.code() / 100 == 41;
         for cause in Cause::ALL.into_iter().filter(is_providers) {

@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_queue_is_bounded_and_says_what_it_lost() {
+    fn the_queue_is_bounded_and_counts_lost_records() {
         let journal = Journal::default();
         for number in 0..CAPACITY + 3 {
             journal.note(Level::Notice, format!("{number}"));
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_repeats_the_last_one_is_left_out() {
+    fn a_record_equal_to_the_last_is_dropped() {
         let journal = Journal::default();
         for _ in 0..3 {
             journal.note(Level::Error, "the same");

@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a18_no_shift_of_bytes_between_parts_gives_the_same_key() {
+    fn shifting_bytes_between_parts_changes_the_key() {
         let process = MacKey::for_test();
         let gate = gate(&[b"issuer"]);
         let key = pair(&process, &gate, "client:a", "secret");
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a18_lists_that_follow_each_other_do_not_run_together() {
+    fn consecutive_lists_stay_apart() {
         let mut one = FingerprintBuilder::new();
         one.list([b"a".as_slice(), b"b"].into_iter())
             .list([b"c".as_slice()].into_iter());
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_message_stays() {
+    fn the_message_buffer_is_wiped() {
         let (process, gate, mut message) = (MacKey::for_test(), gate(&[b""]), Message::new());
         let longest = [b'x'; MAX_LEN];
         process.pair(&gate, b"id", &longest, [].into_iter(), &mut message);

@@ -4,7 +4,7 @@ use credgate_core::{Engine, EngineOptions, ErrorKind, Gate, Queue, Request, proc
 use std::time::Duration;
 
 #[test]
-fn an_engine_made_before_a_fork_refuses_after_it_and_a_new_one_works() {
+fn an_engine_from_before_a_fork_is_refused_and_a_new_one_works() {
     let engine = Engine::shared(EngineOptions::default()).expect("an engine");
     let queue = Queue::new(&engine).expect("a queue");
     let gate = Gate::from_json(r#"{"issuer":"https://a.example"}"#).expect("a gate");

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a39_a_budget_is_drawn_by_refusals_and_fills_with_time() {
+    fn refusals_draw_a_budget_that_refills_over_time() {
         let budgets = Budgets::new();
         let (key, other) = (Key::for_test(1), Key::for_test(2));
         let start = Instant::now();

@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_is_used_again_does_not_answer_to_its_old_ticket() {
+    fn a_reused_slot_does_not_match_its_old_ticket() {
         let completions = Completions::new().unwrap();
         let old = open(&completions, 1);
         completions.cancel(old);

@@ -110,7 +110,7 @@ mod tests {
     use std::io::Read;
 
     #[test]
-    fn a_connection_of_this_process_is_rung_and_no_file_stays() {
+    fn the_doorbell_signals_a_connection_and_removes_its_socket() {
         let listening = Listening::new().unwrap();
         let (path, directory) = (listening.path(), listening.directory.clone());
         assert!(listening.accept().is_err(), "nobody has connected");
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bell_that_nobody_hears_or_that_is_full_does_not_hold_anybody_up() {
+    fn a_full_or_unread_doorbell_does_not_block() {
         let listening = Listening::new().unwrap();
         let host = UnixStream::connect(listening.path()).unwrap();
         let doorbell = listening.accept().unwrap();
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_of_another_process_is_passed_over() {
+    fn a_connection_of_another_process_is_refused() {
         let listening = Listening::new().unwrap();
         let script =
             "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])";

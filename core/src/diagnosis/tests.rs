@@ -75,7 +75,7 @@ fn a_granted_token_is_explained_step_by_step() {
 }
 
 #[test]
-fn each_fault_has_its_verdict_and_its_word() {
+fn each_fault_has_its_verdict_and_its_name() {
     let unreachable = |obstacle| Err(Fault::Unreachable(obstacle, "because".to_owned()));
     let body = |error: &str| format!(r#"{{"error":"{error}"}}"#);
     for (answer, verdict, code) in [
@@ -186,7 +186,7 @@ fn each_fault_has_its_verdict_and_its_word() {
 }
 
 #[test]
-fn what_is_not_sent_is_explained_too() {
+fn omitted_parameters_are_explained() {
     let gate = Gate::from_json(r#"{"issuer":"https://a.example"}"#).unwrap();
     let transport = || Arc::new(ScriptedTransport::new(|_| panic!("nobody is asked")));
     for (id, secret, code) in [
@@ -208,7 +208,7 @@ fn what_is_not_sent_is_explained_too() {
 }
 
 #[test]
-fn a40_what_a_provider_says_is_shown_unless_it_holds_a_part_of_the_secret() {
+fn provider_texts_are_shown_unless_they_contain_a_part_of_the_secret() {
     let says = |description: &str| {
         let body =
             serde_json::json!({"error": "invalid_request", "error_description": description})
@@ -233,7 +233,7 @@ fn a40_what_a_provider_says_is_shown_unless_it_holds_a_part_of_the_secret() {
 }
 
 #[test]
-fn a40_an_answer_that_repeats_the_secret_or_the_token_in_a_claim_is_not_shown() {
+fn responses_that_repeat_the_secret_or_the_token_are_not_shown() {
     let claims = serde_json::json!({
         "iss": SECRET, "aud": [SECRET, "0paqueToken"], "sub": format!("alice {SECRET}"), "scope": SECRET, SECRET: 1,
     });
@@ -271,7 +271,7 @@ fn words(diagnosis: &Diagnosis) -> Vec<&'static str> {
 }
 
 #[test]
-fn metadata_that_must_not_be_used_are_explained() {
+fn invalid_metadata_is_explained() {
     let document =
         |name: &str, value: &str| DOCUMENT.replacen('{', &format!(r#"{{"{name}":{value},"#), 1);
     for (status, answer, code) in [
@@ -321,7 +321,7 @@ fn metadata_that_must_not_be_used_are_explained() {
 }
 
 #[test]
-fn values_that_come_with_a_request_can_be_given_and_are_missed_where_the_host_gives_them() {
+fn missing_host_arguments_are_explained() {
     const GATE: &str =
         r#"{"token_post_args_host":["audience"],"token_post_args_client":["resource","scope"]}"#;
     let asked = |args: &[(&str, &str)]| {
@@ -441,7 +441,7 @@ fn check_over_keys(answer: &str) -> Diagnosis {
 }
 
 #[test]
-fn what_a_token_lacks_is_explained() {
+fn missing_claims_are_explained() {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap()

@@ -130,7 +130,7 @@ async fn a_form_is_posted_with_its_authorization_and_headers() {
 }
 
 #[tokio::test]
-async fn a30_no_redirect_is_followed() {
+async fn no_redirect_is_followed() {
     let target = Server::start(response("200 OK", "", "{}"));
     for status in [
         "301 Moved",
@@ -148,7 +148,7 @@ async fn a30_no_redirect_is_followed() {
 }
 
 #[tokio::test]
-async fn a31_an_answer_that_is_too_long_is_not_read() {
+async fn an_oversized_response_is_not_read() {
     let server = Server::start(response("200 OK", "", &"x".repeat(1000)));
     assert_eq!(
         send(&connection("{}"), get(&server.url))
@@ -172,7 +172,7 @@ async fn a31_an_answer_that_is_too_long_is_not_read() {
 }
 
 #[tokio::test]
-async fn what_is_no_answer_is_told_apart() {
+async fn transport_faults_are_told_apart() {
     for broken in [
         "",
         "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nshort",
@@ -196,7 +196,7 @@ async fn what_is_no_answer_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_providers_limits_and_retry_after_are_passed_on() {
+async fn rate_limit_headers_and_retry_after_are_passed_on() {
     let headers = "retry-after: 7\r\nx-ratelimit-remaining: 29\r\nx-other: 1\r\n";
     let server = Server::start(response("429 Too Many", headers, ""));
     let reply = send(&connection("{}"), get(&server.url)).await.unwrap();
@@ -205,7 +205,7 @@ async fn a_providers_limits_and_retry_after_are_passed_on() {
 }
 
 #[tokio::test]
-async fn a38_only_a_configured_proxy_is_used() {
+async fn only_a_configured_proxy_is_used() {
     let proxy = Server::start(response("200 OK", "", "by proxy"));
     let config = serde_json::json!({
         "http_proxy": proxy.url, "http_proxy_authorization": "Basic cHJveHk6", "no_proxy": "127.0.0.2",
@@ -230,7 +230,7 @@ async fn a38_only_a_configured_proxy_is_used() {
 }
 
 #[test]
-fn a34_this_machine_is_reached_where_the_operator_names_it() {
+fn loopback_is_reached_only_if_configured() {
     for (named, config) in [
         (false, "{}"),
         (false, r#"{"extra_jwks_uris":["https://b.example/jwks"]}"#),
@@ -259,7 +259,7 @@ fn a34_this_machine_is_reached_where_the_operator_names_it() {
 }
 
 #[tokio::test]
-async fn a34_an_address_that_no_provider_has_is_not_connected_to() {
+async fn a_forbidden_address_is_not_connected_to() {
     let server = Server::start(response("200 OK", "", "{}"));
     let outside = Connection {
         loopback: false,
@@ -289,7 +289,7 @@ async fn a34_an_address_that_no_provider_has_is_not_connected_to() {
 }
 
 #[tokio::test]
-async fn connections_are_kept_for_each_way_of_its_own() {
+async fn connections_are_pooled_per_connection_setting() {
     let server = Server::start(response("200 OK", "", "{}"));
     let transport = HttpTransport::default();
     let (one, same, other) = (

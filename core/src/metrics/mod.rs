@@ -361,7 +361,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_histogram_counts_what_took_no_longer() {
+    fn a_histogram_bucket_counts_durations_up_to_its_bound() {
         let metrics = Metrics::default();
         for milliseconds in [1, 7, 300, 60_000] {
             metrics
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_several_processes_add_up() {
+    fn counters_of_several_processes_add_up() {
         let metrics = Metrics::default();
         metrics.exchange.observe(Duration::from_millis(7));
         add(&metrics.causes[3]);
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn what_providers_say_of_their_limits_is_kept_by_known_names() {
+    fn rate_limit_headers_become_gauges_with_known_names() {
         let metrics = Metrics::default();
         metrics.note_limits(
             "https://a.example",

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_auth_method_is_post_where_listed_and_else_basic() {
+    fn the_auth_method_is_post_if_listed_otherwise_basic() {
         assert_eq!(read(DOCUMENT).unwrap().auth, TokenAuth::ClientSecretBasic);
         for (methods, expect) in [
             (
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a35_a_document_of_another_issuer_is_refused() {
+    fn metadata_of_another_issuer_is_refused() {
         for other in [
             "https://b.example/",
             "http://a.example",
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a33_a34_a_document_that_must_not_be_used_is_refused() {
+    fn invalid_metadata_is_refused() {
         for document in [
             "null",
             "[]",
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn kong10_a_provider_that_was_down_is_found_again_and_a_later_failure_does_no_harm() {
+    async fn metadata_recovers_after_an_outage_and_survives_later_failures() {
         static UP: AtomicBool = AtomicBool::new(false);
         let scripted = Arc::new(ScriptedTransport::new(|_| {
             match UP.load(Ordering::Relaxed) {
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn concurrent_askers_share_one_fetch() {
+    async fn concurrent_callers_share_one_fetch() {
         let scripted = Arc::new(ScriptedTransport::new(|_| reply(200, DOCUMENT)));
         let env = Arc::new(Env::new(scripted.clone(), Arc::new(ManualClock::new())));
         let (provider, gate) = (Provider::new(issuer(), 1), gate());

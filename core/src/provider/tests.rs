@@ -97,7 +97,7 @@ async fn denial(answer: impl Fn() -> Result<Response, Fault> + Send + Sync + 'st
 }
 
 #[tokio::test]
-async fn f05_the_request_is_the_grant_with_scope_and_arguments() {
+async fn the_token_request_is_the_grant_with_scope_and_arguments() {
     let (granted, seen) = run(GATE, "[\"client_secret_post\"]", "id", "s&c=r+t", ok).await;
     assert_eq!(granted.unwrap().authorization(), "Bearer t0ken");
     let seen = seen.unwrap();
@@ -116,7 +116,7 @@ async fn f05_the_request_is_the_grant_with_scope_and_arguments() {
 }
 
 #[tokio::test]
-async fn scopes_may_be_left_out() {
+async fn an_empty_scope_list_sends_no_scope() {
     let gate = GATE.replace("{\"issuer", "{\"scopes\":[],\"issuer");
     let (_, seen) = run(&gate, "[\"client_secret_post\"]", "id", "s", ok).await;
     assert!(!seen.unwrap().form.unwrap().contains("scope"));
@@ -144,18 +144,18 @@ async fn scopes_seen(gate: &str) -> (Vec<bool>, bool) {
 }
 
 #[tokio::test]
-async fn kong04_a_default_scope_that_is_refused_is_left_out_from_then_on() {
+async fn a_refused_default_scope_is_omitted_from_then_on() {
     assert_eq!(scopes_seen(GATE).await, (vec![true, false, false], true));
 }
 
 #[tokio::test]
-async fn a_configured_scope_that_is_refused_stays() {
+async fn a_refused_configured_scope_is_still_sent() {
     let gate = GATE.replace("{\"issuer", "{\"scopes\":[\"openid\"],\"issuer");
     assert_eq!(scopes_seen(&gate).await, (vec![true, true], false));
 }
 
 #[tokio::test]
-async fn f01_basic_encodes_both_halves_first() {
+async fn basic_form_encodes_both_halves() {
     for (id, secret, expect) in [
         ("id", "secret", "id:secret"),
         ("a b", "%&+", "a+b:%25%26%2B"),
@@ -180,7 +180,7 @@ async fn f01_basic_encodes_both_halves_first() {
 }
 
 #[tokio::test]
-async fn every_refusal_is_classified_by_status_and_then_by_error() {
+async fn refusals_are_classified_by_status_then_by_error() {
     let body = |error: &str| format!(r#"{{"error":"{error}","error_description":"s3cret"}}"#);
     for (status, answer, cause) in [
         (401, body("invalid_client"), Cause::CredentialsRefused),
@@ -213,7 +213,7 @@ async fn every_refusal_is_classified_by_status_and_then_by_error() {
 }
 
 #[tokio::test]
-async fn a39_retry_after_is_passed_on_within_bounds() {
+async fn retry_after_is_passed_on_within_bounds() {
     for (retry_after, expect) in [
         (Some("30"), 30),
         (Some("0"), 1),
@@ -238,7 +238,7 @@ async fn a39_retry_after_is_passed_on_within_bounds() {
 }
 
 #[tokio::test]
-async fn a22_transport_faults_are_never_wrong_credentials() {
+async fn transport_faults_are_never_refusals() {
     for (fault, cause) in [
         (
             Fault::Unreachable(Obstacle::Refused, "refused".to_owned()),
@@ -252,7 +252,7 @@ async fn a22_transport_faults_are_never_wrong_credentials() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a31_a_provider_that_never_answers_meets_the_deadline() {
+async fn a_silent_provider_meets_the_deadline() {
     let scripted = Arc::new(ScriptedTransport::holding(|_| {
         reply(200, &document("null"))
     }));
@@ -262,7 +262,7 @@ async fn a31_a_provider_that_never_answers_meets_the_deadline() {
 }
 
 #[tokio::test]
-async fn an_assertion_takes_the_secrets_place() {
+async fn client_secret_jwt_sends_no_secret() {
     let gate = GATE.replace(
         "{\"issuer",
         "{\"token_endpoint_auth_method\":\"client_secret_jwt\",\"issuer",

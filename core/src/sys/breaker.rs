@@ -150,7 +150,7 @@ mod tests {
     use crate::sys::clock::manual::ManualClock;
 
     #[test]
-    fn five_failures_in_a_row_open_it_and_one_success_closes_it() {
+    fn five_consecutive_failures_open_the_breaker_and_one_success_closes_it() {
         let clock = ManualClock::new();
         let now = || clock.now();
         let breaker = Breaker::default();
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn many_failures_at_once_are_one_reason_to_pause() {
+    fn concurrent_failures_cause_one_pause() {
         let clock = ManualClock::new();
         let now = || clock.now();
         let breaker = Breaker::default();
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pause_does_not_grow_beyond_a_minute() {
+    fn the_pause_is_at_most_a_minute() {
         let clock = ManualClock::new();
         let now = || clock.now();
         let breaker = Breaker::default();

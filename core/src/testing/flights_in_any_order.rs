@@ -144,7 +144,7 @@ fn judge(threads: Vec<(u8, shuttle::thread::JoinHandle<Asked>)>) {
 }
 
 #[test]
-fn a19_a_wrong_secret_is_never_served_in_any_order_of_arrival() {
+fn a_wrong_secret_is_never_served_under_any_schedule() {
     shuttle::check_random(
         || {
             let model = Model::new();
@@ -164,7 +164,7 @@ fn a19_a_wrong_secret_is_never_served_in_any_order_of_arrival() {
 }
 
 #[test]
-fn a20_there_is_one_exchange_for_a_token_in_any_order_of_arrival() {
+fn a_token_is_exchanged_once_under_any_schedule() {
     shuttle::check_random(
         || {
             let model = Model::new();
@@ -185,7 +185,7 @@ fn a20_there_is_one_exchange_for_a_token_in_any_order_of_arrival() {
 }
 
 #[test]
-fn a26_what_was_under_way_when_a_purge_came_is_never_kept() {
+fn an_exchange_during_a_purge_is_never_cached_under_any_schedule() {
     shuttle::check_random(
         || {
             let model = Model::new();
@@ -207,7 +207,7 @@ fn a26_what_was_under_way_when_a_purge_came_is_never_kept() {
 }
 
 #[test]
-fn a_renewal_and_its_readers_meet_in_any_order() {
+fn a_refresh_and_its_readers_agree_under_any_schedule() {
     shuttle::check_random(
         || {
             let model = Model::new();
@@ -236,7 +236,7 @@ fn a_renewal_and_its_readers_meet_in_any_order() {
 }
 
 #[test]
-fn a21_who_leaves_while_its_flight_lands_takes_nobody_with_it_in_any_order() {
+fn cancelling_during_landing_affects_no_other_waiter_under_any_schedule() {
     shuttle::check_random(
         || {
             let model = Model::new();

@@ -33,7 +33,7 @@ fn word(random: &mut Rng) -> String {
 }
 
 #[test]
-fn a18_different_tuples_have_different_keys() {
+fn different_tuples_have_different_keys() {
     let process = MacKey::for_test();
     let gates: Vec<_> = (0..8)
         .map(|number: u8| FingerprintBuilder::new().part(&[number]).finish())
@@ -110,7 +110,7 @@ fn query(random: &mut Rng) -> String {
 /// hexadecimal digits do not follow, and bytes that are not printable ASCII, are refused and not passed on; a name that
 /// another parser may take for ours counts as ours.
 #[test]
-fn a06_extraction_agrees_with_the_reference_decoder() {
+fn extraction_agrees_with_the_reference_decoder() {
     let gate = Gate::from_json(r#"{"issuer":"https://a.example"}"#).unwrap();
     let mut random = Rng::with_seed(6);
     let mut seen = [0usize; 7];
@@ -200,7 +200,7 @@ fn a06_extraction_agrees_with_the_reference_decoder() {
 /// The reference: the `base64` crate, strict as well. Texts are good ones, of all lengths that SIMD code treats apart, with
 /// up to two bytes that are not as they were.
 #[test]
-fn a04_basic_agrees_with_the_reference_decoder() {
+fn basic_agrees_with_the_reference_decoder() {
     let gate = Gate::from_json(r#"{"issuer":"https://a.example"}"#).unwrap();
     let mut random = Rng::with_seed(4);
     let mut seen = [0usize; 3];
@@ -245,7 +245,7 @@ fn a04_basic_agrees_with_the_reference_decoder() {
 }
 
 #[test]
-fn a11_hiding_a_query_changes_only_the_credentials() {
+fn hiding_in_a_query_changes_only_the_credentials() {
     let mut random = Rng::with_seed(11);
     for _ in 0..cases() {
         let query = query(&mut random);
@@ -270,7 +270,7 @@ fn a11_hiding_a_query_changes_only_the_credentials() {
 }
 
 #[test]
-fn a11_hiding_in_an_object_changes_only_the_credentials() {
+fn hiding_in_an_object_changes_only_the_credentials() {
     const NAMES: [&str; 9] = [
         r#""client_id""#,
         r#""client_secret""#,

@@ -45,7 +45,7 @@ impl Numbering {
 }
 
 #[test]
-fn kong03_a_token_past_its_best_is_served_and_its_successor_sent_for() {
+fn a_due_token_is_served_and_refreshed_in_the_background() {
     let (_, lab) = Numbering::lab("{}");
     assert_eq!(lab.pair("a", "s"), "MISS a Bearer t1");
     lab.advance(71);
@@ -66,7 +66,7 @@ fn kong03_a_token_past_its_best_is_served_and_its_successor_sent_for() {
 }
 
 #[test]
-fn many_hits_send_for_one_successor() {
+fn concurrent_hits_start_one_refresh() {
     let (_, lab) = Numbering::lab("{}");
     lab.pair("a", "s");
     lab.advance(85);
@@ -78,7 +78,7 @@ fn many_hits_send_for_one_successor() {
 }
 
 #[test]
-fn refresh_ahead_may_be_switched_off() {
+fn refresh_ahead_can_be_disabled() {
     let (_, lab) = Numbering::lab(r#"{"refresh_ahead":1}"#);
     lab.pair("a", "s");
     lab.advance(99);
@@ -88,7 +88,7 @@ fn refresh_ahead_may_be_switched_off() {
 }
 
 #[test]
-fn a_renewal_that_fails_is_tried_again_later_and_the_token_served_to_its_end() {
+fn a_failed_refresh_is_retried_later_and_the_token_served_until_expiry() {
     let (provider, lab) = Numbering::lab("{}");
     lab.pair("a", "s");
     provider.fails.store(true, Ordering::SeqCst);
@@ -115,7 +115,7 @@ fn a_renewal_that_fails_is_tried_again_later_and_the_token_served_to_its_end() {
 }
 
 #[test]
-fn a_provider_that_repeats_its_token_is_not_asked_again_and_again() {
+fn a_provider_that_repeats_its_token_causes_no_refresh_loop() {
     let (provider, lab) = Numbering::lab("{}");
     lab.pair("a", "s");
     provider.repeats.store(true, Ordering::SeqCst);
@@ -132,7 +132,7 @@ fn a_provider_that_repeats_its_token_is_not_asked_again_and_again() {
 }
 
 #[test]
-fn a26_a_secret_that_is_revoked_ends_with_the_first_renewal() {
+fn a_revoked_secret_ends_with_the_first_refresh() {
     let (provider, lab) = Numbering::lab("{}");
     lab.pair("a", "s");
     provider.refuses.store(true, Ordering::SeqCst);
@@ -143,7 +143,7 @@ fn a26_a_secret_that_is_revoked_ends_with_the_first_renewal() {
 }
 
 #[test]
-fn a22_a_refusal_is_kept_for_a_while_and_for_these_credentials_alone() {
+fn a_refusal_is_cached_for_these_credentials_only() {
     let (provider, lab) = Numbering::lab("{}");
     provider.refuses.store(true, Ordering::SeqCst);
     assert_eq!(lab.pair("a", "s"), "MISS 401 CredentialsRefused");
@@ -163,7 +163,7 @@ fn a22_a_refusal_is_kept_for_a_while_and_for_these_credentials_alone() {
 }
 
 #[test]
-fn a22_failures_are_not_kept_as_refusals() {
+fn failures_are_not_cached_as_refusals() {
     let (provider, lab) = Numbering::lab("{}");
     provider.fails.store(true, Ordering::SeqCst);
     assert_eq!(lab.pair("a", "s"), "MISS 502 ProviderUnreachable");
@@ -172,7 +172,7 @@ fn a22_failures_are_not_kept_as_refusals() {
 }
 
 #[test]
-fn refusals_may_be_kept_not_at_all() {
+fn caching_refusals_can_be_disabled() {
     let (provider, lab) = Numbering::lab(r#"{"cache_ttl_neg":0}"#);
     provider.refuses.store(true, Ordering::SeqCst);
     assert_eq!(lab.pair("a", "s"), "MISS 401 CredentialsRefused");
@@ -180,7 +180,7 @@ fn refusals_may_be_kept_not_at_all() {
 }
 
 #[test]
-fn a23_wrong_secrets_do_not_push_out_tokens() {
+fn refusals_do_not_evict_tokens() {
     let options = EngineOptions {
         cache_max_entries: 16,
         ..EngineOptions::default()
@@ -198,7 +198,7 @@ fn a23_wrong_secrets_do_not_push_out_tokens() {
 }
 
 #[test]
-fn a27_the_cache_is_bounded_in_tokens() {
+fn the_cache_is_bounded_in_tokens() {
     let options = EngineOptions {
         cache_max_entries: 10,
         ..EngineOptions::default()
@@ -212,7 +212,7 @@ fn a27_the_cache_is_bounded_in_tokens() {
 }
 
 #[test]
-fn a26_a_purge_takes_one_client_one_gate_or_all() {
+fn a_purge_drops_one_client_one_gate_or_all() {
     let (_, lab) = Numbering::lab("{}");
     let other = gate(r#"{"audience":"other"}"#);
     let ask_other = || {
@@ -247,7 +247,7 @@ fn a26_a_purge_takes_one_client_one_gate_or_all() {
 }
 
 #[test]
-fn a26_a_purge_takes_refusals_along() {
+fn a_purge_drops_refusals() {
     let (provider, lab) = Numbering::lab("{}");
     provider.refuses.store(true, Ordering::SeqCst);
     assert_eq!(lab.pair("a", "s"), "MISS 401 CredentialsRefused");
@@ -258,7 +258,7 @@ fn a26_a_purge_takes_refusals_along() {
 }
 
 #[test]
-fn what_is_under_way_when_a_purge_comes_is_served_and_not_kept() {
+fn an_exchange_in_progress_during_a_purge_is_served_and_not_cached() {
     let lab = Lab::new(ScriptedTransport::holding(provider));
     let queue = lab.queue();
     pending(lab.ask(&queue, "client_id=a&client_secret=right", 1));
@@ -276,7 +276,7 @@ fn what_is_under_way_when_a_purge_comes_is_served_and_not_kept() {
 }
 
 #[test]
-fn a26_a_token_that_the_upstream_refuses_is_dropped_once_and_not_when_it_is_new() {
+fn a_token_refused_upstream_is_dropped_once_unless_brand_new() {
     let (_, lab) = Numbering::lab("{}");
     let allow = |query: &str| match lab.blocking(query) {
         Outcome::Allow(allow) => allow,
@@ -320,7 +320,7 @@ fn no_step_of_the_wall_clock_serves_an_expired_token() {
 }
 
 #[test]
-fn kong02_every_request_with_a_kept_token_is_a_hit() {
+fn every_request_with_a_cached_token_is_a_hit() {
     let (_, lab) = Numbering::lab(
         r#"{"auth_methods":["client_credentials","bearer"],"verify_signature":true}"#,
     );
@@ -340,7 +340,7 @@ fn without_a_cache_every_request_is_an_exchange() {
 }
 
 #[test]
-fn what_the_host_asks_for_is_part_of_the_key() {
+fn host_arguments_are_part_of_the_key() {
     let (_, lab) = Numbering::lab(r#"{"token_post_args_host":["audience","scope"]}"#);
     let ask = |args: &[&[u8]]| {
         let request = Request {
@@ -373,7 +373,7 @@ fn what_the_host_asks_for_is_part_of_the_key() {
 }
 
 #[test]
-fn kong05_what_the_caller_asks_for_is_part_of_the_key() {
+fn caller_arguments_are_part_of_the_key() {
     let (_, lab) = Numbering::lab(r#"{"token_post_args_client":["scope","resource"]}"#);
     let ask = |extra: &str| show(&lab.blocking(&format!("client_id=a&client_secret=s{extra}")));
     assert_eq!(ask(""), "MISS a Bearer t1");

@@ -5,7 +5,7 @@ use crate::journal::Level;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 #[test]
-fn a_provider_that_fails_is_left_alone_for_a_while_and_known_clients_go_on() {
+fn an_open_circuit_breaker_still_serves_cached_clients() {
     let down = Arc::new(AtomicBool::new(false));
     let is_down = Arc::clone(&down);
     let lab = Lab::new(ScriptedTransport::new(move |seen| {
@@ -58,7 +58,7 @@ fn a_provider_that_fails_is_left_alone_for_a_while_and_known_clients_go_on() {
 }
 
 #[test]
-fn a_refusal_is_an_answer_of_a_provider_that_works() {
+fn refusals_do_not_open_the_circuit_breaker() {
     let lab = Lab::with(
         r#"{"refusals_per_client":0,"refusals_per_gate":0}"#,
         ScriptedTransport::new(provider),
@@ -73,7 +73,7 @@ fn a_refusal_is_an_answer_of_a_provider_that_works() {
 }
 
 #[test]
-fn a39_a_client_whose_secrets_are_guessed_is_turned_away_unless_it_is_known() {
+fn a_guessed_client_is_rate_limited_unless_its_token_is_cached() {
     let lab = Lab::with(
         r#"{"refusals_per_client":3}"#,
         ScriptedTransport::new(provider),
@@ -107,7 +107,7 @@ fn a39_a_client_whose_secrets_are_guessed_is_turned_away_unless_it_is_known() {
 }
 
 #[test]
-fn a39_who_is_known_is_let_in_again_after_its_token_has_ended() {
+fn a_known_client_is_exempt_from_budgets_after_its_token_expired() {
     let lab = Lab::with(
         r#"{"refusals_per_client":1,"cache_ttl_max":10,"refresh_ahead":1}"#,
         ScriptedTransport::new(provider),
@@ -120,7 +120,7 @@ fn a39_who_is_known_is_let_in_again_after_its_token_has_ended() {
 }
 
 #[test]
-fn f03_a_provider_sees_no_more_refusals_than_the_gates_budget() {
+fn refused_exchanges_stay_within_the_gates_budget() {
     let lab = Lab::with(
         r#"{"refusals_per_gate":50}"#,
         ScriptedTransport::new(provider),
@@ -137,7 +137,7 @@ fn f03_a_provider_sees_no_more_refusals_than_the_gates_budget() {
 }
 
 #[test]
-fn f03_guesses_that_are_made_at_once_are_no_more_than_those_made_one_by_one() {
+fn concurrent_guesses_stay_within_the_budget() {
     let options = EngineOptions {
         max_exchanges: 4,
         ..EngineOptions::default()
@@ -172,7 +172,7 @@ fn f03_guesses_that_are_made_at_once_are_no_more_than_those_made_one_by_one() {
 }
 
 #[test]
-fn a39_a_provider_that_says_when_to_come_again_is_not_asked_before() {
+fn no_exchange_happens_before_retry_after() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let lab = Lab::new(ScriptedTransport::new(move |seen| {
@@ -207,7 +207,7 @@ fn a39_a_provider_that_says_when_to_come_again_is_not_asked_before() {
 }
 
 #[test]
-fn a27_more_than_may_wait_are_turned_away() {
+fn requests_beyond_max_waiting_are_denied() {
     let options = EngineOptions {
         max_waiting: 3,
         ..EngineOptions::default()
@@ -231,7 +231,7 @@ fn a27_more_than_may_wait_are_turned_away() {
 }
 
 #[test]
-fn a27_who_leaves_makes_room_for_another() {
+fn a_cancelled_waiter_frees_its_slot() {
     let options = EngineOptions {
         max_waiting: 3,
         ..EngineOptions::default()
@@ -266,7 +266,7 @@ fn a27_who_leaves_makes_room_for_another() {
 }
 
 #[test]
-fn a27_flights_that_everybody_has_left_are_bounded_as_well() {
+fn abandoned_flights_are_bounded() {
     let options = EngineOptions {
         max_waiting: 3,
         ..EngineOptions::default()
@@ -299,7 +299,7 @@ fn a27_flights_that_everybody_has_left_are_bounded_as_well() {
 }
 
 #[test]
-fn no_more_exchanges_than_may_are_under_way() {
+fn concurrent_exchanges_stay_within_max_exchanges() {
     let options = EngineOptions {
         max_exchanges: 2,
         ..EngineOptions::default()
@@ -326,7 +326,7 @@ fn no_more_exchanges_than_may_are_under_way() {
 }
 
 #[test]
-fn kong04_the_operator_is_told_once_that_openid_is_left_out() {
+fn omitting_openid_is_logged_once() {
     let lab = Lab::new(ScriptedTransport::new(|seen| match &seen.form {
         None => reply(200, DOCUMENT),
         Some(form) if form.contains("openid") => reply(400, r#"{"error":"invalid_scope"}"#),
@@ -343,7 +343,7 @@ fn kong04_the_operator_is_told_once_that_openid_is_left_out() {
 }
 
 #[test]
-fn a40_metrics_count_every_outcome_and_name_no_client() {
+fn metrics_count_every_outcome_and_name_no_client() {
     let lab = Lab::new(ScriptedTransport::new(provider));
     lab.pair("alice", "right");
     lab.pair("alice", "right");
@@ -372,7 +372,7 @@ fn a40_metrics_count_every_outcome_and_name_no_client() {
 }
 
 #[test]
-fn a11_what_the_host_knows_of_a_client_counts_with_what_came_with_the_request() {
+fn host_credentials_count_towards_the_length_limit() {
     let mut lab = Lab::new(ScriptedTransport::new(provider));
     lab.gate =
         gate(r#"{"token_post_args_client":["audience"],"token_post_args_host":["resource"]}"#);

@@ -158,7 +158,7 @@ fn show(outcome: &Outcome) -> String {
 }
 
 #[test]
-fn a_miss_is_exchanged_once_and_then_hit() {
+fn a_miss_is_exchanged_once_and_then_a_hit() {
     let lab = Lab::new(ScriptedTransport::new(provider));
     let query = "client_id=a&client_secret=right";
     assert_eq!(show(&lab.blocking(query)), "MISS a Bearer token-of-a");
@@ -171,7 +171,7 @@ fn a_miss_is_exchanged_once_and_then_hit() {
 }
 
 #[test]
-fn a19_a_wrong_secret_never_hits() {
+fn a_wrong_secret_never_hits_the_cache() {
     let lab = Lab::new(ScriptedTransport::new(provider));
     lab.blocking("client_id=a&client_secret=right");
     assert_eq!(
@@ -190,7 +190,7 @@ fn a19_a_wrong_secret_never_hits() {
 }
 
 #[test]
-fn a20_concurrent_requests_for_one_token_cause_one_exchange() {
+fn concurrent_misses_for_one_token_cause_one_exchange() {
     let lab = Lab::new(ScriptedTransport::holding(provider));
     let queue = lab.queue();
     for user_data in 0..100 {
@@ -215,7 +215,7 @@ fn a20_concurrent_requests_for_one_token_cause_one_exchange() {
 }
 
 #[test]
-fn what_is_known_is_answered_at_once_and_what_is_not_begins_nothing() {
+fn authenticate_at_once_starts_no_exchange() {
     let lab = Lab::new(ScriptedTransport::new(provider));
     let at_once = |query: &str| {
         let request = Request {
@@ -240,7 +240,7 @@ fn what_is_known_is_answered_at_once_and_what_is_not_begins_nothing() {
 }
 
 #[test]
-fn a_thread_may_wait_in_slices() {
+fn a_thread_can_wait_in_slices() {
     let lab = Lab::new(ScriptedTransport::holding(provider));
     let queue = lab.queue();
     let ticket = pending(lab.ask(&queue, "client_id=a&client_secret=right", 7));
@@ -254,7 +254,7 @@ fn a_thread_may_wait_in_slices() {
 }
 
 #[test]
-fn a21_a_leader_that_goes_away_takes_nobody_with_it() {
+fn waiters_survive_their_leader() {
     let lab = Lab::new(ScriptedTransport::holding(provider));
     let (leading, following) = (lab.queue(), lab.queue());
     let query = "client_id=a&client_secret=right";
@@ -270,7 +270,7 @@ fn a21_a_leader_that_goes_away_takes_nobody_with_it() {
 }
 
 #[test]
-fn a25_a_token_is_not_served_after_its_life() {
+fn an_expired_token_is_not_served() {
     let mut lab = Lab::new(ScriptedTransport::new(provider));
     lab.gate = Gate::from_json(r#"{"issuer":"https://a.example","refresh_ahead":1}"#).unwrap();
     let query = "client_id=a&client_secret=right";
@@ -282,7 +282,7 @@ fn a25_a_token_is_not_served_after_its_life() {
 }
 
 #[test]
-fn a_token_that_must_not_be_cached_serves_its_waiters_only() {
+fn an_uncacheable_token_serves_its_waiters_only() {
     let lab = Lab::new(ScriptedTransport::holding(|seen| match seen.form {
         None => reply(200, DOCUMENT),
         Some(_) => reply(
@@ -309,7 +309,7 @@ fn a_token_that_must_not_be_cached_serves_its_waiters_only() {
 }
 
 #[test]
-fn a17_an_exchange_that_panics_denies_everybody_and_the_engine_goes_on() {
+fn a_panic_in_an_exchange_denies_its_waiters_and_the_engine_survives() {
     let lab = Lab::new(ScriptedTransport::new(|seen| match &seen.form {
         Some(form) if form.contains("client_id=bad") => panic!("planted"),
         _ => provider(seen),
@@ -325,7 +325,7 @@ fn a17_an_exchange_that_panics_denies_everybody_and_the_engine_goes_on() {
 }
 
 #[test]
-fn dropping_an_engine_with_a_flight_under_way_returns() {
+fn dropping_an_engine_with_an_open_flight_returns() {
     let lab = Lab::new(ScriptedTransport::holding(provider));
     let queue = lab.queue();
     pending(lab.ask(&queue, "client_id=a&client_secret=right", 1));
@@ -334,7 +334,7 @@ fn dropping_an_engine_with_a_flight_under_way_returns() {
 }
 
 #[test]
-fn a27_the_cache_is_bounded_in_bytes() {
+fn the_cache_is_bounded_in_bytes() {
     let options = EngineOptions {
         cache_max_bytes: 64 * 1024,
         ..EngineOptions::default()
@@ -367,7 +367,7 @@ fn a27_the_cache_is_bounded_in_bytes() {
 }
 
 #[test]
-fn engines_with_the_same_options_are_one() {
+fn engines_with_equal_options_are_shared() {
     let options = EngineOptions {
         cache_max_bytes: 12_345,
         ..EngineOptions::default()
@@ -382,7 +382,7 @@ fn engines_with_the_same_options_are_one() {
 }
 
 #[test]
-fn options_that_cannot_be_are_refused() {
+fn invalid_engine_options_are_errors() {
     for json in [
         "[]",
         "{",

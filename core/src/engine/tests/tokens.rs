@@ -101,7 +101,7 @@ fn how_and_cause(outcome: &Outcome) -> String {
 const ALICE: &str = "Basic YWxpY2U6czNjcmV0";
 
 #[test]
-fn a_token_that_verifies_is_served_and_its_verdict_kept() {
+fn a_verified_token_is_served_and_its_verdict_cached() {
     let (_, lab) = Signing::lab("{}");
     assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
     for _ in 0..10 {
@@ -111,7 +111,7 @@ fn a_token_that_verifies_is_served_and_its_verdict_kept() {
 }
 
 #[test]
-fn a_token_of_another_key_is_the_providers_fault_and_not_kept() {
+fn a_token_of_another_key_is_a_provider_fault_and_not_cached() {
     let (provider, lab) = Signing::lab("{}");
     provider.rotate("k1");
     assert_eq!(
@@ -122,7 +122,7 @@ fn a_token_of_another_key_is_the_providers_fault_and_not_kept() {
 }
 
 #[test]
-fn kong07_a_new_key_of_the_provider_is_fetched_when_it_is_first_seen() {
+fn a_rotated_key_is_fetched_when_first_seen() {
     let (provider, lab) = Signing::lab(r#"{"cache_tokens":false}"#);
     assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
     provider.rotate("k2");
@@ -133,7 +133,7 @@ fn kong07_a_new_key_of_the_provider_is_fetched_when_it_is_first_seen() {
 }
 
 #[test]
-fn keys_in_further_places_are_the_providers_as_well() {
+fn extra_jwks_uris_are_keys_of_the_provider() {
     let (provider, lab) = Signing::lab(r#"{"extra_jwks_uris":["https://b.example/jwks"]}"#);
     assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
     provider.rotate("k2");
@@ -156,7 +156,7 @@ fn keys_in_further_places_are_the_providers_as_well() {
 }
 
 #[test]
-fn a37_unknown_keys_cause_one_fetch_a_window() {
+fn unknown_keys_cause_one_fetch_per_window() {
     let (provider, lab) = Signing::lab(r#"{"auth_methods":["bearer"]}"#);
     let good = format!("Bearer {}", provider.token());
     assert_eq!(how_and_cause(&ask(&lab, &lab.gate, &good)), "MISS");
@@ -180,7 +180,7 @@ fn a37_unknown_keys_cause_one_fetch_a_window() {
 }
 
 #[test]
-fn kong10_keys_that_cannot_be_had_are_asked_for_again() {
+fn unavailable_keys_are_fetched_again() {
     let (provider, lab) = Signing::lab("{}");
     *provider.published.write().unwrap() = json!("<html>");
     assert_eq!(
@@ -202,7 +202,7 @@ fn kong10_keys_that_cannot_be_had_are_asked_for_again() {
 }
 
 #[test]
-fn a_token_that_nobody_could_verify_says_nothing() {
+fn claims_of_an_unverifiable_token_are_ignored() {
     let claims =
         json!({"iss": "https://a.example/", "exp": NOW + 3600, "azp": "alice", "scope": "read"});
     let token = format!("e30.{}.x", URL_SAFE_NO_PAD.encode(claims.to_string()));
@@ -227,7 +227,7 @@ fn a_token_that_nobody_could_verify_says_nothing() {
 }
 
 #[test]
-fn claims_with_line_breaks_go_nowhere() {
+fn claims_with_line_breaks_are_not_forwarded() {
     let (provider, lab) = Signing::lab(r#"{"auth_methods":["client_credentials","bearer"]}"#);
     let name = "alice\r\nX-Admin: 1";
     provider.claim("azp", json!(name));
@@ -246,7 +246,7 @@ fn claims_with_line_breaks_go_nowhere() {
 }
 
 #[test]
-fn a25_gates_share_a_token_and_each_applies_its_own_policy_on_every_hit() {
+fn gates_that_share_a_token_apply_their_own_policy_on_every_hit() {
     let (_, lab) = Signing::lab("{}");
     let strict = gate(r#"{"scopes_required":["write"]}"#);
     let lenient = gate(
@@ -277,7 +277,7 @@ fn a25_gates_share_a_token_and_each_applies_its_own_policy_on_every_hit() {
 }
 
 #[test]
-fn gates_keep_a_shared_token_each_for_its_own_time() {
+fn gates_that_share_a_token_apply_their_own_retention() {
     let (_, lab) = Signing::lab("{}");
     let short = gate(r#"{"cache_ttl_max":10}"#);
     assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
@@ -287,7 +287,7 @@ fn gates_keep_a_shared_token_each_for_its_own_time() {
 }
 
 #[test]
-fn a_gate_that_does_not_verify_shares_with_none_that_does() {
+fn gates_with_and_without_verification_do_not_share() {
     let (provider, lab) = Signing::lab("{}");
     let blind = gate(r#"{"verify_signature":false}"#);
     provider.rotate("k1");
@@ -299,7 +299,7 @@ fn a_gate_that_does_not_verify_shares_with_none_that_does() {
 }
 
 #[test]
-fn kong09_an_exp_is_looked_at_on_every_hit() {
+fn exp_is_checked_on_every_hit() {
     let (provider, lab) = Signing::lab(r#"{"eagerly_expire":0,"refresh_ahead":1}"#);
     provider.claim("exp", json!(NOW + 100));
     assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
@@ -323,7 +323,7 @@ fn kong09_an_exp_is_looked_at_on_every_hit() {
 }
 
 #[test]
-fn f21_a_client_may_bring_its_own_token() {
+fn a_client_can_present_its_own_token() {
     let (provider, lab) =
         Signing::lab(r#"{"auth_methods":["bearer"],"audience_required":["api"]}"#);
     let token = provider.token();
@@ -398,7 +398,7 @@ fn f21_a_client_may_bring_its_own_token() {
 }
 
 #[test]
-fn a_brought_token_ends_at_its_exp_and_is_not_renewed() {
+fn a_clients_own_token_ends_at_its_exp_and_is_not_refreshed() {
     let (provider, lab) = Signing::lab(r#"{"auth_methods":["bearer"]}"#);
     provider.claim("exp", json!(NOW + 100));
     let token = format!("Bearer {}", provider.token());
@@ -421,7 +421,7 @@ fn a_brought_token_ends_at_its_exp_and_is_not_renewed() {
 }
 
 #[test]
-fn kong18_an_hmac_with_the_public_key_is_no_signature() {
+fn an_hmac_with_the_public_key_is_refused() {
     let (provider, lab) = Signing::lab(r#"{"auth_methods":["bearer"]}"#);
     let forged = {
         use base64::Engine as _;
@@ -448,7 +448,7 @@ fn kong18_an_hmac_with_the_public_key_is_no_signature() {
 }
 
 #[test]
-fn requests_that_need_not_authenticate_pass_without_a_token() {
+fn preflight_and_anonymous_requests_pass_without_a_token() {
     let (_, lab) = Signing::lab(r#"{"run_on_preflight":false}"#);
     let request = Request {
         method: b"OPTIONS",
@@ -505,7 +505,7 @@ fn requests_that_need_not_authenticate_pass_without_a_token() {
 }
 
 #[test]
-fn a_client_that_is_not_on_the_list_is_not_asked_about() {
+fn a_client_outside_clients_allowed_causes_no_exchange() {
     let (_, lab) = Signing::lab(
         r#"{"clients_allowed":["bob"],"auth_methods":["client_credentials","bearer"]}"#,
     );
@@ -517,7 +517,7 @@ fn a_client_that_is_not_on_the_list_is_not_asked_about() {
 }
 
 #[test]
-fn the_token_endpoint_moved() {
+fn metadata_is_fetched_again_after_the_token_endpoint_moved() {
     let moved = std::sync::atomic::AtomicBool::new(false);
     let moved = Arc::new(moved);
     let has_moved = Arc::clone(&moved);

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 #[test]
-fn a28_values_that_were_swapped_or_are_not_sealed_are_misses() {
+fn swapped_and_unsealed_values_are_misses() {
     let (_, fleet) = Numbering::fleet();
     let lab = fleet.lab();
     lab.pair("a", "s");
@@ -27,7 +27,7 @@ fn a28_values_that_were_swapped_or_are_not_sealed_are_misses() {
 }
 
 #[test]
-fn a28_a_value_that_is_put_back_when_it_has_ended_or_was_purged_is_a_miss() {
+fn replayed_expired_and_purged_values_are_misses() {
     let (_, fleet) = Numbering::fleet();
     fleet.lab().pair("a", "s");
     let (id, old) = fleet.entries().remove(0);
@@ -52,7 +52,7 @@ fn a28_a_value_that_is_put_back_when_it_has_ended_or_was_purged_is_a_miss() {
 }
 
 #[test]
-fn a24_what_comes_from_a_clock_too_far_ahead_is_a_miss() {
+fn a_token_from_a_clock_too_far_ahead_is_a_miss() {
     let (_, fleet) = Numbering::fleet();
     fleet.clock.step(5);
     fleet.lab().pair("a", "s");
@@ -63,7 +63,7 @@ fn a24_what_comes_from_a_clock_too_far_ahead_is_a_miss() {
 }
 
 #[test]
-fn a24_a_refusal_from_a_clock_too_far_ahead_is_a_miss() {
+fn a_refusal_from_a_clock_too_far_ahead_is_a_miss() {
     let (provider, fleet) = Numbering::fleet();
     provider.refuses.store(true, Ordering::SeqCst);
     fleet.clock.step(3600);
@@ -74,7 +74,7 @@ fn a24_a_refusal_from_a_clock_too_far_ahead_is_a_miss() {
 }
 
 #[test]
-fn a_pepper_that_cannot_be_read_is_a_clear_error() {
+fn an_unreadable_pepper_is_a_clear_error() {
     let (_, mut fleet) = Numbering::fleet();
     let path = fleet.scratch.path().join("pepper");
     for content in [None, Some("too short")] {
@@ -165,7 +165,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[test]
-fn a28_a_store_that_fails_is_a_miss_a_counter_and_one_line_and_no_error_to_anybody() {
+fn a_store_failure_is_a_miss_counted_and_logged_once() {
     for (what, spoil, says) in FAULTS {
         let (_, fleet) = Numbering::fleet();
         spoil(&fleet);

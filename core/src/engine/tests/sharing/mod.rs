@@ -137,7 +137,7 @@ impl Numbering {
 }
 
 #[test]
-fn a28_one_exchange_is_for_all_who_share_however_many_ask_at_once() {
+fn sharing_engines_cause_one_exchange() {
     let fleet = Fleet::new(ScriptedTransport::holding(provider));
     let labs = [(); 4].map(|()| fleet.lab());
     let queues = labs.each_ref().map(Lab::queue);
@@ -172,7 +172,7 @@ fn a28_one_exchange_is_for_all_who_share_however_many_ask_at_once() {
 }
 
 #[test]
-fn a28_tokens_outlive_the_process_that_fetched_them_and_keep_their_age() {
+fn shared_tokens_survive_their_process_and_keep_their_age() {
     let (_, fleet) = Numbering::fleet();
     assert_eq!(fleet.lab().pair("a", "s"), "MISS a Bearer t1");
     fleet.advance(500);
@@ -192,7 +192,7 @@ fn a28_tokens_outlive_the_process_that_fetched_them_and_keep_their_age() {
 }
 
 #[test]
-fn a28_a_store_that_is_wiped_costs_one_exchange_for_each_token() {
+fn a_wiped_store_costs_one_exchange_per_token() {
     let (_, fleet) = Numbering::fleet();
     let labs = [fleet.lab(), fleet.lab()];
     assert_eq!(labs[0].pair("a", "s"), "MISS a Bearer t1");
@@ -206,7 +206,7 @@ fn a28_a_store_that_is_wiped_costs_one_exchange_for_each_token() {
 }
 
 #[test]
-fn a19_a_wrong_secret_and_another_client_find_nothing_in_the_store() {
+fn a_wrong_secret_finds_nothing_in_the_store() {
     let fleet = Fleet::new(ScriptedTransport::new(provider));
     fleet.lab().pair("a", "right");
     let lab = fleet.lab();
@@ -217,7 +217,7 @@ fn a19_a_wrong_secret_and_another_client_find_nothing_in_the_store() {
 }
 
 #[test]
-fn a25_what_comes_from_the_store_is_judged_by_each_gate() {
+fn tokens_from_the_store_are_judged_by_each_gate() {
     use base64::Engine as _;
     let claims = r#"{"iss":"https://a.example","scope":"read"}"#;
     let encode = |part| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(part);
@@ -252,7 +252,7 @@ fn a25_what_comes_from_the_store_is_judged_by_each_gate() {
 }
 
 #[test]
-fn a28_a_token_that_one_has_verified_is_taken_with_its_claims_and_without_keys() {
+fn a_verified_token_is_shared_with_its_claims() {
     let (_, transport) = Signing::transport();
     let fleet = Fleet::new(transport);
     let config = r#"{"scopes_required":"read","audience_required":"api"}"#;
@@ -289,7 +289,7 @@ fn a28_a_token_that_one_has_verified_is_taken_with_its_claims_and_without_keys()
 }
 
 #[test]
-fn a22_refusals_are_shared_for_as_long_as_they_are_kept_and_draw_from_no_other_budget() {
+fn shared_refusals_expire_and_draw_from_one_budget() {
     let (provider, fleet) = Numbering::fleet();
     let one = r#"{"refusals_per_client":1}"#;
     provider.refuses.store(true, Ordering::SeqCst);
@@ -310,7 +310,7 @@ fn a22_refusals_are_shared_for_as_long_as_they_are_kept_and_draw_from_no_other_b
 }
 
 #[test]
-fn a22_failures_are_not_shared() {
+fn failures_are_not_shared() {
     let fails = Arc::new(AtomicBool::new(true));
     let failing = Arc::clone(&fails);
     let fleet = Fleet::new(ScriptedTransport::new(move |seen| {
@@ -325,7 +325,7 @@ fn a22_failures_are_not_shared() {
 }
 
 #[test]
-fn a22_a_token_that_cannot_be_verified_here_is_nobody_elses_refusal() {
+fn a_verification_failure_is_not_shared_as_a_refusal() {
     let (provider, transport) = Signing::transport();
     let fleet = Fleet::new(transport);
     provider.rotate("k1");
@@ -337,7 +337,7 @@ fn a22_a_token_that_cannot_be_verified_here_is_nobody_elses_refusal() {
 }
 
 #[test]
-fn a39_a_provider_that_asks_for_time_is_left_alone_by_all() {
+fn retry_after_pauses_all_sharing_engines() {
     let (provider, fleet) = Numbering::fleet();
     provider.is_busy.store(true, Ordering::SeqCst);
     assert_eq!(fleet.lab().pair("a", "s"), "MISS 503 ProviderBusy");
@@ -358,7 +358,7 @@ fn a39_a_provider_that_asks_for_time_is_left_alone_by_all() {
 }
 
 #[test]
-fn a39_a_provider_that_asks_for_time_takes_no_token_away() {
+fn retry_after_evicts_no_token() {
     let (provider, fleet) = Numbering::fleet();
     let (one, other) = (fleet.lab(), fleet.lab());
     assert_eq!(one.pair("a", "s"), "MISS a Bearer t1");
@@ -379,7 +379,7 @@ fn a39_a_provider_that_asks_for_time_takes_no_token_away() {
 }
 
 #[test]
-fn kong03_one_renews_a_token_and_the_others_take_its_successor() {
+fn one_engine_refreshes_and_the_others_take_the_new_token() {
     let (_, fleet) = Numbering::fleet();
     let labs = [(); 3].map(|()| fleet.lab());
     for lab in &labs {
@@ -401,7 +401,7 @@ fn kong03_one_renews_a_token_and_the_others_take_its_successor() {
 }
 
 #[test]
-fn whoever_dies_with_a_lease_is_replaced_when_its_time_is_over() {
+fn a_dead_lease_holder_is_replaced_after_the_lease() {
     let (_, fleet) = Numbering::fleet();
     let lab = fleet.lab();
     lab.pair("a", "s");
@@ -423,7 +423,7 @@ fn whoever_dies_with_a_lease_is_replaced_when_its_time_is_over() {
 }
 
 #[test]
-fn a_failed_exchange_is_tried_by_the_next_who_waits() {
+fn a_failed_exchange_is_retried_by_the_next_waiter() {
     let fails = Arc::new(AtomicBool::new(true));
     let failing = Arc::clone(&fails);
     let fleet = Fleet::new(ScriptedTransport::holding(move |seen| {
@@ -448,7 +448,7 @@ fn a_failed_exchange_is_tried_by_the_next_who_waits() {
 }
 
 #[test]
-fn gates_that_keep_no_tokens_and_tokens_that_clients_bring_do_not_touch_the_store() {
+fn uncached_gates_and_client_tokens_do_not_use_the_store() {
     let fleet = Fleet::new(ScriptedTransport::new(provider));
     let lab = fleet.lab_with(r#"{"cache_tokens":false}"#);
     assert_eq!(lab.pair("a", "right"), "MISS a Bearer token-of-a");
@@ -464,7 +464,7 @@ fn gates_that_keep_no_tokens_and_tokens_that_clients_bring_do_not_touch_the_stor
 }
 
 #[test]
-fn a28_an_old_pepper_still_finds_what_was_sealed_under_it() {
+fn values_sealed_under_a_previous_pepper_are_found() {
     let (_, mut fleet) = Numbering::fleet();
     let (first, second) = (fleet.pepper("first"), fleet.pepper("second"));
     fleet.options.store_pepper_file = Some(first.clone());
@@ -486,7 +486,7 @@ fn a28_an_old_pepper_still_finds_what_was_sealed_under_it() {
 }
 
 #[test]
-fn a40_a_dump_of_the_store_holds_no_token_secret_or_client() {
+fn a_dump_of_the_store_reveals_no_token_secret_or_client() {
     use base64::Engine as _;
     use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
     const CANARIES: [&str; 3] = ["canary-client%7", "c@nary/s3cret+", "token-of-canary"];
@@ -555,7 +555,7 @@ fn a40_a_dump_of_the_store_holds_no_token_secret_or_client() {
 }
 
 #[test]
-fn the_numbers_of_one_process_are_those_of_all_where_that_is_asked_for() {
+fn store_metrics_sums_all_processes() {
     let (_, mut fleet) = Numbering::fleet();
     let alone = fleet.lab();
     alone.pair("x", "s");

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a26_a_revoked_secret_ends_for_all_who_share() {
+fn a_revoked_secret_ends_for_all_sharing_engines() {
     let (provider, fleet) = Numbering::fleet();
     let (one, other) = (fleet.lab(), fleet.lab());
     one.pair("a", "s");
@@ -23,7 +23,7 @@ fn a26_a_revoked_secret_ends_for_all_who_share() {
 }
 
 #[test]
-fn a26_a_purge_reaches_all_who_share() {
+fn a_purge_reaches_all_sharing_engines() {
     let (_, fleet) = Numbering::fleet();
     let (one, other) = (fleet.lab(), fleet.lab());
     for lab in [&one, &other] {
@@ -56,7 +56,7 @@ fn a26_a_purge_reaches_all_who_share() {
 }
 
 #[test]
-fn a26_a_purge_is_followed_by_who_knows_the_ones_before_whatever_the_clock_says() {
+fn purge_is_applied_despite_clock_skew() {
     const DAY: i64 = 86_400;
     let (_, fleet) = Numbering::fleet();
     fleet.clock.step(-2 * DAY);
@@ -73,7 +73,7 @@ fn a26_a_purge_is_followed_by_who_knows_the_ones_before_whatever_the_clock_says(
 }
 
 #[test]
-fn a26_a_purge_is_told_before_its_process_ends() {
+fn a_purge_is_written_before_its_process_ends() {
     let (_, fleet) = Numbering::fleet();
     fleet.lab().pair("a", "s");
     for _ in 0..10 {
@@ -85,7 +85,7 @@ fn a26_a_purge_is_told_before_its_process_ends() {
 }
 
 #[test]
-fn a26_a_purge_of_one_gate_leaves_the_others() {
+fn a_purge_of_one_gate_spares_the_others() {
     let (_, fleet) = Numbering::fleet();
     let audience = r#"{"audience":"https://api.example"}"#;
     let (one, other) = (fleet.lab(), fleet.lab_with(audience));
@@ -101,7 +101,7 @@ fn a26_a_purge_of_one_gate_leaves_the_others() {
 }
 
 #[test]
-fn a26_a_token_that_the_upstream_refuses_does_not_come_back_from_the_store() {
+fn a_token_refused_upstream_does_not_return_from_the_store() {
     let (_, fleet) = Numbering::fleet();
     let (one, other) = (fleet.lab(), fleet.lab());
     let refuse = |lab: &Lab| {
@@ -129,7 +129,7 @@ fn a26_a_token_that_the_upstream_refuses_does_not_come_back_from_the_store() {
 }
 
 #[test]
-fn a26_however_many_purges_there_are_who_comes_new_learns_of_the_latest() {
+fn a_new_engine_applies_the_latest_of_many_purges() {
     let (_, fleet) = Numbering::fleet();
     let one = fleet.lab();
     one.pair("a", "s");
@@ -144,7 +144,7 @@ fn a26_however_many_purges_there_are_who_comes_new_learns_of_the_latest() {
 }
 
 #[test]
-fn a26_a_purge_reaches_who_knows_only_the_pepper_of_before() {
+fn a_purge_reaches_engines_with_only_the_previous_pepper() {
     let (_, mut fleet) = Numbering::fleet();
     let (old, new) = (fleet.pepper("old"), fleet.pepper("new"));
     fleet.options.store_pepper_file = Some(old.clone());
