@@ -1,5 +1,5 @@
-//! The attack budget: exchanges that end in a refusal draw from it, for each client id and for each gate. Where it is
-//! empty, credentials that are not known already are turned away without asking the provider.
+//! The attack budget: refused exchanges draw from it, per client id and per gate. While it is empty, unknown
+//! credentials are denied without an exchange.
 
 use crate::key::{Key, KeyHash};
 use quick_cache::UnitWeighter;
@@ -7,11 +7,11 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Token buckets by client or gate. Bounded: what is refused for one gate is bounded by the gate's own bucket, so that
-/// no flood of client ids pushes out those that matter.
+/// Token buckets by client or gate. The number is bounded: a gate's own bucket limits its refusals, so a flood of
+/// client ids does not evict the buckets that matter.
 pub(crate) struct Budgets(Cache<Key, Arc<Bucket>, UnitWeighter, KeyHash>);
 
-/// How many buckets are kept.
+/// The maximum number of buckets.
 const BUCKETS: usize = 10_000;
 
 struct Bucket(Mutex<Level>);
@@ -33,12 +33,12 @@ impl Budgets {
         ))
     }
 
-    /// Whether one more refusal may be risked; else, when to come again. `per_minute` 0: always.
+    /// Whether another exchange may be risked; otherwise the time until then. `per_minute` 0: always.
     pub(crate) fn check(&self, key: &Key, per_minute: u32, now: Instant) -> Result<(), Duration> {
         if per_minute == 0 {
             return Ok(());
         }
-        // Who has no bucket has not been refused.
+        // A client or gate without a bucket has had no refusal.
         let Some(bucket) = self.0.get(key) else {
             return Ok(());
         };
@@ -51,7 +51,7 @@ impl Budgets {
         ))
     }
 
-    /// Notes a refusal.
+    /// Records a refusal.
     pub(crate) fn draw(&self, key: Key, per_minute: u32, now: Instant) {
         if per_minute == 0 {
             return;
@@ -68,8 +68,8 @@ impl Budgets {
 }
 
 impl Bucket {
-    /// What is left after `draw` is taken. What was under way when nothing was left is owed, up to a minute's budget: else
-    /// whoever guesses many at a time would be refused more than one who guesses one by one.
+    /// The balance after `draw`. Exchanges in progress can overdraw it, by a minute's budget at most: otherwise
+    /// concurrent guesses would cost less than sequential ones.
     fn level(&self, per_minute: u32, now: Instant, draw: f64) -> f64 {
         let most = f64::from(per_minute);
         let mut level = self.0.lock().unwrap_or_else(PoisonError::into_inner);

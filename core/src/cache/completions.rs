@@ -1,4 +1,4 @@
-//! The outcomes that an event loop has yet to collect, and the bell that tells it.
+//! The completions of an event loop: outcomes to collect, and the descriptor that signals them.
 
 use crate::cache::doorbell::Doorbell;
 use crate::error::{Error, ErrorKind};
@@ -9,23 +9,23 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Names a request that waits. A number that is never used twice in a row for the same slot, and below 2^52, so that
-/// it survives in a double.
+/// Identifies a waiting request: a number that does not repeat at once for the same slot, and below 2^52, so that a
+/// double can hold it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ticket(pub u64);
 
 /// An outcome that has arrived.
 #[derive(Debug)]
 pub struct Completion {
-    /// What [`Queue::authenticate`](crate::Queue::authenticate) answered.
+    /// The ticket that [`Queue::authenticate`](crate::Queue::authenticate) returned.
     pub ticket: Ticket,
-    /// What the host gave to [`Queue::authenticate`](crate::Queue::authenticate).
+    /// The host's argument of [`Queue::authenticate`](crate::Queue::authenticate).
     pub user_data: usize,
-    /// What became of the request.
+    /// The outcome of the request.
     pub outcome: Outcome,
 }
 
-/// The part of a queue that flights know.
+/// The part of a queue that flights use.
 pub(crate) struct Completions {
     state: Mutex<State>,
     bell: EventFd,
@@ -35,11 +35,11 @@ pub(crate) struct Completions {
 struct State {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    /// Slots whose outcome has arrived, oldest first. One that was cancelled since is skipped by its ticket.
+    /// Slots whose outcome has arrived, oldest first. Cancelled ones are skipped by their ticket.
     arrived: VecDeque<Ticket>,
-    /// How many of them were not.
+    /// The number of those that were not cancelled.
     ready: usize,
-    /// Rung beside the eventfd, where the host has made one.
+    /// Signalled beside the eventfd, if the host has created one.
     doorbell: Option<Doorbell>,
 }
 
@@ -50,7 +50,7 @@ struct Slot {
 
 struct Waiting {
     user_data: usize,
-    /// Of the flight on which it waits.
+    /// The key of the flight that it waits for.
     key: Key,
     outcome: Option<Outcome>,
 }
@@ -75,7 +75,7 @@ impl Completions {
         })
     }
 
-    /// A ticket for one who waits for the flight of this key.
+    /// Issues a ticket for a waiter of the flight of this key.
     pub(crate) fn open(&self, user_data: usize, key: Key) -> Ticket {
         let mut state = self.state();
         let waiting = Some(Waiting {
@@ -101,7 +101,7 @@ impl Completions {
         state.slots[index as usize].ticket(index)
     }
 
-    /// Delivers an outcome, and rings where the loop may be asleep. For nobody where the ticket was cancelled.
+    /// Delivers an outcome, and signals the loop if it may be asleep. A cancelled ticket gets nothing.
     pub(crate) fn complete(&self, ticket: Ticket, outcome: Outcome) {
         let mut state = self.state();
         let Some(slot) = state.slot(ticket) else {
@@ -116,8 +116,8 @@ impl Completions {
         state.arrived.push_back(ticket);
         state.ready += 1;
         if state.ready == 1 {
-            // Under the lock, so that the descriptor is readable exactly while something has arrived. It can only
-            // fail when the counter overflows, and then it is readable anyway.
+            // Under the lock, so that the descriptor is readable exactly while an outcome waits. The write fails only
+            // if the counter overflows, and then the descriptor is readable anyway.
             let _ = self.bell.write(1);
             if let Some(doorbell) = &state.doorbell {
                 doorbell.ring();
@@ -125,7 +125,7 @@ impl Completions {
         }
     }
 
-    /// Rings this one too, from now on and for what has arrived already.
+    /// Signals this doorbell too, from now on and for outcomes that have arrived already.
     pub(crate) fn connect(&self, doorbell: Doorbell) {
         let mut state = self.state();
         if state.ready > 0 {
@@ -158,7 +158,7 @@ impl Completions {
         None
     }
 
-    /// One that had arrived is gone; with the last one the descriptor is readable no longer.
+    /// Removes an outcome that had arrived; without another one, the descriptor is no longer readable.
     fn take_one(&self, state: &mut State) {
         state.ready -= 1;
         if state.ready == 0 {
@@ -167,9 +167,9 @@ impl Completions {
         }
     }
 
-    /// Forgets a ticket. Answers the key of the flight on which it waited still.
+    /// Cancels a ticket. Returns the key of the flight if it was still waiting.
     pub(crate) fn cancel(&self, ticket: Ticket) -> Option<Key> {
-        // Dropped after the lock: an outcome may be the last to hold a token.
+        // Dropped after the lock: an outcome may own the last reference to a token.
         let waiting = {
             let mut state = self.state();
             let waiting = state.close(ticket)?;
@@ -181,7 +181,7 @@ impl Completions {
         waiting.outcome.is_none().then_some(waiting.key)
     }
 
-    /// Who waits still.
+    /// The tickets that still wait.
     pub(crate) fn waiting(&self) -> Vec<Ticket> {
         let state = self.state();
         let slots = state.slots.iter().enumerate();

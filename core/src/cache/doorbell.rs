@@ -1,5 +1,5 @@
-//! A bell at the end of a socket, for event loops that watch no descriptors but those of connections they have made:
-//! OpenResty's Lua is one.
+//! A doorbell: a socket connection that signals arrived outcomes, for event loops that watch only their own
+//! connections, such as OpenResty's Lua.
 
 use crate::error::{Error, ErrorKind};
 use nix::sys::socket::{MsgFlags, getsockopt, send, sockopt};
@@ -11,7 +11,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A socket that waits for a connection, in a directory that only this user may enter, and which goes with it.
+/// A listening socket in a private directory, which is removed with it.
 pub(crate) struct Listening {
     listener: UnixListener,
     directory: PathBuf,
@@ -19,7 +19,7 @@ pub(crate) struct Listening {
 
 static DOORBELLS: AtomicUsize = AtomicUsize::new(0);
 
-/// How many queues of this process have a connection by which they ring ([`Queue::accept`](crate::Queue::accept)).
+/// The number of queues of this process that have a doorbell ([`Queue::accept`](crate::Queue::accept)).
 pub fn doorbells() -> usize {
     DOORBELLS.load(Ordering::Relaxed)
 }
@@ -27,7 +27,7 @@ pub fn doorbells() -> usize {
 impl Listening {
     pub(crate) fn new() -> Result<Listening, Error> {
         let temporary = std::env::temp_dir();
-        // The second is there where a system lets nobody write to its files.
+        // The fallback for systems with read-only file systems.
         let made =
             Listening::within(&temporary).or_else(|_| Listening::within("/dev/shm".as_ref()));
         made.map_err(|error| {
@@ -58,7 +58,7 @@ impl Listening {
         self.directory.join("bell")
     }
 
-    /// The connection that this process has made, if it has.
+    /// The connection of this process, if any.
     pub(crate) fn accept(&self) -> Result<Doorbell, Error> {
         loop {
             let accepted = self.listener.accept();
@@ -81,12 +81,11 @@ impl Drop for Listening {
     }
 }
 
-/// The far end of a connection that the host watches.
+/// The library's end of a connection that the host watches.
 pub(crate) struct Doorbell(UnixStream);
 
 impl Doorbell {
-    /// Makes the connection readable. One that is full is so already, and one that the host has closed is of no use to
-    /// anybody.
+    /// Makes the connection readable. A full one already is, and a closed one has no reader.
     pub(crate) fn ring(&self) {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         let _ = send(self.0.as_raw_fd(), &[0], flags);

@@ -1,4 +1,4 @@
-//! Flights: exchanges in progress, with everybody who waits for them. One exchange for each key at a time.
+//! Flights: exchanges in progress, with their waiters. One exchange per key at a time.
 
 use crate::cache::completions::{Completions, Ticket};
 use crate::cause::Denial;
@@ -13,11 +13,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, PoisonError, mpsc};
 
-/// The flights of an engine, by the key of the token that they will bring.
+/// The flights of an engine, by the key of their token.
 pub(crate) struct Flights {
     table: Mutex<Table>,
-    /// How many requests may wait, all flights together. So many flights for which nobody waits may be under way besides:
-    /// who leaves does not end one.
+    /// The maximum number of waiting requests, in all flights. As many flights without waiters may exist besides: a
+    /// cancelled waiter does not end its flight.
     max_waiting: usize,
 }
 
@@ -29,24 +29,23 @@ struct Table {
 
 #[derive(Default)]
 struct Flight {
-    /// The first stands for who opened it, unless it was opened for nobody.
+    /// The first opened the flight, unless it is a refresh.
     waiters: Vec<Waiter>,
     is_refresh: bool,
 }
 
-/// One request that waits for a flight. Waiters share nothing but the result: one that goes away changes nothing for
-/// the others.
+/// A request that waits for a flight. Waiters share only the result: cancelling one does not affect the others.
 pub(crate) struct Waiter {
     pub(crate) rules: Arc<Rules>,
     pub(crate) source: Source,
     pub(crate) recipient: Recipient,
 }
 
-/// Where a waiter's outcome goes.
+/// The recipient of a waiter's outcome.
 pub(crate) enum Recipient {
-    /// To an event loop.
+    /// An event loop.
     Queue(Arc<Completions>, Ticket),
-    /// To a thread that blocks for it.
+    /// A blocked thread.
     Call(mpsc::Sender<Outcome>),
 }
 
@@ -59,15 +58,15 @@ impl Recipient {
     }
 }
 
-/// What joining a flight came to.
+/// The result of joining a flight.
 pub(crate) enum Joined {
-    /// The answer has arrived in the meantime.
+    /// The flight has landed in the meantime.
     Landed(Box<Outcome>),
-    /// Somebody else's exchange is under way.
+    /// Another request's exchange is in progress.
     Waiting,
     /// The caller must start the exchange.
     Opened,
-    /// More wait than may.
+    /// The maximum number of waiters is reached.
     Full,
 }
 
@@ -79,8 +78,8 @@ impl Flights {
         }
     }
 
-    /// Joins the flight of a key, or opens one. `known` is asked under the table's lock: a flight fills the cache
-    /// before it leaves the table, so that between the two no second exchange can slip in.
+    /// Joins the flight of a key, or opens one. Calls `known` under the table's lock: a flight fills the cache before
+    /// it leaves the table, so that no second exchange can start in between.
     pub(crate) fn join(
         &self,
         key: Key,
@@ -109,8 +108,8 @@ impl Flights {
         joined
     }
 
-    /// Opens a flight for which nobody waits yet; false where there is one, or so many that there is no room but for
-    /// those who wait.
+    /// Opens a flight without waiters; false if one exists, or if the number of flights leaves room only for those with
+    /// waiters.
     pub(crate) fn open_refresh(&self, key: Key) -> bool {
         let mut table = self.table();
         let is_crowded = table.flights.len() >= self.max_waiting;
@@ -124,8 +123,8 @@ impl Flights {
         }
     }
 
-    /// Takes one who does not wait any more off a flight, where it is on it still. Who takes the place of the first stands
-    /// for having opened it.
+    /// Removes a cancelled waiter from its flight, if it is still there. The waiter that moves to the first place
+    /// counts as the one that opened it.
     pub(crate) fn leave(&self, key: &Key, completions: &Completions, ticket: Ticket) {
         let mut table = self.table();
         let Some(flight) = table.flights.get_mut(key) else {
@@ -138,11 +137,11 @@ impl Flights {
         let left = flight.waiters.swap_remove(place);
         table.waiting -= 1;
         drop(table);
-        // Not under the lock: it may be the last to hold its gate's rules.
+        // After the lock: it may own the last reference to its gate's rules.
         drop(left);
     }
 
-    /// Ends a flight: everybody gets what their own gate makes of the result. `how`: for the one who opened it.
+    /// Ends a flight: each waiter's own gate judges the result. `cache_status`: of the waiter that opened it.
     pub(crate) fn land(
         &self,
         key: &Key,
@@ -199,7 +198,7 @@ impl Waiter {
         env.metrics.count(&outcome);
         match self.recipient {
             Recipient::Queue(completions, ticket) => completions.complete(ticket, outcome),
-            // The caller is gone where its thread has been.
+            // The thread that waited may have ended.
             Recipient::Call(sender) => drop(sender.send(outcome)),
         }
     }

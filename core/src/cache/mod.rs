@@ -1,4 +1,4 @@
-//! What the hosts' threads and the library's own have in common.
+//! The knowledge of a process: tokens, refusals, budgets and flights, shared by the hosts' threads and the I/O thread.
 
 pub(crate) mod budget;
 pub(crate) mod completions;
@@ -24,28 +24,28 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokens::TokenCache;
 
-/// What flights fill and hits read.
+/// The state that flights fill and hits read.
 pub(crate) struct Shared {
     pub(crate) cache: TokenCache,
     pub(crate) refusals: Refusals,
     pub(crate) flights: Flights,
     pub(crate) budgets: Budgets,
     pub(crate) env: Arc<Env>,
-    /// Counts purges: what was under way when one came is not kept.
+    /// Counts purges: a token whose exchange began before a purge is not cached.
     purges: AtomicU64,
 }
 
-/// What a flight came to.
+/// The result of a flight.
 pub(crate) struct Landed {
     pub(crate) result: Result<Grant, Denial>,
-    /// For the one who opened it: `Miss`; `Shared` or `Refusals` where another process knew.
+    /// For the waiter that opened it: `Miss`; `Shared` or `Negative` if another process knew.
     pub(crate) cache_status: CacheStatus,
-    /// For how long the other process remembers the refusal.
+    /// The remaining lifetime of the other process's refusal.
     left: Option<Duration>,
 }
 
 impl Landed {
-    /// By an exchange of its own.
+    /// The result of an exchange.
     pub(crate) fn exchanged(result: Result<Grant, Denial>) -> Landed {
         Landed {
             result,
@@ -54,7 +54,7 @@ impl Landed {
         }
     }
 
-    /// With a token of another process's.
+    /// A token of another process.
     pub(crate) fn shared(grant: Grant) -> Landed {
         Landed {
             result: Ok(grant),
@@ -63,7 +63,7 @@ impl Landed {
         }
     }
 
-    /// With what another process has been told just before.
+    /// A refusal of another process.
     pub(crate) fn refused(denial: Denial, left: Duration) -> Landed {
         Landed {
             result: Err(denial),
@@ -72,13 +72,13 @@ impl Landed {
         }
     }
 
-    /// For how long a gate remembers a denial.
+    /// The time for which a gate caches a denial.
     pub(crate) fn kept(&self, rules: &Rules) -> Duration {
         let kept = match &self.result {
             Err(denial) if denial.is_refusal() => rules.retention.refusals,
-            // Each further one would cost a token, and end the same way until the keys or the provider have changed.
+            // Each further exchange would cost a token, and fail likewise until the keys or the provider change.
             Err(denial) if denial.is_spent => SPENT_PAUSE,
-            // The provider has said when to come again.
+            // The provider's Retry-After.
             Err(denial) if denial.cause == Cause::ProviderBusy => {
                 Duration::from_secs(denial.retry_after.unwrap_or(0).into())
             }
@@ -88,18 +88,18 @@ impl Landed {
     }
 }
 
-/// How long nobody asks for the successor of a token that was of no use.
+/// The pause after an unusable token.
 const SPENT_PAUSE: Duration = Duration::from_secs(5);
 
-/// What a flight is for.
+/// The purpose of a flight.
 pub(crate) struct Purpose {
     pub(crate) rules: Arc<Rules>,
     pub(crate) key: Key,
-    /// What refusals are counted under: the client, and the gate.
+    /// The keys under which refusals are counted: the client's, and the gate's.
     pub(crate) budgets: Option<[Key; 2]>,
-    /// The token in the cache is to be replaced before its end.
+    /// The flight replaces a cached token before it expires.
     pub(crate) is_refresh: bool,
-    /// [`Shared::purges`] when it began.
+    /// [`Shared::purges`] at its start.
     pub(crate) purges: u64,
 }
 
@@ -115,7 +115,7 @@ impl Shared {
         }
     }
 
-    /// The engine's own numbers.
+    /// The engine's own metrics.
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.env.metrics.snapshot(
             self.cache.entries(),
@@ -128,7 +128,7 @@ impl Shared {
         self.purges.load(Ordering::SeqCst)
     }
 
-    /// Drops the tokens that `which` picks, and keeps what is under way out of the cache.
+    /// Drops the tokens that `which` selects, and keeps the results of exchanges in progress out of the cache.
     pub(crate) fn purge(&self, which: impl Fn(&Grant) -> bool) -> u64 {
         self.purges.fetch_add(1, Ordering::SeqCst);
         let purged = self.cache.purge(which);
@@ -136,7 +136,7 @@ impl Shared {
         purged
     }
 
-    /// Ends a flight: into the cache first, then off the table and to everybody who waits.
+    /// Ends a flight: fills the cache, removes the flight from the table, then delivers to the waiters.
     pub(crate) fn land(&self, purpose: &Purpose, landed: Landed) {
         let kept = landed.kept(&purpose.rules);
         let result = landed.result.map(Arc::new);
@@ -154,12 +154,12 @@ impl Shared {
             && let Some(old) = self.cache.peek(&purpose.key)
             && old.authorization() == grant.authorization()
         {
-            // The provider gives the same token until it ends: once is enough to know that.
+            // The provider repeats its token until it expires: one attempt is enough.
             grant.refresh.give_up();
         }
         if purpose.purges == self.purges() && purpose.rules.retention.kept(grant).is_some() {
             self.cache.insert(purpose.key, Arc::clone(grant));
-            // A purge may have come between the question and the insertion.
+            // A purge may have happened between the check and the insertion.
             if purpose.purges != self.purges() {
                 self.cache.remove(&purpose.key);
             }
@@ -171,13 +171,13 @@ impl Shared {
         if purpose.is_refresh {
             add(&self.env.metrics.refresh_failures);
             if denial.cause == Cause::CredentialsRefused {
-                // The secret has been revoked, and so are those who hold it.
+                // The secret was revoked: drop the token obtained with it.
                 self.cache.remove(&purpose.key);
             } else if let Some(old) = self.cache.peek(&purpose.key) {
                 old.refresh.note_failure();
             }
         }
-        // Nor is that kept which a purge has overtaken.
+        // A refusal from before a purge is not cached either.
         if let Some(until) = now.checked_add(kept)
             && !kept.is_zero()
             && purpose.purges == self.purges()

@@ -1,11 +1,11 @@
-//! The attack budget of an exchange: how many refusals a client and its gate may still cost.
+//! The attack budget as one exchange sees it: the refusals that its client and its gate may still cost.
 
 use super::Shared;
 use crate::cause::{Cause, Denial};
 use crate::gate::Rules;
 use crate::key::Key;
 
-/// What a client at a gate may cost in refusals: the attack budget, as one exchange sees it.
+/// The budgets of a client and its gate.
 pub(crate) struct Quota<'q> {
     shared: &'q Shared,
     rules: &'q Rules,
@@ -29,9 +29,9 @@ impl<'q> Quota<'q> {
         }
     }
 
-    /// Whether one more refusal may be risked.
+    /// Whether another exchange may be risked.
     pub(crate) fn check(&self) -> Result<(), Denial> {
-        // Who has been let in before is no attacker, also when the token has ended.
+        // A client that was allowed before is no attacker, even after its token has expired.
         if self.shared.cache.peek(self.key).is_some() {
             return Ok(());
         }
@@ -42,7 +42,7 @@ impl<'q> Quota<'q> {
             .map_err(|wait| Denial::new(Cause::TooManyRefusals, "").retry_in(wait))
     }
 
-    /// An exchange has ended in a refusal.
+    /// Records a refused exchange.
     pub(crate) fn draw(&self) {
         let now = self.shared.env.clock.now();
         for (key, per_minute) in self.budgets.into_iter().zip(self.rules.refusals) {

@@ -1,4 +1,4 @@
-//! The refusals of a process: remembered for a while, bounded, and apart from the tokens.
+//! The cached refusals of a process: bounded in time and number, and separate from the tokens.
 
 use crate::cause::Denial;
 use crate::key::{Key, KeyHash};
@@ -7,10 +7,10 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Refusals by key, each for a while. In a space of their own, so that no flood of wrong secrets pushes out a token.
+/// Refusals by key, each with its expiry. A space of their own keeps a flood of wrong secrets from evicting tokens.
 pub(crate) struct Refusals(Cache<Key, Arc<(Denial, Instant)>, UnitWeighter, KeyHash>);
 
-/// How many refusals are kept.
+/// The maximum number of cached refusals.
 const MAX_REFUSALS: usize = 10_000;
 
 impl Refusals {
@@ -24,7 +24,7 @@ impl Refusals {
         ))
     }
 
-    /// What was answered, if that still holds.
+    /// The cached denial, unless it has expired.
     pub(crate) fn get(&self, key: &Key, now: Instant) -> Option<Denial> {
         let kept = self.0.get(key)?;
         let (denial, until) = &*kept;

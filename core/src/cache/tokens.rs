@@ -7,17 +7,17 @@ use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use std::sync::Arc;
 
-/// Tokens by key. Only successes enter; what enters is evicted by use.
+/// Tokens by key. Only successes enter; eviction follows use.
 pub(crate) struct TokenCache(Cache<Key, Arc<Grant>, Weight, KeyHash>);
 
-/// What an entry costs besides the token: key, map slot, allocations.
+/// The size of an entry besides the token: key, map slot, allocations.
 const ENTRY_OVERHEAD: u64 = 256;
-/// What a token usually weighs; sizes the cache's internals, not its bound.
+/// The typical weight of a token; sizes the cache's internals, not its bound.
 const USUAL_WEIGHT: u64 = 4096;
 
 #[derive(Clone)]
 struct Weight {
-    /// An entry weighs at least this, and so there are never more than the bound divided by it.
+    /// The minimum weight of an entry, which bounds the number of entries.
     least: u64,
 }
 
@@ -41,13 +41,13 @@ impl TokenCache {
         ))
     }
 
-    /// A token, whatever its age.
+    /// The token, of any age.
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<Grant>> {
         interleave();
         self.0.get(key)
     }
 
-    /// A token, without taking it for used.
+    /// The token, without marking it as used.
     pub(crate) fn peek(&self, key: &Key) -> Option<Arc<Grant>> {
         self.0.peek(key)
     }
@@ -62,14 +62,15 @@ impl TokenCache {
         self.0.remove(key);
     }
 
-    /// Drops a token if it is still that one.
+    /// Drops a token unless another one has replaced it.
     pub(crate) fn remove_exactly(&self, grant: &Grant) -> bool {
         self.0
             .remove_if(&grant.key, |kept| std::ptr::eq(&**kept, grant))
             .is_some()
     }
 
-    /// Drops what `which` picks, and answers how many that were. Hits go on meanwhile: no lock is held while it picks.
+    /// Drops the tokens that `which` selects and returns their number. No lock is held during the selection, so hits
+    /// continue.
     pub(crate) fn purge(&self, which: impl Fn(&Grant) -> bool) -> u64 {
         interleave();
         let picked = self.0.iter().filter(|(_, grant)| which(grant));

@@ -1,35 +1,35 @@
-//! Why nothing came back.
+//! Faults of the transport: calls without a response.
 
 use std::error::Error as StdError;
 use std::io;
 
-/// Why nothing came back. The texts are log-safe.
+/// A call without a response. The texts are log-safe.
 #[derive(Debug, Clone)]
 pub(crate) enum Fault {
-    /// No connection: name, network, certificate.
+    /// No connection: name resolution, network or certificate.
     Unreachable(Obstacle, String),
-    /// A connection, and then no complete answer.
+    /// A connection, but no complete response.
     Broken(String),
-    /// The answer is longer than [`Call::max_answer`](super::Call::max_answer).
+    /// The response exceeds [`Call::max_answer`](super::Call::max_answer).
     TooLong,
 }
 
-/// What is in the way of a connection.
+/// The obstacle to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Obstacle {
-    /// The certificate is signed by nobody who is trusted.
+    /// No trusted CA signed the certificate.
     Authority,
-    /// The certificate is not good for this name, at this time.
+    /// The certificate is not valid for this name or at this time.
     Certificate,
-    /// It leads to an address that no provider has.
+    /// The address is forbidden.
     Guarded,
     /// The name does not resolve.
     Name,
-    /// The network.
+    /// The network is unreachable.
     Network,
-    /// Nobody listens there.
+    /// The connection is refused.
     Refused,
-    /// The two do not agree about TLS; who listens may not speak it at all.
+    /// TLS negotiation failed; the server may not speak TLS at all.
     Tls,
 }
 
@@ -58,7 +58,7 @@ impl Obstacle {
             if io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
                 return Obstacle::Refused;
             }
-            // What an I/O error wraps is not among its sources.
+            // The error inside an I/O error is not among its sources.
             cause = match io.and_then(io::Error::get_ref) {
                 Some(wrapped) => Some(wrapped),
                 None => error.source(),
@@ -82,13 +82,13 @@ impl Obstacle {
     }
 }
 
-/// The innermost cause, which is the system's or the TLS library's. The outer ones repeat URLs.
+/// The innermost error, from the system or the TLS library. The outer ones repeat URLs.
 pub(super) fn reason(error: &reqwest::Error) -> String {
     let mut cause: &dyn StdError = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    // A certificate's names are somebody else's words.
+    // The names in a certificate are untrusted text.
     cause
         .to_string()
         .chars()

@@ -1,4 +1,4 @@
-//! HTTP to the provider, as a seam: tests script it.
+//! HTTP to the provider, behind a trait that tests script.
 
 mod fault;
 pub(crate) mod resolve;
@@ -19,34 +19,34 @@ use std::time::Duration;
 use url::Url;
 use zeroize::Zeroizing;
 
-/// A request to the provider: POST with a form when there is one, else GET.
+/// A request to the provider: POST with a form if there is one, otherwise GET.
 pub(crate) struct Call {
     pub(crate) url: Url,
     pub(crate) form: Option<Form>,
-    /// What the configuration adds.
+    /// The configured headers.
     pub(crate) headers: HeaderMap,
-    /// The longest body that is read.
+    /// The maximum size of the body, in bytes.
     pub(crate) max_answer: usize,
 }
 
-/// A form with a secret in it.
+/// A form that contains a secret.
 pub(crate) struct Form {
     pub(crate) body: Zeroizing<String>,
-    /// The value of `Authorization`, where the client authenticates with it.
+    /// The value of `Authorization`, if the client authenticates with it.
     pub(crate) authorization: Option<Zeroizing<String>>,
 }
 
-/// What came back.
+/// The response.
 pub(crate) struct Response {
     pub(crate) status: u16,
-    /// `Retry-After` as it stands.
+    /// The raw value of `Retry-After`.
     pub(crate) retry_after: Option<String>,
-    /// What the provider says of its limits: the headers of [`LIMIT_HEADERS`] that it sent.
+    /// The provider's rate-limit headers, of those in [`LIMIT_HEADERS`].
     pub(crate) limits: Vec<(&'static str, String)>,
     pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
-/// The headers in which providers tell how much one may ask for: Auth0's, Okta's, and the common one.
+/// Rate-limit headers: Auth0's, Okta's, and the common one.
 pub(crate) const LIMIT_HEADERS: [&str; 8] = [
     "auth0-client-quota-limit",
     "auth0-organization-quota-limit",
@@ -58,18 +58,18 @@ pub(crate) const LIMIT_HEADERS: [&str; 8] = [
     "x-ratelimit-reset",
 ];
 
-/// The longest value of a header of the provider's that is looked at.
+/// The maximum length of a provider's header value that is read.
 const MAX_HEADER: usize = 512;
 
 pub(crate) type ResponseFuture<'t> =
     Pin<Box<dyn Future<Output = Result<Response, Fault>> + Send + 't>>;
 
-/// Sends a call. Deadlines are the caller's: dropping the future abandons the call.
+/// Sends a call. The caller owns the deadline: dropping the future abandons the call.
 pub(crate) trait Transport: Send + Sync {
     fn send<'t>(&'t self, connection: &'t Connection, call: Call) -> ResponseFuture<'t>;
 }
 
-/// The real one: one connection pool for each way to reach a provider.
+/// The real transport: one connection pool per connection setting.
 #[derive(Default)]
 pub(crate) struct HttpTransport {
     clients: Mutex<HashMap<Connection, reqwest::Client>>,
@@ -111,9 +111,9 @@ impl HttpTransport {
         }
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("credgate/", env!("CARGO_PKG_VERSION")))
-            // A redirect would carry the secret to where nobody configured it to go.
+            // A redirect would send the secret to an address that is not configured.
             .redirect(reqwest::redirect::Policy::none())
-            // Neither the environment nor the library decides on its own to send a secret elsewhere, or twice.
+            // Neither the environment nor the library may send a secret elsewhere, or twice.
             .no_proxy()
             .retry(reqwest::retry::never())
             .referer(false)
@@ -122,7 +122,8 @@ impl HttpTransport {
                 loopback: connection.loopback,
             })
             .pool_max_idle_per_host(if connection.keepalive { 8 } else { 0 })
-            // Below the five seconds after which common servers hang up, perhaps on a request under way.
+            // Below five seconds, after which common servers close idle connections, possibly with a request in
+            // progress.
             .pool_idle_timeout(Duration::from_secs(4));
         builder = match &connection.trust {
             Trust::System => builder,
@@ -169,7 +170,7 @@ fn post(client: &reqwest::Client, url: Url, form: Form) -> Result<reqwest::Reque
     let request = client
         .post(url)
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-        // Owned by the bytes: wiped when the last of them is sent.
+        // The bytes own the form, which is wiped after the last of them is sent.
         .body(Bytes::from_owner(form.body));
     let Some(authorization) = form.authorization else {
         return Ok(request);
@@ -191,7 +192,8 @@ async fn read(mut response: reqwest::Response, max: usize) -> Result<Response, F
         .into_iter()
         .filter_map(|name| Some((name, header(&HeaderName::from_static(name))?)))
         .collect();
-    // All at once, so that no reallocation leaves a copy behind that nobody wipes; in chunks, nobody says how much it is.
+    // Allocated at once, so that no reallocation leaves an unwiped copy behind; a chunked body does not announce its
+    // length.
     let length = response.content_length().unwrap_or(max as u64);
     let mut body = Zeroizing::new(Vec::with_capacity(length.min(max as u64) as usize));
     while let Some(chunk) = response.chunk().await.map_err(|error| Fault::of(&error))? {
@@ -215,19 +217,19 @@ pub(crate) mod scripted {
     use tokio::sync::Semaphore;
     use zeroize::Zeroizing;
 
-    /// What a call looked like.
+    /// A recorded call.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub(crate) struct Seen {
         pub(crate) url: String,
         pub(crate) form: Option<String>,
         pub(crate) authorization: Option<String>,
-        /// What the configuration added: `name: value`.
+        /// The configured headers: `name: value`.
         pub(crate) headers: Vec<String>,
     }
 
     type Script = dyn Fn(&Seen) -> Result<Response, Fault> + Send + Sync;
 
-    /// Answers by a script, and holds token requests back until they are released.
+    /// Responds by a script, and holds token requests back until they are released.
     pub(crate) struct ScriptedTransport {
         script: Box<Script>,
         pub(crate) seen: Mutex<Vec<Seen>>,
@@ -235,7 +237,7 @@ pub(crate) mod scripted {
     }
 
     impl ScriptedTransport {
-        /// Everything is answered at once.
+        /// Responds to every call at once.
         pub(crate) fn new(
             script: impl Fn(&Seen) -> Result<Response, Fault> + Send + Sync + 'static,
         ) -> ScriptedTransport {

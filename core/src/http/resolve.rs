@@ -1,17 +1,17 @@
-//! Names to addresses, without those that no provider has.
+//! Name resolution, without forbidden addresses.
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use url::{Host, Url};
 
-/// The system's resolver. An answer that leads to where only this machine or its cloud's metadata service is reached
-/// is dropped: on every connection, so that a name cannot be one thing when checked and another when used.
+/// The system's resolver. Addresses of this machine or its cloud's metadata service are dropped on every connection, so
+/// that a name cannot pass the check and then change.
 pub(crate) struct Guarded {
     pub(crate) loopback: bool,
 }
 
-/// Of the addresses that a name leads to, none may be reached.
+/// A name resolves to forbidden addresses only.
 #[derive(Debug)]
 pub(crate) struct NoAddress;
 
@@ -45,7 +45,7 @@ impl Resolve for Guarded {
     }
 }
 
-/// Addresses in a URL are not resolved, and so checked by themselves.
+/// Addresses in a URL are not resolved, so they are checked separately.
 pub(crate) fn url_may_be_reached(url: &Url, loopback: bool) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => may_be_reached(address.into(), loopback),

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
-/// A server that answers every request with the same bytes and hangs up, and keeps what it was asked.
+/// A server that answers every request with the same bytes, closes the connection, and records the requests.
 struct Server {
     url: String,
     asked: Arc<Mutex<Vec<String>>>,
@@ -120,7 +120,7 @@ async fn a_form_is_posted_with_its_authorization_and_headers() {
             "{line} in {request}"
         );
     }
-    // Nothing compressed, so that nothing small becomes large; no cookie, no referrer.
+    // No compression, so that a small response stays small; no cookie, no referrer.
     for absent in ["accept-encoding", "cookie", "referer"] {
         assert!(
             !request.to_ascii_lowercase().contains(absent),
@@ -161,7 +161,7 @@ async fn an_oversized_response_is_not_read() {
     let server = Server::start(response("200 OK", "", &"x".repeat(1001)));
     let fault = send(&connection("{}"), get(&server.url)).await.err();
     assert!(matches!(fault, Some(Fault::TooLong)), "{fault:?}");
-    // Also where the length is not told.
+    // Also without an announced length.
     let endless = format!(
         "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}",
         "x".repeat(5000)

@@ -9,22 +9,22 @@ use crate::token::json_object;
 use serde::Deserialize;
 use url::Url;
 
-/// What is needed of the provider's metadata.
+/// The parts of the provider's metadata that the library uses.
 #[derive(Debug)]
 pub(crate) struct Metadata {
-    /// Exactly as the provider writes it: what its tokens say in `iss`.
+    /// Exactly as the provider writes it, and as its tokens have it in `iss`.
     pub(crate) issuer: String,
-    /// `None` where there is none, which is well where nothing is exchanged.
+    /// `None` if the metadata has none, which is valid for gates that do not exchange.
     pub(crate) token_endpoint: Option<Url>,
     pub(crate) auth: TokenAuth,
-    /// Where the keys are.
+    /// The addresses of the keys.
     pub(crate) jwks: Vec<Url>,
 }
 
-/// The largest document that is read.
+/// The maximum size of a document, in bytes.
 pub(super) const MAX_DOCUMENT: usize = 1024 * 1024;
 
-/// A member that stands twice is an error.
+/// A repeated member is an error.
 #[derive(Deserialize)]
 struct Document {
     issuer: String,
@@ -34,7 +34,7 @@ struct Document {
 }
 
 impl Metadata {
-    /// Of an issuer that is not asked.
+    /// The metadata of an issuer without discovery.
     pub(super) fn of_pseudo_issuer(issuer: &Issuer) -> Metadata {
         Metadata {
             issuer: issuer.configured.clone(),
@@ -66,7 +66,7 @@ pub(super) async fn fetch(issuer: &Issuer, env: &Env) -> Result<Metadata, Denial
     }
 }
 
-/// What it means that there is no answer.
+/// The denial for a call without a response.
 pub(super) fn unavailable(what: &str, fault: &Fault) -> Denial {
     let (cause, why) = match fault {
         Fault::Unreachable(_, why) => (Cause::ProviderUnreachable, why.as_str()),
@@ -76,7 +76,7 @@ pub(super) fn unavailable(what: &str, fault: &Fault) -> Denial {
     Denial::new(cause, format!("{what}: {why}"))
 }
 
-/// What another status than 200 means.
+/// The denial for a status other than 200.
 pub(super) fn refused(what: &str, status: u16) -> Denial {
     let cause = match status {
         429 => Cause::ProviderBusy,
@@ -86,7 +86,7 @@ pub(super) fn refused(what: &str, status: u16) -> Denial {
     Denial::new(cause, format!("{what}: HTTP {status}"))
 }
 
-/// Why a document must not be used.
+/// The reason why a document must not be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flaw {
     NoMetadata,
@@ -111,7 +111,7 @@ impl Flaw {
 
 pub(crate) fn read(issuer: &Issuer, body: &[u8]) -> Result<Metadata, Flaw> {
     let document: Document = json_object(body).ok_or(Flaw::NoMetadata)?;
-    // RFC 8414 section 3.3: identical, up to the trailing slash that a well-known URL does not tell.
+    // RFC 8414 section 3.3: identical, up to the trailing slash, which a well-known URL does not show.
     if document.issuer.trim_end_matches('/') != issuer.id {
         return Err(Flaw::OtherIssuer);
     }
@@ -127,7 +127,7 @@ pub(crate) fn read(issuer: &Issuer, body: &[u8]) -> Result<Metadata, Flaw> {
         .filter(|_| issuer.jwks_endpoint.is_none())
         .map(|text| url(text, Flaw::JwksUri))
         .transpose()?;
-    // Post has no encoding ambiguity; Basic is the default of both standards where nothing is listed.
+    // Post has no encoding ambiguity; Basic is the default of both standards if nothing is listed.
     let auth = match document.token_endpoint_auth_methods_supported {
         Some(methods) if methods.iter().any(|method| method == "client_secret_post") => {
             TokenAuth::ClientSecretPost

@@ -1,4 +1,4 @@
-//! A document of the provider's: fetched when first needed, one fetch at a time, kept when a later fetch fails.
+//! A document of the provider: fetched on first use, one fetch at a time, kept if a later fetch fails.
 
 use crate::cause::{Cause, Denial};
 use crate::env::Env;
@@ -7,18 +7,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
-/// How long a document is fresh.
+/// The time for which a document is fresh.
 pub(super) const FRESH: Duration = Duration::from_secs(3600);
-/// How long nothing is tried after a failure.
+/// The backoff after a failure.
 const BACK_OFF: Duration = Duration::from_secs(5);
 
-/// The last good document, and when to try for the next.
+/// The last good document, and the time of the next fetch.
 pub(super) struct Kept<T>(Arc<Mutex<State<T>>>);
 
 struct State<T> {
     good: Option<Arc<T>>,
     fresh_until: Option<Instant>,
-    /// Stamped before a fetch, so that a fetch that fails or hangs counts too.
+    /// Set before a fetch, so that failed and hanging fetches count too.
     tried: Option<Instant>,
     failure: Option<Denial>,
 }
@@ -35,9 +35,8 @@ impl<T> Default for Kept<T> {
 }
 
 impl<T: Send + Sync + 'static> Kept<T> {
-    /// The document, at once where it is fresh and not `unlike` itself. Whoever comes while it is being fetched waits
-    /// for that fetch, which goes on when the one who started it is gone. `within`: what passes at least between two
-    /// fetches.
+    /// Returns the document, at once if it is fresh and differs from `unlike`. Concurrent callers wait for one fetch,
+    /// which continues if its first caller is dropped. `within`: the minimum interval between two fetches.
     pub(super) async fn get<F>(
         &self,
         env: &Arc<Env>,
@@ -83,7 +82,7 @@ impl<T: Send + Sync + 'static> Kept<T> {
                 }
                 Err(denial) => {
                     state.failure = Some(denial.clone());
-                    // The pause begins where the failure is known.
+                    // The backoff starts when the failure is known.
                     state.tried = Some(env.clock.now());
                     state.good.clone().ok_or(denial)
                 }

@@ -20,18 +20,18 @@ use std::sync::Arc;
 use std::time::Instant;
 use url::Url;
 
-/// The longest answer of a token endpoint that is read.
+/// The maximum size of a token response, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// What is to be done for a flight.
+/// The work of a flight.
 pub(crate) enum Work {
     /// Exchange a pair for a token.
     Exchange(Credentials),
-    /// Verify a token that the client brought.
+    /// Verify a client's own token.
     Verify(Secret),
 }
 
-/// Who an exchange is for, and with what.
+/// The context of an exchange.
 pub(crate) struct Exchange<'e> {
     pub(crate) provider: &'e Provider,
     pub(crate) rules: &'e Rules,
@@ -42,12 +42,12 @@ pub(crate) struct Exchange<'e> {
 }
 
 impl Exchange<'_> {
-    /// When whoever waits from now on is told at last.
+    /// The deadline of requests that start waiting now.
     pub(crate) fn deadline(&self) -> tokio::time::Instant {
         tokio::time::Instant::now() + self.rules.timeout
     }
 
-    /// Does the work before the deadline.
+    /// Does the work, or denies at the deadline.
     pub(crate) async fn run(
         &self,
         work: &Work,
@@ -72,7 +72,7 @@ impl Exchange<'_> {
 
     async fn exchange_within_quota(&self, credentials: &Credentials) -> Result<Grant, Denial> {
         let result = self.exchange(credentials).await;
-        // Before anything else happens on this thread: the next exchange looks at it.
+        // At once, before the next exchange on this thread checks the budget.
         if let (Some(quota), Err(denial)) = (&self.quota, &result)
             && denial.is_refusal()
         {
@@ -84,7 +84,7 @@ impl Exchange<'_> {
     async fn exchange(&self, credentials: &Credentials) -> Result<Grant, Denial> {
         let (provider, rules) = (self.provider, self.rules);
         let permit = provider.health.permit().await;
-        // Others may have been refused meanwhile.
+        // Other exchanges may have been refused meanwhile.
         if let Some(quota) = &self.quota {
             quota.check()?;
         }
@@ -97,7 +97,8 @@ impl Exchange<'_> {
         let mut reply = self
             .ask(&metadata, credentials, callers.or(configured))
             .await?;
-        // Several providers refuse `openid` for this grant. Nobody asked for it: once more without, and never again.
+        // Several providers refuse `openid` for this grant. It was not configured: retry once without it, and omit it
+        // from now on.
         if rules.request.scope_is_default
             && callers.is_none()
             && configured.is_some()
@@ -121,7 +122,7 @@ impl Exchange<'_> {
         Err(refusal(&metadata, &reply, self.env.clock.wall()))
     }
 
-    /// The scope that came with the request, where the gate lets it.
+    /// The caller's scope, if the gate accepts one.
     fn requests_scope<'c>(&self, credentials: &'c Credentials) -> Option<&'c str> {
         let names = &self.rules.places.args;
         credentials
@@ -165,7 +166,7 @@ impl Exchange<'_> {
         Ok(reply)
     }
 
-    /// Verifies what a token endpoint answered.
+    /// Verifies a token response.
     async fn grant(
         &self,
         metadata: &Arc<Metadata>,
@@ -184,7 +185,7 @@ impl Exchange<'_> {
                 })?;
             Some(jws.into_claims())
         } else if self.rules.verify_signature {
-            // No JWT that anybody could verify: nothing that it says is believed.
+            // Not a verifiable JWT: its claims are ignored.
             None
         } else {
             unverified_claims(token)
@@ -200,7 +201,7 @@ impl Exchange<'_> {
         ))
     }
 
-    /// A token that the client brought is good where its signature, its issuer and its times are (RFC 9068 section 4).
+    /// Verifies a client's own token: signature, issuer and times (RFC 9068 section 4).
     async fn verify_brought(&self, token: &str) -> Result<Grant, Denial> {
         let invalid = |why: &str| Denial::new(Cause::TokenInvalid, why);
         if !is_jws(token) {
@@ -241,7 +242,7 @@ impl Exchange<'_> {
         ))
     }
 
-    /// A key that is not known may be new: the provider is asked for its keys once more, if it has not just been.
+    /// An unknown key may be new: fetches the keys again, unless they were fetched recently.
     async fn verify<'t>(
         &self,
         metadata: &Arc<Metadata>,
@@ -275,7 +276,7 @@ impl Exchange<'_> {
     }
 }
 
-/// Why a token does not verify: by its own fault, or because the keys are not to be had.
+/// The reason why a token does not verify: its own fault, or unavailable keys.
 enum Unverified {
     Fault(JwsError),
     Denial(Denial),

@@ -1,4 +1,4 @@
-//! The health of a provider: whether it may be asked now, and by how many exchanges at a time.
+//! The health of a provider: whether it may be contacted now, and by how many exchanges at a time.
 
 use crate::cause::{Cause, Denial};
 use crate::env::Env;

@@ -11,7 +11,7 @@ use crate::http::Call;
 use crate::token::KeySet;
 use url::Url;
 
-/// From all places; one that fails fails all, as keys that are missing would deny those who hold good tokens.
+/// Fetches the keys of all addresses. One failure fails all: missing keys would deny clients with valid tokens.
 pub(super) async fn fetch(
     issuer: &Issuer,
     metadata: &Metadata,

@@ -1,4 +1,4 @@
-//! The OpenID provider: who it is, what it says of itself, and its keys.
+//! The OpenID provider: its metadata and keys, the token request, its responses and its health.
 
 mod discovery;
 mod document;
@@ -28,7 +28,7 @@ pub(crate) struct Provider {
     health: Health,
     metadata: document::Kept<Metadata>,
     keys: document::Kept<KeySet>,
-    /// The gates for which the scope that is asked for where none is configured has been refused.
+    /// The gates for which the provider refused the default scope.
     without_default_scope: Mutex<HashSet<Fingerprint>>,
 }
 
@@ -43,13 +43,13 @@ impl Provider {
         }
     }
 
-    /// Whether the default scope is to be left out for this gate.
+    /// Whether to omit the default scope for this gate.
     pub(crate) fn leaves_out_default_scope(&self, gate: &Fingerprint) -> bool {
         let gates = self.without_default_scope.lock();
         gates.unwrap_or_else(PoisonError::into_inner).contains(gate)
     }
 
-    /// Remembers that the provider has refused the default scope to this gate, and tells the operator once.
+    /// Records that the provider refused the default scope to this gate, and logs it once.
     pub(crate) fn leave_out_default_scope(&self, gate: Fingerprint, env: &Env) {
         let gates = self.without_default_scope.lock();
         if gates.unwrap_or_else(PoisonError::into_inner).insert(gate) {
@@ -62,7 +62,7 @@ impl Provider {
         }
     }
 
-    /// The metadata, at once where it is fresh.
+    /// Returns the metadata, at once if it is fresh.
     pub(crate) async fn metadata(
         &self,
         env: &Arc<Env>,
@@ -78,12 +78,12 @@ impl Provider {
             .await
     }
 
-    /// The metadata has turned out to be wrong: it is fetched anew when next needed, unless that has just been done.
+    /// Marks the metadata as stale: the next use fetches it again, unless it was fetched recently.
     pub(crate) async fn doubt_metadata(&self) {
         self.metadata.doubt().await;
     }
 
-    /// The provider's keys, at once where they are fresh. `unlike`: keys that have turned out not to suffice.
+    /// Returns the provider's keys, at once if they are fresh. `unlike`: a key set that did not suffice.
     pub(crate) async fn keys(
         &self,
         env: &Arc<Env>,

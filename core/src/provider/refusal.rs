@@ -1,4 +1,4 @@
-//! What a token endpoint's answer means, where it is no token.
+//! The meaning of a token endpoint's response without a token: what 400, 401, 403, 429 and 5xx become.
 
 use crate::cause::{Cause, Denial};
 use crate::http::{Fault, Response};
@@ -8,10 +8,10 @@ use serde::Deserialize;
 use std::time::Duration;
 use url::Url;
 
-/// No provider makes a client wait longer than this.
+/// The maximum Retry-After that is passed on, in seconds.
 const MAX_RETRY_AFTER: u32 = 3600;
 
-/// What it means that there is no answer.
+/// The denial for a call without a response.
 pub(super) fn unanswered(url: &Url, fault: Fault) -> Denial {
     let (cause, why) = match fault {
         Fault::Unreachable(_, why) => (Cause::ProviderUnreachable, why),
@@ -28,13 +28,13 @@ pub(super) fn is_invalid_scope(reply: &Response) -> bool {
     reply.status == 400 && oauth_error(&reply.body) == Some("invalid_scope")
 }
 
-/// What an answer other than 200 means: by status first, by the OAuth error second. Providers disagree about the
-/// error of a wrong secret (`invalid_client`, `access_denied`, `unauthorized_client`, none), not about the status.
+/// The denial for a status other than 200: by status first, by the OAuth error second. Providers disagree about the
+/// error for a wrong secret (`invalid_client`, `access_denied`, `unauthorized_client`, none), but not about the status.
 /// `wall`: the time since the Unix epoch.
 pub(super) fn refusal(metadata: &Metadata, reply: &Response, wall: Duration) -> Denial {
     let error = oauth_error(&reply.body);
     let cause = match (reply.status, error) {
-        // A page for people is a firewall's or a CDN's: whether the provider would have refused, nobody knows.
+        // An HTML page comes from a firewall or a CDN, and says nothing about the credentials.
         (403, None) if is_markup(&reply.body) => Cause::ProviderFailed,
         (401, _) | (400, Some("invalid_client")) | (403, None) => Cause::CredentialsRefused,
         (403, Some(_))
@@ -69,11 +69,11 @@ pub(crate) fn is_markup(body: &[u8]) -> bool {
     body.trim_ascii_start().first() == Some(&b'<')
 }
 
-/// Seconds, or a date (RFC 9110 section 10.2.3).
+/// Parses seconds, or a date (RFC 9110 section 10.2.3).
 fn retry_after(value: &str, wall: Duration) -> Option<u32> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit are a long time.
+        // A number that does not fit is a long time.
         return Some(value.parse().unwrap_or(u32::MAX));
     }
     let date = httpdate::parse_http_date(value).ok()?;
@@ -82,7 +82,7 @@ fn retry_after(value: &str, wall: Duration) -> Option<u32> {
     Some(left as u32)
 }
 
-/// The `error` of an OAuth error response (RFC 6749 section 5.2) where it is a known one: only known words are logged.
+/// The `error` of an OAuth error response (RFC 6749 section 5.2), if it is a known one: only known words are logged.
 pub(crate) fn oauth_error(body: &[u8]) -> Option<&'static str> {
     const KNOWN: [&str; 11] = [
         "access_denied",
@@ -99,15 +99,15 @@ pub(crate) fn oauth_error(body: &[u8]) -> Option<&'static str> {
     ];
 
     #[derive(Deserialize)]
-    struct Refusal {
+    struct ErrorResponse {
         error: String,
     }
 
-    let refusal: Refusal = json_object(body)?;
+    let response: ErrorResponse = json_object(body)?;
     Some(
         KNOWN
             .into_iter()
-            .find(|known| *known == refusal.error)
+            .find(|known| *known == response.error)
             .unwrap_or("(an error of its own)"),
     )
 }

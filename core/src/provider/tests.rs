@@ -57,7 +57,8 @@ impl Bench {
     }
 }
 
-/// Exchanges `id`/`secret` with a provider that lists `methods` and answers `answer`; what the token endpoint saw.
+/// Exchanges `id`/`secret` with a provider that lists `methods` and responds with `answer`; returns the request that
+/// the token endpoint saw.
 async fn run(
     gate: &str,
     methods: &'static str,
@@ -122,8 +123,8 @@ async fn an_empty_scope_list_sends_no_scope() {
     assert!(!seen.unwrap().form.unwrap().contains("scope"));
 }
 
-/// A provider that refuses `openid` for this grant: exchanges twice; the scopes that the token endpoint saw, and
-/// whether the second exchange was granted.
+/// A provider that refuses `openid` for this grant, and two exchanges. Returns the scopes that the token endpoint saw,
+/// and whether the second exchange was granted.
 async fn scopes_seen(gate: &str) -> (Vec<bool>, bool) {
     let scripted = Arc::new(ScriptedTransport::new(|seen| match &seen.form {
         None => reply(200, &document("[\"client_secret_post\"]")),

@@ -45,14 +45,15 @@ pub(super) fn form(
         }
         TokenAuth::ClientSecretBasic => Some(basic(rules.request.basic_encoding, id, secret)),
         TokenAuth::ClientSecretJwt => {
-            // For the issuer, which one provider alone is: an endpoint's URL may be another's too.
+            // The audience is the issuer, which identifies one provider; another provider could share the endpoint's
+            // URL.
             assertion = client_assertion(id, secret, &metadata.issuer, wall).map_err(|error| {
                 Denial::new(
                     Cause::Internal,
                     format!("the system has no randomness: {error}"),
                 )
             })?;
-            // It names the client itself; beside it, some providers refuse a client_id.
+            // The assertion names the client; some providers refuse a client_id beside it.
             pairs.extend([
                 ("client_assertion_type", JWT_BEARER),
                 ("client_assertion", &assertion),
@@ -60,7 +61,7 @@ pub(super) fn form(
             None
         }
     };
-    // ScratchBuffer for every byte percent-encoded, so that no reallocation leaves a copy behind that nobody wipes.
+    // Capacity for every byte percent-encoded, so that no reallocation leaves an unwiped copy behind.
     let room = pairs
         .iter()
         .map(|(name, value)| 3 * (name.len() + value.len()) + 2)
@@ -73,8 +74,8 @@ pub(super) fn form(
     })
 }
 
-/// RFC 6749 section 2.3.1: id and secret are form-urlencoded first, then they are user name and password. Some
-/// providers take them as they are.
+/// RFC 6749 section 2.3.1: id and secret are form-urlencoded, then used as user name and password. Some providers
+/// expect them raw.
 fn basic(encoding: Encoding, id: &str, secret: &str) -> Zeroizing<String> {
     let mut pair = Zeroizing::new(String::with_capacity(3 * (id.len() + secret.len()) + 1));
     match encoding {

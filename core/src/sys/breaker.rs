@@ -1,13 +1,13 @@
-//! A circuit breaker: a provider or a store that fails is left alone for a while.
+//! A circuit breaker: after repeated failures of a provider or a store, calls pause.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How many failures in a row open the breaker.
+/// The number of consecutive failures that open the breaker.
 const FAILURES: u32 = 5;
-/// How long a provider's stays open at first; each time it opens again, twice as long.
+/// The first pause of a provider's breaker; it doubles each time the breaker opens again.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
-/// How long at most.
+/// The maximum pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The breaker of one provider, or of a store.
@@ -19,27 +19,27 @@ pub(crate) struct Breaker {
 
 #[derive(Default)]
 struct State {
-    /// In a row.
+    /// Consecutive failures.
     failures: u32,
     pause: Duration,
-    /// Nobody tries before; `None`: closed.
+    /// The end of the pause; `None`: closed.
     open_until: Option<Instant>,
-    /// Whether [`Breaker::turn`] has told that it is open.
+    /// Whether [`Breaker::turn`] has reported it as open.
     is_told: bool,
 }
 
-/// What the outside sees.
+/// The visible state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BreakerState {
     Closed,
     Open,
 }
 
-/// Somebody who was let through, and owes a report. Who goes away without one has failed.
+/// An admitted attempt, which owes a report. Dropping it unreported counts as a failure.
 pub(crate) struct Attempt<'b> {
     breaker: &'b Breaker,
     now: &'b (dyn Fn() -> Instant + Sync),
-    /// The one who is let through when a pause is over.
+    /// The attempt that probes after a pause.
     is_probe: bool,
     reported: bool,
 }
@@ -59,8 +59,8 @@ impl Breaker {
         }
     }
 
-    /// Lets the caller through, or says how long nobody is. When a pause is over one is let through, and the pause
-    /// begins anew for all others until that one has reported.
+    /// Admits the caller, or returns the rest of the pause. After a pause one probe is admitted; the pause restarts for
+    /// all others until the probe reports.
     pub(crate) fn admit<'b>(
         &'b self,
         now: &'b (dyn Fn() -> Instant + Sync),
@@ -88,7 +88,7 @@ impl Breaker {
         }
     }
 
-    /// What it has become since this was asked last.
+    /// The change of state since the last call.
     pub(crate) fn turn(&self) -> Option<BreakerState> {
         let mut state = self.state();
         let is_open = state.open_until.is_some();
@@ -111,7 +111,7 @@ impl Breaker {
             };
             return;
         }
-        // Those who were under way when it opened have nothing new to tell.
+        // Attempts from before it opened carry no new information.
         if state.open_until.is_some() && !is_probe {
             return;
         }
@@ -128,7 +128,7 @@ impl Breaker {
 }
 
 impl Attempt<'_> {
-    /// The provider has answered like one that works; a refusal is such an answer.
+    /// The provider responded; a refusal counts as a response.
     pub(crate) fn report(mut self, is_well: bool) {
         self.reported = true;
         self.breaker.report(is_well, self.is_probe, (self.now)());

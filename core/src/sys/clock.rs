@@ -1,9 +1,9 @@
-//! Time, as a seam: no test sleeps.
+//! Time, behind a trait, so that no test sleeps.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Where time comes from. Lifetimes in the process follow the monotonic clock; the wall clock is only compared with
-/// what providers write into tokens.
+/// A source of time. Lifetimes in the process follow the monotonic clock; the wall clock is only compared with the
+/// times in providers' tokens.
 pub(crate) trait Clock: Send + Sync {
     fn now(&self) -> Instant;
 
@@ -31,11 +31,11 @@ pub(crate) mod manual {
     use super::{Clock, Duration, Instant};
     use std::sync::Mutex;
 
-    /// A clock that stands still until told to move.
+    /// A clock that moves only on command.
     pub(crate) struct ManualClock {
         start: Instant,
         elapsed: Mutex<Duration>,
-        /// By how many seconds the clock on the wall has been set.
+        /// The offset of the wall clock, in seconds.
         step: Mutex<i64>,
     }
 
@@ -55,7 +55,7 @@ pub(crate) mod manual {
             *self.elapsed.lock().unwrap() += by;
         }
 
-        /// Sets the clock on the wall; the one that measures goes on.
+        /// Sets the wall clock; the monotonic one is unaffected.
         pub(crate) fn step(&self, seconds: i64) {
             *self.step.lock().unwrap() += seconds;
         }

@@ -1,4 +1,4 @@
-//! Bytes that must not be seen.
+//! Secret bytes.
 
 use std::fmt;
 use zeroize::Zeroizing;
@@ -12,14 +12,14 @@ impl Secret {
         Secret(Zeroizing::new(secret.to_owned()))
     }
 
-    /// The secret itself. Whoever asks answers for where it goes.
+    /// The secret itself. The caller is responsible for its use.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 }
 
-/// Zeroes a room that is used again. On the path of every hit, and so not byte by byte as zeroize does; the writes are not
-/// left out, as the room outlives the call and anybody may look into it.
+/// Zeroes a reused buffer. On the path of every hit, so not byte by byte as zeroize does; the compiler keeps the
+/// writes, because the buffer outlives the call.
 pub(crate) fn wipe(room: &mut [u8]) {
     room.fill(0);
     std::hint::black_box(room);

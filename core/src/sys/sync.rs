@@ -1,5 +1,5 @@
-//! The primitives of what is model-checked: the standard library's, or in tests with the feature `model` those that run
-//! threads in many orders (`tests/run.sh model`).
+//! The synchronization primitives of model-checked code: the standard library's, or shuttle's in tests with the feature
+//! `model` (`tests/run.sh model`).
 
 #[cfg(not(all(test, feature = "model")))]
 pub(crate) use std::sync::{Mutex, MutexGuard, atomic};
@@ -7,7 +7,7 @@ pub(crate) use std::sync::{Mutex, MutexGuard, atomic};
 #[cfg(all(test, feature = "model"))]
 pub(crate) use shuttle::sync::{Mutex, MutexGuard, atomic};
 
-/// Another thread may come in between here: before what is not made of these primitives.
+/// A scheduling point for the model, before code that does not use these primitives.
 #[inline(always)]
 pub(crate) fn interleave() {
     #[cfg(all(test, feature = "model"))]

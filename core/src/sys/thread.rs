@@ -1,22 +1,22 @@
-//! Threads of the library's own.
+//! The library's own threads.
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A running thread, which ends by itself once nobody can ask anything of it any more. Dropping it waits for that, but
-/// not for ever.
+/// A running thread, which ends by itself when its work can no longer arrive. Dropping it waits for the end, within a
+/// bound.
 pub(crate) struct Thread {
     ended: Arc<Ended>,
     handle: Option<JoinHandle<()>>,
 }
 
-/// Tells that the thread is about to end. (A channel would do, but leaves an allocation on the host's thread.)
+/// Signals the end of the thread. (A channel would leave an allocation on the host's thread.)
 #[derive(Default)]
 struct Ended(Mutex<bool>, Condvar);
 
-/// How long a host waits for a thread to end.
+/// The maximum time that a host waits for a thread to end.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Thread {
@@ -32,7 +32,7 @@ impl Thread {
                 .name(name.to_owned())
                 .spawn(move || {
                     life();
-                    end.tell();
+                    end.signal();
                 })
         })?;
         Ok(Thread {
@@ -44,7 +44,7 @@ impl Thread {
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        // Bounded: a thread that hangs in the system (resolver, disk) must not hang the host. It is left behind then.
+        // Bounded: a thread that hangs in the system (resolver, disk) must not block the host. It is leaked instead.
         if self.ended.wait(JOIN_TIMEOUT)
             && let Some(handle) = self.handle.take()
         {
@@ -54,7 +54,7 @@ impl Drop for Thread {
 }
 
 impl Ended {
-    fn tell(&self) {
+    fn signal(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.1.notify_all();
     }
@@ -66,8 +66,8 @@ impl Ended {
     }
 }
 
-/// Runs `start` with all signals blocked, as threads inherit it: a signal is the host's, and would not wake its loop
-/// if this thread took it. Those that a fault of the thread itself raises stay.
+/// Runs `start` with all signals blocked, which threads inherit: signals belong to the host, and would not wake its
+/// loop if this thread handled them. Signals for faults of the thread itself stay unblocked.
 fn without_signals<T>(start: impl FnOnce() -> T) -> T {
     let mut blocked = SigSet::all();
     for own in [
