@@ -288,14 +288,14 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
     NGX_HTTP_CREDGATE_OPTION("store_max_bytes", NGX_CONF_TAKE1,
                              SIZE, "store_max_bytes"),
 
-    NGX_HTTP_CREDGATE_OPTION("store_old_pepper_files", NGX_CONF_1MORE,
-                             PATHS, "store_old_pepper_files"),
-
     NGX_HTTP_CREDGATE_OPTION("store_pepper_file", NGX_CONF_TAKE1,
                              PATH, "store_pepper_file"),
 
     NGX_HTTP_CREDGATE_OPTION("store_prefix", NGX_CONF_TAKE1,
                              STRING, "store_prefix"),
+
+    NGX_HTTP_CREDGATE_OPTION("store_previous_pepper_files", NGX_CONF_1MORE,
+                             PATHS, "store_previous_pepper_files"),
 
     NGX_HTTP_CREDGATE_OPTION("store_timeout", NGX_CONF_TAKE1,
                              MSEC, "store_timeout"),

@@ -21,7 +21,7 @@ pub struct credgate_engine(pub(crate) Engine);
 /// which processes share tokens: "store" ("sqlite:/run/credgate/tokens.db", or
 /// "redis://host:6379/0", "rediss://...", "redis+unix:///path/of/a/socket",
 /// "redis+sentinel://host:26379/name/0"),
-/// "store_pepper_file", "store_old_pepper_files" (a list), "store_timeout"
+/// "store_pepper_file", "store_previous_pepper_files" (a list), "store_timeout"
 /// (milliseconds), "store_prefix", "store_ca_file", "store_client_cert_file",
 /// "store_client_key_file", "store_max_bytes", "store_metrics" (true or false).
 #[unsafe(no_mangle)]

@@ -103,7 +103,7 @@ OPTIONS = re.findall(
     (ROOT / "ffi/nginx/ngx_http_credgate_module.c").read_text(),
 )
 OPTION = {
-    "store": "redis://127.0.0.1", "store_pepper_file": "pepper", "store_old_pepper_files": "pepper pepper",
+    "store": "redis://127.0.0.1", "store_pepper_file": "pepper", "store_previous_pepper_files": "pepper pepper",
     "store_ca_file": "pepper", "store_client_cert_file": "pepper", "store_client_key_file": "pepper", "store_max_bytes": "2m",
 }  # fmt: skip
 

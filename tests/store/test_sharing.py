@@ -233,7 +233,7 @@ def test_tokens_sealed_under_a_previous_pepper_can_be_read(
     first = gateway(nginx, directives(redis.url(), pepper, PATIENT), scripted, upstream)
     assert status(first, ALICE) == "MISS"
     new = a_pepper(tmp_path, "new")
-    rotated = directives(redis.url(), new, PATIENT, f"credgate_store_old_pepper_files {pepper};")
+    rotated = directives(redis.url(), new, PATIENT, f"credgate_store_previous_pepper_files {pepper};")
     assert status(gateway(nginx, rotated, scripted, upstream), ALICE) == "SHARED"
     # It was sealed anew.
     assert status(gateway(nginx, directives(redis.url(), new, PATIENT), scripted, upstream), ALICE) == "SHARED"

@@ -29,7 +29,7 @@ pub struct EngineOptions {
     /// Redis it must be given.
     pub store_pepper_file: Option<String>,
     /// The pepper files of before: what is sealed under them is still found. Empty by default.
-    pub store_old_pepper_files: Vec<String>,
+    pub store_previous_pepper_files: Vec<String>,
     /// After how many milliseconds the store is not waited for any longer. 20 by default for Redis, 250 for SQLite.
     pub store_timeout: Option<u32>,
     /// What stands, in braces, before every key in Redis: all keys are on one node of a Cluster. `credgate:` by default.
@@ -56,7 +56,7 @@ impl Default for EngineOptions {
             max_exchanges: 64,
             store: None,
             store_pepper_file: None,
-            store_old_pepper_files: Vec::new(),
+            store_previous_pepper_files: Vec::new(),
             store_timeout: None,
             store_prefix: "credgate:".to_owned(),
             store_max_bytes: 128 * 1024 * 1024,

@@ -18,7 +18,7 @@ pub(crate) struct StoreConfig {
     /// `None`: beside the SQLite file, made where there is none.
     pub(crate) pepper_file: Option<PathBuf>,
     /// The peppers of before, under which values may still be.
-    pub(crate) old_pepper_files: Vec<PathBuf>,
+    pub(crate) previous_pepper_files: Vec<PathBuf>,
     /// `None`: what suits the store.
     pub(crate) timeout: Option<Duration>,
     /// What stands before every key in Redis.
@@ -67,7 +67,7 @@ impl StoreConfig {
                 "is needed with Redis: a file of 32 random bytes or more, the same on every host",
             ));
         }
-        let old = options.store_old_pepper_files.iter();
+        let old = options.store_previous_pepper_files.iter();
         if options.store_timeout == Some(0) {
             return Err(wrong("store_timeout", "must be at least 1 (milliseconds)"));
         }
@@ -87,8 +87,8 @@ impl StoreConfig {
         Ok(Some(StoreConfig {
             location,
             pepper_file,
-            old_pepper_files: old
-                .map(|path| absolute("store_old_pepper_files", path))
+            previous_pepper_files: old
+                .map(|path| absolute("store_previous_pepper_files", path))
                 .collect::<Result<_, _>>()?,
             timeout: options
                 .store_timeout
@@ -224,8 +224,8 @@ mod tests {
                 "store_pepper_file ",
             ),
             (
-                r#"{"store":"sqlite:/a","store_old_pepper_files":["p"]}"#,
-                "store_old_pepper_files ",
+                r#"{"store":"sqlite:/a","store_previous_pepper_files":["p"]}"#,
+                "store_previous_pepper_files ",
             ),
             (
                 r#"{"store":"sqlite:/a","store_timeout":0}"#,

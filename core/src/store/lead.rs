@@ -91,7 +91,7 @@ impl<'f> Lead<'f> {
             Look::Failed => return Turn::Ours(None),
             Look::Nothing { is_leased } => is_leased,
         };
-        if let Some(landed) = self.look_under_old_peppers().await {
+        if let Some(landed) = self.look_under_previous_peppers().await {
             return Turn::Lookup(landed);
         }
         let mut random = [0; 16];
@@ -162,7 +162,7 @@ impl<'f> Lead<'f> {
     }
 
     /// What was sealed under a pepper of before is sealed anew when it is found.
-    async fn look_under_old_peppers(&self) -> Option<Box<Landed>> {
+    async fn look_under_previous_peppers(&self) -> Option<Box<Landed>> {
         for pepper in self.sharing.peppers.old() {
             let index = pepper.index(&self.exchange.rules.fingerprint, self.credentials);
             let Look::Lookup(landed) = self.look(pepper, index).await else {

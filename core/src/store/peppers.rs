@@ -23,7 +23,7 @@ impl Peppers {
             Some(path) => Some(Pepper::read("store_pepper_file", path)?),
             None => None,
         };
-        let old = config.old_pepper_files.iter();
+        let old = config.previous_pepper_files.iter();
         Ok(Peppers {
             current: OnceCell::new_with(current),
             path: match &config.location {
@@ -31,7 +31,7 @@ impl Peppers {
                 Location::Redis(_) => None,
             },
             old: old
-                .map(|path| Pepper::read("store_old_pepper_files", path))
+                .map(|path| Pepper::read("store_previous_pepper_files", path))
                 .collect::<Result<_, _>>()?,
         })
     }

@@ -475,9 +475,9 @@ fn values_sealed_under_a_previous_pepper_are_found() {
         .file()
         .execute("DELETE FROM entry WHERE rowid = 2", [])
         .unwrap();
-    fleet.options.store_old_pepper_files = vec![first];
+    fleet.options.store_previous_pepper_files = vec![first];
     assert_eq!(fleet.lab().pair("a", "s"), "SHARED a Bearer t1");
-    fleet.options.store_old_pepper_files = Vec::new();
+    fleet.options.store_previous_pepper_files = Vec::new();
     assert_eq!(
         fleet.lab().pair("a", "s"),
         "SHARED a Bearer t1",

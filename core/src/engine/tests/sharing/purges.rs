@@ -151,7 +151,7 @@ fn a_purge_reaches_engines_with_only_the_previous_pepper() {
     let before = fleet.lab();
     before.pair("a", "s");
     fleet.options.store_pepper_file = Some(new);
-    fleet.options.store_old_pepper_files = vec![old];
+    fleet.options.store_previous_pepper_files = vec![old];
     let rotated = fleet.lab();
     assert_eq!(rotated.pair("a", "s"), "SHARED a Bearer t1");
     rotated.engine.purge_all(None).unwrap();
