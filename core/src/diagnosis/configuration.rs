@@ -10,7 +10,7 @@ use crate::request::scratch::{Scratch, ScratchBuffer};
 
 const STEP: Step = Step::Configuration;
 
-/// What can be said before anybody is asked; `None` where nobody is to be asked.
+/// The findings before any request; `None` if none is to be sent.
 pub(super) fn configuration(
     report: &mut Diagnosis,
     rules: &Rules,
@@ -26,7 +26,7 @@ pub(super) fn configuration(
     let given = |wanted: &String| args.iter().rev().find(|(name, _)| name == wanted);
     let value = |name| given(name).map_or(&b""[..], |(_, value)| value.as_bytes());
     let host: Vec<_> = names.host().iter().map(value).collect();
-    // The caller's come as a caller has them.
+    // The caller's arguments are presented as a caller would.
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(
         args.iter()
@@ -53,7 +53,7 @@ pub(super) fn configuration(
         let message = sentence(warning);
         report.add(
             Finding::warning(STEP, "dangerous_setting", message)
-                .remedy("Change the setting, unless you know that you need it so."),
+                .remedy("Change the setting, unless you need it."),
         );
     }
     if !(rules.places.header || rules.places.query || rules.places.body) {
@@ -61,10 +61,10 @@ pub(super) fn configuration(
             Finding::warning(
                 STEP,
                 "no_exchange",
-                "auth_methods does not hold client_credentials: this gate exchanges no credentials, it only verifies \
-                 tokens that clients bring. They are exchanged here all the same.",
+                "auth_methods lacks client_credentials: this gate exchanges no credentials, it only verifies \
+                 tokens that clients bring. This check exchanges them nevertheless.",
             )
-            .remedy("To have credentials exchanged, add \"client_credentials\" to auth_methods."),
+            .remedy("To exchange credentials, add \"client_credentials\" to auth_methods."),
         );
     }
     if !rules.allows_client(client_id.as_bytes()) {
@@ -74,17 +74,17 @@ pub(super) fn configuration(
                 STEP,
                 "client_not_allowed",
                 format!(
-                    "clients_allowed lets no client {client_id} in: the provider is not even asked."
+                    "clients_allowed does not include the client {client_id}: the provider is not contacted."
                 ),
             )
             .remedy(
-                "Add the client to clients_allowed, or leave that out to let every client try.",
+                "Add the client to clients_allowed, or remove the setting to allow every client.",
             ),
         );
         return None;
     }
     if report.findings().is_empty() {
-        let message = "The settings are well-formed, and none of them is dangerous.";
+        let message = "The settings are valid, and none of them is dangerous.";
         report.add(Finding::notice(STEP, "well_formed", message));
     }
     for name in names.host().iter().filter(|name| given(name).is_none()) {
@@ -98,17 +98,17 @@ pub(super) fn configuration(
                 ),
             )
             .remedy(format!(
-                "Check again with a value that the host gives: --arg {name}=VALUE; in Python, args."
+                "Check again with such a value: --arg {name}=VALUE; in Python, args."
             )),
         );
     }
     Some(Work::Exchange(pair.credentials()))
 }
 
-/// What no request could bring.
+/// Credentials that no request can present.
 fn unfit(cause: Cause) -> Finding {
-    const COPY: &str = "Copy both from the provider's own page again; a quotation mark, a line end or a space that came along \
-         is the usual reason.";
+    const COPY: &str = "Copy both from the provider's page again; usually a quotation mark, a line end or a space was copied \
+         along.";
     let (message, remedy) = match cause {
         Cause::EmptyCredential => ("The client id or the secret is empty.", COPY),
         Cause::TooLong => (
@@ -116,11 +116,11 @@ fn unfit(cause: Cause) -> Finding {
             COPY,
         ),
         Cause::RepeatedParameter => (
-            "A request can bring one scope, and there are several values for it.",
-            "Give one, with blanks between the scopes.",
+            "A request can have one scope argument, and this check has several.",
+            "Give one, with the scopes separated by spaces.",
         ),
         _ => (
-            "The client id or the secret holds characters that none can have: they are printable ASCII (RFC 6749, \
+            "The client id or the secret contains invalid characters: both must be printable ASCII (RFC 6749, \
              appendix A).",
             COPY,
         ),
@@ -134,13 +134,13 @@ fn is_among(names: &[String], wanted: &str) -> bool {
 
 fn unknown_argument(name: &str, names: &[String]) -> Finding {
     let message = format!(
-        "There is a value for {name}, and the settings take none for an argument of that name with a request."
+        "This check has a value for {name}, but the settings take no argument of that name from a request."
     );
     let remedy = if names.is_empty() {
-        "Name it in token_post_args_host, or set it once and for all in token_post_args.".to_owned()
+        "Name it in token_post_args_host, or set a fixed value in token_post_args.".to_owned()
     } else {
         format!(
-            "Those that they take are in token_post_args_host and token_post_args_client: {}.",
+            "The accepted arguments (token_post_args_host, token_post_args_client) are: {}.",
             names.join(", ")
         )
     };

@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 
 const STEP: Step = Step::Discovery;
 
-/// What the word for an issuer is with some providers.
-const ISSUERS: &str = "The issuer is what the provider calls itself in its metadata: https://TENANT.auth0.com/ (Auth0), \
+/// The names of the issuer at some providers.
+const ISSUERS: &str = "The issuer is the provider's identifier in its metadata: https://TENANT.auth0.com/ (Auth0), \
      https://HOST/realms/REALM (Keycloak), https://ORG.okta.com/oauth2/default (Okta), \
      https://login.microsoftonline.com/TENANT/v2.0 (Entra ID). The full well-known URL will do as well. For a provider \
      that publishes no metadata, set using_pseudo_issuer and token_endpoint.";
@@ -21,8 +21,8 @@ impl Check<'_> {
     pub(super) fn discovery(&self, report: &mut Diagnosis) -> bool {
         let issuer = &self.rules.issuer;
         if issuer.is_pseudo {
-            let message = "The provider is not asked for its metadata (using_pseudo_issuer): the settings say where its \
-                           token endpoint is.";
+            let message = "The metadata is not fetched (using_pseudo_issuer): the settings name its \
+                           token endpoint.";
             report.add(Finding::notice(STEP, "skipped", message));
             return true;
         }
@@ -39,7 +39,7 @@ impl Check<'_> {
             }
         };
         let remedy = format!(
-            "Open {} in a browser: a JSON document has to come. {ISSUERS}",
+            "Open {} in a browser: it must show a JSON document. {ISSUERS}",
             seen.url
         );
         if let Some((verdict, finding)) = no_document(STEP, "metadata", &remedy, seen, page) {
@@ -69,7 +69,7 @@ impl Check<'_> {
                 STEP,
                 "no_metadata",
                 format!(
-                    "What {url} answers is no provider's metadata: a JSON object that says, once, who the issuer is."
+                    "The response of {url} is not OpenID metadata: a JSON object with one issuer."
                 ),
             )
             .remedy(remedy),
@@ -79,7 +79,7 @@ impl Check<'_> {
                     STEP,
                     "other_issuer",
                     format!(
-                        "The metadata at {url} is of the issuer {other}, and the settings say {configured}. Nothing is \
+                        "The metadata at {url} names the issuer {other}, but the settings say {configured}. Nothing is \
                          sent to a provider that calls itself something else (RFC 8414, section 3.3)."
                     ),
                 )
@@ -105,12 +105,12 @@ impl Check<'_> {
                     STEP,
                     "insecure_endpoint",
                     format!(
-                        "The metadata at {url} names {named} as its {name}: that is no https URL without a user name and \
-                         a fragment, and secrets are sent to no other."
+                        "The metadata at {url} names {named} as its {name}: that is not an https URL without user name and \
+                         fragment, and secrets are sent to no other."
                     ),
                 )
                 .remedy(format!(
-                    "Have the provider publish its https address (behind a proxy it often has to be told its own), or \
+                    "Have the provider publish its https address (behind a proxy it must often be configured), or \
                      set {instead} to it."
                 ))
                 .fact(name, named)
@@ -128,7 +128,7 @@ impl Check<'_> {
             STEP,
             "found",
             format!(
-                "{} answered {}: the issuer is {}.",
+                "{} responded {}: the issuer is {}.",
                 place(&seen.url),
                 took(seen),
                 says::shown(&metadata.issuer)
@@ -158,9 +158,9 @@ impl Check<'_> {
                     STEP,
                     "grant_not_listed",
                     "The metadata does not list the client credentials grant (grant_types_supported). Some providers have \
-                     it and do not say so; it is tried.",
+                     it without listing it; Credgate tries it.",
                 )
-                .remedy("If the next step fails, look whether the provider has to be told to offer this grant."),
+                .remedy("If the next step fails, check whether this grant must be enabled at the provider."),
             );
         }
         let auth = self.rules.request.auth.unwrap_or(metadata.auth);
@@ -196,7 +196,7 @@ fn holds(list: &[Value], wanted: &[&str]) -> bool {
         .any(|value| value.as_str().is_some_and(|text| wanted.contains(&text)))
 }
 
-/// As the standards call it.
+/// The standards' name for it.
 pub(super) fn auth_name(auth: TokenAuth) -> &'static str {
     match auth {
         TokenAuth::ClientSecretBasic => "client_secret_basic",

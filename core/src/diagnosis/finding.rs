@@ -1,81 +1,81 @@
-//! What a check answers.
+//! The result of a check.
 
 use crate::journal::Level;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// What [`Gate::check`](crate::Gate::check) found.
+/// The findings of [`Gate::check`](crate::Gate::check).
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Diagnosis {
     verdict: Verdict,
     findings: Vec<Finding>,
 }
 
-/// How a check ended.
+/// The verdict of a check.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Verdict {
-    /// The client has a token, and the gate would let it in.
+    /// The client got a token, and the gate would allow it.
     #[default]
     Ok,
-    /// The provider refuses this client: its credentials, or what it may do.
+    /// The provider refuses this client: its credentials or its permissions.
     Refused,
-    /// The provider cannot be reached, fails, is busy, or is too slow.
+    /// The provider is unreachable, fails, rate-limits, or is too slow.
     Unreachable,
-    /// Gate and provider do not fit: a setting is to be changed, on either side.
+    /// The configurations of gate and provider do not match: one of them must change.
     Misconfigured,
 }
 
-/// Where in a check something was found, in their order.
+/// The steps of a check, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Step {
-    /// The settings and the credentials, before anybody is asked.
+    /// The settings and the credentials, before any request.
     Configuration,
     /// The provider's metadata.
     Discovery,
     /// The client credentials grant at the token endpoint.
     TokenRequest,
-    /// What came: its kind, its lifetime, its scope and audience.
+    /// The token: its kind, lifetime, scope and audience.
     Token,
     /// The provider's keys, and the token's signature.
     Signature,
-    /// Whether the gate would let the token pass.
+    /// The gate's requirements.
     Requirements,
 }
 
-/// One thing that was found.
+/// A finding.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Where.
+    /// The step.
     pub step: Step,
-    /// A notice says what is well, a warning what should be looked at, an error why it does not work.
+    /// Notice: a success. Warning: a risk. Error: the reason for a failure.
     pub level: Level,
-    /// A word for programs, such as `name_unresolved`.
+    /// A name for programs, such as `name_unresolved`.
     pub code: &'static str,
-    /// What was found, in sentences.
+    /// The finding, in sentences.
     pub message: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: Option<String>,
-    /// What there is to know beside, by name: `url`, `status`, `milliseconds`, …
+    /// Further facts, by name: `url`, `status`, `milliseconds`, …
     pub facts: Map<String, Value>,
 }
 
 impl Diagnosis {
-    /// How it ended.
+    /// The verdict.
     pub fn verdict(&self) -> Verdict {
         self.verdict
     }
 
-    /// What was found, in the order of the steps. Where something is an error, it is the last.
+    /// The findings, in the order of the steps. An error is the last.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
 
-    /// All of it as JSON: `{"verdict", "findings": [{"step", "level", "code", "message", "remedy", "facts"}]}`.
+    /// The diagnosis as JSON: `{"verdict", "findings": [{"step", "level", "code", "message", "remedy", "facts"}]}`.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
@@ -131,7 +131,7 @@ impl Finding {
     }
 }
 
-/// A line for the log as a sentence; the name of a setting stays as it is.
+/// A log line as a sentence; a setting's name keeps its case.
 pub(super) fn sentence(line: &str) -> String {
     let first_word = line.split([' ', ':']).next().unwrap_or_default();
     let mut chars = line.chars();

@@ -1,8 +1,7 @@
-//! What a provider does with a configuration, step by step, in words: for whoever sets a gate up, or wonders why it
-//! denies.
+//! A diagnosis of a configuration: the exchange of a first request, explained step by step for an operator.
 //!
-//! A check makes the exchange that a first request would make, by the same code, over a [`Recorder`]: nothing is judged
-//! twice, what has been seen is explained.
+//! A check makes the exchange of a first request with the same code, over a [`Recorder`]; the findings explain the
+//! recorded responses.
 
 mod configuration;
 mod discovery;
@@ -41,20 +40,18 @@ use std::time::Duration;
 const RESOLVERS: usize = 1;
 
 impl Gate {
-    /// Asks the provider for a token of this client, as a first request would, and tells what happened at each step.
-    /// Nothing is kept, and nothing is taken from a cache. Blocks, for no longer than about twice the gate's deadline:
-    /// it is for a terminal, not for an event loop.
+    /// Requests a token for this client, as a first request would, and explains each step. Uses no cache and keeps
+    /// nothing. Blocks for at most about twice the gate's deadline: for a terminal, not for an event loop.
     ///
-    /// `args`: names and values for arguments of the token request that come with each request
-    /// (`token_post_args_host`, `token_post_args_client`); an empty value is left out.
+    /// `args`: names and values of the arguments that come with each request (`token_post_args_host`,
+    /// `token_post_args_client`); an empty value is omitted.
     ///
-    /// What it answers holds neither the secret nor the token. Where the provider says something of a failure in its
-    /// own words, they are among the facts: without control characters, in bounds, and not where they hold a part of
-    /// the secret.
+    /// The diagnosis contains neither the secret nor the token. The provider's own error text is among the facts:
+    /// without control characters, bounded, and withheld if it contains a part of the secret.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::System`] where the system refuses what is needed. What the provider does is never an error.
+    /// [`ErrorKind::System`] if the system lacks a resource. A provider's failure is a finding, never an error.
     pub fn check(
         &self,
         client_id: &str,
@@ -96,7 +93,7 @@ impl Gate {
             };
             let (result, metadata) = runtime.block_on(async {
                 let result = exchange.run(&work, exchange.deadline()).await;
-                // Known by now, or not to be had.
+                // Known by now, or unavailable.
                 let metadata = provider.metadata(&env, &self.rules).await;
                 (result, metadata.ok())
             });
@@ -117,7 +114,7 @@ impl Gate {
     }
 }
 
-/// What has happened, to be explained.
+/// The recorded calls, to be explained.
 struct Check<'c> {
     rules: &'c Rules,
     seen: Vec<Seen>,
@@ -138,7 +135,7 @@ impl Check<'_> {
             && self.signature(report)
             && self.requirements(report);
         if let (Verdict::Ok, Err(denial)) = (report.verdict(), &self.result) {
-            // No step has words of its own for it: its line for the log has.
+            // No step explains it: its log line does.
             let message = finding::sentence(&denial.detail);
             let finding = Finding::error(Step::TokenRequest, denial.cause.name(), message).remedy(
                 "Compare the settings with what the provider's documentation says of this grant.",

@@ -1,4 +1,4 @@
-//! What keeps a request from being answered, and answers that are none: the same for every address of a provider.
+//! Calls without a usable response: explained alike for every address of a provider.
 
 use super::finding::{Finding, Step, Verdict};
 use super::recorder::{Page, Seen};
@@ -6,7 +6,7 @@ use crate::http::{Fault, Obstacle};
 use std::time::Duration;
 use url::Url;
 
-/// Why there is no answer. `timeout`: how long was waited for one.
+/// Explains a missing response. `timeout`: the time waited.
 pub(super) fn unanswered(
     step: Step,
     url: &Url,
@@ -21,13 +21,13 @@ pub(super) fn unanswered(
     let finding = match fault {
         None => error(
             "timeout",
-            format!("{place} did not answer within {timeout:?}."),
+            format!("{place} did not respond within {timeout:?}."),
             "A firewall that drops packets silently looks like this: try the same address with curl from this machine. If \
              the provider is only slow, raise timeout (milliseconds).",
         ),
         Some(Fault::TooLong) => {
-            let message = format!("{place} answered more than anybody would read.");
-            let remedy = "It is hardly what the address should answer: look at it with curl.";
+            let message = format!("The response of {place} is too large.");
+            let remedy = "The address is probably wrong: check it with curl.";
             return (
                 Verdict::Misconfigured,
                 error("answer_too_long", message, remedy),
@@ -35,9 +35,7 @@ pub(super) fn unanswered(
         }
         Some(Fault::Broken(why)) => error(
             "connection_broken",
-            format!(
-                "{place} was reached, and the connection ended before there was a whole answer: {why}."
-            ),
+            format!("{place} closed the connection before a complete response: {why}."),
             "Try again. If it stays so, something between here and the provider (a proxy, a load balancer) cuts \
              connections off, or the port is not that of an HTTP server.",
         ),
@@ -52,43 +50,43 @@ fn obstructed(step: Step, url: &Url, obstacle: Obstacle, why: &str) -> Finding {
     let (code, message, remedy) = match obstacle {
         Obstacle::Name => (
             "name_unresolved",
-            format!("The name {host} does not lead to an address."),
+            format!("The name {host} does not resolve to an address."),
             format!(
-                "Look for a typing mistake. If the name is right, this machine's name service does not know it: ask it \
+                "Check the spelling. If the name is right, this machine's resolver does not know it: ask it \
                  with `getent hosts {host}`."
             ),
         ),
         Obstacle::Refused => (
             "connection_refused",
-            format!("Nobody listens at {place}: the connection was refused."),
-            "Compare host and port with what the provider tells. If they are right, the provider is down, or a firewall \
+            format!("{place} refused the connection: no server listens there."),
+            "Compare host and port with the provider's documentation. If they are right, the provider is down, or a firewall \
              keeps this machine away from it (a proxy on the way is set with https_proxy)."
                 .to_owned(),
         ),
         Obstacle::Authority => (
             "authority_unknown",
-            format!("{place} shows a certificate of an authority that this machine does not trust."),
-            "If the authority is your company's own, set ssl_trusted_certificate to a file with its certificate (PEM). If \
+            format!("{place} presents a certificate of a CA that this machine does not trust."),
+            "If the CA is your company's own, set ssl_trusted_certificate to a file with its certificate (PEM). If \
              it is not, somebody may stand between here and the provider: do not set ssl_verify to false, which would \
              give them every secret."
                 .to_owned(),
         ),
         Obstacle::Certificate => (
             "certificate_invalid",
-            format!("{place} shows a certificate that is not good for it now: {why}."),
-            "Use the name that the certificate is for; if the certificate has expired, the provider has to renew it. \
+            format!("{place} presents a certificate that is not valid for it: {why}."),
+            "Use the name in the certificate; if the certificate has expired, the provider must renew it. \
              This machine's clock decides what has expired: is it right?"
                 .to_owned(),
         ),
         Obstacle::Tls => (
             "no_tls",
-            format!("{place} was reached, and no TLS connection came about: {why}."),
-            "Is this the port for https? TLS 1.2 is the least that is spoken.".to_owned(),
+            format!("{place} was reached, but the TLS handshake failed: {why}."),
+            "Is this the port for https? TLS 1.2 is the minimum.".to_owned(),
         ),
         Obstacle::Guarded => (
             "address_guarded",
             format!(
-                "{host} leads to this very machine, or to an address that only machines of a cloud's inside have: no \
+                "{host} resolves to this machine, or to an address internal to a cloud: no \
                  secret is sent there."
             ),
             "For a provider on this machine, while developing, set allow_loopback_http to true. Otherwise look at what \
@@ -109,7 +107,7 @@ fn obstructed(step: Step, url: &Url, obstacle: Obstacle, why: &str) -> Finding {
         .fact("reason", why)
 }
 
-/// What is wrong with a document's answer by its status alone; `None` for 200. `what`: "metadata", "keys".
+/// Explains a document's response by its status; `None` for 200. `what`: "metadata", "keys".
 pub(super) fn no_document(
     step: Step,
     what: &str,
@@ -127,34 +125,32 @@ pub(super) fn no_document(
         200 if page.is_markup() => error(
             Verdict::Misconfigured,
             "html_page",
-            format!("{url} answered a page for people (HTML), and no {what} (JSON)."),
+            format!("{url} responded with an HTML page instead of {what} (JSON)."),
             remedy,
         ),
         200 => None,
         300..=399 => error(
             Verdict::Misconfigured,
             "redirect",
-            format!("{url} answered HTTP {status}, a redirect. None is followed."),
-            &format!(
-                "Look where it leads with `curl -sI {url}`, and configure that address instead."
-            ),
+            format!("{url} responded with HTTP {status}, a redirect. Redirects are not followed."),
+            &format!("See its target with `curl -sI {url}`, and configure that address instead."),
         ),
         429 => error(
             Verdict::Unreachable,
             "busy",
-            format!("{url} answered HTTP 429: it has been asked too often."),
+            format!("{url} responded with HTTP 429: its rate limit is exceeded."),
             "Wait, and try again.",
         ),
         500..=599 => error(
             Verdict::Unreachable,
             "provider_failed",
-            format!("{url} answered HTTP {status}: the provider has a failure of its own."),
-            "Wait, and try again; look at the provider's status page or its log.",
+            format!("{url} responded with HTTP {status}: the provider fails."),
+            "Wait and try again; check the provider's status page or log.",
         ),
         _ => error(
             Verdict::Misconfigured,
             "no_document",
-            format!("{url} answered HTTP {status}, and no {what}."),
+            format!("{url} responded with HTTP {status}, without {what}."),
             remedy,
         ),
     }

@@ -1,4 +1,4 @@
-//! Notes what goes to the provider and what comes back.
+//! Records the calls to the provider and their responses.
 
 use crate::config::TokenAuth;
 use crate::gate::connection::Connection;
@@ -15,18 +15,18 @@ pub(super) struct Recorder {
     seen: Mutex<Vec<Seen>>,
 }
 
-/// One call, and what came of it.
+/// A call and its response.
 #[derive(Clone)]
 pub(super) struct Seen {
     pub(super) url: Url,
     /// Of a token request, and of no other call.
     pub(super) asked: Option<Asked>,
-    /// `None`: nothing, for as long as somebody waited.
+    /// `None`: no response before the deadline.
     pub(super) answer: Option<Result<Page, Fault>>,
     pub(super) took: Duration,
 }
 
-/// What a token request asked for, and as whom.
+/// The parameters and the client of a token request.
 #[derive(Clone)]
 pub(super) struct Asked {
     pub(super) auth: TokenAuth,
@@ -106,7 +106,7 @@ impl Asked {
         }
     }
 
-    /// Whether it said what the token is to be for, under either name.
+    /// Whether it named an audience, under either name.
     pub(super) fn has_audience(&self) -> bool {
         self.audience.is_some() || self.resource.is_some()
     }
@@ -120,7 +120,7 @@ impl Page {
         }
     }
 
-    /// HTML or XML, as people and not programs read it.
+    /// HTML or XML.
     pub(super) fn is_markup(&self) -> bool {
         is_markup(&self.body)
     }

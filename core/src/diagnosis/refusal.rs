@@ -1,4 +1,4 @@
-//! A token endpoint that grants no token: why, and what to do about it.
+//! A token endpoint that grants no token: the reason and the remedy.
 
 use super::Check;
 use super::discovery::auth_name;
@@ -21,19 +21,18 @@ const SCOPES: &str = "Set scopes to scopes that are defined at the provider and 
      APPLICATION-ID-URI/.default; Cognito writes RESOURCE-SERVER/SCOPE. scopes: [] asks for none.";
 const AUDIENCE: &str = "Set audience (or token_post_args, where the provider calls it resource) to the API's identifier as it \
      is registered at the provider, letter by letter, a trailing slash included; and let the client have it.";
-const REQUEST: &str = "Look what the provider wants with this grant: an audience (Auth0), one or more scopes (Okta, Entra ID \
-     v2), a resource (Entra ID v1: token_post_args). Whatever it is, it is set in the configuration.";
+const REQUEST: &str = "Check the parameters that the provider requires for this grant: an audience (Auth0), one or more \
+     scopes (Okta, Entra ID v2), a resource (Entra ID v1: token_post_args). Set them in the configuration.";
 const ENDPOINT: &str = "Is it the provider's token endpoint? It comes from the metadata, or from token_endpoint where that is \
      set; a path that has been left out is the usual reason.";
-const REDIRECT: &str =
-    "Set issuer or token_endpoint to the address where the token endpoint really is.";
+const REDIRECT: &str = "Set issuer or token_endpoint to the address of the token endpoint.";
 const UNSUPPORTED: &str =
-    "Switch the grant on at the provider, or look whether issuer is the right one of several.";
+    "Enable the grant at the provider, or check that issuer is the right one.";
 const BLOCKED: &str = "Send the same request with curl from this machine. A firewall's log names the rule: have it let this machine's \
-     address, and requests of programs, through to the token endpoint. If there is none on the way, look whether the \
+     address, and requests of programs, through to the token endpoint. If there is none on the way, check that the \
      address is the token endpoint's.";
-const FAILED: &str = "Wait, and try again; look at the provider's status page or its log.";
-const OWN: &str = "Look up what the provider means by this error in its documentation or its log.";
+const FAILED: &str = "Wait and try again; check the provider's status page or log.";
+const OWN: &str = "Look up this error in the provider's documentation or log.";
 
 impl Check<'_> {
     pub(super) fn refused(&self, seen: &Seen, asked: &Asked, page: &Page) -> (Verdict, Finding) {
@@ -46,12 +45,12 @@ impl Check<'_> {
         let was_asked = self.was_asked(asked);
         let is_redirect = (300..=399).contains(&page.status);
         let (verdict, code, message, remedy) = match (denial.map(|denial| denial.cause), error) {
-            // Nobody who looks at secrets answers like that.
+            // A token endpoint that checks secrets does not respond like this.
             _ if page.status == 403 && page.is_markup() => (
                 Verdict::Unreachable,
                 "blocked",
                 format!(
-                    "{} answered {said} with a page for people (HTML), as no token endpoint does: a firewall or a CDN \
+                    "{} responded {said} with an HTML page, which is not a token endpoint's: a firewall or a CDN \
                      before the provider, most likely, which has let neither id nor secret through.",
                     seen.url
                 ),
@@ -66,16 +65,16 @@ impl Check<'_> {
             (_, Some("invalid_scope")) => (
                 Verdict::Misconfigured,
                 "scope_refused",
-                format!("The provider does not grant the scope that it is asked for ({said}). {was_asked}"),
+                format!("The provider does not grant the requested scope ({said}). {was_asked}"),
                 SCOPES.into(),
             ),
             (_, Some("invalid_target")) => (
                 Verdict::Misconfigured,
                 "audience_refused",
                 if asked.has_audience() {
-                    format!("The provider does not issue tokens for what was asked for ({said}). {was_asked}")
+                    format!("The provider does not issue tokens for the requested audience ({said}). {was_asked}")
                 } else {
-                    format!("The provider wants to be told what the token is for ({said}). {was_asked}")
+                    format!("The provider requires an audience ({said}). {was_asked}")
                 },
                 AUDIENCE.into(),
             ),
@@ -83,34 +82,34 @@ impl Check<'_> {
                 Verdict::Refused,
                 "grant_not_allowed",
                 format!(
-                    "The provider knows this client, and does not let it use the client credentials grant ({said})."
+                    "The provider knows this client, but does not allow it the client credentials grant ({said})."
                 ),
                 GRANT.into(),
             ),
             (Some(Cause::ClientForbidden), _) => (
                 Verdict::Refused,
                 "client_forbidden",
-                format!("The provider knows this client, and does not grant it what it asks for ({said}). {was_asked}"),
+                format!("The provider knows this client, but does not grant the request ({said}). {was_asked}"),
                 CLIENT.into(),
             ),
             (Some(Cause::ProviderBusy), _) => (
                 Verdict::Unreachable,
                 "busy",
-                "The provider has been asked for too many tokens (HTTP 429): by this client, or by the whole account."
+                "The rate limit of the provider is exceeded (HTTP 429): this client's, or the whole account's."
                     .to_owned(),
                 busy_remedy(denial.and_then(|denial| denial.retry_after)),
             ),
             (Some(Cause::ProviderFailed), _) => (
                 Verdict::Unreachable,
                 "provider_failed",
-                format!("The provider has a failure of its own at its token endpoint ({said})."),
+                format!("The provider's token endpoint fails ({said})."),
                 FAILED.into(),
             ),
             (Some(Cause::RequestRefused), Some("invalid_request")) => (
                 Verdict::Misconfigured,
                 "request_incomplete",
                 format!(
-                    "The provider misses something in the request, or finds something too much in it ({said}). {was_asked}"
+                    "The provider finds a parameter missing or unexpected in the request ({said}). {was_asked}"
                 ),
                 REQUEST.into(),
             ),
@@ -123,15 +122,15 @@ impl Check<'_> {
             (Some(Cause::RequestRefused), None) => (
                 Verdict::Misconfigured,
                 "no_token_endpoint",
-                format!("{} answered {said}, as no token endpoint does.", seen.url),
+                format!("{} responded {said}, which is not a token endpoint's response.", seen.url),
                 ENDPOINT.into(),
             ),
             _ if is_redirect => (
                 Verdict::Misconfigured,
                 "redirect",
                 format!(
-                    "{} answered {said}, a redirect. None is followed: it would carry the secret to where nobody meant it \
-                     to go.",
+                    "{} responded {said}, a redirect. Redirects are not followed: one could send the secret to an \
+                     address that is not configured.",
                     seen.url
                 ),
                 REDIRECT.into(),
@@ -139,7 +138,7 @@ impl Check<'_> {
             _ => (
                 Verdict::Misconfigured,
                 "request_refused",
-                format!("The provider does not like the request as such ({said}). {was_asked}"),
+                format!("The provider rejects the request itself ({said}). {was_asked}"),
                 OWN.into(),
             ),
         };
@@ -157,13 +156,13 @@ impl Check<'_> {
         );
         if asked.auth == TokenAuth::ClientSecretBasic && !is_plain {
             remedy.push_str(
-                " Some providers do not decode a secret with special characters as the standard says: try \
+                " Some providers do not decode special characters in a secret as the standard requires: try \
                  token_endpoint_basic_encoding raw.",
             );
         }
         if error == Some("unauthorized_client") {
             remedy.push_str(
-                " Keycloak answers the same where the client has no service account: switch on Client authentication and \
+                " Keycloak responds alike if the client has no service account: enable Client authentication and \
                  Service account roles.",
             );
         }
@@ -173,8 +172,8 @@ impl Check<'_> {
 
 fn busy_remedy(retry_after: Option<u32>) -> Cow<'static, str> {
     format!(
-        "Try again in {} seconds. The gateway keeps tokens and asks seldom; look who else asks with this account, and what \
-         its plan allows.",
+        "Try again in {} seconds. The gateway caches tokens, so it makes few requests; check which other clients use \
+         this account, and the limits of its plan.",
         retry_after.unwrap_or_default()
     )
     .into()

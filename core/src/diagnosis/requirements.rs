@@ -18,9 +18,9 @@ impl Check<'_> {
         let finding = match self.rules.policy.check(claims, self.wall) {
             Ok(()) => {
                 let message = if self.rules.policy.asks_nothing() {
-                    "The gate requires nothing of a token beyond that: it lets the client in."
+                    "The gate has no further requirements: it allows the client."
                 } else {
-                    "The token holds what the gate requires: it lets the client in."
+                    "The token meets the gate's requirements: it allows the client."
                 };
                 report.add(Finding::notice(STEP, "met", message));
                 return true;
@@ -28,13 +28,13 @@ impl Check<'_> {
             Err(Breach::Expired) => Finding::error(
                 STEP,
                 "expired",
-                "The token has expired before it came (exp).",
+                "The token was already expired on arrival (exp).",
             )
             .remedy(CLOCKS),
             Err(Breach::Untrusted(why)) => Finding::error(
                 STEP,
                 "time_wrong",
-                format!("The token's times are not good: {why}."),
+                format!("The token's times are invalid: {why}."),
             )
             .remedy(CLOCKS),
             Err(Breach::OtherIssuer) => self.other_issuer(claim("iss")),
@@ -54,12 +54,12 @@ impl Check<'_> {
             STEP,
             "other_issuer",
             format!(
-                "The token says that {iss} has issued it (iss), and the metadata says {}.",
+                "The token names the issuer {iss} (iss), but the metadata says {}.",
                 says::shown(expected)
             ),
         )
         .remedy(format!(
-            "If tokens of this provider are meant to say so, set issuers_allowed to {iss}. Entra ID issues v1 tokens unless \
+            "If that is right for this provider, set issuers_allowed to {iss}. Entra ID issues v1 tokens unless \
              the application's manifest says requestedAccessTokenVersion 2."
         ))
         .fact("iss", iss)
@@ -75,10 +75,10 @@ impl Check<'_> {
             return Finding::error(
                 STEP,
                 "opaque_token",
-                format!("The gate requires something of the token ({field}), and it is opaque: nothing can be read in it."),
+                format!("The gate has a requirement ({field}), but the token is opaque: its claims cannot be read."),
             )
             .remedy(
-                "Have the provider issue JWTs. Several do so only when they are asked for an audience (Auth0: the API's \
+                "Have the provider issue JWTs. Several do so only if an audience is requested (Auth0: the API's \
                  identifier). Or leave the requirement to the API.",
             );
         }
@@ -86,31 +86,31 @@ impl Check<'_> {
             return Finding::error(
                 STEP,
                 "claim_forbidden",
-                format!("The token holds a claim that {field} excludes."),
+                format!("The token contains a claim that {field} excludes."),
             )
             .remedy(
-                "Have the provider leave the claim out for this client, or the gate allow it.",
+                "Configure the provider to omit the claim for this client, or allow it in the gate.",
             );
         };
         let wanted: Vec<_> = wanted.iter().map(|words| words.join(" and ")).collect();
         let wanted = wanted.join(", or ");
-        let held = held.map_or("nothing of the kind".to_owned(), |held| self.said(held));
+        let held = held.map_or("no such claim".to_owned(), |held| self.said(held));
         Finding::error(
             STEP,
             "requirement_unmet",
-            format!("The gate requires {wanted} ({field}), and the token holds {held}."),
+            format!("The gate requires {wanted} ({field}), but the token has {held}."),
         )
         .remedy(match field {
             "audience_required" => {
-                "Ask for that audience (audience), or set audience_required to what the provider really puts into aud; \
+                "Request that audience (audience), or set audience_required to the provider's actual aud; \
                  Keycloak needs an audience mapper."
             }
             "scopes_required" => {
-                "Ask for these scopes (scopes) and allow them to the client at the provider. Okta and Entra ID put them into \
+                "Request these scopes (scopes) and allow them to the client at the provider. Okta and Entra ID put them into \
                  another claim: scopes_claim scp."
             }
             _ => {
-                "Assign it to the client at the provider, and look whether the claim has the name that the settings say."
+                "Assign it to the client at the provider, and check that the claim has the configured name."
             }
         })
         .fact("required", wanted)

@@ -1,13 +1,13 @@
-//! What others worded, made fit to be shown.
+//! Untrusted texts, made safe to show.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-/// Longer things are cut off.
+/// Longer texts are cut off.
 const MOST: usize = 300;
-/// A part of a secret of this length is one.
+/// The minimum length of a part of a secret.
 const PART: usize = 8;
 
 /// Printable ASCII, bounded: nothing that could move a terminal's cursor.
@@ -32,16 +32,16 @@ pub(super) fn value(value: &Value) -> String {
     }
 }
 
-/// What a provider says of a failure in its own words.
+/// The provider's own text about a failure.
 pub(super) fn reason(body: &[u8]) -> Option<String> {
-    // The standard's; Okta's; Hydra's; what others have.
+    // The standard's member; Okta's; Hydra's; others'.
     first(
         body,
         &["error_description", "errorSummary", "error_hint", "message"],
     )
 }
 
-/// The error's code: the standard's `error`, or what the provider has in its place.
+/// The error's code: the standard's `error`, or the provider's equivalent.
 pub(super) fn error(body: &[u8]) -> Option<String> {
     first(body, &["error", "errorCode"])
 }
@@ -54,7 +54,7 @@ fn first(body: &[u8], members: &[&str]) -> Option<String> {
     Some(shown(said))
 }
 
-/// What must not be shown, in every spelling in which somebody may repeat it.
+/// Texts that must not be shown, in every encoding.
 pub(super) struct Hidden(Vec<Zeroizing<String>>);
 
 impl Hidden {
@@ -78,7 +78,7 @@ impl Hidden {
         )
     }
 
-    /// The text, unless it holds a part of what is hidden.
+    /// The text, unless it contains a part of a hidden one.
     pub(super) fn but(&self, text: String) -> String {
         let plain = text.to_ascii_lowercase();
         let holds = |hidden: &Zeroizing<String>| {
@@ -87,7 +87,7 @@ impl Hidden {
             parts.any(|part| plain.as_bytes().windows(size).any(|at| at == part))
         };
         if self.0.iter().any(holds) {
-            "(withheld: it holds a part of the secret)".to_owned()
+            "(withheld: it contains a part of the secret)".to_owned()
         } else {
             text
         }

@@ -17,7 +17,7 @@ impl Check<'_> {
             return true;
         };
         if !self.rules.verify_signature {
-            let message = "The signature is not verified: the settings say so.";
+            let message = "The signature is not verified, as configured.";
             report.add(Finding::notice(STEP, "not_verified", message));
             return true;
         }
@@ -30,7 +30,7 @@ impl Check<'_> {
         match verified {
             Ok(jws) => {
                 let message = format!(
-                    "The token is signed ({}) with a key of the provider's.",
+                    "The token is signed ({}) with a key of the provider.",
                     jws.algorithm()
                 );
                 report
@@ -44,7 +44,7 @@ impl Check<'_> {
         }
     }
 
-    /// What the keys are that were fetched; an error has been told. `wanted`: the token can be read at all.
+    /// Reports the fetched keys; an error has been reported. `wanted`: the token is readable.
     fn key_set(&self, report: &mut Diagnosis, wanted: bool) -> Result<KeySet, ()> {
         let mut keys = KeySet::default();
         if !wanted {
@@ -52,7 +52,7 @@ impl Check<'_> {
         }
         let fetched: Vec<_> = self.documents(false).collect();
         if fetched.is_empty() {
-            let message = "The token is signed, and the provider's metadata does not say where its keys are (jwks_uri).";
+            let message = "The token is signed, but the provider's metadata has no address of its keys (jwks_uri).";
             let finding = Finding::error(STEP, "no_keys", message).remedy(
                 "Set jwks_endpoint to the address of the provider's keys (JWKS). Without them nobody can tell whether the \
                  token is genuine.",
@@ -75,7 +75,7 @@ impl Check<'_> {
                     }
                     (None, None) => {
                         let message =
-                            format!("What {} answers is no list of keys (RFC 7517).", seen.url);
+                            format!("The response of {} is not a key set (RFC 7517).", seen.url);
                         let finding = Finding::error(STEP, "no_key_set", message).remedy(remedy);
                         (
                             Verdict::Misconfigured,
@@ -106,8 +106,8 @@ fn bad(fault: JwsError) -> Finding {
         ),
         JwsError::Signature => (
             "signature_wrong",
-            "The token's signature is not of the provider's key of that name.",
-            "The token has not been issued by this provider, or has been changed on the way: do not use it. Look whether \
+            "The token's signature does not verify with the provider's key of that id.",
+            "Another issuer signed the token, or it was changed in transit: do not use it. Look whether \
              issuer, token_endpoint and jwks_endpoint belong together. Entra ID's v1 tokens for its own APIs cannot be \
              verified by others.",
         ),
@@ -120,13 +120,13 @@ fn bad(fault: JwsError) -> Finding {
         ),
         JwsError::Critical => (
             "extension_unknown",
-            "The token demands an extension that is not understood (crit).",
-            "Have the provider issue plain signed tokens (RFC 9068).",
+            "The token requires an unknown extension (crit).",
+            "Configure the provider to issue plain signed tokens (RFC 9068).",
         ),
         JwsError::Malformed => (
             "token_malformed",
-            "The token looks like a JWT and is none: it cannot be read as the standard says (RFC 7515).",
-            "Have the provider issue plain signed tokens. Encrypted ones (JWE) cannot be used here.",
+            "The token looks like a JWT, but is not a valid one (RFC 7515).",
+            "Configure the provider to issue plain signed tokens. Encrypted ones (JWE) cannot be used here.",
         ),
     };
     Finding::error(STEP, code, message).remedy(remedy)

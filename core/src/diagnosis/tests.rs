@@ -10,7 +10,7 @@ use std::time::SystemTime;
 const DOCUMENT: &str = r#"{"issuer":"https://a.example/","token_endpoint":"https://a.example/token","token_endpoint_auth_methods_supported":["client_secret_post"]}"#;
 const SECRET: &str = "Kanarie7Qz+/%&=";
 
-/// What a check of `config` finds where the token endpoint answers `answer`.
+/// The findings of a check of `config` if the token endpoint responds with `answer`.
 fn check(
     config: &str,
     answer: impl Fn() -> Result<Response, Fault> + Send + Sync + 'static,
@@ -375,7 +375,7 @@ fn missing_host_arguments_are_explained() {
     }
 }
 
-/// What a check finds whose token says `claims`, of a provider that answers `keys` of the key it is signed with.
+/// The findings for a token with `claims`, of a provider that publishes `keys` for its signing key.
 fn signed(
     config: &str,
     claims: &Value,

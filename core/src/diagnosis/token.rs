@@ -1,4 +1,4 @@
-//! What came: the token's kind, how long it lives, what it is for.
+//! The token: its kind, lifetime, scope and audience.
 
 use super::Check;
 use super::finding::{Diagnosis, Finding, Step, Verdict, sentence};
@@ -12,7 +12,7 @@ const STEP: Step = Step::Token;
 
 /// Upstreams rarely take headers beyond 8 KiB.
 const LARGE: usize = 7 * 1024;
-/// Tokens that are kept for less than this many seconds are asked for all the time.
+/// Tokens cached for fewer seconds cause constant exchanges.
 const SHORT: u64 = 60;
 
 impl Check<'_> {
@@ -23,7 +23,7 @@ impl Check<'_> {
         let answer = match TokenResponse::read(&page.body) {
             Ok(answer) => answer,
             Err(_) if page.is_markup() => {
-                let message = "The token endpoint answered a page for people (HTML) with HTTP 200, and no token.";
+                let message = "The token endpoint responded with HTTP 200 and an HTML page instead of a token.";
                 let finding = Finding::error(STEP, "html_page", message).remedy(
                     "Something else listens at this address, such as a login page or a proxy: look at it with a browser, \
                      and set issuer or token_endpoint to the provider's.",
@@ -34,7 +34,7 @@ impl Check<'_> {
             Err(denial) => {
                 let finding = Finding::error(STEP, "answer_invalid", sentence(&denial.detail))
                     .remedy(
-                        "This is not what RFC 6749, section 5.1, lets a provider answer. Is the token endpoint the right \
+                        "RFC 6749, section 5.1, does not allow this response. Is the token endpoint the right \
                          one? A provider that binds tokens to keys (DPoP) has to issue plain Bearer tokens here.",
                     );
                 report.fail(Verdict::Misconfigured, finding);
@@ -69,18 +69,20 @@ impl Check<'_> {
         let kind = match claims {
             Some(_) => "The token is a JWT",
             None => {
-                "The token is opaque: only the provider can tell what is in it, so nothing of it can be verified or required \
+                "The token is opaque: only the provider can read it, so none of it can be verified or required \
                  here"
             }
         };
         let lifetime = answer.lifetime(claims, self.wall);
         let lives = match lifetime {
-            Lifetime::Stated(lifetime) => format!("It is good for {} seconds", lifetime.as_secs()),
-            Lifetime::Unknown => "Nothing says how long it is good for".to_owned(),
-            Lifetime::Unusable => "Its lifetime is none: zero, over, or no number".to_owned(),
+            Lifetime::Stated(lifetime) => format!("It is valid for {} seconds", lifetime.as_secs()),
+            Lifetime::Unknown => "Its lifetime is unknown".to_owned(),
+            Lifetime::Unusable => {
+                "Its lifetime is unusable: zero, in the past, or not a number".to_owned()
+            }
         };
         let kept = match self.kept() {
-            Some(kept) => format!(", and the gateway keeps it for {kept}."),
+            Some(kept) => format!(", and the gateway caches it for {kept}."),
             None => ".".to_owned(),
         };
         let mut finding = Finding::notice(STEP, "came", format!("{kind}. {lives}{kept}"))
@@ -108,7 +110,7 @@ impl Check<'_> {
         finding
     }
 
-    /// Seconds for which a gateway serves it.
+    /// Seconds for which a gateway serves the token.
     fn kept(&self) -> Option<u64> {
         let grant = self.result.as_ref().ok()?;
         Some(self.rules.retention.kept(grant)?.as_secs())
@@ -127,28 +129,28 @@ impl Check<'_> {
             (Lifetime::Unknown, Some(kept)) => Finding::warning(
                 STEP,
                 "lifetime_unknown",
-                format!("The provider does not say how long the token is good for: it is kept for cache_ttl less a margin, {kept} seconds."),
+                format!("The provider states no lifetime: the token is cached for cache_ttl less a margin, {kept} seconds."),
             )
-            .remedy("Set cache_ttl to no more than the lifetime that is set at the provider."),
+            .remedy("Set cache_ttl to at most the lifetime configured at the provider."),
             (_, None) => Finding::warning(
                 STEP,
                 "token_not_kept",
-                "The token is over too soon to be kept: every request will cause an exchange, which is slow, and may be \
+                "The token expires too soon to be cached: every request will cause an exchange, which is slow, and may be \
                  billed.",
             )
-            .remedy("Raise the lifetime of access tokens at the provider, or look whether this machine's clock is right."),
+            .remedy("Raise the lifetime of access tokens at the provider, or check this machine's clock."),
             (_, Some(kept)) if kept < SHORT => Finding::warning(
                 STEP,
                 "token_short_lived",
-                format!("The token is kept for {kept} seconds only: each client will cause an exchange that often."),
+                format!("The token is cached for only {kept} seconds: each client will cause an exchange that often."),
             )
-            .remedy("Raise the lifetime of access tokens at the provider (or cache_ttl_max, where that is set)."),
+            .remedy("Raise the lifetime of access tokens at the provider (or cache_ttl_max, if set)."),
             _ => return,
         };
         report.add(warning);
     }
 
-    /// Whether what came is what was asked for.
+    /// Compares the token with the request.
     fn wishes(
         &self,
         report: &mut Diagnosis,
@@ -161,7 +163,7 @@ impl Check<'_> {
                 Finding::warning(
                     STEP,
                     "opaque_without_audience",
-                    "The token is opaque, and none was asked for with an audience: several providers issue JWTs for an \
+                    "The token is opaque, and no audience was requested: several providers issue JWTs for an \
                      audience only.",
                 )
                 .remedy("If the API wants a JWT, set audience to the API's identifier."),
@@ -174,15 +176,15 @@ impl Check<'_> {
         {
             let aud = claims
                 .get("aud")
-                .map_or("nothing in particular".to_owned(), |aud| self.said(aud));
+                .map_or("no audience".to_owned(), |aud| self.said(aud));
             report.add(
                 Finding::warning(
                     STEP,
                     "other_audience",
-                    format!("A token for {audience} was asked for, and one for {aud} came."),
+                    format!("A token for {audience} was requested, but it is for {aud}."),
                 )
                 .remedy(
-                    "The provider does not listen to audience: Keycloak takes it from an audience mapper of a client scope, \
+                    "The provider ignores audience: Keycloak takes it from an audience mapper of a client scope, \
                      Okta from the authorization server's settings, Entra ID from the scope.",
                 ),
             );
@@ -200,11 +202,11 @@ impl Check<'_> {
                         STEP,
                         "scope_reduced",
                         format!(
-                            "Of the scopes that were asked for, the provider has left out {}.",
+                            "The provider omitted these requested scopes: {}.",
                             missing.join(" ")
                         ),
                     )
-                    .remedy("Define them at the provider and allow them to this client, or do not ask for them."),
+                    .remedy("Define them at the provider and allow them to this client, or do not request them."),
                 );
             }
         }

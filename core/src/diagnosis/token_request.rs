@@ -21,16 +21,16 @@ impl Check<'_> {
                 Finding::warning(
                     STEP,
                     "openid_refused",
-                    "The provider refuses the scope openid, which is asked for where no scopes are set. The gateway \
+                    "The provider refuses the scope openid, which is requested if no scopes are set. The gateway \
                      leaves it out from then on, and so does this check.",
                 )
-                .remedy("Set scopes to what the API needs, or to [] to ask for none: that saves a request at each start."),
+                .remedy("Set scopes to what the API needs, or to [] to request none: that saves a request at each start."),
             );
         }
         match &seen.answer {
             Some(Ok(page)) if page.status == 200 => {
                 let message = format!(
-                    "{} answered {} and granted a token. {}",
+                    "{} responded {} and granted a token. {}",
                     place(&seen.url),
                     took(seen),
                     self.was_asked(asked)
@@ -86,7 +86,7 @@ impl Check<'_> {
         finding
     }
 
-    /// What was asked for, and how the client has shown who it is.
+    /// The requested parameters, and the client's authentication.
     pub(super) fn was_asked(&self, asked: &Asked) -> String {
         let named = |what: &str, value: &str| format!("the {what} {value}");
         let wishes = [
@@ -102,9 +102,9 @@ impl Check<'_> {
         ];
         let wishes: Vec<_> = wishes.into_iter().flatten().collect();
         format!(
-            "It was asked for {}; the client authenticated with {}.",
+            "Requested: {}; client authentication: {}.",
             if wishes.is_empty() {
-                "nothing in particular".to_owned()
+                "no audience".to_owned()
             } else {
                 wishes.join(" and ")
             },

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-/// How many orders are tried of each.
+/// The number of schedules per model.
 const ORDERS: usize = 20_000;
 
 /// The keys of the right secret and of a wrong one of the same client.
@@ -118,7 +118,7 @@ enum Asked {
 }
 
 impl Asked {
-    /// Once all threads have ended, everybody has been told, once.
+    /// After all threads have ended, each waiter has exactly one outcome.
     fn into_allowed(self) -> bool {
         let outcome = match self {
             Asked::Ready(outcome) => outcome,
@@ -132,7 +132,7 @@ impl Asked {
     }
 }
 
-/// Once all threads have ended: who has the right secret is let in, and nobody else.
+/// After all threads have ended: exactly the requests with the right secret are allowed.
 fn judge(threads: Vec<(u8, shuttle::thread::JoinHandle<Asked>)>) {
     let asked: Vec<_> = threads
         .into_iter()

@@ -1,4 +1,4 @@
-//! What holds for every input, shown on many random ones. `CREDGATE_CASES` says how many; the inputs are the same each
+//! Invariants of every input, checked on random ones. `CREDGATE_CASES` sets their number; the inputs are the same each
 //! time.
 
 use crate::Gate;
@@ -232,7 +232,7 @@ fn basic_agrees_with_the_reference_decoder() {
                 0
             }
             (Err(Cause::MalformedBasic), Err(_)) => 1,
-            // What decodes, and is no pair.
+            // Inputs that decode, but are not a pair.
             (Err(Cause::EmptyCredential | Cause::InvalidCharacters), Ok(_)) => 2,
             _ => panic!("{text:?}"),
         };

@@ -1,9 +1,9 @@
-//! Lifetimes, renewal, refusals and purges, on a clock that stands still.
+//! Lifetimes, refresh, refusals and purges, on a manual clock.
 
 use super::*;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// A provider that numbers the tokens that it gives, each for a hundred seconds; and that can be told to fail.
+/// A provider that numbers its tokens, each valid for a hundred seconds, and that can be told to fail.
 #[derive(Default)]
 struct Numbering {
     given: AtomicU64,

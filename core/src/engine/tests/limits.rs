@@ -164,7 +164,7 @@ fn concurrent_guesses_stay_within_the_budget() {
     assert_eq!(lab.transport.token_requests(), refused);
     assert!((10..10 + 4).contains(&refused), "{refused}");
     assert_eq!(guess(2), (0, "NONE 429 TooManyRefusals".to_owned()));
-    // What was more than the budget is owed: one more for every six seconds.
+    // The excess over the budget is owed: one more refusal every six seconds.
     lab.advance(6 * (refused as u64 - 10));
     assert_eq!(guess(3).0, 0);
     lab.advance(6);
@@ -287,7 +287,7 @@ fn abandoned_flights_are_bounded() {
         panic!("one more is under way")
     };
     assert_eq!(show(&outcome), "NONE 503 Overloaded");
-    // Who asks for what is under way already may wait for it.
+    // A request for a flight in progress may still wait for it.
     pending(ask(0));
     lab.transport.gate.add_permits(10);
     assert_eq!(

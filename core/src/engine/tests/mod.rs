@@ -74,7 +74,7 @@ impl Lab {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// What becomes of a pair, in short: `HIT a Bearer t`.
+    /// The outcome of a pair, in short: `HIT a Bearer t`.
     fn pair(&self, id: &str, secret: &str) -> String {
         show(&self.blocking(&format!("client_id={id}&client_secret={secret}")))
     }

@@ -146,7 +146,7 @@ fn extra_jwks_uris_are_keys_of_the_provider() {
     lab.advance(30);
     assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
     assert_eq!(fetches(&lab, "https://b.example/jwks"), 2);
-    // Where one place fails, the keys that are known stay.
+    // If one address fails, the known keys stay.
     *provider.further.write().unwrap() = json!("<html>");
     provider.claim("exp", json!(NOW + 9000));
     lab.engine.purge_all(None).unwrap();

@@ -45,7 +45,7 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
     if hide(&hidden, is_query) != hidden {
         return Err("hiding once more changes it again".to_owned());
     }
-    // What was a pair is none any more.
+    // The hidden text holds no pair any more.
     let content_type = optional_bytes(input, "content_type");
     let request = Request {
         method: b"POST",

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 struct File {
     #[serde(rename = "description")]
     _description: String,
-    /// What every vector's `input` starts from.
+    /// The defaults of every vector's `input`.
     #[serde(default)]
     defaults: Map<String, Value>,
     vectors: Vec<Vector>,

@@ -1,4 +1,4 @@
-//! A store that fails, or holds what nobody has put there, is a miss.
+//! A store that fails, or that holds foreign values, is a miss.
 
 use super::*;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -88,7 +88,7 @@ fn an_unreadable_pepper_is_a_clear_error() {
     }
 }
 
-/// What becomes of a store, how that is brought about, and what the one line about it says.
+/// A fault of a store: its name, its cause, and the expected log line.
 type Spoiled = (&'static str, fn(&Fleet), &'static str);
 
 const FAULTS: [Spoiled; 9] = [

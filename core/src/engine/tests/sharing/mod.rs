@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// What all have in common; each engine stands for a process.
+/// The shared parts; each engine stands for a process.
 struct Fleet {
     scratch: TempDir,
     transport: Arc<ScriptedTransport>,
@@ -64,7 +64,7 @@ impl Fleet {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// The file, as somebody sees it who has taken it away.
+    /// The bytes of a stolen file.
     fn file(&self) -> Connection {
         let file = Connection::open(self.scratch.file()).unwrap();
         file.busy_timeout(Duration::from_secs(60)).unwrap();
@@ -99,7 +99,8 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A provider that numbers its tokens, each for a thousand seconds, and that can be told to refuse, or to be busy.
+/// A provider that numbers its tokens, each valid for a thousand seconds, and that can be told to refuse or to
+/// rate-limit.
 #[derive(Default)]
 struct Numbering {
     given: AtomicU64,
@@ -201,7 +202,7 @@ fn a_wiped_store_costs_one_exchange_per_token() {
     }
     assert_eq!(labs[0].pair("b", "s"), "MISS b Bearer t2");
     assert_eq!(labs[0].pair("a", "s"), "HIT a Bearer t1");
-    // It comes after the pepper was lost, and has one of its own.
+    // It starts after the pepper was lost, with one of its own.
     assert_eq!(labs[1].pair("a", "s"), "MISS a Bearer t3");
 }
 
@@ -513,7 +514,7 @@ fn a_dump_of_the_store_reveals_no_token_secret_or_client() {
         let url = |text| form_urlencoded::byte_serialize(text).collect::<String>();
         CANARIES.iter().any(|canary| {
             let bytes = canary.as_bytes();
-            // Base64 of what stands in the middle of something depends on how far in it stands.
+            // Base64 of an inner part depends on its offset.
             let base64 = (0..3).flat_map(|shift| {
                 let shifted = [&b"xx"[..shift], bytes].concat();
                 [
@@ -581,10 +582,10 @@ fn store_metrics_sums_all_processes() {
         until("all know", || numbers(lab) == (2, 1, 2, 3));
     }
     assert_eq!(numbers(&alone), (1, 0, 1, 1));
-    // What is known of providers is each process's own.
+    // Provider states are per process.
     let providers = |lab: &Lab| lab.engine.metrics().unwrap().providers.len();
     assert_eq!((providers(&labs[1]), providers(&labs[2])), (1, 0));
-    // What was counted stays when its process has gone, and what it had goes.
+    // Counters survive their process; gauges do not.
     let [first, second, third] = labs;
     drop((first, second));
     fleet.clock.advance(crate::store::GAUGE_LIFE);

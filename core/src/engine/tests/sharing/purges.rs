@@ -1,4 +1,4 @@
-//! What one process purges, or finds to be refused, the others do not serve any longer.
+//! Tokens that one process purges, or sees refused, are no longer served by the others.
 
 use super::*;
 
@@ -33,7 +33,7 @@ fn a_purge_reaches_all_sharing_engines() {
     }
     assert_eq!(one.engine.purge(&one.gate, Some("a")).unwrap(), 1);
     assert_eq!(one.pair("a", "s"), "MISS a Bearer t3", "not from the store");
-    // Who has cached it is told within a second.
+    // A process that has cached it learns of the purge within a second.
     until("the other one drops it", || {
         other.engine.metrics().unwrap().purged == 1
     });
@@ -42,7 +42,7 @@ fn a_purge_reaches_all_sharing_engines() {
     assert_eq!(fleet.lab().pair("b", "s"), "SHARED b Bearer t2");
 
     assert_eq!(other.engine.purge_all(None).unwrap(), 2);
-    // Who comes new learns of it before it takes anything.
+    // A new process learns of it before it takes a token.
     let fresh = fleet.lab();
     until("the purge is in the store", || {
         fleet
