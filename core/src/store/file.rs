@@ -1,4 +1,4 @@
-//! The files of a store of this host: that they are ours alone, and on a disk of this host.
+//! The files of a host's store: private to this user, and on a local disk.
 
 use super::{StoreFault, StoreFaultKind};
 use nix::sys::statfs::statfs;
@@ -9,11 +9,11 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// For the user that the process runs as, and nobody else.
+/// For the user of this process only.
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
-/// Makes a file's directory where it is missing (and no more than that), and checks it.
+/// Creates a file's directory if it is missing (its parent must exist), and checks it.
 pub(super) fn prepare_directory(file: &Path) -> Result<(), StoreFault> {
     let directory = file.parent().unwrap_or(Path::new("/"));
     match DirBuilder::new().mode(DIRECTORY_MODE).create(directory) {
@@ -29,7 +29,7 @@ pub(super) fn prepare_directory(file: &Path) -> Result<(), StoreFault> {
     check_file_system(kind.filesystem_type().0 as u64)
 }
 
-/// Whoever may write into it could put a file of their own there, beside ours or in its place.
+/// A user who can write to the directory could place a file beside ours or replace ours.
 fn check_directory(owner: u32, mode: u32, user: u32) -> Result<(), StoreFault> {
     if owner != user && owner != 0 {
         return Err(StoreFault::new(
@@ -51,7 +51,7 @@ fn check_directory(owner: u32, mode: u32, user: u32) -> Result<(), StoreFault> {
     Ok(())
 }
 
-/// Locks and shared memory do not reach across a network, or cannot be told to.
+/// Locks and shared memory do not work across a network, or cannot be verified to.
 fn check_file_system(kind: u64) -> Result<(), StoreFault> {
     const NETWORKS: [(u64, &str); 13] = [
         (0x6969, "NFS"),
@@ -69,7 +69,7 @@ fn check_file_system(kind: u64) -> Result<(), StoreFault> {
         (0x7375_7245, "Coda"),
     ];
 
-    // Where the type is a signed number of 32 bits, it has been extended.
+    // On systems with a signed 32-bit type, it has been sign-extended.
     let kind = kind & 0xffff_ffff;
     match NETWORKS.iter().find(|(network, _)| *network == kind) {
         None => Ok(()),
@@ -83,7 +83,7 @@ fn check_file_system(kind: u64) -> Result<(), StoreFault> {
     }
 }
 
-/// Checks a file of ours, and makes it where it is missing: then true.
+/// Checks a file of ours, and creates it if it is missing; returns whether it did.
 pub(super) fn prepare_file(path: &Path) -> Result<bool, StoreFault> {
     let made = OpenOptions::new()
         .write(true)
@@ -135,7 +135,7 @@ fn check_file(
     Ok(())
 }
 
-/// Puts a file in its place, whole and for the first time: one that is there already stays.
+/// Creates a file with its whole content at once; an existing one stays.
 pub(super) fn appear(path: &Path, content: &[u8]) -> io::Result<()> {
     let aside = beside(path, &format!(".{:016x}", getrandom::u64()?));
     let mut file = OpenOptions::new()
@@ -154,12 +154,12 @@ pub(super) fn appear(path: &Path, content: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Held by whoever makes, opens or replaces a store's file; given back when dropped. Never the store's file itself: to
-/// close a descriptor of that ends SQLite's locks (POSIX).
+/// A lock for creating, opening or replacing a store's file; released when dropped. Never on the store's file itself:
+/// closing a descriptor of that ends SQLite's locks (POSIX).
 pub(super) struct Opening(#[expect(dead_code, reason = "its descriptor holds the lock")] File);
 
 impl Opening {
-    /// `None` where somebody else is at it.
+    /// `None` if another process has it.
     pub(super) fn begin(store: &Path) -> Result<Option<Opening>, StoreFault> {
         let path = beside(store, ".lock");
         prepare_file(&path)?;
@@ -175,14 +175,14 @@ impl Opening {
     }
 }
 
-/// The path with something behind it.
+/// The path with a suffix.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut beside = path.as_os_str().to_owned();
     beside.push(suffix);
     beside.into()
 }
 
-/// What an error of the system means for a store.
+/// A store's fault for a system error.
 pub(super) fn fault(path: &Path, error: &io::Error) -> StoreFault {
     let (kind, advice) = match error.kind() {
         ErrorKind::PermissionDenied => (
@@ -197,7 +197,7 @@ pub(super) fn fault(path: &Path, error: &io::Error) -> StoreFault {
     StoreFault::new(kind, format!("{}: {error}{advice}", name(path)))
 }
 
-/// The name alone, as a store's own says where it is.
+/// The file name alone: the store's name has the path.
 fn name(path: &Path) -> Cow<'_, str> {
     path.file_name()
         .unwrap_or(path.as_os_str())

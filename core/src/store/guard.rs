@@ -1,4 +1,4 @@
-//! A store that may fail: behind a deadline and a breaker, with counters and a line in the journal.
+//! The guard of a store: a deadline, two circuit breakers, counters and log lines for a store that may fail.
 
 use super::{Store, StoreFault, StoreFaultKind, StoreFuture};
 use crate::env::Env;
@@ -20,17 +20,17 @@ pub(super) struct Guard {
 
 #[derive(Default)]
 struct Told {
-    /// When each kind of failure was last told of.
+    /// The last time that each kind of failure was logged.
     faults: BTreeMap<StoreFaultKind, Instant>,
-    /// A failure has been told of, and not yet that it is over.
+    /// A failure was logged, and its end was not.
     is_open: bool,
 }
 
-/// How long a store that fails again and again is left alone, about, at first and at most. Not all processes come back
-/// to it at the same moment.
+/// The approximate pause of the circuit breaker, the first and the maximum. Jittered, so that processes do not return
+/// at the same moment.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// How long a kind of failure is not told of again.
+/// The minimum interval between two log lines about one kind of failure.
 const SILENCE: Duration = Duration::from_secs(60);
 
 impl Guard {
@@ -44,7 +44,7 @@ impl Guard {
         }
     }
 
-    /// What the store says, unless it fails or is left alone.
+    /// Calls the store for reading. `None` if it fails or its circuit breaker is open.
     pub(super) async fn ask<'s, T>(
         &'s self,
         question: impl FnOnce(&'s dyn Store) -> StoreFuture<'s, T>,
@@ -52,7 +52,8 @@ impl Guard {
         self.call(&self.reads, question).await
     }
 
-    /// The same for what changes it: a store may be full, locked or read-only, and answer questions.
+    /// Calls the store for writing, with a circuit breaker of its own: a full, locked or read-only store may still be
+    /// readable.
     pub(super) async fn tell<'s, T>(
         &'s self,
         order: impl FnOnce(&'s dyn Store) -> StoreFuture<'s, T>,
@@ -79,12 +80,12 @@ impl Guard {
         answer.map_err(|fault| self.note(&fault)).ok()
     }
 
-    /// How long one who waits pauses, at first and at most.
+    /// The pause of a waiter: the first, and the maximum.
     pub(super) fn pauses(&self) -> (Duration, Duration) {
         self.store.pauses()
     }
 
-    /// Counts a failure, and tells of it.
+    /// Counts a failure and logs it.
     pub(super) fn note(&self, fault: &StoreFault) {
         add(&self.env.metrics.store_failures);
         let now = self.env.clock.now();
@@ -116,7 +117,7 @@ impl Guard {
     }
 }
 
-/// Between half of it and half more.
+/// Between half and one and a half of the pause.
 pub(super) fn jittered(pause: Duration) -> Duration {
     let fraction = f64::from(getrandom::u32().unwrap_or_default()) / f64::from(u32::MAX);
     pause.mul_f64(0.5 + fraction)

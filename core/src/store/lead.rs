@@ -1,4 +1,4 @@
-//! How a flight makes use of the store: what others have is taken, and what it brings is told to them.
+//! The leader and waiter logic of a flight with a store: take the lease and exchange, or wait for the holder's token.
 
 use super::entry::{Entry, Refusal, Token};
 use super::guard::jittered;
@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// One flight's way.
+/// One flight's use of the store.
 pub(super) struct Lead<'f> {
     sharing: &'f Arc<Sharing>,
     exchange: &'f Exchange<'f>,
@@ -28,27 +28,27 @@ pub(super) struct Lead<'f> {
     index: Index,
 }
 
-/// Others are waited for until a quarter of the time is left: who holds a lease and brings nothing keeps nobody from the
-/// provider.
+/// The divisor of the gate's timeout that gives the time reserved for an exchange: a lease holder that stores nothing
+/// cannot keep others from the provider.
 const IMPATIENCE: u32 = 4;
-/// All who wait in a process look this often at most, together.
+/// The minimum interval between two reads of all waiters of a process together.
 const LEAST_PAUSE_EACH: Duration = Duration::from_micros(100);
-/// By how much a token must be newer to be another one's successor: times that were converted are not exact.
+/// A token must be newer by this much to count as another one's successor: converted times are not exact.
 const NEWER: Duration = Duration::from_secs(1);
 
-/// How long others are asked.
+/// The moment at which waiting for other processes ends.
 pub(super) fn patience(exchange: &Exchange<'_>, deadline: Instant) -> Instant {
     deadline - exchange.rules.timeout / IMPATIENCE
 }
 
-/// What asking others came to.
+/// The result of consulting the store.
 enum Turn {
     Lookup(Box<Landed>),
-    /// The exchange is this process's, under a lease or because the store fails.
+    /// This process exchanges, with a lease or because the store fails.
     Ours(Option<Owner>),
 }
 
-/// What a look came to.
+/// The result of one read.
 enum Look {
     Lookup(Box<Landed>),
     Nothing { is_leased: bool },
@@ -73,7 +73,7 @@ impl<'f> Lead<'f> {
         }
     }
 
-    /// From the store, or from the provider and then into the store.
+    /// Returns the store's token or refusal, or exchanges and stores the result.
     pub(super) async fn run(&self, work: &Work, deadline: Instant) -> Landed {
         let turn = timeout_at(patience(self.exchange, deadline), self.turn()).await;
         match turn.unwrap_or(Turn::Ours(None)) {
@@ -82,9 +82,9 @@ impl<'f> Lead<'f> {
         }
     }
 
-    /// Whose turn it is to bring the token.
+    /// Decides which process exchanges.
     async fn turn(&self) -> Turn {
-        // What comes after a purge must be seen to.
+        // A flight after a purge must not find the entry from before it.
         self.sharing.tell_purges().await;
         let is_leased = match self.look(self.pepper, self.index).await {
             Look::Lookup(landed) => return Turn::Lookup(landed),
@@ -106,7 +106,7 @@ impl<'f> Lead<'f> {
             match self.lease(owner).await {
                 None => return Turn::Ours(None),
                 Some(Lease::Held) => {}
-                // Somebody may have come first, and given the lease back.
+                // Another process may have stored an entry and released the lease meanwhile.
                 Some(Lease::Taken) => match self.look(self.pepper, self.index).await {
                     Look::Lookup(landed) => {
                         let _is_released = self.release(owner).await;
@@ -121,7 +121,7 @@ impl<'f> Lead<'f> {
         }
     }
 
-    /// Waits as long as somebody else holds the lease. `None`: nobody does any more, and nothing has come of it.
+    /// Waits while another owner holds the lease. `None`: the lease has ended without a value.
     async fn wait(&self) -> Option<Turn> {
         let sharing = self.sharing;
         add(&sharing.shared.env.metrics.store_waits);
@@ -144,7 +144,7 @@ impl<'f> Lead<'f> {
         let Some(found) = sharing.store.ask(|store| store.look(index)).await else {
             return Look::Failed;
         };
-        // Purges first: what is there may be older than one.
+        // Purges first: the value may be older than one.
         if found.purges > sharing.purged.latest()
             && sharing.learn_purges(self.pepper).await.is_none()
         {
@@ -161,7 +161,7 @@ impl<'f> Lead<'f> {
         )
     }
 
-    /// What was sealed under a pepper of before is sealed anew when it is found.
+    /// Moves a value found under a previous pepper to the current one.
     async fn look_under_previous_peppers(&self) -> Option<Box<Landed>> {
         for pepper in self.sharing.peppers.old() {
             let index = pepper.index(&self.exchange.rules.fingerprint, self.credentials);
@@ -175,7 +175,7 @@ impl<'f> Lead<'f> {
         None
     }
 
-    /// What a value says, where it says something of use to this flight.
+    /// The result in a value, if it is useful for this flight.
     fn open(&self, pepper: &Pepper, index: &Index, value: &[u8]) -> Option<Landed> {
         if value.len() > MAX_VALUE {
             return None;
@@ -199,7 +199,7 @@ impl<'f> Lead<'f> {
         Some(Landed::refused(denial, left))
     }
 
-    /// A token, where it is of use to this flight.
+    /// The token of an entry, if it is useful for this flight.
     fn grant(&self, token: &Token<'_>) -> Option<Grant> {
         let (rules, clock) = (self.exchange.rules, &*self.exchange.env.clock);
         let origin = Origin {
@@ -221,7 +221,7 @@ impl<'f> Lead<'f> {
         is_of_use.then_some(grant)
     }
 
-    /// The token that is to be replaced before its end.
+    /// The cached token that this flight replaces before its expiry.
     fn old(&self) -> Option<Arc<Grant>> {
         let cache = &self.sharing.shared.cache;
         self.purpose
@@ -230,13 +230,13 @@ impl<'f> Lead<'f> {
             .flatten()
     }
 
-    /// Exchanges, holding the lease where there is one, and tells the others: before anybody is answered, so that whoever
-    /// has been answered by this process is known to the others, whatever becomes of it.
+    /// Exchanges, extending the lease if there is one, and stores the result before any waiter gets it, so that other
+    /// processes know of every token in use even if this process dies.
     async fn exchange(&self, work: &Work, owner: Option<Owner>, deadline: Instant) -> Landed {
         let purges = self.sharing.purged.latest();
         let renewal = owner.map(|owner| Renewal::begin(self.sharing, self.index, owner));
         let landed = Landed::exchanged(self.exchange.run(work, deadline).await);
-        // Without the lease, somebody else may have put a token there meanwhile.
+        // Without the lease, another process may have stored a token meanwhile.
         if owner.is_some() || landed.result.is_ok() {
             let _is_told = timeout_at(deadline, self.tell(&landed, purges)).await;
         }
@@ -262,7 +262,7 @@ impl<'f> Lead<'f> {
         }
     }
 
-    /// What others are told, and how long it lives.
+    /// The sealed entry for other processes, and its life.
     fn sealed(&self, landed: &Landed, purges: u64) -> Option<(Vec<u8>, Duration)> {
         let (rules, clock) = (self.exchange.rules, &*self.exchange.env.clock);
         let old = self.old();
@@ -274,12 +274,12 @@ impl<'f> Lead<'f> {
             Ok(grant) => entry.token = Some(Token::of(grant, rules, clock)?),
             Err(denial) => {
                 let kept = landed.kept(rules);
-                // That a token is of no use here may be this host's fault.
+                // The cause of an unusable token may be on this host.
                 if kept.is_zero() || denial.is_spent {
                     return None;
                 }
                 entry.refusal = Some(Refusal::of(denial, kept, clock));
-                // The token that could not be replaced is good still, unless its secret is not.
+                // The token that could not be refreshed stays valid unless its secret was refused.
                 if denial.cause != Cause::CredentialsRefused {
                     entry.token = old.as_ref().and_then(|old| Token::of(old, rules, clock));
                 }
@@ -298,7 +298,7 @@ impl<'f> Lead<'f> {
             .await
     }
 
-    /// Goes on where nobody waits for it any more.
+    /// Completes even if the flight is dropped.
     fn release(&self, owner: Owner) -> JoinHandle<()> {
         let (sharing, index) = (Arc::clone(self.sharing), self.index);
         tokio::spawn(async move {
@@ -308,7 +308,7 @@ impl<'f> Lead<'f> {
     }
 }
 
-/// Takes a lease anew until dropped.
+/// Extends a lease until dropped.
 struct Renewal(JoinHandle<()>);
 
 impl Renewal {
@@ -332,7 +332,7 @@ impl Drop for Renewal {
     }
 }
 
-/// Counts a flight among those who wait.
+/// Counts a flight among the waiters.
 struct Waiting<'w>(&'w AtomicU32);
 
 impl Waiting<'_> {

@@ -1,10 +1,11 @@
-//! The shared store: what processes of one host, or hosts of one fleet, know of each other's tokens.
+//! The shared store: which tokens and refusals do other processes of this host, or other hosts of the fleet, already
+//! have?
 //!
-//! A [`Store`] moves bytes and knows nothing of tokens. What goes into it is sealed before ([`seal`]), what comes out is
-//! believed by nobody who cannot open it, and when it fails the provider is asked as if there were none: a store makes
-//! exchanges rarer, and nothing depends on it.
+//! A [`Store`] moves bytes and knows nothing of tokens. Values are sealed before they enter it ([`seal`]); values that
+//! do not decrypt are ignored. When it fails, the provider is called as if there were no store: it saves exchanges, and
+//! nothing depends on it.
 //!
-//! Everything here runs on the engine's own thread, or on one that a store has for itself: never in the host's loop.
+//! All of this runs on the engine's I/O thread or on the store's own thread, never in the host's event loop.
 
 #![cfg_attr(
     not(all(feature = "redis", feature = "sqlite")),
@@ -48,40 +49,42 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where a value is: the MAC, under a key of the pepper's, of everything that can change a token. Nobody chooses it.
+/// The position of a value: a MAC, under a key derived from the pepper, of everything that can change a token. Clients
+/// cannot choose it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Index(pub(crate) [u8; 32]);
 
-/// Who holds a lease: random, for each flight anew.
+/// The holder of a lease: random, new for each flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Owner(pub(crate) [u8; 16]);
 
-/// What a purge is of (a client, a gate, both, everything): a MAC under a key of the pepper's.
+/// A purge's target (a client, a gate, both, everything) as the store sees it: a MAC under a key derived from the
+/// pepper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct TargetId(pub(crate) [u8; 32]);
 
-/// What is known at an index, at one moment.
+/// The state of an index at one moment.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lookup {
-    /// The value, where there is one whose life is not over. At most [`MAX_VALUE`] bytes: what is longer is left where
-    /// it is, and not there for the caller.
+    /// The value, unless it is missing or expired. At most [`MAX_VALUE`] bytes: a longer one is treated as missing and
+    /// is not transferred.
     pub(crate) value: Option<Vec<u8>>,
-    /// Somebody holds the lease.
+    /// Another flight or this one holds the lease.
     pub(crate) is_leased: bool,
-    /// The number of the latest purge; 0 where there has been none.
+    /// The number of the latest purge; 0 if there was none.
     pub(crate) purges: u64,
 }
 
-/// What asking for a lease came to.
+/// The result of requesting a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lease {
-    /// It is the caller's.
+    /// The caller holds it.
     Taken,
-    /// It is somebody else's.
+    /// Another owner holds it.
     Held,
 }
 
-/// A purge that somebody has made.
+/// A purge in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Purge {
     pub(crate) scope: TargetId,
@@ -89,55 +92,53 @@ pub(crate) struct Purge {
     pub(crate) number: u64,
 }
 
-/// The numbers of processes that have no zone in common.
+/// Metrics of processes that share no memory zone.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// What only grows.
+    /// Values that only grow.
     pub(crate) counters: Vec<u64>,
-    /// What is so at one moment.
+    /// Current values.
     pub(crate) gauges: Vec<u64>,
 }
 
-/// The longest value that is put or taken: a token of 16 KiB, its client and its issuer, sealed.
+/// The maximum length of a value: a token of 16 KiB, its client and its issuer, sealed.
 pub(crate) const MAX_VALUE: usize = 24 * 1024;
 
-/// What a store promises. Made without I/O; it connects, or opens its file, when first asked, in the process that asks,
-/// and again after a failure. Each call does what it can at once and answers: nothing is tried again by itself, and
-/// whoever calls has a deadline, breaker and counters of its own ([`Store::timeout`]).
+/// The contract of a store. Creating one does no I/O; it connects, or opens its file, on the first call in the calling
+/// process, and again after a failure. No call is retried internally: callers apply their own deadline
+/// ([`Store::timeout`]), circuit breaker and counters.
 ///
-/// Indexes, owners, scopes and values are bytes, to be handed over as they are (bound parameters, binary-safe
-/// arguments), never as part of a command's text. A value that comes back for another index than was asked for does not
-/// open, so that replies may be mixed up by whatever is in between and no harm is done.
+/// Indexes, owners, targets and values are bytes and must be passed as such (bound parameters, binary-safe arguments),
+/// never as part of a command's text. A value of another index does not decrypt, so replies that get mixed up on the
+/// way do no harm.
 ///
-/// Calls may be abandoned (their future dropped) at any time, and several may be under way at once.
+/// Callers may drop a call's future at any time. Several calls may be in progress at once.
 pub(crate) trait Store: Send + Sync {
-    /// What is known at an index. The one call on the way of every request that is no hit, and what those who wait for a
-    /// lease repeat: one round trip.
+    /// Reads an index. The only call for every request that is not a cache hit; waiters for a lease repeat it. One
+    /// round trip.
     fn look(&self, index: Index) -> StoreFuture<'_, Lookup>;
 
-    /// Puts a value at an index, in the place of what is there. It is gone after `life`, of at least a millisecond.
+    /// Sets the value of an index and replaces the present one. It expires after `life`, at least one millisecond.
     fn put(&self, index: Index, value: Vec<u8>, life: Duration) -> StoreFuture<'_, ()>;
 
-    /// Takes the lease of an index, where nobody holds it, where its time is over, or where `owner` holds it already: then
-    /// its time begins anew. Atomic among everybody who uses the store. Its time is over after `life`, whatever becomes
-    /// of its owner.
+    /// Takes the lease of an index if it is free or expired, or extends it if `owner` holds it already. Atomic among
+    /// all users of the store. It expires after `life` even if its owner has died.
     fn lease(&self, index: Index, owner: Owner, life: Duration) -> StoreFuture<'_, Lease>;
 
-    /// Gives a lease back, if it still is this owner's.
+    /// Releases a lease if this owner still holds it.
     fn release(&self, index: Index, owner: Owner) -> StoreFuture<'_, ()>;
 
-    /// Notes a purge of a scope, in the place of an earlier one of the same scope, and answers its number: the larger of
-    /// `now` in milliseconds and the successor of the largest number that there is. Atomic. Kept for
-    /// [`PURGE_LIFE`] at least, which is longer than any value lives.
+    /// Records a purge, replaces an earlier one of the same target, and returns its number: the larger of `now` in
+    /// milliseconds and the largest existing number plus one. Atomic. Kept for at least [`PURGE_LIFE`], which is longer
+    /// than the life of any value.
     fn purge(&self, scope: TargetId, now: Duration) -> StoreFuture<'_, u64>;
 
-    /// The purges with numbers larger than `after`: of those the [`MAX_PURGES`] with the smallest, in any order.
+    /// The purges with numbers larger than `after`: the [`MAX_PURGES`] smallest of them, in any order.
     fn purges(&self, after: u64) -> StoreFuture<'_, Vec<Purge>>;
 
-    /// Adds a process's growth since the last time to the counters of all in its `group`, and puts its gauges in the
-    /// place of its earlier ones; those are gone [`GAUGE_LIFE`] later. Atomic. The growth of a `round` is added once,
-    /// however often it is told (within [`ROUND_LIFE`]), so that one whose answer was lost can be told again; rounds count
-    /// upwards from 1.
+    /// Adds a process's growth since its last call to the counters of its `group`, and replaces its gauges, which
+    /// expire after [`GAUGE_LIFE`]. Atomic. The growth of a `round` is added once, even if the call is repeated within
+    /// [`ROUND_LIFE`], so that a call without a reply can be retried; rounds count upwards from 1.
     fn add(
         &self,
         group: [u8; 16],
@@ -149,36 +150,36 @@ pub(crate) trait Store: Send + Sync {
     /// The counters of a group, and the sums of its processes' gauges.
     fn sum(&self, group: [u8; 16]) -> StoreFuture<'_, Tally>;
 
-    /// After how long a call is given up.
+    /// The deadline of one call.
     fn timeout(&self) -> Duration;
 
-    /// How long one who waits for a lease pauses between two looks: at first, and at most.
+    /// The pause between two reads while waiting for a lease: the first, and the maximum.
     fn pauses(&self) -> (Duration, Duration);
 
-    /// What it is called in the log: `SQLite /run/credgate/tokens.db`, `Redis at cache:6379`. No password.
+    /// The name in log lines: `SQLite /run/credgate/tokens.db`, `Redis at cache:6379`. Contains no password.
     fn name(&self) -> String;
 }
 
-/// The store of a configuration: made with the engine, on the host's thread, and so without I/O but for the files that
-/// the configuration names.
+/// Creates the configured store, together with the engine and on the host's thread, hence without I/O except for the
+/// files that the configuration names.
 ///
-/// How the engine's thread uses it, for a flight that is to bring a token (not one that verifies a brought one, and not
-/// of a gate that keeps none):
+/// The engine's thread uses it like this, for a flight that obtains a token (not for one that verifies a client's own
+/// token, and not for a gate that caches no tokens):
 ///
-/// 1. [`look`](Store::look): a token or a refusal that opens, and is not older than a purge of it, ends the flight.
-/// 2. [`lease`](Store::lease), for [`LEASE_LIFE`]. `Taken`: [`look`](Store::look) once more, as somebody may have come
-///    first; exchange, taking the lease anew every [`LEASE_LIFE`] / 4; [`put`](Store::put);
-///    [`release`](Store::release). So whoever dies with a lease is replaced within two seconds, however long exchanges
-///    may take.
-/// 3. `Held`: [`look`](Store::look) again after a pause ([`Store::pauses`], doubling, jittered). Once it is not leased
-///    any more and there is still nothing, on to 2. The gate's deadline ends it.
-/// 4. A fault anywhere: the exchange, without the store.
+/// 1. [`look`](Store::look): a token or a refusal that decrypts and is newer than any purge of it ends the flight.
+/// 2. [`lease`](Store::lease), for [`LEASE_LIFE`]. `Taken`: [`look`](Store::look) again, as another process may have
+///    been faster; exchange, extending the lease every [`LEASE_LIFE`] / 4; [`put`](Store::put);
+///    [`release`](Store::release). So a process that dies with a lease is replaced within two seconds, however long
+///    exchanges take.
+/// 3. `Held`: [`look`](Store::look) again after a pause ([`Store::pauses`], doubling, jittered). If the lease ends
+///    without a value, continue with 2. The gate's deadline ends the wait.
+/// 4. A fault in any step: exchange without the store.
 ///
-/// Beside that, once a second, [`purges`](Store::purges) after the latest one known.
+/// Besides, once a second: [`purges`](Store::purges) after the latest known number.
 ///
 /// # Errors
 ///
-/// [`crate::ErrorKind::ConfigFile`] where a file that the configuration names cannot be used.
+/// [`crate::ErrorKind::ConfigFile`] if a file that the configuration names cannot be used.
 #[cfg_attr(
     not(feature = "sqlite"),
     expect(unused_variables, reason = "SQLite alone needs the clock")
@@ -201,50 +202,51 @@ fn open(config: &StoreConfig, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, E
     }
 }
 
-/// How long a lease is good for; its owner takes it anew long before.
+/// The life of a lease; its owner extends it long before.
 pub(crate) const LEASE_LIFE: Duration = Duration::from_secs(2);
-/// By how much the clocks of those who share may disagree. Less than tokens are given up before their end (`leeway` and
-/// `eagerly_expire`), so that nobody serves one past it; what comes from further ahead is not taken.
+/// The maximum clock difference between processes that share. Less than the margin by which tokens are dropped before
+/// their expiry (`leeway` and `eagerly_expire`), so that no process serves an expired one; entries from further in the
+/// future are ignored.
 const MAX_SKEW: Duration = Duration::from_secs(5);
-/// How many purges are told at once; the next question goes on where the answer ends.
+/// The maximum number of purges in one reply; the next call continues after the last of them.
 pub(crate) const MAX_PURGES: usize = if cfg!(test) { 4 } else { 4096 };
-/// How long a purge is remembered, at least.
+/// The minimum time for which a purge is remembered.
 pub(crate) const PURGE_LIFE: Duration = Duration::from_secs(32 * 86_400);
-/// How long a process that says nothing counts.
+/// The time after which a silent process no longer counts.
 pub(crate) const GAUGE_LIFE: Duration = Duration::from_secs(10);
-/// How long it is remembered which round of a process was the last.
+/// The time for which the last round of a process is remembered.
 pub(crate) const ROUND_LIFE: Duration = Duration::from_secs(3600);
 
-/// What a store answers, later.
+/// The pending result of a store's call.
 pub(crate) type StoreFuture<'s, T> =
     Pin<Box<dyn Future<Output = Result<T, StoreFault>> + Send + 's>>;
 
-/// Why a store did not do what it was asked. For the log: one line for each kind, once in a while.
+/// A store's failure. Logged as one line per kind and minute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoreFault {
     pub(crate) kind: StoreFaultKind,
-    /// What has been seen and what to do about it, log-safe: no password, nothing that came out of the store.
+    /// The observation and the remedy, log-safe: contains no password and no data from the store.
     pub(crate) detail: String,
 }
 
 /// The kinds of [`StoreFault`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum StoreFaultKind {
-    /// Others keep it from being used just now: locked, loading, out of connections.
+    /// Others keep it from being used at the moment: locked, loading, out of connections.
     Busy,
     /// It is damaged.
     Corrupt,
-    /// It holds what is not ours: another schema, a value of another type.
+    /// It contains foreign data: another schema, or a value of another type.
     Foreign,
-    /// There is no room.
+    /// It is full.
     Full,
-    /// It may not be used: password, certificate, owner, mode, file system.
+    /// Access is denied: password, certificate, owner, mode, file system.
     Refused,
-    /// It can be read and not written.
+    /// It is readable but not writable.
     ReadOnly,
-    /// It did not answer in time.
+    /// It did not respond in time.
     Slow,
-    /// It is not there.
+    /// It cannot be reached.
     Unreachable,
 }
 

@@ -1,4 +1,4 @@
-//! The purges that this process knows of: those that others have made, and its own that are on their way to the store.
+//! The purges that this process knows: those of other processes, and its own that have not reached the store yet.
 
 use super::pepper::Pepper;
 use super::{MAX_SKEW, Purge, TargetId};
@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What is purged: the tokens of a gate or of all, of a client or of all.
+/// The target of a purge: the tokens of one gate or of all, and of one client or of all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PurgeTarget {
     pub(crate) gate: Option<Fingerprint>,
@@ -27,34 +27,35 @@ impl PurgeTarget {
 
 /// See the module.
 pub(super) struct Purged {
-    /// When this process began, less what clocks may disagree: what it has is not older.
+    /// The start of this process, less the clocks' maximum difference: none of its tokens is older.
     began: Duration,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The largest number up to which all are known.
+    /// The number up to which all purges are known.
     latest: u64,
-    /// All that there were have been learnt once: those that come now are made now, whatever the clocks say.
+    /// All existing purges have been read once: any further one is new, regardless of clocks.
     is_settled: bool,
     known: HashMap<TargetId, u64>,
-    /// Made here, and not in the store yet.
+    /// Made by this process, and not in the store yet.
     pending: Vec<Pending>,
 }
 
-/// A purge that was made here.
+/// A purge made by this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pending {
     pub(super) purging: PurgeTarget,
-    /// How often it was made before the store knew.
+    /// The number of times it was made before it reached the store.
     times: u64,
 }
 
-/// More are not told apart: everything is purged then. They are remembered for a month, at some fifty bytes each.
+/// The maximum number of targets; beyond it, one purge of everything replaces them. Purges are remembered for a month,
+/// at some fifty bytes each.
 const MAX_KNOWN: usize = if cfg!(test) { 1000 } else { 50_000 };
 
-/// The scopes that a token is in.
+/// The targets that cover a token.
 pub(super) fn scopes(pepper: &Pepper, gate: &Fingerprint, client_id: &str) -> [TargetId; 4] {
     [
         (None, None),
@@ -66,7 +67,7 @@ pub(super) fn scopes(pepper: &Pepper, gate: &Fingerprint, client_id: &str) -> [T
 }
 
 impl Purged {
-    /// `wall`: now, since the Unix epoch.
+    /// `wall`: the time since the Unix epoch.
     pub(super) fn new(wall: Duration) -> Purged {
         Purged {
             began: wall.saturating_sub(MAX_SKEW),
@@ -78,10 +79,10 @@ impl Purged {
         self.state().latest
     }
 
-    /// A purge that is made here. It counts from now on.
+    /// Begins a purge in this process. It applies from now on.
     pub(super) fn begin(&self, purging: PurgeTarget) {
         let mut state = self.state();
-        // The store may be about to number the one before, and this one is later.
+        // The store may be about to number the previous one, and this one is later.
         if let Some(pending) = state.pending.iter_mut().find(|one| one.purging == purging) {
             pending.times += 1;
             return;
@@ -98,20 +99,20 @@ impl Purged {
         state.pending.push(Pending { purging, times: 1 });
     }
 
-    /// The oldest that is not in the store.
+    /// The oldest purge that is not in the store.
     pub(super) fn pending(&self) -> Option<Pending> {
         self.state().pending.first().cloned()
     }
 
-    /// It is in the store, with a number for its scope under each pepper.
+    /// Ends a purge: it is in the store, with a number for its target under each pepper.
     pub(super) fn end(&self, done: &Pending, numbers: Vec<(TargetId, u64)>) {
         let mut state = self.state();
         state.known.extend(numbers);
         state.pending.retain(|pending| pending != done);
     }
 
-    /// Takes note of what the store knows, and answers what of it is new here and may be of what this process has.
-    /// `is_last`: there is no more.
+    /// Records purges of the store; returns those that are new here and may cover tokens of this process. `is_last`:
+    /// there are no more.
     pub(super) fn learn(
         &self,
         purges: &[Purge],
@@ -138,14 +139,14 @@ impl Purged {
             state.known.insert(everything, latest);
             new.insert(everything);
         }
-        // A purge of everything is one of all that came before.
+        // A purge of everything includes all earlier ones.
         if let Some(all) = state.known.get(&everything).copied() {
             state.known.retain(|_, number| *number >= all);
         }
         new
     }
 
-    /// Whether what was begun when `purges` was the number of the latest purge has been purged since.
+    /// Whether a flight that began when `purges` was the latest number has been purged since.
     pub(super) fn covers<'p>(
         &self,
         mut peppers: impl Iterator<Item = &'p Pepper>,
@@ -179,7 +180,7 @@ impl Purged {
 mod tests {
     use super::*;
 
-    /// When the process began, in milliseconds.
+    /// The start of the process, in milliseconds.
     const BEGAN: u64 = 1_000_000;
 
     struct Lab {
@@ -195,14 +196,14 @@ mod tests {
             }
         }
 
-        /// What another process has purged; whether that is news here.
+        /// Learns another process's purge; returns whether it is new.
         fn learn(&self, purging: &PurgeTarget, number: u64) -> bool {
             let scope = purging.scope(&self.pepper);
             let purge = Purge { scope, number };
             !self.purged.learn(&[purge], &self.pepper, false).is_empty()
         }
 
-        /// A purge that was made here goes into the store.
+        /// Stores the pending purge.
         fn tell(&self, number: u64) {
             let pending = self.purged.pending().unwrap();
             let scope = pending.purging.scope(&self.pepper);
@@ -266,7 +267,7 @@ mod tests {
         let long_ago = BEGAN - 1 - MAX_SKEW.as_millis() as u64;
         assert!(!lab.learn(&purging(None, Some("c")), long_ago));
         assert!(lab.covers("c", long_ago - 1), "and yet it counts");
-        // Once all have been learnt, others are new, also where a clock was set back.
+        // Once all have been learnt, any other is new, even if a clock was set back.
         lab.purged.learn(&[], &lab.pepper, true);
         assert!(lab.learn(&purging(None, Some("d")), long_ago));
     }

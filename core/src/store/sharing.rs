@@ -1,4 +1,4 @@
-//! An engine's part in the store: what it tells others, and what it learns from them.
+//! An engine's side of the store: it stores tokens, purges and metrics, and reads those of other processes.
 
 use super::guard::{Guard, jittered};
 use super::lead::{Lead, patience};
@@ -24,28 +24,28 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout_at};
 
-/// An engine's part in the store.
+/// An engine's side of the store.
 pub(crate) struct Sharing {
     pub(super) shared: Arc<Shared>,
     pub(super) store: Guard,
     pub(super) peppers: Peppers,
     pub(super) purged: Purged,
-    /// Held while the store is told of purges or asked for them: what comes from here must not be taken for another's.
+    /// Locked while purges are written or read, so that a purge of this process is not taken for another's.
     purging: Mutex<()>,
-    /// Hashes of tokens that an upstream has refused, by where they were in the cache: not taken from the store again.
+    /// Hashes of tokens that an upstream rejected, by cache key: not accepted from the store again.
     distrusted: Cache<Key, [u8; 32], UnitWeighter, KeyHash>,
-    /// Flights that wait for other processes.
+    /// The number of flights that wait for other processes.
     pub(super) waiting: AtomicU32,
-    /// Where processes tell each other their numbers.
+    /// The exchange of metrics between processes, if enabled.
     tallies: Option<Tallies>,
 }
 
-/// How many refused tokens are remembered.
+/// The maximum number of rejected tokens that are remembered.
 const MAX_DISTRUSTED: usize = 1000;
-/// How often purges of others are asked for.
+/// The interval between two reads of purges.
 const POLL: Duration = Duration::from_secs(1);
 impl Sharing {
-    /// `None` where the options name no store.
+    /// `None` if the options name no store.
     ///
     /// # Errors
     ///
@@ -84,8 +84,7 @@ impl Sharing {
         }))
     }
 
-    /// Brings a token for a flight, within the gate's deadline: from the store, or from the provider and then into the
-    /// store.
+    /// Runs a flight within the gate's deadline: returns the store's token, or exchanges and stores the result.
     pub(crate) async fn run(
         self: &Arc<Self>,
         exchange: &Exchange<'_>,
@@ -115,12 +114,12 @@ impl Sharing {
         landed
     }
 
-    /// A purge that is made in this process. It counts at once here; [`Sharing::tell_purges`] tells the others.
+    /// Begins a purge. It applies at once here; [`Sharing::write_purges`] stores it for other processes.
     pub(crate) fn begin_purge(&self, purging: PurgeTarget) {
         self.purged.begin(purging);
     }
 
-    /// Tells the store of the purges that were made here.
+    /// Stores the purges made by this process.
     pub(crate) async fn tell_purges(&self) {
         if self.purged.pending().is_none() {
             return;
@@ -130,7 +129,7 @@ impl Sharing {
             if self.pepper().await.is_none() {
                 return;
             }
-            // Under each: somebody else may know only an old one.
+            // Under each pepper: another process may know only a previous one.
             let mut numbers = Vec::new();
             for pepper in self.peppers.all() {
                 let scope = pending.purging.scope(pepper);
@@ -144,17 +143,17 @@ impl Sharing {
         }
     }
 
-    /// An upstream has refused this token: it is not taken again.
+    /// Records that an upstream rejected this token: it is not accepted from the store again.
     pub(crate) fn distrust(&self, grant: &Grant) {
         self.distrusted.insert(grant.key, hash(grant));
     }
 
-    /// Whether the numbers of this engine are shown together with those of others.
+    /// Whether this engine's metrics include those of other processes.
     pub(crate) fn counts_for_all(&self) -> bool {
         self.tallies.is_some()
     }
 
-    /// An engine's own numbers, and those that others have told within the last second or so.
+    /// This engine's metrics plus those that other processes stored within the last second or so.
     pub(crate) fn with_others(&self, own: Snapshot) -> Snapshot {
         let Some(tallies) = &self.tallies else {
             return own;
@@ -165,7 +164,7 @@ impl Sharing {
         }
     }
 
-    /// Tells others this engine's numbers, and asks for theirs.
+    /// Stores this engine's metrics, and reads those of other processes.
     async fn tally(&self) {
         let Some(tallies) = &self.tallies else {
             return;
@@ -185,7 +184,7 @@ impl Sharing {
         }
     }
 
-    /// Follows what others purge and count, as long as the engine's thread runs.
+    /// Follows the purges and metrics of other processes while the engine's thread runs.
     pub(crate) async fn follow(self: Arc<Self>) {
         loop {
             self.tally().await;
@@ -197,7 +196,7 @@ impl Sharing {
         }
     }
 
-    /// What is still to be said when the engine's thread ends.
+    /// Stores the remaining purges and metrics when the engine's thread ends.
     pub(crate) async fn finish(&self) {
         self.tell_purges().await;
         self.tally().await;
@@ -210,7 +209,7 @@ impl Sharing {
         }
     }
 
-    /// `None` where the store does not tell.
+    /// `None` if the store fails.
     pub(super) async fn learn_purges(&self, pepper: &Pepper) -> Option<()> {
         let _one = self.purging.lock().await;
         loop {
@@ -221,7 +220,7 @@ impl Sharing {
             if !new.is_empty() {
                 self.drop_purged(&new);
             }
-            // A store that gives what it was not asked for is not asked again.
+            // A store that repeats purges is not read again, or this would not end.
             if is_last || self.purged.latest() == after {
                 return Some(());
             }
@@ -238,7 +237,7 @@ impl Sharing {
         });
     }
 
-    /// Whether an upstream has refused this very token.
+    /// Whether an upstream rejected this very token.
     pub(super) fn distrusts(&self, grant: &Grant) -> bool {
         self.distrusted.get(&grant.key) == Some(hash(grant))
     }

@@ -1,26 +1,26 @@
-//! The numbers of processes that have no zone in common: each adds its own to the store's, and shows those of all.
+//! Metrics of processes that share no memory zone: each adds its own to the store and shows the sum.
 
 use super::Tally;
 use crate::metrics::Snapshot;
 use nix::unistd::gethostname;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// An engine's numbers among those of its host.
+/// An engine's metrics among those of its host.
 pub(super) struct Tallies {
-    /// Processes of this host whose numbers mean the same.
+    /// Processes of this host whose metrics have the same layout.
     pub(super) group: [u8; 16],
     pub(super) process: [u8; 16],
     state: Mutex<State>,
 }
 
 struct State {
-    /// What the store has been told of this engine's.
+    /// The numbers of this engine that are in the store.
     told: Numbers,
-    /// What it is being told, until it is known that it was.
+    /// The numbers being written, until the write is confirmed.
     telling: Option<Numbers>,
-    /// How many times it was told something.
+    /// The number of the current write.
     round: u64,
-    /// What others have, as of the last time that the store was asked.
+    /// The numbers of other processes at the last read.
     others: Numbers,
 }
 
@@ -34,7 +34,7 @@ impl Tallies {
         group.update(env!("CARGO_PKG_VERSION").as_bytes());
         group.update(&(Snapshot::COUNTERS as u64).to_le_bytes());
         let mut process = [0; 16];
-        // Where there is no randomness, what several tell is taken for what one does: nothing worse.
+        // Without randomness, several processes count as one: nothing worse.
         let _ = getrandom::fill(&mut process);
         Tallies {
             group: group.finalize().as_bytes()[..16]
@@ -50,8 +50,8 @@ impl Tallies {
         }
     }
 
-    /// What the store is to be told when these are the engine's own numbers, and the round that it is. Where it is not known
-    /// whether it was told the last time, it is told the same growth again, in the same round.
+    /// Returns the round and the growth to write when `own` are the engine's numbers. If the last write was not
+    /// confirmed, repeats its growth in the same round.
     pub(super) fn growth(&self, own: &Numbers) -> (u64, Tally) {
         let mut state = self.state();
         let mut telling = *own;
@@ -71,7 +71,7 @@ impl Tallies {
         (state.round, tally)
     }
 
-    /// The store has been told what it was to be.
+    /// The write is confirmed.
     pub(super) fn tell(&self) {
         let mut state = self.state();
         if let Some(told) = state.telling.take() {
@@ -79,7 +79,7 @@ impl Tallies {
         }
     }
 
-    /// The store has this in all, with what it was told of this engine's.
+    /// Takes the group's sum, which includes this engine's numbers.
     pub(super) fn learn(&self, sum: &Tally) {
         let (counters, gauges) = (sum.counters.iter(), sum.gauges.iter());
         let missing = Snapshot::CUMULATIVE.saturating_sub(sum.counters.len());
@@ -95,13 +95,13 @@ impl Tallies {
             is_lost |= all < *own;
             *others = all.saturating_sub(*own);
         }
-        // A store that has begun anew is told everything.
+        // A store that was wiped gets all numbers again.
         if is_lost {
             state.told = [0; Snapshot::COUNTERS];
         }
     }
 
-    /// The numbers of all.
+    /// The numbers of all processes.
     pub(super) fn total(&self, own: &Numbers) -> Numbers {
         let others = self.state().others;
         std::array::from_fn(|position| own[position].saturating_add(others[position]))
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(tallies.total(&own), own);
         assert_eq!(tallies.growth(&own), (1, tally(5, 2)));
         tallies.tell();
-        // Others have counted 10, and have a gauge of 1.
+        // Other processes have counted 10, and have a gauge of 1.
         tallies.learn(&tally(15, 3));
         assert_eq!(tallies.total(&own), numbers(15, 3));
         let own = numbers(7, 0);
