@@ -338,7 +338,7 @@ def test_arg_sets_arguments_of_the_token_request(check: Check, scripted: Scripte
     form = scripted.state["last"]["form"]
     assert (form["audience"], form["scope"]) == ("https://a.example/?x=1", "a b")
     assert "tenant" not in form
-    assert "It was asked for the audience https://a.example/?x=1 and the scope a b" in printed
+    assert "Requested: the audience https://a.example/?x=1 and the scope a b" in printed
     status, printed = check(config, "--arg", "audiense=x")
     assert status == 5
     assert "audience, tenant, scope" in printed

@@ -128,7 +128,7 @@ def test_the_example_output_matches_the_snapshots() -> None:
     (shown,) = blocks("text", README)
     said = "".join(file.read_text() for file in (TESTS / "python/snapshots").glob("*.txt"))
     for line in re.sub(r"\n {9}(?!To do:|The provider says:)", " ", shown).splitlines():
-        start = re.sub(r"tenant\.auth0\.com answered in \d+ ms.*", "", line.partition("…")[0])
+        start = re.sub(r"tenant\.auth0\.com responded in \d+ ms.*", "", line.partition("…")[0])
         assert start in said, line
 
 
