@@ -1,4 +1,4 @@
-//! What an engine has done, in numbers: counters and histograms, no label of which is a client's.
+//! The metrics of an engine: counters and histograms. No label names a client.
 
 mod text;
 
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// An engine's counters. Counting allocates nothing and locks nothing.
+/// The counters of an engine. Counting neither allocates nor locks.
 #[derive(Default)]
 pub(crate) struct Metrics {
     allowed: [AtomicU64; CacheStatus::ALL.len()],
@@ -29,7 +29,7 @@ pub(crate) struct Metrics {
     providers: Mutex<BTreeMap<String, ProviderState>>,
 }
 
-/// A latency, in the buckets of Prometheus: each counts what took no longer.
+/// A latency histogram, with Prometheus's cumulative buckets.
 #[derive(Default)]
 pub(crate) struct Histogram {
     buckets: [AtomicU64; BOUNDS.len()],
@@ -37,19 +37,19 @@ pub(crate) struct Histogram {
     microseconds: AtomicU64,
 }
 
-/// In seconds.
+/// The upper bounds of the buckets, in seconds.
 const BOUNDS: [f64; 11] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-/// What is known of a provider.
+/// The state of a provider.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProviderState {
-    /// It has failed so often that it is left alone for a while.
+    /// Its circuit breaker is open.
     pub is_paused: bool,
-    /// The numbers in the last answer that told about limits, by header: `x-ratelimit-remaining`, and for Auth0's
-    /// quotas the bucket behind it (`auth0-client-quota-limit/per_hour`: what remains).
+    /// The numbers of its last rate-limit headers, by header: `x-ratelimit-remaining`, and for Auth0's quotas the
+    /// remainder of each bucket (`auth0-client-quota-limit/per_hour`).
     pub limits: BTreeMap<String, u64>,
 }
 
@@ -57,63 +57,68 @@ pub struct ProviderState {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Latency {
-    /// Upper bound in seconds, and how many took no longer.
+    /// The upper bound in seconds, and the number of values up to it.
     pub buckets: Vec<(f64, u64)>,
-    /// How many there were.
+    /// The number of values.
     pub count: u64,
-    /// All of them together, in seconds.
+    /// Their sum, in seconds.
     pub sum: f64,
 }
 
-/// An engine's numbers at one moment. Its `Display` is Prometheus's text format, version 0.0.4.
+/// The metrics at one moment. Its `Display` is Prometheus's text format, version 0.0.4.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// Requests that were allowed, by how.
+    /// Allowed requests, by cache status.
     pub allowed: Vec<(CacheStatus, u64)>,
-    /// Requests that were denied, by how.
+    /// Denied requests, by cache status.
     pub denied: Vec<(CacheStatus, u64)>,
-    /// Requests that were denied, by cause.
+    /// Denied requests, by cause.
     pub causes: Vec<(Cause, u64)>,
     /// Exchanges at token endpoints.
     pub exchange: Latency,
     /// Fetches of metadata.
     pub discovery: Latency,
-    /// Exchanges ahead of a token's end that were begun.
+    /// Refreshes that were started.
     pub refreshes: u64,
-    /// Those that failed.
+    /// Refreshes that failed.
     pub refresh_failures: u64,
-    /// Tokens that were dropped before their end.
+    /// Tokens dropped before they expired.
     pub purged: u64,
-    /// Tokens and refusals that the shared store had.
+    /// Lookups in the shared store that found a token or a refusal.
     pub store_hits: u64,
-    /// Those that it did not have, or could not be asked for.
+    /// Lookups in the shared store that found nothing or failed.
     pub store_misses: u64,
-    /// What the store was asked to do and did not.
+    /// Failed operations of the shared store.
     pub store_failures: u64,
-    /// How often another process had gone for a token already, and was waited for.
+    /// Waits for the exchange of another process.
     pub store_waits: u64,
-    /// Tokens and refusals that were put into the store.
+    /// Tokens and refusals written to the shared store.
     pub store_puts: u64,
     /// Tokens in the cache.
     pub entries: u64,
-    /// Bytes that they occupy.
+    /// Their size in bytes.
     pub bytes: u64,
-    /// Requests that wait for an exchange.
+    /// Requests waiting for an exchange.
     pub waiting: u64,
-    /// What is known of providers, by issuer.
+    /// The states of the providers, by issuer.
     pub providers: BTreeMap<String, ProviderState>,
 }
 
 impl Snapshot {
-    /// How many numbers [`counters`](Snapshot::counters) answers.
-    pub const COUNTERS: usize = Snapshot::CUMULATIVE + 3;
-    /// How many of them, the first ones, only grow: those outlive the process that counted them.
-    pub const CUMULATIVE: usize =
-        2 * CacheStatus::ALL.len() + Cause::ALL.len() + 2 * (BOUNDS.len() + 2) + 8;
+    /// The length of [`counters`](Snapshot::counters).
+    pub const COUNTERS: usize = Snapshot::GAUGES
+        + 2 * CacheStatus::ALL.len()
+        + Cause::ALL.len()
+        + 2 * (BOUNDS.len() + 2)
+        + 8;
+    /// The first numbers are gauges, three in use and the others reserved. The numbers behind them only grow, and outlive
+    /// the process that counted them.
+    pub const GAUGES: usize = 8;
 
-    /// All numbers but those of providers, in an order that [`from_counters`](Snapshot::from_counters) knows. The
-    /// numbers of several processes may be added up one by one.
+    /// All numbers except those of providers, for [`from_counters`](Snapshot::from_counters). The numbers of several
+    /// processes may be added up one by one. Their order is part of the C ABI: a new number goes to the end, also that
+    /// of a new cause or cache status.
     pub fn counters(&self) -> [u64; Snapshot::COUNTERS] {
         let by_cache_status = self.allowed.iter().chain(&self.denied);
         let numbers = by_cache_status
@@ -130,18 +135,17 @@ impl Snapshot {
                 self.store_failures,
                 self.store_waits,
                 self.store_puts,
-                self.entries,
-                self.bytes,
-                self.waiting,
             ]);
         let mut counters = [0; Snapshot::COUNTERS];
-        for (counter, number) in counters.iter_mut().zip(numbers) {
+        let (gauges, cumulative) = counters.split_at_mut(Snapshot::GAUGES);
+        gauges[..3].copy_from_slice(&[self.entries, self.bytes, self.waiting]);
+        for (counter, number) in cumulative.iter_mut().zip(numbers) {
             *counter = number;
         }
         counters
     }
 
-    /// The same numbers as JSON, for people and scripts.
+    /// The short report, as JSON.
     pub fn report(&self) -> String {
         let by_cache_status = |counts: &[(CacheStatus, u64)]| -> serde_json::Value {
             let counts = counts.iter().filter(|(_, count)| *count > 0);
@@ -178,9 +182,10 @@ impl Snapshot {
         status.to_string()
     }
 
-    /// What such numbers mean.
+    /// The snapshot of these numbers.
     pub fn from_counters(counters: &[u64; Snapshot::COUNTERS]) -> Snapshot {
-        let mut rest = counters.iter().copied();
+        let (gauges, cumulative) = counters.split_at(Snapshot::GAUGES);
+        let mut rest = cumulative.iter().copied();
         let mut next = || rest.next().unwrap_or_default();
         let mut by_cache_status = || {
             CacheStatus::ALL
@@ -201,9 +206,9 @@ impl Snapshot {
             store_failures: next(),
             store_waits: next(),
             store_puts: next(),
-            entries: next(),
-            bytes: next(),
-            waiting: next(),
+            entries: gauges[0],
+            bytes: gauges[1],
+            waiting: gauges[2],
             providers: BTreeMap::new(),
         }
     }
@@ -238,7 +243,7 @@ impl Metrics {
         });
     }
 
-    /// The engine adds what is in its cache.
+    /// The engine adds the figures of its cache.
     pub(crate) fn snapshot(&self, entries: u64, bytes: u64, waiting: u64) -> Snapshot {
         let read = |counters: &[AtomicU64]| -> Vec<u64> { counters.iter().map(load).collect() };
         let by_cache_status = |counters| CacheStatus::ALL.into_iter().zip(read(counters)).collect();
@@ -318,7 +323,7 @@ fn position<T: PartialEq>(all: &[T], one: T) -> usize {
     all.iter().position(|other| *other == one).unwrap_or(0)
 }
 
-/// A number, or Auth0's `b=per_hour;q=10;r=7;t=3540,b=per_day;…`.
+/// Reads a number, or Auth0's `b=per_hour;q=10;r=7;t=3540,b=per_day;…`.
 fn read_limits(header: &str, value: &str, limits: &mut BTreeMap<String, u64>) {
     if let Ok(number) = value.trim().parse() {
         limits.insert(header.to_owned(), number);
@@ -331,7 +336,7 @@ fn read_limits(header: &str, value: &str, limits: &mut BTreeMap<String, u64>) {
                 (name == wanted).then_some(value)
             })
         };
-        // Only known names become labels: the provider does not choose them.
+        // Only known names become labels, because the provider must not choose them.
         let known = ["per_hour", "per_day", "per_minute", "per_month"];
         if let (Some(name), Some(Ok(remaining))) = (part("b"), part("r").map(str::parse))
             && known.contains(&name)
@@ -403,7 +408,10 @@ mod tests {
         ] {
             assert!(text.lines().any(|one| one == line), "{line} in\n{text}");
         }
-        assert_eq!(one.counters()[Snapshot::CUMULATIVE..], [5, 600, 2]);
+        assert_eq!(
+            one.counters()[..Snapshot::GAUGES],
+            [5, 600, 2, 0, 0, 0, 0, 0]
+        );
     }
 
     #[test]

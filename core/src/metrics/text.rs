@@ -9,7 +9,7 @@ impl fmt::Display for Snapshot {
             f,
             "credgate_requests_total",
             "counter",
-            "Requests, by outcome and how it came about.",
+            "Requests, by outcome and cache status.",
         )?;
         for (outcome, counts) in [("allow", &self.allowed), ("deny", &self.denied)] {
             for (cache_status, count) in counts {
@@ -24,7 +24,7 @@ impl fmt::Display for Snapshot {
             f,
             "credgate_denied_total",
             "counter",
-            "Requests that were denied, by cause.",
+            "Denied requests, by cause.",
         )?;
         for (cause, count) in &self.causes {
             writeln!(
@@ -47,49 +47,49 @@ impl fmt::Display for Snapshot {
             (
                 "credgate_refreshes_total",
                 "counter",
-                "Exchanges begun ahead of a token's end.",
+                "Refreshes started.",
                 self.refreshes,
             ),
             (
                 "credgate_refresh_failures_total",
                 "counter",
-                "Exchanges ahead of a token's end that failed.",
+                "Refreshes failed.",
                 self.refresh_failures,
             ),
             (
                 "credgate_purged_total",
                 "counter",
-                "Tokens dropped before their end.",
+                "Tokens dropped before they expired.",
                 self.purged,
             ),
             (
                 "credgate_store_hits_total",
                 "counter",
-                "Tokens and refusals that the shared store had.",
+                "Lookups in the shared store that found a token or a refusal.",
                 self.store_hits,
             ),
             (
                 "credgate_store_misses_total",
                 "counter",
-                "Those that it did not have, or could not be asked for.",
+                "Lookups in the shared store that found nothing or failed.",
                 self.store_misses,
             ),
             (
                 "credgate_store_failures_total",
                 "counter",
-                "What the shared store was asked to do and did not.",
+                "Failed operations of the shared store.",
                 self.store_failures,
             ),
             (
                 "credgate_store_waits_total",
                 "counter",
-                "Waits for an exchange of another process.",
+                "Waits for the exchange of another process.",
                 self.store_waits,
             ),
             (
                 "credgate_store_puts_total",
                 "counter",
-                "Tokens and refusals put into the shared store.",
+                "Tokens and refusals written to the shared store.",
                 self.store_puts,
             ),
             (
@@ -101,13 +101,13 @@ impl fmt::Display for Snapshot {
             (
                 "credgate_cache_bytes",
                 "gauge",
-                "Bytes that they occupy.",
+                "Size of the cached tokens in bytes.",
                 self.bytes,
             ),
             (
                 "credgate_waiting_requests",
                 "gauge",
-                "Requests that wait for an exchange.",
+                "Requests waiting for an exchange.",
                 self.waiting,
             ),
         ] {
@@ -118,7 +118,7 @@ impl fmt::Display for Snapshot {
             f,
             "credgate_provider_paused",
             "gauge",
-            "1 while a provider is left alone after failures.",
+            "1 while the circuit breaker of a provider is open.",
         )?;
         for (issuer, provider) in &self.providers {
             let issuer = escape(issuer);
