@@ -132,7 +132,7 @@ impl fmt::Display for Snapshot {
             f,
             "credgate_provider_limit",
             "gauge",
-            "What a provider's last answer said of its limits, by header.",
+            "Last rate-limit values of a provider, by header.",
         )?;
         for (issuer, provider) in &self.providers {
             let issuer = escape(issuer);
