@@ -154,8 +154,8 @@ static void options_are_checked_without_an_engine(void)
     check(credgate_engine_check(text("{\"store\": \"redis://:s3cret@/0\"}"),
                                 &error) == CREDGATE_CONFIG_VALUE);
     check(credgate_error_message(error, &message, &len) == CREDGATE_OK);
-    check(len == strlen("engine options: store is no URL (empty host)"));
-    check(memcmp(message, "engine options: store is no URL (empty host)", len)
+    check(len == strlen("engine options: store is not a URL (empty host)"));
+    check(memcmp(message, "engine options: store is not a URL (empty host)", len)
           == 0);
     credgate_error_free(error);
     check(credgate_engine_check(text("{\"stroe\": 1}"), NULL)
@@ -189,19 +189,20 @@ static void a_denial_is_ready_at_once(credgate_gate *gate,
 /* Waits for one completion; what its user_data was. */
 static void *wait_for_one(credgate_queue *queue)
 {
+    credgate_outcome outcome = { .struct_size = sizeof(outcome) };
     credgate_completion completion = {
         .struct_size = sizeof(completion),
-        .outcome = { .struct_size = sizeof(completion.outcome) },
+        .outcome = &outcome,
     };
     struct pollfd watched = { .events = POLLIN };
 
     check(credgate_queue_fd(queue, &watched.fd) == CREDGATE_OK);
     check(poll(&watched, 1, 30000) == 1);
     check(credgate_queue_next(queue, &completion) == CREDGATE_OK);
-    check(completion.outcome.http_status == 502);
-    check(completion.outcome.retry_after > 0);
-    check(completion.outcome.detail_len > 0);
-    credgate_outcome_release(&completion.outcome);
+    check(outcome.http_status == 502);
+    check(outcome.retry_after > 0);
+    check(outcome.detail_len > 0);
+    credgate_outcome_release(&outcome);
     check(credgate_queue_next(queue, &completion) == CREDGATE_EMPTY);
     check(poll(&watched, 1, 0) == 0);
     return completion.user_data;
@@ -333,7 +334,7 @@ static void after_a_fork_handles_refuse(credgate_gate *gate,
     credgate_outcome outcome = { .struct_size = sizeof(outcome) };
     credgate_completion completion = {
         .struct_size = sizeof(completion),
-        .outcome = { .struct_size = sizeof(completion.outcome) },
+        .outcome = &outcome,
     };
     credgate_engine *own = NULL;
     credgate_queue *new_queue = NULL;

@@ -39,7 +39,7 @@ def patience(says: str) -> str:
     return "credgate_store_timeout 20ms;" if says == SLOW else PATIENT
 
 
-SLOW = "no answer within"
+SLOW = "no reply within"
 
 SCRIPTED = {
     "starting": (
@@ -51,8 +51,8 @@ SCRIPTED = {
     "moved-in-circles": ({"command": "GETRANGE", "reply": "-MOVED 7 :PORT\r\n"}, "do not agree"),
     "moved-to-nowhere": ({"command": "GETRANGE", "reply": "-MOVED nonsense\r\n"}, "it is busy"),
     "cannot-save": ({"command": "SET", "reply": "-MISCONF Redis is configured to save\r\n"}, "cannot save"),
-    "unknown-error": ({"command": "GETRANGE", "reply": "-XYZZY nothing happens\r\n"}, "answers with an error"),
-    "no-scripts": ({"command": "EVAL", "reply": "-NOPERM this user has no permissions\r\n"}, "may not do this"),
+    "unknown-error": ({"command": "GETRANGE", "reply": "-XYZZY nothing happens\r\n"}, "replies with an error"),
+    "no-scripts": ({"command": "EVAL", "reply": "-NOPERM this user has no permissions\r\n"}, "lacks a permission"),
     "no-redis": ({"command": "*", "reply": "HTTP/1.1 400 Bad Request\r\n\r\n"}, "not Redis's protocol"),
     "killed-before-a-reply": ({"command": "GETRANGE", "hang_up": True}, "connection broke"),
     "killed-in-a-reply": ({"command": "GETRANGE", "cut": 3}, "connection broke"),
@@ -126,7 +126,7 @@ def replica(redis: Redis, serves: str) -> Iterator[None]:
 REAL: dict[str, tuple[Callable[[Redis], Any], str]] = {
     "down": (killed, "cannot be reached: connection refused"),
     "hangs": (stopped, SLOW),
-    "full": (lambda redis: configured(redis, "maxmemory 1", "maxmemory-policy noeviction"), "no memory left"),
+    "full": (lambda redis: configured(redis, "maxmemory 1", "maxmemory-policy noeviction"), "out of memory"),
     "read-only": (lambda redis: replica(redis, "yes"), "it is a replica"),
     "replica-without-primary": (lambda redis: replica(redis, "no"), "it is busy, or its cluster"),
     "too-few-replicas": (lambda redis: configured(redis, "min-replicas-to-write 1"), "it is a replica, or has too few"),
@@ -156,8 +156,8 @@ class Door:
 
 DOORS = {
     "wrong-password": Door(lambda redis: f"redis://gateway:wrong@127.0.0.1:{redis.port}/", "password were refused"),
-    "no-password": Door(lambda redis: redis.url(), "wants a user and a password"),
-    "no-permission": Door(lambda redis: f"redis://poor:poor@127.0.0.1:{redis.port}/", "its user may not do this"),
+    "no-password": Door(lambda redis: redis.url(), "requires a user and a password"),
+    "no-permission": Door(lambda redis: f"redis://poor:poor@127.0.0.1:{redis.port}/", "its user lacks a permission"),
     "no-such-database": Door(lambda redis: f"redis://admin:admin@127.0.0.1:{redis.port}/99", "the database was refused"),
     "unknown-authority": Door(
         lambda redis: f"rediss://admin:admin@127.0.0.1:{redis.tls_port}/", "its certificate is not trusted", trusts=False

@@ -1,8 +1,8 @@
-//! Where the shared store is, and what it needs: as an engine's options say.
+//! The configuration of the shared store: its location and files, checked.
 
 #[cfg(feature = "redis")]
 pub(crate) use super::redis::Address as RedisAddress;
-/// A build without the feature `redis` has no address of a Redis.
+/// A build without the feature `redis` has no Redis address.
 #[cfg(not(feature = "redis"))]
 pub(crate) use std::convert::Infallible as RedisAddress;
 
@@ -11,29 +11,29 @@ use crate::error::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The options of an engine that are about its store, checked.
+/// The store options of an engine, checked.
 #[derive(Clone)]
 pub(crate) struct StoreConfig {
     pub(crate) location: Location,
-    /// `None`: beside the SQLite file, made where there is none.
+    /// `None`: beside the SQLite file, created if missing.
     pub(crate) pepper_file: Option<PathBuf>,
-    /// The peppers of before, under which values may still be.
+    /// Previous pepper files; values sealed with them can still be read.
     pub(crate) previous_pepper_files: Vec<PathBuf>,
-    /// `None`: what suits the store.
+    /// `None`: the store's default.
     pub(crate) timeout: Option<Duration>,
-    /// What stands before every key in Redis.
+    /// The key prefix in Redis.
     pub(crate) prefix: String,
-    /// How large the SQLite file may become, in bytes.
+    /// The maximum size of the SQLite file, in bytes.
     pub(crate) max_bytes: u64,
-    /// The certificates that are trusted with `rediss:`, PEM; `None`: the system's.
+    /// The trusted CA certificates for `rediss:`, PEM; `None`: the system's.
     pub(crate) ca_file: Option<PathBuf>,
-    /// The certificate that is shown with `rediss:`, and its key, PEM.
+    /// The client certificate for `rediss:`, and its key, PEM.
     pub(crate) identity: Option<(PathBuf, PathBuf)>,
-    /// Whether processes tell each other their numbers.
+    /// Whether processes share their metrics.
     pub(crate) metrics: bool,
 }
 
-/// Which store, and where.
+/// The kind of the store, and its address.
 #[derive(Clone)]
 pub(crate) enum Location {
     /// An absolute path.
@@ -42,7 +42,7 @@ pub(crate) enum Location {
 }
 
 impl StoreConfig {
-    /// `None` where no store is configured.
+    /// `None` if no store is configured.
     ///
     /// # Errors
     ///
@@ -50,7 +50,7 @@ impl StoreConfig {
     pub(crate) fn compile(options: &EngineOptions) -> Result<Option<StoreConfig>, Error> {
         let Some(url) = &options.store else {
             return if options.store_pepper_file.is_some() {
-                Err(wrong("store_pepper_file", "is of no use without store"))
+                Err(wrong("store_pepper_file", "requires store"))
             } else {
                 Ok(None)
             };
@@ -64,7 +64,7 @@ impl StoreConfig {
         if pepper_file.is_none() && location.requires_pepper_file() {
             return Err(wrong(
                 "store_pepper_file",
-                "is needed with Redis: a file of 32 random bytes or more, the same on every host",
+                "is required with Redis: a file with at least 32 random bytes, the same on every host",
             ));
         }
         let old = options.store_previous_pepper_files.iter();
@@ -81,7 +81,7 @@ impl StoreConfig {
         if options.store_prefix.len() > 64 || !options.store_prefix.chars().all(is_plain) {
             return Err(wrong(
                 "store_prefix",
-                "must be at most 64 printable ASCII characters, without braces and blanks",
+                "must be at most 64 printable ASCII characters without spaces and braces",
             ));
         }
         Ok(Some(StoreConfig {
@@ -153,7 +153,7 @@ impl Location {
         ))
     }
 
-    /// A SQLite file has its pepper beside it; hosts that share a Redis need the same one.
+    /// A SQLite file has its pepper beside it; hosts that share a Redis need a common one.
     fn requires_pepper_file(&self) -> bool {
         matches!(self, Location::Redis(_))
     }
@@ -180,7 +180,7 @@ fn identity(options: &EngineOptions) -> Result<Option<(PathBuf, PathBuf)>, Error
             let given = usize::from(cert.is_none());
             Err(wrong(
                 NAMES[given],
-                &format!("needs {} beside it", NAMES[1 - given]),
+            &format!("requires {}", NAMES[1 - given]),
             ))
         }
     }
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_cannot_be_is_a_clear_error() {
+    fn a_wrong_option_is_named_in_the_error() {
         for (json, option) in [
             (r#"{"store":"tokens.db"}"#, "store "),
             (r#"{"store":"sqlite:tokens.db"}"#, "store "),
@@ -241,7 +241,7 @@ mod tests {
             ),
             (
                 r#"{"store":"sqlite:/a","store_client_key_file":"/k"}"#,
-                "store_client_key_file needs store_client_cert_file",
+                "store_client_key_file requires store_client_cert_file",
             ),
         ] {
             let error = compile(json).err().unwrap();
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_be_named_with_and_without_an_authority() {
+    fn a_sqlite_url_may_have_an_empty_authority() {
         for url in ["sqlite:/run/a.db", "sqlite:///run/a.db"] {
             let config = compile(&format!(r#"{{"store":"{url}"}}"#))
                 .unwrap()
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a40_options_do_not_show_a_stores_password() {
+    fn debug_output_of_options_does_not_show_the_store_password() {
         let options = EngineOptions::from_json(
             r#"{"store":"redis://user:s3cret@host/1","store_pepper_file":"/p"}"#,
         );

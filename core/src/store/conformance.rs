@@ -1,10 +1,10 @@
-//! What every store must do, whichever it is.
+//! Tests of the store contract, for every kind of store.
 
 use super::*;
 use crate::sys::clock::manual::START;
 use std::path::{Path, PathBuf};
 
-/// A directory of a test's own; gone with it.
+/// A temporary directory, removed when dropped.
 pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
@@ -39,7 +39,7 @@ impl TempDir {
 
 impl Drop for TempDir {
     fn drop(&mut self) {
-        // Some tests put a file in its place.
+        // Some tests replace it by a file.
         if std::fs::remove_dir_all(&self.0).is_err() {
             let _ = std::fs::remove_file(&self.0);
         }
@@ -60,7 +60,7 @@ fn scope(number: u8) -> TargetId {
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// `one` and `other` are two connections to the same empty store; `pass` lets time go by for both.
+/// `one` and `other` are two connections to the same empty store; `pass` advances time for both.
 pub(crate) async fn keeps_its_promises(
     one: &dyn Store,
     other: &dyn Store,
@@ -85,14 +85,14 @@ async fn values(one: &dyn Store, other: &dyn Store, pass: &impl AsyncFn(Duration
         .unwrap();
     assert_eq!(value(one.look(index(1)).await), Some(b"b".to_vec()));
     pass(MINUTE / 60).await;
-    assert_eq!(value(one.look(index(1)).await), None, "its life is over");
+    assert_eq!(value(one.look(index(1)).await), None, "expired");
 
     one.put(index(1), vec![0; MAX_VALUE], MINUTE).await.unwrap();
     assert_eq!(value(one.look(index(1)).await).unwrap().len(), MAX_VALUE);
     one.put(index(1), vec![0; MAX_VALUE + 1], MINUTE)
         .await
         .unwrap();
-    assert_eq!(value(one.look(index(1)).await), None, "too long to be ours");
+    assert_eq!(value(one.look(index(1)).await), None, "too long");
     one.put(index(1), Vec::new(), MINUTE).await.unwrap();
 }
 
@@ -111,7 +111,7 @@ async fn leases(one: &dyn Store, other: &dyn Store, pass: &impl AsyncFn(Duration
     assert_eq!(take(other, yours).await, Ok(Lease::Taken));
     pass(LEASE_LIFE).await;
     assert!(!is_leased(one).await);
-    assert_eq!(take(one, mine).await, Ok(Lease::Taken), "its time is over");
+    assert_eq!(take(one, mine).await, Ok(Lease::Taken), "expired");
     assert_eq!(take(other, yours).await, Ok(Lease::Held));
 }
 
@@ -121,9 +121,9 @@ async fn purges(one: &dyn Store, other: &dyn Store) {
     let first = one.purge(scope(1), now).await.unwrap();
     assert_eq!(Duration::from_millis(first), now);
     let second = other.purge(scope(2), now).await.unwrap();
-    assert_eq!(second, first + 1, "numbers grow where time does not");
+    assert_eq!(second, first + 1, "numbers grow without the clock");
     let third = other.purge(scope(1), Duration::ZERO).await.unwrap();
-    assert_eq!(third, second + 1, "whatever the clock says");
+    assert_eq!(third, second + 1, "also if the clock goes back");
     let mut all = one.purges(0).await.unwrap();
     all.sort_by_key(|purge| purge.number);
     let numbers = all.iter().map(|purge| (purge.scope, purge.number));
@@ -158,7 +158,7 @@ async fn sums(one: &dyn Store, other: &dyn Store, pass: &impl AsyncFn(Duration))
         .add(ours, [2; 16], 1, tally(&[1, 0, 0], &[6]))
         .await
         .unwrap();
-    // One whose answer was lost is told again, and the next one, which comes before it.
+    // A repeated round, and one after the next round.
     for (round, gauge) in [(2, 8), (2, 9), (1, 7)] {
         other
             .add(ours, [2; 16], round, tally(&[1, 0, 0], &[gauge]))
@@ -172,10 +172,10 @@ async fn sums(one: &dyn Store, other: &dyn Store, pass: &impl AsyncFn(Duration))
     pass(GAUGE_LIFE).await;
     let sum = other.sum(ours).await.unwrap();
     assert_eq!(sum.counters, [3, 0, 3]);
-    assert_eq!(sum.gauges.iter().sum::<u64>(), 0, "nobody says anything");
+    assert_eq!(sum.gauges.iter().sum::<u64>(), 0, "gauges expire");
 }
 
-/// Runs a store's call to its end.
+/// Runs a call to completion.
 pub(crate) fn block_on<T>(call: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,6 +1,6 @@
-//! What is known at an index: a token, a refusal, or both; as text that is sealed.
+//! The text of a value before sealing: a token, a refusal, or both.
 //!
-//! Times are the wall clock's, in milliseconds since the Unix epoch, as no other clock is common to all who share.
+//! Times are wall-clock milliseconds since the Unix epoch, the only clock that all processes share.
 
 use super::MAX_SKEW;
 use crate::cause::{Cause, Denial};
@@ -14,10 +14,10 @@ use std::borrow::Cow;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// What a process tells the others.
+/// The message of one process to the others.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Entry<'e> {
-    /// The number of the latest purge that was known when this was begun: later ones are of this too.
+    /// The number of the latest purge known when the flight began: later purges apply to this entry.
     pub(super) purges: u64,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     pub(super) token: Option<Token<'e>>,
@@ -25,23 +25,23 @@ pub(super) struct Entry<'e> {
     pub(super) refusal: Option<Refusal<'e>>,
 }
 
-/// A token that a provider gave. Whose it is says the index; what it says is read from itself again.
+/// A provider's token. The index implies its client; its claims are read from the token again.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Token<'e> {
     #[serde(borrow)]
     token: Cow<'e, str>,
     received: u64,
-    /// `None`: nothing says how long it lives.
+    /// `None`: unknown.
     lifetime: Option<u64>,
-    /// When it ends for the gate of who received it.
+    /// The expiry for the gate of the process that received it.
     expires: u64,
     /// Its signature was verified.
     is_verified: bool,
-    /// Its `iss` is what the provider's metadata says.
+    /// Its `iss` equals the provider's metadata.
     is_providers: bool,
 }
 
-/// A refusal, or a provider's wish to be left alone.
+/// A refusal, or a rate limit of the provider.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Refusal<'e> {
     code: i32,
@@ -51,13 +51,13 @@ pub(super) struct Refusal<'e> {
     detail: Cow<'e, str>,
 }
 
-/// Nothing is kept for longer: purges are remembered for [`super::PURGE_LIFE`].
+/// The maximum life of an entry: purges are remembered for [`super::PURGE_LIFE`], which is longer.
 const MAX_LIFE: Duration = Duration::from_secs(30 * 86_400);
-/// The longest explanation that is told.
+/// The maximum length of a refusal's detail, in bytes.
 const MAX_DETAIL: usize = 512;
 
 impl<'e> Entry<'e> {
-    /// The text, which grows in a place of its own that is wiped.
+    /// The text, in a buffer that is wiped when dropped.
     pub(super) fn write(&self) -> Option<Zeroizing<Vec<u8>>> {
         let room = super::MAX_VALUE - super::seal::OVERHEAD;
         let mut text = Zeroizing::new(Vec::with_capacity(super::MAX_VALUE));
@@ -69,7 +69,7 @@ impl<'e> Entry<'e> {
         serde_json::from_slice(text).ok()
     }
 
-    /// For how long there is something in it.
+    /// The remaining life of the entry.
     pub(super) fn life(&self, wall: Duration) -> Option<Duration> {
         let token = self.token.as_ref().map(|token| token.expires);
         let refusal = self.refusal.as_ref().map(|refusal| refusal.expires);
@@ -79,7 +79,7 @@ impl<'e> Entry<'e> {
 }
 
 impl<'e> Token<'e> {
-    /// What others are told of a token; `None` where it is not kept.
+    /// The entry of a token; `None` if it must not be kept.
     pub(super) fn of(grant: &'e Grant, rules: &Rules, clock: &dyn Clock) -> Option<Token<'e>> {
         let lifetime = match grant.lifetime {
             Lifetime::Stated(lifetime) => Some(lifetime),
@@ -102,8 +102,8 @@ impl<'e> Token<'e> {
         })
     }
 
-    /// The client's token as if this process had received it, at that time. `None` where it has ended, comes from too far ahead, or
-    /// has not been verified as the gate asks.
+    /// The client's token as if this process had received it at that time. `None` if it has expired, comes from too far
+    /// in the future, or lacks the verification that the gate requires.
     pub(super) fn grant(
         &self,
         client_id: &str,
@@ -151,7 +151,7 @@ impl<'e> Refusal<'e> {
         }
     }
 
-    /// What is answered, and for how long it is to be remembered; `None` where that is over, or comes from too far ahead.
+    /// The denial and its remaining life; `None` if it has expired or comes from too far in the future.
     pub(super) fn denial(&self, clock: &dyn Clock) -> Option<(Denial, Duration)> {
         let wall = clock.wall();
         if is_ahead(self.received, wall) {
@@ -172,12 +172,12 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Further than clocks may disagree.
+/// Further in the future than clocks may differ.
 fn is_ahead(received: u64, wall: Duration) -> bool {
     Duration::from_millis(received) > wall + MAX_SKEW
 }
 
-/// What is left until then; `None` where it is over.
+/// The time left; `None` if there is none.
 fn left(expires: u64, wall: Duration) -> Option<Duration> {
     Duration::from_millis(expires)
         .checked_sub(wall)
@@ -192,7 +192,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn a_long_explanation_is_cut_between_characters() {
+    fn a_long_detail_is_cut_at_a_character_boundary() {
         let clock = ManualClock::new();
         for (detail, kept) in [
             ("é".repeat(100), 200),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_beyond_the_memory_of_purges() {
+    fn no_entry_outlives_the_memory_of_purges() {
         let clock = ManualClock::new();
         let denial = Denial::new(Cause::CredentialsRefused, "no");
         for (kept, life) in [(HOUR, HOUR), (1000 * 24 * HOUR, MAX_LIFE)] {

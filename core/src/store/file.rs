@@ -35,7 +35,7 @@ fn check_directory(owner: u32, mode: u32, user: u32) -> Result<(), StoreFault> {
         return Err(StoreFault::new(
             StoreFaultKind::Refused,
             format!(
-                "its directory belongs to user {owner}, and this process is user {user}: chown it"
+                "its directory belongs to user {owner}, but this process runs as user {user}: chown it"
             ),
         ));
     }
@@ -43,7 +43,7 @@ fn check_directory(owner: u32, mode: u32, user: u32) -> Result<(), StoreFault> {
         return Err(StoreFault::new(
             StoreFaultKind::Refused,
             format!(
-                "its directory may be written by others (mode {:o}): name a directory of its own, with mode 700",
+                "its directory is writable by others (mode {:o}): use a separate directory with mode 700",
                 mode & 0o7777
             ),
         ));
@@ -76,8 +76,8 @@ fn check_file_system(kind: u64) -> Result<(), StoreFault> {
         Some((_, name)) => Err(StoreFault::new(
             StoreFaultKind::Refused,
             format!(
-                "its directory is on {name}, where SQLite's locks do not hold: name a directory of this host's own, \
-                 as /run/credgate; for several hosts there is Redis"
+                "its directory is on {name}, where SQLite's locks do not work: use a local directory, \
+                 such as /run/credgate; to share between hosts, use Redis"
             ),
         )),
     }
@@ -119,16 +119,16 @@ fn check_file(
         ))
     };
     if !is_file {
-        return refuse("is not an ordinary file: name another one".to_owned());
+        return refuse("is not a regular file: use another path".to_owned());
     }
     if owner != user {
         return refuse(format!(
-            "belongs to user {owner}, and this process is user {user}: chown it, or remove it"
+            "belongs to user {owner}, but this process runs as user {user}: chown it, or remove it"
         ));
     }
     if mode & 0o077 != 0 {
         return refuse(format!(
-            "may be used by others (mode {:o}): chmod 600",
+            "is accessible to others (mode {:o}): chmod 600",
             mode & 0o7777
         ));
     }
@@ -187,11 +187,11 @@ pub(super) fn fault(path: &Path, error: &io::Error) -> StoreFault {
     let (kind, advice) = match error.kind() {
         ErrorKind::PermissionDenied => (
             StoreFaultKind::Refused,
-            ": the user of this process must be able to write there",
+            ": the user of this process needs write permission",
         ),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (StoreFaultKind::Full, ""),
         ErrorKind::ReadOnlyFilesystem => (StoreFaultKind::ReadOnly, ""),
-        ErrorKind::NotFound => (StoreFaultKind::Unreachable, ": make its directory"),
+        ErrorKind::NotFound => (StoreFaultKind::Unreachable, ": create its directory"),
         _ => (StoreFaultKind::Unreachable, ""),
     };
     StoreFault::new(kind, format!("{}: {error}{advice}", name(path)))
@@ -216,7 +216,7 @@ mod tests {
         for (fault, what) in [
             (file(true, 0, 0o100_600), "belongs to user 0"),
             (file(true, 33, 0o100_640), "chmod 600"),
-            (file(false, 33, 0o120_777), "not an ordinary file"),
+            (file(false, 33, 0o120_777), "not a regular file"),
         ] {
             let fault = fault.unwrap_err();
             assert_eq!(fault.kind, StoreFaultKind::Refused);

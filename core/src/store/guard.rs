@@ -73,7 +73,7 @@ impl Guard {
         let within = self.store.timeout();
         let answer = tokio::time::timeout(within, call(&*self.store)).await;
         let answer = answer.unwrap_or_else(|_| {
-            let detail = format!("no answer within {within:?}");
+            let detail = format!("no reply within {within:?}");
             Err(StoreFault::new(StoreFaultKind::Slow, detail))
         });
         attempt.report(answer.is_ok());
@@ -99,7 +99,7 @@ impl Guard {
             told.is_open = true;
         }
         let message = format!(
-            "store {}: {fault}; tokens are not shared while that is so",
+            "store {}: {fault}; tokens are not shared until it works again",
             self.store.name()
         );
         self.env.journal.note(Level::Warning, message);

@@ -1,4 +1,4 @@
-//! Peppers: the server's part of the keys under which values are found and sealed.
+//! Peppers: the operator's part of the keys that locate and seal values.
 
 use super::seal::{Sealer, expand};
 use super::{Index, TargetId, file};
@@ -11,20 +11,20 @@ use std::io::Read;
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// What is derived from one pepper.
+/// The keys derived from one pepper.
 pub(crate) struct Pepper {
     index_key: MacKey,
     scope_key: MacKey,
     sealer: Sealer,
 }
 
-/// Fewer bytes could be guessed.
+/// The minimum length in bytes; a shorter pepper could be guessed.
 const LEAST: usize = 32;
-/// More have been put there by mistake.
+/// The maximum length in bytes; a longer file is there by mistake.
 const MOST: u64 = 4096;
 
 impl Pepper {
-    /// Reads the pepper that a configuration names.
+    /// Reads a configured pepper file.
     ///
     /// # Errors
     ///
@@ -40,13 +40,13 @@ impl Pepper {
         let content = content(path).map_err(|error| wrong(error.to_string()))?;
         Pepper::of(&content).ok_or_else(|| {
             wrong(format!(
-                "must hold between {LEAST} and {MOST} random bytes: head -c 32 /dev/urandom | base64"
+                "must contain between {LEAST} and {MOST} random bytes: head -c 32 /dev/urandom | base64"
             ))
         })
     }
 
-    /// Reads the pepper at a path, and makes one where there is none. Whoever comes at the same time gets the same one:
-    /// it appears there whole.
+    /// Reads the pepper at a path, and creates one if there is none. The file appears complete, so concurrent callers
+    /// get the same pepper.
     pub(super) fn read_or_make(path: &Path) -> std::io::Result<Pepper> {
         use base64::Engine as _;
         use base64::engine::general_purpose::STANDARD;
@@ -59,10 +59,10 @@ impl Pepper {
             file::appear(path, line.as_bytes())?;
         }
         let content = content(path)?;
-        Pepper::of(&content).ok_or_else(|| std::io::Error::other("it holds no pepper"))
+        Pepper::of(&content).ok_or_else(|| std::io::Error::other("it contains no pepper"))
     }
 
-    /// The line end that editors leave behind does not count.
+    /// Ignores one line end, which editors add.
     pub(super) fn of(content: &[u8]) -> Option<Pepper> {
         if content.len() < LEAST || content.len() as u64 > MOST {
             return None;
@@ -76,7 +76,7 @@ impl Pepper {
         })
     }
 
-    /// Where the token is that these credentials are exchanged for.
+    /// The index of the token for these credentials.
     pub(super) fn index(&self, gate: &Fingerprint, credentials: &Credentials) -> Index {
         let args = credentials.args.iter();
         let key = self.index_key.pair(
@@ -89,7 +89,7 @@ impl Pepper {
         Index(key.0)
     }
 
-    /// What is purged together: the tokens of a gate or of all, of a client or of all.
+    /// The id of a purge's target: one gate or all, and one client or all.
     pub(super) fn scope(&self, gate: Option<&Fingerprint>, client_id: Option<&str>) -> TargetId {
         TargetId(self.scope_key.purge(gate, client_id.map(str::as_bytes)).0)
     }
@@ -108,7 +108,7 @@ impl Pepper {
     }
 }
 
-/// No more of a file than a pepper may have, and a byte.
+/// The content of a file, read to one byte more than a pepper may have.
 fn content(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
     let mut content = Zeroizing::new(Vec::with_capacity(MOST as usize + 1));
     std::fs::File::open(path)?
@@ -121,9 +121,9 @@ fn content(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
 mod tests {
     use super::*;
 
-    /// Made by another implementation of the scheme: HKDF from HMAC, and AES-GCM of OpenSSL.
+    /// The value comes from another implementation of the scheme: HKDF from HMAC, and OpenSSL's AES-GCM.
     #[test]
-    fn a28_the_scheme_is_what_its_documentation_says() {
+    fn the_scheme_matches_its_documentation() {
         let hex = "0189bf24a1fc82c325776ad063cd5a5d1ac1e19c14346380287935b247a73aeb16000102030405060708090a0b\
                    b76069d105040c4c24c51f5b73ee8273e9856c26";
         let value: Vec<u8> = (0..hex.len())
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pepper_is_long_enough_and_its_line_end_does_not_count() {
+    fn a_pepper_has_a_minimum_length_and_ignores_a_line_end() {
         let index = |content: &[u8]| {
             let scope = Pepper::of(content)?.scope(None, None);
             Some(scope.0)
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_of_gates_and_clients_do_not_run_together() {
+    fn purge_targets_have_different_ids() {
         let pepper = Pepper::of(&[7; 32]).unwrap();
         let (one, two) = (Fingerprint::for_test(1), Fingerprint::for_test(2));
         let scopes = [

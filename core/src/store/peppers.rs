@@ -1,4 +1,4 @@
-//! The pepper that is used, and those of before.
+//! The current pepper and the previous ones.
 
 use super::pepper::Pepper;
 use super::{Location, StoreConfig, StoreFault, StoreFaultKind, StoreFuture, file};
@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 /// See the module.
 pub(super) struct Peppers {
     current: OnceCell<Pepper>,
-    /// Where the current one is, and is made where there is none.
+    /// The file of the current pepper, created if missing.
     path: Option<PathBuf>,
     old: Vec<Pepper>,
 }
@@ -17,7 +17,7 @@ pub(super) struct Peppers {
 impl Peppers {
     /// # Errors
     ///
-    /// [`crate::ErrorKind::ConfigFile`] for a file that the configuration names and that holds no pepper.
+    /// [`crate::ErrorKind::ConfigFile`] for a configured file without a pepper.
     pub(super) fn new(config: &StoreConfig) -> Result<Peppers, Error> {
         let current = match &config.pepper_file {
             Some(path) => Some(Pepper::read("store_pepper_file", path)?),
@@ -36,12 +36,12 @@ impl Peppers {
         })
     }
 
-    /// Where it is known already.
+    /// The current pepper, if it was read already.
     pub(super) fn known(&self) -> Option<&Pepper> {
         self.current.get()
     }
 
-    /// Reads it when first needed, on a thread that may wait for a disk.
+    /// The current pepper; the first call reads it on a thread that may block.
     pub(super) fn current<'s>(&'s self) -> StoreFuture<'s, &'s Pepper> {
         Box::pin(self.current.get_or_try_init(|| async {
             let path = self.path.clone().unwrap_or_default();
@@ -52,13 +52,13 @@ impl Peppers {
             read.await.unwrap_or_else(|error| {
                 Err(StoreFault::new(
                     StoreFaultKind::Unreachable,
-                    format!("its pepper could not be read: {error}"),
+                    format!("its pepper cannot be read: {error}"),
                 ))
             })
         }))
     }
 
-    /// Those that are known: somebody else may use an old one still.
+    /// The current pepper if it was read, and the previous ones: another process may still use one of them.
     pub(super) fn all(&self) -> impl Iterator<Item = &Pepper> {
         self.known().into_iter().chain(&self.old)
     }

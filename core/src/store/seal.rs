@@ -1,9 +1,9 @@
-//! How values are sealed before they leave the process.
+//! The sealing of values: which values can other users of the store read or forge? None.
 //!
 //! # The scheme
 //!
-//! A pepper is a file of at least 32 random bytes that everybody has who shares. All else is derived with HKDF-SHA-256
-//! (RFC 5869); `‖` joins parts of fixed length, so that no two inputs are encoded alike:
+//! A pepper is a file of at least 32 random bytes, the same for all processes that share. All keys are derived from it
+//! with HKDF-SHA-256 (RFC 5869); `‖` joins parts of fixed length, so that no two inputs are encoded alike:
 //!
 //! ```text
 //! root        = HKDF-Extract(salt "credgate store v1", pepper)
@@ -20,30 +20,29 @@
 //! value       = version ‖ commitment ‖ nonce ‖ AES-256-GCM(key, nonce, text, AAD = version ‖ index)
 //! ```
 //!
-//! # Why it holds
+//! # Security properties
 //!
-//! * Without the pepper, index, scope, commitment and ciphertext are outputs of MACs and ciphers under keys that are not
-//!   known: they tell nothing of tokens, secrets, client ids and gates, and guesses cannot be tested.
-//! * With the pepper and without a client's secret, that client's token does not open: the key is derived from both.
-//! * The key is one index's alone and the index is authenticated beside the text, so that a value moved to another index
-//!   does not open there, whoever moved it. A changed byte does not open.
-//! * AES-GCM alone does not commit to its key: one ciphertext can be made that opens under many, which turns whoever
-//!   opens into an oracle for guessing several secrets at once. The commitment, compared first and in constant time,
-//!   takes that away: it is collision-resistant in the key's inputs.
-//! * Nonces are random, 96 bits, under a key that seals one index's values only: they would repeat after some 2^32
-//!   renewals of one token.
-//! * An old value put back opens, as it was sealed here. What it holds ends when it ends: the end is inside the text, and
-//!   is looked at whenever one is opened, as is the number of the last purge before it (`purges`).
+//! * Without the pepper, index, target, commitment and ciphertext are outputs of MACs and ciphers under unknown keys:
+//!   they reveal nothing about tokens, secrets, client ids and gates, and guesses cannot be tested.
+//! * With the pepper but without a client's secret, that client's token does not decrypt: the key is derived from both.
+//! * The key belongs to one index, and the index is authenticated with the text, so a value moved to another index does
+//!   not decrypt there. Neither does a value with a changed byte.
+//! * AES-GCM alone does not commit to its key: a ciphertext can be made to decrypt under many keys, which turns the
+//!   reader into an oracle for guessing several secrets at once. The commitment, compared first and in constant time,
+//!   prevents that: it is collision-resistant in the key's inputs.
+//! * Nonces are random, 96 bits, under a key that seals the values of one index only: a repetition is to be expected
+//!   after some 2^32 renewals of one token.
+//! * A replayed old value decrypts, as it was sealed here. But its expiry and the number of the last purge before it
+//!   (`purges`) are part of the text and are checked on every read.
+//! # Limits
 //!
-//! # What it does not do
-//!
-//! * Who has the pepper and a dump can try secrets offline, at the speed of a hash: generated secrets withstand that,
-//!   words do not. The pepper's file is to be kept as a private key is, away from the store.
-//! * Who has pepper and secret has the token: they could ask the provider for one.
-//! * Whoever reads the store sees how many entries there are, how long they are, when they come and go, and which
-//!   entries are the same client's at the same gate over time.
-//! * Whoever writes to the store can make exchanges necessary again by taking entries away, and undo purges by taking
-//!   those away and putting old entries back. They cannot make a token be served to another client, nor past its end.
+//! * An attacker with the pepper and a dump can try secrets offline, at the speed of a hash: generated secrets
+//!   withstand that, words do not. Protect the pepper file like a private key, and keep it apart from the store.
+//! * An attacker with the pepper and a client's secret has the token: they could request one from the provider.
+//! * A reader of the store sees the number of entries, their lengths, their times, and which of them belong to the same
+//!   client at the same gate over time.
+//! * A writer can force new exchanges by deleting entries, and undo purges by deleting them and restoring old entries.
+//!   It cannot make a token serve another client or outlive its expiry.
 
 use super::Index;
 use crate::key::bleach;
@@ -53,14 +52,14 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
 use zeroize::Zeroizing;
 
-/// Of the scheme.
+/// The version of the scheme.
 const VERSION: u8 = 1;
 const COMMITMENT_LEN: usize = 32;
 const TAG_LEN: usize = 16;
-/// What a value is longer than its text.
+/// The length of a value beyond its text.
 pub(super) const OVERHEAD: usize = 1 + COMMITMENT_LEN + NONCE_LEN + TAG_LEN;
 
-/// Seals and opens values of clients' under one pepper.
+/// Seals and opens the values of clients under one pepper.
 pub(super) struct Sealer {
     client_salt: Zeroizing<[u8; 32]>,
 }
@@ -70,7 +69,7 @@ impl Sealer {
         Sealer { client_salt }
     }
 
-    /// `None` where the system has no randomness.
+    /// `None` if the system has no randomness.
     pub(super) fn seal(&self, index: &Index, secret: &Secret, text: &[u8]) -> Option<Vec<u8>> {
         let Keys { key, commitment } = self.keys(index, secret)?;
         let mut sealed = Vec::with_capacity(text.len() + TAG_LEN);
@@ -86,7 +85,7 @@ impl Sealer {
         Some(value)
     }
 
-    /// The text, where the value was sealed for this index, with this secret and under this pepper.
+    /// The text, if the value was sealed for this index with this secret and pepper.
     pub(super) fn open(
         &self,
         index: &Index,
@@ -134,14 +133,14 @@ struct Keys {
     commitment: Zeroizing<[u8; COMMITMENT_LEN]>,
 }
 
-/// What is authenticated beside the text.
+/// The data authenticated with the text.
 fn additional(index: &Index) -> [u8; 33] {
     let mut additional = [VERSION; 33];
     additional[1..].copy_from_slice(&index.0);
     additional
 }
 
-/// 32 bytes of HKDF-Expand.
+/// The first 32 bytes of HKDF-Expand.
 pub(super) fn expand(from: &Prk, info: &[&[u8]]) -> Option<Zeroizing<[u8; 32]>> {
     struct Bytes32;
 
@@ -211,8 +210,8 @@ mod tests {
         assert_ne!(one[33..], two[33..]);
     }
 
-    /// A ciphertext that opens under two keys is what the commitment is for: with the other secret's commitment before
-    /// it, AES-GCM is not even asked.
+    /// The commitment protects against a ciphertext that decrypts under two keys: with another secret's commitment, the
+    /// value fails before AES-GCM runs.
     #[test]
     fn a28_a_value_is_committed_to_one_secret() {
         let (one, other) = (Secret::new("one"), Secret::new("other"));

@@ -57,15 +57,17 @@ impl Tallies {
         let mut telling = *own;
         match &state.telling {
             Some(before) => {
-                telling[..Snapshot::CUMULATIVE].copy_from_slice(&before[..Snapshot::CUMULATIVE]);
+                telling[Snapshot::GAUGES..].copy_from_slice(&before[Snapshot::GAUGES..]);
             }
             None => state.round += 1,
         }
         state.telling = Some(telling);
-        let (counters, gauges) = telling.split_at(Snapshot::CUMULATIVE);
-        let growth = counters.iter().zip(state.told);
+        let (gauges, counters) = telling.split_at(Snapshot::GAUGES);
+        let growth = counters.iter().zip(&state.told[Snapshot::GAUGES..]);
         let tally = Tally {
-            counters: growth.map(|(now, told)| now.saturating_sub(told)).collect(),
+            counters: growth
+                .map(|(now, told)| now.saturating_sub(*told))
+                .collect(),
             gauges: gauges.to_vec(),
         };
         (state.round, tally)
@@ -82,11 +84,11 @@ impl Tallies {
     /// Takes the group's sum, which includes this engine's numbers.
     pub(super) fn learn(&self, sum: &Tally) {
         let (counters, gauges) = (sum.counters.iter(), sum.gauges.iter());
-        let missing = Snapshot::CUMULATIVE.saturating_sub(sum.counters.len());
-        let counters = counters.take(Snapshot::CUMULATIVE).copied();
-        let all = counters
+        let missing = Snapshot::GAUGES.saturating_sub(sum.gauges.len());
+        let gauges = gauges.take(Snapshot::GAUGES).copied();
+        let all = gauges
             .chain(std::iter::repeat_n(0, missing))
-            .chain(gauges.copied())
+            .chain(counters.copied())
             .chain(std::iter::repeat(0));
         let mut state = self.state();
         let told = state.told;
@@ -116,18 +118,16 @@ impl Tallies {
 mod tests {
     use super::*;
 
-    const LAST: usize = Snapshot::COUNTERS - 1;
-
-    fn numbers(first: u64, last: u64) -> Numbers {
+    fn numbers(counter: u64, gauge: u64) -> Numbers {
         let mut numbers = [0; Snapshot::COUNTERS];
-        numbers[0] = first;
-        numbers[LAST] = last;
+        numbers[Snapshot::GAUGES] = counter;
+        numbers[0] = gauge;
         numbers
     }
 
-    fn tally(first: u64, last: u64) -> Tally {
-        let numbers = numbers(first, last);
-        let (counters, gauges) = numbers.split_at(Snapshot::CUMULATIVE);
+    fn tally(counter: u64, gauge: u64) -> Tally {
+        let numbers = numbers(counter, gauge);
+        let (gauges, counters) = numbers.split_at(Snapshot::GAUGES);
         Tally {
             counters: counters.to_vec(),
             gauges: gauges.to_vec(),

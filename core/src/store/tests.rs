@@ -342,7 +342,7 @@ async fn a28_a_store_that_hangs_costs_its_timeout_and_no_more() {
     assert_eq!(lab.shared.env.metrics.snapshot(0, 0, 0).store_failures, 2);
     let records = lab.records();
     assert_eq!(records.len(), 1);
-    assert!(records[0].contains("no answer within 20ms"), "{records:?}");
+    assert!(records[0].contains("no reply within 20ms"), "{records:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Where a Redis or Valkey server is, as a URL says it.
+//! The address of a Redis or Valkey server, as a URL.
 
 use percent_encoding::percent_decode_str;
 use redis::RedisConnectionInfo;
@@ -6,17 +6,17 @@ use std::fmt;
 use std::path::PathBuf;
 use url::{Host, Url};
 
-/// A server, and how to introduce oneself to it.
+/// A server, and the login for it.
 #[derive(Clone)]
 pub(crate) struct Address {
-    /// Where it is; or where its sentinels are, who know that.
+    /// The server, or its sentinels.
     pub(super) places: Vec<Place>,
-    /// What its sentinels call it, where there are any.
+    /// The primary's name at its sentinels, if any.
     pub(super) name: Option<String>,
     pub(super) login: RedisConnectionInfo,
 }
 
-/// How the server is reached.
+/// The way to reach the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     Tcp { host: String, port: u16 },
@@ -28,9 +28,9 @@ const DEFAULT_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
 impl Address {
-    /// Reads `redis://[user:password@]host[:port][/database]`, `rediss://…` for TLS,
-    /// `redis+unix:///path[?db=&user=&pass=]`, and `redis+sentinel://[user:password@]host[:port][,…]/name[/database]` or
-    /// `rediss+sentinel://…`; `valkey` in place of `redis` is the same. No error shows the URL: it may hold a password.
+    /// Parses `redis://[user:password@]host[:port][/database]`, `rediss://…` for TLS,
+    /// `redis+unix:///path[?db=&user=&pass=]`, and `redis+sentinel://[user:password@]host[:port][,…]/name[/database]`
+    /// or `rediss+sentinel://…`; `valkey` is accepted for `redis`. No error shows the URL: it may contain a password.
     pub(crate) fn parse(url: &str) -> Result<Address, String> {
         match url.split_once("+sentinel://") {
             Some((scheme, rest)) => Address::of_sentinels(scheme, rest),
@@ -77,7 +77,7 @@ impl Address {
     }
 
     fn of_server(url: &str) -> Result<Address, String> {
-        let url = Url::parse(url).map_err(|error| format!("is no URL ({error})"))?;
+        let url = Url::parse(url).map_err(|error| format!("is not a URL ({error})"))?;
         let place = match url.scheme() {
             "redis" | "valkey" => {
                 let (host, port) = host(&url)?;
@@ -90,13 +90,13 @@ impl Address {
             "redis+unix" | "valkey+unix" => Place::Unix(path(&url)?),
             scheme => {
                 return Err(format!(
-                    "cannot be of the kind {scheme}:, there are sqlite:/path/of/a/file, redis://host:port/database, \
+                    "has the unknown scheme {scheme}:, use sqlite:/path/of/a/file, redis://host:port/database, \
                      rediss://…, redis+unix:///path/of/a/socket and redis+sentinel://host:port/name/database"
                 ));
             }
         };
         if url.fragment().is_some() {
-            return Err("has a fragment (#), which means nothing here".to_owned());
+            return Err("has a fragment (#), which is not supported".to_owned());
         }
         let is_unix = matches!(place, Place::Unix(_));
         let mut found = Lookup::of(&url, is_unix)?;
@@ -107,7 +107,7 @@ impl Address {
                 ("pass", true) => found.password = Some(value.into_owned()),
                 _ => {
                     return Err(format!(
-                        "has a parameter {name}; there are db, user and pass, and these for a Unix socket only"
+                        "has the unknown parameter {name}: only db, user and pass exist, and only for a Unix socket"
                     ));
                 }
             }
@@ -145,7 +145,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// What a URL says besides the place.
+/// The login and database in a URL.
 struct Lookup {
     database: String,
     user: String,
@@ -158,7 +158,7 @@ impl Lookup {
             percent_decode_str(text)
                 .decode_utf8()
                 .map(String::from)
-                .map_err(|_| format!("has a {what} that is no UTF-8"))
+                .map_err(|_| format!("has a {what} that is not UTF-8"))
         };
         let database = if is_unix { "" } else { url.path() };
         Ok(Lookup {
@@ -172,13 +172,13 @@ impl Lookup {
     }
 
     fn login(&self) -> Result<RedisConnectionInfo, String> {
-        // One command less that a user must have a right to.
+        // Saves a command for which a user would need a permission.
         let mut login = RedisConnectionInfo::default().set_skip_set_lib_name();
         if !self.database.is_empty() {
             let number: u32 = self
                 .database
                 .parse()
-                .map_err(|_| "names a database that is no number".to_owned())?;
+                .map_err(|_| "names a database that is not a number".to_owned())?;
             login = login.set_db(number.into());
         }
         match (&self.password, self.user.as_str()) {
@@ -197,10 +197,10 @@ impl Lookup {
 
 fn host(url: &Url) -> Result<(String, u16), String> {
     let host = match url.host() {
-        // Not special to the URL standard, and so not checked by it.
+        // The URL standard does not validate the host of a scheme that it does not know.
         Some(Host::Domain(name)) if !name.is_empty() => name.to_owned(),
         Some(Host::Ipv4(address)) => address.to_string(),
-        // Without brackets, as resolvers and certificates have it.
+            // Without brackets, as resolvers and certificates expect it.
         Some(Host::Ipv6(address)) => address.to_string(),
         _ => return Err("names no host, as redis://127.0.0.1:6379/0 does".to_owned()),
     };
@@ -293,26 +293,26 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused_without_showing_a_password() {
         for (url, why) in [
-            ("redis//", "is no URL"),
-            ("http://:kanarie@host", "of the kind http:"),
-            ("redis://:kanarie@", "is no URL"),
+            ("redis//", "is not a URL"),
+            ("http://:kanarie@host", "unknown scheme http:"),
+            ("redis://:kanarie@", "is not a URL"),
             ("redis:///0", "names no host"),
-            ("redis://:kanarie@host/first", "no number"),
-            ("redis://:kanarie@host/-1", "no number"),
+            ("redis://:kanarie@host/first", "not a number"),
+            ("redis://:kanarie@host/-1", "not a number"),
             ("redis://:kanarie@host/0#insecure", "fragment"),
             ("redis://:kanarie@host/?db=1", "parameter db"),
             ("redis://kanarie@host/", "user without a password"),
             ("redis+unix://socket", "names no socket"),
             ("redis+unix:///", "names no socket"),
-            ("redis://:%ff@host", "no UTF-8"),
+            ("redis://:%ff@host", "not UTF-8"),
             ("redis+sentinel://:kanarie@host:26379", "names no primary"),
             (
                 "redis+sentinel://:kanarie@host:26379/?name",
                 "names no primary",
             ),
-            ("redis+sentinel://:kanarie@one,/mymaster", "is no URL"),
-            ("redis+sentinel://:kanarie@one/mymaster/first", "no number"),
-            ("http+sentinel://:kanarie@one/mymaster", "of the kind http:"),
+            ("redis+sentinel://:kanarie@one,/mymaster", "is not a URL"),
+            ("redis+sentinel://:kanarie@one/mymaster/first", "not a number"),
+            ("http+sentinel://:kanarie@one/mymaster", "unknown scheme http:"),
         ] {
             let error = Address::parse(url).err().unwrap();
             assert!(error.contains(why), "{url}: {error}");

@@ -1,7 +1,7 @@
-//! One connection to a server, shared by all who ask; lost, and made anew behind their backs.
+//! One connection to a server, shared by all callers, and reconnected in the background.
 //!
-//! The crate's `ConnectionManager` has requests wait while it reconnects. Here they wait for the first connection only:
-//! once there has been a failure they are told so at once, until a task in the background has a connection that works.
+//! The crate's `ConnectionManager` makes requests wait while it reconnects. Here they wait for the first connection
+//! only: after a failure they fail at once until a background task has a working connection.
 
 use super::address::{Address, Place};
 use super::wire::{self, MAX_PENDING};
@@ -20,29 +20,29 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::rustls::ClientConfig;
 
-/// The connection, whatever its state.
+/// The connection, in any state.
 pub(super) struct Link(Arc<Inner>);
 
 struct Inner {
     address: Address,
     tls: Option<Arc<ClientConfig>>,
-    /// How long connecting may take.
+    /// The timeout of connecting.
     patience: Duration,
-    /// A question like those that come: a connection counts when it has been answered.
+    /// A command like the usual ones: a connection counts as working once it has replied to it.
     probe: Cmd,
     state: watch::Sender<State>,
-    /// Connections in a row that failed or did not last.
+    /// Consecutive connections that failed or did not last.
     failures: AtomicU32,
     connections: AtomicU64,
 }
 
 #[derive(Clone)]
 enum State {
-    /// Nobody has asked yet, or the server has closed a connection that was idle.
+    /// Before the first call, or after the server has closed an idle connection.
     Apart,
     Dialling,
     Up(Line),
-    /// There is no connection; another attempt is coming.
+    /// There is no connection; the next attempt is scheduled.
     Down(StoreFault),
 }
 
@@ -51,31 +51,31 @@ struct Line {
     connection: MultiplexedConnection,
     number: u64,
     since: Instant,
-    /// Since when nothing has been answered that was asked.
+    /// The start of the period without replies, if there are unanswered commands.
     silence: Arc<Mutex<Option<Instant>>>,
     _driver: Arc<Driver>,
 }
 
-/// The task that moves the bytes. With a server that hangs it would never end by itself.
+/// The task that moves the bytes. It is aborted, as it would never end with a server that hangs.
 struct Driver(AbortHandle);
 
-/// Why there is no connection.
+/// The reason why there is no connection.
 enum Miss {
     StoreFault(StoreFault),
-    /// What is asked for is on another node.
+    /// The keys are on another node.
     Moved(Place),
 }
 
-/// How long connecting may take, at least.
+/// The minimum timeout of connecting.
 const CONNECT: Duration = Duration::from_secs(1);
-/// How long a server may be silent before it is taken to hang.
+/// The silence after which a server counts as hanging.
 const HANGS: Duration = Duration::from_millis(500);
-/// A connection that lasts less is as good as none.
+/// A connection that lasts less counts as failed.
 const LASTING: Duration = Duration::from_secs(5);
-/// Between attempts: at first, and at most.
+/// The pause between attempts: the first, and the maximum.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// How many nodes of a Cluster are asked where something is.
+/// The maximum number of Cluster nodes to ask for the keys' location.
 const MAX_HOPS: usize = 3;
 
 impl Link {
@@ -96,14 +96,14 @@ impl Link {
         }))
     }
 
-    /// Asks once. Whoever gives up waiting drops the future; a late answer is dropped too.
+    /// Sends one command. A caller may give up and drop the future; a late reply is then dropped too.
     pub(super) async fn ask(&self, question: &Cmd) -> Result<Value, StoreFault> {
         let mut asking = Asking::on(&self.0).await?;
         let answer = asking.line.connection.send_packed_command(question).await;
         asking.answered(answer, std::slice::from_ref)
     }
 
-    /// Asks several questions in one go.
+    /// Sends several commands at once.
     pub(super) async fn ask_all(&self, questions: &Pipeline) -> Result<Vec<Value>, StoreFault> {
         let mut asking = Asking::on(&self.0).await?;
         let connection = &mut asking.line.connection;
@@ -113,7 +113,7 @@ impl Link {
     }
 }
 
-/// Somebody who has asked, and is told when there was no answer.
+/// A caller that marks the link when its command got no reply.
 struct Asking<'l> {
     link: &'l Arc<Inner>,
     line: Line,
@@ -129,7 +129,7 @@ impl<'l> Asking<'l> {
         })
     }
 
-    /// An error that the server reports is a fault as well.
+    /// An error reply is a fault as well.
     fn answered<T>(
         mut self,
         answer: Result<T, RedisError>,
@@ -148,8 +148,8 @@ impl<'l> Asking<'l> {
         let Some(error) = error else {
             return Ok(answer);
         };
-        // One that starts, a replica, a node that has given something away, or a password that has been changed: a new
-        // connection may lead elsewhere.
+            // Starting, a replica, a node that no longer has the keys, or a changed password: a new connection may
+            // reach another server.
         if matches!(
             error.code(),
             "LOADING" | "MASTERDOWN" | "MOVED" | "NOAUTH" | "READONLY"
@@ -179,7 +179,7 @@ impl Line {
 }
 
 impl Inner {
-    /// The connection; waits for the first.
+    /// The connection; waits for the first one.
     async fn line(self: &Arc<Inner>) -> Result<Line, StoreFault> {
         let is_first = self.state.send_if_modified(|state| {
             let is_apart = matches!(state, State::Apart);
@@ -198,12 +198,12 @@ impl Inner {
             Ok(State::Down(fault)) => Err(fault.clone()),
             _ => Err(StoreFault::new(
                 StoreFaultKind::Unreachable,
-                "it is being shut down",
+                "it is shutting down",
             )),
         }
     }
 
-    /// Makes a connection, however often it must be tried; unless the store is gone before.
+    /// Connects, with as many attempts as needed; stops if the store was dropped.
     fn dial(self: &Arc<Inner>, mut pause: Duration) {
         let inner = Arc::downgrade(self);
         tokio::spawn(async move {
@@ -246,11 +246,11 @@ impl Inner {
         }
         Err(StoreFault::new(
             StoreFaultKind::Busy,
-            "the nodes of its cluster do not agree where its keys are",
+            "the nodes of its Cluster disagree about the location of its keys",
         ))
     }
 
-    /// Where the server is: what the address says, or what the first of its sentinels does that answers.
+    /// The server's address: the configured one, or the reply of the first sentinel that gives one.
     async fn primary(&self) -> Result<Place, StoreFault> {
         let mut fault = StoreFault::new(StoreFaultKind::Unreachable, "it has no address");
         for place in &self.address.places {
@@ -262,7 +262,7 @@ impl Inner {
                 Ok(Err(why)) => fault = why,
                 Err(_) => {
                     fault =
-                        StoreFault::new(StoreFaultKind::Unreachable, "its sentinels do not answer")
+                        StoreFault::new(StoreFaultKind::Unreachable, "its sentinels do not respond")
                 }
             }
         }
@@ -281,7 +281,7 @@ impl Inner {
         if let Value::ServerError(error) = &answer {
             return Err(refusal(error));
         }
-        let unknown = "its sentinels know no primary of that name: look at the store's URL";
+        let unknown = "its sentinels know no primary of that name: check the store's URL";
         let (host, port) = redis::from_redis_value::<(String, u16)>(answer)
             .map_err(|_| StoreFault::new(StoreFaultKind::Refused, unknown))?;
         Ok(match sentinel {
@@ -298,7 +298,7 @@ impl Inner {
         let stream = wire::open(place, self.tls.as_ref())
             .await
             .map_err(|error| wire::fault(&error))?;
-        // Who asks has a deadline.
+            // The caller has a deadline.
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(None)
             .set_concurrency_limit(MAX_PENDING);
@@ -335,7 +335,7 @@ impl Inner {
         }
     }
 
-    /// Gives up a connection, if it is the one in use.
+    /// Drops a connection if it is the current one.
     fn lose(self: &Arc<Inner>, number: u64, loss: Loss) {
         let mut pause = None;
         self.state.send_if_modified(|state| {
@@ -350,7 +350,7 @@ impl Inner {
                 self.failures.store(0, Ordering::Relaxed);
             }
             *state = match loss {
-                // Servers close connections that are idle: whoever asks next makes another.
+        // Servers close idle connections: the next caller connects again.
                 Loss::End if has_lasted => State::Apart,
                 Loss::End | Loss::StoreFault => {
                     pause = Some(if has_lasted {
@@ -360,7 +360,7 @@ impl Inner {
                     });
                     State::Down(StoreFault::new(
                         StoreFaultKind::Unreachable,
-                        "the connection was lost and is being made anew",
+                        "the connection was lost; reconnecting",
                     ))
                 }
             };
@@ -371,7 +371,7 @@ impl Inner {
         }
     }
 
-    /// Twice as long after each failure, and never the same for two: a server that comes back is not stormed.
+    /// Doubles after each failure, with jitter, so that clients do not storm a server that comes back.
     fn next_pause(&self) -> Duration {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed);
         let longest = FIRST_PAUSE * (1 << failures.min(7));
@@ -381,11 +381,11 @@ impl Inner {
     }
 }
 
-/// How a connection was lost.
+/// The way in which a connection was lost.
 enum Loss {
-    /// It ended by itself.
+    /// It closed.
     End,
-    /// It is not to be trusted any more.
+    /// It is no longer usable.
     StoreFault,
 }
 
@@ -395,7 +395,7 @@ impl Drop for Driver {
     }
 }
 
-/// Where the node is that has what was asked for: `MOVED slot host:port`, the host empty where it is the same.
+/// The node that has the keys, from `MOVED slot host:port`; an empty host means the same one.
 fn elsewhere(error: &ServerError, here: &Place) -> Option<Place> {
     if error.code() != "MOVED" {
         return None;
@@ -415,7 +415,7 @@ fn elsewhere(error: &ServerError, here: &Place) -> Option<Place> {
 
 fn broken(error: &RedisError) -> StoreFault {
     if error.kind() == ErrorKind::Parse {
-        let why = "what it says is not Redis's protocol: look at the address";
+        let why = "its reply is not in Redis's protocol: check the address";
         return StoreFault::new(StoreFaultKind::Foreign, why);
     }
     StoreFault::new(StoreFaultKind::Unreachable, "the connection broke")
@@ -425,47 +425,47 @@ fn login_fault(error: &RedisError) -> StoreFault {
     match error.kind() {
         ErrorKind::AuthenticationFailed => StoreFault::new(
             StoreFaultKind::Refused,
-            "user and password were refused: look at the store's URL",
+            "user and password were refused: check the store's URL",
         ),
         ErrorKind::Server(_) | ErrorKind::Extension => StoreFault::new(
             StoreFaultKind::Refused,
-            "the database was refused: look at the number in the store's URL, and whether a password is missing there",
+            "the database was refused: check the number in the store's URL, and whether the URL lacks a password",
         ),
         _ => broken(error),
     }
 }
 
-/// What a server says that does not do as it is asked. Its own words stay out of the log.
+/// The fault for an error reply. The server's own words stay out of the log.
 fn refusal(error: &ServerError) -> StoreFault {
     let code = error.code();
     let (kind, why) = match code {
         "LOADING" => (StoreFaultKind::Busy, "it is starting"),
         "BUSY" | "TRYAGAIN" | "ASK" | "MOVED" | "CLUSTERDOWN" | "MASTERDOWN" => (
             StoreFaultKind::Busy,
-            "it is busy, or its cluster is being changed",
+            "it is busy, or its Cluster is being reconfigured",
         ),
         "OOM" => (
             StoreFaultKind::Full,
-            "it has no memory left: raise maxmemory, or let it evict",
+            "it is out of memory: raise maxmemory, or set an eviction policy",
         ),
         "MISCONF" => (
             StoreFaultKind::Full,
-            "it takes nothing as it cannot save: look at its disk",
+            "it refuses writes because it cannot save: check its disk",
         ),
         "NOAUTH" | "WRONGPASS" => (
             StoreFaultKind::Refused,
-            "it wants a user and a password: set them in the store's URL",
+            "it requires a user and a password: set them in the store's URL",
         ),
         "NOPERM" => (
             StoreFaultKind::Refused,
-            "its user may not do this: see the permissions in the documentation of the store",
+            "its user lacks a permission: see the store's documentation for the required ones",
         ),
         "READONLY" | "NOREPLICAS" => (
             StoreFaultKind::ReadOnly,
-            "it is a replica, or has too few: name the primary",
+            "it is a replica, or has too few replicas: configure the primary",
         ),
         "WRONGTYPE" => return super::unexpected(),
-        _ => (StoreFaultKind::Busy, "it answers with an error"),
+        _ => (StoreFaultKind::Busy, "it replies with an error"),
     };
     StoreFault::new(kind, why)
 }

@@ -1,22 +1,21 @@
 //! Redis and Valkey: one store for a fleet.
 //!
-//! Every key begins with the prefix in braces, `{credgate:}` by default. What stands in braces decides on which node of a
-//! Cluster a key is: all of this store's are on one, so that they may be asked for together, and that node is found by
-//! following its neighbours' `MOVED`. (Tokens change once an hour. One node does a hundred thousand such questions a
-//! second.)
+//! Every key begins with the key prefix in braces, `{credgate:}` by default. The braces are a hash tag: all keys share
+//! one Cluster slot, so that one command can use several of them. Their node is found by following `MOVED`. (Tokens
+//! change once an hour; one node serves a hundred thousand such commands a second.)
 //!
-//! | key, after the prefix | holds |
+//! | key, after the prefix | value |
 //! |---|---|
 //! | `v` index | a sealed value |
 //! | `l` index | the owner of a lease |
 //! | `n` | the number of the latest purge |
-//! | `p` | scopes of purges, sorted by their numbers |
+//! | `p` | targets of purges, sorted by their numbers |
 //! | `c` group | counters of a group's processes, by their position |
 //! | `m` group | the processes of a group |
-//! | `g` group process | the gauges of one |
-//! | `r` group process | the last round of its counters |
+//! | `g` group process | the gauges of a process |
+//! | `r` group process | the last round of a process's counters |
 //!
-//! All have an expiry. Nothing is ever put into the text of a command: indexes, owners and values are arguments, and the
+//! All keys have an expiry. Commands contain no variable text: indexes, owners and values are arguments, and the
 //! scripts are constants.
 
 mod address;
@@ -43,21 +42,21 @@ pub(super) struct RedisStore {
     name: String,
 }
 
-/// After how long a call is given up, unless the options say.
+/// The deadline of a call, unless configured.
 const TIMEOUT: Duration = Duration::from_millis(20);
-/// Numbers of purges are not larger: whole ones that a score holds exactly.
+/// The maximum number of a purge: a score represents such integers exactly.
 const MAX_NUMBER: u64 = (1 << 53) - 1;
 
-/// Takes a lease that nobody has, or the owner itself. KEYS: lease. ARGV: owner, milliseconds.
+/// Takes a lease that is free or the owner's. KEYS: lease. ARGV: owner, milliseconds.
 const LEASE: &str = "local holder = redis.call('GET', KEYS[1]) \
     if holder and holder ~= ARGV[1] then return 0 end \
     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) \
     return 1";
-/// Deletes a lease that still is the owner's. KEYS: lease. ARGV: owner.
+/// Deletes a lease if it is the owner's. KEYS: lease. ARGV: owner.
 const RELEASE: &str =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
-/// Notes a purge, forgets those that are over. KEYS: number, purges. ARGV: scope, milliseconds now and of a purge's life, the
-/// largest number.
+/// Records a purge and removes expired ones. KEYS: number, purges. ARGV: target, now and the life of a purge in
+/// milliseconds, the maximum number.
 const PURGE: &str = "local last = tonumber(redis.call('GET', KEYS[1]) or 0) or 0 \
     if not (last < tonumber(ARGV[4])) then last = 0 end \
     local number = math.max(tonumber(ARGV[2]), last + 1) \
@@ -67,8 +66,9 @@ const PURGE: &str = "local last = tonumber(redis.call('GET', KEYS[1]) or 0) or 0
     redis.call('PEXPIRE', KEYS[2], ARGV[3]) \
     return number";
 
-/// Adds a process's growth, unless its round is known, and puts its gauges. KEYS: counters, members, gauges, round. ARGV:
-/// process, gauges, round, milliseconds of the life of counters, gauges and rounds, growth of each counter.
+/// Adds a process's growth unless its round was added before, and sets its gauges. KEYS: counters, members, gauges,
+/// round. ARGV: process, gauges, round, the lives of counters, gauges and rounds in milliseconds, the growth of each
+/// counter.
 const ADD: &str = "if (tonumber(redis.call('GET', KEYS[4]) or 0) or 0) < tonumber(ARGV[3]) then \
         for position = 7, #ARGV do \
             if ARGV[position] ~= '0' then redis.call('HINCRBY', KEYS[1], position - 7, ARGV[position]) end \
@@ -82,11 +82,11 @@ const ADD: &str = "if (tonumber(redis.call('GET', KEYS[4]) or 0) or 0) < tonumbe
     return 1";
 
 impl RedisStore {
-    /// Without I/O but for the files.
+    /// No I/O, except for the files.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ConfigFile`] where a file of certificates cannot be used.
+    /// [`ErrorKind::ConfigFile`] if a certificate file cannot be used.
     pub(super) fn new(address: &Address, config: &StoreConfig) -> Result<RedisStore, Error> {
         let prefix = [b"{", config.prefix.as_bytes(), b"}"].concat();
         let tls = match address.is_tls() {
@@ -94,7 +94,7 @@ impl RedisStore {
             false => None,
         };
         let timeout = config.timeout.unwrap_or(TIMEOUT);
-        // A question like those that come, to which there is no answer.
+        // A command like the usual ones, for a key without a value.
         let probe = value(&[&prefix[..], b"v"].concat());
         Ok(RedisStore {
             link: Link::new(address.clone(), tls, timeout, probe),
@@ -284,7 +284,7 @@ impl Store for RedisStore {
     }
 }
 
-/// Asks for a value, and for a byte more than one may have: what is longer is not sent.
+/// Requests a value and one byte more than it may have: a longer one is not transferred in full.
 fn value(key: &[u8]) -> Cmd {
     let mut question = cmd("GETRANGE");
     question.arg(key).arg(0).arg(MAX_VALUE);
@@ -307,7 +307,7 @@ fn milliseconds(duration: Duration) -> u64 {
 }
 
 fn add_at(sums: &mut Vec<u64>, position: usize, number: u64) {
-    /// Far more than there are.
+    /// The maximum number of counters in a reply; there are far fewer.
     const MOST: usize = 4096;
     if position >= sums.len() {
         sums.resize((position + 1).min(MOST), 0);
@@ -317,7 +317,7 @@ fn add_at(sums: &mut Vec<u64>, position: usize, number: u64) {
     }
 }
 
-/// So many answers.
+/// The expected number of replies.
 fn some<const N: usize>(answers: Vec<Value>) -> Result<[Value; N], StoreFault> {
     answers.try_into().map_err(|_| unexpected())
 }
@@ -326,11 +326,11 @@ fn read<T: FromRedisValue>(answer: Value) -> Result<T, StoreFault> {
     redis::from_redis_value(answer).map_err(|_| unexpected())
 }
 
-/// What came out of the store is not for a log.
+/// Data from the store does not belong in a log.
 fn unexpected() -> StoreFault {
     StoreFault::new(
         StoreFaultKind::Foreign,
-        "what is under its keys is of another kind: give it a prefix or a database of its own (store_prefix)",
+        "its keys contain values of another type: set a key prefix or a database of its own (store_prefix)",
     )
 }
 

@@ -1,4 +1,4 @@
-//! Against a real server, on a Unix socket of its own.
+//! Tests with a real server, on its own Unix socket.
 
 use super::*;
 use crate::store::conformance::{TempDir, index, keeps_its_promises};
@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A `redis-server` in a directory of its own; gone with it.
+/// A `redis-server` in a temporary directory, stopped and removed when dropped.
 pub(super) struct Server {
     scratch: TempDir,
     process: Child,
@@ -63,7 +63,7 @@ impl Drop for Server {
     }
 }
 
-/// Polls until it holds.
+/// Polls until the condition is true.
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !holds().await {
@@ -77,7 +77,7 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Takes that much of every key's time.
+/// Reduces the remaining life of every key.
 const PASS: &str = "for _, key in ipairs(redis.call('KEYS', '*')) do \
     local left = redis.call('PTTL', key) - ARGV[1] \
     if left <= 0 then redis.call('DEL', key) else redis.call('PEXPIRE', key, left) end end return 0";
@@ -189,7 +189,7 @@ async fn a_server_that_hangs_is_given_up_and_found_again() {
     let store = server.store();
     store.look(index(7)).await.unwrap();
     server.signal(Signal::SIGSTOP);
-    // Whoever asks gives up; in the end so does the link, and tells who asks next at once.
+    // Callers time out; then the link gives up and fails the next call at once.
     until("the link to give up", async || {
         let looked = tokio::time::timeout(store.timeout(), store.look(index(7))).await;
         looked.is_ok_and(|looked| looked.unwrap_err().kind == StoreFaultKind::Unreachable)

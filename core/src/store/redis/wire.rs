@@ -1,4 +1,4 @@
-//! Streams to a server: TCP, TLS over it, or a Unix socket.
+//! Streams to a server: TCP, TLS over TCP, or a Unix socket.
 
 use super::address::Place;
 use super::{Error, ErrorKind, MAX_VALUE, StoreConfig, StoreFault, StoreFaultKind};
@@ -18,18 +18,17 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName}
 use tokio_rustls::rustls::{ClientConfig, Error as TlsError, RootCertStore, crypto};
 use zeroize::Zeroizing;
 
-/// What TLS connections are made with. Cryptography, and the way to the system's certificates, are those with which OpenID
-/// providers are reached.
+/// The TLS settings of connections. Cryptography and the system's certificates are found as for OpenID providers.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::ConfigFile`] where a file cannot be used.
+/// [`ErrorKind::ConfigFile`] if a file cannot be used.
 pub(super) fn tls(config: &StoreConfig) -> Result<Arc<ClientConfig>, Error> {
     let provider = Arc::new(crypto::aws_lc_rs::default_provider());
     let unusable = |error: TlsError| {
         Error::with_source(
             ErrorKind::System,
-            format!("no TLS for the store: {error}"),
+            format!("TLS for the store cannot be set up: {error}"),
             error,
         )
     };
@@ -51,7 +50,7 @@ pub(super) fn tls(config: &StoreConfig) -> Result<Arc<ClientConfig>, Error> {
             let chain = certificates("store_client_cert_file", cert)?;
             let pem = Zeroizing::new(read("store_client_key_file", key)?);
             let fault = |why| file_fault("store_client_key_file", key, why);
-            let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| fault("holds no PEM key"))?;
+            let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| fault("contains no PEM key"))?;
             builder
                 .with_client_auth_cert(chain, key)
                 .map_err(|_| fault("is not the key of store_client_cert_file"))?
@@ -65,7 +64,7 @@ fn roots(path: &Path) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(OPTION, path)? {
         let added = roots.add(certificate);
-        added.map_err(|_| file_fault(OPTION, path, "holds a certificate that cannot be used"))?;
+        added.map_err(|_| file_fault(OPTION, path, "contains an unusable certificate"))?;
     }
     Ok(roots)
 }
@@ -76,7 +75,7 @@ fn certificates(option: &str, path: &Path) -> Result<Vec<CertificateDer<'static>
     found
         .ok()
         .filter(|found| !found.is_empty())
-        .ok_or_else(|| file_fault(option, path, "holds no PEM certificate"))
+        .ok_or_else(|| file_fault(option, path, "contains no PEM certificate"))
 }
 
 fn read(option: &str, path: &Path) -> Result<Vec<u8>, Error> {
@@ -94,19 +93,19 @@ fn file_fault(option: &str, path: &Path, why: &str) -> Error {
     Error::new(ErrorKind::ConfigFile, message)
 }
 
-/// Why there is no stream.
+/// The fault for a failed connection.
 pub(super) fn fault(error: &io::Error) -> StoreFault {
     let is_tls = |inner: &(dyn StdError + Send + Sync + 'static)| inner.is::<TlsError>();
-    // Who does not know TLS hangs up on who greets with it.
+            // A server without TLS closes the connection during the handshake.
     if error.kind() == io::ErrorKind::UnexpectedEof || error.get_ref().is_some_and(is_tls) {
-        let why = "its certificate is not trusted, or it does not speak TLS: look at store_ca_file";
+        let why = "its certificate is not trusted, or it does not speak TLS: check store_ca_file";
         return StoreFault::new(StoreFaultKind::Refused, why);
     }
     let why = format!("it cannot be reached: {}", error.kind());
     StoreFault::new(StoreFaultKind::Unreachable, why)
 }
 
-/// A stream that is one of these.
+/// A stream of one of these kinds.
 pub(super) type Wire = Bounded<Box<dyn Stream>>;
 
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -132,7 +131,7 @@ pub(super) async fn open(place: &Place, tls: Option<&Arc<ClientConfig>>) -> io::
 async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
-    // A server behind a firewall that has forgotten the connection is noticed between requests, not by them.
+            // Keep-alive finds a connection that a firewall has dropped before a request does.
     setsockopt(&stream, sockopt::KeepAlive, &true)?;
     setsockopt(&stream, sockopt::TcpKeepIdle, &30)?;
     setsockopt(&stream, sockopt::TcpKeepInterval, &10)?;
@@ -140,14 +139,14 @@ async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Ends a stream whose peer sends more than it can have been asked for: the parser would keep all of it.
+/// Ends a stream whose peer sends more than was requested: the parser would buffer all of it.
 pub(super) struct Bounded<S> {
     stream: S,
-    /// Bytes that came since the last ones went.
+    /// The number of bytes received since the last write.
     came: usize,
 }
 
-/// What one answer may hold, and how many are waited for at once.
+/// The maximum size of one reply, and the maximum number of pending ones.
 pub(super) const MAX_ANSWER: usize = MAX_VALUE + 1024;
 pub(super) const MAX_PENDING: usize = 256;
 

@@ -1,4 +1,4 @@
-//! What could kill a process, or needs a file system of its own: in a process of its own.
+//! Tests that could kill their process or need their own file system, each in a child process.
 
 use super::*;
 use crate::key::FingerprintBuilder;
@@ -16,13 +16,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{ExitStatusExt, parent_id};
 use std::process::{Child, Command, Stdio};
 
-/// Tells a test that it is the child, and with what seed.
+/// Marks a test as the child, with its seed.
 const CHILD: &str = "CREDGATE_CHILD";
-/// Tells it which file it is about.
+/// The file of a child's test.
 const FILE: &str = "CREDGATE_CHILD_FILE";
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A test of this module as a child's, which `wrapped` may start.
+/// A test of this module as a child, started by `wrapped` if given.
 fn command(test: &str, wrapped: &[&str], seed: u64) -> Command {
     let mut words: Vec<_> = wrapped.iter().map(OsString::from).collect();
     words.push(std::env::current_exe().unwrap().into());
@@ -35,7 +35,7 @@ fn command(test: &str, wrapped: &[&str], seed: u64) -> Command {
     command
 }
 
-/// Runs a test of this module in a child; whether it ended well.
+/// Runs a test of this module in a child; whether it passed.
 fn passes(test: &str, wrapped: &[&str]) -> Result<(), String> {
     let seed = fastrand::u64(..);
     let output = command(test, wrapped, seed)
@@ -44,7 +44,7 @@ fn passes(test: &str, wrapped: &[&str]) -> Result<(), String> {
     let text =
         [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
     assert_eq!(output.status.signal(), None, "seed {seed}: {text:?}");
-    // It must have been run, to have passed.
+    // A child that ran no test has not passed.
     if output.status.success() && text[0].contains("1 passed") {
         Ok(())
     } else {
@@ -61,12 +61,12 @@ fn start(test: &str, scratch: &TempDir) -> Child {
         .unwrap()
 }
 
-/// The file that children share, if this is one of them.
+/// The file of the children, if this process is one.
 fn shared_file() -> Option<PathBuf> {
     Some(std::env::var_os(FILE)?.into())
 }
 
-/// A seed for the child, if this is one.
+/// The child's seed, if this process is one.
 fn child() -> Option<u64> {
     std::env::var(CHILD).ok()?.parse().ok()
 }
@@ -76,7 +76,7 @@ fn open(path: &Path) -> Sqlite {
     Sqlite::new(path, 64 << 20, Some(MINUTE), clock)
 }
 
-/// Asks again as long as others keep the file from being used: those who are kept from the processor.
+/// Retries while other processes, descheduled perhaps, keep the file busy.
 fn insist<T>(mut ask: impl FnMut() -> Result<T, StoreFault>) -> T {
     loop {
         match ask() {
@@ -86,7 +86,7 @@ fn insist<T>(mut ask: impl FnMut() -> Result<T, StoreFault>) -> T {
     }
 }
 
-/// Sealed entries: each text is its own index's.
+/// Sealed entries: the text of each is specific to its index.
 struct Entries {
     pepper: Pepper,
     secret: Secret,
@@ -125,7 +125,7 @@ impl Entries {
         }
     }
 
-    /// How many open; each as what it was.
+    /// The number of values that decrypt to their original text.
     async fn count(&self, store: &Sqlite) -> usize {
         let mut opened = 0;
         for index in &self.indexes {
@@ -144,7 +144,7 @@ impl Entries {
     }
 }
 
-/// With `CREDGATE_LONG=1` a thousand times.
+/// With `CREDGATE_LONG=1`, a thousand times.
 #[test]
 fn a28_random_bytes_in_the_file_or_its_log_kill_nobody_and_bring_nothing_wrong() {
     const NAME: &str =
@@ -190,7 +190,7 @@ fn a28_random_bytes_in_the_file_or_its_log_kill_nobody_and_bring_nothing_wrong()
         let store = open(&spoiled.file());
         let count = block_on(entries.count(&store));
         (opened, lost) = (opened + count, lost + entries.indexes.len() - count);
-        // Whatever is left of it can be asked for anything.
+    // Every call on the remains must return.
         let index = entries.indexes[0];
         block_on(async {
             let _ = store.put(index, vec![1; 1000], MINUTE).await;
@@ -237,7 +237,7 @@ fn of_many_processes_who_want_a_lease_one_gets_it() {
     }
 }
 
-/// Whatever it was doing: what it has put is whole, and others go on at once.
+/// At any moment: its stored values are complete, and other processes continue at once.
 #[test]
 fn a_process_that_is_killed_while_it_writes_harms_nobody() {
     if let Some(file) = shared_file() {
@@ -282,7 +282,7 @@ fn a_process_that_is_killed_while_it_writes_harms_nobody() {
     }
 }
 
-/// Runs a test with a tmpfs of a megabyte for its files, or else as `otherwise` has it.
+/// Runs a test with its files on a tmpfs of one megabyte, or otherwise as `otherwise` arranges.
 fn passes_on_a_small_tmpfs(test: &str, otherwise: &str) {
     let mount = r#"mount -t tmpfs -o size=1m none /mnt && TMPDIR=/mnt exec "$@""#;
     let ways = [
@@ -297,7 +297,7 @@ fn passes_on_a_small_tmpfs(test: &str, otherwise: &str) {
     assert!(failures.len() < ways.len(), "{failures:?}");
 }
 
-/// Where nothing can be mounted, the file system is made read-only by its modes, which hold for all but root.
+/// Without mount permissions, modes make the directory read-only, which does not bind root.
 #[test]
 fn a28_a_file_system_that_has_become_read_only_is_a_fault() {
     if child().is_none() {
@@ -310,7 +310,7 @@ fn a28_a_file_system_that_has_become_read_only_is_a_fault() {
     block_on(store.put(at, vec![1], MINUTE)).unwrap();
     let remount = ["-o", "remount,ro", "/mnt"];
     let is_mounted = std::env::temp_dir() == Path::new("/mnt");
-    // What is open for writing keeps it from becoming read-only.
+    // A file open for writing would keep the file system from becoming read-only.
     drop(store);
     if is_mounted {
         assert!(
@@ -345,7 +345,7 @@ fn a28_a_file_system_that_has_become_read_only_is_a_fault() {
     });
 }
 
-/// Where nothing can be mounted, files may not grow: either way there is no room.
+/// Without mount permissions, a file size limit stands in for the full tmpfs.
 #[test]
 fn a28_a_full_tmpfs_is_a_fault_and_no_signal() {
     if child().is_none() {
@@ -371,13 +371,13 @@ fn a28_a_full_tmpfs_is_a_fault_and_no_signal() {
             ),
             "{fault:?}"
         );
-        // What is there can be read, by others too, and nothing dies.
+    // Entries stay readable, by other processes too, and no process dies.
         for store in [&store, &open(&scratch.file())] {
             let found = store.look(at(0)).await;
             assert!(found.is_ok() || found.is_err_and(|fault| !fault.detail.is_empty()));
             let _ = store.lease(at(0), owner(1), LEASE_LIFE).await;
         }
-        // With room again it works again.
+    // With free space again, writing works again.
         fs::remove_file(scratch.file()).unwrap();
         for suffix in ["-wal", "-shm"] {
             let _ = fs::remove_file(beside(&scratch.file(), suffix));

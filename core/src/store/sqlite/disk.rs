@@ -1,4 +1,4 @@
-//! The connection to the file, and what is done when something is wrong with the file.
+//! The connection to the file, and the handling of problems with the file.
 
 use super::statements::{self, At};
 use crate::store::file::{self, Opening, beside};
@@ -15,32 +15,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
-/// The file, on the thread that has it.
+/// The file, on the store's thread.
 pub(super) struct Disk {
     path: PathBuf,
     max_bytes: u64,
     clock: Arc<dyn Clock>,
     open: Option<Open>,
-    /// Whether others are waited for: read by SQLite's busy handler.
+    /// Whether to wait for other processes: read by SQLite's busy handler.
     is_patient: Arc<AtomicBool>,
-    /// When a damaged file was last set aside.
+    /// The last time a damaged file was set aside.
     set_aside: Option<Duration>,
 }
 
 struct Open {
     connection: Connection,
-    /// Device and number of the file.
+    /// Device and inode of the file.
     inode: (u64, u64),
-    /// It is on a tmpfs: nothing there has to be waited for.
+    /// It is on a tmpfs, where no call waits for a disk.
     is_memory: bool,
 }
 
-/// A file that is damaged again so soon is damaged by something that goes on: it is not set aside a second time.
+/// The minimum interval between two files set aside: sooner damage has a persistent cause.
 const SET_ASIDE_EVERY: Duration = Duration::from_secs(3600);
-const SET_ASIDE: &str = "; it has been set aside (.corrupt), and a new one is made";
-/// SQLite's own, and that of every file system it is used on.
+const SET_ASIDE: &str = "; it was set aside (.corrupt), and a new file is created";
+/// SQLite's default page size, and the block size of the usual file systems.
 const PAGE: u64 = 4096;
-/// How often another process that is making or opening the file is waited for, a millisecond each time.
+/// The maximum number of waits, one millisecond each, for another process that creates or opens the file.
 const OPENING_TRIES: u32 = 150;
 
 impl Disk {
@@ -55,7 +55,7 @@ impl Disk {
         }
     }
 
-    /// Does something at the file, which is opened where it is not.
+    /// Runs work on the file, and opens it first if necessary.
     pub(super) fn with<T>(
         &mut self,
         work: impl FnOnce(&At<'_>) -> rusqlite::Result<T>,
@@ -76,7 +76,7 @@ impl Disk {
         }
     }
 
-    /// A look at a file that is open, in memory, and in order: without waiting for anything. `None` where it is not so.
+    /// Reads an index at once if the file is open, in memory and in place, without waiting. `None` otherwise.
     pub(super) fn look_at_once(&self, index: &Index) -> Option<Lookup> {
         let open = self.open.as_ref()?;
         if !open.is_memory || open.has_moved() {
@@ -99,7 +99,7 @@ impl Disk {
         }
     }
 
-    /// What an error means; the file stays open where it may be used again.
+    /// The fault for an error; the file stays open if it is still usable.
     fn failed(&mut self, open: Open, error: &rusqlite::Error) -> StoreFault {
         let mut fault = fault(error);
         let inode = open.inode;
@@ -122,7 +122,7 @@ impl Disk {
         file::prepare_directory(&self.path)?;
         let _opening = self.opening()?;
         if file::prepare_file(&self.path)? {
-            // What a file that was deleted has left behind would be read as this one's.
+        // SQLite would read the remains of a deleted file as this one's.
             self.remove_logs();
         }
         let inode = inode(&self.path).map_err(|error| file::fault(&self.path, &error))?;
@@ -143,7 +143,7 @@ impl Disk {
         if open.has_moved() {
             return Err(StoreFault::new(
                 StoreFaultKind::Busy,
-                "its file was replaced while it was opened",
+                "its file was replaced while being opened",
             ));
         }
         Ok(open)
@@ -157,7 +157,7 @@ impl Disk {
             sleep(Duration::from_millis(1));
         }
         let path = beside(&self.path, ".lock");
-        let detail = format!("another process holds {} for too long", path.display());
+        let detail = format!("another process has locked {} for too long", path.display());
         Err(StoreFault::new(StoreFaultKind::Busy, detail))
     }
 
@@ -166,7 +166,7 @@ impl Disk {
         connection.ok_or_else(|| {
             StoreFault::new(
                 StoreFaultKind::Foreign,
-                "it is a database of something else, or of another version: name another file, or remove it",
+                "it is a database of another program or version: configure another file, or remove it",
             )
         })
     }
@@ -180,11 +180,11 @@ impl Disk {
         if !statements::is_ours(&connection)? {
             return Ok(None);
         }
-        // While there is nothing in it, there is nothing to wait for a disk for.
+        // An empty file needs no sync.
         connection.execute_batch("PRAGMA synchronous=OFF; PRAGMA journal_mode=WAL")?;
         statements::make(&connection)?;
-        // Nothing outlives the machine on a tmpfs, and nothing here has to outlive a power cut elsewhere. A log of half a
-        // megabyte, so that a small tmpfs has room for it; and a bound for all.
+        // Nothing on a tmpfs outlives the machine, and elsewhere nothing has to survive a power failure. A log of half
+        // a megabyte fits on a small tmpfs.
         connection.execute_batch(&format!(
             "PRAGMA synchronous={}; PRAGMA wal_autocheckpoint=128; PRAGMA journal_size_limit=1048576;
              PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;
@@ -205,8 +205,8 @@ impl Disk {
         self.set_aside_now(inode)
     }
 
-    /// Renames a damaged file, if it is still the one that was opened; false where that has just been done. Others notice
-    /// that it has moved.
+    /// Renames a damaged file if it is still the opened one; false if another file was set aside recently. Other
+    /// processes notice the move.
     fn set_aside_now(&mut self, damaged: (u64, u64)) -> Result<bool, StoreFault> {
         let wall = self.clock.wall();
         let is_again = self
@@ -222,7 +222,8 @@ impl Disk {
         Ok(true)
     }
 
-    /// By name: whoever has them open keeps them. They are never cut short, which would kill who has them mapped.
+    /// Deletes by name, so open descriptors stay valid. Never truncates: that would kill processes that have the file
+    /// mapped.
     fn remove_logs(&self) {
         for suffix in ["-wal", "-shm"] {
             let _ = fs::remove_file(beside(&self.path, suffix));
@@ -231,7 +232,7 @@ impl Disk {
 }
 
 impl Open {
-    /// Whether the path leads elsewhere by now.
+    /// Whether the path now refers to another file.
     fn has_moved(&self) -> bool {
         let mut has_moved = 0;
         let asked = self
@@ -246,8 +247,8 @@ fn inode(path: &Path) -> std::io::Result<(u64, u64)> {
     Ok((found.dev(), found.ino()))
 }
 
-/// Others hold the file for microseconds, if they are not kept from the processor: SQLite's own handler begins with a
-/// millisecond. Some 100 milliseconds in all, which is less than an exchange that might have been another's.
+/// Other processes lock the file for microseconds unless they are descheduled; SQLite's own handler starts with a
+/// millisecond. Waits about 100 milliseconds in all, less than the exchange that this may save.
 fn wait_for_others(times: i32) -> bool {
     if times < 20 {
         sleep(Duration::from_micros(50));
@@ -271,19 +272,19 @@ fn fault(error: &rusqlite::Error) -> StoreFault {
         Some(ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied) => {
             StoreFaultKind::Refused
         }
-        // A table that is not there, a value of another type: somebody has changed the file.
+            // A missing table or a value of another type: another program has changed the file.
         Some(ErrorCode::Unknown | ErrorCode::TypeMismatch | ErrorCode::ConstraintViolation)
         | None => StoreFaultKind::Foreign,
         Some(_) => StoreFaultKind::Unreachable,
     };
     let detail = match code {
-        // Without SQLite's own words, which may quote what is in the file.
+    // Without SQLite's own words, which may quote the file's content.
         Some(code) => format!(
             "{} (SQLite's error {})",
             rusqlite::ffi::code_to_str(code.extended_code),
             code.extended_code
         ),
-        None => "its file holds something unexpected".to_owned(),
+        None => "its file contains unexpected data".to_owned(),
     };
     StoreFault::new(kind, detail)
 }

@@ -1,15 +1,15 @@
-//! The store of one host: a SQLite file, in a directory of its own, on a tmpfs where there is one.
+//! The store of one host: a SQLite file in a directory of its own, preferably on a tmpfs.
 //!
-//! A thread of the store's own has the connection, and all who ask queue for it: no disk and no lock of another process
-//! keeps the engine's thread. Only a look at a file on a tmpfs is taken at once, where the connection is free: it costs less
-//! than to ask the thread. The file is ours alone: whatever else opens it in the same process (the host's own SQLite, a mere `open` and
-//! `close`) ends SQLite's locks, as POSIX has it. Two engines of one process may use it, as they have one SQLite in
-//! common; two copies of this library in one process may not.
+//! The store's own thread has the connection, and all calls queue for it: neither a disk nor another process's lock
+//! blocks the engine's thread. The exception is a read of a file on a tmpfs while the connection is free: it is done at
+//! once, as that costs less than the thread switch. The file is private: any other user of it in the same process (the
+//! host's own SQLite, a mere `open` and `close`) ends SQLite's locks, as POSIX requires. Two engines of one process may
+//! use it, since they share one SQLite; two copies of this library in one process may not.
 //!
-//! What may happen to a file happens here, each time as a [`StoreFault`] and never worse: it is deleted or replaced under the
-//! connection (asked before every statement, as SQLite itself would go on with what nobody else sees), it is damaged (set
-//! aside and made anew, once an hour), it is somebody else's or another program's (left alone), it is full (what ends
-//! soonest goes).
+//! Problems with the file are handled here, and each is at worst a [`StoreFault`]: a file deleted or replaced under the
+//! connection (checked before every statement, as SQLite would continue with the unlinked file), a damaged file (set
+//! aside and created anew, at most once an hour), a file of another user or program (refused), a full file (entries
+//! that expire soonest are evicted).
 
 mod disk;
 mod statements;
@@ -44,9 +44,9 @@ struct Worker {
 
 type Order = Box<dyn FnOnce(&mut Disk) + Send>;
 
-/// A disk that is busy with something else takes that long; a tmpfs never does.
+/// The deadline of a call by default: a busy disk takes that long, a tmpfs never does.
 const DEFAULT_TIMEOUT: Duration = Duration::from_millis(250);
-/// A look costs microseconds.
+/// A read costs microseconds.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(20));
 
 impl Sqlite {
@@ -64,14 +64,14 @@ impl Sqlite {
         }
     }
 
-    /// Has the thread do something.
+    /// Runs work on the store's thread.
     fn order<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Disk) -> Result<T, StoreFault> + Send + 'static,
     ) -> StoreFuture<'_, T> {
         let (sender, receiver) = oneshot::channel();
         let sent = self.send(Box::new(move |disk| {
-            // Whoever has given up is not worked for.
+            // A caller that gave up needs no result.
             if !sender.is_closed() {
                 let _ = sender.send(work(disk));
             }
@@ -112,7 +112,7 @@ impl Sqlite {
 }
 
 fn gone() -> StoreFault {
-    let detail = "its thread has ended unexpectedly; this is a defect of credgate";
+    let detail = "its thread ended unexpectedly; this is a bug in credgate";
     StoreFault::new(StoreFaultKind::Unreachable, detail)
 }
 

@@ -1,4 +1,4 @@
-//! What the file holds, and the statements about it.
+//! The tables of the file, and the statements on them.
 
 use crate::store::{
     GAUGE_LIFE, Index, LEASE_LIFE, Lease, Lookup, MAX_PURGES, MAX_VALUE, Owner, PURGE_LIFE, Purge,
@@ -7,13 +7,13 @@ use crate::store::{
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::time::Duration;
 
-/// `CRGT`: tells SQLite files of this kind from others.
+/// `CRGT`: the application id of these SQLite files.
 const APPLICATION: i64 = 0x4352_4754;
-/// Of the tables below.
+/// The version of the tables below.
 const VERSION: i64 = 1;
 
-/// Tables with row ids: a value of a kilobyte in an index of its own would cost four times as much. Purges are numbered by
-/// row, so that the latest is found at once.
+/// Tables with row ids: a value of a kilobyte in an index would cost four times as much. A purge's number is its row
+/// id, so that the latest is found at once.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS entry(id BLOB PRIMARY KEY, value BLOB NOT NULL, expires INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS entry_expires ON entry(expires);
@@ -24,9 +24,9 @@ CREATE TABLE IF NOT EXISTS gauge(kind BLOB, process BLOB, position INTEGER, valu
     expires INTEGER NOT NULL, PRIMARY KEY(kind, process, position));
 ";
 
-/// How many statements are kept prepared: all that there are.
+/// The number of prepared statements to cache: all of them.
 pub(super) const COUNT: usize = 32;
-/// How many entries whose life is over, or that must give way, go at a time.
+/// The maximum number of expired or evicted entries to delete at a time.
 const SWEEP: u32 = 32;
 
 /// Whether the file is empty, or one of ours.
@@ -40,7 +40,7 @@ pub(super) fn is_ours(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(application == APPLICATION && version == VERSION)
 }
 
-/// Makes the tables that are missing. Nothing is written where there are all of them.
+/// Creates missing tables. Writes nothing if there are none missing.
 pub(super) fn make(connection: &Connection) -> rusqlite::Result<()> {
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     if number("user_version")? == VERSION {
@@ -56,7 +56,7 @@ pub(super) fn make(connection: &Connection) -> rusqlite::Result<()> {
 /// The file at one moment.
 pub(super) struct At<'c> {
     pub(super) connection: &'c Connection,
-    /// Since the Unix epoch.
+    /// The time since the Unix epoch.
     pub(super) wall: Duration,
 }
 
@@ -84,7 +84,7 @@ impl At<'_> {
         )?;
         match self.try_put(index, value, life) {
             Err(error) if is_full(&error) => {
-                // What ends soonest gives way.
+            // Evict the entries that expire soonest.
                 self.sweep(
                     "SELECT rowid FROM entry WHERE ?1 > 0 ORDER BY expires LIMIT ?2",
                     1,
@@ -104,7 +104,7 @@ impl At<'_> {
         Ok(())
     }
 
-    /// Nothing is locked, nor written, where nothing is to go.
+    /// Takes no lock and writes nothing if there is nothing to delete.
     fn sweep(&self, which: &str, bound: i64) -> rusqlite::Result<()> {
         let mut select = self.connection.prepare_cached(which)?;
         if !select.exists(params![bound, SWEEP])? {
@@ -115,14 +115,14 @@ impl At<'_> {
             let delete = format!("DELETE FROM entry WHERE rowid IN ({which})");
             let mut delete = transaction.prepare_cached(&delete)?;
             delete.execute(params![bound, SWEEP])?;
-            // Of those who have died with one.
+        // Leases of dead owners.
             let mut leases = transaction.prepare_cached("DELETE FROM lease WHERE expires <= ?1")?;
             leases.execute([milliseconds(self.wall)])?;
         }
         transaction.commit()
     }
 
-    /// A time beyond any that a lease may have comes from a clock that was set: it counts for nothing.
+    /// An expiry beyond the maximum life of a lease comes from a clock that was set back: it is ignored.
     fn farthest(&self) -> i64 {
         milliseconds(self.wall + 2 * LEASE_LIFE)
     }
@@ -263,12 +263,12 @@ impl At<'_> {
     }
 }
 
-/// Where the last round that a process has told stands, among its gauges.
+/// The position of a process's last round among its gauges.
 const ROUND: i64 = -1;
-/// More are not there.
+/// The maximum position.
 const MAX_NUMBERS: usize = 1024;
 
-/// To write: a transaction that reads first may find itself unable to write.
+/// A write transaction from the start: one that reads first may fail to upgrade.
 fn begin(connection: &Connection) -> rusqlite::Result<Transaction<'_>> {
     Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
 }

@@ -1,4 +1,4 @@
-//! A file, and what may become of it.
+//! Tests of the file, and of faults of the file.
 
 use super::*;
 use crate::store::conformance::{self, TempDir, index, owner};
@@ -28,7 +28,7 @@ impl Lab {
         }
     }
 
-    /// On a disk, perhaps, and on a tmpfs.
+    /// In the default directory (perhaps on a disk), and on a tmpfs.
     fn both() -> [Lab; 2] {
         [TempDir::new(), TempDir::in_memory()].map(Lab::at)
     }
@@ -38,7 +38,7 @@ impl Lab {
     }
 
     fn bounded(&self, max_bytes: u64) -> Sqlite {
-        // Nothing here is about time.
+    // No test here depends on time.
         let patient = Some(Duration::from_secs(60));
         Sqlite::new(&self.scratch.file(), max_bytes, patient, self.clock.clone())
     }
@@ -57,7 +57,7 @@ async fn has(store: &Sqlite, number: u8) -> Result<bool, StoreFault> {
     Ok(found.value == Some(vec![number; 100]))
 }
 
-/// The kind of the fault, which says something.
+/// The kind of the fault, which must have a detail.
 fn kind<T: std::fmt::Debug>(result: Result<T, StoreFault>) -> StoreFaultKind {
     let fault = result.unwrap_err();
     assert!(!fault.detail.is_empty());
@@ -183,7 +183,7 @@ async fn a_full_file_lets_go_what_ends_first() {
 #[tokio::test]
 async fn a_file_without_room_for_anything_is_full() {
     let lab = Lab::new();
-    // The schema's pages and hardly more.
+    // Little more than the schema's pages.
     let store = lab.bounded(12 * 4096);
     let filled = store.put(index(1), vec![0; MAX_VALUE], MINUTE).await;
     assert_eq!(kind(filled), StoreFaultKind::Full);
@@ -202,7 +202,7 @@ async fn is_made_or_opened_anew(lab: &Lab) {
     put(&one, 1).await.unwrap();
     fs::remove_file(lab.scratch.file()).unwrap();
     assert!(!has(&one, 1).await.unwrap());
-    // Nobody goes on with the file that is gone: a lease is one among both.
+    // No process continues with the deleted file: both compete for one lease.
     let lease = one.lease(index(1), owner(1), LEASE_LIFE).await;
     assert_eq!(lease, Ok(Lease::Taken));
     let lease = other.lease(index(1), owner(2), LEASE_LIFE).await;
@@ -285,7 +285,7 @@ async fn a_file_that_is_cut_short_is_made_anew() {
         file.set_len(left).unwrap();
         lab.clock.advance(60 * MINUTE);
         let store = lab.store();
-        // At worst the first one finds out.
+        // At worst the first one reports the damage.
         let _ = put(&store, 2).await;
         put(&store, 2).await.unwrap();
         assert!(has(&store, 2).await.unwrap(), "cut to {left}");
@@ -367,7 +367,7 @@ async fn files_that_are_not_this_users_are_refused() {
         StoreFaultKind::Refused
     );
     mode(&file, 0o600);
-    // Only root may give files away; for others there is the test of the check itself.
+    // Only root can change a file's owner; the check has a unit test of its own.
     let nobody = nix::unistd::Uid::from_raw(65534);
     if nix::unistd::chown(&file, Some(nobody), None).is_ok() {
         assert_eq!(
@@ -406,6 +406,6 @@ async fn a_thread_ends_with_its_store() {
     for _ in 0..20 {
         put(&lab.store(), 1).await.unwrap();
     }
-    // Others of the same name belong to tests that run beside this one.
+        // Threads of the same name belong to concurrent tests.
     assert!(count() < before + 20);
 }
