@@ -1,4 +1,4 @@
-//! The meaning of a token endpoint's response without a token: what 400, 401, 403, 429 and 5xx become.
+//! The meaning of a token endpoint's response without a token: the causes of 400, 401, 403, 429 and 5xx.
 
 use crate::cause::{Cause, Denial};
 use crate::http::{Fault, Response};

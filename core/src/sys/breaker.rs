@@ -25,7 +25,7 @@ struct State {
     /// The end of the pause; `None`: closed.
     open_until: Option<Instant>,
     /// Whether [`Breaker::turn`] has reported it as open.
-    is_told: bool,
+    is_reported: bool,
 }
 
 /// The visible state.
@@ -92,7 +92,7 @@ impl Breaker {
     pub(crate) fn turn(&self) -> Option<BreakerState> {
         let mut state = self.state();
         let is_open = state.open_until.is_some();
-        if std::mem::replace(&mut state.is_told, is_open) == is_open {
+        if std::mem::replace(&mut state.is_reported, is_open) == is_open {
             return None;
         }
         Some(if is_open {
@@ -106,7 +106,7 @@ impl Breaker {
         let mut state = self.state();
         if is_well {
             *state = State {
-                is_told: state.is_told,
+                is_reported: state.is_reported,
                 ..State::default()
             };
             return;

@@ -1,4 +1,4 @@
-//! Flight table and cache, in many orders of threads: what arrives when must not decide who is let in.
+//! Flight table and token cache under many thread schedules: the order of arrival must not change the verdict.
 
 use crate::Gate;
 use crate::cache::completions::Completions;

@@ -16,8 +16,8 @@ fn policy() {
     run_file("policy.json", 30, run);
 }
 
-/// A token with these `claims` (null: opaque) of the provider `https://idp.example/`, at the time `now`: what the
-/// gate makes of it.
+/// A token with these `claims` (null: opaque) of the provider `https://idp.example/`, at the time `now`, and the gate's
+/// verdict on it.
 fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
     let gate = Gate::from_json(&config(input)).map_err(|error| error.to_string())?;
     let rules: &Arc<Rules> = &gate.rules;
