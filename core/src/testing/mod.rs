@@ -1,6 +1,6 @@
 //! Checks that take the crate as a whole: vectors, properties on random inputs, threads in many orders.
 
 #[cfg(feature = "model")]
-mod flights_in_any_order;
+mod flight_schedules;
 mod properties;
 pub(crate) mod vectors;
