@@ -10,6 +10,8 @@ const SONAME: &str = "libcredgate.so.1";
 
 fn main() -> Result<(), Error> {
     println!("cargo:rerun-if-changed=build.rs");
+    // A later version of the library, for the tests of the ABI.
+    println!("cargo:rustc-check-cfg=cfg(credgate_grown)");
     println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,{SONAME}");
     // A host that unloads the library while its thread runs would crash; with this it stays.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");

@@ -212,12 +212,18 @@
 // The host gave them: nothing has to be hidden.
 #define CREDGATE_SOURCE_HOST 4
 
-// How many numbers credgate_engine_counters writes.
-#define CREDGATE_COUNTERS 81
+// The number of numbers that this header knows.
+#define CREDGATE_COUNTERS 86
 
-// How many of them, the first ones, only grow: a host that adds up several
-// processes keeps those of one that has ended.
-#define CREDGATE_COUNTERS_CUMULATIVE 78
+// The number of numbers in version 1: the minimum for the functions that take
+// an array of them.
+#define CREDGATE_COUNTERS_V1 86
+
+// The first numbers are gauges, three in use and the others reserved and zero.
+// All numbers behind them only grow; later versions append theirs at the end. A
+// host that adds up several processes keeps the growing numbers of a process
+// that has ended, and drops its gauges.
+#define CREDGATE_GAUGES 8
 
 // Something works again, or has been settled.
 #define CREDGATE_LEVEL_NOTICE 1
@@ -255,14 +261,14 @@ typedef struct credgate_queue credgate_queue;
 
 // A string.
 typedef struct credgate_string {
-    // Where it begins.
+    // Its first byte.
     const char *data;
     // Its length in bytes.
     size_t len;
 } credgate_string;
 
-// An HTTP request as the host received it. Every string is used within the
-// call only.
+// An HTTP request as the host received it. The library uses the strings within
+// the call only.
 typedef struct credgate_request {
     // sizeof(credgate_request).
     uint32_t struct_size;
@@ -270,35 +276,37 @@ typedef struct credgate_request {
     const char *method;
     // Its length in bytes.
     size_t method_len;
-    // The value of the Authorization header; NULL: there is none. A host that
-    // receives several refuses the request.
+    // The value of the Authorization header, or NULL. A host must refuse a
+    // request with more than one.
     const char *authorization;
     // Its length in bytes.
     size_t authorization_len;
-    // The query string without '?', as sent; NULL: there is none.
+    // The query string as sent, without '?', or NULL.
     const char *query;
     // Its length in bytes.
     size_t query_len;
-    // The value of the Content-Type header; NULL: there is none.
+    // The value of the Content-Type header, or NULL.
     const char *content_type;
     // Its length in bytes.
     size_t content_type_len;
-    // The whole body, where credgate_gate_wants_body asked for it; NULL:
-    // there is none, or it was not read.
+    // The whole body if credgate_gate_wants_body wants it; NULL: there is no
+    // body, or the host has not read it.
     const char *body;
     // Its length in bytes.
     size_t body_len;
-    // Values for the gate's token_post_args_host, in their order, UTF-8; an
-    // empty one is left out. NULL: there are none.
+    // The values of the gate's token_post_args_host, in that order, UTF-8, or
+    // NULL. The token request omits empty values.
     const struct credgate_string *args;
-    // How many: as many as the gate has token_post_args_host.
+    // The number of values: 0, or the number of token_post_args_host.
     size_t args_len;
-    // An id that the host has from elsewhere; NULL: id and secret are looked
-    // for in the request.
+    // sizeof(credgate_string), if there are values.
+    size_t arg_size;
+    // A client id that the host already knows, or NULL: the library extracts id
+    // and secret from the request.
     const char *client_id;
     // Its length in bytes.
     size_t client_id_len;
-    // Its secret.
+    // The secret of client_id.
     const char *client_secret;
     // Its length in bytes.
     size_t client_secret_len;
@@ -382,11 +390,11 @@ typedef struct credgate_header {
 typedef struct credgate_completion {
     // In: sizeof(credgate_completion).
     uint32_t struct_size;
-    // What the host gave to credgate_authenticate.
+    // Out: the pointer that the host gave to credgate_authenticate.
     void *user_data;
-    // In: its struct_size. Out: what became of the request; the host releases
-    // it.
-    struct credgate_outcome outcome;
+    // In: the host's struct for the outcome, with its struct_size. The host
+    // releases the outcome.
+    struct credgate_outcome *outcome;
 } credgate_completion;
 
 #ifdef __cplusplus
@@ -474,43 +482,44 @@ int32_t credgate_gate_deny(const struct credgate_gate *gate,
                            int32_t code,
                            struct credgate_outcome *outcome);
 
-// The headers of a request that is allowed, from number `first` on: as many as
-// there are, and at most `capacity`, go to headers, and *out_count says how
-// many. A host takes away what the client sent under that name, in any case
-// and with "_" for "-", and sets the value where there is one. A denial has
-// none.
+// Copies the headers of an allowed request, from number `first` on, at most
+// `capacity` of them, to an array whose elements have `header_size` bytes:
+// sizeof(credgate_header). *out_count is their number. For each header the host
+// removes the client's headers of that name, in any case and with "_" for "-",
+// and sets the value if there is one. A denial has no headers.
 int32_t credgate_outcome_headers(struct credgate_outcome *outcome,
                                  size_t first,
                                  struct credgate_header *headers,
                                  size_t capacity,
+                                 size_t header_size,
                                  size_t *out_count);
 
-// What the token says: a claim by its name, or by a path of names joined by
-// "__", with positions in lists from 1. Text as it is, anything else as JSON.
-// CREDGATE_EMPTY: there is no such claim, or no token, or it is no JWT. The
-// string belongs to the outcome.
+// Finds a claim of the token by its name, or by a path: names and positions in
+// lists, counted from 1, joined by "__". A string is returned as text, any other
+// value as JSON. CREDGATE_EMPTY: the token has no such claim or is not a JWT, or
+// there is no token. The string belongs to the outcome.
 int32_t credgate_outcome_claim(struct credgate_outcome *outcome,
                                const char *name,
                                size_t name_len,
                                const char **out_value,
                                size_t *out_len);
 
-// For how many seconds the gate serves this token still. CREDGATE_EMPTY: it
-// is not kept, or there is none.
+// The number of seconds for which the gate still serves this token from its
+// cache. CREDGATE_EMPTY: the token is not cached, or there is no token.
 int32_t credgate_outcome_expires_in(const struct credgate_outcome *outcome,
                                     uint64_t *out_seconds);
 
-// Tells what the upstream answered to a request that was allowed with this
-// outcome. Where the gate drops tokens after that status, *out_dropped (which
-// may be NULL) says whether one was: unless another has taken its place, or
-// it is brand new.
+// Reports the HTTP status of the upstream's response to a request that was
+// allowed with this outcome. If the gate drops tokens on that status, the token
+// leaves the cache, unless a newer token has replaced it or it was issued only
+// just now. *out_dropped (which may be NULL) is true if it was dropped.
 int32_t credgate_outcome_upstream_status(const struct credgate_outcome *outcome,
                                          const struct credgate_engine *engine,
                                          uint32_t http_status,
                                          bool *out_dropped);
 
-// Releases what an outcome holds, and empties it. Releasing it again, or one
-// that was zeroed and never filled, does nothing.
+// Releases the strings of an outcome and empties it. Does nothing to an outcome
+// that was released before, or that was zeroed and never filled.
 void credgate_outcome_release(struct credgate_outcome *outcome);
 
 // Makes the engine of this process, after any fork; asking again with the
@@ -582,8 +591,9 @@ int32_t credgate_authenticate(const struct credgate_gate *gate,
                               struct credgate_outcome *outcome,
                               uint64_t *out_ticket);
 
-// The next outcome that has arrived. CREDGATE_OK: *completion is filled.
-// CREDGATE_EMPTY: there is none. Never blocks.
+// Takes the next outcome that has arrived. CREDGATE_OK: *completion and the
+// outcome that it points to are filled. CREDGATE_EMPTY: none has arrived. Never
+// blocks.
 int32_t credgate_queue_next(const struct credgate_queue *queue,
                             struct credgate_completion *completion);
 
@@ -623,23 +633,26 @@ int32_t credgate_gate_hide_body(const struct credgate_gate *gate,
 // '*', whatever its spelling: for lines that are logged. The length stays.
 int32_t credgate_query_redact(char *query, size_t query_len);
 
-// What an engine has done, as CREDGATE_COUNTERS numbers. Those of several
-// processes may be added up one by one; credgate_counters_text says what they
-// mean.
+// Writes an engine's counters and gauges as `count` numbers, at least
+// CREDGATE_COUNTERS_V1; numbers that the library does not know are 0. A host may
+// add up the numbers of several processes one by one.
+// credgate_counters_text gives their meaning.
 int32_t credgate_engine_counters(const struct credgate_engine *engine,
                                  uint64_t *out_counters,
                                  size_t count);
 
-// Numbers of credgate_engine_counters in Prometheus's text format, version
-// 0.0.4. CREDGATE_BUFFER_TOO_SMALL: *out_len is the room that is needed.
+// Writes numbers of credgate_engine_counters in Prometheus's text format,
+// version 0.0.4. Numbers missing behind `count` are 0; numbers that the library
+// does not know are ignored. CREDGATE_BUFFER_TOO_SMALL: *out_len is the capacity
+// that the text needs.
 int32_t credgate_counters_text(const uint64_t *counters,
                                size_t count,
                                char *out,
                                size_t capacity,
                                size_t *out_len);
 
-// Numbers of credgate_engine_counters as JSON. CREDGATE_BUFFER_TOO_SMALL:
-// *out_len is the room that is needed.
+// Writes numbers of credgate_engine_counters as a short report in JSON, with the
+// same rules as credgate_counters_text.
 int32_t credgate_counters_report(const uint64_t *counters,
                                  size_t count,
                                  char *out,

@@ -93,15 +93,16 @@ static int drain(credgate_queue *queue, int *denied)
     int arrived = 0;
 
     for ( ;; ) {
+        credgate_outcome outcome = { .struct_size = sizeof(outcome) };
         credgate_completion completion = {
             .struct_size = sizeof(completion),
-            .outcome = { .struct_size = sizeof(completion.outcome) },
+            .outcome = &outcome,
         };
 
         if (credgate_queue_next(queue, &completion) != CREDGATE_OK) {
             return arrived;
         }
-        *denied |= settle(completion.user_data, &completion.outcome);
+        *denied |= settle(completion.user_data, &outcome);
         arrived++;
     }
 }

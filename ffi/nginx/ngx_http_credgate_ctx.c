@@ -28,6 +28,7 @@ ngx_http_credgate_ctx_create(ngx_http_request_t *r)
     ctx->pool = r->pool;
     ctx->outcome.struct_size = sizeof(credgate_outcome);
     ctx->presented.struct_size = sizeof(credgate_request);
+    ctx->presented.arg_size = sizeof(credgate_string);
 
     ngx_http_credgate_memory_wipe_later(r);
 

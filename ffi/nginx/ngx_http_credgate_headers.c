@@ -60,7 +60,8 @@ ngx_http_credgate_headers_apply(ngx_http_credgate_ctx_t *ctx, ngx_uint_t set)
 
     do {
         if (credgate_outcome_headers(&ctx->outcome, first, headers,
-                                     NGX_HTTP_CREDGATE_HEADERS_BATCH, &n)
+                                     NGX_HTTP_CREDGATE_HEADERS_BATCH,
+                                     sizeof(credgate_header), &n)
             != CREDGATE_OK)
         {
             return NGX_ERROR;

@@ -136,6 +136,7 @@ static void
 ngx_http_credgate_worker_wake_handler(ngx_event_t *ev)
 {
     credgate_queue           *queue;
+    credgate_outcome          outcome;
     credgate_completion       completion;
     ngx_http_credgate_ctx_t  *ctx;
 
@@ -154,14 +155,17 @@ ngx_http_credgate_worker_wake_handler(ngx_event_t *ev)
 
         ngx_memzero(&completion, sizeof(credgate_completion));
         completion.struct_size = sizeof(credgate_completion);
-        completion.outcome.struct_size = sizeof(credgate_outcome);
+
+        ngx_memzero(&outcome, sizeof(credgate_outcome));
+        outcome.struct_size = sizeof(credgate_outcome);
+        completion.outcome = &outcome;
 
         if (credgate_queue_next(queue, &completion) != CREDGATE_OK) {
             return;
         }
 
         ctx = completion.user_data;
-        ctx->outcome = completion.outcome;
+        ctx->outcome = outcome;
 
         ngx_http_credgate_wait_resume(ctx);
     }

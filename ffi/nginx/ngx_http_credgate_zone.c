@@ -208,7 +208,7 @@ ngx_http_credgate_zone_retire(ngx_http_credgate_slot_t *slot)
 {
     ngx_uint_t  n;
 
-    for (n = 0; n < CREDGATE_COUNTERS_CUMULATIVE; n++) {
+    for (n = CREDGATE_GAUGES; n < CREDGATE_COUNTERS; n++) {
         ngx_http_credgate_shared->ended[n] += slot->counters[n];
     }
 

@@ -75,10 +75,11 @@ mod tests {
     }
 
     /// Functions that only read a constant.
-    const HARMLESS: [&str; 5] = [
+    const HARMLESS: [&str; 6] = [
         "credgate_abi_version",
         "credgate_version",
         "credgate_status_name",
+        "credgate_cause_name",
         "credgate_cache_status_name",
         "credgate_doorbells",
     ];

@@ -51,12 +51,12 @@ pub unsafe extern "C" fn credgate_gate_wants_body(
     out_wants: *mut bool,
 ) -> i32 {
     boundary(|| {
-        let mut room = request::room();
+        let mut scratch = request::scratch();
         // SAFETY: C passes valid pointers or NULL, as the header asks.
         let (gate, request, out_wants) = unsafe {
             (
                 handle::borrow(gate)?,
-                request::borrow(request, &mut room)?,
+                request::borrow(request, &mut scratch)?,
                 Out::required(out_wants)?,
             )
         };
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn credgate_gate_warning(
         unsafe {
             let gate = handle::borrow(gate)?;
             let warnings = gate.0.warnings();
-            tell(warnings.get(index).copied(), out_text, out_len)
+            set_text(warnings.get(index).copied(), out_text, out_len)
         }
     })
 }
@@ -140,17 +140,17 @@ pub unsafe extern "C" fn credgate_gate_arg(
         unsafe {
             let gate = handle::borrow(gate)?;
             let names = gate.0.args();
-            tell(names.get(index).map(String::as_str), out_name, out_len)
+            set_text(names.get(index).map(String::as_str), out_name, out_len)
         }
     })
 }
 
-/// One of several strings, or CREDGATE_EMPTY after the last.
+/// Sets a string of a list, or returns CREDGATE_EMPTY after the last one.
 ///
 /// # Safety
 ///
 /// As [`Out::required`].
-unsafe fn tell(
+unsafe fn set_text(
     text: Option<&str>,
     out_text: *mut *const c_char,
     out_len: *mut usize,

@@ -20,6 +20,7 @@ mod status;
 mod boundary;
 mod bytes;
 mod handle;
+mod structs;
 
 mod error;
 

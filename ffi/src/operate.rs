@@ -6,20 +6,32 @@ use crate::engine::credgate_engine;
 use crate::gate::credgate_gate;
 use crate::handle::{self, Out};
 use crate::status::{
-    CREDGATE_BUFFER_TOO_SMALL, CREDGATE_EMPTY, CREDGATE_INVALID_ARGUMENT, CREDGATE_OK,
+    CREDGATE_BUFFER_TOO_SMALL, CREDGATE_EMPTY, CREDGATE_INVALID_ARGUMENT, CREDGATE_NULL_ARGUMENT,
+    CREDGATE_OK,
 };
 use credgate_core::{Level, Snapshot};
 use std::ffi::c_char;
+use std::slice;
 
-/// How many numbers credgate_engine_counters writes.
-pub const CREDGATE_COUNTERS: usize = 81;
-/// How many of them, the first ones, only grow: a host that adds up several
-/// processes keeps those of one that has ended.
-pub const CREDGATE_COUNTERS_CUMULATIVE: usize = 78;
+/// The number of numbers that this header knows.
+pub const CREDGATE_COUNTERS: usize = 86;
+/// The number of numbers in version 1: the minimum for the functions that take
+/// an array of them.
+pub const CREDGATE_COUNTERS_V1: usize = 86;
+/// The first numbers are gauges, three in use and the others reserved and zero.
+/// All numbers behind them only grow; later versions append theirs at the end. A
+/// host that adds up several processes keeps the growing numbers of a process
+/// that has ended, and drops its gauges.
+pub const CREDGATE_GAUGES: usize = 8;
 
 const _: () = assert!(
-    CREDGATE_COUNTERS == Snapshot::COUNTERS && CREDGATE_COUNTERS_CUMULATIVE == Snapshot::CUMULATIVE
+    CREDGATE_COUNTERS == Snapshot::COUNTERS
+        && CREDGATE_COUNTERS_V1 <= CREDGATE_COUNTERS
+        && CREDGATE_GAUGES == Snapshot::GAUGES
 );
+
+/// The number of numbers that the library knows.
+const KNOWN: usize = CREDGATE_COUNTERS + cfg!(credgate_grown) as usize;
 
 /// Something works again, or has been settled.
 pub const CREDGATE_LEVEL_NOTICE: u32 = 1;
@@ -28,9 +40,10 @@ pub const CREDGATE_LEVEL_WARNING: u32 = 2;
 /// Something fails for clients.
 pub const CREDGATE_LEVEL_ERROR: u32 = 3;
 
-/// What an engine has done, as CREDGATE_COUNTERS numbers. Those of several
-/// processes may be added up one by one; credgate_counters_text says what they
-/// mean.
+/// Writes an engine's counters and gauges as `count` numbers, at least
+/// CREDGATE_COUNTERS_V1; numbers that the library does not know are 0. A host may
+/// add up the numbers of several processes one by one.
+/// credgate_counters_text gives their meaning.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_engine_counters(
     engine: *const credgate_engine,
@@ -38,21 +51,31 @@ pub unsafe extern "C" fn credgate_engine_counters(
     count: usize,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes a valid engine, and room for `count` numbers, or NULL.
+        // SAFETY: C passes a valid engine and an array of `count` numbers, or NULL.
         unsafe {
             let engine = handle::borrow(engine)?;
-            let out = Out::required(out_counters.cast::<[u64; Snapshot::COUNTERS]>())?;
-            if count < Snapshot::COUNTERS {
+            if out_counters.is_null() {
+                return Err(Fail(CREDGATE_NULL_ARGUMENT));
+            }
+            if count < CREDGATE_COUNTERS_V1 {
                 return Err(Fail(CREDGATE_BUFFER_TOO_SMALL));
             }
-            out.set(engine.0.metrics()?.counters());
+            let mut known = [1; KNOWN];
+            known[..CREDGATE_COUNTERS].copy_from_slice(&engine.0.metrics()?.counters());
+            for at in 0..count {
+                out_counters
+                    .add(at)
+                    .write(known.get(at).copied().unwrap_or(0));
+            }
         }
         Ok(CREDGATE_OK)
     })
 }
 
-/// Numbers of credgate_engine_counters in Prometheus's text format, version
-/// 0.0.4. CREDGATE_BUFFER_TOO_SMALL: *out_len is the room that is needed.
+/// Writes numbers of credgate_engine_counters in Prometheus's text format,
+/// version 0.0.4. Numbers missing behind `count` are 0; numbers that the library
+/// does not know are ignored. CREDGATE_BUFFER_TOO_SMALL: *out_len is the capacity
+/// that the text needs.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_counters_text(
     counters: *const u64,
@@ -62,7 +85,7 @@ pub unsafe extern "C" fn credgate_counters_text(
     out_len: *mut usize,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes `count` numbers, and room for `capacity` bytes, or NULL.
+        // SAFETY: C passes `count` numbers, and memory for `capacity` bytes, or NULL.
         unsafe {
             write(counters, count, out, capacity, out_len, |all| {
                 all.to_string()
@@ -71,8 +94,8 @@ pub unsafe extern "C" fn credgate_counters_text(
     })
 }
 
-/// Numbers of credgate_engine_counters as JSON. CREDGATE_BUFFER_TOO_SMALL:
-/// *out_len is the room that is needed.
+/// Writes numbers of credgate_engine_counters as a short report in JSON, with the
+/// same rules as credgate_counters_text.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_counters_report(
     counters: *const u64,
@@ -82,16 +105,16 @@ pub unsafe extern "C" fn credgate_counters_report(
     out_len: *mut usize,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes `count` numbers, and room for `capacity` bytes, or NULL.
+        // SAFETY: C passes `count` numbers, and memory for `capacity` bytes, or NULL.
         unsafe { write(counters, count, out, capacity, out_len, Snapshot::report) }
     })
 }
 
-/// Writes what the numbers mean.
+/// Writes a text that is made from numbers.
 ///
 /// # Safety
 ///
-/// NULL, or `count` numbers and room for `capacity` bytes.
+/// NULL, or `count` numbers and memory for `capacity` bytes.
 unsafe fn write(
     counters: *const u64,
     count: usize,
@@ -100,13 +123,18 @@ unsafe fn write(
     out_len: *mut usize,
     text: impl FnOnce(&Snapshot) -> String,
 ) -> CallResult {
-    if count != Snapshot::COUNTERS {
+    if count < CREDGATE_COUNTERS_V1 {
         return Err(Fail(CREDGATE_INVALID_ARGUMENT));
     }
-    // SAFETY: the caller vouches for the pointers.
+    if counters.is_null() {
+        return Err(Fail(CREDGATE_NULL_ARGUMENT));
+    }
+    let given = count.min(CREDGATE_COUNTERS);
+    let mut known = [0; CREDGATE_COUNTERS];
+    // SAFETY: the caller guarantees the pointers.
     unsafe {
-        let counters = handle::borrow(counters.cast::<[u64; Snapshot::COUNTERS]>())?;
-        let text = text(&Snapshot::from_counters(counters));
+        known[..given].copy_from_slice(slice::from_raw_parts(counters, given));
+        let text = text(&Snapshot::from_counters(&known));
         bytes::write(text.as_bytes(), out, capacity, out_len)
     }
 }
@@ -123,7 +151,7 @@ pub unsafe extern "C" fn credgate_engine_record(
     out_len: *mut usize,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes a valid engine, and room for `capacity` bytes, or NULL.
+        // SAFETY: C passes a valid engine, and memory for `capacity` bytes, or NULL.
         unsafe {
             let engine = handle::borrow(engine)?;
             let (out_level, out_len) = (Out::required(out_level)?, Out::required(out_len)?);

@@ -9,10 +9,11 @@ use crate::status::{
     CREDGATE_CACHE_STATUS_NONE, CREDGATE_EMPTY, CREDGATE_INVALID_ARGUMENT, CREDGATE_NULL_ARGUMENT,
     CREDGATE_OK, CREDGATE_SOURCE_NONE, cache_status_number, source_number,
 };
+use crate::structs;
 use credgate_core::{Allow, Cause, Deny, Grant, Outcome, Rules};
 use std::borrow::Cow;
 use std::ffi::{c_char, c_void};
-use std::mem::{offset_of, size_of};
+use std::mem::{align_of, offset_of, size_of};
 use std::ptr;
 use std::time::Instant;
 
@@ -76,6 +77,9 @@ pub struct credgate_outcome {
     pub owner_texts: *mut c_void,
     /// Private: what keeps the strings alive.
     pub owner_deny: *mut c_void,
+    /// For tests: 1.
+    #[cfg(credgate_grown)]
+    pub grown: u64,
 }
 
 /// A header of a request that is allowed. Strings belong to the outcome.
@@ -90,13 +94,25 @@ pub struct credgate_header {
     pub value: *const c_char,
     /// Its length in bytes.
     pub value_len: usize,
+    /// For tests: 1.
+    #[cfg(credgate_grown)]
+    pub grown: u64,
 }
 
-/// Values of headers that had to be made.
+/// The size of version 1, the minimum. What keeps the strings alive is within it.
+pub(crate) const OUTCOME_V1_SIZE: usize =
+    offset_of!(credgate_outcome, owner_deny) + size_of::<*mut c_void>();
+/// The size of version 1, the minimum.
+const HEADER_V1_SIZE: usize = offset_of!(credgate_header, value_len) + size_of::<usize>();
+
+/// Strings that the library made for this outcome.
 type Texts = Vec<String>;
 
-/// Where an outcome goes, once its size is known to suffice.
-pub(crate) struct Target(*mut credgate_outcome);
+/// A caller's outcome whose size has been checked.
+pub(crate) struct Target {
+    outcome: *mut credgate_outcome,
+    size: usize,
+}
 
 impl Target {
     /// Checks the caller's struct.
@@ -107,22 +123,62 @@ impl Target {
     /// written to.
     pub(crate) unsafe fn new(outcome: *mut credgate_outcome) -> Result<Target, Fail> {
         const { assert!(offset_of!(credgate_outcome, struct_size) == 0) };
-        // SAFETY: the size stands first.
-        let struct_size = unsafe { handle::borrow(outcome.cast::<u32>()) }?;
-        if (*struct_size as usize) < size_of::<credgate_outcome>() {
-            return Err(Fail(CREDGATE_INVALID_ARGUMENT));
-        }
-        Ok(Target(outcome))
+        // SAFETY: the size is the first field.
+        let size = unsafe { structs::stated_size(outcome, OUTCOME_V1_SIZE) }?;
+        Ok(Target { outcome, size })
     }
 
     pub(crate) fn set(self, outcome: Outcome) {
-        // SAFETY: checked and vouched for when it was made.
-        let target = unsafe { &mut *self.0 };
-        empty(target);
-        match outcome {
+        self.replace(|target| match outcome {
             Outcome::Allow(allow) => set_allow(target, allow),
             Outcome::Deny(deny) => set_deny(target, deny),
+        });
+    }
+
+    /// Empties the caller's outcome and fills it: in place if it has all fields
+    /// that the library knows.
+    fn replace(self, fill: impl FnOnce(&mut credgate_outcome)) {
+        if self.size >= size_of::<credgate_outcome>() {
+            // SAFETY: `new` checked the size, and its caller guarantees the pointer.
+            let target = unsafe { &mut *self.outcome };
+            empty(target);
+            fill(target);
+        } else {
+            // SAFETY: as above; the size is the first field.
+            let struct_size = unsafe { (*self.outcome).struct_size };
+            let mut local = credgate_outcome {
+                struct_size,
+                ..EMPTY
+            };
+            fill(&mut local);
+            // SAFETY: as above.
+            unsafe { structs::write(self.outcome, self.size, &local) };
         }
+    }
+}
+
+/// The parts that keep an outcome's strings alive. An older host's struct is
+/// too short to be borrowed whole.
+struct Owners<'a> {
+    rules: Option<&'a Rules>,
+    grant: Option<&'a Grant>,
+    texts: *mut *mut c_void,
+}
+
+/// # Safety
+///
+/// NULL, or an outcome that the library filled and has not released.
+unsafe fn owners<'a>(outcome: *const credgate_outcome) -> Result<Owners<'a>, Fail> {
+    if outcome.is_null() {
+        return Err(Fail(CREDGATE_NULL_ARGUMENT));
+    }
+    // SAFETY: not NULL, and the fields are within version 1.
+    unsafe {
+        Ok(Owners {
+            rules: (*outcome).owner_rules.cast::<Rules>().as_ref(),
+            grant: (*outcome).owner_grant.cast::<Grant>().as_ref(),
+            texts: (&raw const (*outcome).owner_texts).cast_mut(),
+        })
     }
 }
 
@@ -158,6 +214,8 @@ const EMPTY: credgate_outcome = credgate_outcome {
     owner_grant: ptr::null(),
     owner_texts: ptr::null_mut(),
     owner_deny: ptr::null_mut(),
+    #[cfg(credgate_grown)]
+    grown: 1,
 };
 
 /// No allocation: the reference counts of the rules and of the token keep them alive.
@@ -218,42 +276,50 @@ pub unsafe extern "C" fn credgate_gate_deny(
     })
 }
 
-/// The headers of a request that is allowed, from number `first` on: as many as
-/// there are, and at most `capacity`, go to headers, and *out_count says how
-/// many. A host takes away what the client sent under that name, in any case
-/// and with "_" for "-", and sets the value where there is one. A denial has
-/// none.
+/// Copies the headers of an allowed request, from number `first` on, at most
+/// `capacity` of them, to an array whose elements have `header_size` bytes:
+/// sizeof(credgate_header). *out_count is their number. For each header the host
+/// removes the client's headers of that name, in any case and with "_" for "-",
+/// and sets the value if there is one. A denial has no headers.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_outcome_headers(
     outcome: *mut credgate_outcome,
     first: usize,
     headers: *mut credgate_header,
     capacity: usize,
+    header_size: usize,
     out_count: *mut usize,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes an outcome that the library filled, and has not released, or NULL.
+        // SAFETY: C passes an outcome that the library filled and has not released, or NULL.
         unsafe {
             let out_count = Out::required(out_count)?;
-            let outcome = outcome.as_mut().ok_or(Fail(CREDGATE_NULL_ARGUMENT))?;
+            let owners = owners(outcome)?;
             if headers.is_null() && capacity > 0 {
                 return Err(Fail(CREDGATE_NULL_ARGUMENT));
             }
+            if header_size < HEADER_V1_SIZE
+                || !header_size.is_multiple_of(align_of::<credgate_header>())
+            {
+                return Err(Fail(CREDGATE_INVALID_ARGUMENT));
+            }
             let mut count = 0;
-            if let Some(rules) = outcome.owner_rules.cast::<Rules>().as_ref() {
-                let grant = outcome.owner_grant.cast::<Grant>().as_ref();
-                let all = rules.headers(grant);
+            if let Some(rules) = owners.rules {
+                let all = rules.headers(owners.grant);
                 for (name, value) in all.skip(first).take(capacity) {
                     let (value, value_len) = match value {
                         None => (ptr::null(), 0),
-                        Some(text) => keep(outcome, text)?,
+                        Some(text) => keep(owners.texts, text),
                     };
-                    headers.add(count).write(credgate_header {
+                    let header = credgate_header {
                         name: name.as_ptr().cast(),
                         name_len: name.len(),
                         value: value.cast(),
                         value_len,
-                    });
+                        #[cfg(credgate_grown)]
+                        grown: 1,
+                    };
+                    structs::write(headers.byte_add(count * header_size), header_size, &header);
                     count += 1;
                 }
             }
@@ -263,10 +329,10 @@ pub unsafe extern "C" fn credgate_outcome_headers(
     })
 }
 
-/// What the token says: a claim by its name, or by a path of names joined by
-/// "__", with positions in lists from 1. Text as it is, anything else as JSON.
-/// CREDGATE_EMPTY: there is no such claim, or no token, or it is no JWT. The
-/// string belongs to the outcome.
+/// Finds a claim of the token by its name, or by a path: names and positions in
+/// lists, counted from 1, joined by "__". A string is returned as text, any other
+/// value as JSON. CREDGATE_EMPTY: the token has no such claim or is not a JWT, or
+/// there is no token. The string belongs to the outcome.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_outcome_claim(
     outcome: *mut credgate_outcome,
@@ -276,16 +342,15 @@ pub unsafe extern "C" fn credgate_outcome_claim(
     out_len: *mut usize,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes an outcome that the library filled, and has not released, or NULL.
+        // SAFETY: C passes an outcome that the library filled and has not released, or NULL.
         unsafe {
             let (out_value, out_len) = (Out::required(out_value)?, Out::required(out_len)?);
-            let outcome = outcome.as_mut().ok_or(Fail(CREDGATE_NULL_ARGUMENT))?;
+            let owners = owners(outcome)?;
             let name = bytes::text(name, name_len)?;
-            let grant = outcome.owner_grant.cast::<Grant>().as_ref();
-            let Some(value) = grant.and_then(|grant| grant.claim(name)) else {
+            let Some(value) = owners.grant.and_then(|grant| grant.claim(name)) else {
                 return Ok(CREDGATE_EMPTY);
             };
-            let (start, len) = keep(outcome, value)?;
+            let (start, len) = keep(owners.texts, value);
             out_value.set(start.cast());
             out_len.set(len);
         }
@@ -293,22 +358,23 @@ pub unsafe extern "C" fn credgate_outcome_claim(
     })
 }
 
-/// For how many seconds the gate serves this token still. CREDGATE_EMPTY: it
-/// is not kept, or there is none.
+/// The number of seconds for which the gate still serves this token from its
+/// cache. CREDGATE_EMPTY: the token is not cached, or there is no token.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_outcome_expires_in(
     outcome: *const credgate_outcome,
     out_seconds: *mut u64,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes an outcome that the library filled, and has not released, or NULL.
+        // SAFETY: C passes an outcome that the library filled and has not released, or NULL.
         unsafe {
             let out_seconds = Out::required(out_seconds)?;
-            let outcome = handle::borrow(outcome)?;
-            let (Some(rules), Some(grant)) = (
-                outcome.owner_rules.cast::<Rules>().as_ref(),
-                outcome.owner_grant.cast::<Grant>().as_ref(),
-            ) else {
+            let Owners {
+                rules: Some(rules),
+                grant: Some(grant),
+                ..
+            } = owners(outcome)?
+            else {
                 return Ok(CREDGATE_EMPTY);
             };
             let Some(left) = rules.expires_in(grant, Instant::now()) else {
@@ -320,10 +386,10 @@ pub unsafe extern "C" fn credgate_outcome_expires_in(
     })
 }
 
-/// Tells what the upstream answered to a request that was allowed with this
-/// outcome. Where the gate drops tokens after that status, *out_dropped (which
-/// may be NULL) says whether one was: unless another has taken its place, or
-/// it is brand new.
+/// Reports the HTTP status of the upstream's response to a request that was
+/// allowed with this outcome. If the gate drops tokens on that status, the token
+/// leaves the cache, unless a newer token has replaced it or it was issued only
+/// just now. *out_dropped (which may be NULL) is true if it was dropped.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_outcome_upstream_status(
     outcome: *const credgate_outcome,
@@ -332,14 +398,10 @@ pub unsafe extern "C" fn credgate_outcome_upstream_status(
     out_dropped: *mut bool,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes an outcome that the library filled, and has not released, or NULL.
+        // SAFETY: C passes an outcome that the library filled and has not released, or NULL.
         unsafe {
-            let (outcome, engine) = (handle::borrow(outcome)?, handle::borrow(engine)?);
-            let dropped = match (
-                outcome.owner_rules.cast::<Rules>().as_ref(),
-                outcome.owner_grant.cast::<Grant>().as_ref(),
-                u16::try_from(http_status),
-            ) {
+            let (owners, engine) = (owners(outcome)?, handle::borrow(engine)?);
+            let dropped = match (owners.rules, owners.grant, u16::try_from(http_status)) {
                 (Some(rules), Some(grant), Ok(status)) => {
                     engine.0.note_upstream_status(rules, grant, status)?
                 }
@@ -351,47 +413,46 @@ pub unsafe extern "C" fn credgate_outcome_upstream_status(
     })
 }
 
-/// Where a text lies while the outcome lives: where it is, or where it is kept
-/// for it.
+/// A text that lives as long as the outcome: borrowed from its token, or moved
+/// to its list of texts.
 ///
 /// # Safety
 ///
-/// The outcome was filled by the library.
-unsafe fn keep(
-    outcome: &mut credgate_outcome,
-    text: Cow<'_, str>,
-) -> Result<(*const u8, usize), Fail> {
+/// `texts` is the list of an outcome that the library filled.
+unsafe fn keep(texts: *mut *mut c_void, text: Cow<'_, str>) -> (*const u8, usize) {
     let text = match text {
-        Cow::Borrowed(text) => return Ok((text.as_ptr(), text.len())),
+        Cow::Borrowed(text) => return (text.as_ptr(), text.len()),
         Cow::Owned(text) => text,
     };
-    if outcome.owner_texts.is_null() {
-        outcome.owner_texts = handle::give(Texts::new()).cast();
-    }
-    // A string does not move when the list of strings does.
+    // A string's bytes do not move when the list grows.
     let place = (text.as_ptr(), text.len());
-    // SAFETY: made above, or by an earlier call.
-    let texts = unsafe { outcome.owner_texts.cast::<Texts>().as_mut() };
-    texts.ok_or(Fail(CREDGATE_NULL_ARGUMENT))?.push(text);
-    Ok(place)
+    // SAFETY: the list is NULL, or was made here by an earlier call.
+    unsafe {
+        if (*texts).is_null() {
+            *texts = handle::give(Texts::new()).cast();
+        }
+        (*(*texts).cast::<Texts>()).push(text);
+    }
+    place
 }
 
-/// Releases what an outcome holds, and empties it. Releasing it again, or one
-/// that was zeroed and never filled, does nothing.
+/// Releases the strings of an outcome and empties it. Does nothing to an outcome
+/// that was released before, or that was zeroed and never filled.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_outcome_release(outcome: *mut credgate_outcome) {
     boundary_void(|| {
         // SAFETY: C passes NULL, or an outcome that is zeroed or was filled by the library.
         unsafe {
-            if let Some(outcome) = outcome.as_mut() {
-                let (rules, grant) = (outcome.owner_rules, outcome.owner_grant);
-                let (texts, deny) = (outcome.owner_texts, outcome.owner_deny);
-                empty(outcome);
-                handle::release(rules.cast::<Rules>());
-                handle::release(grant.cast::<Grant>());
-                handle::free(texts.cast::<Texts>());
-                handle::free(deny.cast::<Deny>());
-            }
+            let Ok(target) = Target::new(outcome) else {
+                return;
+            };
+            let (rules, grant) = ((*outcome).owner_rules, (*outcome).owner_grant);
+            let (texts, deny) = ((*outcome).owner_texts, (*outcome).owner_deny);
+            target.replace(|_| ());
+            handle::release(rules.cast::<Rules>());
+            handle::release(grant.cast::<Grant>());
+            handle::free(texts.cast::<Texts>());
+            handle::free(deny.cast::<Deny>());
         }
     });
 }

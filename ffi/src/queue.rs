@@ -8,10 +8,11 @@ use crate::gate::credgate_gate;
 use crate::handle::{self, Out};
 use crate::outcome::{Target, credgate_outcome};
 use crate::request::{self, credgate_request};
-use crate::status::{CREDGATE_EMPTY, CREDGATE_INVALID_ARGUMENT, CREDGATE_OK, CREDGATE_PENDING};
+use crate::status::{CREDGATE_EMPTY, CREDGATE_OK, CREDGATE_PENDING};
+use crate::structs;
 use credgate_core::{Authentication, Queue, Ticket};
 use std::ffi::{c_char, c_int, c_void};
-use std::mem::size_of;
+use std::mem::{offset_of, size_of};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
@@ -28,12 +29,19 @@ pub struct credgate_queue(Queue);
 pub struct credgate_completion {
     /// In: sizeof(credgate_completion).
     pub struct_size: u32,
-    /// What the host gave to credgate_authenticate.
+    /// Out: the pointer that the host gave to credgate_authenticate.
     pub user_data: *mut c_void,
-    /// In: its struct_size. Out: what became of the request; the host releases
-    /// it.
-    pub outcome: credgate_outcome,
+    /// In: the host's struct for the outcome, with its struct_size. The host
+    /// releases the outcome.
+    pub outcome: *mut credgate_outcome,
+    /// For tests: 1.
+    #[cfg(credgate_grown)]
+    pub grown: u64,
 }
+
+/// The size of version 1, the minimum.
+const COMPLETION_V1_SIZE: usize =
+    offset_of!(credgate_completion, outcome) + size_of::<*mut credgate_outcome>();
 
 /// Makes a queue: one for each event loop.
 #[unsafe(no_mangle)]
@@ -147,13 +155,13 @@ pub unsafe extern "C" fn credgate_authenticate(
     out_ticket: *mut u64,
 ) -> i32 {
     boundary(|| {
-        let mut room = request::room();
+        let mut scratch = request::scratch();
         // SAFETY: C passes valid pointers or NULL, as the header asks.
         let (gate, queue, request, outcome, out_ticket) = unsafe {
             (
                 handle::borrow(gate)?,
                 handle::borrow(queue)?,
-                request::borrow(request, &mut room)?,
+                request::borrow(request, &mut scratch)?,
                 Target::new(outcome)?,
                 Out::required(out_ticket)?,
             )
@@ -172,26 +180,31 @@ pub unsafe extern "C" fn credgate_authenticate(
     })
 }
 
-/// The next outcome that has arrived. CREDGATE_OK: *completion is filled.
-/// CREDGATE_EMPTY: there is none. Never blocks.
+/// Takes the next outcome that has arrived. CREDGATE_OK: *completion and the
+/// outcome that it points to are filled. CREDGATE_EMPTY: none has arrived. Never
+/// blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_queue_next(
     queue: *const credgate_queue,
     completion: *mut credgate_completion,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes valid pointers or NULL, as the header asks; the size stands first.
+        // SAFETY: C passes valid pointers or NULL, and a completion of at least its struct_size bytes.
         unsafe {
             let queue = handle::borrow(queue)?;
-            let struct_size = handle::borrow(completion.cast::<u32>())?;
-            if (*struct_size as usize) < size_of::<credgate_completion>() {
-                return Err(Fail(CREDGATE_INVALID_ARGUMENT));
-            }
-            let outcome = Target::new(&raw mut (*completion).outcome)?;
+            let size = structs::stated_size(completion, COMPLETION_V1_SIZE)?;
+            let outcome = Target::new((*completion).outcome)?;
             let Some(arrived) = queue.0.next()? else {
                 return Ok(CREDGATE_EMPTY);
             };
-            (*completion).user_data = ptr::with_exposed_provenance_mut(arrived.user_data);
+            let filled = credgate_completion {
+                struct_size: (*completion).struct_size,
+                user_data: ptr::with_exposed_provenance_mut(arrived.user_data),
+                outcome: (*completion).outcome,
+                #[cfg(credgate_grown)]
+                grown: 1,
+            };
+            structs::write(completion, size, &filled);
             outcome.set(arrived.outcome);
         }
         Ok(CREDGATE_OK)

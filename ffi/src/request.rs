@@ -1,15 +1,15 @@
-//! What a host shows the library of an HTTP request.
+//! Requests that a host presents to the library.
 
 use crate::boundary::Fail;
 use crate::bytes;
-use crate::handle;
 use crate::status::{CREDGATE_INVALID_ARGUMENT, CREDGATE_NULL_ARGUMENT};
+use crate::structs;
 use credgate_core::Request;
 use std::ffi::c_char;
-use std::mem::size_of;
+use std::mem::{MaybeUninit, align_of, offset_of, size_of};
 
-/// An HTTP request as the host received it. Every string is used within the
-/// call only.
+/// An HTTP request as the host received it. The library uses the strings within
+/// the call only.
 #[repr(C)]
 pub struct credgate_request {
     /// sizeof(credgate_request).
@@ -18,79 +18,98 @@ pub struct credgate_request {
     pub method: *const c_char,
     /// Its length in bytes.
     pub method_len: usize,
-    /// The value of the Authorization header; NULL: there is none. A host that
-    /// receives several refuses the request.
+    /// The value of the Authorization header, or NULL. A host must refuse a
+    /// request with more than one.
     pub authorization: *const c_char,
     /// Its length in bytes.
     pub authorization_len: usize,
-    /// The query string without '?', as sent; NULL: there is none.
+    /// The query string as sent, without '?', or NULL.
     pub query: *const c_char,
     /// Its length in bytes.
     pub query_len: usize,
-    /// The value of the Content-Type header; NULL: there is none.
+    /// The value of the Content-Type header, or NULL.
     pub content_type: *const c_char,
     /// Its length in bytes.
     pub content_type_len: usize,
-    /// The whole body, where credgate_gate_wants_body asked for it; NULL:
-    /// there is none, or it was not read.
+    /// The whole body if credgate_gate_wants_body wants it; NULL: there is no
+    /// body, or the host has not read it.
     pub body: *const c_char,
     /// Its length in bytes.
     pub body_len: usize,
-    /// Values for the gate's token_post_args_host, in their order, UTF-8; an
-    /// empty one is left out. NULL: there are none.
+    /// The values of the gate's token_post_args_host, in that order, UTF-8, or
+    /// NULL. The token request omits empty values.
     pub args: *const credgate_string,
-    /// How many: as many as the gate has token_post_args_host.
+    /// The number of values: 0, or the number of token_post_args_host.
     pub args_len: usize,
-    /// An id that the host has from elsewhere; NULL: id and secret are looked
-    /// for in the request.
+    /// sizeof(credgate_string), if there are values.
+    pub arg_size: usize,
+    /// A client id that the host already knows, or NULL: the library extracts id
+    /// and secret from the request.
     pub client_id: *const c_char,
     /// Its length in bytes.
     pub client_id_len: usize,
-    /// Its secret.
+    /// The secret of client_id.
     pub client_secret: *const c_char,
     /// Its length in bytes.
     pub client_secret_len: usize,
+    /// For tests: must be 0.
+    #[cfg(credgate_grown)]
+    pub grown: u64,
 }
 
 /// A string.
 #[repr(C)]
 pub struct credgate_string {
-    /// Where it begins.
+    /// Its first byte.
     pub data: *const c_char,
     /// Its length in bytes.
     pub len: usize,
+    /// For tests: must be 0.
+    #[cfg(credgate_grown)]
+    pub grown: u64,
 }
 
-/// Where the arguments of a borrowed request are gathered.
-pub(crate) type ArgSlots<'a> = [&'a [u8]; MOST_ARGS];
+/// The size of version 1, the minimum.
+const REQUEST_V1_SIZE: usize = offset_of!(credgate_request, client_secret_len) + size_of::<usize>();
+/// The size of version 1, the minimum.
+const STRING_V1_SIZE: usize = offset_of!(credgate_string, len) + size_of::<usize>();
+
+/// Memory for a borrowed request.
+pub(crate) struct Scratch<'a> {
+    local: MaybeUninit<credgate_request>,
+    args: [&'a [u8]; MAX_ARGS],
+}
 
 /// Id and secret.
 type Pair<'a> = (&'a [u8], &'a [u8]);
 
-/// As many as a configuration may name.
-const MOST_ARGS: usize = 16;
+/// The maximum that a configuration may name.
+const MAX_ARGS: usize = 16;
 
-pub(crate) const fn room<'a>() -> ArgSlots<'a> {
-    [b""; MOST_ARGS]
+pub(crate) const fn scratch<'a>() -> Scratch<'a> {
+    Scratch {
+        local: MaybeUninit::uninit(),
+        args: [b""; MAX_ARGS],
+    }
 }
 
 /// Borrows a request.
 ///
 /// # Safety
 ///
-/// NULL, or a request whose strings are valid while `'a` lasts.
+/// NULL, or a request whose strings are valid through `'a`.
 pub(crate) unsafe fn borrow<'a>(
     request: *const credgate_request,
-    room: &'a mut ArgSlots<'a>,
+    scratch: &'a mut Scratch<'a>,
 ) -> Result<Request<'a>, Fail> {
-    // SAFETY: the size stands first, and is all that is read of a struct that is too small.
-    let struct_size = unsafe { handle::borrow(request.cast::<u32>()) }?;
-    if (*struct_size as usize) < size_of::<credgate_request>() {
-        return Err(Fail(CREDGATE_INVALID_ARGUMENT));
-    }
-    // SAFETY: not NULL, and large enough; the caller vouches for the strings.
+    // SAFETY: the size is checked before anything else is read; the caller guarantees the strings.
     unsafe {
-        let request = handle::borrow(request)?;
+        let size = structs::stated_size(request, REQUEST_V1_SIZE)?;
+        let request = structs::read(request, size, &mut scratch.local);
+        #[cfg(credgate_grown)]
+        if request.grown != 0 {
+            return Err(Fail(CREDGATE_INVALID_ARGUMENT));
+        }
         Ok(Request {
             method: bytes::required(request.method, request.method_len)?,
             authorization: bytes::optional(request.authorization, request.authorization_len)?,
@@ -98,7 +117,7 @@ pub(crate) unsafe fn borrow<'a>(
             content_type: bytes::optional(request.content_type, request.content_type_len)?,
             body: bytes::optional(request.body, request.body_len)?,
             credentials: credentials(request)?,
-            args: args(request, room)?,
+            args: args(request, &mut scratch.args)?,
         })
     }
 }
@@ -107,7 +126,7 @@ pub(crate) unsafe fn borrow<'a>(
 ///
 /// As [`borrow`].
 unsafe fn credentials(request: &credgate_request) -> Result<Option<Pair<'_>>, Fail> {
-    // SAFETY: the caller vouches for the strings.
+    // SAFETY: the caller guarantees the strings.
     unsafe {
         let client_id = bytes::optional(request.client_id, request.client_id_len)?;
         let client_secret = bytes::optional(request.client_secret, request.client_secret_len)?;
@@ -124,20 +143,32 @@ unsafe fn credentials(request: &credgate_request) -> Result<Option<Pair<'_>>, Fa
 /// As [`borrow`].
 unsafe fn args<'a>(
     request: &credgate_request,
-    room: &'a mut ArgSlots<'a>,
+    slots: &'a mut [&'a [u8]],
 ) -> Result<&'a [&'a [u8]], Fail> {
-    let room = room
+    let slots = slots
         .get_mut(..request.args_len)
         .ok_or(Fail(CREDGATE_INVALID_ARGUMENT))?;
-    if !room.is_empty() && request.args.is_null() {
+    if slots.is_empty() {
+        return Ok(slots);
+    }
+    if request.args.is_null() {
         return Err(Fail(CREDGATE_NULL_ARGUMENT));
     }
-    for (at, value) in room.iter_mut().enumerate() {
-        // SAFETY: the caller vouches for the array and for its strings.
+    let size = request.arg_size;
+    if size < STRING_V1_SIZE || !size.is_multiple_of(align_of::<credgate_string>()) {
+        return Err(Fail(CREDGATE_INVALID_ARGUMENT));
+    }
+    for (at, slot) in slots.iter_mut().enumerate() {
+        let mut local = MaybeUninit::uninit();
+        // SAFETY: the caller guarantees the array, the size of its elements, and its strings.
         unsafe {
-            let given = &*request.args.add(at);
-            *value = bytes::optional(given.data, given.len)?.unwrap_or_default();
+            let arg = structs::read(request.args.byte_add(at * size), size, &mut local);
+            #[cfg(credgate_grown)]
+            if arg.grown != 0 {
+                return Err(Fail(CREDGATE_INVALID_ARGUMENT));
+            }
+            *slot = bytes::optional(arg.data, arg.len)?.unwrap_or_default();
         }
     }
-    Ok(room)
+    Ok(slots)
 }

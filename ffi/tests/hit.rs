@@ -147,7 +147,7 @@ impl Host {
     /// Waits for the one outcome under way.
     fn wait(&self) {
         let mut fd = -1;
-        // SAFETY: valid pointers; all-zero is a valid completion; the descriptor lives as long as the queue.
+        // SAFETY: valid pointers; all-zero is a valid completion and outcome; the descriptor lives as long as the queue.
         unsafe {
             assert_eq!(credgate_queue_fd(self.queue, &mut fd), CREDGATE_OK);
             let fd = BorrowedFd::borrow_raw(fd);
@@ -155,13 +155,15 @@ impl Host {
             assert_eq!(nix::poll::poll(&mut fds, 20_000u16), Ok(1));
             let mut completion: credgate_completion = std::mem::zeroed();
             completion.struct_size = size_of::<credgate_completion>() as u32;
-            completion.outcome.struct_size = size_of::<credgate_outcome>() as u32;
+            let mut outcome: credgate_outcome = std::mem::zeroed();
+            outcome.struct_size = size_of::<credgate_outcome>() as u32;
+            completion.outcome = &mut outcome;
             assert_eq!(
                 credgate_queue_next(self.queue, &mut completion),
                 CREDGATE_OK
             );
-            assert_eq!(completion.outcome.http_status, 0);
-            credgate_outcome_release(&mut completion.outcome);
+            assert_eq!(outcome.http_status, 0);
+            credgate_outcome_release(&mut outcome);
         }
     }
 }

@@ -15,9 +15,9 @@ pub(super) struct Tallies {
 
 struct State {
     /// The numbers of this engine that are in the store.
-    told: Numbers,
+    written: Numbers,
     /// The numbers being written, until the write is confirmed.
-    telling: Option<Numbers>,
+    writing: Option<Numbers>,
     /// The number of the current write.
     round: u64,
     /// The numbers of other processes at the last read.
@@ -42,8 +42,8 @@ impl Tallies {
                 .unwrap_or_default(),
             process,
             state: Mutex::new(State {
-                told: [0; Snapshot::COUNTERS],
-                telling: None,
+                written: [0; Snapshot::COUNTERS],
+                writing: None,
                 round: 0,
                 others: [0; Snapshot::COUNTERS],
             }),
@@ -54,19 +54,19 @@ impl Tallies {
     /// confirmed, repeats its growth in the same round.
     pub(super) fn growth(&self, own: &Numbers) -> (u64, Tally) {
         let mut state = self.state();
-        let mut telling = *own;
-        match &state.telling {
+        let mut writing = *own;
+        match &state.writing {
             Some(before) => {
-                telling[Snapshot::GAUGES..].copy_from_slice(&before[Snapshot::GAUGES..]);
+                writing[Snapshot::GAUGES..].copy_from_slice(&before[Snapshot::GAUGES..]);
             }
             None => state.round += 1,
         }
-        state.telling = Some(telling);
-        let (gauges, counters) = telling.split_at(Snapshot::GAUGES);
-        let growth = counters.iter().zip(&state.told[Snapshot::GAUGES..]);
+        state.writing = Some(writing);
+        let (gauges, counters) = writing.split_at(Snapshot::GAUGES);
+        let growth = counters.iter().zip(&state.written[Snapshot::GAUGES..]);
         let tally = Tally {
             counters: growth
-                .map(|(now, told)| now.saturating_sub(*told))
+                .map(|(now, written)| now.saturating_sub(*written))
                 .collect(),
             gauges: gauges.to_vec(),
         };
@@ -74,10 +74,10 @@ impl Tallies {
     }
 
     /// The write is confirmed.
-    pub(super) fn tell(&self) {
+    pub(super) fn confirm(&self) {
         let mut state = self.state();
-        if let Some(told) = state.telling.take() {
-            state.told = told;
+        if let Some(written) = state.writing.take() {
+            state.written = written;
         }
     }
 
@@ -91,15 +91,15 @@ impl Tallies {
             .chain(counters.copied())
             .chain(std::iter::repeat(0));
         let mut state = self.state();
-        let told = state.told;
+        let written = state.written;
         let mut is_lost = false;
-        for ((others, all), own) in state.others.iter_mut().zip(all).zip(&told) {
+        for ((others, all), own) in state.others.iter_mut().zip(all).zip(&written) {
             is_lost |= all < *own;
             *others = all.saturating_sub(*own);
         }
         // A store that was wiped gets all numbers again.
         if is_lost {
-            state.told = [0; Snapshot::COUNTERS];
+            state.written = [0; Snapshot::COUNTERS];
         }
     }
 
@@ -135,12 +135,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_once_is_counted_once() {
+    fn growth_is_counted_once() {
         let tallies = Tallies::new();
         let own = numbers(5, 2);
         assert_eq!(tallies.total(&own), own);
         assert_eq!(tallies.growth(&own), (1, tally(5, 2)));
-        tallies.tell();
+        tallies.confirm();
         // Other processes have counted 10, and have a gauge of 1.
         tallies.learn(&tally(15, 3));
         assert_eq!(tallies.total(&own), numbers(15, 3));
@@ -150,25 +150,25 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_been_told_is_told_as_the_same_round_again() {
+    fn an_unconfirmed_write_is_repeated_in_the_same_round() {
         let tallies = Tallies::new();
         assert_eq!(tallies.growth(&numbers(5, 2)), (1, tally(5, 2)));
         assert_eq!(tallies.growth(&numbers(8, 1)), (1, tally(5, 1)));
-        tallies.tell();
+        tallies.confirm();
         tallies.learn(&tally(5, 1));
         assert_eq!(tallies.total(&numbers(8, 1)), numbers(8, 1));
         assert_eq!(tallies.growth(&numbers(8, 1)), (2, tally(3, 1)));
     }
 
     #[test]
-    fn a_store_that_was_wiped_is_told_everything_again() {
+    fn a_wiped_store_gets_all_numbers_again() {
         let tallies = Tallies::new();
         let own = numbers(5, 0);
         tallies.growth(&own);
-        tallies.tell();
+        tallies.confirm();
         tallies.learn(&tally(5, 0));
         assert_eq!(tallies.growth(&own), (2, tally(0, 0)));
-        tallies.tell();
+        tallies.confirm();
         tallies.learn(&Tally::default());
         assert_eq!(tallies.growth(&own), (3, tally(5, 0)));
         assert_eq!(tallies.total(&own), own);

@@ -29,6 +29,7 @@ typedef struct credgate_request {
     size_t body_len;
     const struct credgate_string *args;
     size_t args_len;
+    size_t arg_size;
     const char *client_id;
     size_t client_id_len;
     const char *client_secret;
@@ -68,7 +69,7 @@ typedef struct credgate_header {
 typedef struct credgate_completion {
     uint32_t struct_size;
     void *user_data;
-    struct credgate_outcome outcome;
+    struct credgate_outcome *outcome;
 } credgate_completion;
 uint32_t credgate_abi_version(void);
 const char *credgate_version(void);
@@ -108,6 +109,7 @@ int32_t credgate_outcome_headers(struct credgate_outcome *outcome,
                                  size_t first,
                                  struct credgate_header *headers,
                                  size_t capacity,
+                                 size_t header_size,
                                  size_t *out_count);
 int32_t credgate_outcome_claim(struct credgate_outcome *outcome,
                                const char *name,
@@ -252,8 +254,9 @@ return {
     SOURCE_QUERY = 2,
     SOURCE_BODY = 3,
     SOURCE_HOST = 4,
-    COUNTERS = 81,
-    COUNTERS_CUMULATIVE = 78,
+    COUNTERS = 86,
+    COUNTERS_V1 = 86,
+    GAUGES = 8,
     LEVEL_NOTICE = 1,
     LEVEL_WARNING = 2,
     LEVEL_ERROR = 3,

@@ -31,6 +31,7 @@ local number = ffi.new("uint32_t[1]")
 local purged = ffi.new("uint64_t[1]")
 
 request.struct_size = ffi.sizeof(request)
+request.arg_size = ffi.sizeof("credgate_string")
 hit.struct_size = ffi.sizeof(OUTCOME)
 
 -- How an outcome came about, by number.

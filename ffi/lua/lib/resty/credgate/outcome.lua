@@ -15,6 +15,7 @@ local seconds = ffi.new("uint64_t[1]")
 local dropped = ffi.new("bool[1]")
 local headers = ffi.new("credgate_header[1]")
 
+local HEADER_SIZE = ffi.sizeof("credgate_header")
 local OUTCOME = ffi.typeof("credgate_outcome")
 
 local SOURCES = {
@@ -104,7 +105,8 @@ end
 function _M.headers(self)
     local all, first = {}, 0
 
-    while C.credgate_outcome_headers(self.bytes, first, headers, 1, len)
+    while C.credgate_outcome_headers(self.bytes, first, headers, 1,
+                                     HEADER_SIZE, len)
           == abi.OK and len[0] > 0
     do
         local header = headers[0]

@@ -34,6 +34,7 @@ local BYTES = ffi.typeof("char *")
 local QUESTION_MARK, SPACE = ("? "):byte(1, 2)
 
 local HEADERS_AT_ONCE = 8
+local HEADER_SIZE = ffi.sizeof("credgate_header")
 local headers = ffi.new("credgate_header[?]", HEADERS_AT_ONCE)
 local count = ffi.new("size_t[1]")
 
@@ -359,7 +360,7 @@ local function set_all(outcome, variable)
 
     repeat
         if C.credgate_outcome_headers(outcome, first, headers, HEADERS_AT_ONCE,
-                                      count) ~= abi.OK
+                                      HEADER_SIZE, count) ~= abi.OK
         then
             error("credgate: the outcome has no headers")
         end

@@ -31,11 +31,13 @@ local FIRST_DELAY, LAST_DELAY = 0.1, 5
 local OUTCOME = ffi.typeof("credgate_outcome")
 
 local completion = ffi.new("credgate_completion")
+local arrived = OUTCOME()
 local path = ffi.new("char[108]")
 local len = ffi.new("size_t[1]")
 
 completion.struct_size = ffi.sizeof(completion)
-completion.outcome.struct_size = ffi.sizeof(OUTCOME)
+arrived.struct_size = ffi.sizeof(OUTCOME)
+completion.outcome = arrived
 
 local queue
 local is_alone
@@ -51,7 +53,7 @@ local _M = {}
 local function take()
     local outcome = OUTCOME()
 
-    ffi.copy(outcome, completion.outcome, ffi.sizeof(OUTCOME))
+    ffi.copy(outcome, arrived, ffi.sizeof(OUTCOME))
 
     return ffi.gc(outcome, C.credgate_outcome_release)
 end
@@ -76,7 +78,7 @@ local function drain()
             waiter.semaphore:post(1)
 
         else
-            C.credgate_outcome_release(completion.outcome)
+            C.credgate_outcome_release(arrived)
         end
     end
 
