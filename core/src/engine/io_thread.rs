@@ -154,7 +154,7 @@ impl Io {
                 (Command::Fly(job), _) => self.fly(job),
                 (Command::TellPurges, Some(sharing)) => {
                     let sharing = Arc::clone(sharing);
-                    tokio::spawn(async move { sharing.tell_purges().await });
+                    tokio::spawn(async move { sharing.write_purges().await });
                 }
                 (Command::TellPurges, None) => {}
             }

@@ -67,11 +67,11 @@ impl StoreConfig {
                 "is required with Redis: a file with at least 32 random bytes, the same on every host",
             ));
         }
-        let old = options.store_previous_pepper_files.iter();
+        let previous = options.store_previous_pepper_files.iter();
         if options.store_timeout == Some(0) {
             return Err(wrong("store_timeout", "must be at least 1 (milliseconds)"));
         }
-        if !(LEAST_BYTES..=MOST_BYTES).contains(&options.store_max_bytes) {
+        if !(MIN_BYTES..=MAX_BYTES).contains(&options.store_max_bytes) {
             return Err(wrong(
                 "store_max_bytes",
                 "must be between 1048576 (1 MiB) and 1099511627776 (1 TiB)",
@@ -87,7 +87,7 @@ impl StoreConfig {
         Ok(Some(StoreConfig {
             location,
             pepper_file,
-            previous_pepper_files: old
+            previous_pepper_files: previous
                 .map(|path| absolute("store_previous_pepper_files", path))
                 .collect::<Result<_, _>>()?,
             timeout: options
@@ -106,8 +106,8 @@ impl StoreConfig {
     }
 }
 
-const LEAST_BYTES: u64 = 1 << 20;
-const MOST_BYTES: u64 = 1 << 40;
+const MIN_BYTES: u64 = 1 << 20;
+const MAX_BYTES: u64 = 1 << 40;
 
 impl Location {
     fn parse(url: &StoreUrl) -> Result<Location, Error> {
@@ -180,7 +180,7 @@ fn identity(options: &EngineOptions) -> Result<Option<(PathBuf, PathBuf)>, Error
             let given = usize::from(cert.is_none());
             Err(wrong(
                 NAMES[given],
-            &format!("requires {}", NAMES[1 - given]),
+                &format!("requires {}", NAMES[1 - given]),
             ))
         }
     }

@@ -20,14 +20,14 @@ pub(super) struct Entry<'e> {
     /// The number of the latest purge known when the flight began: later purges apply to this entry.
     pub(super) purges: u64,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) token: Option<Token<'e>>,
+    pub(super) token: Option<TokenEntry<'e>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    pub(super) refusal: Option<Refusal<'e>>,
+    pub(super) refusal: Option<RefusalEntry<'e>>,
 }
 
 /// A provider's token. The index implies its client; its claims are read from the token again.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Token<'e> {
+pub(super) struct TokenEntry<'e> {
     #[serde(borrow)]
     token: Cow<'e, str>,
     received: u64,
@@ -43,7 +43,7 @@ pub(super) struct Token<'e> {
 
 /// A refusal, or a rate limit of the provider.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Refusal<'e> {
+pub(super) struct RefusalEntry<'e> {
     code: i32,
     received: u64,
     expires: u64,
@@ -78,9 +78,9 @@ impl<'e> Entry<'e> {
     }
 }
 
-impl<'e> Token<'e> {
+impl<'e> TokenEntry<'e> {
     /// The entry of a token; `None` if it must not be kept.
-    pub(super) fn of(grant: &'e Grant, rules: &Rules, clock: &dyn Clock) -> Option<Token<'e>> {
+    pub(super) fn of(grant: &'e Grant, rules: &Rules, clock: &dyn Clock) -> Option<TokenEntry<'e>> {
         let lifetime = match grant.lifetime {
             Lifetime::Stated(lifetime) => Some(lifetime),
             Lifetime::Unknown => None,
@@ -89,7 +89,7 @@ impl<'e> Token<'e> {
         let kept = rules.retention.kept(grant)?;
         let age = clock.now().saturating_duration_since(grant.received);
         let received = clock.wall().saturating_sub(age);
-        Some(Token {
+        Some(TokenEntry {
             token: grant.token().into(),
             received: milliseconds(received),
             lifetime: lifetime.map(milliseconds),
@@ -139,11 +139,11 @@ impl<'e> Token<'e> {
     }
 }
 
-impl<'e> Refusal<'e> {
-    pub(super) fn of(denial: &'e Denial, kept: Duration, clock: &dyn Clock) -> Refusal<'e> {
+impl<'e> RefusalEntry<'e> {
+    pub(super) fn of(denial: &'e Denial, kept: Duration, clock: &dyn Clock) -> RefusalEntry<'e> {
         let detail = &denial.detail[..denial.detail.floor_char_boundary(MAX_DETAIL)];
         let received = clock.wall();
-        Refusal {
+        RefusalEntry {
             code: denial.cause.code(),
             received: milliseconds(received),
             expires: milliseconds(received.saturating_add(kept)),
@@ -201,7 +201,7 @@ mod tests {
             (format!("a{}", "é".repeat(300)), 511),
         ] {
             let denial = Denial::new(Cause::CredentialsRefused, detail.clone());
-            let refusal = Refusal::of(&denial, HOUR, &clock);
+            let refusal = RefusalEntry::of(&denial, HOUR, &clock);
             assert_eq!(refusal.detail, detail[..kept]);
         }
     }
@@ -212,7 +212,7 @@ mod tests {
         let denial = Denial::new(Cause::CredentialsRefused, "no");
         for (kept, life) in [(HOUR, HOUR), (1000 * 24 * HOUR, MAX_LIFE)] {
             let entry = Entry {
-                refusal: Some(Refusal::of(&denial, kept, &clock)),
+                refusal: Some(RefusalEntry::of(&denial, kept, &clock)),
                 ..Entry::default()
             };
             assert_eq!(entry.life(clock.wall()), Some(life));

@@ -137,7 +137,7 @@ fn check_file(
 
 /// Creates a file with its whole content at once; an existing one stays.
 pub(super) fn appear(path: &Path, content: &[u8]) -> io::Result<()> {
-    let aside = beside(path, &format!(".{:016x}", getrandom::u64()?));
+    let aside = with_suffix(path, &format!(".{:016x}", getrandom::u64()?));
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -161,7 +161,7 @@ pub(super) struct Opening(#[expect(dead_code, reason = "its descriptor holds the
 impl Opening {
     /// `None` if another process has it.
     pub(super) fn begin(store: &Path) -> Result<Option<Opening>, StoreFault> {
-        let path = beside(store, ".lock");
+        let path = with_suffix(store, ".lock");
         prepare_file(&path)?;
         let file = OpenOptions::new()
             .write(true)
@@ -176,10 +176,10 @@ impl Opening {
 }
 
 /// The path with a suffix.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(suffix);
-    beside.into()
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut extended = path.as_os_str().to_owned();
+    extended.push(suffix);
+    extended.into()
 }
 
 /// A store's fault for a system error.
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_others_are_not_used_and_files_for_others_neither() {
+    fn files_of_other_users_or_accessible_to_them_are_refused() {
         let path = Path::new("/run/credgate/tokens.db");
         let file = |is_file, owner, mode| check_file(path, is_file, owner, mode, 33);
         assert_eq!(file(true, 33, 0o100_600), Ok(()));

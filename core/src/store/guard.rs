@@ -15,11 +15,11 @@ pub(super) struct Guard {
     env: Arc<Env>,
     reads: Breaker,
     writes: Breaker,
-    told: Mutex<Told>,
+    logged: Mutex<Logged>,
 }
 
 #[derive(Default)]
-struct Told {
+struct Logged {
     /// The last time that each kind of failure was logged.
     faults: BTreeMap<StoreFaultKind, Instant>,
     /// A failure was logged, and its end was not.
@@ -31,7 +31,7 @@ struct Told {
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// The minimum interval between two log lines about one kind of failure.
-const SILENCE: Duration = Duration::from_secs(60);
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Guard {
     pub(super) fn new(store: Arc<dyn Store>, env: Arc<Env>) -> Guard {
@@ -40,27 +40,27 @@ impl Guard {
             env,
             reads: Breaker::new(jittered(FIRST_PAUSE), LONGEST_PAUSE),
             writes: Breaker::new(jittered(FIRST_PAUSE), LONGEST_PAUSE),
-            told: Mutex::default(),
+            logged: Mutex::default(),
         }
     }
 
     /// Calls the store for reading. `None` if it fails or its circuit breaker is open.
-    pub(super) async fn ask<'s, T>(
+    pub(super) async fn read<'s, T>(
         &'s self,
-        question: impl FnOnce(&'s dyn Store) -> StoreFuture<'s, T>,
+        call: impl FnOnce(&'s dyn Store) -> StoreFuture<'s, T>,
     ) -> Option<T> {
-        self.call(&self.reads, question).await
+        self.call(&self.reads, call).await
     }
 
     /// Calls the store for writing, with a circuit breaker of its own: a full, locked or read-only store may still be
     /// readable.
-    pub(super) async fn tell<'s, T>(
+    pub(super) async fn write<'s, T>(
         &'s self,
-        order: impl FnOnce(&'s dyn Store) -> StoreFuture<'s, T>,
+        call: impl FnOnce(&'s dyn Store) -> StoreFuture<'s, T>,
     ) -> Option<T> {
-        let answer = self.call(&self.writes, order).await?;
-        self.tell_recovery();
-        Some(answer)
+        let reply = self.call(&self.writes, call).await?;
+        self.note_recovery();
+        Some(reply)
     }
 
     async fn call<'s, T>(
@@ -70,14 +70,14 @@ impl Guard {
     ) -> Option<T> {
         let now = || self.env.clock.now();
         let attempt = breaker.admit(&now).ok()?;
-        let within = self.store.timeout();
-        let answer = tokio::time::timeout(within, call(&*self.store)).await;
-        let answer = answer.unwrap_or_else(|_| {
-            let detail = format!("no reply within {within:?}");
+        let deadline = self.store.timeout();
+        let reply = tokio::time::timeout(deadline, call(&*self.store)).await;
+        let reply = reply.unwrap_or_else(|_| {
+            let detail = format!("no reply within {deadline:?}");
             Err(StoreFault::new(StoreFaultKind::Slow, detail))
         });
-        attempt.report(answer.is_ok());
-        answer.map_err(|fault| self.note(&fault)).ok()
+        attempt.report(reply.is_ok());
+        reply.map_err(|fault| self.note(&fault)).ok()
     }
 
     /// The pause of a waiter: the first, and the maximum.
@@ -90,13 +90,13 @@ impl Guard {
         add(&self.env.metrics.store_failures);
         let now = self.env.clock.now();
         {
-            let mut told = self.told();
-            let last = told.faults.get(&fault.kind);
-            if last.is_some_and(|last| now.saturating_duration_since(*last) < SILENCE) {
+            let mut logged = self.logged();
+            let last = logged.faults.get(&fault.kind);
+            if last.is_some_and(|last| now.saturating_duration_since(*last) < LOG_INTERVAL) {
                 return;
             }
-            told.faults.insert(fault.kind, now);
-            told.is_open = true;
+            logged.faults.insert(fault.kind, now);
+            logged.is_open = true;
         }
         let message = format!(
             "store {}: {fault}; tokens are not shared until it works again",
@@ -105,15 +105,15 @@ impl Guard {
         self.env.journal.note(Level::Warning, message);
     }
 
-    fn tell_recovery(&self) {
-        if std::mem::take(&mut self.told().is_open) {
+    fn note_recovery(&self) {
+        if std::mem::take(&mut self.logged().is_open) {
             let message = format!("store {}: works again", self.store.name());
             self.env.journal.note(Level::Notice, message);
         }
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn logged(&self) -> MutexGuard<'_, Logged> {
+        self.logged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

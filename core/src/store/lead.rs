@@ -1,6 +1,6 @@
 //! The leader and waiter logic of a flight with a store: take the lease and exchange, or wait for the holder's token.
 
-use super::entry::{Entry, Refusal, Token};
+use super::entry::{Entry, RefusalEntry, TokenEntry};
 use super::guard::jittered;
 use super::pepper::Pepper;
 use super::{Index, LEASE_LIFE, Lease, MAX_VALUE, Owner, Sharing};
@@ -30,27 +30,27 @@ pub(super) struct Lead<'f> {
 
 /// The divisor of the gate's timeout that gives the time reserved for an exchange: a lease holder that stores nothing
 /// cannot keep others from the provider.
-const IMPATIENCE: u32 = 4;
+const EXCHANGE_SHARE: u32 = 4;
 /// The minimum interval between two reads of all waiters of a process together.
-const LEAST_PAUSE_EACH: Duration = Duration::from_micros(100);
+const MIN_PAUSE_PER_WAITER: Duration = Duration::from_micros(100);
 /// A token must be newer by this much to count as another one's successor: converted times are not exact.
 const NEWER: Duration = Duration::from_secs(1);
 
 /// The moment at which waiting for other processes ends.
-pub(super) fn patience(exchange: &Exchange<'_>, deadline: Instant) -> Instant {
-    deadline - exchange.rules.timeout / IMPATIENCE
+pub(super) fn wait_deadline(exchange: &Exchange<'_>, deadline: Instant) -> Instant {
+    deadline - exchange.rules.timeout / EXCHANGE_SHARE
 }
 
 /// The result of consulting the store.
 enum Turn {
-    Lookup(Box<Landed>),
+    Known(Box<Landed>),
     /// This process exchanges, with a lease or because the store fails.
     Ours(Option<Owner>),
 }
 
 /// The result of one read.
 enum Look {
-    Lookup(Box<Landed>),
+    Known(Box<Landed>),
     Nothing { is_leased: bool },
     Failed,
 }
@@ -75,9 +75,9 @@ impl<'f> Lead<'f> {
 
     /// Returns the store's token or refusal, or exchanges and stores the result.
     pub(super) async fn run(&self, work: &Work, deadline: Instant) -> Landed {
-        let turn = timeout_at(patience(self.exchange, deadline), self.turn()).await;
+        let turn = timeout_at(wait_deadline(self.exchange, deadline), self.turn()).await;
         match turn.unwrap_or(Turn::Ours(None)) {
-            Turn::Lookup(landed) => *landed,
+            Turn::Known(landed) => *landed,
             Turn::Ours(owner) => self.exchange(work, owner, deadline).await,
         }
     }
@@ -85,14 +85,14 @@ impl<'f> Lead<'f> {
     /// Decides which process exchanges.
     async fn turn(&self) -> Turn {
         // A flight after a purge must not find the entry from before it.
-        self.sharing.tell_purges().await;
+        self.sharing.write_purges().await;
         let is_leased = match self.look(self.pepper, self.index).await {
-            Look::Lookup(landed) => return Turn::Lookup(landed),
+            Look::Known(landed) => return Turn::Known(landed),
             Look::Failed => return Turn::Ours(None),
             Look::Nothing { is_leased } => is_leased,
         };
         if let Some(landed) = self.look_under_previous_peppers().await {
-            return Turn::Lookup(landed);
+            return Turn::Known(landed);
         }
         let mut random = [0; 16];
         if getrandom::fill(&mut random).is_err() {
@@ -108,9 +108,9 @@ impl<'f> Lead<'f> {
                 Some(Lease::Held) => {}
                 // Another process may have stored an entry and released the lease meanwhile.
                 Some(Lease::Taken) => match self.look(self.pepper, self.index).await {
-                    Look::Lookup(landed) => {
+                    Look::Known(landed) => {
                         let _is_released = self.release(owner).await;
-                        return Turn::Lookup(landed);
+                        return Turn::Known(landed);
                     }
                     Look::Nothing { .. } | Look::Failed => return Turn::Ours(Some(owner)),
                 },
@@ -128,9 +128,9 @@ impl<'f> Lead<'f> {
         let waiting = Waiting::begin(&sharing.waiting);
         let (mut pause, longest) = sharing.store.pauses();
         loop {
-            sleep(jittered(pause.max(LEAST_PAUSE_EACH * waiting.count()))).await;
+            sleep(jittered(pause.max(MIN_PAUSE_PER_WAITER * waiting.count()))).await;
             match self.look(self.pepper, self.index).await {
-                Look::Lookup(landed) => return Some(Turn::Lookup(landed)),
+                Look::Known(landed) => return Some(Turn::Known(landed)),
                 Look::Failed => return Some(Turn::Ours(None)),
                 Look::Nothing { is_leased: false } => return None,
                 Look::Nothing { is_leased: true } => {}
@@ -141,7 +141,7 @@ impl<'f> Lead<'f> {
 
     async fn look(&self, pepper: &Pepper, index: Index) -> Look {
         let sharing = self.sharing;
-        let Some(found) = sharing.store.ask(|store| store.look(index)).await else {
+        let Some(found) = sharing.store.read(|store| store.look(index)).await else {
             return Look::Failed;
         };
         // Purges first: the value may be older than one.
@@ -157,19 +157,19 @@ impl<'f> Lead<'f> {
             Look::Nothing {
                 is_leased: found.is_leased,
             },
-            |landed| Look::Lookup(Box::new(landed)),
+            |landed| Look::Known(Box::new(landed)),
         )
     }
 
     /// Moves a value found under a previous pepper to the current one.
     async fn look_under_previous_peppers(&self) -> Option<Box<Landed>> {
-        for pepper in self.sharing.peppers.old() {
+        for pepper in self.sharing.peppers.previous() {
             let index = pepper.index(&self.exchange.rules.fingerprint, self.credentials);
-            let Look::Lookup(landed) = self.look(pepper, index).await else {
+            let Look::Known(landed) = self.look(pepper, index).await else {
                 continue;
             };
             let purges = self.sharing.purged.latest();
-            self.tell(&landed, purges).await;
+            self.write(&landed, purges).await;
             return Some(landed);
         }
         None
@@ -200,7 +200,7 @@ impl<'f> Lead<'f> {
     }
 
     /// The token of an entry, if it is useful for this flight.
-    fn grant(&self, token: &Token<'_>) -> Option<Grant> {
+    fn grant(&self, token: &TokenEntry<'_>) -> Option<Grant> {
         let (rules, clock) = (self.exchange.rules, &*self.exchange.env.clock);
         let origin = Origin {
             key: self.purpose.key,
@@ -213,16 +213,16 @@ impl<'f> Lead<'f> {
         if self.sharing.distrusts(&grant) || verdict == Err(Breach::Expired) {
             return None;
         }
-        let is_of_use = match (rules.retention.age(&grant, clock.now()), self.old()) {
+        let is_useful = match (rules.retention.age(&grant, clock.now()), self.replaced()) {
             (Age::Over, _) => false,
             (_, None) => true,
             (age, Some(old)) => age == Age::Fresh && grant.received > old.received + NEWER,
         };
-        is_of_use.then_some(grant)
+        is_useful.then_some(grant)
     }
 
     /// The cached token that this flight replaces before its expiry.
-    fn old(&self) -> Option<Arc<Grant>> {
+    fn replaced(&self) -> Option<Arc<Grant>> {
         let cache = &self.sharing.shared.cache;
         self.purpose
             .is_refresh
@@ -238,7 +238,7 @@ impl<'f> Lead<'f> {
         let landed = Landed::exchanged(self.exchange.run(work, deadline).await);
         // Without the lease, another process may have stored a token meanwhile.
         if owner.is_some() || landed.result.is_ok() {
-            let _is_told = timeout_at(deadline, self.tell(&landed, purges)).await;
+            let _is_written = timeout_at(deadline, self.write(&landed, purges)).await;
         }
         drop(renewal);
         if let Some(owner) = owner {
@@ -247,14 +247,14 @@ impl<'f> Lead<'f> {
         landed
     }
 
-    async fn tell(&self, landed: &Landed, purges: u64) {
+    async fn write(&self, landed: &Landed, purges: u64) {
         let Some((value, life)) = self.sealed(landed, purges) else {
             return;
         };
         let index = self.index;
         let store = &self.sharing.store;
         if store
-            .tell(|store| store.put(index, value, life))
+            .write(|store| store.put(index, value, life))
             .await
             .is_some()
         {
@@ -265,23 +265,25 @@ impl<'f> Lead<'f> {
     /// The sealed entry for other processes, and its life.
     fn sealed(&self, landed: &Landed, purges: u64) -> Option<(Vec<u8>, Duration)> {
         let (rules, clock) = (self.exchange.rules, &*self.exchange.env.clock);
-        let old = self.old();
+        let old = self.replaced();
         let mut entry = Entry {
             purges,
             ..Entry::default()
         };
         match &landed.result {
-            Ok(grant) => entry.token = Some(Token::of(grant, rules, clock)?),
+            Ok(grant) => entry.token = Some(TokenEntry::of(grant, rules, clock)?),
             Err(denial) => {
                 let kept = landed.kept(rules);
                 // The cause of an unusable token may be on this host.
                 if kept.is_zero() || denial.is_spent {
                     return None;
                 }
-                entry.refusal = Some(Refusal::of(denial, kept, clock));
+                entry.refusal = Some(RefusalEntry::of(denial, kept, clock));
                 // The token that could not be refreshed stays valid unless its secret was refused.
                 if denial.cause != Cause::CredentialsRefused {
-                    entry.token = old.as_ref().and_then(|old| Token::of(old, rules, clock));
+                    entry.token = old
+                        .as_ref()
+                        .and_then(|old| TokenEntry::of(old, rules, clock));
                 }
             }
         }
@@ -294,7 +296,7 @@ impl<'f> Lead<'f> {
     async fn lease(&self, owner: Owner) -> Option<Lease> {
         let (store, index) = (&self.sharing.store, self.index);
         store
-            .tell(|store| store.lease(index, owner, LEASE_LIFE))
+            .write(|store| store.lease(index, owner, LEASE_LIFE))
             .await
     }
 
@@ -303,7 +305,7 @@ impl<'f> Lead<'f> {
         let (sharing, index) = (Arc::clone(self.sharing), self.index);
         tokio::spawn(async move {
             let store = &sharing.store;
-            store.tell(|store| store.release(index, owner)).await;
+            store.write(|store| store.release(index, owner)).await;
         })
     }
 }
@@ -319,7 +321,7 @@ impl Renewal {
             loop {
                 sleep(LEASE_LIFE / 4).await;
                 store
-                    .tell(|store| store.lease(index, owner, LEASE_LIFE))
+                    .write(|store| store.lease(index, owner, LEASE_LIFE))
                     .await;
             }
         }))

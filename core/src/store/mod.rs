@@ -18,8 +18,6 @@
 #[cfg(feature = "bench")]
 pub mod bench;
 mod config;
-#[cfg(test)]
-pub(crate) mod conformance;
 mod entry;
 mod file;
 mod guard;
@@ -87,7 +85,7 @@ pub(crate) enum Lease {
 /// A purge in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Purge {
-    pub(crate) scope: TargetId,
+    pub(crate) target: TargetId,
     /// Later purges have larger numbers.
     pub(crate) number: u64,
 }
@@ -131,7 +129,7 @@ pub(crate) trait Store: Send + Sync {
     /// Records a purge, replaces an earlier one of the same target, and returns its number: the larger of `now` in
     /// milliseconds and the largest existing number plus one. Atomic. Kept for at least [`PURGE_LIFE`], which is longer
     /// than the life of any value.
-    fn purge(&self, scope: TargetId, now: Duration) -> StoreFuture<'_, u64>;
+    fn purge(&self, target: TargetId, now: Duration) -> StoreFuture<'_, u64>;
 
     /// The purges with numbers larger than `after`: the [`MAX_PURGES`] smallest of them, in any order.
     fn purges(&self, after: u64) -> StoreFuture<'_, Vec<Purge>>;
@@ -265,5 +263,5 @@ impl fmt::Display for StoreFault {
     }
 }
 
-#[cfg(all(test, feature = "sqlite"))]
-mod tests;
+#[cfg(test)]
+pub(crate) mod tests;

@@ -14,14 +14,14 @@ use zeroize::Zeroizing;
 /// The keys derived from one pepper.
 pub(crate) struct Pepper {
     index_key: MacKey,
-    scope_key: MacKey,
+    target_key: MacKey,
     sealer: Sealer,
 }
 
 /// The minimum length in bytes; a shorter pepper could be guessed.
-const LEAST: usize = 32;
+const MIN_LEN: usize = 32;
 /// The maximum length in bytes; a longer file is there by mistake.
-const MOST: u64 = 4096;
+const MAX_LEN: u64 = 4096;
 
 impl Pepper {
     /// Reads a configured pepper file.
@@ -40,7 +40,7 @@ impl Pepper {
         let content = content(path).map_err(|error| wrong(error.to_string()))?;
         Pepper::of(&content).ok_or_else(|| {
             wrong(format!(
-                "must contain between {LEAST} and {MOST} random bytes: head -c 32 /dev/urandom | base64"
+                "must contain between {MIN_LEN} and {MAX_LEN} random bytes: head -c 32 /dev/urandom | base64"
             ))
         })
     }
@@ -52,7 +52,7 @@ impl Pepper {
         use base64::engine::general_purpose::STANDARD;
 
         if !path.exists() {
-            let mut bytes = Zeroizing::new([0; LEAST]);
+            let mut bytes = Zeroizing::new([0; MIN_LEN]);
             getrandom::fill(&mut *bytes)?;
             let mut line = Zeroizing::new(STANDARD.encode(*bytes));
             line.push('\n');
@@ -64,14 +64,14 @@ impl Pepper {
 
     /// Ignores one line end, which editors add.
     pub(super) fn of(content: &[u8]) -> Option<Pepper> {
-        if content.len() < LEAST || content.len() as u64 > MOST {
+        if content.len() < MIN_LEN || content.len() as u64 > MAX_LEN {
             return None;
         }
         let pepper = content.strip_suffix(b"\n").unwrap_or(content);
         let root = Salt::new(HKDF_SHA256, b"credgate store v1").extract(pepper);
         Some(Pepper {
             index_key: MacKey::new(expand(&root, &[b"index"])?),
-            scope_key: MacKey::new(expand(&root, &[b"scope"])?),
+            target_key: MacKey::new(expand(&root, &[b"scope"])?),
             sealer: Sealer::new(expand(&root, &[b"client"])?),
         })
     }
@@ -90,8 +90,12 @@ impl Pepper {
     }
 
     /// The id of a purge's target: one gate or all, and one client or all.
-    pub(super) fn scope(&self, gate: Option<&Fingerprint>, client_id: Option<&str>) -> TargetId {
-        TargetId(self.scope_key.purge(gate, client_id.map(str::as_bytes)).0)
+    pub(super) fn target_id(
+        &self,
+        gate: Option<&Fingerprint>,
+        client_id: Option<&str>,
+    ) -> TargetId {
+        TargetId(self.target_key.purge(gate, client_id.map(str::as_bytes)).0)
     }
 
     pub(super) fn seal(&self, index: &Index, secret: &Secret, text: &[u8]) -> Option<Vec<u8>> {
@@ -110,9 +114,9 @@ impl Pepper {
 
 /// The content of a file, read to one byte more than a pepper may have.
 fn content(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
-    let mut content = Zeroizing::new(Vec::with_capacity(MOST as usize + 1));
+    let mut content = Zeroizing::new(Vec::with_capacity(MAX_LEN as usize + 1));
     std::fs::File::open(path)?
-        .take(MOST + 1)
+        .take(MAX_LEN + 1)
         .read_to_end(&mut content)?;
     Ok(content)
 }
@@ -139,8 +143,8 @@ mod tests {
     #[test]
     fn a_pepper_has_a_minimum_length_and_ignores_a_line_end() {
         let index = |content: &[u8]| {
-            let scope = Pepper::of(content)?.scope(None, None);
-            Some(scope.0)
+            let id = Pepper::of(content)?.target_id(None, None);
+            Some(id.0)
         };
         let pepper = [b'p'; 32];
         assert_eq!(index(&pepper), index(&[&pepper[..], b"\n"].concat()));
@@ -153,16 +157,16 @@ mod tests {
     fn purge_targets_have_different_ids() {
         let pepper = Pepper::of(&[7; 32]).unwrap();
         let (one, two) = (Fingerprint::for_test(1), Fingerprint::for_test(2));
-        let scopes = [
-            pepper.scope(None, None),
-            pepper.scope(Some(&one), None),
-            pepper.scope(Some(&two), None),
-            pepper.scope(None, Some("a")),
-            pepper.scope(None, Some("")),
-            pepper.scope(Some(&one), Some("a")),
-            pepper.scope(Some(&two), Some("a")),
+        let ids = [
+            pepper.target_id(None, None),
+            pepper.target_id(Some(&one), None),
+            pepper.target_id(Some(&two), None),
+            pepper.target_id(None, Some("a")),
+            pepper.target_id(None, Some("")),
+            pepper.target_id(Some(&one), Some("a")),
+            pepper.target_id(Some(&two), Some("a")),
         ];
-        let different: std::collections::HashSet<_> = scopes.into_iter().collect();
-        assert_eq!(different.len(), scopes.len());
+        let different: std::collections::HashSet<_> = ids.into_iter().collect();
+        assert_eq!(different.len(), ids.len());
     }
 }

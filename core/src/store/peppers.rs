@@ -11,7 +11,7 @@ pub(super) struct Peppers {
     current: OnceCell<Pepper>,
     /// The file of the current pepper, created if missing.
     path: Option<PathBuf>,
-    old: Vec<Pepper>,
+    previous: Vec<Pepper>,
 }
 
 impl Peppers {
@@ -23,14 +23,14 @@ impl Peppers {
             Some(path) => Some(Pepper::read("store_pepper_file", path)?),
             None => None,
         };
-        let old = config.previous_pepper_files.iter();
+        let previous = config.previous_pepper_files.iter();
         Ok(Peppers {
             current: OnceCell::new_with(current),
             path: match &config.location {
-                Location::Sqlite(path) => Some(file::beside(path, ".pepper")),
+                Location::Sqlite(path) => Some(file::with_suffix(path, ".pepper")),
                 Location::Redis(_) => None,
             },
-            old: old
+            previous: previous
                 .map(|path| Pepper::read("store_previous_pepper_files", path))
                 .collect::<Result<_, _>>()?,
         })
@@ -60,10 +60,10 @@ impl Peppers {
 
     /// The current pepper if it was read, and the previous ones: another process may still use one of them.
     pub(super) fn all(&self) -> impl Iterator<Item = &Pepper> {
-        self.known().into_iter().chain(&self.old)
+        self.known().into_iter().chain(&self.previous)
     }
 
-    pub(super) fn old(&self) -> &[Pepper] {
-        &self.old
+    pub(super) fn previous(&self) -> &[Pepper] {
+        &self.previous
     }
 }

@@ -20,8 +20,8 @@ impl PurgeTarget {
             && self.client_id.as_deref().is_none_or(|id| id == client_id)
     }
 
-    pub(super) fn scope(&self, pepper: &Pepper) -> TargetId {
-        pepper.scope(self.gate.as_ref(), self.client_id.as_deref())
+    pub(super) fn id(&self, pepper: &Pepper) -> TargetId {
+        pepper.target_id(self.gate.as_ref(), self.client_id.as_deref())
     }
 }
 
@@ -46,7 +46,7 @@ struct State {
 /// A purge made by this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pending {
-    pub(super) purging: PurgeTarget,
+    pub(super) target: PurgeTarget,
     /// The number of times it was made before it reached the store.
     times: u64,
 }
@@ -56,14 +56,14 @@ pub(super) struct Pending {
 const MAX_KNOWN: usize = if cfg!(test) { 1000 } else { 50_000 };
 
 /// The targets that cover a token.
-pub(super) fn scopes(pepper: &Pepper, gate: &Fingerprint, client_id: &str) -> [TargetId; 4] {
+pub(super) fn target_ids(pepper: &Pepper, gate: &Fingerprint, client_id: &str) -> [TargetId; 4] {
     [
         (None, None),
         (Some(gate), None),
         (None, Some(client_id)),
         (Some(gate), Some(client_id)),
     ]
-    .map(|(gate, client_id)| pepper.scope(gate, client_id))
+    .map(|(gate, client_id)| pepper.target_id(gate, client_id))
 }
 
 impl Purged {
@@ -80,15 +80,15 @@ impl Purged {
     }
 
     /// Begins a purge in this process. It applies from now on.
-    pub(super) fn begin(&self, purging: PurgeTarget) {
+    pub(super) fn begin(&self, target: PurgeTarget) {
         let mut state = self.state();
         // The store may be about to number the previous one, and this one is later.
-        if let Some(pending) = state.pending.iter_mut().find(|one| one.purging == purging) {
+        if let Some(pending) = state.pending.iter_mut().find(|one| one.target == target) {
             pending.times += 1;
             return;
         }
-        let purging = if state.pending.len() + state.known.len() < MAX_KNOWN {
-            purging
+        let target = if state.pending.len() + state.known.len() < MAX_KNOWN {
+            target
         } else {
             state.pending.clear();
             PurgeTarget {
@@ -96,7 +96,7 @@ impl Purged {
                 client_id: None,
             }
         };
-        state.pending.push(Pending { purging, times: 1 });
+        state.pending.push(Pending { target, times: 1 });
     }
 
     /// The oldest purge that is not in the store.
@@ -119,17 +119,17 @@ impl Purged {
         pepper: &Pepper,
         is_last: bool,
     ) -> HashSet<TargetId> {
-        let everything = pepper.scope(None, None);
+        let everything = pepper.target_id(None, None);
         let mut state = self.state();
         let mut new = HashSet::new();
-        for Purge { scope, number } in purges {
+        for Purge { target: id, number } in purges {
             state.latest = state.latest.max(*number);
             let is_settled = state.is_settled;
-            let known = state.known.entry(*scope).or_default();
+            let known = state.known.entry(*id).or_default();
             if *known < *number {
                 *known = *number;
                 if is_settled || Duration::from_millis(*number) >= self.began {
-                    new.insert(*scope);
+                    new.insert(*id);
                 }
             }
         }
@@ -158,17 +158,15 @@ impl Purged {
         if state.known.is_empty() && state.pending.is_empty() {
             return false;
         }
-        let is_known = |scope| {
-            state
-                .known
-                .get(&scope)
-                .is_some_and(|number| *number > purges)
-        };
-        peppers.any(|pepper| scopes(pepper, gate, client_id).into_iter().any(is_known))
-            || state
-                .pending
-                .iter()
-                .any(|pending| pending.purging.covers(gate, client_id))
+        let is_known = |id| state.known.get(&id).is_some_and(|number| *number > purges);
+        peppers.any(|pepper| {
+            target_ids(pepper, gate, client_id)
+                .into_iter()
+                .any(is_known)
+        }) || state
+            .pending
+            .iter()
+            .any(|pending| pending.target.covers(gate, client_id))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -197,21 +195,21 @@ mod tests {
         }
 
         /// Learns another process's purge; returns whether it is new.
-        fn learn(&self, purging: &PurgeTarget, number: u64) -> bool {
-            let scope = purging.scope(&self.pepper);
-            let purge = Purge { scope, number };
+        fn learn(&self, target: &PurgeTarget, number: u64) -> bool {
+            let id = target.id(&self.pepper);
+            let purge = Purge { target: id, number };
             !self.purged.learn(&[purge], &self.pepper, false).is_empty()
         }
 
         /// Stores the pending purge.
-        fn tell(&self, number: u64) {
+        fn write(&self, number: u64) {
             let pending = self.purged.pending().unwrap();
-            let scope = pending.purging.scope(&self.pepper);
-            self.purged.end(&pending, vec![(scope, number)]);
+            let id = pending.target.id(&self.pepper);
+            self.purged.end(&pending, vec![(id, number)]);
         }
 
         fn pending(&self) -> Option<PurgeTarget> {
-            self.purged.pending().map(|pending| pending.purging)
+            self.purged.pending().map(|pending| pending.target)
         }
 
         /// Whether a token of gate 1 has been purged since.
@@ -222,7 +220,7 @@ mod tests {
         }
     }
 
-    fn purging(gate: Option<u8>, client_id: Option<&str>) -> PurgeTarget {
+    fn target(gate: Option<u8>, client_id: Option<&str>) -> PurgeTarget {
         PurgeTarget {
             gate: gate.map(Fingerprint::for_test),
             client_id: client_id.map(Box::from),
@@ -230,75 +228,75 @@ mod tests {
     }
 
     #[test]
-    fn a26_a_purge_covers_what_was_begun_before_it_and_is_in_its_scope() {
+    fn a_purge_covers_earlier_flights_of_its_target() {
         let all = [
-            (purging(None, None), [true, true]),
-            (purging(Some(1), None), [true, true]),
-            (purging(Some(2), None), [false, false]),
-            (purging(None, Some("a")), [true, false]),
-            (purging(Some(1), Some("a")), [true, false]),
-            (purging(Some(2), Some("a")), [false, false]),
+            (target(None, None), [true, true]),
+            (target(Some(1), None), [true, true]),
+            (target(Some(2), None), [false, false]),
+            (target(None, Some("a")), [true, false]),
+            (target(Some(1), Some("a")), [true, false]),
+            (target(Some(2), Some("a")), [false, false]),
         ];
-        for (purging, [a, b]) in all {
+        for (target, [a, b]) in all {
             let (learnt, begun) = (Lab::new(), Lab::new());
-            assert!(learnt.learn(&purging, BEGAN));
-            begun.purged.begin(purging.clone());
+            assert!(learnt.learn(&target, BEGAN));
+            begun.purged.begin(target.clone());
             for lab in [&learnt, &begun] {
                 let covered = ["a", "b"].map(|id| lab.covers(id, BEGAN - 1));
-                assert_eq!(covered, [a, b], "{purging:?}");
+                assert_eq!(covered, [a, b], "{target:?}");
             }
             assert!(!learnt.covers("a", BEGAN), "it was begun afterwards");
         }
     }
 
     #[test]
-    fn a_purge_is_news_once_and_not_where_it_was_made_or_comes_too_early() {
+    fn a_purge_is_new_once_and_not_in_its_own_process() {
         let lab = Lab::new();
-        let (a, b) = (purging(None, Some("a")), purging(None, Some("b")));
+        let (a, b) = (target(None, Some("a")), target(None, Some("b")));
         assert!(lab.learn(&a, BEGAN + 1));
         assert!(!lab.learn(&a, BEGAN + 1));
         assert!(lab.learn(&a, BEGAN + 2), "once more");
         assert_eq!(lab.purged.latest(), BEGAN + 2);
         lab.purged.begin(b.clone());
         assert_eq!(lab.pending().as_ref(), Some(&b));
-        lab.tell(BEGAN + 3);
+        lab.write(BEGAN + 3);
         assert_eq!(lab.pending(), None);
         assert!(!lab.learn(&b, BEGAN + 3));
         let long_ago = BEGAN - 1 - MAX_SKEW.as_millis() as u64;
-        assert!(!lab.learn(&purging(None, Some("c")), long_ago));
+        assert!(!lab.learn(&target(None, Some("c")), long_ago));
         assert!(lab.covers("c", long_ago - 1), "and yet it counts");
         // Once all have been learnt, any other is new, even if a clock was set back.
         lab.purged.learn(&[], &lab.pepper, true);
-        assert!(lab.learn(&purging(None, Some("d")), long_ago));
+        assert!(lab.learn(&target(None, Some("d")), long_ago));
     }
 
     #[test]
-    fn a26_a_purge_that_is_made_again_before_the_store_knows_is_told_again() {
+    fn a_purge_repeated_while_pending_is_written_again() {
         let lab = Lab::new();
-        lab.purged.begin(purging(None, Some("a")));
+        lab.purged.begin(target(None, Some("a")));
         let first = lab.purged.pending().unwrap();
-        lab.purged.begin(purging(None, Some("a")));
-        let scope = first.purging.scope(&lab.pepper);
-        lab.purged.end(&first, vec![(scope, BEGAN)]);
-        assert_eq!(lab.pending(), Some(purging(None, Some("a"))));
-        lab.tell(BEGAN + 1);
+        lab.purged.begin(target(None, Some("a")));
+        let id = first.target.id(&lab.pepper);
+        lab.purged.end(&first, vec![(id, BEGAN)]);
+        assert_eq!(lab.pending(), Some(target(None, Some("a"))));
+        lab.write(BEGAN + 1);
         assert_eq!(lab.pending(), None);
     }
 
     #[test]
-    fn too_many_purges_are_one_of_everything() {
+    fn too_many_purges_become_a_purge_of_everything() {
         let (made, learnt) = (Lab::new(), Lab::new());
         for number in 0..MAX_KNOWN as u64 {
             for lab in [&made, &learnt] {
-                lab.learn(&purging(None, Some(&number.to_string())), BEGAN + number);
+                lab.learn(&target(None, Some(&number.to_string())), BEGAN + number);
             }
         }
-        let (last, everything) = (BEGAN + MAX_KNOWN as u64, purging(None, None));
-        made.purged.begin(purging(None, Some("a")));
+        let (last, everything) = (BEGAN + MAX_KNOWN as u64, target(None, None));
+        made.purged.begin(target(None, Some("a")));
         assert_eq!(made.pending().as_ref(), Some(&everything));
-        made.tell(last);
+        made.write(last);
         made.learn(&everything, last);
-        learnt.learn(&purging(None, Some("a")), last);
+        learnt.learn(&target(None, Some("a")), last);
         for lab in [made, learnt] {
             assert!(lab.purged.state().known.len() <= 2);
             assert!(lab.covers("anybody", last - 1));

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a28_what_is_sealed_opens_with_pepper_secret_and_index_and_with_nothing_else() {
+    fn a_value_opens_only_with_its_pepper_secret_and_index() {
         let secret = Secret::new("s3cret");
         let value = sealer(1).seal(&INDEX, &secret, b"text").unwrap();
         assert_eq!(value.len(), OVERHEAD + 4);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a28_no_changed_byte_and_no_cut_value_opens() {
+    fn a_changed_or_truncated_value_does_not_open() {
         let (sealer, secret) = (sealer(1), Secret::new("s3cret"));
         let value = sealer.seal(&INDEX, &secret, b"text").unwrap();
         for position in 0..value.len() {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_text_is_sealed_differently_each_time() {
+    fn sealing_twice_gives_different_values() {
         let secret = Secret::new("s3cret");
         let seal = || sealer(1).seal(&INDEX, &secret, b"text").unwrap();
         let (one, two) = (seal(), seal());
@@ -213,7 +213,7 @@ mod tests {
     /// The commitment protects against a ciphertext that decrypts under two keys: with another secret's commitment, the
     /// value fails before AES-GCM runs.
     #[test]
-    fn a28_a_value_is_committed_to_one_secret() {
+    fn a_value_is_committed_to_one_secret() {
         let (one, other) = (Secret::new("one"), Secret::new("other"));
         let mut value = sealer(1).seal(&INDEX, &one, b"text").unwrap();
         let others = sealer(1).seal(&INDEX, &other, b"text").unwrap();

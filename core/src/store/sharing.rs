@@ -1,10 +1,10 @@
 //! An engine's side of the store: it stores tokens, purges and metrics, and reads those of other processes.
 
 use super::guard::{Guard, jittered};
-use super::lead::{Lead, patience};
+use super::lead::{Lead, wait_deadline};
 use super::pepper::Pepper;
 use super::peppers::Peppers;
-use super::purged::{PurgeTarget, Purged, scopes};
+use super::purged::{PurgeTarget, Purged, target_ids};
 use super::tallies::Tallies;
 use super::{MAX_PURGES, Store, StoreConfig, TargetId};
 use crate::cache::{Landed, Purpose, Shared};
@@ -96,7 +96,7 @@ impl Sharing {
             Work::Exchange(credentials) if exchange.rules.retention.tokens => credentials,
             _ => return Landed::exchanged(exchange.run(work, deadline).await),
         };
-        let pepper = timeout_at(patience(exchange, deadline), self.pepper()).await;
+        let pepper = timeout_at(wait_deadline(exchange, deadline), self.pepper()).await;
         let landed = match pepper.ok().flatten() {
             Some(pepper) => {
                 Lead::new(self, pepper, exchange, purpose, credentials)
@@ -115,12 +115,12 @@ impl Sharing {
     }
 
     /// Begins a purge. It applies at once here; [`Sharing::write_purges`] stores it for other processes.
-    pub(crate) fn begin_purge(&self, purging: PurgeTarget) {
-        self.purged.begin(purging);
+    pub(crate) fn begin_purge(&self, target: PurgeTarget) {
+        self.purged.begin(target);
     }
 
     /// Stores the purges made by this process.
-    pub(crate) async fn tell_purges(&self) {
+    pub(crate) async fn write_purges(&self) {
         if self.purged.pending().is_none() {
             return;
         }
@@ -132,12 +132,12 @@ impl Sharing {
             // Under each pepper: another process may know only a previous one.
             let mut numbers = Vec::new();
             for pepper in self.peppers.all() {
-                let scope = pending.purging.scope(pepper);
+                let id = pending.target.id(pepper);
                 let wall = self.shared.env.clock.wall();
-                let Some(number) = self.store.tell(|store| store.purge(scope, wall)).await else {
+                let Some(number) = self.store.write(|store| store.purge(id, wall)).await else {
                     return;
                 };
-                numbers.push((scope, number));
+                numbers.push((id, number));
             }
             self.purged.end(&pending, numbers);
         }
@@ -172,14 +172,14 @@ impl Sharing {
         let own = self.shared.snapshot().counters();
         let (group, process) = (tallies.group, tallies.process);
         let (round, growth) = tallies.growth(&own);
-        let told = self
+        let written = self
             .store
-            .tell(|store| store.add(group, process, round, growth));
-        if told.await.is_none() {
+            .write(|store| store.add(group, process, round, growth));
+        if written.await.is_none() {
             return;
         }
-        tallies.tell();
-        if let Some(sum) = self.store.ask(|store| store.sum(group)).await {
+        tallies.confirm();
+        if let Some(sum) = self.store.read(|store| store.sum(group)).await {
             tallies.learn(&sum);
         }
     }
@@ -189,7 +189,7 @@ impl Sharing {
         loop {
             self.tally().await;
             sleep(jittered(POLL)).await;
-            self.tell_purges().await;
+            self.write_purges().await;
             if let Some(pepper) = self.peppers.known() {
                 self.learn_purges(pepper).await;
             }
@@ -198,14 +198,14 @@ impl Sharing {
 
     /// Stores the remaining purges and metrics when the engine's thread ends.
     pub(crate) async fn finish(&self) {
-        self.tell_purges().await;
+        self.write_purges().await;
         self.tally().await;
     }
 
     async fn pepper(&self) -> Option<&Pepper> {
         match self.peppers.known() {
             Some(pepper) => Some(pepper),
-            None => self.store.ask(|_| self.peppers.current()).await,
+            None => self.store.read(|_| self.peppers.current()).await,
         }
     }
 
@@ -214,7 +214,7 @@ impl Sharing {
         let _one = self.purging.lock().await;
         loop {
             let after = self.purged.latest();
-            let purges = self.store.ask(|store| store.purges(after)).await?;
+            let purges = self.store.read(|store| store.purges(after)).await?;
             let is_last = purges.len() < MAX_PURGES;
             let new = self.purged.learn(&purges, pepper, is_last);
             if !new.is_empty() {
@@ -232,8 +232,8 @@ impl Sharing {
         self.shared.purge(|grant| {
             self.peppers
                 .all()
-                .flat_map(|pepper| scopes(pepper, &grant.fingerprint, grant.client_id()))
-                .any(|scope| new.contains(&scope))
+                .flat_map(|pepper| target_ids(pepper, &grant.fingerprint, grant.client_id()))
+                .any(|id| new.contains(&id))
         });
     }
 

@@ -200,7 +200,7 @@ fn host(url: &Url) -> Result<(String, u16), String> {
         // The URL standard does not validate the host of a scheme that it does not know.
         Some(Host::Domain(name)) if !name.is_empty() => name.to_owned(),
         Some(Host::Ipv4(address)) => address.to_string(),
-            // Without brackets, as resolvers and certificates expect it.
+        // Without brackets, as resolvers and certificates expect it.
         Some(Host::Ipv6(address)) => address.to_string(),
         _ => return Err("names no host, as redis://127.0.0.1:6379/0 does".to_owned()),
     };
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_says_where_the_server_is() {
+    fn a_url_gives_the_server_address() {
         let host = |host: &str, port| (host.to_owned(), port);
         for (url, (host, port)) in [
             ("redis://cache.example", host("cache.example", 6379)),
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn user_password_database_and_prefix_are_taken_from_it() {
+    fn a_url_gives_user_password_and_database() {
         for url in [
             "redis://gate:p%40ss%2F@host/4",
             "redis+unix:///socket?user=gate&pass=p%40ss/&db=4",
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn sentinels_are_several_and_call_the_server_by_a_name() {
+    fn a_sentinel_url_lists_sentinels_and_a_primary_name() {
         let url = "rediss+sentinel://gate:p%40ss@one.example,[::1]:7000,two.example/mymaster/2";
         let address = Address::parse(url).unwrap();
         let tls = |host: &str, port| Place::Tls {
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused_without_showing_a_password() {
+    fn invalid_urls_are_refused_without_showing_the_password() {
         for (url, why) in [
             ("redis//", "is not a URL"),
             ("http://:kanarie@host", "unknown scheme http:"),
@@ -311,8 +311,14 @@ mod tests {
                 "names no primary",
             ),
             ("redis+sentinel://:kanarie@one,/mymaster", "is not a URL"),
-            ("redis+sentinel://:kanarie@one/mymaster/first", "not a number"),
-            ("http+sentinel://:kanarie@one/mymaster", "unknown scheme http:"),
+            (
+                "redis+sentinel://:kanarie@one/mymaster/first",
+                "not a number",
+            ),
+            (
+                "http+sentinel://:kanarie@one/mymaster",
+                "unknown scheme http:",
+            ),
         ] {
             let error = Address::parse(url).err().unwrap();
             assert!(error.contains(why), "{url}: {error}");
@@ -321,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_in_a_log_has_no_password() {
+    fn a_logged_address_has_no_password() {
         let address = Address::parse("redis://gate:kanarie@host/1").unwrap();
         assert_eq!(address.to_string(), "host:6379");
     }

@@ -27,7 +27,7 @@ struct Inner {
     address: Address,
     tls: Option<Arc<ClientConfig>>,
     /// The timeout of connecting.
-    patience: Duration,
+    connect_timeout: Duration,
     /// A command like the usual ones: a connection counts as working once it has replied to it.
     probe: Cmd,
     state: watch::Sender<State>,
@@ -82,13 +82,13 @@ impl Link {
     pub(super) fn new(
         address: Address,
         tls: Option<Arc<ClientConfig>>,
-        patience: Duration,
+        connect_timeout: Duration,
         probe: Cmd,
     ) -> Link {
         Link(Arc::new(Inner {
             address,
             tls,
-            patience: patience.max(CONNECT),
+            connect_timeout: connect_timeout.max(CONNECT),
             probe,
             state: watch::Sender::new(State::Apart),
             failures: AtomicU32::new(0),
@@ -97,32 +97,32 @@ impl Link {
     }
 
     /// Sends one command. A caller may give up and drop the future; a late reply is then dropped too.
-    pub(super) async fn ask(&self, question: &Cmd) -> Result<Value, StoreFault> {
-        let mut asking = Asking::on(&self.0).await?;
-        let answer = asking.line.connection.send_packed_command(question).await;
-        asking.answered(answer, std::slice::from_ref)
+    pub(super) async fn call(&self, command: &Cmd) -> Result<Value, StoreFault> {
+        let mut attempt = Attempt::on(&self.0).await?;
+        let reply = attempt.line.connection.send_packed_command(command).await;
+        attempt.settle(reply, std::slice::from_ref)
     }
 
     /// Sends several commands at once.
-    pub(super) async fn ask_all(&self, questions: &Pipeline) -> Result<Vec<Value>, StoreFault> {
-        let mut asking = Asking::on(&self.0).await?;
-        let connection = &mut asking.line.connection;
-        let answers = connection.send_packed_commands(questions, 0, questions.len());
-        let answers = answers.await;
-        asking.answered(answers, Vec::as_slice)
+    pub(super) async fn call_all(&self, commands: &Pipeline) -> Result<Vec<Value>, StoreFault> {
+        let mut attempt = Attempt::on(&self.0).await?;
+        let connection = &mut attempt.line.connection;
+        let replies = connection.send_packed_commands(commands, 0, commands.len());
+        let replies = replies.await;
+        attempt.settle(replies, Vec::as_slice)
     }
 }
 
 /// A caller that marks the link when its command got no reply.
-struct Asking<'l> {
+struct Attempt<'l> {
     link: &'l Arc<Inner>,
     line: Line,
     is_waiting: bool,
 }
 
-impl<'l> Asking<'l> {
-    async fn on(link: &'l Arc<Inner>) -> Result<Asking<'l>, StoreFault> {
-        Ok(Asking {
+impl<'l> Attempt<'l> {
+    async fn on(link: &'l Arc<Inner>) -> Result<Attempt<'l>, StoreFault> {
+        Ok(Attempt {
             line: link.line().await?,
             link,
             is_waiting: true,
@@ -130,26 +130,26 @@ impl<'l> Asking<'l> {
     }
 
     /// An error reply is a fault as well.
-    fn answered<T>(
+    fn settle<T>(
         mut self,
-        answer: Result<T, RedisError>,
+        reply: Result<T, RedisError>,
         values: impl FnOnce(&T) -> &[Value],
     ) -> Result<T, StoreFault> {
         self.is_waiting = false;
-        let answer = answer.map_err(|error| {
+        let reply = reply.map_err(|error| {
             self.link.lose(self.line.number, Loss::StoreFault);
             broken(&error)
         })?;
         *self.line.silence() = None;
-        let error = values(&answer).iter().find_map(|value| match value {
+        let error = values(&reply).iter().find_map(|value| match value {
             Value::ServerError(error) => Some(error),
             _ => None,
         });
         let Some(error) = error else {
-            return Ok(answer);
+            return Ok(reply);
         };
-            // Starting, a replica, a node that no longer has the keys, or a changed password: a new connection may
-            // reach another server.
+        // Starting, a replica, a node that no longer has the keys, or a changed password: a new connection may
+        // reach another server.
         if matches!(
             error.code(),
             "LOADING" | "MASTERDOWN" | "MOVED" | "NOAUTH" | "READONLY"
@@ -160,7 +160,7 @@ impl<'l> Asking<'l> {
     }
 }
 
-impl Drop for Asking<'_> {
+impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if !self.is_waiting {
             return;
@@ -231,7 +231,7 @@ impl Inner {
     async fn connect(self: &Arc<Inner>) -> Result<Line, StoreFault> {
         let mut place = self.primary().await?;
         for _ in 0..=MAX_HOPS {
-            let connected = timeout(self.patience, self.connect_to(&place)).await;
+            let connected = timeout(self.connect_timeout, self.connect_to(&place)).await;
             match connected {
                 Ok(Ok(line)) => return Ok(line),
                 Ok(Err(Miss::StoreFault(fault))) => return Err(fault),
@@ -239,7 +239,7 @@ impl Inner {
                 Err(_) => {
                     return Err(StoreFault::new(
                         StoreFaultKind::Unreachable,
-                        format!("no connection within {:?}", self.patience),
+                        format!("no connection within {:?}", self.connect_timeout),
                     ));
                 }
             }
@@ -257,7 +257,7 @@ impl Inner {
             let Some(name) = &self.address.name else {
                 return Ok(place.clone());
             };
-            match timeout(self.patience, self.ask_sentinel(place, name)).await {
+            match timeout(self.connect_timeout, self.query_sentinel(place, name)).await {
                 Ok(Ok(primary)) => return Ok(primary),
                 Ok(Err(why)) => fault = why,
                 Err(_) => {
@@ -270,19 +270,19 @@ impl Inner {
     }
 
     /// Sentinels are asked without user and password.
-    async fn ask_sentinel(&self, sentinel: &Place, name: &str) -> Result<Place, StoreFault> {
+    async fn query_sentinel(&self, sentinel: &Place, name: &str) -> Result<Place, StoreFault> {
         let login = RedisConnectionInfo::default().set_skip_set_lib_name();
         let (mut connection, driver) = self.open(sentinel, &login).await?;
         let _driver = Driver(tokio::spawn(driver).abort_handle());
-        let mut question = redis::cmd("SENTINEL");
-        question.arg("get-master-addr-by-name").arg(name);
-        let answer = connection.send_packed_command(&question).await;
-        let answer = answer.map_err(|error| broken(&error))?;
-        if let Value::ServerError(error) = &answer {
+        let mut command = redis::cmd("SENTINEL");
+        command.arg("get-master-addr-by-name").arg(name);
+        let reply = connection.send_packed_command(&command).await;
+        let reply = reply.map_err(|error| broken(&error))?;
+        if let Value::ServerError(error) = &reply {
             return Err(refusal(error));
         }
         let unknown = "its sentinels know no primary of that name: check the store's URL";
-        let (host, port) = redis::from_redis_value::<(String, u16)>(answer)
+        let (host, port) = redis::from_redis_value::<(String, u16)>(reply)
             .map_err(|_| StoreFault::new(StoreFaultKind::Refused, unknown))?;
         Ok(match sentinel {
             Place::Tls { .. } => Place::Tls { host, port },
@@ -298,7 +298,7 @@ impl Inner {
         let stream = wire::open(place, self.tls.as_ref())
             .await
             .map_err(|error| wire::fault(&error))?;
-            // The caller has a deadline.
+        // The caller has a deadline.
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(None)
             .set_concurrency_limit(MAX_PENDING);
@@ -350,7 +350,7 @@ impl Inner {
                 self.failures.store(0, Ordering::Relaxed);
             }
             *state = match loss {
-        // Servers close idle connections: the next caller connects again.
+                // Servers close idle connections: the next caller connects again.
                 Loss::End if has_lasted => State::Apart,
                 Loss::End | Loss::StoreFault => {
                     pause = Some(if has_lasted {

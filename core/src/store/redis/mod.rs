@@ -115,26 +115,26 @@ impl RedisStore {
         self.key(b'l', &[&index.0])
     }
 
-    async fn ask<T: FromRedisValue>(&self, question: &Cmd) -> Result<T, StoreFault> {
-        read(self.link.ask(question).await?)
+    async fn call<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreFault> {
+        read(self.link.call(command).await?)
     }
 
-    async fn ask_all(&self, questions: &Pipeline) -> Result<Vec<Value>, StoreFault> {
-        self.link.ask_all(questions).await
+    async fn call_all(&self, commands: &Pipeline) -> Result<Vec<Value>, StoreFault> {
+        self.link.call_all(commands).await
     }
 }
 
 impl Store for RedisStore {
     fn look(&self, index: Index) -> StoreFuture<'_, Lookup> {
         Box::pin(async move {
-            let mut questions = pipe();
-            questions
+            let mut commands = pipe();
+            commands
                 .add_command(value(&self.key(b'v', &[&index.0])))
                 .cmd("EXISTS")
                 .arg(self.lease_key(index))
                 .cmd("GET")
                 .arg(self.key(b'n', &[]));
-            let [found, is_leased, purges] = some(self.ask_all(&questions).await?)?;
+            let [found, is_leased, purges] = some(self.call_all(&commands).await?)?;
             let found: Vec<u8> = read(found)?;
             Ok(Lookup {
                 value: (1..=MAX_VALUE).contains(&found.len()).then_some(found),
@@ -146,59 +146,59 @@ impl Store for RedisStore {
 
     fn put(&self, index: Index, value: Vec<u8>, life: Duration) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            let mut question = cmd("SET");
-            question.arg(self.key(b'v', &[&index.0])).arg(value);
-            question.arg("PX").arg(milliseconds(life));
-            self.ask(&question).await
+            let mut command = cmd("SET");
+            command.arg(self.key(b'v', &[&index.0])).arg(value);
+            command.arg("PX").arg(milliseconds(life));
+            self.call(&command).await
         })
     }
 
     fn lease(&self, index: Index, owner: Owner, life: Duration) -> StoreFuture<'_, Lease> {
         Box::pin(async move {
             let key = self.lease_key(index);
-            let mut question = script(LEASE, &[&key]);
-            question.arg(&owner.0[..]).arg(milliseconds(life));
-            let is_taken: bool = self.ask(&question).await?;
+            let mut command = script(LEASE, &[&key]);
+            command.arg(&owner.0[..]).arg(milliseconds(life));
+            let is_taken: bool = self.call(&command).await?;
             Ok(if is_taken { Lease::Taken } else { Lease::Held })
         })
     }
 
     fn release(&self, index: Index, owner: Owner) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            let mut question = script(RELEASE, &[&self.lease_key(index)]);
-            question.arg(&owner.0[..]);
-            self.ask::<i64>(&question).await.map(drop)
+            let mut command = script(RELEASE, &[&self.lease_key(index)]);
+            command.arg(&owner.0[..]);
+            self.call::<i64>(&command).await.map(drop)
         })
     }
 
-    fn purge(&self, scope: TargetId, now: Duration) -> StoreFuture<'_, u64> {
+    fn purge(&self, target: TargetId, now: Duration) -> StoreFuture<'_, u64> {
         Box::pin(async move {
-            let mut question = script(PURGE, &[&self.key(b'n', &[]), &self.key(b'p', &[])]);
-            question.arg(&scope.0[..]);
-            question
+            let mut command = script(PURGE, &[&self.key(b'n', &[]), &self.key(b'p', &[])]);
+            command.arg(&target.0[..]);
+            command
                 .arg(milliseconds(now))
                 .arg(milliseconds(PURGE_LIFE))
                 .arg(MAX_NUMBER);
-            self.ask(&question).await
+            self.call(&command).await
         })
     }
 
     fn purges(&self, after: u64) -> StoreFuture<'_, Vec<Purge>> {
         Box::pin(async move {
-            let mut question = cmd("ZRANGEBYSCORE");
-            question.arg(self.key(b'p', &[]));
-            question
+            let mut command = cmd("ZRANGEBYSCORE");
+            command.arg(self.key(b'p', &[]));
+            command
                 .arg(format!("({after}"))
                 .arg(MAX_NUMBER)
                 .arg("WITHSCORES");
-            question.arg("LIMIT").arg(0).arg(MAX_PURGES);
-            let pairs: Vec<(Vec<u8>, f64)> = self.ask(&question).await?;
+            command.arg("LIMIT").arg(0).arg(MAX_PURGES);
+            let pairs: Vec<(Vec<u8>, f64)> = self.call(&command).await?;
             Ok(pairs
                 .into_iter()
-                .filter_map(|(scope, number)| {
-                    let scope = TargetId(scope.try_into().ok()?);
+                .filter_map(|(target, number)| {
+                    let target = TargetId(target.try_into().ok()?);
                     (number >= 1.0).then_some(Purge {
-                        scope,
+                        target,
                         number: number as u64,
                     })
                 })
@@ -217,8 +217,8 @@ impl Store for RedisStore {
             let [counters, members] = [b'c', b'm'].map(|kind| self.key(kind, &[&group]));
             let [gauges, last] = [b'g', b'r'].map(|kind| self.key(kind, &[&group, &process]));
             let packed = growth.gauges.iter().flat_map(|gauge| gauge.to_le_bytes());
-            let mut question = script(ADD, &[&counters, &members, &gauges, &last]);
-            question
+            let mut command = script(ADD, &[&counters, &members, &gauges, &last]);
+            command
                 .arg(&process[..])
                 .arg(packed.collect::<Vec<u8>>())
                 .arg(round)
@@ -228,31 +228,31 @@ impl Store for RedisStore {
                         .to_vec(),
                 )
                 .arg(growth.counters);
-            self.ask::<i64>(&question).await.map(drop)
+            self.call::<i64>(&command).await.map(drop)
         })
     }
 
     fn sum(&self, group: [u8; 16]) -> StoreFuture<'_, Tally> {
         Box::pin(async move {
             let [counters, members] = [b'c', b'm'].map(|kind| self.key(kind, &[&group]));
-            let mut questions = pipe();
-            questions.cmd("HGETALL").arg(&counters);
-            questions.cmd("SMEMBERS").arg(&members);
-            let [counters, processes] = some(self.ask_all(&questions).await?)?;
+            let mut commands = pipe();
+            commands.cmd("HGETALL").arg(&counters);
+            commands.cmd("SMEMBERS").arg(&members);
+            let [counters, processes] = some(self.call_all(&commands).await?)?;
             let mut tally = Tally::default();
             for (position, counter) in read::<BTreeMap<usize, u64>>(counters)? {
                 add_at(&mut tally.counters, position, counter);
             }
             let processes: Vec<Vec<u8>> = read(processes)?;
-            let mut questions = pipe();
+            let mut commands = pipe();
             for process in &processes {
                 let gauges = self.key(b'g', &[&group, process]);
-                questions.cmd("GET").arg(gauges);
+                commands.cmd("GET").arg(gauges);
             }
             if processes.is_empty() {
                 return Ok(tally);
             }
-            let gauges = self.ask_all(&questions).await?;
+            let gauges = self.call_all(&commands).await?;
             let mut gone = pipe();
             for (process, gauges) in processes.iter().zip(gauges) {
                 let Some(packed) = read::<Option<Vec<u8>>>(gauges)? else {
@@ -265,7 +265,7 @@ impl Store for RedisStore {
                 }
             }
             if !gone.is_empty() {
-                self.ask_all(&gone).await?;
+                self.call_all(&gone).await?;
             }
             Ok(tally)
         })
@@ -286,18 +286,18 @@ impl Store for RedisStore {
 
 /// Requests a value and one byte more than it may have: a longer one is not transferred in full.
 fn value(key: &[u8]) -> Cmd {
-    let mut question = cmd("GETRANGE");
-    question.arg(key).arg(0).arg(MAX_VALUE);
-    question
+    let mut command = cmd("GETRANGE");
+    command.arg(key).arg(0).arg(MAX_VALUE);
+    command
 }
 
 fn script(text: &'static str, keys: &[&[u8]]) -> Cmd {
-    let mut question = cmd("EVAL");
-    question.arg(text).arg(keys.len());
+    let mut command = cmd("EVAL");
+    command.arg(text).arg(keys.len());
     for key in keys {
-        question.arg(*key);
+        command.arg(*key);
     }
-    question
+    command
 }
 
 fn milliseconds(duration: Duration) -> u64 {
@@ -318,12 +318,12 @@ fn add_at(sums: &mut Vec<u64>, position: usize, number: u64) {
 }
 
 /// The expected number of replies.
-fn some<const N: usize>(answers: Vec<Value>) -> Result<[Value; N], StoreFault> {
-    answers.try_into().map_err(|_| unexpected())
+fn some<const N: usize>(replies: Vec<Value>) -> Result<[Value; N], StoreFault> {
+    replies.try_into().map_err(|_| unexpected())
 }
 
-fn read<T: FromRedisValue>(answer: Value) -> Result<T, StoreFault> {
-    redis::from_redis_value(answer).map_err(|_| unexpected())
+fn read<T: FromRedisValue>(reply: Value) -> Result<T, StoreFault> {
+    redis::from_redis_value(reply).map_err(|_| unexpected())
 }
 
 /// Data from the store does not belong in a log.

@@ -1,7 +1,7 @@
 //! Tests with a real server, on its own Unix socket.
 
 use super::*;
-use crate::store::conformance::{TempDir, index, keeps_its_promises};
+use crate::store::tests::conformance::{TempDir, check_contract, index};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::os::unix::net::UnixStream;
@@ -83,20 +83,20 @@ const PASS: &str = "for _, key in ipairs(redis.call('KEYS', '*')) do \
     if left <= 0 then redis.call('DEL', key) else redis.call('PEXPIRE', key, left) end end return 0";
 
 #[tokio::test]
-async fn a29_a_server_keeps_what_a_store_promises() {
+async fn redis_keeps_the_contract() {
     let server = Server::start().await;
     let (one, other) = (server.store(), server.store());
     let pass = async |time: Duration| {
-        let mut question = script(PASS, &[]);
-        one.ask::<i64>(question.arg(milliseconds(time)))
+        let mut command = script(PASS, &[]);
+        one.call::<i64>(command.arg(milliseconds(time)))
             .await
             .unwrap();
     };
-    keeps_its_promises(&one, &other, pass).await;
+    check_contract(&one, &other, pass).await;
 }
 
 #[tokio::test]
-async fn purges_that_are_older_than_any_token_are_forgotten() {
+async fn purges_expire_after_any_token() {
     let server = Server::start().await;
     let store = server.store();
     let now = Duration::from_millis(1_795_000_000_123);
@@ -107,18 +107,18 @@ async fn purges_that_are_older_than_any_token_are_forgotten() {
 }
 
 #[tokio::test]
-async fn a29_numbers_that_no_purge_has_stop_no_purges() {
+async fn an_invalid_purge_number_does_not_stop_purges() {
     let server = Server::start().await;
     let store = server.store();
-    let mut question = cmd("SET");
-    question.arg(store.key(b'n', &[])).arg("1e300");
-    store.ask::<()>(&question).await.unwrap();
-    let mut question = cmd("ZADD");
-    question
+    let mut command = cmd("SET");
+    command.arg(store.key(b'n', &[])).arg("1e300");
+    store.call::<()>(&command).await.unwrap();
+    let mut command = cmd("ZADD");
+    command
         .arg(store.key(b'p', &[]))
         .arg("1e300")
         .arg(vec![9_u8; 32]);
-    store.ask::<i64>(&question).await.unwrap();
+    store.call::<i64>(&command).await.unwrap();
     assert_eq!(
         store.look(index(1)).await.unwrap_err().kind,
         StoreFaultKind::Foreign
@@ -126,29 +126,29 @@ async fn a29_numbers_that_no_purge_has_stop_no_purges() {
     let now = Duration::from_millis(1_795_000_000_123);
     let number = store.purge(TargetId([1; 32]), now).await.unwrap();
     assert_eq!(Duration::from_millis(number), now);
-    let scope = TargetId([1; 32]);
-    assert_eq!(store.purges(0).await, Ok(vec![Purge { scope, number }]));
+    let target = TargetId([1; 32]);
+    assert_eq!(store.purges(0).await, Ok(vec![Purge { target, number }]));
     assert_eq!(store.look(index(1)).await.unwrap().purges, number);
 }
 
 #[tokio::test]
-async fn a29_what_others_have_put_there_is_no_value() {
+async fn foreign_data_is_not_a_value() {
     let server = Server::start().await;
     let store = server.store();
     let key = store.key(b'v', &[&index(7).0]);
     let put = |command: &'static str| {
-        let mut question = cmd(command);
-        question.arg(&key);
-        question
+        let mut command = cmd(command);
+        command.arg(&key);
+        command
     };
-    store.ask::<i64>(put("LPUSH").arg("x")).await.unwrap();
+    store.call::<i64>(put("LPUSH").arg("x")).await.unwrap();
     assert_eq!(
         store.look(index(7)).await.unwrap_err().kind,
         StoreFaultKind::Foreign
     );
-    store.ask::<i64>(&put("DEL")).await.unwrap();
+    store.call::<i64>(&put("DEL")).await.unwrap();
     store
-        .ask::<()>(put("SET").arg(vec![0_u8; MAX_VALUE]))
+        .call::<()>(put("SET").arg(vec![0_u8; MAX_VALUE]))
         .await
         .unwrap();
     assert_eq!(
@@ -156,14 +156,14 @@ async fn a29_what_others_have_put_there_is_no_value() {
         MAX_VALUE
     );
     store
-        .ask::<()>(put("SET").arg(vec![0_u8; 1 << 20]))
+        .call::<()>(put("SET").arg(vec![0_u8; 1 << 20]))
         .await
         .unwrap();
     assert_eq!(store.look(index(7)).await.unwrap().value, None, "too long");
 }
 
 #[tokio::test]
-async fn a_server_that_is_killed_is_a_fault_at_once_and_found_again() {
+async fn a_killed_server_fails_at_once_and_is_reconnected() {
     let mut server = Server::start().await;
     let store = server.store();
     store.look(index(7)).await.unwrap();
@@ -184,7 +184,7 @@ async fn a_server_that_is_killed_is_a_fault_at_once_and_found_again() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_is_given_up_and_found_again() {
+async fn a_hanging_server_is_dropped_and_reconnected() {
     let server = Server::start().await;
     let store = server.store();
     store.look(index(7)).await.unwrap();
@@ -200,7 +200,7 @@ async fn a_server_that_hangs_is_given_up_and_found_again() {
 }
 
 #[tokio::test]
-async fn questions_that_were_given_up_do_not_mix_up_the_answers_of_others() {
+async fn cancelled_commands_do_not_shift_other_replies() {
     let server = Server::start().await;
     let store = server.store();
     for byte in 0..100 {
@@ -217,7 +217,7 @@ async fn questions_that_were_given_up_do_not_mix_up_the_answers_of_others() {
 }
 
 #[tokio::test]
-async fn a_thousand_questions_at_once_are_all_answered() {
+async fn a_thousand_concurrent_commands_all_get_replies() {
     let server = Server::start().await;
     let store = Arc::new(server.store());
     let asked: Vec<_> = (0..1000)

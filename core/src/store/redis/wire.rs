@@ -50,7 +50,8 @@ pub(super) fn tls(config: &StoreConfig) -> Result<Arc<ClientConfig>, Error> {
             let chain = certificates("store_client_cert_file", cert)?;
             let pem = Zeroizing::new(read("store_client_key_file", key)?);
             let fault = |why| file_fault("store_client_key_file", key, why);
-            let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| fault("contains no PEM key"))?;
+            let key =
+                PrivateKeyDer::from_pem_slice(&pem).map_err(|_| fault("contains no PEM key"))?;
             builder
                 .with_client_auth_cert(chain, key)
                 .map_err(|_| fault("is not the key of store_client_cert_file"))?
@@ -96,7 +97,7 @@ fn file_fault(option: &str, path: &Path, why: &str) -> Error {
 /// The fault for a failed connection.
 pub(super) fn fault(error: &io::Error) -> StoreFault {
     let is_tls = |inner: &(dyn StdError + Send + Sync + 'static)| inner.is::<TlsError>();
-            // A server without TLS closes the connection during the handshake.
+    // A server without TLS closes the connection during the handshake.
     if error.kind() == io::ErrorKind::UnexpectedEof || error.get_ref().is_some_and(is_tls) {
         let why = "its certificate is not trusted, or it does not speak TLS: check store_ca_file";
         return StoreFault::new(StoreFaultKind::Refused, why);
@@ -131,7 +132,7 @@ pub(super) async fn open(place: &Place, tls: Option<&Arc<ClientConfig>>) -> io::
 async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
-            // Keep-alive finds a connection that a firewall has dropped before a request does.
+    // Keep-alive finds a connection that a firewall has dropped before a request does.
     setsockopt(&stream, sockopt::KeepAlive, &true)?;
     setsockopt(&stream, sockopt::TcpKeepIdle, &30)?;
     setsockopt(&stream, sockopt::TcpKeepInterval, &10)?;
@@ -143,16 +144,19 @@ async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
 pub(super) struct Bounded<S> {
     stream: S,
     /// The number of bytes received since the last write.
-    came: usize,
+    received: usize,
 }
 
 /// The maximum size of one reply, and the maximum number of pending ones.
-pub(super) const MAX_ANSWER: usize = MAX_VALUE + 1024;
+pub(super) const MAX_REPLY: usize = MAX_VALUE + 1024;
 pub(super) const MAX_PENDING: usize = 256;
 
 impl<S> Bounded<S> {
     pub(super) fn new(stream: S) -> Bounded<S> {
-        Bounded { stream, came: 0 }
+        Bounded {
+            stream,
+            received: 0,
+        }
     }
 }
 
@@ -164,8 +168,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.came += buf.filled().len() - before;
-        if self.came > MAX_ANSWER * MAX_PENDING {
+        self.received += buf.filled().len() - before;
+        if self.received > MAX_REPLY * MAX_PENDING {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         polled
@@ -178,7 +182,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.came = 0;
+        self.received = 0;
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -197,7 +201,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
-    async fn a_peer_that_sends_what_nobody_asked_for_is_cut_off() {
+    async fn a_peer_that_sends_unrequested_data_is_disconnected() {
         let (ours, mut theirs) = tokio::io::duplex(1 << 16);
         let mut bounded = Bounded::new(ours);
         let flood = tokio::spawn(async move {
@@ -205,16 +209,16 @@ mod tests {
             while theirs.write_all(&bytes).await.is_ok() {}
         });
         let mut buffer = vec![0; 1 << 16];
-        let mut came = 0;
+        let mut received = 0;
         let error = loop {
             bounded.write_all(b"").await.unwrap();
             match bounded.read(&mut buffer).await {
-                Ok(n) => came += n,
+                Ok(n) => received += n,
                 Err(error) => break error,
             }
         };
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-        assert!(came <= MAX_ANSWER * MAX_PENDING);
+        assert!(received <= MAX_REPLY * MAX_PENDING);
         drop(bounded);
         flood.await.unwrap();
     }

@@ -1,7 +1,7 @@
 //! The connection to the file, and the handling of problems with the file.
 
 use super::statements::{self, At};
-use crate::store::file::{self, Opening, beside};
+use crate::store::file::{self, Opening, with_suffix};
 use crate::store::{Index, Lookup, StoreFault, StoreFaultKind};
 use crate::sys::clock::Clock;
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
@@ -122,7 +122,7 @@ impl Disk {
         file::prepare_directory(&self.path)?;
         let _opening = self.opening()?;
         if file::prepare_file(&self.path)? {
-        // SQLite would read the remains of a deleted file as this one's.
+            // SQLite would read the remains of a deleted file as this one's.
             self.remove_logs();
         }
         let inode = inode(&self.path).map_err(|error| file::fault(&self.path, &error))?;
@@ -156,7 +156,7 @@ impl Disk {
             }
             sleep(Duration::from_millis(1));
         }
-        let path = beside(&self.path, ".lock");
+        let path = with_suffix(&self.path, ".lock");
         let detail = format!("another process has locked {} for too long", path.display());
         Err(StoreFault::new(StoreFaultKind::Busy, detail))
     }
@@ -216,7 +216,7 @@ impl Disk {
             return Ok(false);
         }
         self.set_aside = Some(wall);
-        let aside = beside(&self.path, ".corrupt");
+        let aside = with_suffix(&self.path, ".corrupt");
         fs::rename(&self.path, aside).map_err(|error| file::fault(&self.path, &error))?;
         self.remove_logs();
         Ok(true)
@@ -226,7 +226,7 @@ impl Disk {
     /// mapped.
     fn remove_logs(&self) {
         for suffix in ["-wal", "-shm"] {
-            let _ = fs::remove_file(beside(&self.path, suffix));
+            let _ = fs::remove_file(with_suffix(&self.path, suffix));
         }
     }
 }
@@ -272,13 +272,13 @@ fn fault(error: &rusqlite::Error) -> StoreFault {
         Some(ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied) => {
             StoreFaultKind::Refused
         }
-            // A missing table or a value of another type: another program has changed the file.
+        // A missing table or a value of another type: another program has changed the file.
         Some(ErrorCode::Unknown | ErrorCode::TypeMismatch | ErrorCode::ConstraintViolation)
         | None => StoreFaultKind::Foreign,
         Some(_) => StoreFaultKind::Unreachable,
     };
     let detail = match code {
-    // Without SQLite's own words, which may quote the file's content.
+        // Without SQLite's own words, which may quote the file's content.
         Some(code) => format!(
             "{} (SQLite's error {})",
             rusqlite::ffi::code_to_str(code.extended_code),

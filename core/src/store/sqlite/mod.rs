@@ -38,11 +38,11 @@ pub(crate) struct Sqlite {
 
 struct Worker {
     /// Dropped first, which ends the thread.
-    orders: mpsc::Sender<Order>,
+    jobs: mpsc::Sender<Job>,
     _thread: Thread,
 }
 
-type Order = Box<dyn FnOnce(&mut Disk) + Send>;
+type Job = Box<dyn FnOnce(&mut Disk) + Send>;
 
 /// The deadline of a call by default: a busy disk takes that long, a tmpfs never does.
 const DEFAULT_TIMEOUT: Duration = Duration::from_millis(250);
@@ -65,7 +65,7 @@ impl Sqlite {
     }
 
     /// Runs work on the store's thread.
-    fn order<T: Send + 'static>(
+    fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Disk) -> Result<T, StoreFault> + Send + 'static,
     ) -> StoreFuture<'_, T> {
@@ -82,27 +82,27 @@ impl Sqlite {
         })
     }
 
-    fn send(&self, order: Order) -> Result<(), StoreFault> {
+    fn send(&self, job: Job) -> Result<(), StoreFault> {
         let mut worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
         let worker = match &mut *worker {
             Some(worker) => worker,
             none => none.insert(self.start()?),
         };
-        worker.orders.send(order).map_err(|_| gone())
+        worker.jobs.send(job).map_err(|_| gone())
     }
 
     fn start(&self) -> Result<Worker, StoreFault> {
-        let (orders, received) = mpsc::channel::<Order>();
+        let (jobs, received) = mpsc::channel::<Job>();
         let disk = Arc::clone(&self.disk);
         let thread = Thread::start("credgate-store", move || {
             let disk = || disk.lock().unwrap_or_else(PoisonError::into_inner);
-            while let Ok(order) = received.recv() {
-                order(&mut disk());
+            while let Ok(job) = received.recv() {
+                job(&mut disk());
             }
             disk().close();
         });
         Ok(Worker {
-            orders,
+            jobs,
             _thread: thread.map_err(|error| {
                 let detail = format!("cannot start a thread: {error}");
                 StoreFault::new(StoreFaultKind::Busy, detail)
@@ -123,27 +123,27 @@ impl Store for Sqlite {
         {
             return Box::pin(ready(Ok(found)));
         }
-        self.order(move |disk| disk.with(|at| at.look(&index)))
+        self.run(move |disk| disk.with(|at| at.look(&index)))
     }
 
     fn put(&self, index: Index, value: Vec<u8>, life: Duration) -> StoreFuture<'_, ()> {
-        self.order(move |disk| disk.with(|at| at.put(&index, &value, life)))
+        self.run(move |disk| disk.with(|at| at.put(&index, &value, life)))
     }
 
     fn lease(&self, index: Index, owner: Owner, life: Duration) -> StoreFuture<'_, Lease> {
-        self.order(move |disk| disk.with(|at| at.lease(&index, &owner, life)))
+        self.run(move |disk| disk.with(|at| at.lease(&index, &owner, life)))
     }
 
     fn release(&self, index: Index, owner: Owner) -> StoreFuture<'_, ()> {
-        self.order(move |disk| disk.with(|at| at.release(&index, &owner)))
+        self.run(move |disk| disk.with(|at| at.release(&index, &owner)))
     }
 
-    fn purge(&self, scope: TargetId, now: Duration) -> StoreFuture<'_, u64> {
-        self.order(move |disk| disk.with(|at| at.purge(&scope, now)))
+    fn purge(&self, target: TargetId, now: Duration) -> StoreFuture<'_, u64> {
+        self.run(move |disk| disk.with(|at| at.purge(&target, now)))
     }
 
     fn purges(&self, after: u64) -> StoreFuture<'_, Vec<Purge>> {
-        self.order(move |disk| disk.with(|at| at.purges(after)))
+        self.run(move |disk| disk.with(|at| at.purges(after)))
     }
 
     fn add(
@@ -153,11 +153,11 @@ impl Store for Sqlite {
         round: u64,
         growth: Tally,
     ) -> StoreFuture<'_, ()> {
-        self.order(move |disk| disk.with(|at| at.add(&group, &process, round, &growth)))
+        self.run(move |disk| disk.with(|at| at.add(&group, &process, round, &growth)))
     }
 
     fn sum(&self, group: [u8; 16]) -> StoreFuture<'_, Tally> {
-        self.order(move |disk| disk.with(|at| at.sum(&group)))
+        self.run(move |disk| disk.with(|at| at.sum(&group)))
     }
 
     fn timeout(&self) -> Duration {
@@ -173,7 +173,5 @@ impl Store for Sqlite {
     }
 }
 
-#[cfg(test)]
-mod children;
 #[cfg(test)]
 mod tests;

@@ -84,7 +84,7 @@ impl At<'_> {
         )?;
         match self.try_put(index, value, life) {
             Err(error) if is_full(&error) => {
-            // Evict the entries that expire soonest.
+                // Evict the entries that expire soonest.
                 self.sweep(
                     "SELECT rowid FROM entry WHERE ?1 > 0 ORDER BY expires LIMIT ?2",
                     1,
@@ -115,7 +115,7 @@ impl At<'_> {
             let delete = format!("DELETE FROM entry WHERE rowid IN ({which})");
             let mut delete = transaction.prepare_cached(&delete)?;
             delete.execute(params![bound, SWEEP])?;
-        // Leases of dead owners.
+            // Leases of dead owners.
             let mut leases = transaction.prepare_cached("DELETE FROM lease WHERE expires <= ?1")?;
             leases.execute([milliseconds(self.wall)])?;
         }
@@ -161,7 +161,7 @@ impl At<'_> {
         Ok(())
     }
 
-    pub(super) fn purge(&self, scope: &TargetId, now: Duration) -> rusqlite::Result<u64> {
+    pub(super) fn purge(&self, target: &TargetId, now: Duration) -> rusqlite::Result<u64> {
         let transaction = begin(self.connection)?;
         let number: u64 = transaction.query_row(
             "SELECT max(?1, coalesce(max(number), 0) + 1) FROM purge",
@@ -171,11 +171,11 @@ impl At<'_> {
         let oldest = milliseconds(self.wall.saturating_sub(PURGE_LIFE));
         transaction.execute(
             "DELETE FROM purge WHERE scope = ?1 OR number < ?2",
-            params![scope.0, oldest],
+            params![target.0, oldest],
         )?;
         transaction.execute(
             "INSERT INTO purge(number, scope) VALUES(?1, ?2)",
-            params![number, scope.0],
+            params![number, target.0],
         )?;
         transaction.commit()?;
         Ok(number)
@@ -188,7 +188,7 @@ impl At<'_> {
         let rows = purges.query_map(params![after, MAX_PURGES], |row| {
             Ok(Purge {
                 number: row.get(0)?,
-                scope: TargetId(row.get(1)?),
+                target: TargetId(row.get(1)?),
             })
         })?;
         rows.collect()

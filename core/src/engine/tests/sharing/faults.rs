@@ -103,12 +103,12 @@ const FAULTS: [Spoiled; 9] = [
     (
         "a directory in its place",
         |fleet| fs::create_dir(fleet.scratch.file()).unwrap(),
-        "is not an ordinary file",
+        "is not a regular file",
     ),
     (
         "a link in its place",
         |fleet| symlink("/nowhere", fleet.scratch.file()).unwrap(),
-        "is not an ordinary file",
+        "is not a regular file",
     ),
     (
         "a database of another program",
@@ -116,7 +116,7 @@ const FAULTS: [Spoiled; 9] = [
             fleet.file().execute_batch("CREATE TABLE a(b)").unwrap();
             set_mode(&fleet.scratch.file(), 0o600);
         },
-        "it is a database of something else",
+        "it is a database of another program",
     ),
     (
         "a damaged file",
@@ -124,7 +124,7 @@ const FAULTS: [Spoiled; 9] = [
             fs::write(fleet.scratch.file(), [0x55; 4096]).unwrap();
             set_mode(&fleet.scratch.file(), 0o600);
         },
-        "has been set aside",
+        "was set aside",
     ),
     (
         "a file that others may use",
@@ -132,12 +132,12 @@ const FAULTS: [Spoiled; 9] = [
             fs::write(fleet.scratch.file(), "").unwrap();
             set_mode(&fleet.scratch.file(), 0o666);
         },
-        "may be used by others",
+        "is accessible to others",
     ),
     (
         "a directory that others may write to",
         |fleet| set_mode(fleet.scratch.path(), 0o777),
-        "may be written by others",
+        "is writable by others",
     ),
     (
         "a file that is locked",

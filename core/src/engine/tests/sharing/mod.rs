@@ -5,7 +5,7 @@ mod purges;
 
 use super::tokens::{Signing, fetches};
 use super::*;
-use crate::store::conformance::{TempDir, block_on, owner};
+use crate::store::tests::conformance::{TempDir, block_on, owner};
 use crate::store::{Index, LEASE_LIFE, Lease, Sqlite, Store};
 use rusqlite::Connection;
 use std::fs;

@@ -1,8 +1,10 @@
 //! Tests of the file, and of faults of the file.
 
-use super::*;
-use crate::store::conformance::{self, TempDir, index, owner};
-use crate::store::file::beside;
+mod children;
+
+use crate::store::file::with_suffix;
+use crate::store::sqlite::*;
+use crate::store::tests::conformance::{self, TempDir, index, owner};
 use crate::store::{LEASE_LIFE, MAX_VALUE};
 use crate::sys::clock::manual::ManualClock;
 use std::fs;
@@ -38,13 +40,13 @@ impl Lab {
     }
 
     fn bounded(&self, max_bytes: u64) -> Sqlite {
-    // No test here depends on time.
+        // No test here depends on time.
         let patient = Some(Duration::from_secs(60));
         Sqlite::new(&self.scratch.file(), max_bytes, patient, self.clock.clone())
     }
 
-    fn beside(&self, suffix: &str) -> PathBuf {
-        beside(&self.scratch.file(), suffix)
+    fn with_suffix(&self, suffix: &str) -> PathBuf {
+        with_suffix(&self.scratch.file(), suffix)
     }
 }
 
@@ -65,23 +67,23 @@ fn kind<T: std::fmt::Debug>(result: Result<T, StoreFault>) -> StoreFaultKind {
 }
 
 #[tokio::test]
-async fn a28_a_file_keeps_what_a_store_promises() {
+async fn sqlite_keeps_the_contract() {
     for lab in Lab::both() {
         let (one, other) = (lab.store(), lab.store());
         let pass = async |time| lab.clock.advance(time);
-        conformance::keeps_its_promises(&one, &other, pass).await;
+        conformance::check_contract(&one, &other, pass).await;
     }
 }
 
 #[tokio::test]
-async fn what_was_put_is_there_after_everybody_has_gone() {
+async fn values_survive_the_last_process() {
     let lab = Lab::new();
     put(&lab.store(), 1).await.unwrap();
     assert!(has(&lab.store(), 1).await.unwrap());
 }
 
 #[tokio::test]
-async fn files_are_for_their_user_alone_and_the_directory_is_made() {
+async fn files_are_private_and_the_directory_is_created() {
     let mut lab = Lab::new();
     let directory = lab.scratch.path().join("made");
     let file = directory.join("tokens.db");
@@ -90,9 +92,9 @@ async fn files_are_for_their_user_alone_and_the_directory_is_made() {
     for (path, mode) in [
         (directory.clone(), 0o40_700),
         (file.clone(), 0o100_600),
-        (beside(&file, "-wal"), 0o100_600),
-        (beside(&file, "-shm"), 0o100_600),
-        (beside(&file, ".lock"), 0o100_600),
+        (with_suffix(&file, "-wal"), 0o100_600),
+        (with_suffix(&file, "-shm"), 0o100_600),
+        (with_suffix(&file, ".lock"), 0o100_600),
     ] {
         let found = fs::metadata(&path).unwrap().mode();
         assert_eq!(found, mode, "{}: {found:o}", path.display());
@@ -107,7 +109,7 @@ async fn files_are_for_their_user_alone_and_the_directory_is_made() {
 }
 
 #[tokio::test]
-async fn one_of_many_who_want_a_lease_at_once_gets_it() {
+async fn concurrent_lease_requests_have_one_winner() {
     let lab = Arc::new(Lab::new());
     let stores: Vec<_> = (0..4).map(|_| lab.store()).collect();
     for round in 0..50 {
@@ -125,7 +127,7 @@ async fn one_of_many_who_want_a_lease_at_once_gets_it() {
 }
 
 #[tokio::test]
-async fn a_lease_from_a_clock_that_was_set_back_holds_nobody_up() {
+async fn a_lease_from_a_clock_set_back_is_ignored() {
     let lab = Lab::new();
     let store = lab.store();
     lab.clock.step(3600);
@@ -137,7 +139,7 @@ async fn a_lease_from_a_clock_that_was_set_back_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn what_is_over_goes_when_something_comes() {
+async fn expired_entries_are_deleted_on_writes() {
     let lab = Lab::new();
     let store = lab.store();
     for number in 0..10 {
@@ -159,7 +161,7 @@ async fn what_is_over_goes_when_something_comes() {
 }
 
 #[tokio::test]
-async fn a_full_file_lets_go_what_ends_first() {
+async fn a_full_file_evicts_the_entries_that_expire_first() {
     let lab = Lab::new();
     let store = lab.bounded(1 << 20);
     let put = async |number: u8, life| {
@@ -181,7 +183,7 @@ async fn a_full_file_lets_go_what_ends_first() {
 }
 
 #[tokio::test]
-async fn a_file_without_room_for_anything_is_full() {
+async fn a_file_too_small_for_an_entry_is_full() {
     let lab = Lab::new();
     // Little more than the schema's pages.
     let store = lab.bounded(12 * 4096);
@@ -191,7 +193,7 @@ async fn a_file_without_room_for_anything_is_full() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_deleted_or_replaced_is_made_or_opened_anew() {
+async fn a_deleted_or_replaced_file_is_reopened() {
     for lab in Lab::both() {
         is_made_or_opened_anew(&lab).await;
     }
@@ -214,14 +216,14 @@ async fn is_made_or_opened_anew(lab: &Lab) {
     put(&theirs, 2).await.unwrap();
     drop(theirs);
     for suffix in ["-wal", "-shm"] {
-        let _ = fs::remove_file(lab.beside(suffix));
+        let _ = fs::remove_file(lab.with_suffix(suffix));
     }
     fs::rename(elsewhere, lab.scratch.file()).unwrap();
     assert!(has(&one, 2).await.unwrap() && has(&other, 2).await.unwrap());
 }
 
 #[tokio::test]
-async fn a_directory_that_was_deleted_is_made_anew() {
+async fn a_deleted_directory_is_recreated() {
     let lab = Lab::new();
     let file = lab.scratch.path().join("made/tokens.db");
     let store = Sqlite::new(&file, MANY, None, lab.clock.clone());
@@ -232,7 +234,7 @@ async fn a_directory_that_was_deleted_is_made_anew() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_set_aside_and_made_anew_once() {
+async fn a_damaged_file_is_set_aside_once_an_hour() {
     let lab = Lab::new();
     let damage = || fs::write(lab.scratch.file(), vec![0x55; 8192]).unwrap();
     put(&lab.store(), 1).await.unwrap();
@@ -243,9 +245,13 @@ async fn a_damaged_file_is_set_aside_and_made_anew_once() {
     assert_eq!(kind(found), StoreFaultKind::Corrupt);
     put(&store, 2).await.unwrap();
     assert!(has(&store, 2).await.unwrap());
-    assert_eq!(fs::read(lab.beside(".corrupt")).unwrap()[0], 0x55);
+    assert_eq!(fs::read(lab.with_suffix(".corrupt")).unwrap()[0], 0x55);
 
-    for gone in [lab.scratch.file(), lab.beside("-wal"), lab.beside("-shm")] {
+    for gone in [
+        lab.scratch.file(),
+        lab.with_suffix("-wal"),
+        lab.with_suffix("-shm"),
+    ] {
         fs::remove_file(gone).unwrap();
     }
     fs::write(lab.scratch.file(), vec![0x66; 8192]).unwrap();
@@ -253,14 +259,14 @@ async fn a_damaged_file_is_set_aside_and_made_anew_once() {
     for _ in 0..2 {
         assert_eq!(kind(store.look(index(2)).await), StoreFaultKind::Corrupt);
     }
-    assert_eq!(fs::read(lab.beside(".corrupt")).unwrap()[0], 0x55);
+    assert_eq!(fs::read(lab.with_suffix(".corrupt")).unwrap()[0], 0x55);
     lab.clock.advance(60 * MINUTE);
     assert_eq!(kind(store.look(index(2)).await), StoreFaultKind::Corrupt);
     put(&store, 3).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_damaged_file_that_others_have_replaced_already_is_left() {
+async fn a_damaged_file_replaced_by_another_process_is_not_set_aside() {
     let lab = Lab::new();
     put(&lab.store(), 1).await.unwrap();
     fs::write(lab.scratch.file(), vec![0x55; 8192]).unwrap();
@@ -274,7 +280,7 @@ async fn a_damaged_file_that_others_have_replaced_already_is_left() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_cut_short_is_made_anew() {
+async fn a_truncated_file_is_recreated() {
     let lab = Lab::new();
     put(&lab.store(), 1).await.unwrap();
     for left in [0, 1, 100, 4096, 8192] {
@@ -293,7 +299,7 @@ async fn a_file_that_is_cut_short_is_made_anew() {
 }
 
 #[tokio::test]
-async fn a_database_of_another_program_is_left_alone() {
+async fn a_database_of_another_program_is_not_changed() {
     for sql in [
         "CREATE TABLE users(name TEXT)",
         "PRAGMA application_id=7",
@@ -317,7 +323,7 @@ async fn a_database_of_another_program_is_left_alone() {
 }
 
 #[tokio::test]
-async fn tables_that_somebody_has_changed_are_not_ours() {
+async fn changed_tables_are_foreign() {
     let lab = Lab::new();
     put(&lab.store(), 1).await.unwrap();
     let other = rusqlite::Connection::open(lab.scratch.file()).unwrap();
@@ -330,7 +336,7 @@ async fn tables_that_somebody_has_changed_are_not_ours() {
 }
 
 #[tokio::test]
-async fn a_locked_file_is_busy_and_can_be_read_meanwhile() {
+async fn a_locked_file_is_busy_but_readable() {
     let lab = Lab::new();
     let store = lab.store();
     put(&store, 1).await.unwrap();
@@ -343,7 +349,7 @@ async fn a_locked_file_is_busy_and_can_be_read_meanwhile() {
 }
 
 #[tokio::test]
-async fn somebody_who_is_opening_the_file_for_too_long_keeps_it_busy() {
+async fn a_long_opening_lock_is_busy() {
     let lab = Lab::new();
     let opening = crate::store::file::Opening::begin(&lab.scratch.file());
     let opening = opening.unwrap().unwrap();
@@ -354,7 +360,7 @@ async fn somebody_who_is_opening_the_file_for_too_long_keeps_it_busy() {
 }
 
 #[tokio::test]
-async fn files_that_are_not_this_users_are_refused() {
+async fn files_of_another_user_are_refused() {
     let lab = Lab::new();
     let file = lab.scratch.file();
     let mode = |path: &Path, mode| {
@@ -392,7 +398,7 @@ async fn files_that_are_not_this_users_are_refused() {
 }
 
 #[tokio::test]
-async fn a_thread_ends_with_its_store() {
+async fn the_thread_ends_with_its_store() {
     let count = || {
         let tasks = fs::read_dir("/proc/self/task").unwrap();
         let name = |task: std::io::Result<fs::DirEntry>| {
@@ -406,6 +412,6 @@ async fn a_thread_ends_with_its_store() {
     for _ in 0..20 {
         put(&lab.store(), 1).await.unwrap();
     }
-        // Threads of the same name belong to concurrent tests.
+    // Threads of the same name belong to concurrent tests.
     assert!(count() < before + 20);
 }

@@ -1,6 +1,6 @@
 //! Tests of the store contract, for every kind of store.
 
-use super::*;
+use crate::store::*;
 use crate::sys::clock::manual::START;
 use std::path::{Path, PathBuf};
 
@@ -54,14 +54,14 @@ pub(crate) fn owner(number: u8) -> Owner {
     Owner([number; 16])
 }
 
-fn scope(number: u8) -> TargetId {
+fn target(number: u8) -> TargetId {
     TargetId([number; 32])
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// `one` and `other` are two connections to the same empty store; `pass` advances time for both.
-pub(crate) async fn keeps_its_promises(
+pub(crate) async fn check_contract(
     one: &dyn Store,
     other: &dyn Store,
     pass: impl AsyncFn(Duration),
@@ -118,20 +118,20 @@ async fn leases(one: &dyn Store, other: &dyn Store, pass: &impl AsyncFn(Duration
 async fn purges(one: &dyn Store, other: &dyn Store) {
     assert_eq!(one.purges(0).await, Ok(Vec::new()));
     let now = START;
-    let first = one.purge(scope(1), now).await.unwrap();
+    let first = one.purge(target(1), now).await.unwrap();
     assert_eq!(Duration::from_millis(first), now);
-    let second = other.purge(scope(2), now).await.unwrap();
+    let second = other.purge(target(2), now).await.unwrap();
     assert_eq!(second, first + 1, "numbers grow without the clock");
-    let third = other.purge(scope(1), Duration::ZERO).await.unwrap();
+    let third = other.purge(target(1), Duration::ZERO).await.unwrap();
     assert_eq!(third, second + 1, "also if the clock goes back");
     let mut all = one.purges(0).await.unwrap();
     all.sort_by_key(|purge| purge.number);
-    let numbers = all.iter().map(|purge| (purge.scope, purge.number));
-    assert!(numbers.eq([(scope(2), second), (scope(1), third)]));
+    let numbers = all.iter().map(|purge| (purge.target, purge.number));
+    assert!(numbers.eq([(target(2), second), (target(1), third)]));
     assert_eq!(one.purges(second).await.unwrap().len(), 1);
     assert_eq!(other.look(index(9)).await.unwrap().purges, third);
     for number in 0..2 * MAX_PURGES as u8 {
-        one.purge(scope(10 + number), now).await.unwrap();
+        one.purge(target(10 + number), now).await.unwrap();
     }
     let mut told = Vec::new();
     while told.len() < 2 + 2 * MAX_PURGES {

@@ -1,8 +1,6 @@
 //! A store that is scripted, on a clock that jumps to whatever is waited for.
 
-use super::config::StoreConfig;
 use super::conformance::{TempDir, owner};
-use super::*;
 use crate::cache::{Landed, Purpose, Shared};
 use crate::config::engine::EngineOptions;
 use crate::env::Env;
@@ -13,6 +11,8 @@ use crate::outcome::CacheStatus;
 use crate::provider::Provider;
 use crate::provider::exchange::{Exchange, Work};
 use crate::request::credentials::Credentials;
+use crate::store::config::StoreConfig;
+use crate::store::*;
 use crate::sys::clock::manual::ManualClock;
 use crate::sys::secret::Secret;
 use std::collections::HashMap;
@@ -118,7 +118,7 @@ impl Store for Scripted {
         })
     }
 
-    fn purge(&self, _scope: TargetId, _now: Duration) -> StoreFuture<'_, u64> {
+    fn purge(&self, _target: TargetId, _now: Duration) -> StoreFuture<'_, u64> {
         self.answer("purge", |_| 1)
     }
 
@@ -274,7 +274,7 @@ fn refusing(_: Script) -> ScriptedTransport {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_told_by_the_holder_of_the_lease_alone() {
+async fn only_the_lease_holder_stores_a_refusal() {
     for (mode, told) in [(Mode::Works, 1), (Mode::NoLeases, 0)] {
         let lab = Lab::new(mode, refusing);
         assert!(lab.run("a").await.result.is_err());
@@ -286,7 +286,7 @@ async fn a_refusal_is_told_by_the_holder_of_the_lease_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_one_has_put_another_finds() {
+async fn a_stored_token_is_a_shared_hit() {
     let lab = Lab::new(Mode::Works, at_once);
     assert_eq!(lab.cache_status("a").await, CacheStatus::Miss);
     assert_eq!(lab.cache_status("a").await, CacheStatus::Shared);
@@ -295,7 +295,7 @@ async fn what_one_has_put_another_finds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a28_a_holder_that_brings_nothing_keeps_nobody_from_the_provider() {
+async fn waiting_for_a_lease_leaves_time_for_an_exchange() {
     let lab = Lab::new(Mode::Works, at_once);
     lab.cache_status("a").await;
     lab.hold();
@@ -310,7 +310,7 @@ async fn a28_a_holder_that_brings_nothing_keeps_nobody_from_the_provider() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_is_taken_anew_as_long_as_the_exchange_lasts() {
+async fn a_lease_is_extended_during_the_exchange() {
     let lab = Lab::new(Mode::Works, holding);
     let exchange = async {
         assert_eq!(lab.cache_status("a").await, CacheStatus::Miss);
@@ -333,7 +333,7 @@ async fn a_lease_is_taken_anew_as_long_as_the_exchange_lasts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a28_a_store_that_hangs_costs_its_timeout_and_no_more() {
+async fn a_hanging_store_costs_only_its_timeout() {
     let lab = Lab::new(Mode::Hangs, at_once);
     let start = Instant::now();
     assert_eq!(lab.cache_status("a").await, CacheStatus::Miss);
@@ -346,7 +346,7 @@ async fn a28_a_store_that_hangs_costs_its_timeout_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a28_every_kind_of_failure_is_a_miss_and_told_once_a_minute() {
+async fn each_kind_of_fault_is_a_miss_and_logged_once_a_minute() {
     for kind in [
         StoreFaultKind::Busy,
         StoreFaultKind::Corrupt,
@@ -371,7 +371,7 @@ async fn a28_every_kind_of_failure_is_a_miss_and_told_once_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_fails_again_and_again_is_left_alone_for_a_while() {
+async fn the_circuit_breaker_opens_for_a_failing_store() {
     let lab = Lab::new(Mode::Fails(StoreFaultKind::Unreachable), at_once);
     for _ in 0..10 {
         assert_eq!(lab.cache_status("a").await, CacheStatus::Miss);
@@ -395,7 +395,7 @@ async fn a_store_that_fails_again_and_again_is_left_alone_for_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a28_a_store_that_only_answers_does_not_work_again() {
+async fn successful_reads_do_not_close_the_write_breaker() {
     let lab = Lab::new(Mode::IsFull, at_once);
     for _ in 0..20 {
         assert_eq!(lab.cache_status("a").await, CacheStatus::Miss);
@@ -413,7 +413,7 @@ async fn a28_a_store_that_only_answers_does_not_work_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a29_replies_that_were_mixed_up_do_not_open() {
+async fn values_of_another_index_do_not_decrypt() {
     let lab = Lab::new(Mode::Works, at_once);
     lab.cache_status("a").await;
     lab.become_(Mode::MixesUp);

@@ -1,11 +1,11 @@
 //! Tests that could kill their process or need their own file system, each in a child process.
 
-use super::*;
 use crate::key::FingerprintBuilder;
 use crate::request::credentials::Credentials;
-use crate::store::conformance::{TempDir, block_on, owner};
-use crate::store::file::beside;
+use crate::store::file::with_suffix;
 use crate::store::pepper::Pepper;
+use crate::store::sqlite::*;
+use crate::store::tests::conformance::{TempDir, block_on, owner};
 use crate::store::{LEASE_LIFE, Lease};
 use crate::sys::clock::manual::ManualClock;
 use crate::sys::secret::Secret;
@@ -29,7 +29,10 @@ fn command(test: &str, wrapped: &[&str], seed: u64) -> Command {
     let mut command = Command::new(&words[0]);
     command
         .args(&words[1..])
-        .args(["--exact", &format!("store::sqlite::children::{test}")])
+        .args([
+            "--exact",
+            &format!("store::sqlite::tests::children::{test}"),
+        ])
         .args(["--nocapture", "--test-threads=1"])
         .env(CHILD, seed.to_string());
     command
@@ -95,7 +98,7 @@ struct Entries {
 
 impl Entries {
     fn new(scratch: &TempDir) -> Entries {
-        let pepper = Pepper::read_or_make(&beside(&scratch.file(), ".pepper")).unwrap();
+        let pepper = Pepper::read_or_make(&with_suffix(&scratch.file(), ".pepper")).unwrap();
         let secret = Secret::new("s3cret");
         let gate = FingerprintBuilder::new().finish();
         let index = |number: u32| {
@@ -146,9 +149,8 @@ impl Entries {
 
 /// With `CREDGATE_LONG=1`, a thousand times.
 #[test]
-fn a28_random_bytes_in_the_file_or_its_log_kill_nobody_and_bring_nothing_wrong() {
-    const NAME: &str =
-        "a28_random_bytes_in_the_file_or_its_log_kill_nobody_and_bring_nothing_wrong";
+fn random_damage_neither_crashes_nor_yields_wrong_values() {
+    const NAME: &str = "random_damage_neither_crashes_nor_yields_wrong_values";
     let Some(seed) = child() else {
         return passes(NAME, &[]).unwrap();
     };
@@ -162,7 +164,7 @@ fn a28_random_bytes_in_the_file_or_its_log_kill_nobody_and_bring_nothing_wrong()
     let entries = Entries::new(&scratch);
     let store = open(&scratch.file());
     block_on(entries.put(&store));
-    let read = |suffix| fs::read(beside(&scratch.file(), suffix)).unwrap();
+    let read = |suffix| fs::read(with_suffix(&scratch.file(), suffix)).unwrap();
     let with_log = [read(""), read("-wal")];
     drop(store);
     let whole = [read(""), Vec::new()];
@@ -183,14 +185,14 @@ fn a28_random_bytes_in_the_file_or_its_log_kill_nobody_and_bring_nothing_wrong()
             bytes[position] ^= random.u8(1..);
         }
         for (suffix, content) in [("", file), ("-wal", log)] {
-            let path = beside(&spoiled.file(), suffix);
+            let path = with_suffix(&spoiled.file(), suffix);
             crate::store::file::prepare_file(&path).unwrap();
             fs::write(path, content).unwrap();
         }
         let store = open(&spoiled.file());
         let count = block_on(entries.count(&store));
         (opened, lost) = (opened + count, lost + entries.indexes.len() - count);
-    // Every call on the remains must return.
+        // Every call on the remains must return.
         let index = entries.indexes[0];
         block_on(async {
             let _ = store.put(index, vec![1; 1000], MINUTE).await;
@@ -205,7 +207,7 @@ fn a28_random_bytes_in_the_file_or_its_log_kill_nobody_and_bring_nothing_wrong()
 }
 
 #[test]
-fn of_many_processes_who_want_a_lease_one_gets_it() {
+fn concurrent_processes_have_one_lease_holder() {
     const LEASES: u8 = 200;
     if let Some(file) = shared_file() {
         let store = open(&file);
@@ -220,7 +222,7 @@ fn of_many_processes_who_want_a_lease_one_gets_it() {
         return std::io::stdout().write_all(taken.as_bytes()).unwrap();
     }
     let scratch = TempDir::new();
-    let name = "of_many_processes_who_want_a_lease_one_gets_it";
+    let name = "concurrent_processes_have_one_lease_holder";
     let children: Vec<_> = (0..4).map(|_| start(name, &scratch)).collect();
     let texts: Vec<_> = children
         .into_iter()
@@ -239,7 +241,7 @@ fn of_many_processes_who_want_a_lease_one_gets_it() {
 
 /// At any moment: its stored values are complete, and other processes continue at once.
 #[test]
-fn a_process_that_is_killed_while_it_writes_harms_nobody() {
+fn a_process_killed_while_writing_harms_no_other() {
     if let Some(file) = shared_file() {
         let store = open(&file);
         let parent = parent_id();
@@ -265,10 +267,7 @@ fn a_process_that_is_killed_while_it_writes_harms_nobody() {
         (0..=255).filter_map(value).count()
     };
     for _ in 0..10 {
-        let mut child = start(
-            "a_process_that_is_killed_while_it_writes_harms_nobody",
-            &scratch,
-        );
+        let mut child = start("a_process_killed_while_writing_harms_no_other", &scratch);
         let purges = || insist(|| block_on(store.look(Index([0; 32])))).purges;
         let before = purges();
         while purges() == before {
@@ -299,9 +298,9 @@ fn passes_on_a_small_tmpfs(test: &str, otherwise: &str) {
 
 /// Without mount permissions, modes make the directory read-only, which does not bind root.
 #[test]
-fn a28_a_file_system_that_has_become_read_only_is_a_fault() {
+fn a_read_only_file_system_is_a_fault() {
     if child().is_none() {
-        let name = "a28_a_file_system_that_has_become_read_only_is_a_fault";
+        let name = "a_read_only_file_system_is_a_fault";
         return passes_on_a_small_tmpfs(name, r#"exec "$@""#);
     }
     let scratch = TempDir::new();
@@ -347,9 +346,9 @@ fn a28_a_file_system_that_has_become_read_only_is_a_fault() {
 
 /// Without mount permissions, a file size limit stands in for the full tmpfs.
 #[test]
-fn a28_a_full_tmpfs_is_a_fault_and_no_signal() {
+fn a_full_tmpfs_is_a_fault_without_a_signal() {
     if child().is_none() {
-        let name = "a28_a_full_tmpfs_is_a_fault_and_no_signal";
+        let name = "a_full_tmpfs_is_a_fault_without_a_signal";
         return passes_on_a_small_tmpfs(name, r#"trap '' XFSZ; ulimit -f 300; exec "$@""#);
     }
     let scratch = TempDir::new();
@@ -371,16 +370,16 @@ fn a28_a_full_tmpfs_is_a_fault_and_no_signal() {
             ),
             "{fault:?}"
         );
-    // Entries stay readable, by other processes too, and no process dies.
+        // Entries stay readable, by other processes too, and no process dies.
         for store in [&store, &open(&scratch.file())] {
             let found = store.look(at(0)).await;
             assert!(found.is_ok() || found.is_err_and(|fault| !fault.detail.is_empty()));
             let _ = store.lease(at(0), owner(1), LEASE_LIFE).await;
         }
-    // With free space again, writing works again.
+        // With free space again, writing works again.
         fs::remove_file(scratch.file()).unwrap();
         for suffix in ["-wal", "-shm"] {
-            let _ = fs::remove_file(beside(&scratch.file(), suffix));
+            let _ = fs::remove_file(with_suffix(&scratch.file(), suffix));
         }
         let store = open(&scratch.file());
         let lease = store.lease(at(0), owner(2), LEASE_LIFE).await;
