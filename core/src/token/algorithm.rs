@@ -1,4 +1,4 @@
-//! The algorithms of a signature, and what each demands of a key.
+//! Signature algorithms, and their requirements on a key.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519,
@@ -7,7 +7,7 @@ use aws_lc_rs::signature::{
     VerificationAlgorithm,
 };
 
-/// An algorithm of RFC 7518 section 3.1 or RFC 8037 section 3.1. `none` and the symmetric ones are not among them.
+/// An algorithm of RFC 7518 section 3.1 or RFC 8037 section 3.1, without `none` and the symmetric ones.
 pub(super) enum Algorithm {
     Rsa(&'static RsaParameters),
     /// The curve, and the algorithm.
@@ -24,7 +24,7 @@ pub(super) enum Curve {
 }
 
 impl Algorithm {
-    /// By name, which is case-sensitive.
+    /// Finds an algorithm by its case-sensitive name.
     pub(super) fn named(name: &str) -> Option<Algorithm> {
         Some(match name {
             "RS256" => Algorithm::Rsa(&RSA_PKCS1_2048_8192_SHA256),
@@ -53,7 +53,7 @@ impl Curve {
         })
     }
 
-    /// Bytes of one coordinate.
+    /// The size of one coordinate, in bytes.
     pub(super) fn size(self) -> usize {
         match self {
             Curve::P256 | Curve::Ed25519 => 32,

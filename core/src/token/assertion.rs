@@ -1,5 +1,5 @@
-//! The assertion with which a client proves that it holds its secret without sending it (`client_secret_jwt`: OpenID
-//! Connect Core 1.0 section 9, RFC 7523 section 3).
+//! The assertion that proves possession of a client's secret without sending it (`client_secret_jwt`: OpenID Connect
+//! Core 1.0 section 9, RFC 7523 section 3).
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -8,10 +8,11 @@ use serde_json::json;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// In seconds: it is used at once.
+/// The lifetime in seconds; the assertion is used at once.
 const LIFETIME: u64 = 60;
 
-/// An assertion for this audience, good for a minute from `wall` (the time since the Unix epoch), and never the same.
+/// Creates an assertion for this audience, valid for a minute from `wall` (the time since the Unix epoch), with a
+/// unique `jti`.
 pub(crate) fn client_assertion(
     client_id: &str,
     client_secret: &str,

@@ -6,12 +6,12 @@ use serde_json::{Map, Value};
 use std::fmt;
 use zeroize::Zeroize;
 
-/// What a JWT says (RFC 7519 section 4). Wiped when dropped, as far as its strings go.
+/// The claims of a JWT (RFC 7519 section 4). Their strings are wiped when dropped.
 pub(crate) struct Claims {
     members: Map<String, Value>,
-    /// About what it occupies, in bytes.
+    /// The approximate size, in bytes.
     pub(crate) size: usize,
-    /// `iss` is what the provider's metadata says.
+    /// Whether `iss` equals the issuer of the provider's metadata.
     pub(crate) is_providers: bool,
     pub(crate) times: Times,
 }
@@ -21,7 +21,7 @@ pub(crate) struct Claims {
 pub(crate) struct Times {
     pub(crate) expires: Option<f64>,
     pub(crate) not_before: Option<f64>,
-    /// The first that stands there and is no number: a time of another type is not one that is absent.
+    /// The first time that is present but not a number; it does not count as absent.
     pub(crate) wrong: Option<&'static str>,
 }
 
@@ -51,7 +51,7 @@ impl Claims {
         Claims::with(members, is_providers)
     }
 
-    /// Where it is known whether `iss` is what the provider's metadata says.
+    /// Claims with a known verdict on `iss`.
     pub(crate) fn with(members: Map<String, Value>, is_providers: bool) -> Claims {
         let size = members
             .iter()
@@ -114,7 +114,7 @@ fn size(value: &Value) -> usize {
     }
 }
 
-/// Where a claim is: names of members, and in arrays positions from 1, as Kong counts.
+/// The path to a claim: names of members, and positions in arrays from 1, as Kong counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Path(Vec<String>);
 
@@ -134,7 +134,7 @@ impl Path {
     }
 }
 
-/// Follows names of members, and positions in lists from 1.
+/// Follows names of members, and positions in arrays from 1.
 pub(crate) fn walk<'v, 'n>(
     value: &'v Value,
     mut path: impl Iterator<Item = &'n str>,

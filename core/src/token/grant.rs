@@ -14,41 +14,41 @@ pub struct Grant {
     pub(crate) client_id: Box<str>,
     /// `Bearer …`
     authorization: Zeroizing<Box<str>>,
-    /// What it is found by, and what the gates ask for that share it.
+    /// Its cache key, and the fingerprint of the gates that share it.
     pub(crate) key: Key,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) received: Instant,
     pub(crate) lifetime: Lifetime,
-    /// The client brought it itself.
+    /// It is the client's own token.
     pub(crate) is_brought: bool,
-    /// What it says, where it is a JWT.
+    /// Its claims, if it is a JWT.
     pub(crate) claims: Option<Claims>,
     pub(crate) refresh: Refresh,
 }
 
-/// How long a token lives, from when it was received.
+/// The lifetime of a token, from its receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lifetime {
     Stated(Duration),
-    /// Nothing says so.
+    /// Neither `expires_in` nor `exp` states it.
     Unknown,
-    /// What is said cannot be, or is over: for this exchange's waiters only.
+    /// It is unusable: zero, in the past, or not a number. The token is for the waiters of this exchange only.
     Unusable,
 }
 
-/// The state of a token's renewal.
+/// The state of a token's refresh.
 #[derive(Debug, Default)]
 pub(crate) struct Refresh {
-    /// Milliseconds after it was received before which nobody tries.
+    /// The age in milliseconds before which no refresh starts.
     not_before: AtomicU64,
     failed: AtomicBool,
 }
 
-/// How long nobody tries again after somebody has.
+/// The pause between two attempts.
 const REFRESH_PAUSE: Duration = Duration::from_secs(10);
 
 impl Refresh {
-    /// Whether it is the caller who fetches the next token. `age`: since the token was received.
+    /// Claims the refresh for the caller; false if another caller has it. `age`: since the receipt of the token.
     pub(crate) fn claim(&self, age: Duration) -> bool {
         let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         let not_before = self.not_before.load(Ordering::Relaxed);
@@ -60,7 +60,7 @@ impl Refresh {
                 .is_ok()
     }
 
-    /// Nobody tries again: the provider gives the same token until it ends.
+    /// Stops further attempts: the provider repeats its token until it expires.
     pub(crate) fn give_up(&self) {
         self.not_before.store(u64::MAX, Ordering::Relaxed);
     }
@@ -74,13 +74,13 @@ impl Refresh {
     }
 }
 
-/// What a token is found by, and when it came.
+/// The origin of a token: its key and the time of its receipt.
 #[derive(Clone, Copy)]
 pub(crate) struct Origin {
     pub(crate) key: Key,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) received: Instant,
-    /// The client brought it itself.
+    /// It is the client's own token.
     pub(crate) is_brought: bool,
 }
 
@@ -108,19 +108,19 @@ impl Grant {
         }
     }
 
-    /// Whose token it is.
+    /// The client of the token.
     pub fn client_id(&self) -> &str {
         &self.client_id
     }
 
-    /// `Bearer …`, with nothing that could end a header line.
+    /// `Bearer …`, without characters that could end a header line.
     pub fn authorization(&self) -> &str {
         &self.authorization
     }
 
-    /// What the token says, where it is a JWT: a claim by its name, or by a path of names joined by `__` (positions in
-    /// lists from 1). Text as it is, anything else as JSON. `None` also for text with control characters: it goes into
-    /// headers and logs, and would end a line there.
+    /// A claim of a JWT by its name, or by a path of names joined by `__` (positions in arrays from 1). Text is
+    /// returned as it is, any other value as JSON. `None` also for text with control characters, which would end a line
+    /// in headers and logs.
     pub fn claim(&self, name: &str) -> Option<Cow<'_, str>> {
         let claims = self.claims.as_ref()?;
         let value = match claims.get(name) {
@@ -137,17 +137,17 @@ impl Grant {
         })
     }
 
-    /// All that the token says, as a JSON object; `None` where it is no JWT.
+    /// All claims, as a JSON object; `None` if the token is not a JWT.
     pub fn claims(&self) -> Option<String> {
         self.claims.as_ref().map(Claims::json)
     }
 
-    /// The token alone.
+    /// The token without `Bearer`.
     pub fn token(&self) -> &str {
         &self.authorization[BEARER.len()..]
     }
 
-    /// Bytes that it occupies, about.
+    /// The approximate size, in bytes.
     pub(crate) fn size(&self) -> usize {
         let claims = self.claims.as_ref().map_or(0, |claims| claims.size);
         size_of::<Grant>() + self.client_id.len() + self.authorization.len() + claims

@@ -1,4 +1,4 @@
-//! A provider's keys (RFC 7517). What cannot verify a signature is left out.
+//! A provider's keys (RFC 7517), without those that cannot verify a signature.
 
 use super::JwsError;
 use super::algorithm::{Algorithm, Curve};
@@ -14,7 +14,7 @@ pub(crate) struct KeySet(Vec<PublicKey>);
 
 struct PublicKey {
     id: Option<String>,
-    /// The one algorithm that it is for, where the provider says so.
+    /// Its only algorithm, if the provider names one.
     algorithm: Option<String>,
     material: Material,
 }
@@ -28,12 +28,12 @@ enum Material {
     Curve(Curve, Vec<u8>),
 }
 
-/// More keys than this no provider has.
+/// The maximum number of keys; no provider has more.
 const MAX_KEYS: usize = 100;
-/// How many keys are tried for a token that names none.
+/// The maximum number of keys tried for a token that names none.
 const MAX_TRIED: usize = 10;
 
-/// Members that decide. One that stands twice is an error; private members are not read.
+/// The members that matter. A repeated one is an error; private members are not read.
 #[derive(Deserialize)]
 struct Jwk {
     kty: String,
@@ -50,8 +50,8 @@ struct Jwk {
 }
 
 impl KeySet {
-    /// `None` where it is no JSON object with a list of keys. A key that cannot be used is left out; it does not spoil
-    /// the others.
+    /// Parses a key set; `None` if it is not a JSON object with a list of keys. An unusable key is omitted without
+    /// affecting the others.
     pub(crate) fn parse(body: &[u8]) -> Option<KeySet> {
         #[derive(Deserialize)]
         struct Document<'d> {
@@ -64,13 +64,13 @@ impl KeySet {
         Some(KeySet(keys.take(MAX_KEYS).collect()))
     }
 
-    /// Adds those of another place.
+    /// Adds the keys of another address.
     pub(crate) fn extend(&mut self, other: KeySet) {
         let room = MAX_KEYS.saturating_sub(self.0.len());
         self.0.extend(other.0.into_iter().take(room));
     }
 
-    /// Verifies a signature with the key of this id, or where the token names none with those that fit.
+    /// Verifies a signature with the key of this id, or with all suitable keys if the token names none.
     pub(super) fn verify(
         &self,
         id: Option<&str>,
@@ -97,7 +97,7 @@ impl KeySet {
             return Ok(());
         }
         Err(match id {
-            // It may be signed with a key that is not known yet.
+            // The signing key may not be known yet.
             None => JwsError::UnknownKey,
             Some(_) if any_fits => JwsError::Signature,
             Some(_) => JwsError::Algorithm,
@@ -155,7 +155,7 @@ impl PublicKey {
         })
     }
 
-    /// One key, one algorithm: what the provider says of the key binds, and the kind of the key always does.
+    /// One key, one algorithm: the provider's `alg` binds, and so does the kind of the key.
     fn is_for(&self, name: &str, wanted: &Algorithm) -> bool {
         if self
             .algorithm
@@ -186,13 +186,13 @@ impl PublicKey {
     }
 }
 
-/// RFC 9864 gives EdDSA with this curve a name of its own.
+/// RFC 9864 names EdDSA with this curve `Ed25519`.
 fn is_same_algorithm(one: &str, other: &str) -> bool {
     let name = |name| if name == "Ed25519" { "EdDSA" } else { name };
     name(one) == name(other)
 }
 
-/// 2048 to 8192 bits (RFC 7518 section 3.3); an exponent that is odd and not 1.
+/// 2048 to 8192 bits (RFC 7518 section 3.3), with an odd exponent other than 1.
 fn rsa(n: Vec<u8>, e: Vec<u8>) -> Option<Material> {
     let strip = |mut bytes: Vec<u8>| {
         let zeros = bytes.iter().take_while(|&&byte| byte == 0).count();

@@ -13,17 +13,17 @@ use serde_json::{Map, Value};
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// A token whose header may be trusted to mean what it says, and whose claims may not yet.
+/// A token with a validated header and unverified claims.
 pub(crate) struct Jws<'t> {
     header: Header,
     claims: Map<String, Value>,
-    /// What is signed.
+    /// The signed bytes.
     message: &'t str,
     signature: Vec<u8>,
 }
 
-/// What decides. A member that stands twice is an error; where the token says its key is to be had (`jku`, `jwk`,
-/// `x5u`, `x5c`) is not read.
+/// The members that matter. A repeated one is an error; the token's own key references (`jku`, `jwk`, `x5u`, `x5c`) are
+/// not read.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -37,11 +37,11 @@ struct Header {
     zip: bool,
 }
 
-/// A header is short; what is longer is not decoded.
+/// The maximum length of a header that is decoded.
 const MAX_HEADER: usize = 4096;
 
-/// Whether this means to be a signed JWT, and is no opaque token: also one that must be refused, as it has no signature,
-/// or is written in a way that another reader may take for a JWT.
+/// Whether the token is meant as a signed JWT rather than opaque: also if it must be refused because it has no
+/// signature, or has a form that another reader may accept as a JWT.
 pub(crate) fn is_jws(token: &str) -> bool {
     let mut parts = token.split('.');
     let Some(header) = parts.next() else {
@@ -65,7 +65,7 @@ pub(crate) fn is_jws(token: &str) -> bool {
         .is_some_and(|header| header.contains_key("alg"))
 }
 
-/// For telling only, never for trusting.
+/// For messages only, never for decisions.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new()
@@ -127,19 +127,19 @@ impl<'t> Jws<'t> {
     }
 }
 
-/// Header, payload and signature, where there are just these.
+/// Header, payload and signature, if there are exactly three parts.
 fn parts(token: &str) -> Option<(&str, &str, &str)> {
     let mut parts = token.split('.');
     let three = (parts.next()?, parts.next()?, parts.next()?);
     (parts.next().is_none() && !three.0.is_empty() && !three.1.is_empty()).then_some(three)
 }
 
-/// True where the member is there, whatever its value.
+/// True if the member is present, with any value.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
-/// A JSON object no name of which stands twice.
+/// A JSON object without repeated names.
 struct UniqueObject(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for UniqueObject {

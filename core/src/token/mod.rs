@@ -1,4 +1,4 @@
-//! Tokens: the ones that the provider issues and the ones that clients bring, their claims, and their verification.
+//! Tokens: those that the provider issues and those that clients present, with their claims and their verification.
 
 mod algorithm;
 mod assertion;

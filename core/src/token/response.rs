@@ -12,12 +12,12 @@ use serde_json::{Map, Value};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// The longest token that is forwarded, in bytes. Upstreams rarely take headers beyond 8 or 16 KiB.
+/// The maximum length of a forwarded token, in bytes. Upstreams rarely accept headers beyond 8 or 16 KiB.
 pub(crate) const MAX_TOKEN: usize = 16 * 1024;
-/// A lifetime beyond this is taken for a mistake.
+/// A longer lifetime, in seconds, is treated as an error.
 const ABSURD_LIFETIME: f64 = 10.0 * 365.0 * 86_400.0;
 
-/// The members of [RFC 6749 section 5.1] that matter. A member that stands twice is an error, others are ignored.
+/// The members of [RFC 6749 section 5.1] that matter. A repeated one is an error; others are ignored.
 ///
 /// [RFC 6749 section 5.1]: https://www.rfc-editor.org/rfc/rfc6749#section-5.1
 #[derive(Deserialize)]
@@ -34,7 +34,7 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<String
 }
 
 impl TokenResponse {
-    /// Reads a token endpoint's 200.
+    /// Parses the body of a 200.
     pub(crate) fn read(body: &[u8]) -> Result<TokenResponse, Denial> {
         let invalid = |why: &str| {
             Denial::new(
@@ -59,14 +59,14 @@ impl TokenResponse {
         Ok(answer)
     }
 
-    /// How long the token lives: `expires_in` (a number, or one in a string), else what remains to the JWT's `exp`;
-    /// never past `exp`. `wall`: the time since the Unix epoch.
+    /// The token's lifetime: `expires_in` (a number or a numeric string), else the time until the JWT's `exp`; never
+    /// past `exp`. `wall`: the time since the Unix epoch.
     pub(crate) fn lifetime(&self, claims: Option<&Claims>, wall: Duration) -> Lifetime {
         lifetime(self.expires_in.as_ref(), until_exp(claims, wall))
     }
 }
 
-/// How long a token lives that the client holds already.
+/// The lifetime of a client's own token.
 pub(crate) fn remaining(claims: &Claims, wall: Duration) -> Lifetime {
     lifetime(None, until_exp(Some(claims), wall))
 }
@@ -94,8 +94,8 @@ fn lifetime(expires_in: Option<&Value>, until_exp: Option<f64>) -> Lifetime {
         .map_or(Lifetime::Unusable, Lifetime::Stated)
 }
 
-/// Reads a provider's JSON object. Why it cannot be read is not told: serde's message may quote a token, and its
-/// structures accept arrays, which no provider means.
+/// Parses a provider's JSON object. The error is not returned: serde's message may quote a token. Arrays, which serde
+/// accepts for structs, are refused.
 pub(crate) fn json_object<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Option<T> {
     if body.trim_ascii_start().first() == Some(&b'{') {
         serde_json::from_slice(body).ok()
@@ -104,7 +104,7 @@ pub(crate) fn json_object<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Option<T> {
     }
 }
 
-/// `b64token` of RFC 6750 section 2.1: nothing that could end a header line.
+/// Whether the text is a `b64token` (RFC 6750 section 2.1), which cannot end a header line.
 pub(crate) fn is_b64token(token: &str) -> bool {
     let body = token.trim_end_matches('=');
     !body.is_empty()
@@ -113,7 +113,7 @@ pub(crate) fn is_b64token(token: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
 }
 
-/// What a JWT says, where nobody asks whether it is true: it came from the token endpoint itself.
+/// The claims of a JWT without verification, for gates that trust the token endpoint.
 pub(crate) fn unverified_claims(token: &str) -> Option<Map<String, Value>> {
     let mut parts = token.split('.');
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
@@ -136,7 +136,7 @@ pub(crate) mod tests {
         format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(claims.to_string()))
     }
 
-    /// As a gate with the default settings keeps it.
+    /// The retention of a gate with default settings.
     fn kept(answer: &Value) -> Option<u64> {
         let answer = TokenResponse::read(answer.to_string().as_bytes()).unwrap();
         let claims = unverified_claims(&answer.access_token).map(|map| Claims::new(map, None));
@@ -152,7 +152,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a24_a_lifetime_is_a_number_or_one_in_a_string() {
+    fn a_lifetime_is_a_number_or_a_numeric_string() {
         for (expires_in, expect) in [
             (json!(3600), Some(3595)),
             (json!("43199"), Some(43194)),
@@ -170,7 +170,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn kong01_an_absurd_lifetime_is_never_cached() {
+    fn an_absurd_lifetime_is_never_cached() {
         for expires_in in [
             json!(0),
             json!(-1),
@@ -190,7 +190,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn kong08_a_token_is_never_kept_past_its_exp() {
+    fn a_token_is_never_cached_past_its_exp() {
         let token = jwt(&json!({"exp": NOW.as_secs() + 100}));
         assert_eq!(
             kept(&json!({"access_token": token, "token_type": "Bearer"})),
@@ -212,7 +212,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a14_a_token_that_could_break_a_header_is_refused() {
+    fn a_token_that_could_break_a_header_is_refused() {
         for token in ["a\r\nX: y", "a b", "a\u{0}", "é", "", "=", "a=b", "a\n"] {
             let body = json!({"access_token": token, "token_type": "Bearer"}).to_string();
             assert_eq!(
@@ -227,7 +227,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a15_another_token_type_is_not_forwarded_as_bearer() {
+    fn another_token_type_is_not_forwarded_as_bearer() {
         assert_eq!(
             denied(r#"{"access_token":"t","token_type":"DPoP"}"#).cause,
             Cause::ProviderAnswerInvalid
@@ -235,7 +235,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a33_nonsense_is_invalid_and_its_detail_holds_nothing_of_it() {
+    fn an_invalid_response_is_not_quoted_in_its_denial() {
         for body in [
             "",
             "null",

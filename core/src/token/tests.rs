@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-/// Signs, and says what its public key is.
+/// A signer with its public key.
 pub(crate) enum Signer {
     Rsa(&'static dyn RsaEncoding, RsaKeyPair),
     Ec(&'static str, EcdsaKeyPair),
@@ -67,7 +67,7 @@ impl Signer {
 }
 
 fn rsa(encoding: &'static dyn RsaEncoding) -> Signer {
-    // One key for all: it takes long to make.
+    // One key for all tests, because it is slow to generate.
     static DER: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
         AsDer::<aws_lc_rs::encoding::Pkcs8V1Der>::as_der(&pair)
@@ -119,14 +119,14 @@ fn claims() -> Value {
     json!({"iss": "https://a.example/", "sub": "alice"})
 }
 
-/// A token of unsigned parts as they stand.
+/// A token of raw, unsigned parts.
 fn raw(header: &str, claims: &str, signature: &str) -> String {
     let text = |part: &str| URL_SAFE_NO_PAD.encode(part);
     format!("{}.{}.{signature}", text(header), text(claims))
 }
 
 #[test]
-fn a36_every_asymmetric_algorithm_verifies() {
+fn every_asymmetric_algorithm_verifies() {
     for (alg, signer) in signers() {
         let token = signer.token(&json!({"alg": alg, "kid": "k"}), &claims());
         assert!(is_jws(&token));
@@ -145,7 +145,7 @@ fn a36_every_asymmetric_algorithm_verifies() {
 }
 
 #[test]
-fn a36_what_is_changed_does_not_verify() {
+fn a_changed_token_does_not_verify() {
     let other = signers();
     for ((alg, signer), (_, other)) in signers().into_iter().zip(other) {
         let own = keys(&[signer.jwk("k")]);
@@ -189,7 +189,7 @@ fn a36_what_is_changed_does_not_verify() {
 }
 
 #[test]
-fn a36_none_and_symmetric_algorithms_are_refused() {
+fn none_and_symmetric_algorithms_are_refused() {
     let signer = rsa(&RSA_PKCS1_SHA256);
     let jwk = signer.jwk("k");
     let set = keys(std::slice::from_ref(&jwk));
@@ -206,7 +206,7 @@ fn a36_none_and_symmetric_algorithms_are_refused() {
             assert!(is_jws(&token), "{alg} must not pass as opaque");
         }
     }
-    // The classic: the public key as the secret of an HMAC.
+    // The classic attack: the public key as the secret of an HMAC.
     for secret in [
         jwk["n"].as_str().unwrap().as_bytes(),
         jwk.to_string().as_bytes(),
@@ -224,7 +224,7 @@ fn a36_none_and_symmetric_algorithms_are_refused() {
 }
 
 #[test]
-fn a36_extensions_that_are_not_understood_are_refused() {
+fn unknown_critical_extensions_are_refused() {
     let signer = es256();
     let set = keys(&[signer.jwk("k")]);
     for (extra, fault) in [
@@ -254,7 +254,7 @@ fn a36_extensions_that_are_not_understood_are_refused() {
 }
 
 #[test]
-fn a36_a_key_in_the_tokens_own_header_is_not_used() {
+fn a_key_in_the_tokens_header_is_not_used() {
     let (provider, attacker) = (es256(), es256());
     let set = keys(&[provider.jwk("k")]);
     for extra in ["jwk", "jku", "x5u", "x5c"] {
@@ -273,7 +273,7 @@ fn a36_a_key_in_the_tokens_own_header_is_not_used() {
 }
 
 #[test]
-fn a36_a_kid_only_looks_up() {
+fn a_kid_only_selects_a_key() {
     let signer = es256();
     let set = keys(&[signer.jwk("k")]);
     for kid in [
@@ -294,7 +294,7 @@ fn a36_a_kid_only_looks_up() {
 }
 
 #[test]
-fn a36_keys_with_the_same_id_are_all_tried() {
+fn all_keys_with_the_same_id_are_tried() {
     let (old, new) = (es256(), es256());
     let set = keys(&[old.jwk("k"), new.jwk("k")]);
     for signer in [&old, &new] {
@@ -309,7 +309,7 @@ fn a36_keys_with_the_same_id_are_all_tried() {
 }
 
 #[test]
-fn a36_one_key_is_for_one_algorithm() {
+fn a_key_is_bound_to_one_algorithm() {
     let (pkcs1, pss) = (rsa(&RSA_PKCS1_SHA256), rsa(&RSA_PSS_SHA256));
     let mut jwk = pkcs1.jwk("k");
     jwk["alg"] = json!("RS256");
@@ -323,7 +323,7 @@ fn a36_one_key_is_for_one_algorithm() {
 }
 
 #[test]
-fn a36_a_signature_in_asn1_is_refused() {
+fn an_asn1_signature_is_refused() {
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
     let signer = Signer::Ec("P-256", pair);
     let token = signer.token(&json!({"alg": "ES256", "kid": "k"}), &claims());
@@ -334,7 +334,7 @@ fn a36_a_signature_in_asn1_is_refused() {
 }
 
 #[test]
-fn a36_keys_that_cannot_verify_are_left_out_alone() {
+fn unusable_keys_are_omitted_individually() {
     let good = es256().jwk("good");
     let with = |name: &str, value: Value| {
         let mut jwk = es256().jwk("bad");
@@ -399,7 +399,7 @@ fn a36_keys_that_cannot_verify_are_left_out_alone() {
 }
 
 #[test]
-fn f26_only_the_compact_serialisation_is_read_and_strictly() {
+fn only_the_strict_compact_serialization_is_accepted() {
     let signer = es256();
     let set = keys(&[signer.jwk("k")]);
     let good = signer.token(&json!({"alg": "ES256", "kid": "k"}), &claims());
@@ -444,7 +444,7 @@ fn f26_only_the_compact_serialisation_is_read_and_strictly() {
             "{malformed:.80}"
         );
     }
-    // The last character of 86 has spare bits, which must be zero.
+    // The last of 86 characters has spare bits, which must be zero.
     let last = STANDARD.encode([0]).chars().next();
     assert_eq!(last, Some('A'));
     let twisted = format!(
@@ -456,7 +456,7 @@ fn f26_only_the_compact_serialisation_is_read_and_strictly() {
 }
 
 #[test]
-fn a_token_that_names_no_key_may_be_of_a_new_one() {
+fn a_token_without_a_kid_may_be_signed_by_a_new_key() {
     let (old, new) = (es256(), es256());
     let token = new.token(&json!({"alg": "ES256"}), &claims());
     assert_eq!(
@@ -466,7 +466,7 @@ fn a_token_that_names_no_key_may_be_of_a_new_one() {
 }
 
 #[test]
-fn what_another_reader_may_take_for_a_jwt_is_one() {
+fn lenient_forms_of_a_jwt_are_not_opaque() {
     assert!(is_jws("eyJhbGciOiJub25lIn0=.e30."), "padding");
     assert!(
         is_jws("eyJhbGciOjEsImFsZyI6Mn0.e30.x"),
@@ -476,7 +476,7 @@ fn what_another_reader_may_take_for_a_jwt_is_one() {
 }
 
 #[test]
-fn opaque_tokens_are_not_taken_for_jwts() {
+fn opaque_tokens_are_not_jwts() {
     for opaque in [
         "opaque",
         "a.b.c",
@@ -491,7 +491,7 @@ fn opaque_tokens_are_not_taken_for_jwts() {
 }
 
 #[test]
-fn f32_an_assertion_is_fresh_and_for_the_issuer() {
+fn a_client_assertion_is_fresh_and_for_the_issuer() {
     let wall = Duration::from_secs(1_700_000_000);
     let make = || client_assertion("alice", "s3cret", "https://a.example/", wall).unwrap();
     let assertion = make();

@@ -1,27 +1,25 @@
-//! Signatures of tokens ([RFC 7515], [RFC 7518]), the keys they are verified with ([RFC 7517]), and the assertion that
-//! a client signs itself ([RFC 7523]).
+//! The verdict on a token's signature ([RFC 7515], [RFC 7518]) under a provider's keys ([RFC 7517]).
 //!
-//! The cryptography is that of the TLS library, which has all of RFC 7518's asymmetric algorithms. What is ours is the
-//! reading of the token, which is strict: an algorithm is allowed or it is refused, and nothing in a token's header
-//! says where its key is to be had.
+//! The TLS library provides the cryptography, with all of RFC 7518's asymmetric algorithms. The parsing of tokens is
+//! ours, and strict: an algorithm is allowed or refused, and nothing in a token's header locates its key.
 //!
 //! [RFC 7515]: https://www.rfc-editor.org/rfc/rfc7515
 //! [RFC 7517]: https://www.rfc-editor.org/rfc/rfc7517
 //! [RFC 7518]: https://www.rfc-editor.org/rfc/rfc7518
 //! [RFC 7523]: https://www.rfc-editor.org/rfc/rfc7523
 
-/// Why a token does not verify.
+/// The reason why a token does not verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JwsError {
-    /// It is no compact JWS of JSON objects.
+    /// It is not a compact JWS of JSON objects.
     Malformed,
     /// Its algorithm is not allowed, or is not its key's.
     Algorithm,
-    /// It demands an extension that is not understood.
+    /// It requires an unknown extension (`crit`).
     Critical,
     /// The provider has no such key.
     UnknownKey,
-    /// The signature is not of this key and these bytes.
+    /// The signature does not match the key and the signed bytes.
     Signature,
 }
 
