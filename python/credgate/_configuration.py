@@ -20,169 +20,197 @@ class ClaimHeader(TypedDict):
 
     # The header's name.
     header: str
-    # Where the claim is: a path of claims, array positions from 1.
+    # The path of the claim: names of members, and positions in arrays from 1.
     path: Sequence[str]
 
 
 class Settings(TypedDict, total=False):
-    """What a gate is made of."""
+    """The configuration of a gate."""
 
-    # Accept "http://" for loopback addresses, for development. (Not Kong's.)
+    # Accept "http://" URLs of loopback addresses and of "localhost", for development. Not in Kong.
     allow_loopback_http: bool
-    # Let requests that would be answered with 401 pass without a token.
+    # Let requests that would be denied with 401 pass without a token. The name of a consumer, as in
+    # Kong, means true.
     anonymous: bool
-    # The audience to ask for: the "audience" argument of the token request.
+    # The "audience" argument of the token request; several values are joined with spaces.
     audience: Sequence[str]
-    # Where the token's audiences are.
+    # Path of the claim with the token's audiences (see "scopes_claim"). Default: ["aud"].
     audience_claim: Sequence[str]
-    # Audiences that the token must be for: all words of one element, for any element.
+    # Audiences that the token must have, as an OR of ANDs (see "scopes_required").
     audience_required: Sequence[str]
-    # How clients authenticate: "client_credentials" (id and secret, which are exchanged for a
-    # token), "bearer" (a JWT that they hold already, which is verified), or both.
+    # Methods by which clients authenticate: "client_credentials" (id and secret, exchanged for a
+    # token at the provider), "bearer" (a JWT that the client already has, verified and forwarded),
+    # or both. Default: ["client_credentials"].
     auth_methods: _AuthMethods | Sequence[_AuthMethods]
-    # How id and secret are encoded inside of "Authorization: Basic": "raw", or "form" for clients
-    # that follow RFC 6749 section 2.3.1 to the letter. (Not Kong's.)
+    # Encoding of id and secret inside the client's "Authorization: Basic": "raw", or "form" for
+    # clients that follow RFC 6749 section 2.3.1. Not in Kong. Default: "raw".
     basic_encoding: _Encoding
-    # Keep tokens. False makes an exchange for every request.
+    # Cache tokens. With false, only requests that wait at the same time share an exchange. Default:
+    # True.
     cache_tokens: bool
-    # Gates with different salts share no token.
+    # Separates caches: gates with different salts share no token.
     cache_tokens_salt: str | None
-    # Seconds that a token is kept of which neither "expires_in" nor "exp" says how long it lives.
+    # Lifetime of a token that has neither "expires_in" nor "exp", in seconds; at least 1. Default:
+    # 3600.
     cache_ttl: int
-    # Seconds that a token is kept at most.
+    # Maximum time to cache a token, in seconds; at least 1. If unset, no maximum.
     cache_ttl_max: int | None
-    # Seconds that a refusal is kept; 0 keeps none.
+    # How long to cache a refusal, in seconds. 0 caches none. Default: 5.
     cache_ttl_neg: int
-    # Claims that the token must not have.
+    # Top-level claims that the token must not have. Opaque tokens are denied too, because their
+    # claims are unknown.
     claims_forbidden: Sequence[str]
-    # Where ids and secrets are looked for.
+    # Places to search for id and secret: "header" ("Authorization: Basic"), "query" and "body"
+    # ("client_id" and "client_secret"; in a body, of a form or a JSON object). Credentials in more
+    # than one place are denied with 400. Default: ["header", "query", "body"].
     client_credentials_param_type: _Source | Sequence[_Source]
-    # Client ids that may try at all; "*" stands for any characters. Left out, all may. (Not
-    # Kong's.)
+    # Client ids that may use the gate; "*" matches any characters. Other clients are denied with
+    # 403. If unset, all clients may use it. Not in Kong.
     clients_allowed: Sequence[str] | None
-    # Further headers of discovery requests.
+    # Additional headers of requests for metadata and keys.
     discovery_headers: Mapping[str, str]
-    # Names of further headers of discovery requests.
+    # Names of additional headers of requests for metadata and keys; "discovery_headers_values" has
+    # their values.
     discovery_headers_names: Sequence[str]
-    # Their values, in the same order.
+    # Values of "discovery_headers_names", in the same order.
     discovery_headers_values: Sequence[str]
-    # Seconds before its end in which a token is served no longer: it has to reach the upstream
-    # alive. (Not Kong's.)
+    # Margin before a token's expiry, in seconds. A token is not served within it, so that it is
+    # still valid when it reaches the upstream. Not in Kong. Default: 5.
     eagerly_expire: int
-    # Tell the error's code in "WWW-Authenticate" (RFC 6750 section 3.1).
+    # Add the error code to "WWW-Authenticate" (RFC 6750 section 3.1). Default: True.
     expose_error_code: bool
-    # Further places with keys of the provider.
+    # URLs of further keys of the provider.
     extra_jwks_uris: Sequence[str]
-    # The message of a 403.
+    # The "message" in the body of a 403. Default: "Forbidden".
     forbidden_error_message: str
-    # Where the token's groups are.
+    # Path of the claim with the token's groups (see "scopes_claim"). Default: ["groups"].
     groups_claim: Sequence[str]
-    # Groups that the token must hold: all words of one element, for any element.
+    # Groups that the token must have, as an OR of ANDs (see "scopes_required").
     groups_required: Sequence[str]
-    # Take credentials out of the query and the body before the request goes upstream. The header is
-    # replaced anyway.
+    # Remove the client's credentials from the header, the query and the body before the request
+    # goes upstream. A token in "Authorization" replaces the client's header even with false.
+    # Default: True.
     hide_credentials: bool
-    # A proxy for "http://" addresses.
+    # URL of the proxy for "http://" URLs of the provider. If unset, none; environment variables
+    # have no effect.
     http_proxy: str | None
-    # The value of "Proxy-Authorization" for it.
+    # Value of the "Proxy-Authorization" header for "http_proxy".
     http_proxy_authorization: str | None
-    # A proxy for "https://" addresses.
+    # URL of the proxy for "https://" URLs of the provider. If unset, none; environment variables
+    # have no effect.
     https_proxy: str | None
-    # The value of "Proxy-Authorization" for it.
+    # Value of the "Proxy-Authorization" header for "https_proxy".
     https_proxy_authorization: str | None
-    # Methods for which the signature is not verified: "client_credentials".
+    # Methods whose tokens are accepted without verifying their signatures. Only
+    # "client_credentials" is allowed.
     ignore_signature: _AuthMethods | Sequence[_AuthMethods]
-    # The issuer, or its full well-known URL. Required.
+    # The provider: its issuer, or the full URL of its metadata ("…/.well-known/openid-
+    # configuration"). Required.
     issuer: str
-    # Issuers that a token may name in "iss". Left out, the one that the metadata names.
+    # Accepted values of "iss". If empty, only the issuer in the provider's metadata.
     issuers_allowed: Sequence[str]
-    # Where the provider's keys are, instead of what the metadata says.
+    # URL of the provider's keys. If unset, "jwks_uri" in the provider's metadata.
     jwks_endpoint: str | None
-    # Keep connections open between exchanges.
+    # Keep connections to the provider open between requests. Default: True.
     keepalive: bool
-    # Seconds by which the clocks of provider and gateway may differ.
+    # Tolerated difference between the clocks of the provider and the gateway, in seconds. Tokens
+    # are cached for that much less.
     leeway: int
-    # The largest body that is looked at for credentials, in bytes. (Not Kong's.)
+    # Maximum size of a body to search for credentials, in bytes. A larger body is forwarded
+    # unchanged. Not in Kong. Default: 65536.
     max_body_bytes: int
-    # Hosts that are reached without a proxy, separated by commas.
+    # Hosts to connect to without a proxy, separated by commas.
     no_proxy: str | None
-    # Answers of the upstream after which a token is dropped. (Not Kong's here.)
+    # Statuses of the upstream, from 400 to 599, that drop the token from the cache. A token younger
+    # than 10 seconds is kept. In Kong, not a field of this plugin. Default: [401].
     purge_token_on_upstream_status_codes: Sequence[int]
-    # Seconds that pass between two attempts to fetch metadata or keys anew; five after a failure.
+    # Minimum interval between two refreshes of the metadata, and between two refreshes of the keys,
+    # in seconds; 5 seconds after a failure. Default: 30.
     rediscovery_lifetime: int
-    # The part of a token's life after which a hit fetches the next one in the background; 1 never
-    # does. (Not Kong's.)
+    # Fraction of a token's time in the cache, from 0.1 to 1, after which a cache hit starts a
+    # refresh in the background. 1 disables refreshes. Not in Kong. Default: 0.8.
     refresh_ahead: float
-    # Exchanges of one client id that may end in a refusal, a minute; 0: no limit. (Not Kong's.)
+    # Maximum number of refused exchanges of one client id per minute; 0 sets no maximum. Not in
+    # Kong. Default: 10.
     refusals_per_client: int
-    # Exchanges of the whole gate that may end in a refusal, a minute; 0: no limit. (Not Kong's.)
+    # Maximum number of refused exchanges of the whole gate per minute; 0 sets no maximum. Not in
+    # Kong. Default: 300.
     refusals_per_gate: int
-    # Where the token's roles are.
+    # Path of the claim with the token's roles (see "scopes_claim"). Default: ["roles"].
     roles_claim: Sequence[str]
-    # Roles that the token must hold: all words of one element, for any element.
+    # Roles that the token must have, as an OR of ANDs (see "scopes_required").
     roles_required: Sequence[str]
-    # Authenticate "OPTIONS" requests too. False lets them pass without a token, and without what
-    # the client brought.
+    # Authenticate "OPTIONS" requests. With false, they pass without a token and without the
+    # client's credentials. Default: True.
     run_on_preflight: bool
-    # Scopes to ask for; an empty list sends no "scope". Left out, "openid" is asked for, and no
-    # longer where the provider refuses it.
+    # Scopes to request; an empty list sends no "scope". If unset, "openid", and no "scope" once the
+    # provider has refused it with "invalid_scope".
     scopes: Sequence[str] | None
-    # Where the token's scopes are: a path of claims, array positions from 1.
+    # Path of the claim with the token's scopes: names of members, and positions in arrays from 1.
+    # Default: ["scope"].
     scopes_claim: Sequence[str]
-    # Scopes that the token must hold: all words of one element, for any element.
+    # Scopes that the token must have, as an OR of ANDs: an element matches if the token has all of
+    # its space-separated values.
     scopes_required: Sequence[str]
-    # A file of PEM certificates to trust instead of the system's. (Not Kong's; there it is
-    # "lua_ssl_trusted_certificate".)
+    # File of PEM certificates to trust. If unset, the system's. In Kong,
+    # "lua_ssl_trusted_certificate" of "kong.conf".
     ssl_trusted_certificate: str | os.PathLike[str] | None
-    # Verify the provider's certificate. False gives every secret to whoever is in between.
+    # Verify the provider's certificate. With false, anyone on the network path can read every
+    # secret. Default: True.
     ssl_verify: bool
-    # Deadline of a whole exchange, discovery included, in milliseconds.
+    # Deadline of an exchange, discovery included, in milliseconds. Default: 10000.
     timeout: int
-    # A file with the PEM certificate that is shown to the provider (mutual TLS). (Not Kong's.)
+    # File with the PEM certificate that the gateway presents to the provider (mutual TLS). Requires
+    # "tls_client_auth_key". Not in Kong.
     tls_client_auth_cert: str | os.PathLike[str] | None
-    # A file with its PEM key. (Not Kong's.)
+    # File with the PEM key of "tls_client_auth_cert". Not in Kong.
     tls_client_auth_key: str | os.PathLike[str] | None
-    # The token endpoint, instead of the one in the metadata.
+    # URL of the token endpoint. If unset, the one in the provider's metadata.
     token_endpoint: str | None
-    # How the client authenticates at the token endpoint: "client_secret_post",
-    # "client_secret_basic" or "client_secret_jwt". Left out, post where the metadata lists it, else
-    # basic.
+    # Client authentication at the token endpoint: "client_secret_post", "client_secret_basic" or
+    # "client_secret_jwt". If unset, "client_secret_post" if the provider's metadata lists it, else
+    # "client_secret_basic". Kong's "client_auth" is an alias.
     token_endpoint_auth_method: _TokenAuth | None
-    # How id and secret are encoded inside of the provider's "Authorization: Basic": "form" (RFC
-    # 6749 section 2.3.1) or "raw". (Not Kong's.)
+    # Encoding of id and secret inside the "Authorization: Basic" sent to the provider: "form" (RFC
+    # 6749 section 2.3.1), or "raw" for providers that do not decode it. Not in Kong. Default:
+    # "form".
     token_endpoint_basic_encoding: _Encoding
-    # Further headers of the token request.
+    # Additional headers of the token request.
     token_headers: Mapping[str, str]
-    # Names of further headers of the token request.
+    # Names of additional headers of the token request; "token_headers_values" has their values.
     token_headers_names: Sequence[str]
-    # Their values, in the same order.
+    # Values of "token_headers_names", in the same order.
     token_headers_values: Sequence[str]
-    # Further arguments of the token request.
+    # Additional arguments of the token request.
     token_post_args: Mapping[str, str]
-    # Arguments of the token request that the caller may give in the query or the body of its own
-    # request. "scope" replaces the configured scopes.
+    # Arguments of the token request that the client may set in the query or the body of its own
+    # request, at most 16. A "scope" replaces the configured scopes.
     token_post_args_client: Sequence[str]
-    # Arguments of the token request whose values the host gives with each request; "scope" replaces
-    # the configured scopes. In nginx, "credgate_token_post_arg" with a variable. (Not Kong's.)
+    # Arguments of the token request that the host sets for each request, at most 16. A "scope"
+    # replaces the configured scopes. In nginx, "credgate_token_post_arg" with a variable. Not in
+    # Kong.
     token_post_args_host: Sequence[str]
-    # Names of further arguments of the token request, such as "audience".
+    # Names of additional arguments of the token request, such as "audience";
+    # "token_post_args_values" has their values.
     token_post_args_names: Sequence[str]
-    # Their values, in the same order.
+    # Values of "token_post_args_names", in the same order.
     token_post_args_values: Sequence[str]
-    # The message of a 401.
+    # The "message" in the body of a 401. Default: "Unauthorized".
     unauthorized_error_message: str
-    # The header that carries the token upstream, "name:scheme" or "name". An empty string sends
-    # none.
+    # Header that carries the token upstream: "name:scheme", or "name" for the token alone. An empty
+    # string, or "nil" as in Kong, sends no token. Default: "authorization:bearer".
     upstream_access_token_header: str
     # Headers that carry claims upstream.
     upstream_headers: Sequence[ClaimHeader]
-    # Claims that go upstream, and in "upstream_headers_names" the headers that carry them.
+    # Top-level claims to send upstream; "upstream_headers_names" has their headers.
     upstream_headers_claims: Sequence[str]
-    # The headers of "upstream_headers_claims", in the same order.
+    # Names of the headers for "upstream_headers_claims", in the same order.
     upstream_headers_names: Sequence[str]
-    # Do not ask the issuer for its metadata: "token_endpoint" says where tokens are had.
+    # Disable discovery. Requires "token_endpoint" for client credentials, and "jwks_endpoint" or
+    # "extra_jwks_uris" to verify signatures.
     using_pseudo_issuer: bool
-    # Verify "iss", "exp" and "nbf" of tokens that are JWTs.
+    # Verify "iss", "exp" and "nbf" of tokens that are JWTs. Must be true for "bearer". Default:
+    # True.
     verify_claims: bool
-    # Verify the signature of tokens that are JWTs.
+    # Verify the signatures of tokens that are JWTs. Must be true for "bearer". Default: True.
     verify_signature: bool

@@ -1,49 +1,48 @@
-//! How an engine is made: its bounds, and the store that it shares tokens through.
+//! The options of an engine: its limits, and its shared store.
 
 use crate::error::{Error, ErrorKind};
 use serde::Deserialize;
 use std::fmt;
 
-/// How an engine is made. The default suits a gateway.
+/// The options of an engine. The default suits a gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct EngineOptions {
-    /// The bound of the token cache, in bytes. 67,108,864 (64 MiB: some 15,000 JWTs) by default.
+    /// Maximum size of the token cache, in bytes. Default: 67,108,864 (64 MiB, about 15,000 JWTs).
     pub cache_max_bytes: u64,
-    /// The bound of the token cache, in tokens. 100,000 by default.
+    /// Maximum number of tokens in the token cache. Default: 100,000.
     pub cache_max_entries: u64,
-    /// How many requests may wait for exchanges; more are answered 503. 10,000 by default.
+    /// Maximum number of requests that wait for exchanges; further ones are denied with 503. Default: 10,000.
     pub max_waiting: usize,
-    /// How many exchanges may be under way at one provider; more wait. 64 by default.
+    /// Maximum number of concurrent exchanges at one provider; further ones wait. Default: 64.
     pub max_exchanges: usize,
-    /// Where tokens are shared with other processes: `sqlite:/run/credgate/tokens.db` with those of this host,
-    /// `redis://host:6379/0`, `rediss://…` (TLS), `redis+unix:///path/of/a/socket` or `redis+sentinel://host:26379/name/0`
-    /// with a fleet. Nowhere by default.
+    /// URL of the store that shares tokens with other processes. `sqlite:/run/credgate/tokens.db` shares with processes
+    /// of this host. `redis://host:6379/0`, `rediss://…` (TLS), `redis+unix:///path/of/a/socket` and
+    /// `redis+sentinel://host:26379/name/0` share with a fleet. Default: none.
     ///
-    /// Clocks of hosts that share must agree within five seconds. The SQLite file is the library's own: nothing else in
-    /// the same process may open it, not even to read, as that ends its locks.
+    /// The clocks of sharing hosts must agree within 5 seconds. The SQLite file belongs to the library: nothing else in
+    /// the same process may open it, not even to read, because closing it would drop the library's locks.
     pub store: Option<StoreUrl>,
-    /// The file with what tokens are sealed under besides their clients' secrets: 32 random bytes or more, the same for
-    /// everybody who shares. By default the store's own path with `.pepper` behind it, made when first needed; with
-    /// Redis it must be given.
+    /// File with the pepper: 32 or more random bytes, the same for all processes that share tokens. Stored tokens are
+    /// sealed with the pepper and the client's secret. Default: the path of the SQLite file plus `.pepper`, created when
+    /// first needed. Required with Redis.
     pub store_pepper_file: Option<String>,
-    /// The pepper files of before: what is sealed under them is still found. Empty by default.
+    /// Previous pepper files; tokens sealed with them can still be read. Default: none.
     pub store_previous_pepper_files: Vec<String>,
-    /// After how many milliseconds the store is not waited for any longer. 20 by default for Redis, 250 for SQLite.
+    /// Deadline of a store operation, in milliseconds. Default: 20 for Redis, 250 for SQLite.
     pub store_timeout: Option<u32>,
-    /// What stands, in braces, before every key in Redis: all keys are on one node of a Cluster. `credgate:` by default.
+    /// Prefix of all keys in Redis, written `{prefix}` so that all keys share one Cluster slot. Default: `credgate:`.
     pub store_prefix: String,
-    /// The bound of the SQLite file, in bytes. 134,217,728 (128 MiB) by default.
+    /// Maximum size of the SQLite file, in bytes. Default: 134,217,728 (128 MiB).
     pub store_max_bytes: u64,
-    /// The certificates that are trusted with `rediss:`, a PEM file. The system's by default.
+    /// File of PEM certificates to trust with `rediss:`. Default: the system's.
     pub store_ca_file: Option<String>,
-    /// The certificate that is shown with `rediss:` to a server that asks for one, a PEM file. None by default.
+    /// File with the PEM certificate to present with `rediss:`, if the server requests one. Default: none.
     pub store_client_cert_file: Option<String>,
-    /// Its key, a PEM file.
+    /// File with the PEM key of `store_client_cert_file`.
     pub store_client_key_file: Option<String>,
-    /// Whether processes tell each other their numbers through the store, so that the metrics of one are those of all on
-    /// this host. Off by default.
+    /// Share metrics through the store: each process reports the sum over all processes of this host. Default: false.
     pub store_metrics: bool,
 }
 
@@ -69,7 +68,7 @@ impl Default for EngineOptions {
 }
 
 impl EngineOptions {
-    /// From a JSON object; members that are left out have their defaults.
+    /// Reads a JSON object. Missing members have their defaults.
     ///
     /// # Errors
     ///
@@ -105,13 +104,13 @@ impl EngineOptions {
     }
 }
 
-/// A store's URL; `Debug` does not show the password in it.
+/// The URL of a store. `Debug` does not show its password.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct StoreUrl(String);
 
 impl StoreUrl {
-    /// The URL as it was given, password and all.
+    /// The URL, including its password.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,11 +1,10 @@
-//! What is particular to configurations that were written for Kong: the plugin object, and the fields that Credgate
-//! does not have.
+//! Configurations written for Kong: the plugin object, and fields that Credgate does not have.
 
 use super::value_error;
 use crate::error::{Error, ErrorKind};
 use serde_json::{Map, Value};
 
-/// What surrounds `config` in Kong's plugin object. Only `name` and `config` mean something here.
+/// The members of Kong's plugin object. Only `name` and `config` have an effect.
 const PLUGIN_FIELDS: &[&str] = &[
     "config",
     "consumer",
@@ -24,8 +23,8 @@ const PLUGIN_FIELDS: &[&str] = &[
     "updated_at",
 ];
 
-/// The configuration inside a plugin object (`{"name": "openid-connect", "config": {…}}`), or the object itself where
-/// it is none.
+/// Returns the configuration inside a plugin object (`{"name": "openid-connect", "config": {…}}`), or the object itself
+/// if it is not one.
 pub(super) fn unwrap_plugin(mut object: Map<String, Value>) -> Result<Map<String, Value>, Error> {
     if !object.contains_key("config") {
         return Ok(object);
@@ -42,34 +41,22 @@ pub(super) fn unwrap_plugin(mut object: Map<String, Value>) -> Result<Map<String
     }
 }
 
-/// Kong's fields that Credgate does not have, by what to do instead. A `*` stands for the rest of a name.
+/// Kong's fields that Credgate does not have, by remedy. A trailing `*` matches the rest of a name.
 const MISSING: &[(&str, &[&str])] = &[
     (
-        "a cached token is served to its end while the provider is down; leave it out",
-        &["cache_ttl_resurrect"],
-    ),
-    (
-        "a shared store is not part of a gate's configuration; leave it out",
-        &["cluster_cache_*", "redis"],
-    ),
-    (
-        "a token is never kept longer than it lives; leave it out",
+        "a token is never cached past its lifetime; remove it",
         &["cache_ttl_min"],
     ),
     (
-        "answers are JSON; use forbidden_error_message",
-        &["forbidden_*"],
-    ),
-    (
-        "answers are JSON; use unauthorized_error_message",
-        &["unauthorized_*"],
-    ),
-    (
-        "bearer tokens are taken from the Authorization header",
+        "bearer tokens are read from the Authorization header only; remove it",
         &["bearer_token_param_type"],
     ),
     (
-        "clients bring their own credentials, the gateway has none for this grant; leave it out",
+        "cached tokens are served until they expire while the provider is down; remove it",
+        &["cache_ttl_resurrect"],
+    ),
+    (
+        "clients send their own credentials, and the gateway has none; remove it",
         &[
             "client_alg",
             "client_arg",
@@ -79,27 +66,7 @@ const MISSING: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "is not available for this grant; leave it out",
-        &["proof_of_possession_*"],
-    ),
-    (
-        "it belongs to another flow than client credentials; leave it out",
-        &[
-            "cache_token_exchange",
-            "dpop_*",
-            "id_token_param_name",
-            "id_token_param_type",
-            "password_param_type",
-            "refresh_token*",
-            "refresh_tokens",
-            "revocation_*",
-            "token_exchange*",
-            "upstream_id_token_*",
-            "upstream_refresh_token_header",
-        ],
-    ),
-    (
-        "it belongs to logins in a browser; leave it out",
+        "it applies to browser logins; remove it",
         &[
             "authorization_cookie_*",
             "authorization_endpoint",
@@ -119,7 +86,27 @@ const MISSING: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "machine clients have no user info; leave it out",
+        "it applies to other flows than client credentials; remove it",
+        &[
+            "cache_token_exchange",
+            "dpop_*",
+            "id_token_param_name",
+            "id_token_param_type",
+            "password_param_type",
+            "refresh_token*",
+            "refresh_tokens",
+            "revocation_*",
+            "token_exchange*",
+            "upstream_id_token_*",
+            "upstream_refresh_token_header",
+        ],
+    ),
+    (
+        "it is not available for this grant; remove it",
+        &["proof_of_possession_*"],
+    ),
+    (
+        "machine clients have no user info; remove it",
         &[
             "cache_user_info",
             "resolve_distributed_claims",
@@ -129,15 +116,11 @@ const MISSING: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "metadata is always checked; leave it out",
+        "metadata is always validated; remove it",
         &["verify_parameters"],
     ),
     (
-        "no session is ever made; leave it out",
-        &["disable_session", "session_*", "upstream_session_id_header"],
-    ),
-    (
-        "nothing is sent back to clients; leave it out",
+        "nothing is sent back to clients; remove it",
         &["token_headers_prefix", "token_headers_replay"],
     ),
     (
@@ -145,23 +128,39 @@ const MISSING: &[(&str, &[&str])] = &[
         &["downstream_*"],
     ),
     (
-        "policy is applied on every request; leave it out",
+        "policy is checked on every request; remove it",
         &["reverify"],
+    ),
+    (
+        "responses are JSON; use forbidden_error_message",
+        &["forbidden_*"],
+    ),
+    (
+        "responses are JSON; use unauthorized_error_message",
+        &["unauthorized_*"],
     ),
     (
         "send the token in the Authorization header",
         &["bearer_token_cookie_name"],
     ),
     (
-        "the host's error log has the details; leave it out",
+        "the host's error log has the details; remove it",
         &["display_errors"],
     ),
     (
-        "there are no consumers here; the client id tells who it is",
+        "the shared store is an option of the engine, not of a gate; remove it",
+        &["cluster_cache_*", "redis"],
+    ),
+    (
+        "there are no consumers; the client id identifies the client",
         &["by_username_ignore_case", "consumer_*", "credential_claim"],
     ),
     (
-        "tokens are verified by signature, not by introspection; leave it out",
+        "there are no sessions; remove it",
+        &["disable_session", "session_*", "upstream_session_id_header"],
+    ),
+    (
+        "tokens are verified by signature, not by introspection; remove it",
         &[
             "cache_introspection",
             "introspect_jwt_tokens",
@@ -170,10 +169,10 @@ const MISSING: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "tokens with symmetric signatures are refused; leave it out",
+        "tokens with symmetric signatures are refused; remove it",
         &["enable_hs_signatures", "hs_*"],
     ),
-    ("use claims and *_required", &["domains"]),
+    ("use a *_required field with its *_claim", &["domains"]),
     (
         "use discovery_headers_names and discovery_headers_values",
         &["discovery_headers_client"],
@@ -200,12 +199,12 @@ const MISSING: &[(&str, &[&str])] = &[
         &["upstream_access_token_jwk_header"],
     ),
     (
-        "use upstream_headers to pass the claim on",
+        "use upstream_headers to forward the claim",
         &["authenticated_groups_claim"],
     ),
 ];
 
-/// What an export of Kong's writes where nobody set a field, besides null, false and nothing.
+/// Values that Kong's export writes for unset fields, besides null, false and empty ones.
 const DEFAULTS: &[(&str, &str)] = &[
     ("authorization_rolling_timeout", "600"),
     ("bearer_token_param_type", r#"["header","query","body"]"#),
@@ -221,11 +220,11 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("verify_nonce", "true"),
 ];
 
-/// What is always so here, whatever Kong's setting is.
+/// Ignored with any value: the cache key always includes the scope.
 const SETTLED: &str = "token_cache_key_include_scope";
 
-/// Takes out what an export of Kong's holds of fields that nobody set. One that is set is an error that says what to
-/// do, as quietly doing without could open what it was to close.
+/// Removes Kong's fields that Credgate does not have and that are unset. One that is set is an error with a remedy:
+/// ignoring it could open what it was meant to close.
 pub(super) fn drop_unset(config: &mut Map<String, Value>, known: &[&str]) -> Result<(), Error> {
     let mut refused = None;
     config.retain(|name, value| {
@@ -247,7 +246,7 @@ pub(super) fn drop_unset(config: &mut Map<String, Value>, known: &[&str]) -> Res
     }
 }
 
-/// What to do instead of a field; one that is named wholly comes before one that only begins so.
+/// The remedy for a field. An exact name takes precedence over a prefix.
 fn remedy(name: &str) -> Option<&'static str> {
     let all = || {
         MISSING
@@ -303,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_set_is_left_out() {
+    fn unset_fields_of_kong_are_ignored() {
         let config = drop(json!({
             "issuer": "https://a", "session_secret": null, "login_tokens": [], "verify_nonce": true,
             "client_arg": "client_id", "display_errors": false, "token_cache_key_include_scope": true,
@@ -312,12 +311,12 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_set_is_refused_with_what_to_do() {
+    fn a_set_field_of_kong_is_refused_with_a_remedy() {
         for (field, value, says) in [
             ("introspection_endpoint", json!("https://a"), "by signature"),
             ("client_secret", json!(["x"]), "their own credentials"),
             ("enable_hs_signatures", json!(true), "symmetric"),
-            ("cache_ttl_min", json!(5), "never kept longer"),
+            ("cache_ttl_min", json!(5), "never cached past"),
         ] {
             let error = drop(json!({ field: value })).unwrap_err();
             assert!(

@@ -1,10 +1,10 @@
-//! The configuration in effect, as operators are shown it: without what may be a secret.
+//! The effective configuration for operators, with possible secrets masked.
 
 use super::Config;
 use serde_json::Value;
 use url::Url;
 
-/// Fields whose values may be secrets of the operator's.
+/// Fields whose values may be secrets of the operator.
 const SECRET: &[&str] = &[
     "cache_tokens_salt",
     "discovery_headers",
@@ -17,7 +17,7 @@ const SECRET: &[&str] = &[
     "token_post_args_values",
 ];
 
-/// Arguments of the token request that are no secrets, and worth to be seen.
+/// Arguments of the token request that are not secret, and help to understand a configuration.
 const PUBLIC_ARGS: &[&str] = &["audience", "organization", "resource", "scope"];
 
 const MASK: &str = "***";
@@ -65,7 +65,7 @@ fn without_password(url: &str) -> String {
             let _ = url.set_password(Some(MASK));
             url.into()
         }
-        // A token, for those who know only of users.
+        // A user name without a password may be a token.
         Ok(mut url) if !url.username().is_empty() => {
             let _ = url.set_username(MASK);
             url.into()
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a40_the_effective_configuration_shows_no_secret() {
+    fn the_effective_configuration_shows_no_secret() {
         let config = Config::from_json(
             r#"{"issuer":"https://a.example","cache_tokens_salt":"s3cret","token_headers":{"X-Key":"s3cret"},
                 "discovery_headers_names":"X-Key","discovery_headers_values":"s3cret",

@@ -1,4 +1,4 @@
-//! The configuration as it is written: JSON in the vocabulary of Kong's `openid-connect` plugin.
+//! The configuration of a gate: JSON in the vocabulary of Kong's `openid-connect` plugin.
 
 pub(crate) mod engine;
 mod kong;
@@ -15,228 +15,241 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use unique::Unique;
 
-/// What a gate is made of. Names and meanings are those of Kong's `openid-connect` plugin where it has the field. A
-/// field that is null is as if left out, but for `scopes`, where it is the empty list. A list of strings may be
+/// The configuration of a gate. Names and meanings are those of Kong's `openid-connect` plugin, except for fields marked
+/// as not in Kong. A null field counts as unset, except `scopes`, where null is the empty list. A list of strings may be
 /// written as one string.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(title = "Configuration of a Credgate gate"))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
-    // How clients authenticate.
-    /// How clients authenticate: `client_credentials` (id and secret, which are exchanged for a token), `bearer` (a
-    /// JWT that they hold already, which is verified), or both.
+    // The client's request.
+    /// Methods by which clients authenticate: `client_credentials` (id and secret, exchanged for a token at the
+    /// provider), `bearer` (a JWT that the client already has, verified and forwarded), or both.
     #[serde(deserialize_with = "list")]
     pub(crate) auth_methods: Vec<AuthMethods>,
-    /// Where ids and secrets are looked for.
+    /// Places to search for id and secret: `header` (`Authorization: Basic`), `query` and `body` (`client_id` and
+    /// `client_secret`; in a body, of a form or a JSON object). Credentials in more than one place are denied with 400.
     #[serde(deserialize_with = "list")]
     pub(crate) client_credentials_param_type: Vec<Source>,
-    /// How id and secret are encoded inside of `Authorization: Basic`: `raw`, or `form` for clients that follow RFC
-    /// 6749 section 2.3.1 to the letter. (Not Kong's.)
+    /// Encoding of id and secret inside the client's `Authorization: Basic`: `raw`, or `form` for clients that follow
+    /// RFC 6749 section 2.3.1. Not in Kong.
     pub(crate) basic_encoding: Encoding,
-    /// The largest body that is looked at for credentials, in bytes. (Not Kong's.)
+    /// Maximum size of a body to search for credentials, in bytes. A larger body is forwarded unchanged. Not in Kong.
     pub(crate) max_body_bytes: usize,
-    /// Client ids that may try at all; `*` stands for any characters. Left out, all may. (Not Kong's.)
+    /// Client ids that may use the gate; `*` matches any characters. Other clients are denied with 403. If unset, all
+    /// clients may use it. Not in Kong.
     #[serde(deserialize_with = "some_list")]
     pub(crate) clients_allowed: Option<Vec<String>>,
-    /// Take credentials out of the query and the body before the request goes upstream. The header is replaced anyway.
+    /// Remove the client's credentials from the header, the query and the body before the request goes upstream. A
+    /// token in `Authorization` replaces the client's header even with false.
     pub(crate) hide_credentials: bool,
-    /// Authenticate `OPTIONS` requests too. False lets them pass without a token, and without what the client brought.
+    /// Authenticate `OPTIONS` requests. With false, they pass without a token and without the client's credentials.
     pub(crate) run_on_preflight: bool,
-    /// Let requests that would be answered with 401 pass without a token.
+    /// Let requests that would be denied with 401 pass without a token. The name of a consumer, as in Kong, means true.
     #[serde(deserialize_with = "shapes::anonymous")]
     #[cfg_attr(test, schemars(with = "bool"))]
     pub(crate) anonymous: bool,
 
     // The provider.
-    /// The issuer, or its full well-known URL. Required.
+    /// The provider: its issuer, or the full URL of its metadata (`…/.well-known/openid-configuration`). Required.
     pub(crate) issuer: String,
-    /// Do not ask the issuer for its metadata: `token_endpoint` says where tokens are had.
+    /// Disable discovery. Requires `token_endpoint` for client credentials, and `jwks_endpoint` or `extra_jwks_uris` to
+    /// verify signatures.
     pub(crate) using_pseudo_issuer: bool,
-    /// The token endpoint, instead of the one in the metadata.
+    /// URL of the token endpoint. If unset, the one in the provider's metadata.
     pub(crate) token_endpoint: Option<String>,
-    /// Where the provider's keys are, instead of what the metadata says.
+    /// URL of the provider's keys. If unset, `jwks_uri` in the provider's metadata.
     pub(crate) jwks_endpoint: Option<String>,
-    /// Further places with keys of the provider.
+    /// URLs of further keys of the provider.
     #[serde(deserialize_with = "list")]
     pub(crate) extra_jwks_uris: Vec<String>,
-    /// Seconds that pass between two attempts to fetch metadata or keys anew; five after a failure.
+    /// Minimum interval between two refreshes of the metadata, and between two refreshes of the keys, in seconds; 5
+    /// seconds after a failure.
     pub(crate) rediscovery_lifetime: u32,
-    /// Further headers of discovery requests.
+    /// Additional headers of requests for metadata and keys.
     pub(crate) discovery_headers: BTreeMap<String, String>,
-    /// Names of further headers of discovery requests.
+    /// Names of additional headers of requests for metadata and keys; `discovery_headers_values` has their values.
     #[serde(deserialize_with = "list")]
     pub(crate) discovery_headers_names: Vec<String>,
-    /// Their values, in the same order.
+    /// Values of `discovery_headers_names`, in the same order.
     #[serde(deserialize_with = "list")]
     pub(crate) discovery_headers_values: Vec<String>,
 
     // The token request.
-    /// How the client authenticates at the token endpoint: `client_secret_post`, `client_secret_basic` or
-    /// `client_secret_jwt`. Left out, post where the metadata lists it, else basic.
+    /// Client authentication at the token endpoint: `client_secret_post`, `client_secret_basic` or `client_secret_jwt`.
+    /// If unset, `client_secret_post` if the provider's metadata lists it, else `client_secret_basic`. Kong's
+    /// `client_auth` is an alias.
     #[serde(alias = "client_auth", deserialize_with = "shapes::one")]
     #[cfg_attr(test, schemars(with = "Option<TokenAuth>"))]
     pub(crate) token_endpoint_auth_method: Option<TokenAuth>,
-    /// How id and secret are encoded inside of the provider's `Authorization: Basic`: `form` (RFC 6749 section 2.3.1)
-    /// or `raw`. (Not Kong's.)
+    /// Encoding of id and secret inside the `Authorization: Basic` sent to the provider: `form` (RFC 6749 section
+    /// 2.3.1), or `raw` for providers that do not decode it. Not in Kong.
     pub(crate) token_endpoint_basic_encoding: Encoding,
-    /// Scopes to ask for; an empty list sends no `scope`. Left out, `openid` is asked for, and no longer where the
-    /// provider refuses it.
+    /// Scopes to request; an empty list sends no `scope`. If unset, `openid`, and no `scope` once the provider has
+    /// refused it with `invalid_scope`.
     #[serde(deserialize_with = "some_list")]
     pub(crate) scopes: Option<Vec<String>>,
-    /// The audience to ask for: the `audience` argument of the token request.
+    /// The `audience` argument of the token request; several values are joined with spaces.
     #[serde(deserialize_with = "list")]
     pub(crate) audience: Vec<String>,
-    /// Further arguments of the token request.
+    /// Additional arguments of the token request.
     pub(crate) token_post_args: BTreeMap<String, String>,
-    /// Names of further arguments of the token request, such as `audience`.
+    /// Names of additional arguments of the token request, such as `audience`; `token_post_args_values` has their
+    /// values.
     #[serde(deserialize_with = "list")]
     pub(crate) token_post_args_names: Vec<String>,
-    /// Their values, in the same order.
+    /// Values of `token_post_args_names`, in the same order.
     #[serde(deserialize_with = "list")]
     pub(crate) token_post_args_values: Vec<String>,
-    /// Arguments of the token request that the caller may give in the query or the body of its own request. `scope`
-    /// replaces the configured scopes.
+    /// Arguments of the token request that the client may set in the query or the body of its own request, at most 16.
+    /// A `scope` replaces the configured scopes.
     #[serde(deserialize_with = "list")]
     pub(crate) token_post_args_client: Vec<String>,
-    /// Arguments of the token request whose values the host gives with each request; `scope` replaces the configured
-    /// scopes. In nginx, `credgate_token_post_arg` with a variable. (Not Kong's.)
+    /// Arguments of the token request that the host sets for each request, at most 16. A `scope` replaces the
+    /// configured scopes. In nginx, `credgate_token_post_arg` with a variable. Not in Kong.
     #[serde(deserialize_with = "list")]
     pub(crate) token_post_args_host: Vec<String>,
-    /// Further headers of the token request.
+    /// Additional headers of the token request.
     pub(crate) token_headers: BTreeMap<String, String>,
-    /// Names of further headers of the token request.
+    /// Names of additional headers of the token request; `token_headers_values` has their values.
     #[serde(deserialize_with = "list")]
     pub(crate) token_headers_names: Vec<String>,
-    /// Their values, in the same order.
+    /// Values of `token_headers_names`, in the same order.
     #[serde(deserialize_with = "list")]
     pub(crate) token_headers_values: Vec<String>,
 
     // The connection to the provider.
-    /// Deadline of a whole exchange, discovery included, in milliseconds.
+    /// Deadline of an exchange, discovery included, in milliseconds.
     pub(crate) timeout: u32,
-    /// Keep connections open between exchanges.
+    /// Keep connections to the provider open between requests.
     pub(crate) keepalive: bool,
-    /// Accept `http://` for loopback addresses, for development. (Not Kong's.)
+    /// Accept `http://` URLs of loopback addresses and of `localhost`, for development. Not in Kong.
     pub(crate) allow_loopback_http: bool,
-    /// Verify the provider's certificate. False gives every secret to whoever is in between.
+    /// Verify the provider's certificate. With false, anyone on the network path can read every secret.
     pub(crate) ssl_verify: bool,
-    /// A file of PEM certificates to trust instead of the system's. (Not Kong's; there it is
-    /// `lua_ssl_trusted_certificate`.)
+    /// File of PEM certificates to trust. If unset, the system's. In Kong, `lua_ssl_trusted_certificate` of
+    /// `kong.conf`.
     pub(crate) ssl_trusted_certificate: Option<PathBuf>,
-    /// A file with the PEM certificate that is shown to the provider (mutual TLS). (Not Kong's.)
+    /// File with the PEM certificate that the gateway presents to the provider (mutual TLS). Requires
+    /// `tls_client_auth_key`. Not in Kong.
     pub(crate) tls_client_auth_cert: Option<PathBuf>,
-    /// A file with its PEM key. (Not Kong's.)
+    /// File with the PEM key of `tls_client_auth_cert`. Not in Kong.
     pub(crate) tls_client_auth_key: Option<PathBuf>,
-    /// A proxy for `http://` addresses.
+    /// URL of the proxy for `http://` URLs of the provider. If unset, none; environment variables have no effect.
     pub(crate) http_proxy: Option<String>,
-    /// The value of `Proxy-Authorization` for it.
+    /// Value of the `Proxy-Authorization` header for `http_proxy`.
     pub(crate) http_proxy_authorization: Option<String>,
-    /// A proxy for `https://` addresses.
+    /// URL of the proxy for `https://` URLs of the provider. If unset, none; environment variables have no effect.
     pub(crate) https_proxy: Option<String>,
-    /// The value of `Proxy-Authorization` for it.
+    /// Value of the `Proxy-Authorization` header for `https_proxy`.
     pub(crate) https_proxy_authorization: Option<String>,
-    /// Hosts that are reached without a proxy, separated by commas.
+    /// Hosts to connect to without a proxy, separated by commas.
     pub(crate) no_proxy: Option<String>,
 
     // The token.
-    /// Verify the signature of tokens that are JWTs.
+    /// Verify the signatures of tokens that are JWTs. Must be true for `bearer`.
     pub(crate) verify_signature: bool,
-    /// Methods for which the signature is not verified: `client_credentials`.
+    /// Methods whose tokens are accepted without verifying their signatures. Only `client_credentials` is allowed.
     #[serde(deserialize_with = "list")]
     pub(crate) ignore_signature: Vec<AuthMethods>,
-    /// Verify `iss`, `exp` and `nbf` of tokens that are JWTs.
+    /// Verify `iss`, `exp` and `nbf` of tokens that are JWTs. Must be true for `bearer`.
     pub(crate) verify_claims: bool,
-    /// Seconds by which the clocks of provider and gateway may differ.
+    /// Tolerated difference between the clocks of the provider and the gateway, in seconds. Tokens are cached for that
+    /// much less.
     pub(crate) leeway: u32,
-    /// Issuers that a token may name in `iss`. Left out, the one that the metadata names.
+    /// Accepted values of `iss`. If empty, only the issuer in the provider's metadata.
     #[serde(deserialize_with = "list")]
     pub(crate) issuers_allowed: Vec<String>,
-    /// Scopes that the token must hold: all words of one element, for any element.
+    /// Scopes that the token must have, as an OR of ANDs: an element matches if the token has all of its
+    /// space-separated values.
     #[serde(deserialize_with = "list")]
     pub(crate) scopes_required: Vec<String>,
-    /// Where the token's scopes are: a path of claims, array positions from 1.
+    /// Path of the claim with the token's scopes: names of members, and positions in arrays from 1.
     #[serde(deserialize_with = "list")]
     pub(crate) scopes_claim: Vec<String>,
-    /// Audiences that the token must be for: all words of one element, for any element.
+    /// Audiences that the token must have, as an OR of ANDs (see `scopes_required`).
     #[serde(deserialize_with = "list")]
     pub(crate) audience_required: Vec<String>,
-    /// Where the token's audiences are.
+    /// Path of the claim with the token's audiences (see `scopes_claim`).
     #[serde(deserialize_with = "list")]
     pub(crate) audience_claim: Vec<String>,
-    /// Roles that the token must hold: all words of one element, for any element.
+    /// Roles that the token must have, as an OR of ANDs (see `scopes_required`).
     #[serde(deserialize_with = "list")]
     pub(crate) roles_required: Vec<String>,
-    /// Where the token's roles are.
+    /// Path of the claim with the token's roles (see `scopes_claim`).
     #[serde(deserialize_with = "list")]
     pub(crate) roles_claim: Vec<String>,
-    /// Groups that the token must hold: all words of one element, for any element.
+    /// Groups that the token must have, as an OR of ANDs (see `scopes_required`).
     #[serde(deserialize_with = "list")]
     pub(crate) groups_required: Vec<String>,
-    /// Where the token's groups are.
+    /// Path of the claim with the token's groups (see `scopes_claim`).
     #[serde(deserialize_with = "list")]
     pub(crate) groups_claim: Vec<String>,
-    /// Claims that the token must not have.
+    /// Top-level claims that the token must not have. Opaque tokens are denied too, because their claims are unknown.
     #[serde(deserialize_with = "list")]
     pub(crate) claims_forbidden: Vec<String>,
 
     // The cache.
-    /// Keep tokens. False makes an exchange for every request.
+    /// Cache tokens. With false, only requests that wait at the same time share an exchange.
     pub(crate) cache_tokens: bool,
-    /// Gates with different salts share no token.
+    /// Separates caches: gates with different salts share no token.
     pub(crate) cache_tokens_salt: Option<String>,
-    /// Seconds that a token is kept of which neither `expires_in` nor `exp` says how long it lives.
+    /// Lifetime of a token that has neither `expires_in` nor `exp`, in seconds; at least 1.
     pub(crate) cache_ttl: u32,
-    /// Seconds that a token is kept at most.
+    /// Maximum time to cache a token, in seconds; at least 1. If unset, no maximum.
     pub(crate) cache_ttl_max: Option<u32>,
-    /// Seconds that a refusal is kept; 0 keeps none.
+    /// How long to cache a refusal, in seconds. 0 caches none.
     pub(crate) cache_ttl_neg: u32,
-    /// Seconds before its end in which a token is served no longer: it has to reach the upstream alive. (Not Kong's.)
+    /// Margin before a token's expiry, in seconds. A token is not served within it, so that it is still valid when it
+    /// reaches the upstream. Not in Kong.
     pub(crate) eagerly_expire: u32,
-    /// The part of a token's life after which a hit fetches the next one in the background; 1 never does. (Not
-    /// Kong's.)
+    /// Fraction of a token's time in the cache, from 0.1 to 1, after which a cache hit starts a refresh in the
+    /// background. 1 disables refreshes. Not in Kong.
     pub(crate) refresh_ahead: f64,
-    /// Answers of the upstream after which a token is dropped. (Not Kong's here.)
+    /// Statuses of the upstream, from 400 to 599, that drop the token from the cache. A token younger than 10 seconds
+    /// is kept. In Kong, not a field of this plugin.
     pub(crate) purge_token_on_upstream_status_codes: Vec<u16>,
 
     // Limits.
-    /// Exchanges of one client id that may end in a refusal, a minute; 0: no limit. (Not Kong's.)
+    /// Maximum number of refused exchanges of one client id per minute; 0 sets no maximum. Not in Kong.
     pub(crate) refusals_per_client: u32,
-    /// Exchanges of the whole gate that may end in a refusal, a minute; 0: no limit. (Not Kong's.)
+    /// Maximum number of refused exchanges of the whole gate per minute; 0 sets no maximum. Not in Kong.
     pub(crate) refusals_per_gate: u32,
 
-    // What goes upstream, and what is answered.
-    /// The header that carries the token upstream, `name:scheme` or `name`. An empty string sends none.
+    // Headers for the upstream, and responses to denied requests.
+    /// Header that carries the token upstream: `name:scheme`, or `name` for the token alone. An empty string, or `nil`
+    /// as in Kong, sends no token.
     #[serde(deserialize_with = "shapes::unless_nil")]
     pub(crate) upstream_access_token_header: String,
     /// Headers that carry claims upstream.
     pub(crate) upstream_headers: Vec<ClaimHeader>,
-    /// Claims that go upstream, and in `upstream_headers_names` the headers that carry them.
+    /// Top-level claims to send upstream; `upstream_headers_names` has their headers.
     #[serde(deserialize_with = "list")]
     pub(crate) upstream_headers_claims: Vec<String>,
-    /// The headers of `upstream_headers_claims`, in the same order.
+    /// Names of the headers for `upstream_headers_claims`, in the same order.
     #[serde(deserialize_with = "list")]
     pub(crate) upstream_headers_names: Vec<String>,
-    /// Tell the error's code in `WWW-Authenticate` (RFC 6750 section 3.1).
+    /// Add the error code to `WWW-Authenticate` (RFC 6750 section 3.1).
     pub(crate) expose_error_code: bool,
-    /// The message of a 401.
+    /// The `message` in the body of a 401.
     pub(crate) unauthorized_error_message: String,
-    /// The message of a 403.
+    /// The `message` in the body of a 403.
     pub(crate) forbidden_error_message: String,
 }
 
-/// How a client authenticates to the gateway.
+/// A method by which clients authenticate to the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AuthMethods {
     /// Id and secret, exchanged for a token.
     ClientCredentials,
-    /// A JWT that the client holds already.
+    /// A JWT that the client already has.
     Bearer,
 }
 
-/// How the client authenticates at the token endpoint (RFC 6749 section 2.3.1, OpenID Connect Core 1.0 section 9).
+/// Client authentication at the token endpoint (RFC 6749 section 2.3.1, OpenID Connect Core 1.0 section 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[expect(clippy::enum_variant_names, reason = "the standard's own names")]
@@ -246,16 +259,16 @@ pub(crate) enum TokenAuth {
     ClientSecretBasic,
     /// Id and secret in the form.
     ClientSecretPost,
-    /// A JWT that is signed with the secret.
+    /// A JWT signed with the secret.
     ClientSecretJwt,
 }
 
-/// How an id and a secret stand inside of Basic credentials.
+/// The encoding of an id and a secret inside Basic credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Encoding {
-    /// As they are (RFC 7617).
+    /// Unchanged (RFC 7617).
     Raw,
     /// Form-urlencoded (RFC 6749 section 2.3.1).
     Form,
@@ -268,7 +281,7 @@ pub(crate) enum Encoding {
 pub(crate) struct ClaimHeader {
     /// The header's name.
     pub(crate) header: String,
-    /// Where the claim is: a path of claims, array positions from 1.
+    /// The path of the claim: names of members, and positions in arrays from 1.
     #[serde(deserialize_with = "list")]
     pub(crate) path: Vec<String>,
 }
@@ -372,7 +385,7 @@ impl Config {
         let known = fields();
         kong::drop_unset(&mut config, &known)?;
         known_fields(&config, &known)?;
-        // For Kong, null scopes ask for nothing.
+        // As in Kong, null scopes request none.
         if let Some(scopes @ Value::Null) = config.get_mut("scopes") {
             *scopes = Value::Array(Vec::new());
         }
@@ -380,12 +393,12 @@ impl Config {
         serde_path_to_error::deserialize(Value::Object(config)).map_err(|error| {
             let path = error.path().to_string();
             let error = error.into_inner();
-            // Only the configuration's author sees this; it holds no client's secret.
+            // Only the author of the configuration sees this; it contains no secret of a client.
             Error::with_source(ErrorKind::ConfigValue, format!("{path}: {error}"), error)
         })
     }
 
-    /// The configuration in effect, defaults included and secrets masked: JSON.
+    /// The effective configuration as JSON, with defaults included and secrets masked.
     pub(crate) fn effective(&self) -> String {
         masked::masked(self)
     }
@@ -393,7 +406,7 @@ impl Config {
 
 /// The names of all fields, `client_auth` included.
 fn fields() -> Vec<&'static str> {
-    /// Answers the names that serde has for a structure.
+    /// Records the field names that serde passes to a deserializer.
     struct Names(Vec<&'static str>);
 
     impl<'de> serde::Deserializer<'de> for &mut Names {
@@ -403,7 +416,7 @@ fn fields() -> Vec<&'static str> {
             self,
             _: V,
         ) -> Result<V::Value, Self::Error> {
-            Err(serde::de::Error::custom("only the names are asked for"))
+            Err(serde::de::Error::custom("only records names"))
         }
 
         fn deserialize_struct<V: serde::de::Visitor<'de>>(

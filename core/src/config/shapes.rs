@@ -1,4 +1,4 @@
-//! The shapes in which people write a value.
+//! Alternative notations of values.
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, IntoDeserializer, SeqAccess, Visitor};
@@ -44,7 +44,7 @@ where
     list(deserializer).map(Some)
 }
 
-/// One element: Kong has a list here, one for each of its own clients.
+/// One element, or a list of at most one: Kong has a list, with an element for each of its own clients.
 pub(super) fn one<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -53,11 +53,11 @@ where
     let mut list = list(deserializer)?;
     match list.len() {
         0 | 1 => Ok(list.pop()),
-        _ => Err(de::Error::custom("there is one method for all clients")),
+        _ => Err(de::Error::custom("must be one method, for all clients")),
     }
 }
 
-/// Kong names a consumer here; that there is one is what matters.
+/// A boolean, or the name of a consumer, as in Kong: any name means true.
 pub(super) fn anonymous<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     struct Anonymous;
 
@@ -80,7 +80,7 @@ pub(super) fn anonymous<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bo
     deserializer.deserialize_any(Anonymous)
 }
 
-/// A string; `nil` is how Kong writes none.
+/// A string; `nil` is Kong's notation for none.
 pub(super) fn unless_nil<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     Ok(if text == "nil" { String::new() } else { text })

@@ -42,13 +42,13 @@ fn an_error_names_the_field() {
 }
 
 #[test]
-fn a_field_that_stands_twice_is_an_error() {
+fn a_repeated_field_is_an_error() {
     for json in [
         r#"{"issuer":"https://a","issuer":"https://b"}"#,
         r#"{"name":"openid-connect","config":{"issuer":"https://a","issuer":"https://b"}}"#,
         r#"{"issuer":"https://a","token_post_args":{"a":"1","a":"2"}}"#,
     ] {
-        assert!(error(json).contains("stands twice"), "{json}");
+        assert!(error(json).contains("appears twice"), "{json}");
     }
 }
 
@@ -70,7 +70,7 @@ fn a_list_may_be_written_as_one_string_or_null() {
 }
 
 #[test]
-fn the_committed_schema_and_reference_are_the_configurations() {
+fn the_committed_schema_and_reference_match_the_configuration() {
     let schema = schemars::schema_for!(Config);
     let json = serde_json::to_string_pretty(&schema).unwrap() + "\n";
     for (name, generated) in [
@@ -89,12 +89,12 @@ fn the_committed_schema_and_reference_are_the_configurations() {
     }
 }
 
-/// The reference of all fields, in the order of their names.
+/// The reference of all fields, ordered by name.
 fn reference(schema: &Value) -> String {
     let mut reference = String::from(
         "# Configuration\n\n\
-         Every field of a gate's configuration, a JSON object (`credgate_config`, `credgate.Gate`, `credgate_gate_new`), \
-         or the `config` of\nKong's plugin object. Generated from `core/src/config/mod.rs`, as is \
+         All fields of a gate's configuration: a JSON object for `credgate_config`, `credgate.Gate` and \
+         `credgate_gate_new`, or the\n`config` of Kong's plugin object. Generated from `core/src/config/mod.rs`, as is \
          [config.schema.json](config.schema.json).\n\n\
          | field | default | meaning |\n|---|---|---|\n",
     );

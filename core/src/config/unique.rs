@@ -1,11 +1,11 @@
-//! JSON in which no member stands twice: in a configuration, the last one's win would be a guess.
+//! JSON without repeated members: to let the last one win would be a guess.
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
 
-/// A JSON value, read with every object's names unique.
+/// A JSON value whose objects have unique names.
 pub(crate) struct Unique(pub(crate) Value);
 
 impl<'de> Deserialize<'de> for Unique {
@@ -59,7 +59,7 @@ impl<'de> Visitor<'de> for UniqueVisitor {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             if object.contains_key(&name) {
-                return Err(de::Error::custom(format!("\"{name}\" stands twice")));
+                return Err(de::Error::custom(format!("\"{name}\" appears twice")));
             }
             let Unique(value) = members.next_value()?;
             object.insert(name, value);
