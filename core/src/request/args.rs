@@ -1,4 +1,4 @@
-//! Arguments of the token request that come with a request: the caller's own (`token_post_args_client`) and the host's
+//! Arguments of the token request that arrive with a request: the caller's (`token_post_args_client`) and the host's
 //! (`token_post_args_host`).
 
 use super::scratch::Scratch;
@@ -7,7 +7,7 @@ use super::{form, json};
 use crate::cause::Cause;
 use crate::request::{BodyKind, Request};
 
-/// Their names. An argument is known by its number: the caller's come first.
+/// The names of the arguments. An argument has a number; the caller's come first.
 #[derive(Debug, Clone)]
 pub(crate) struct ArgNames {
     all: Vec<String>,

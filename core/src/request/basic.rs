@@ -9,10 +9,10 @@ use crate::config::Encoding;
 use crate::token::{MAX_TOKEN, is_b64token};
 use base64_simd::{Out, STANDARD};
 
-/// The pair of a Basic header; `None` for any other scheme.
+/// Finds the pair of a Basic header; `None` for any other scheme.
 ///
-/// The rest is strict base64: its alphabet, canonical padding, nothing after it. The id ends at the first colon. Where
-/// `encoding` says so, both halves are form-urlencoded in addition.
+/// The value is strict base64: its alphabet, canonical padding, nothing after it. The id ends at the first colon. With
+/// `encoding` form, both halves are form-urlencoded in addition.
 pub(super) fn find(
     value: &[u8],
     encoding: Encoding,
@@ -45,7 +45,7 @@ pub(super) fn find(
     }))
 }
 
-/// Decodes into the beginning of `free`: how much that is.
+/// Decodes into the start of `free`, and returns the length.
 fn decode(text: &[u8], free: &mut [u8]) -> Result<usize, Cause> {
     let len = STANDARD
         .decoded_length(text)
@@ -68,7 +68,7 @@ pub(super) fn bearer(value: &[u8]) -> Result<Option<&str>, Cause> {
     Ok(Some(token))
 }
 
-/// What follows the scheme, which is compared as a whole and without regard to case, and one or more spaces.
+/// The value after the scheme and one or more spaces; the scheme is compared as a whole and case-insensitively.
 fn after_scheme<'v>(value: &'v [u8], wanted: &[u8]) -> Option<&'v [u8]> {
     let value = trim(value);
     let (scheme, rest) = value.split_at_checked(wanted.len())?;
@@ -80,8 +80,8 @@ fn after_scheme<'v>(value: &'v [u8], wanted: &[u8]) -> Option<&'v [u8]> {
     Some(&rest[spaces..])
 }
 
-/// Without the white space that surrounds a field's value (RFC 9110 section 5.5). A line break is none: it has no
-/// business in a field, and is left for base64 to refuse.
+/// Strips the white space around a field value (RFC 9110 section 5.5). Line breaks are not white space there; base64
+/// refuses them.
 fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;

@@ -1,9 +1,9 @@
 //! Finds a client's credentials in a request.
 //!
-//! Three places are looked at: `Authorization: Basic`, the query string, a form or JSON body; and for a gate that takes
-//! tokens, `Authorization: Bearer`. All enabled places are looked at, because credentials in two of them are refused
-//! ([RFC 6749 section 5.2]: more than one mechanism). Nothing is allocated: what is found is decoded into a [`Scratch`]
-//! on the caller's stack, which wipes itself.
+//! The places are `Authorization: Basic`, the query string, and a form or JSON body; and for gates that accept tokens,
+//! `Authorization: Bearer`. All enabled places are searched, because credentials in two of them are refused ([RFC 6749
+//! section 5.2]: more than one mechanism). Nothing is allocated: values are decoded into a [`Scratch`] of the thread,
+//! which is wiped afterwards.
 //!
 //! [RFC 6749 section 5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
 
@@ -18,26 +18,26 @@ use crate::request::credentials::{Credentials, MAX_LEN};
 use crate::request::{BodyKind, Request, Source, carries_body};
 use crate::sys::secret::Secret;
 
-/// Where credentials may be, and how large a body may be to be looked at.
+/// The places that a gate searches, and the maximum size of a body.
 #[derive(Debug, Clone)]
 pub(crate) struct Places {
     pub(crate) header: bool,
     pub(crate) query: bool,
     pub(crate) body: bool,
-    /// `Authorization: Bearer` is looked at too.
+    /// `Authorization: Bearer` is a place too.
     pub(crate) bearer: bool,
     pub(crate) basic_encoding: Encoding,
-    /// Names of arguments that the caller may give in query or body, and of those that the host gives.
+    /// The names of the caller's arguments in query or body, and of the host's.
     pub(crate) args: ArgNames,
     pub(crate) max_body_bytes: usize,
 }
 
-/// What a request presents.
+/// The credentials that a request presents.
 #[derive(Clone, Copy)]
 pub(crate) enum Presented<'s> {
     /// Id and secret.
     Pair(PresentedPair<'s>),
-    /// A token that the client holds already.
+    /// The client's own token.
     Token(&'s str),
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct PresentedPair<'s> {
     scratch: &'s Scratch<'s>,
 }
 
-/// Looks at every enabled place. The error is the cause of the denial.
+/// Searches every enabled place. The error is the cause of the denial.
 pub(crate) fn extract<'s>(
     places: &Places,
     request: &Request<'s>,
@@ -85,14 +85,14 @@ pub(crate) fn extract<'s>(
         scratch,
     };
     let args: usize = pair.args().map(|(_, value)| value.len()).sum();
-    // What the host knows takes no room in the scratch, and counts all the same.
+    // The host's credentials are not in the scratch, but count too.
     if id.len() + secret.len() + args > MAX_LEN {
         return Err(Cause::TooLong);
     }
     Ok(Presented::Pair(pair))
 }
 
-/// What is found in the request.
+/// The credentials found in the request.
 enum Found<'r> {
     Pair(Pair, Source),
     Token(&'r str),
@@ -110,7 +110,7 @@ fn search<'r>(
     };
     let mut found = None;
     let mut take = |pair: Result<Option<Pair>, Cause>, source| match pair {
-        // What does not fit beside the pair that was found is of a second place, too.
+        // A pair that does not fit beside the first is in a second place, too.
         Ok(Some(_)) | Err(Cause::TooLong) if found.is_some() => Err(Cause::TwoPlaces),
         Ok(Some(_)) if token.is_some() => Err(Cause::TwoPlaces),
         Ok(Some(pair)) => {
@@ -141,7 +141,7 @@ fn search<'r>(
     }
 }
 
-/// The body of a request that may hold something, where it was shown and is not too long.
+/// The body that may hold credentials or arguments, if it was presented and is within the limit.
 fn body<'r>(places: &Places, request: &Request<'r>) -> Option<(BodyKind, &'r [u8])> {
     let body = request
         .body
@@ -149,7 +149,7 @@ fn body<'r>(places: &Places, request: &Request<'r>) -> Option<(BodyKind, &'r [u8
     Some((body_kind(places, request)?, body))
 }
 
-/// The kind of body of a request that may hold something for this gate.
+/// The kind of the body, if it may hold credentials or arguments of this gate.
 pub(crate) fn body_kind(places: &Places, request: &Request<'_>) -> Option<BodyKind> {
     if (places.body || !places.args.callers().is_empty()) && carries_body(request.method) {
         BodyKind::of(request.content_type)
@@ -159,8 +159,7 @@ pub(crate) fn body_kind(places: &Places, request: &Request<'_>) -> Option<BodyKi
 }
 
 impl<'s> PresentedPair<'s> {
-    /// The arguments that came with the request: numbers of the gate's names, and values (UTF-8), in the order of the
-    /// names.
+    /// The arguments of the request: numbers of the gate's names, and values (UTF-8), in the order of the names.
     pub(crate) fn args(&self) -> impl ExactSizeIterator<Item = (u8, &'s [u8])> {
         let scratch = self.scratch;
         let args = scratch.args.as_ref().map_or(&[][..], ArgSpans::as_slice);
@@ -179,13 +178,13 @@ impl<'s> PresentedPair<'s> {
     }
 }
 
-/// `VSCHAR` only (RFC 6749 appendix A), and not empty. Whoever refuses control characters here need not fear them in
-/// headers, logs and keys later on.
+/// Accepts `VSCHAR` only (RFC 6749 appendix A), at least one. Control characters refused here cannot reach headers,
+/// logs or keys.
 fn printable(bytes: &[u8]) -> Result<&[u8], Cause> {
     if bytes.is_empty() {
         return Err(Cause::EmptyCredential);
     }
-    // Not `all`, which would look at one after the other.
+    // A fold vectorizes; `all` would not.
     let is_printable = |so_far, byte: &u8| so_far & (0x20..=0x7e).contains(byte);
     if !bytes.iter().fold(true, is_printable) {
         return Err(Cause::InvalidCharacters);
@@ -193,7 +192,7 @@ fn printable(bytes: &[u8]) -> Result<&[u8], Cause> {
     Ok(bytes)
 }
 
-/// What was found to be printable.
+/// Converts bytes that are known to be printable ASCII.
 pub(crate) fn ascii(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }

@@ -9,7 +9,7 @@ use super::scratch::Scratch;
 use super::span::Span;
 use crate::cause::Cause;
 
-/// The pair among the parameters.
+/// Finds the pair among the parameters.
 pub(super) fn find(input: &[u8], scratch: &mut Scratch<'_>) -> Result<Option<Pair>, Cause> {
     let mut halves = Halves::default();
     for part in parts(input) {
@@ -19,7 +19,7 @@ pub(super) fn find(input: &[u8], scratch: &mut Scratch<'_>) -> Result<Option<Pai
     halves.pair()
 }
 
-/// Shows where the values of a name lie in the scratch, once decoded.
+/// Decodes the values of a name into the scratch, and reports their spans.
 pub(super) fn values(
     input: &[u8],
     name: &str,
@@ -35,7 +35,7 @@ pub(super) fn values(
     Ok(())
 }
 
-/// The parameters as they stand, empty ones included: joined by `&` they are the input again.
+/// The raw parameters, including empty ones: joined by `&` they are the input again.
 pub(crate) fn parts(input: &[u8]) -> impl Iterator<Item = &[u8]> {
     input.split(|&byte| byte == b'&')
 }
@@ -48,13 +48,13 @@ pub(crate) fn split(part: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// What a raw name means. One that does not decode is none of ours.
+/// Classifies a raw name. One that does not decode is another parameter's.
 pub(crate) fn name_of(raw: &[u8]) -> Name {
-    // Nearly every name of nearly every request ends here.
+    // Nearly every name of every request returns here.
     if !raw.contains(&b'%') {
         return Name::of(raw);
     }
-    // Longer than "client_secret[" is `Other` or a look-alike, and its first bytes tell which.
+    // A name longer than "client_secret[" is `Other` or a look-alike; its first bytes decide.
     let mut name = [0; 14];
     let mut len = 0;
     for byte in decode(raw) {

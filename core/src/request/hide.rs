@@ -1,12 +1,12 @@
-//! Takes credentials out of what goes upstream, and out of what is logged. Only their own bytes change.
+//! Removes credentials from the forwarded request, and redacts them in logs. Only their own bytes change.
 
 use super::form::{name_of, parts, split};
 use super::json;
 use super::names::Name;
 use crate::request::BodyKind;
 
-/// Copies a query string (or a form) to `out` without its `client_id` and `client_secret` parameters, each with the
-/// one `&` that belongs to it. Order, spelling and encoding of everything else stay. Answers how many bytes that are.
+/// Copies a query string (or a form) to `out` without its `client_id` and `client_secret` parameters, each removed with
+/// one `&`. Order, spelling and encoding of all others stay. Returns the length.
 pub(crate) fn hide_query(query: &[u8], out: &mut [u8]) -> usize {
     let mut written = 0;
     let mut first = true;
@@ -21,7 +21,7 @@ pub(crate) fn hide_query(query: &[u8], out: &mut [u8]) -> usize {
 }
 
 /// Copies a body to `out` without its credentials, by its `Content-Type`: parameters of a form, members of a JSON
-/// object, each with its separator. Any other body is copied as it is. Answers how many bytes that are.
+/// object, each with its separator. Copies any other body unchanged. Returns the length.
 pub(crate) fn hide_body(content_type: Option<&[u8]>, body: &[u8], out: &mut [u8]) -> usize {
     match BodyKind::of(content_type) {
         Some(BodyKind::Form) => hide_query(body, out),
@@ -30,8 +30,8 @@ pub(crate) fn hide_body(content_type: Option<&[u8]>, body: &[u8], out: &mut [u8]
     }
 }
 
-/// Overwrites the value of every `client_secret` of a query string with `*`, look-alikes (`CLIENT_SECRET`,
-/// `client_secret[]`) included: for lines that are logged. The length stays.
+/// Overwrites the value of every `client_secret` in a query string with `*`, including look-alikes (`CLIENT_SECRET`,
+/// `client_secret[]`): for log lines. The length does not change.
 pub fn redact_query(query: &mut [u8]) {
     for part in query.split_mut(|&byte| byte == b'&') {
         let (name, value) = split(part);
@@ -44,8 +44,7 @@ pub fn redact_query(query: &mut [u8]) {
 
 fn hide_json(body: &[u8], out: &mut [u8]) -> usize {
     let mut written = 0;
-    // The next byte of the body that has not been dealt with, the end of the last member that stays, and the start of
-    // a run of members that go.
+    // The next byte to copy, the end of the last member that stays, and the start of a run of members to remove.
     let (mut next, mut kept_end, mut run, mut last_end) = (0, None, None, 0);
     let well_formed = json::members(body, Name::of_text, |name, _, member| {
         if name.is_credential() {
@@ -63,7 +62,7 @@ fn hide_json(body: &[u8], out: &mut [u8]) -> usize {
         return copy(body, out);
     }
     if let Some(from) = run {
-        // The run is the object's last: the comma before it goes, as none follows.
+        // The run ends the object: remove the comma before it.
         let from = kept_end.unwrap_or(from);
         put(out, &mut written, &body[next..from]);
         next = last_end;
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a11_a_query_loses_its_credentials_and_nothing_else() {
+    fn a_query_loses_only_its_credentials() {
         for (input, expect) in [
             ("client_id=a&client_secret=b", ""),
             ("x=%2F&client_id=a&y=+1&client_secret=b&z", "x=%2F&y=+1&z"),
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a11_an_object_loses_its_credentials_and_nothing_else() {
+    fn an_object_loses_only_its_credentials() {
         for (input, expect) in [
             (r#"{"client_id":"a","client_secret":"b"}"#, "{}"),
             (
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a40_a_logged_query_shows_no_secret_under_any_spelling() {
+    fn a_redacted_query_shows_no_secret_in_any_spelling() {
         for (input, expect) in [
             (
                 "client_id=a&client_secret=b%20c&x=1",

@@ -1,6 +1,6 @@
 //! `{"client_id": "…", "client_secret": "…"}`: members of a JSON object ([RFC 8259]).
 //!
-//! A body that is no JSON object holds no credentials; that is for the upstream to judge.
+//! A body that is not a JSON object holds no credentials; the upstream judges it.
 //!
 //! [RFC 8259]: https://www.rfc-editor.org/rfc/rfc8259
 
@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use std::fmt;
 use std::ops::Range;
 
-/// The pair among the members.
+/// Finds the pair among the members.
 pub(super) fn find(body: &[u8], scratch: &mut Scratch<'_>) -> Result<Option<Pair>, Cause> {
     let mut halves = Halves::default();
     let mut refusal = None;
@@ -30,7 +30,7 @@ pub(super) fn find(body: &[u8], scratch: &mut Scratch<'_>) -> Result<Option<Pair
     }
 }
 
-/// Shows where the values of a name lie in the scratch, once decoded.
+/// Decodes the values of a name into the scratch, and reports their spans.
 pub(super) fn values(
     body: &[u8],
     name: &str,
@@ -50,8 +50,8 @@ pub(super) fn values(
     }
 }
 
-/// Shows every member of the object: what its name means to `read`, its raw value, and the range from the name's quote
-/// to the value's end. False when the body is not one well-formed object; what was shown before that is void.
+/// Visits every member of the object: its name as `read` classifies it, its raw value, and the range from the name's
+/// quote to the value's end. Returns false if the body is not one well-formed object; the visits are void then.
 pub(crate) fn members<'b, N>(
     body: &'b [u8],
     read: impl Fn(&str) -> N,
@@ -89,8 +89,8 @@ impl<'b, N, R: Fn(&str) -> N, F: FnMut(N, &'b str, Range<usize>)> Visitor<'b>
     }
 }
 
-/// What a raw name means. One that does not decode (a lone surrogate, which the grammar allows: RFC 8259 section 8.2)
-/// is none of ours, and reads as empty.
+/// Classifies a raw name. One that does not decode (a lone surrogate, which RFC 8259 section 8.2 allows) is another
+/// member's, and reads as empty.
 fn read_name<N>(raw: &str, read: impl Fn(&str) -> N) -> N {
     struct Decoded<R>(R);
 

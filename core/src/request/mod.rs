@@ -1,4 +1,4 @@
-//! What a host shows the library of an HTTP request.
+//! An HTTP request, as a host presents it to the library.
 
 pub(crate) mod args;
 mod basic;
@@ -16,28 +16,28 @@ mod tests;
 
 use std::fmt;
 
-/// An HTTP request as the host received it. Everything is borrowed for the call.
+/// An HTTP request as the host received it, borrowed for the call.
 #[derive(Clone, Copy, Default)]
 pub struct Request<'a> {
     /// The method, as sent (`POST`).
     pub method: &'a [u8],
-    /// The value of the `Authorization` header. A host that receives several refuses the request itself.
+    /// The value of the `Authorization` header. A host that receives several must refuse the request itself.
     pub authorization: Option<&'a [u8]>,
     /// The query string, without `?`, as sent (not decoded).
     pub query: Option<&'a [u8]>,
     /// The value of the `Content-Type` header.
     pub content_type: Option<&'a [u8]>,
-    /// The whole body, where [`Gate::wants_body`](crate::Gate::wants_body) asked for it.
+    /// The whole body, if [`Gate::wants_body`](crate::Gate::wants_body) wants it.
     pub body: Option<&'a [u8]>,
-    /// Id and secret that the host has from elsewhere. Then they are not looked for in the request, and nothing is to be
-    /// hidden from the upstream.
+    /// An id and a secret that the host supplies. The request is not searched then, and nothing needs hiding from the
+    /// upstream.
     pub credentials: Option<(&'a [u8], &'a [u8])>,
-    /// Values for the gate's `token_post_args_host`, in their order (UTF-8); an empty one is left out.
+    /// Values for the gate's `token_post_args_host`, in their order (UTF-8); an empty one is omitted.
     pub args: &'a [&'a [u8]],
 }
 
 impl fmt::Debug for Request<'_> {
-    /// Shows which parts there are; their content may hold secrets.
+    /// Shows the presence of parts only; their content may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("method", &String::from_utf8_lossy(self.method))
@@ -53,7 +53,7 @@ impl fmt::Debug for Request<'_> {
     }
 }
 
-/// Where credentials are looked for (`client_credentials_param_type`), and where they were found.
+/// A place that is searched for credentials (`client_credentials_param_type`), and the place of found ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -65,12 +65,12 @@ pub enum Source {
     Query,
     /// `client_id` and `client_secret` in a form or a JSON object.
     Body,
-    /// The host gave them itself ([`Request::credentials`]).
+    /// The host supplied them ([`Request::credentials`]).
     #[serde(skip_deserializing)]
     Host,
 }
 
-/// The kinds of body that can hold credentials.
+/// The kinds of bodies that can hold credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyKind {
     Form,
@@ -78,7 +78,7 @@ pub(crate) enum BodyKind {
 }
 
 impl BodyKind {
-    /// By media type; parameters such as `charset` do not matter.
+    /// Classifies a media type; parameters such as `charset` do not matter.
     pub(crate) fn of(content_type: Option<&[u8]>) -> Option<BodyKind> {
         let value = content_type?;
         let media_type = value
@@ -96,7 +96,7 @@ impl BodyKind {
     }
 }
 
-/// Methods whose content has a meaning (RFC 9110 section 9.3): in others a body is not looked at.
+/// Whether the method defines a meaning for content (RFC 9110 section 9.3); other bodies are ignored.
 pub(crate) fn carries_body(method: &[u8]) -> bool {
     matches!(method, b"POST" | b"PUT" | b"PATCH")
 }

@@ -1,18 +1,18 @@
 //! The names of the parameters that carry credentials, and of their look-alikes.
 
-/// What a parameter's name says.
+/// The class of a parameter's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Name {
     Id,
     Secret,
-    /// `CLIENT_ID`, `client_id[]`: what another parser may take for the same parameter.
+    /// `CLIENT_ID`, `client_id[]`: names that another parser may treat as the same parameter.
     LikeId,
     LikeSecret,
     Other,
 }
 
 impl Name {
-    /// By the decoded name.
+    /// Classifies a decoded name.
     pub(crate) fn of(name: &[u8]) -> Name {
         match name {
             b"client_id" => Name::Id,

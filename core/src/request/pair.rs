@@ -4,13 +4,13 @@ use super::names::Name;
 use super::span::Span;
 use crate::cause::Cause;
 
-/// Where the two halves lie in the scratch.
+/// The spans of the two halves in the scratch.
 pub(super) struct Pair {
     pub(super) id: Span,
     pub(super) secret: Span,
 }
 
-/// Counts a place's parameters, refuses what is ambiguous and answers the pair if there is one.
+/// Counts the parameters of a place, refuses ambiguous ones, and returns the pair if there is one.
 #[derive(Default)]
 pub(super) struct Halves {
     pub(super) id: Option<Span>,
@@ -20,7 +20,7 @@ pub(super) struct Halves {
 }
 
 impl Halves {
-    /// Notes a parameter; `value` is asked for the value of a first `client_id` or `client_secret` only.
+    /// Records a parameter. Calls `value` only for the first `client_id` or `client_secret`.
     pub(super) fn note(
         &mut self,
         name: Name,

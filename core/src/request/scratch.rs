@@ -5,17 +5,17 @@ use super::span::{ArgSpans, Span};
 use crate::cause::Cause;
 use crate::sys::secret::wipe;
 
-/// Where a thread decodes: zero but while it does.
+/// The buffer of a thread: all zero outside of a request.
 pub(crate) struct ScratchBuffer([u8; ROOM]);
 
-/// One more than what is accepted: Basic's colon.
+/// The maximum length, plus Basic's colon.
 const ROOM: usize = MAX_LEN + 1;
 
-/// Holds what was decoded; wiped when dropped.
+/// The decoded values of a request; wiped when dropped.
 pub(crate) struct Scratch<'r> {
     bytes: &'r mut [u8; ROOM],
     used: usize,
-    /// Beyond this nothing has been written: wiping costs by the byte.
+    /// The end of the written bytes: wiping costs by the byte.
     written: usize,
     pub(super) args: Option<ArgSpans>,
 }
@@ -40,8 +40,8 @@ impl<'r> Scratch<'r> {
         &self.bytes[span.start..span.end]
     }
 
-    /// What is not used yet, to be written to by `write`, which answers how much it has written; all of it may have been
-    /// where it fails.
+    /// Lets `write` fill the unused part; it returns the written length. If it fails, all of that part counts as
+    /// written.
     pub(super) fn fill<E>(
         &mut self,
         write: impl FnOnce(&mut [u8]) -> Result<usize, E>,
@@ -52,7 +52,7 @@ impl<'r> Scratch<'r> {
         Ok(&self.bytes[self.used..self.written])
     }
 
-    /// Takes the next `len` bytes as used.
+    /// Marks the next `len` bytes as used.
     pub(super) fn keep(&mut self, len: usize) -> Span {
         let start = self.used;
         self.used += len;
@@ -62,7 +62,7 @@ impl<'r> Scratch<'r> {
         }
     }
 
-    /// Decodes what is form-urlencoded where it stands: it only becomes shorter.
+    /// Decodes a form-urlencoded span in place: decoding never lengthens it.
     pub(super) fn decode_in_place(&mut self, span: Span) -> Result<Span, Cause> {
         let mut end = span.start;
         let mut at = span.start;
@@ -109,7 +109,7 @@ impl<'r> Scratch<'r> {
 
 impl Drop for Scratch<'_> {
     fn drop(&mut self) {
-        // Not `used`: a place that was given up half-way has written without keeping.
+        // Not `used`: an abandoned place has written bytes without keeping them.
         wipe(&mut self.bytes[..self.written]);
     }
 }

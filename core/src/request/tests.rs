@@ -69,7 +69,7 @@ fn pair(id: &str, secret: &str, source: Source) -> Result<(String, String, Sourc
 }
 
 #[test]
-fn a04_basic_is_parsed_strictly() {
+fn basic_is_parsed_strictly() {
     assert_eq!(
         header(&basic("id:secret")),
         pair("id", "secret", Source::Header)
@@ -112,7 +112,7 @@ fn a04_basic_is_parsed_strictly() {
 }
 
 #[test]
-fn a04_other_schemes_are_no_credentials() {
+fn other_schemes_are_not_credentials() {
     for other in [
         "Bearer abc",
         "Basically aWQ6c2VjcmV0",
@@ -128,7 +128,7 @@ fn a04_other_schemes_are_no_credentials() {
 }
 
 #[test]
-fn a05_basic_is_not_percent_decoded() {
+fn basic_is_not_percent_decoded() {
     assert_eq!(
         header(&basic("a%2B:b+c%zz")),
         pair("a%2B", "b+c%zz", Source::Header)
@@ -136,7 +136,7 @@ fn a05_basic_is_not_percent_decoded() {
 }
 
 #[test]
-fn a06_query_is_decoded_exactly_once() {
+fn a_query_is_decoded_exactly_once() {
     assert_eq!(
         query("client_id=a%2Bb&client_secret=c+d%2525"),
         pair("a+b", "c d%25", Source::Query)
@@ -161,7 +161,7 @@ fn a06_query_is_decoded_exactly_once() {
         query("x=1;client_id=a;client_secret=b"),
         Err(Cause::NoCredentials)
     );
-    // Another parameter's trouble is not ours.
+    // Another parameter that does not decode is ignored.
     assert_eq!(
         query("q=100%&client_id=a&client_secret=b"),
         pair("a", "b", Source::Query)
@@ -169,7 +169,7 @@ fn a06_query_is_decoded_exactly_once() {
 }
 
 #[test]
-fn a02_credentials_in_two_places_are_refused_even_when_equal() {
+fn credentials_in_two_places_are_refused_even_when_equal() {
     let authorization = basic("id:secret");
     let form = b"client_id=id&client_secret=secret".as_slice();
     let both = Request {
@@ -203,7 +203,7 @@ fn a02_credentials_in_two_places_are_refused_even_when_equal() {
 }
 
 #[test]
-fn a03_a_repeated_parameter_is_refused_under_every_spelling() {
+fn a_repeated_parameter_is_refused_in_every_spelling() {
     for again in [
         "client_id=b",
         "client%5Fid=b",
@@ -237,7 +237,7 @@ fn half_a_pair_is_refused() {
 }
 
 #[test]
-fn a07_only_printable_ascii_is_accepted() {
+fn only_printable_ascii_is_accepted() {
     for byte in 0u8..=255 {
         let expect = if (0x20..=0x7e).contains(&byte) {
             None
@@ -262,7 +262,7 @@ fn a07_only_printable_ascii_is_accepted() {
 }
 
 #[test]
-fn a09_a_body_that_is_no_object_holds_no_credentials() {
+fn a_body_that_is_not_an_object_holds_no_credentials() {
     for body in [
         "null",
         "[1]",
@@ -288,7 +288,7 @@ fn a09_a_body_that_is_no_object_holds_no_credentials() {
 }
 
 #[test]
-fn a09_a_body_over_the_cap_is_not_looked_at() {
+fn a_body_over_the_limit_is_ignored() {
     let body = format!(
         r#"{{"client_id":"a","client_secret":"b","x":"{}"}}"#,
         "x".repeat(64)
@@ -297,7 +297,7 @@ fn a09_a_body_over_the_cap_is_not_looked_at() {
 }
 
 #[test]
-fn a10_only_methods_with_content_are_looked_at() {
+fn bodies_of_methods_without_content_are_ignored() {
     let body = b"client_id=a&client_secret=b".as_slice();
     let content_type = Some(b"application/x-www-form-urlencoded".as_slice());
     for (method, expect) in [
@@ -320,7 +320,7 @@ fn a10_only_methods_with_content_are_looked_at() {
 }
 
 #[test]
-fn a_disabled_place_is_not_looked_at() {
+fn a_disabled_place_is_not_searched() {
     let places = Places {
         query: false,
         ..all()
@@ -341,7 +341,7 @@ fn a_disabled_place_is_not_looked_at() {
 }
 
 #[test]
-fn a_pair_that_is_too_long_is_refused() {
+fn an_oversized_pair_is_refused() {
     // Basic's colon is part of neither half.
     let fits = format!("id:{}", "s".repeat(MAX_LEN - 2));
     assert!(header(&basic(&fits)).is_ok());
@@ -353,7 +353,7 @@ fn a_pair_that_is_too_long_is_refused() {
 }
 
 #[test]
-fn a02_two_long_pairs_are_two_places() {
+fn two_long_pairs_are_two_places() {
     let secret = "s".repeat(MAX_LEN - 100);
     let authorization = basic(&format!("id:{secret}"));
     let query = format!("client_id=id&client_secret={secret}");

@@ -6,7 +6,6 @@
 //! [RFC 7515]: https://www.rfc-editor.org/rfc/rfc7515
 //! [RFC 7517]: https://www.rfc-editor.org/rfc/rfc7517
 //! [RFC 7518]: https://www.rfc-editor.org/rfc/rfc7518
-//! [RFC 7523]: https://www.rfc-editor.org/rfc/rfc7523
 
 /// The reason why a token does not verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
