@@ -1,4 +1,4 @@
-//! The cost of a look at each shared store, beside the same question without a store around it.
+//! The cost of a read from each shared store, compared with the bare database query.
 //!
 //! `cargo bench -p credgate-core --features bench` needs `redis-server`. `tests/bench.sh stores` prints the table.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark may panic")]
@@ -15,11 +15,11 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
 
-/// The length of a value, in bytes: that of a sealed token.
+/// The length of a value in bytes, typical of a sealed token.
 const LENGTH: usize = 1024;
 /// The number of values in the store.
 const VALUES: usize = 10_000;
-/// The number of concurrent questions where throughput is measured.
+/// The number of concurrent calls in throughput benchmarks.
 const CONCURRENT: usize = 64;
 
 criterion_group! {
@@ -107,12 +107,10 @@ fn redis(criterion: &mut Criterion) {
         pepper.display()
     );
     let store = open(&runtime, &options);
+    let login = redis::RedisConnectionInfo::default();
     let (connection, driver) = runtime.block_on(async {
         let stream = UnixStream::connect(&socket).await.unwrap();
-        let (login, config) = (
-            redis::RedisConnectionInfo::default(),
-            AsyncConnectionConfig::new(),
-        );
+        let config = AsyncConnectionConfig::new();
         let connected = MultiplexedConnection::new_with_config(&login, stream, config).await;
         connected.unwrap()
     });
@@ -144,7 +142,7 @@ fn redis(criterion: &mut Criterion) {
     server.wait().unwrap();
 }
 
-/// Looks and puts, many at a time.
+/// Benchmarks concurrent reads and writes.
 fn concurrent(criterion: &mut Criterion, runtime: &Runtime, name: &str, store: &BenchStore) {
     let mut group = criterion.benchmark_group(format!("{name}_concurrent"));
     group.throughput(Throughput::Elements(CONCURRENT as u64));
@@ -169,13 +167,13 @@ fn concurrent(criterion: &mut Criterion, runtime: &Runtime, name: &str, store: &
     group.finish();
 }
 
-async fn at_once<F>(question: impl Fn() -> F)
+async fn at_once<F>(call: impl Fn() -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let asked: Vec<_> = (0..CONCURRENT).map(|_| tokio::spawn(question())).collect();
-    for one in asked {
-        one.await.unwrap();
+    let calls: Vec<_> = (0..CONCURRENT).map(|_| tokio::spawn(call())).collect();
+    for call in calls {
+        call.await.unwrap();
     }
 }
 

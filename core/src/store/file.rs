@@ -156,7 +156,7 @@ pub(super) fn appear(path: &Path, content: &[u8]) -> io::Result<()> {
 
 /// A lock for creating, opening or replacing a store's file; released when dropped. Never on the store's file itself:
 /// closing a descriptor of that ends SQLite's locks (POSIX).
-pub(super) struct Opening(#[expect(dead_code, reason = "its descriptor holds the lock")] File);
+pub(super) struct Opening(#[expect(dead_code, reason = "the open descriptor keeps the lock")] File);
 
 impl Opening {
     /// `None` if another process has it.

@@ -161,7 +161,7 @@ impl<'f> Lead<'f> {
         )
     }
 
-    /// Moves a value found under a previous pepper to the current one.
+    /// Looks under the previous peppers, and stores a found value under the current one too.
     async fn look_under_previous_peppers(&self) -> Option<Box<Landed>> {
         for pepper in self.sharing.peppers.previous() {
             let index = pepper.index(&self.exchange.rules.fingerprint, self.credentials);

@@ -67,7 +67,7 @@ pub(crate) struct Lookup {
     /// The value, unless it is missing or expired. At most [`MAX_VALUE`] bytes: a longer one is treated as missing and
     /// is not transferred.
     pub(crate) value: Option<Vec<u8>>,
-    /// Another flight or this one holds the lease.
+    /// The lease is taken.
     pub(crate) is_leased: bool,
     /// The number of the latest purge; 0 if there was none.
     pub(crate) purges: u64,

@@ -1,4 +1,4 @@
-//! The sealing of values: which values can other users of the store read or forge? None.
+//! Sealing: values are encrypted and authenticated before they leave the process.
 //!
 //! # The scheme
 //!
@@ -7,11 +7,11 @@
 //!
 //! ```text
 //! root        = HKDF-Extract(salt "credgate store v1", pepper)
-//! index key   = HKDF-Expand(root, "index")        scope key = HKDF-Expand(root, "scope")
+//! index key   = HKDF-Expand(root, "index")        target key = HKDF-Expand(root, "scope")
 //! client salt = HKDF-Expand(root, "client")
 //!
 //! index       = BLAKE3-MAC(index key, gate's fingerprint, client_id, client_secret, arguments)    as in crate::key
-//! scope       = BLAKE3-MAC(scope key, gate's fingerprint or none, client_id or none)
+//! target      = BLAKE3-MAC(target key, gate's fingerprint or none, client_id or none)
 //!
 //! client      = HKDF-Extract(client salt, client_secret)
 //! key         = HKDF-Expand(client, version ‖ "key" ‖ index)

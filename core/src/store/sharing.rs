@@ -44,6 +44,7 @@ pub(crate) struct Sharing {
 const MAX_DISTRUSTED: usize = 1000;
 /// The interval between two reads of purges.
 const POLL: Duration = Duration::from_secs(1);
+
 impl Sharing {
     /// `None` if the options name no store.
     ///

@@ -113,7 +113,7 @@ impl Link {
     }
 }
 
-/// A caller that marks the link when its command got no reply.
+/// A command in progress. If it is dropped without a reply, the link counts as silent.
 struct Attempt<'l> {
     link: &'l Arc<Inner>,
     line: Line,

@@ -103,7 +103,7 @@ async fn leases(one: &dyn Store, other: &dyn Store, pass: &impl AsyncFn(Duration
     assert_eq!(take(one, mine).await, Ok(Lease::Taken));
     assert_eq!(take(other, yours).await, Ok(Lease::Held));
     assert!(is_leased(other).await);
-    assert_eq!(take(one, mine).await, Ok(Lease::Taken), "taken anew");
+    assert_eq!(take(one, mine).await, Ok(Lease::Taken), "extended");
     other.release(index(3), yours).await.unwrap();
     assert_eq!(take(other, yours).await, Ok(Lease::Held), "not theirs");
     one.release(index(3), mine).await.unwrap();
@@ -133,14 +133,14 @@ async fn purges(one: &dyn Store, other: &dyn Store) {
     for number in 0..2 * MAX_PURGES as u8 {
         one.purge(target(10 + number), now).await.unwrap();
     }
-    let mut told = Vec::new();
-    while told.len() < 2 + 2 * MAX_PURGES {
-        let after = told.last().map_or(0, |purge: &Purge| purge.number);
+    let mut read = Vec::new();
+    while read.len() < 2 + 2 * MAX_PURGES {
+        let after = read.last().map_or(0, |purge: &Purge| purge.number);
         let mut page = other.purges(after).await.unwrap();
-        assert_eq!(page.len(), MAX_PURGES.min(2 + 2 * MAX_PURGES - told.len()));
+        assert_eq!(page.len(), MAX_PURGES.min(2 + 2 * MAX_PURGES - read.len()));
         page.sort_by_key(|purge| purge.number);
         assert!(page.iter().all(|purge| purge.number > after));
-        told.extend(page);
+        read.extend(page);
     }
 }
 

@@ -1,4 +1,4 @@
-//! A store that is scripted, on a clock that jumps to whatever is waited for.
+//! Tests of flights with a scripted store, on a clock that jumps to the next timer.
 
 use super::conformance::{TempDir, owner};
 use crate::cache::{Landed, Purpose, Shared};
@@ -20,16 +20,16 @@ use std::future::pending;
 use std::sync::Mutex;
 use tokio::time::Instant;
 
-/// How the store behaves.
+/// The behaviour of the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Works,
     Fails(StoreFaultKind),
     Hangs,
     NoLeases,
-    /// It answers, and takes nothing.
+    /// Reads work and writes fail.
     IsFull,
-    /// Each value is answered for whatever index is asked.
+    /// Every read returns the same value, for any index.
     MixesUp,
 }
 
@@ -46,10 +46,10 @@ struct Scripted {
 }
 
 impl Scripted {
-    fn answer<T: Send + 'static>(
+    fn reply_with<T: Send + 'static>(
         &self,
         call: &'static str,
-        answer: impl FnOnce(&mut State) -> T,
+        result: impl FnOnce(&mut State) -> T,
     ) -> StoreFuture<'_, T> {
         self.calls.lock().unwrap().push(call);
         match *self.mode.lock().unwrap() {
@@ -64,8 +64,8 @@ impl Scripted {
                 Box::pin(async move { Err(full) })
             }
             Mode::Works | Mode::IsFull | Mode::MixesUp | Mode::NoLeases => {
-                let answer = answer(&mut self.state.lock().unwrap());
-                Box::pin(async move { Ok(answer) })
+                let result = result(&mut self.state.lock().unwrap());
+                Box::pin(async move { Ok(result) })
             }
         }
     }
@@ -79,7 +79,7 @@ impl Scripted {
 impl Store for Scripted {
     fn look(&self, index: Index) -> StoreFuture<'_, Lookup> {
         let mixes_up = *self.mode.lock().unwrap() == Mode::MixesUp;
-        self.answer("look", |state| {
+        self.reply_with("look", |state| {
             let value = if mixes_up {
                 state.values.values().next()
             } else {
@@ -95,11 +95,11 @@ impl Store for Scripted {
     }
 
     fn put(&self, index: Index, value: Vec<u8>, _life: Duration) -> StoreFuture<'_, ()> {
-        self.answer("put", |state| drop(state.values.insert(index, value)))
+        self.reply_with("put", |state| drop(state.values.insert(index, value)))
     }
 
     fn lease(&self, index: Index, owner: Owner, life: Duration) -> StoreFuture<'_, Lease> {
-        self.answer("lease", |state| {
+        self.reply_with("lease", |state| {
             let now = Instant::now();
             let held = state.leases.get(&index);
             if held.is_some_and(|(other, until)| *until > now && *other != owner) {
@@ -111,7 +111,7 @@ impl Store for Scripted {
     }
 
     fn release(&self, index: Index, owner: Owner) -> StoreFuture<'_, ()> {
-        self.answer("release", |state| {
+        self.reply_with("release", |state| {
             if state.leases.get(&index).is_some_and(|(of, _)| *of == owner) {
                 state.leases.remove(&index);
             }
@@ -119,11 +119,11 @@ impl Store for Scripted {
     }
 
     fn purge(&self, _target: TargetId, _now: Duration) -> StoreFuture<'_, u64> {
-        self.answer("purge", |_| 1)
+        self.reply_with("purge", |_| 1)
     }
 
     fn purges(&self, _after: u64) -> StoreFuture<'_, Vec<Purge>> {
-        self.answer("purges", |_| Vec::new())
+        self.reply_with("purges", |_| Vec::new())
     }
 
     fn add(
@@ -133,11 +133,11 @@ impl Store for Scripted {
         _round: u64,
         _growth: Tally,
     ) -> StoreFuture<'_, ()> {
-        self.answer("add", |_| ())
+        self.reply_with("add", |_| ())
     }
 
     fn sum(&self, _group: [u8; 16]) -> StoreFuture<'_, Tally> {
-        self.answer("sum", |_| Tally::default())
+        self.reply_with("sum", |_| Tally::default())
     }
 
     fn timeout(&self) -> Duration {
@@ -167,7 +167,7 @@ const DOCUMENT: &str =
     r#"{"issuer":"https://a.example","token_endpoint":"https://a.example/token"}"#;
 
 impl Lab {
-    /// A provider that gives a token and holds requests for them back where it is told to.
+    /// A provider that issues a token; `transport` may hold token requests back or refuse them.
     fn new(mode: Mode, transport: fn(Script) -> ScriptedTransport) -> Lab {
         let scratch = TempDir::new();
         let pepper = scratch.path().join("pepper");
@@ -205,7 +205,7 @@ impl Lab {
         }
     }
 
-    fn become_(&self, mode: Mode) {
+    fn switch_to(&self, mode: Mode) {
         *self.store.mode.lock().unwrap() = mode;
     }
 
@@ -246,8 +246,8 @@ impl Lab {
             .collect()
     }
 
-    /// Somebody else holds the leases of all that there are values of, without end.
-    fn hold(&self) {
+    /// Replaces all values by leases of another owner that last for an hour.
+    fn lease_to_another(&self) {
         let mut state = self.store.state.lock().unwrap();
         let indexes: Vec<_> = state.values.drain().map(|(index, _)| index).collect();
         let until = Instant::now() + Duration::from_secs(3600);
@@ -275,14 +275,18 @@ fn refusing(_: Script) -> ScriptedTransport {
 
 #[tokio::test(start_paused = true)]
 async fn only_the_lease_holder_stores_a_refusal() {
-    for (mode, told) in [(Mode::Works, 1), (Mode::NoLeases, 0)] {
+    for (mode, puts) in [(Mode::Works, 1), (Mode::NoLeases, 0)] {
         let lab = Lab::new(mode, refusing);
         assert!(lab.run("a").await.result.is_err());
-        assert_eq!(lab.store.calls("put"), told);
+        assert_eq!(lab.store.calls("put"), puts);
     }
     let lab = Lab::new(Mode::NoLeases, at_once);
     lab.cache_status("a").await;
-    assert_eq!(lab.store.calls("put"), 1, "and a token by whoever has it");
+    assert_eq!(
+        lab.store.calls("put"),
+        1,
+        "a token is stored without a lease too"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -298,13 +302,13 @@ async fn a_stored_token_is_a_shared_hit() {
 async fn waiting_for_a_lease_leaves_time_for_an_exchange() {
     let lab = Lab::new(Mode::Works, at_once);
     lab.cache_status("a").await;
-    lab.hold();
+    lab.lease_to_another();
     let start = Instant::now();
     assert_eq!(lab.cache_status("a").await, CacheStatus::Miss);
     let waited = start.elapsed();
     let deadline = lab.gate.timeout();
     assert!(waited >= deadline * 3 / 4 && waited < deadline);
-    // Each time twice as long, up to fifty milliseconds, and half more at most.
+    // The pause doubles up to 50 ms, with jitter of half of it.
     let looks = lab.store.calls("look");
     assert!((100..1000).contains(&looks), "{looks}");
 }
@@ -323,13 +327,13 @@ async fn a_lease_is_extended_during_the_exchange() {
             let (_, (_, until)) = state.leases.iter().next().unwrap();
             *until > Instant::now()
         };
-        assert!(state(&lab.store.state.lock().unwrap()), "it is held still");
+        assert!(state(&lab.store.state.lock().unwrap()), "still held");
         lab.transport.gate.add_permits(1);
     };
     tokio::join!(exchange, other);
     let leases = lab.store.calls("lease");
     tokio::time::sleep(4 * LEASE_LIFE).await;
-    assert_eq!(lab.store.calls("lease"), leases, "and not afterwards");
+    assert_eq!(lab.store.calls("lease"), leases, "not extended afterwards");
 }
 
 #[tokio::test(start_paused = true)]
@@ -337,7 +341,7 @@ async fn a_hanging_store_costs_only_its_timeout() {
     let lab = Lab::new(Mode::Hangs, at_once);
     let start = Instant::now();
     assert_eq!(lab.cache_status("a").await, CacheStatus::Miss);
-    // A look and a put; no lease is asked for where a look has failed.
+    // One read and one write; a failed read skips the lease.
     assert_eq!(start.elapsed(), 2 * lab.store.timeout());
     assert_eq!(lab.shared.env.metrics.snapshot(0, 0, 0).store_failures, 2);
     let records = lab.records();
@@ -362,10 +366,10 @@ async fn each_kind_of_fault_is_a_miss_and_logged_once_a_minute() {
             assert_eq!(lab.cache_status("a").await, CacheStatus::Miss, "{kind:?}");
         }
         assert_eq!(lab.records().len(), 1, "{kind:?}");
-        for (milliseconds, told) in [(59_999, 0), (1, 1)] {
+        for (milliseconds, lines) in [(59_999, 0), (1, 1)] {
             lab.clock.advance(Duration::from_millis(milliseconds));
             lab.cache_status("a").await;
-            assert_eq!(lab.records().len(), told, "{kind:?}");
+            assert_eq!(lab.records().len(), lines, "{kind:?}");
         }
     }
 }
@@ -377,15 +381,15 @@ async fn the_circuit_breaker_opens_for_a_failing_store() {
         assert_eq!(lab.cache_status("a").await, CacheStatus::Miss);
     }
     let calls = || lab.store.calls.lock().unwrap().len();
-    assert_eq!(calls(), 5 + 5, "then nobody asks, nor tells");
+    assert_eq!(calls(), 5 + 5, "then both circuit breakers are open");
     // The pause is jittered: half a second to one and a half.
     lab.clock.advance(Duration::from_millis(499));
     lab.cache_status("a").await;
     assert_eq!(calls(), 10);
     lab.clock.advance(Duration::from_millis(1001));
     lab.cache_status("a").await;
-    assert_eq!(calls(), 10 + 2, "one tries");
-    lab.become_(Mode::Works);
+    assert_eq!(calls(), 10 + 2, "one attempt each");
+    lab.switch_to(Mode::Works);
     lab.clock.advance(Duration::from_secs(20));
     lab.cache_status("a").await;
     assert_eq!(lab.cache_status("a").await, CacheStatus::Shared);
@@ -401,11 +405,11 @@ async fn successful_reads_do_not_close_the_write_breaker() {
         assert_eq!(lab.cache_status("a").await, CacheStatus::Miss);
     }
     assert!(lab.store.calls("look") >= 20);
-    let orders = lab.store.calls("lease") + lab.store.calls("put");
-    assert_eq!(orders, 5, "then it is left alone with those");
+    let writes = lab.store.calls("lease") + lab.store.calls("put");
+    assert_eq!(writes, 5, "then the circuit breaker is open");
     let records = lab.records();
     assert_eq!(records.len(), 1, "{records:?}");
-    lab.become_(Mode::Works);
+    lab.switch_to(Mode::Works);
     lab.clock.advance(Duration::from_secs(20));
     assert_eq!(lab.cache_status("a").await, CacheStatus::Miss);
     assert_eq!(lab.cache_status("a").await, CacheStatus::Shared);
@@ -416,7 +420,7 @@ async fn successful_reads_do_not_close_the_write_breaker() {
 async fn values_of_another_index_do_not_decrypt() {
     let lab = Lab::new(Mode::Works, at_once);
     lab.cache_status("a").await;
-    lab.become_(Mode::MixesUp);
+    lab.switch_to(Mode::MixesUp);
     assert_eq!(lab.cache_status("bb").await, CacheStatus::Miss);
     assert_eq!(lab.transport.token_requests(), 2);
 }

@@ -55,7 +55,7 @@ fn passes(test: &str, wrapped: &[&str]) -> Result<(), String> {
     }
 }
 
-/// Children that use one file: what it is they are told by [`FILE`].
+/// Starts a child that uses the file of `scratch`, passed as [`FILE`].
 fn start(test: &str, scratch: &TempDir) -> Child {
     command(test, &[], fastrand::u64(..))
         .env(FILE, scratch.file())
@@ -80,11 +80,11 @@ fn open(path: &Path) -> Sqlite {
 }
 
 /// Retries while other processes, descheduled perhaps, keep the file busy.
-fn insist<T>(mut ask: impl FnMut() -> Result<T, StoreFault>) -> T {
+fn retry_while_busy<T>(mut call: impl FnMut() -> Result<T, StoreFault>) -> T {
     loop {
-        match ask() {
+        match call() {
             Err(fault) if fault.kind == StoreFaultKind::Busy => {}
-            answer => return answer.unwrap(),
+            result => return result.unwrap(),
         }
     }
 }
@@ -215,7 +215,7 @@ fn concurrent_processes_have_one_lease_holder() {
         let mut taken = String::new();
         for number in 0..LEASES {
             let at = Index([number; 32]);
-            if insist(|| block_on(store.lease(at, me, LEASE_LIFE))) == Lease::Taken {
+            if retry_while_busy(|| block_on(store.lease(at, me, LEASE_LIFE))) == Lease::Taken {
                 taken.push_str(&format!("<{number}>"));
             }
         }
@@ -260,7 +260,7 @@ fn a_process_killed_while_writing_harms_no_other() {
     let store = open(&scratch.file());
     let count = || {
         let value = |number: u8| {
-            let value = insist(|| block_on(store.look(Index([number; 32])))).value?;
+            let value = retry_while_busy(|| block_on(store.look(Index([number; 32])))).value?;
             assert!(value.len() == 4000 && value.iter().all(|byte| *byte == number));
             Some(value)
         };
@@ -268,7 +268,7 @@ fn a_process_killed_while_writing_harms_no_other() {
     };
     for _ in 0..10 {
         let mut child = start("a_process_killed_while_writing_harms_no_other", &scratch);
-        let purges = || insist(|| block_on(store.look(Index([0; 32])))).purges;
+        let purges = || retry_while_busy(|| block_on(store.look(Index([0; 32])))).purges;
         let before = purges();
         while purges() == before {
             assert!(child.try_wait().unwrap().is_none(), "it writes on");
@@ -277,7 +277,7 @@ fn a_process_killed_while_writing_harms_no_other() {
         child.wait().unwrap();
         assert!(count() > 0);
         let at = Index([7; 32]);
-        insist(|| block_on(store.put(at, vec![7; 4000], MINUTE)));
+        retry_while_busy(|| block_on(store.put(at, vec![7; 4000], MINUTE)));
     }
 }
 
