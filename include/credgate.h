@@ -1,42 +1,55 @@
 /*
- * credgate.h: client credentials at a gateway, exchanged, cached, forwarded.
+ * credgate.h: exchanges client credentials for tokens at a gateway, caches the
+ * tokens and forwards them.
  *
  * Generated from ffi/src by `tests/run.sh header --update`. Do not edit.
  *
- * Conventions. Functions answer a status: CREDGATE_OK, CREDGATE_PENDING,
- * CREDGATE_EMPTY, or an error (credgate_status_name tells its name). Outputs
- * come last and are written on success only. Strings are a pointer and a
- * length, never NUL-terminated unless it is said; a NULL pointer is "none". A
- * NULL handle is answered CREDGATE_NULL_ARGUMENT; freeing NULL is fine. Plain
- * structs begin with struct_size, which the caller sets to the struct's
- * sizeof; they only ever grow at their end.
+ * Conventions. Functions return a status: CREDGATE_OK, CREDGATE_PENDING,
+ * CREDGATE_EMPTY, or an error; credgate_status_name returns its name. Outputs
+ * are the last parameters, and are written on success only. A string is a
+ * pointer and a length in bytes; only strings documented as NUL-terminated are.
+ * A NULL pointer means no string. Functions return CREDGATE_NULL_ARGUMENT for a
+ * NULL handle, except that freeing NULL does nothing.
  *
- * Ownership. What the caller passes is used within the call and never kept.
- * What the library hands out as a borrowed string names its owner, and lives
- * as long as that.
+ * Ownership. The library uses the host's strings and structs within the call
+ * only. A string that it returns is borrowed: the comment names its owner, and
+ * the string lives until the owner is freed or released.
  *
- * Threads and processes. Gates and engines may be used from any thread; a
- * queue is drained by one thread at a time. Loading the library starts
- * nothing; making a gate starts nothing; an engine starts one thread with the
- * first request that needs the provider. That thread blocks all signals and
- * never calls the host. An engine and its queues belong to the process that
- * made them: after a fork they answer CREDGATE_WRONG_PROCESS, and freeing them
- * there is safe. A gate may be made before a fork and used after it.
+ * Threads and processes. Any thread may use a gate or an engine. Only one
+ * thread at a time may call credgate_queue_next for a queue. Loading the
+ * library and making a gate start no thread. An engine starts one thread with
+ * the first request that needs the provider; that thread blocks all signals
+ * and never calls the host. An engine and its queues belong to the process that
+ * made them: after a fork they return CREDGATE_WRONG_PROCESS in the child, where
+ * freeing them is safe. A gate may be made before a fork and used after it.
  *
- * Completions. credgate_authenticate answers at once when the token is cached
- * or the request holds no credentials. Else it answers CREDGATE_PENDING and a
- * ticket. Watch credgate_queue_fd for reading; when it is readable, call
- * credgate_queue_next until it answers CREDGATE_EMPTY. A ticket that was
- * cancelled never surfaces: user_data may point to what the host then frees.
+ * Completions. credgate_authenticate returns CREDGATE_OK and the outcome if no
+ * exchange is needed: on a cache hit, or if the request has no credentials.
+ * Otherwise it returns CREDGATE_PENDING and a ticket. Poll the descriptor of
+ * credgate_queue_fd for reading; when it is readable, call credgate_queue_next
+ * until it returns CREDGATE_EMPTY. A cancelled ticket never completes, so the
+ * host may free the memory that its user_data points to.
  *
- * Errors. What a client of the gateway is told is an outcome, never an error:
- * an error is for those who write the host or its configuration. Status codes
- * are never reused: 1000 is the use of the library, 2000 the configuration;
- * outcome codes are 3000 for the request, 4000 for the provider's refusal,
- * 4100 for its failure, 5000 for the library.
+ * Errors. A denial is an outcome for the client, not an error. Errors are for
+ * the developers of the host and for its operators. Numbers are never reused.
+ * Statuses: from 1001 for misuse of the library and system errors, from 2001
+ * for the configuration. Codes of denials: from 3001 for the request, from 4001
+ * for refusals by the provider, from 4101 for its failures, from 5001 for the
+ * library.
  *
  * Versions. The soname is the ABI version. A host that loads the library at
- * run time compares credgate_abi_version() with CREDGATE_ABI_VERSION.
+ * run time must compare credgate_abi_version() with CREDGATE_ABI_VERSION.
+ * Within one ABI version a host may be older or newer than the library:
+ * functions and numbers are only added, and structs grow at their end.
+ *
+ * A struct that begins with struct_size has the size that the host states
+ * there, its sizeof. The library reads and writes no byte behind it, treats
+ * fields that the host does not have as 0, and leaves bytes that the library
+ * does not know untouched; a newer host zeroes its structs first. The elements
+ * of an array have the size that is passed with the array: arg_size and
+ * header_size. The sizes of version 1 are the minimum; a smaller size is
+ * CREDGATE_INVALID_ARGUMENT. Arrays of counters grow in the same way, see
+ * CREDGATE_COUNTERS.
  */
 
 
@@ -50,154 +63,159 @@
 // The version of this ABI, and of the soname.
 #define CREDGATE_ABI_VERSION 1
 
-// Done.
+// Success.
 #define CREDGATE_OK 0
 
-// The outcome will come through the queue.
+// The outcome will arrive in the queue.
 #define CREDGATE_PENDING 1
 
-// No outcome has arrived.
+// There is nothing to return: no outcome, no further element, no such value.
 #define CREDGATE_EMPTY 2
 
-// A pointer that must not be NULL is.
+// A required pointer is NULL.
 #define CREDGATE_NULL_ARGUMENT 1001
 
-// An argument cannot be: a struct_size too small, a NULL string with a
-// length, text that is not UTF-8.
+// An argument is invalid: a size below the minimum, a NULL string with a
+// length, text that is not UTF-8, an unknown code.
 #define CREDGATE_INVALID_ARGUMENT 1002
 
-// The handle was made in another process.
+// The handle was made in another process, before a fork.
 #define CREDGATE_WRONG_PROCESS 1003
 
-// A defect of the library, caught.
+// The library caught a panic: a defect of the library.
 #define CREDGATE_PANIC 1004
 
-// The output does not fit.
+// The output does not fit into the capacity.
 #define CREDGATE_BUFFER_TOO_SMALL 1005
 
-// The operating system refused something.
+// The operating system returned an error.
 #define CREDGATE_SYSTEM 1006
 
 // The configuration is not a JSON object.
 #define CREDGATE_CONFIG_SYNTAX 2001
 
-// The configuration has a field that does not exist.
+// The configuration has an unknown field.
 #define CREDGATE_CONFIG_UNKNOWN_FIELD 2002
 
-// A field of the configuration has a value that cannot be.
+// A field of the configuration has an invalid value.
 #define CREDGATE_CONFIG_VALUE 2003
 
-// A file that the configuration names cannot be used.
+// A file that the configuration names is unusable.
 #define CREDGATE_CONFIG_FILE 2004
 
-// There are no credentials in any place that is looked at.
+// The request has no credentials in any place that the gate searches.
 #define CREDGATE_NO_CREDENTIALS 3001
 
-// An id or a secret is empty, or Basic holds no colon.
+// The id or the secret is empty, or the Basic credentials have no colon.
 #define CREDGATE_EMPTY_CREDENTIAL 3002
 
-// Authorization: Basic is not followed by base64.
+// The value after "Authorization: Basic" is not base64.
 #define CREDGATE_MALFORMED_BASIC 3003
 
-// client_id, client_secret or an argument that the caller may give does not
-// decode, or is no string.
+// client_id, client_secret or a caller's argument does not decode, or is not a
+// string.
 #define CREDGATE_MALFORMED_PARAMETER 3004
 
-// client_id stands without client_secret, or the other way round.
+// The request has only one of client_id and client_secret.
 #define CREDGATE_INCOMPLETE_PAIR 3005
 
-// client_id or client_secret stands twice.
+// client_id or client_secret is repeated, in any spelling.
 #define CREDGATE_REPEATED_PARAMETER 3006
 
-// There are credentials in two places.
+// The request has credentials in two places.
 #define CREDGATE_TWO_PLACES 3007
 
-// An id or a secret is not printable ASCII.
+// The id or the secret contains a byte that is not printable ASCII.
 #define CREDGATE_INVALID_CHARACTERS 3008
 
-// Id, secret and the arguments that come with them are longer than 2,048
-// bytes together.
+// The id, the secret and the request's arguments together exceed 2,048 bytes.
 #define CREDGATE_TOO_LONG 3009
 
-// The client id is none of those that may try.
+// The client id is not in clients_allowed.
 #define CREDGATE_CLIENT_NOT_ALLOWED 3010
 
 // The provider refused these credentials.
 #define CREDGATE_CREDENTIALS_REFUSED 4001
 
-// The provider does not grant this client what the gate asks for.
+// The provider knows the client, but does not grant what the gate requests.
 #define CREDGATE_CLIENT_FORBIDDEN 4002
 
-// The provider found the gateway's request wrong.
+// The provider rejected the token request itself: the gate's configuration or
+// the provider is at fault.
 #define CREDGATE_REQUEST_REFUSED 4003
 
-// Too many exchanges have ended in a refusal: the provider is not asked.
+// The provider refused too many exchanges of this client or this gate; it is
+// not contacted.
 #define CREDGATE_TOO_MANY_REFUSALS 4004
 
-// The token that the client brings is not valid.
+// The client's own token is invalid.
 #define CREDGATE_TOKEN_INVALID 4005
 
-// The token does not hold what the gate requires.
+// The token lacks a claim that the gate requires.
 #define CREDGATE_TOKEN_INSUFFICIENT 4006
 
-// The provider cannot be reached, or is not trusted.
+// The provider is unreachable, or its certificate is not trusted.
 #define CREDGATE_PROVIDER_UNREACHABLE 4101
 
-// The provider answered 5xx, or hung up.
+// The provider responded with 5xx, or closed the connection.
 #define CREDGATE_PROVIDER_FAILED 4102
 
-// The provider's answer cannot be used.
+// The provider's response is invalid or must not be used.
 #define CREDGATE_PROVIDER_ANSWER_INVALID 4103
 
-// The provider answered 429.
+// The provider responded with 429.
 #define CREDGATE_PROVIDER_BUSY 4104
 
-// The provider did not answer in time.
+// The provider did not respond before the deadline.
 #define CREDGATE_PROVIDER_TIMEOUT 4105
 
-// The provider's token does not verify.
+// The provider's token does not verify: its signature, issuer or times.
 #define CREDGATE_TOKEN_UNVERIFIABLE 4106
 
-// The provider has failed so often that it is left alone for a while.
+// The provider's circuit breaker is open after repeated failures.
 #define CREDGATE_PROVIDER_PAUSED 4107
 
 // A defect of the library.
 #define CREDGATE_INTERNAL 5001
 
-// The engine is being shut down.
+// The engine is closing, or could not be started.
 #define CREDGATE_ENGINE_UNAVAILABLE 5002
 
-// More requests wait for the provider than may.
+// More requests are waiting than max_waiting allows.
 #define CREDGATE_OVERLOADED 5003
 
-// Nothing was looked up: the request holds no usable credentials.
+// No lookup: the request has no usable credentials.
 #define CREDGATE_CACHE_STATUS_NONE 0
 
-// The token cache had it.
+// The token was in the token cache.
 #define CREDGATE_CACHE_STATUS_HIT 1
 
-// An exchange was made for this request.
+// This request caused an exchange.
 #define CREDGATE_CACHE_STATUS_MISS 2
 
-// An exchange was under way for another request with the same credentials.
+// This request waited for the exchange of another request with the same
+// credentials.
 #define CREDGATE_CACHE_STATUS_JOINED 3
 
-// The token cache had it, and its renewal has failed.
+// The token was in the token cache, and its refresh has failed: it is served
+// until it expires.
 #define CREDGATE_CACHE_STATUS_STALE 4
 
-// The same credentials have just been refused.
+// The same credentials were refused recently, in this process or in one that
+// shares its store.
 #define CREDGATE_CACHE_STATUS_NEGATIVE 5
 
-// The request passes without a token: the gate lets it.
+// The request passes without a token, because the gate allows anonymous
+// requests.
 #define CREDGATE_CACHE_STATUS_ANONYMOUS 6
 
-// The request passes without a token: the gate does not look at OPTIONS.
+// The request passes without a token, because the gate ignores OPTIONS.
 #define CREDGATE_CACHE_STATUS_PREFLIGHT 7
 
-// Another process had it: it comes from the shared store.
+// The token was in the shared store.
 #define CREDGATE_CACHE_STATUS_SHARED 8
 
-// Denied, or passed without a token.
+// The request is denied, or passes without a token.
 #define CREDGATE_SOURCE_NONE 0
 
 // The Authorization header.
@@ -206,10 +224,10 @@
 // The query string.
 #define CREDGATE_SOURCE_QUERY 2
 
-// A form or a JSON object.
+// The body: a form or a JSON object.
 #define CREDGATE_SOURCE_BODY 3
 
-// The host gave them: nothing has to be hidden.
+// The host supplied the credentials; there is nothing to hide.
 #define CREDGATE_SOURCE_HOST 4
 
 // The number of numbers that this header knows.
@@ -225,34 +243,34 @@
 // that has ended, and drops its gauges.
 #define CREDGATE_GAUGES 8
 
-// Something works again, or has been settled.
+// Something works again, or was changed on purpose.
 #define CREDGATE_LEVEL_NOTICE 1
 
-// Something should be looked at.
+// Something needs attention.
 #define CREDGATE_LEVEL_WARNING 2
 
 // Something fails for clients.
 #define CREDGATE_LEVEL_ERROR 3
 
-// The machinery of a process: token cache, provider connections, one thread.
+// The token cache, the connections to providers and the thread of a process.
 //
 // Methods: credgate_engine_new, credgate_engine_check, credgate_engine_free.
 typedef struct credgate_engine credgate_engine;
 
-// What went wrong. Holds no secret.
+// The description of an error. It contains no secret.
 //
 // Methods: credgate_error_message, credgate_error_free.
 typedef struct credgate_error credgate_error;
 
-// One compiled configuration: an issuer, how credentials are found, what is
-// asked for.
+// A compiled configuration: the issuer, the places of credentials, the token
+// request, the requirements on tokens.
 //
 // Methods: credgate_gate_new, credgate_gate_config, credgate_gate_warning,
 // credgate_gate_arg, credgate_gate_wants_body, credgate_gate_timeout,
 // credgate_gate_free.
 typedef struct credgate_gate credgate_gate;
 
-// Where one event loop finds its outcomes.
+// The outcomes for one event loop.
 //
 // Methods: credgate_queue_new, credgate_queue_fd, credgate_queue_listen,
 // credgate_queue_accept, credgate_queue_hang_up, credgate_authenticate,
@@ -312,8 +330,8 @@ typedef struct credgate_request {
     size_t client_secret_len;
 } credgate_request;
 
-// What becomes of a request. Strings belong to the outcome, and live until
-// credgate_outcome_release.
+// The result of authenticating a request: allow or deny. Strings belong to the
+// outcome and live until credgate_outcome_release.
 //
 // Methods: credgate_outcome_headers, credgate_outcome_claim,
 // credgate_outcome_expires_in, credgate_outcome_upstream_status,
@@ -321,28 +339,29 @@ typedef struct credgate_request {
 typedef struct credgate_outcome {
     // In: sizeof(credgate_outcome).
     uint32_t struct_size;
-    // 0: allow. Else deny: the status to answer with.
+    // 0: allow. Otherwise deny, with this HTTP status.
     uint32_t http_status;
-    // CREDGATE_CACHE_STATUS_*: how it came about.
+    // CREDGATE_CACHE_STATUS_*.
     uint32_t cache_status;
-    // CREDGATE_SOURCE_*: where the credentials were, and so what has to be
-    // hidden from the upstream.
+    // CREDGATE_SOURCE_*: the place of the credentials, which the host must hide
+    // from the upstream.
     uint32_t source;
-    // CREDGATE_OK on allow, else the cause.
+    // Allow: CREDGATE_OK. Deny: the code of the cause.
     int32_t code;
-    // Seconds for Retry-After; 0: no such header.
+    // Deny: the value of the Retry-After header in seconds; 0: no such header.
     uint32_t retry_after;
-    // 1: `authorization`, in the header of that name, is all that
-    // credgate_outcome_headers would tell, which need not be asked. 0: ask it.
+    // 1: credgate_outcome_headers would return the Authorization header with the
+    // value of authorization and nothing else, so the host need not call it.
+    // 0: call it.
     uint32_t authorization_only;
-    // Allow: whose token it is. Empty where nobody has been authenticated: on
-    // a denial, and where the request passes without a token.
+    // Allow: the id of the client. Empty on a denial and if the request passes
+    // without a token.
     const char *client_id;
     // Its length in bytes.
     size_t client_id_len;
-    // Allow: the token as the value of an Authorization header, "Bearer
-    // ...". Empty where the request passes without a token. What goes
-    // upstream is told by credgate_outcome_headers.
+    // Allow: the token as the value of an Authorization header, "Bearer ...".
+    // Empty if the request passes without a token. credgate_outcome_headers
+    // returns the headers for the upstream.
     const char *authorization;
     // Its length in bytes.
     size_t authorization_len;
@@ -354,33 +373,32 @@ typedef struct credgate_outcome {
     const char *content_type;
     // Its length in bytes.
     size_t content_type_len;
-    // Deny: the body to answer with, JSON.
+    // Deny: the body of the response, JSON.
     const char *body;
     // Its length in bytes.
     size_t body_len;
-    // Deny: one line for the operator's log, without a secret; empty: nothing
-    // worth a line.
+    // Deny: one line for the operator's log, without secrets; empty: log nothing.
     const char *detail;
     // Its length in bytes.
     size_t detail_len;
-    // Private: what keeps the strings alive.
+    // Private: an owner of strings.
     const void *owner_rules;
-    // Private: what keeps the strings alive.
+    // Private: an owner of strings.
     const void *owner_grant;
-    // Private: what keeps the strings alive.
+    // Private: an owner of strings.
     void *owner_texts;
-    // Private: what keeps the strings alive.
+    // Private: an owner of strings.
     void *owner_deny;
 } credgate_outcome;
 
-// A header of a request that is allowed. Strings belong to the outcome.
+// A header of an allowed request. Strings belong to the outcome.
 typedef struct credgate_header {
     // The name, in lower case.
     const char *name;
     // Its length in bytes.
     size_t name_len;
-    // The value; NULL: there is none, and what the client sent under this
-    // name is to be taken away.
+    // The value, or NULL: the host only removes the client's headers of this
+    // name.
     const char *value;
     // Its length in bytes.
     size_t value_len;
@@ -401,26 +419,26 @@ typedef struct credgate_completion {
 extern "C" {
 #endif // __cplusplus
 
-// The version of the ABI that the library speaks.
+// Returns the ABI version of the library.
 uint32_t credgate_abi_version(void);
 
-// The version of the library, such as "0.1.0". NUL-terminated, static.
+// Returns the version of the library, such as "0.1.0". NUL-terminated, static.
 const char *credgate_version(void);
 
-// The name of a status that a function returns, such as "WRONG_PROCESS";
-// "UNKNOWN" for any other number. NUL-terminated, static.
+// Returns the name of a status of a function, such as "WRONG_PROCESS", or
+// "UNKNOWN". NUL-terminated, static.
 const char *credgate_status_name(int32_t status);
 
-// The name of a cause, the code of a denial, such as "credentials_refused";
-// "unknown" for any other number. NUL-terminated, static.
+// Returns the name of a cause by its code, such as "credentials_refused", or
+// "unknown". NUL-terminated, static.
 const char *credgate_cause_name(int32_t code);
 
-// The name of a CREDGATE_CACHE_STATUS_* value, such as "HIT"; "UNKNOWN" for any other
-// number. NUL-terminated, static.
+// Returns the name of a CREDGATE_CACHE_STATUS_* number, such as "HIT", or
+// "UNKNOWN". NUL-terminated, static.
 const char *credgate_cache_status_name(uint32_t cache_status);
 
-// What went wrong and what to do about it: one line of UTF-8. It belongs to
-// the error and lives as long.
+// Returns the message: one line of UTF-8 that describes the error and its
+// remedy. The string belongs to the error.
 int32_t credgate_error_message(const struct credgate_error *error,
                                const char **out_message,
                                size_t *out_len);
@@ -429,55 +447,55 @@ int32_t credgate_error_message(const struct credgate_error *error,
 void credgate_error_free(struct credgate_error *error);
 
 // Compiles a configuration: a JSON object, or Kong's plugin object. Starts no
-// thread and opens no connection: it may be called before a fork and while
-// the provider is down. On an error of the configuration, *out_error (which
-// may be NULL) says which field to change.
+// thread and opens no connection, so it works before a fork and while the
+// provider is down. If the configuration is invalid, *out_error (out_error may be
+// NULL) names the field to change.
 int32_t credgate_gate_new(const char *json,
                           size_t json_len,
                           struct credgate_gate **out_gate,
                           struct credgate_error **out_error);
 
-// Whether the body of this request can hold credentials, and so should be
-// read and shown: by method, media type and length in bytes (-1: not known
-// yet). The request's own body is not looked at.
+// Returns whether the body of this request may contain credentials, so that
+// the host must read it and set it in the request: depends on the method, the
+// media type and the length in bytes (-1: not known yet). Ignores the body in
+// *request.
 int32_t credgate_gate_wants_body(const struct credgate_gate *gate,
                                  const struct credgate_request *request,
                                  int64_t content_length,
                                  bool *out_wants);
 
-// The deadline of a whole exchange, discovery included, in milliseconds: no
-// outcome takes longer.
+// Returns the deadline of a whole exchange in milliseconds, including discovery:
+// no outcome takes longer.
 int32_t credgate_gate_timeout(const struct credgate_gate *gate,
                               uint32_t *out_milliseconds);
 
-// The configuration in effect, JSON: defaults included, secrets of the
-// operator's masked. The string belongs to the gate.
+// Returns the effective configuration as JSON, with defaults, and with the
+// operator's secrets masked. The string belongs to the gate.
 int32_t credgate_gate_config(const struct credgate_gate *gate,
                              const char **out_json,
                              size_t *out_len);
 
-// What in the configuration is allowed and yet dangerous, one line for each
-// index from 0: CREDGATE_OK, or CREDGATE_EMPTY after the last. The string is
-// static.
+// Returns a warning about a dangerous setting in the configuration, one line for
+// each index from 0; CREDGATE_EMPTY after the last one. The string is static.
 int32_t credgate_gate_warning(const struct credgate_gate *gate,
                               size_t index,
                               const char **out_text,
                               size_t *out_len);
 
-// The arguments of the token request for which credgate_request gives values,
-// one name for each index from 0, in their order: CREDGATE_OK, or
-// CREDGATE_EMPTY after the last. The string belongs to the gate.
+// Returns the name of an argument of the token request that takes its value from
+// credgate_request's args, one for each index from 0; CREDGATE_EMPTY after the
+// last one. The string belongs to the gate.
 int32_t credgate_gate_arg(const struct credgate_gate *gate,
                           size_t index,
                           const char **out_name,
                           size_t *out_len);
 
-// Frees a gate. Requests that wait for an outcome keep what they need of it.
+// Frees a gate. Waiting requests are not affected.
 void credgate_gate_free(struct credgate_gate *gate);
 
-// Fills *outcome with the denial of a cause (a code from 3001 on), as this
-// gate words it: for a host that must deny a request itself, because it has no
-// engine or gave up waiting. CREDGATE_INVALID_ARGUMENT: no cause has the code.
+// Fills *outcome with this gate's denial for a cause (a code from 3001 on): for a
+// host that must deny a request without an engine, or after its own timeout.
+// CREDGATE_INVALID_ARGUMENT: no cause has this code.
 int32_t credgate_gate_deny(const struct credgate_gate *gate,
                            int32_t code,
                            struct credgate_outcome *outcome);
@@ -522,12 +540,12 @@ int32_t credgate_outcome_upstream_status(const struct credgate_outcome *outcome,
 // that was released before, or that was zeroed and never filled.
 void credgate_outcome_release(struct credgate_outcome *outcome);
 
-// Makes the engine of this process, after any fork; asking again with the
-// same options gives the same engine. The options are a JSON object, or NULL
-// for the defaults: {"cache_max_bytes": 67108864, "cache_max_entries":
-// 100000, "max_waiting": 10000, "max_exchanges": 64}, and those of the store in
-// which processes share tokens: "store" ("sqlite:/run/credgate/tokens.db", or
-// "redis://host:6379/0", "rediss://...", "redis+unix:///path/of/a/socket",
+// Makes the engine of this process; a host that forks calls it after the fork.
+// Another call with the same options returns another handle of the same engine.
+// The options are a JSON object, or NULL for the defaults: {"cache_max_bytes": 67108864, "cache_max_entries":
+// 100000, "max_waiting": 10000, "max_exchanges": 64}, and the options of the
+// store in which processes share tokens: "store" ("sqlite:/run/credgate/tokens.db", or
+// "redis://host:6379/0", "rediss://...", "redis+unix:///path/to/socket",
 // "redis+sentinel://host:26379/name/0"),
 // "store_pepper_file", "store_previous_pepper_files" (a list), "store_timeout"
 // (milliseconds), "store_prefix", "store_ca_file", "store_client_cert_file",
@@ -537,14 +555,14 @@ int32_t credgate_engine_new(const char *json,
                             struct credgate_engine **out_engine,
                             struct credgate_error **out_error);
 
-// Says whether an engine can be made with these options, and makes none: for
-// hosts that read their configuration before they fork.
+// Checks the options of an engine without making one, for hosts that read
+// their configuration before they fork.
 int32_t credgate_engine_check(const char *json,
                               size_t json_len,
                               struct credgate_error **out_error);
 
-// Frees a handle of an engine. With the last one, and the last queue, the
-// thread ends; that is waited for, no longer than two seconds.
+// Frees a handle of an engine. Freeing the last handle or queue of the engine
+// ends its thread; the call waits at most two seconds for it.
 void credgate_engine_free(struct credgate_engine *engine);
 
 // Makes a queue: one for each event loop.
@@ -552,38 +570,38 @@ int32_t credgate_queue_new(const struct credgate_engine *engine,
                            struct credgate_queue **out_queue,
                            struct credgate_error **out_error);
 
-// The descriptor to watch for reading: readable while outcomes wait. Never
-// read, write or close it; it closes with the queue.
-int32_t credgate_queue_fd(const struct credgate_queue *queue, int *out_fd);
+// Returns a descriptor that is readable while outcomes are in the queue. The
+// host polls it, but must not read, write or close it; it closes with the queue.
+int32_t credgate_queue_fd(const struct credgate_queue *queue,
+                          int *out_fd);
 
-// Makes a Unix socket of type stream, and writes its path: for event loops
-// that watch only connections that they have made. Connect to it, then call
-// credgate_queue_accept. CREDGATE_BUFFER_TOO_SMALL: *out_len is the room that
-// is needed.
+// Makes a Unix stream socket and returns its path: for event loops that can wait
+// only for connections of their own. The host connects to it, then calls
+// credgate_queue_accept. CREDGATE_BUFFER_TOO_SMALL: *out_len is the capacity that
+// the path needs.
 int32_t credgate_queue_listen(const struct credgate_queue *queue,
                               char *out_path,
                               size_t capacity,
                               size_t *out_len,
                               struct credgate_error **out_error);
 
-// Takes the connection that was made to the socket of credgate_queue_listen,
-// which is removed. From now on a byte comes through it when outcomes arrive:
-// read what there is, and call credgate_queue_next until it answers
+// Accepts the host's connection to the socket of credgate_queue_listen, and
+// removes the socket. The library then sends a byte when outcomes arrive: read
+// all available bytes, and call credgate_queue_next until it returns
 // CREDGATE_EMPTY.
 int32_t credgate_queue_accept(const struct credgate_queue *queue,
                               struct credgate_error **out_error);
 
-// Closes the connection that credgate_queue_accept took, which wakes who
-// reads it.
+// Closes the connection of credgate_queue_accept, which wakes its reader.
 int32_t credgate_queue_hang_up(const struct credgate_queue *queue);
 
-// How many queues of this process have such a connection.
+// Returns the number of queues in this process with such a connection.
 size_t credgate_doorbells(void);
 
-// Authenticates a request. CREDGATE_OK: *outcome is filled, *out_ticket is
-// not. CREDGATE_PENDING: *out_ticket is filled, and the outcome will come
-// through the queue with user_data. Never blocks; a token that is cached
-// costs no allocation and no system call.
+// Authenticates a request. CREDGATE_OK: *outcome is filled, *out_ticket is not.
+// CREDGATE_PENDING: *out_ticket is filled, and the outcome will arrive in the
+// queue with user_data. Never blocks; a cache hit makes no allocation and no
+// system call.
 int32_t credgate_authenticate(const struct credgate_gate *gate,
                               const struct credgate_queue *queue,
                               const struct credgate_request *request,
@@ -597,19 +615,18 @@ int32_t credgate_authenticate(const struct credgate_gate *gate,
 int32_t credgate_queue_next(const struct credgate_queue *queue,
                             struct credgate_completion *completion);
 
-// Forgets a request: its outcome never surfaces, also where it has arrived
-// already. Its exchange goes on for others. A ticket that is not known any
-// more is no error.
+// Cancels a request: credgate_queue_next does not return its outcome, even if it
+// has already arrived. Its exchange continues for other requests. An unknown or
+// completed ticket is not an error.
 int32_t credgate_ticket_cancel(const struct credgate_queue *queue,
                                uint64_t ticket);
 
-// Frees a queue, and forgets the requests that wait in it.
+// Frees a queue, and cancels the requests that wait in it.
 void credgate_queue_free(struct credgate_queue *queue);
 
-// Copies a query string to out as it goes upstream: without its client_id and
-// client_secret parameters, where the query is a place of the gate;
-// everything else stays byte for byte. The room at out must be at least that
-// of the query.
+// Copies a query string to out as the upstream should receive it: without its
+// client_id and client_secret parameters if the gate accepts credentials in the
+// query, and otherwise byte for byte. The capacity must be at least query_len.
 int32_t credgate_gate_hide_query(const struct credgate_gate *gate,
                                  const char *query,
                                  size_t query_len,
@@ -617,9 +634,9 @@ int32_t credgate_gate_hide_query(const struct credgate_gate *gate,
                                  size_t capacity,
                                  size_t *out_len);
 
-// Copies a body to out without its credentials, by its media type: parameters
-// of a form, members of a JSON object. Everything else stays byte for byte.
-// The room at out must be at least that of the body.
+// Copies a body to out without its credentials, which are parameters of a form
+// or members of a JSON object, according to its media type. The rest stays byte
+// for byte. The capacity must be at least body_len.
 int32_t credgate_gate_hide_body(const struct credgate_gate *gate,
                                 const char *content_type,
                                 size_t content_type_len,
@@ -629,8 +646,8 @@ int32_t credgate_gate_hide_body(const struct credgate_gate *gate,
                                 size_t capacity,
                                 size_t *out_len);
 
-// Overwrites the value of every client_secret of a query string in place with
-// '*', whatever its spelling: for lines that are logged. The length stays.
+// Overwrites the value of every client_secret in a query string in place with
+// '*', in any spelling of the name, for logging. The length stays the same.
 int32_t credgate_query_redact(char *query, size_t query_len);
 
 // Writes an engine's counters and gauges as `count` numbers, at least
@@ -659,9 +676,8 @@ int32_t credgate_counters_report(const uint64_t *counters,
                                  size_t capacity,
                                  size_t *out_len);
 
-// The next line for the operator's log: a CREDGATE_LEVEL_*, and a text
-// without a secret, cut where there is no more room. CREDGATE_EMPTY: there is
-// none.
+// Takes the next line for the operator's log: its CREDGATE_LEVEL_*, and a text
+// without secrets, truncated to the capacity. CREDGATE_EMPTY: there is no line.
 int32_t credgate_engine_record(const struct credgate_engine *engine,
                                uint32_t *out_level,
                                char *out,
@@ -669,17 +685,17 @@ int32_t credgate_engine_record(const struct credgate_engine *engine,
                                size_t *out_len);
 
 // Drops the tokens of a gate (NULL: of all gates) and of a client (NULL: of
-// all clients) from the engine's cache, and all remembered refusals.
-// *out_count (which may be NULL) says how many tokens that were.
+// all clients) from the engine's cache, and all cached refusals. *out_count
+// (out_count may be NULL) is the number of tokens dropped.
 int32_t credgate_engine_purge(const struct credgate_engine *engine,
                               const struct credgate_gate *gate,
                               const char *client_id,
                               size_t client_id_len,
                               uint64_t *out_count);
 
-// Follows a purge of all gates that another process of the host has made with
-// credgate_engine_purge and told of: drops the tokens of a client (NULL: of
-// all clients) from this engine's cache, and nothing from the shared store.
+// Repeats a purge of all gates that another process of the host has made with
+// credgate_engine_purge: drops the tokens of a client (NULL: of all clients) from
+// this engine's cache, but not from the shared store.
 int32_t credgate_engine_follow_purge(const struct credgate_engine *engine,
                                      const char *client_id,
                                      size_t client_id_len);

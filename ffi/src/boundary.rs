@@ -1,4 +1,4 @@
-//! What stands between C and Rust in every exported function.
+//! The boundary between C and Rust in every exported function.
 
 use crate::status::CREDGATE_PANIC;
 use std::cell::Cell;
@@ -6,7 +6,7 @@ use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 use std::thread;
 
-/// Why a call ends early: the status to answer.
+/// Ends a call early with this status.
 pub(crate) struct Fail(pub(crate) i32);
 
 impl From<credgate_core::Error> for Fail {
@@ -15,16 +15,16 @@ impl From<credgate_core::Error> for Fail {
     }
 }
 
-/// What the body of an exported function answers.
+/// The result of an exported function's body.
 pub(crate) type CallResult = Result<i32, Fail>;
 
 thread_local! {
-    /// Whether this thread is inside an exported function.
+    /// True while this thread is inside an exported function.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs the body of an exported function: an error becomes its status, and no
-/// panic gets past.
+/// Runs the body of an exported function: turns an error into its status, and a
+/// panic into `CREDGATE_PANIC`.
 pub(crate) fn boundary(body: impl FnOnce() -> CallResult) -> i32 {
     match guarded(body) {
         Some(Ok(status) | Err(Fail(status))) => status,
@@ -32,7 +32,7 @@ pub(crate) fn boundary(body: impl FnOnce() -> CallResult) -> i32 {
     }
 }
 
-/// The same for functions that answer nothing.
+/// The same for functions without a status.
 pub(crate) fn boundary_void(body: impl FnOnce()) {
     guarded(body);
 }
@@ -44,20 +44,19 @@ fn guarded<T>(body: impl FnOnce() -> T) -> Option<T> {
     result
 }
 
-/// Keeps Rust from printing the library's own panics, which are caught and
-/// answered: their messages might hold what must not be logged, and with
-/// RUST_BACKTRACE a trace costs tens of megabytes. Others' panics are printed
-/// as before.
+/// Stops Rust from printing the library's own panics, which the boundary
+/// catches: their messages might contain a secret, and with RUST_BACKTRACE a
+/// trace costs tens of megabytes. Other panics go to the previous hook.
 pub(crate) fn quiet_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let before = panic::take_hook();
+        let previous = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
             let is_own = thread::current()
                 .name()
                 .is_some_and(|name| name.starts_with("credgate-"));
             if !is_own && !INSIDE.get() {
-                before(panic);
+                previous(panic);
             }
         }));
     });
@@ -69,12 +68,12 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_panic_becomes_a_status() {
+    fn panic_becomes_a_status() {
         assert_eq!(boundary(|| panic!("planted")), CREDGATE_PANIC);
         boundary_void(|| panic!("planted"));
     }
 
-    /// Functions that only read a constant.
+    /// Functions that cannot fail or panic.
     const HARMLESS: [&str; 6] = [
         "credgate_abi_version",
         "credgate_version",
@@ -85,7 +84,7 @@ mod tests {
     ];
 
     #[test]
-    fn no_exported_function_goes_without_the_boundary() {
+    fn every_exported_function_begins_with_the_boundary() {
         let mut exported = 0;
         for file in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).expect("the sources")
         {
@@ -107,9 +106,6 @@ mod tests {
                 );
             }
         }
-        assert!(
-            exported >= 20,
-            "only {exported} exported functions were found"
-        );
+        assert!(exported >= 20, "found only {exported} exported functions");
     }
 }

@@ -7,12 +7,12 @@ use crate::status::{
 };
 use std::ffi::c_char;
 
-/// Borrows a string; NULL is none.
+/// Borrows a string, or returns `None` for NULL.
 ///
 /// # Safety
 ///
-/// A pointer that is not NULL points to `len` bytes that nobody writes to
-/// while `'a` lasts.
+/// The pointer is NULL, or points to `len` bytes that do not change during
+/// `'a`.
 pub(crate) unsafe fn optional<'a>(
     start: *const c_char,
     len: usize,
@@ -21,61 +21,62 @@ pub(crate) unsafe fn optional<'a>(
         (true, 0) => Ok(None),
         (true, _) => Err(Fail(CREDGATE_INVALID_ARGUMENT)),
         (false, 0) => Ok(Some(b"")),
-        // SAFETY: the caller vouches for pointer and length.
+        // SAFETY: the caller guarantees pointer and length.
         (false, _) => Ok(Some(unsafe {
             std::slice::from_raw_parts(start.cast(), len)
         })),
     }
 }
 
-/// Borrows a string that must be there.
+/// Borrows a string that must not be NULL.
 ///
 /// # Safety
 ///
 /// As [`optional`].
 pub(crate) unsafe fn required<'a>(start: *const c_char, len: usize) -> Result<&'a [u8], Fail> {
-    // SAFETY: the caller vouches for pointer and length.
+    // SAFETY: the caller guarantees pointer and length.
     unsafe { optional(start, len) }?.ok_or(Fail(CREDGATE_NULL_ARGUMENT))
 }
 
-/// Borrows UTF-8 text that must be there.
+/// Borrows UTF-8 text that must not be NULL.
 ///
 /// # Safety
 ///
 /// As [`optional`].
 pub(crate) unsafe fn text<'a>(start: *const c_char, len: usize) -> Result<&'a str, Fail> {
-    // SAFETY: the caller vouches for pointer and length.
+    // SAFETY: the caller guarantees pointer and length.
     let bytes = unsafe { required(start, len) }?;
     std::str::from_utf8(bytes).map_err(|_| Fail(CREDGATE_INVALID_ARGUMENT))
 }
 
-/// Borrows memory to write to.
+/// Borrows memory for writing.
 ///
 /// # Safety
 ///
-/// A pointer that is not NULL points to `len` initialised bytes that nobody
-/// else uses while `'a` lasts.
+/// The pointer is NULL, or points to `len` initialised bytes that nothing else
+/// uses during `'a`.
 pub(crate) unsafe fn writable<'a>(start: *mut c_char, len: usize) -> Result<&'a mut [u8], Fail> {
     match (start.is_null(), len) {
         (_, 0) => Ok(&mut []),
         (true, _) => Err(Fail(CREDGATE_NULL_ARGUMENT)),
-        // SAFETY: the caller vouches for pointer and length.
+        // SAFETY: the caller guarantees pointer and length.
         (false, _) => Ok(unsafe { std::slice::from_raw_parts_mut(start.cast(), len) }),
     }
 }
 
-/// Writes a text and its length; only its length where there is no room for it.
+/// Writes a text and its length, or only its length if the text exceeds the
+/// capacity.
 ///
 /// # Safety
 ///
-/// NULL, or room for `capacity` bytes and a number.
+/// The pointers are NULL, or point to `capacity` bytes and a number.
 pub(crate) unsafe fn write(
     text: &[u8],
     out: *mut c_char,
     capacity: usize,
     out_len: *mut usize,
 ) -> CallResult {
-    // SAFETY: the caller vouches for the pointers.
+    // SAFETY: the caller guarantees the pointers.
     unsafe {
         Out::required(out_len)?.set(text.len());
         if capacity < text.len() {

@@ -9,17 +9,17 @@ use credgate_core::{Engine, EngineOptions, process};
 use std::ffi::c_char;
 use std::sync::Once;
 
-/// The machinery of a process: token cache, provider connections, one thread.
+/// The token cache, the connections to providers and the thread of a process.
 ///
 /// Methods: credgate_engine_new, credgate_engine_check, credgate_engine_free.
 pub struct credgate_engine(pub(crate) Engine);
 
-/// Makes the engine of this process, after any fork; asking again with the
-/// same options gives the same engine. The options are a JSON object, or NULL
-/// for the defaults: {"cache_max_bytes": 67108864, "cache_max_entries":
-/// 100000, "max_waiting": 10000, "max_exchanges": 64}, and those of the store in
-/// which processes share tokens: "store" ("sqlite:/run/credgate/tokens.db", or
-/// "redis://host:6379/0", "rediss://...", "redis+unix:///path/of/a/socket",
+/// Makes the engine of this process; a host that forks calls it after the fork.
+/// Another call with the same options returns another handle of the same engine.
+/// The options are a JSON object, or NULL for the defaults: {"cache_max_bytes": 67108864, "cache_max_entries":
+/// 100000, "max_waiting": 10000, "max_exchanges": 64}, and the options of the
+/// store in which processes share tokens: "store" ("sqlite:/run/credgate/tokens.db", or
+/// "redis://host:6379/0", "rediss://...", "redis+unix:///path/to/socket",
 /// "redis+sentinel://host:26379/name/0"),
 /// "store_pepper_file", "store_previous_pepper_files" (a list), "store_timeout"
 /// (milliseconds), "store_prefix", "store_ca_file", "store_client_cert_file",
@@ -34,7 +34,7 @@ pub unsafe extern "C" fn credgate_engine_new(
     boundary(|| {
         watch_forks();
         quiet_panics();
-        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        // SAFETY: C passes valid pointers or NULL.
         unsafe {
             let out_engine = Out::required(out_engine)?;
             let options = options(json, json_len, out_error)?;
@@ -45,8 +45,8 @@ pub unsafe extern "C" fn credgate_engine_new(
     })
 }
 
-/// Says whether an engine can be made with these options, and makes none: for
-/// hosts that read their configuration before they fork.
+/// Checks the options of an engine without making one, for hosts that read
+/// their configuration before they fork.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_engine_check(
     json: *const c_char,
@@ -55,7 +55,7 @@ pub unsafe extern "C" fn credgate_engine_check(
 ) -> i32 {
     boundary(|| {
         quiet_panics();
-        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        // SAFETY: C passes valid pointers or NULL.
         unsafe {
             let options = options(json, json_len, out_error)?;
             Engine::check(&options).map_err(|error| report(&error, out_error))?;
@@ -64,8 +64,8 @@ pub unsafe extern "C" fn credgate_engine_check(
     })
 }
 
-/// Frees a handle of an engine. With the last one, and the last queue, the
-/// thread ends; that is waited for, no longer than two seconds.
+/// Frees a handle of an engine. Freeing the last handle or queue of the engine
+/// ends its thread; the call waits at most two seconds for it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_engine_free(engine: *mut credgate_engine) {
     boundary_void(|| {
@@ -76,13 +76,13 @@ pub unsafe extern "C" fn credgate_engine_free(engine: *mut credgate_engine) {
 
 /// # Safety
 ///
-/// As for the functions of C that this is a part of.
+/// The pointers are valid or NULL.
 unsafe fn options(
     json: *const c_char,
     json_len: usize,
     out_error: *mut *mut credgate_error,
 ) -> Result<EngineOptions, Fail> {
-    // SAFETY: as for the caller.
+    // SAFETY: the caller guarantees the pointers.
     unsafe {
         match bytes::optional(json, json_len)? {
             None => Ok(EngineOptions::default()),
@@ -92,8 +92,8 @@ unsafe fn options(
     }
 }
 
-/// Has every forked child noted. Once: handlers cannot be taken back, and the
-/// library is never unloaded.
+/// Registers a handler that notes forks in the child. Registers it once, because
+/// handlers cannot be removed; the library is never unloaded.
 fn watch_forks() {
     extern "C" fn in_child() {
         process::note_fork();
@@ -101,7 +101,7 @@ fn watch_forks() {
 
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the handler is static, and does nothing but add to a number.
+        // SAFETY: the handler is static, and only increments a number.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     });
 }

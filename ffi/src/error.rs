@@ -1,4 +1,4 @@
-//! Errors, for those who write a host or its configuration.
+//! Errors, for developers of hosts and for operators.
 
 use crate::boundary::{Fail, boundary, boundary_void};
 use crate::handle::{self, Out};
@@ -6,28 +6,28 @@ use crate::status::CREDGATE_OK;
 use credgate_core::Error;
 use std::ffi::c_char;
 
-/// What went wrong. Holds no secret.
+/// The description of an error. It contains no secret.
 ///
 /// Methods: credgate_error_message, credgate_error_free.
 pub struct credgate_error {
     message: String,
 }
 
-/// Turns an error of the core into its status, and hands the rest over where
-/// the caller asked for it.
+/// Turns an error of the core into its status, and passes its message to the
+/// caller if `out_error` is not NULL.
 ///
 /// # Safety
 ///
 /// `out_error` is NULL or may be written to.
 pub(crate) unsafe fn report(error: &Error, out_error: *mut *mut credgate_error) -> Fail {
     let message = error.to_string();
-    // SAFETY: the caller vouches for the pointer.
+    // SAFETY: the caller guarantees the pointer.
     unsafe { handle::set_optional(out_error, || handle::give(credgate_error { message })) };
     Fail(error.kind().code())
 }
 
-/// What went wrong and what to do about it: one line of UTF-8. It belongs to
-/// the error and lives as long.
+/// Returns the message: one line of UTF-8 that describes the error and its
+/// remedy. The string belongs to the error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_error_message(
     error: *const credgate_error,
@@ -35,7 +35,7 @@ pub unsafe extern "C" fn credgate_error_message(
     out_len: *mut usize,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        // SAFETY: C passes valid pointers or NULL.
         let (error, out_message, out_len) = unsafe {
             (
                 handle::borrow(error)?,

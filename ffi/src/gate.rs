@@ -9,8 +9,8 @@ use crate::status::{CREDGATE_EMPTY, CREDGATE_OK};
 use credgate_core::Gate;
 use std::ffi::c_char;
 
-/// One compiled configuration: an issuer, how credentials are found, what is
-/// asked for.
+/// A compiled configuration: the issuer, the places of credentials, the token
+/// request, the requirements on tokens.
 ///
 /// Methods: credgate_gate_new, credgate_gate_config, credgate_gate_warning,
 /// credgate_gate_arg, credgate_gate_wants_body, credgate_gate_timeout,
@@ -18,9 +18,9 @@ use std::ffi::c_char;
 pub struct credgate_gate(pub(crate) Gate);
 
 /// Compiles a configuration: a JSON object, or Kong's plugin object. Starts no
-/// thread and opens no connection: it may be called before a fork and while
-/// the provider is down. On an error of the configuration, *out_error (which
-/// may be NULL) says which field to change.
+/// thread and opens no connection, so it works before a fork and while the
+/// provider is down. If the configuration is invalid, *out_error (out_error may be
+/// NULL) names the field to change.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_new(
     json: *const c_char,
@@ -29,7 +29,7 @@ pub unsafe extern "C" fn credgate_gate_new(
     out_error: *mut *mut credgate_error,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        // SAFETY: C passes valid pointers or NULL.
         unsafe {
             let out_gate = Out::required(out_gate)?;
             let gate = Gate::from_json(bytes::text(json, json_len)?)
@@ -40,9 +40,10 @@ pub unsafe extern "C" fn credgate_gate_new(
     })
 }
 
-/// Whether the body of this request can hold credentials, and so should be
-/// read and shown: by method, media type and length in bytes (-1: not known
-/// yet). The request's own body is not looked at.
+/// Returns whether the body of this request may contain credentials, so that
+/// the host must read it and set it in the request: depends on the method, the
+/// media type and the length in bytes (-1: not known yet). Ignores the body in
+/// *request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_wants_body(
     gate: *const credgate_gate,
@@ -52,7 +53,7 @@ pub unsafe extern "C" fn credgate_gate_wants_body(
 ) -> i32 {
     boundary(|| {
         let mut scratch = request::scratch();
-        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        // SAFETY: C passes valid pointers or NULL.
         let (gate, request, out_wants) = unsafe {
             (
                 handle::borrow(gate)?,
@@ -68,15 +69,15 @@ pub unsafe extern "C" fn credgate_gate_wants_body(
     })
 }
 
-/// The deadline of a whole exchange, discovery included, in milliseconds: no
-/// outcome takes longer.
+/// Returns the deadline of a whole exchange in milliseconds, including discovery:
+/// no outcome takes longer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_timeout(
     gate: *const credgate_gate,
     out_milliseconds: *mut u32,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        // SAFETY: C passes valid pointers or NULL.
         let (gate, out_milliseconds) =
             unsafe { (handle::borrow(gate)?, Out::required(out_milliseconds)?) };
         out_milliseconds.set(u32::try_from(gate.0.timeout().as_millis()).unwrap_or(u32::MAX));
@@ -84,8 +85,8 @@ pub unsafe extern "C" fn credgate_gate_timeout(
     })
 }
 
-/// The configuration in effect, JSON: defaults included, secrets of the
-/// operator's masked. The string belongs to the gate.
+/// Returns the effective configuration as JSON, with defaults, and with the
+/// operator's secrets masked. The string belongs to the gate.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_config(
     gate: *const credgate_gate,
@@ -93,7 +94,7 @@ pub unsafe extern "C" fn credgate_gate_config(
     out_len: *mut usize,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        // SAFETY: C passes valid pointers or NULL.
         unsafe {
             let gate = handle::borrow(gate)?;
             let (out_json, out_len) = (Out::required(out_json)?, Out::required(out_len)?);
@@ -105,9 +106,8 @@ pub unsafe extern "C" fn credgate_gate_config(
     })
 }
 
-/// What in the configuration is allowed and yet dangerous, one line for each
-/// index from 0: CREDGATE_OK, or CREDGATE_EMPTY after the last. The string is
-/// static.
+/// Returns a warning about a dangerous setting in the configuration, one line for
+/// each index from 0; CREDGATE_EMPTY after the last one. The string is static.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_warning(
     gate: *const credgate_gate,
@@ -116,7 +116,7 @@ pub unsafe extern "C" fn credgate_gate_warning(
     out_len: *mut usize,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        // SAFETY: C passes valid pointers or NULL.
         unsafe {
             let gate = handle::borrow(gate)?;
             let warnings = gate.0.warnings();
@@ -125,9 +125,9 @@ pub unsafe extern "C" fn credgate_gate_warning(
     })
 }
 
-/// The arguments of the token request for which credgate_request gives values,
-/// one name for each index from 0, in their order: CREDGATE_OK, or
-/// CREDGATE_EMPTY after the last. The string belongs to the gate.
+/// Returns the name of an argument of the token request that takes its value from
+/// credgate_request's args, one for each index from 0; CREDGATE_EMPTY after the
+/// last one. The string belongs to the gate.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_arg(
     gate: *const credgate_gate,
@@ -136,7 +136,7 @@ pub unsafe extern "C" fn credgate_gate_arg(
     out_len: *mut usize,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        // SAFETY: C passes valid pointers or NULL.
         unsafe {
             let gate = handle::borrow(gate)?;
             let names = gate.0.args();
@@ -155,7 +155,7 @@ unsafe fn set_text(
     out_text: *mut *const c_char,
     out_len: *mut usize,
 ) -> Result<i32, Fail> {
-    // SAFETY: the caller vouches for the pointers.
+    // SAFETY: the caller guarantees the pointers.
     let (out_text, out_len) = unsafe { (Out::required(out_text)?, Out::required(out_len)?) };
     let Some(text) = text else {
         return Ok(CREDGATE_EMPTY);
@@ -165,7 +165,7 @@ unsafe fn set_text(
     Ok(CREDGATE_OK)
 }
 
-/// Frees a gate. Requests that wait for an outcome keep what they need of it.
+/// Frees a gate. Waiting requests are not affected.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_free(gate: *mut credgate_gate) {
     boundary_void(|| {

@@ -1,4 +1,4 @@
-//! Taking credentials out of what goes upstream and of what is logged.
+//! Removes credentials from requests to the upstream and from log lines.
 
 use crate::boundary::{CallResult, Fail, boundary};
 use crate::bytes;
@@ -8,10 +8,9 @@ use crate::status::{CREDGATE_BUFFER_TOO_SMALL, CREDGATE_OK};
 use credgate_core::redact_query;
 use std::ffi::c_char;
 
-/// Copies a query string to out as it goes upstream: without its client_id and
-/// client_secret parameters, where the query is a place of the gate;
-/// everything else stays byte for byte. The room at out must be at least that
-/// of the query.
+/// Copies a query string to out as the upstream should receive it: without its
+/// client_id and client_secret parameters if the gate accepts credentials in the
+/// query, and otherwise byte for byte. The capacity must be at least query_len.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_hide_query(
     gate: *const credgate_gate,
@@ -22,7 +21,7 @@ pub unsafe extern "C" fn credgate_gate_hide_query(
     out_len: *mut usize,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes valid pointers or NULL, as the header asks; input and output do not overlap.
+        // SAFETY: C passes valid pointers or NULL; input and output do not overlap.
         unsafe {
             let gate = handle::borrow(gate)?;
             let query = bytes::optional(query, query_len)?.unwrap_or_default();
@@ -33,9 +32,9 @@ pub unsafe extern "C" fn credgate_gate_hide_query(
     })
 }
 
-/// Copies a body to out without its credentials, by its media type: parameters
-/// of a form, members of a JSON object. Everything else stays byte for byte.
-/// The room at out must be at least that of the body.
+/// Copies a body to out without its credentials, which are parameters of a form
+/// or members of a JSON object, according to its media type. The rest stays byte
+/// for byte. The capacity must be at least body_len.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_hide_body(
     gate: *const credgate_gate,
@@ -48,7 +47,7 @@ pub unsafe extern "C" fn credgate_gate_hide_body(
     out_len: *mut usize,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes valid pointers or NULL, as the header asks; input and output do not overlap.
+        // SAFETY: C passes valid pointers or NULL; input and output do not overlap.
         unsafe {
             let gate = handle::borrow(gate)?;
             let content_type = bytes::optional(content_type, content_type_len)?;
@@ -60,18 +59,18 @@ pub unsafe extern "C" fn credgate_gate_hide_body(
     })
 }
 
-/// Overwrites the value of every client_secret of a query string in place with
-/// '*', whatever its spelling: for lines that are logged. The length stays.
+/// Overwrites the value of every client_secret in a query string in place with
+/// '*', in any spelling of the name, for logging. The length stays the same.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_query_redact(query: *mut c_char, query_len: usize) -> i32 {
     boundary(|| {
-        // SAFETY: C passes a valid pointer or NULL, as the header asks.
+        // SAFETY: C passes a valid pointer or NULL.
         redact_query(unsafe { bytes::writable(query, query_len) }?);
         Ok(CREDGATE_OK)
     })
 }
 
-/// Writes at most `needed` bytes to an output that has room for as many.
+/// Writes at most `needed` bytes to an output with at least that capacity.
 ///
 /// # Safety
 ///
@@ -83,7 +82,7 @@ unsafe fn into(
     out_len: *mut usize,
     write: impl FnOnce(&mut [u8]) -> usize,
 ) -> CallResult {
-    // SAFETY: the caller vouches for the pointers.
+    // SAFETY: the caller guarantees the pointers.
     let (out, out_len) = unsafe { (bytes::writable(out, capacity)?, Out::required(out_len)?) };
     if out.len() < needed {
         return Err(Fail(CREDGATE_BUFFER_TOO_SMALL));

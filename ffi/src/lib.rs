@@ -1,13 +1,13 @@
 //! The C ABI of Credgate. `include/credgate.h` is generated from this crate and is its manual.
 //!
-//! No behaviour is here: every function translates to one call of `credgate_core`.
+//! The crate has no behaviour of its own: every function translates to one call of `credgate_core`.
 #![allow(
     non_camel_case_types,
-    reason = "types are named as C names them, so that the header needs no renaming"
+    reason = "types have their C names, so that the header needs no renaming"
 )]
 #![allow(
     clippy::missing_safety_doc,
-    reason = "what C must keep to is said once, in the header's chapters"
+    reason = "the header's chapters state the rules for C once"
 )]
 
 use std::alloc::System;
@@ -38,8 +38,8 @@ mod hide;
 
 mod operate;
 
-/// What the library frees is wiped: requests and answers of the token endpoint pass through buffers of others, which do
-/// not wipe them. A hit frees nothing.
+/// Wipes memory when it is freed: token requests and responses pass through buffers of dependencies that do not wipe
+/// them. A hit frees nothing.
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 

@@ -1,4 +1,4 @@
-//! What those who operate a host ask of an engine: numbers, records, purges.
+//! Functions for operators: counters, log records, purges.
 
 use crate::boundary::{CallResult, Fail, boundary};
 use crate::bytes;
@@ -33,9 +33,9 @@ const _: () = assert!(
 /// The number of numbers that the library knows.
 const KNOWN: usize = CREDGATE_COUNTERS + cfg!(credgate_grown) as usize;
 
-/// Something works again, or has been settled.
+/// Something works again, or was changed on purpose.
 pub const CREDGATE_LEVEL_NOTICE: u32 = 1;
-/// Something should be looked at.
+/// Something needs attention.
 pub const CREDGATE_LEVEL_WARNING: u32 = 2;
 /// Something fails for clients.
 pub const CREDGATE_LEVEL_ERROR: u32 = 3;
@@ -139,9 +139,8 @@ unsafe fn write(
     }
 }
 
-/// The next line for the operator's log: a CREDGATE_LEVEL_*, and a text
-/// without a secret, cut where there is no more room. CREDGATE_EMPTY: there is
-/// none.
+/// Takes the next line for the operator's log: its CREDGATE_LEVEL_*, and a text
+/// without secrets, truncated to the capacity. CREDGATE_EMPTY: there is no line.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_engine_record(
     engine: *const credgate_engine,
@@ -173,8 +172,8 @@ pub unsafe extern "C" fn credgate_engine_record(
 }
 
 /// Drops the tokens of a gate (NULL: of all gates) and of a client (NULL: of
-/// all clients) from the engine's cache, and all remembered refusals.
-/// *out_count (which may be NULL) says how many tokens that were.
+/// all clients) from the engine's cache, and all cached refusals. *out_count
+/// (out_count may be NULL) is the number of tokens dropped.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_engine_purge(
     engine: *const credgate_engine,
@@ -184,7 +183,7 @@ pub unsafe extern "C" fn credgate_engine_purge(
     out_count: *mut u64,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        // SAFETY: C passes valid pointers or NULL.
         unsafe {
             let engine = &handle::borrow(engine)?.0;
             let client_id = client(client_id, client_id_len)?;
@@ -199,9 +198,9 @@ pub unsafe extern "C" fn credgate_engine_purge(
     })
 }
 
-/// Follows a purge of all gates that another process of the host has made with
-/// credgate_engine_purge and told of: drops the tokens of a client (NULL: of
-/// all clients) from this engine's cache, and nothing from the shared store.
+/// Repeats a purge of all gates that another process of the host has made with
+/// credgate_engine_purge: drops the tokens of a client (NULL: of all clients) from
+/// this engine's cache, but not from the shared store.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_engine_follow_purge(
     engine: *const credgate_engine,
@@ -209,7 +208,7 @@ pub unsafe extern "C" fn credgate_engine_follow_purge(
     client_id_len: usize,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        // SAFETY: C passes valid pointers or NULL.
         unsafe {
             let engine = &handle::borrow(engine)?.0;
             engine.follow_purge(client(client_id, client_id_len)?)?;
@@ -220,9 +219,9 @@ pub unsafe extern "C" fn credgate_engine_follow_purge(
 
 /// # Safety
 ///
-/// As for the functions of C that this is a part of; the bytes are used within the call.
+/// The pointer is NULL, or valid for `len` bytes during `'a`.
 unsafe fn client<'a>(client_id: *const c_char, len: usize) -> Result<Option<&'a str>, Fail> {
-    // SAFETY: as for the caller.
+    // SAFETY: the caller guarantees the pointer.
     unsafe {
         bytes::optional(client_id, len)?
             .map(|_| bytes::text(client_id, len))

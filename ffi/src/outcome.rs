@@ -17,8 +17,8 @@ use std::mem::{align_of, offset_of, size_of};
 use std::ptr;
 use std::time::Instant;
 
-/// What becomes of a request. Strings belong to the outcome, and live until
-/// credgate_outcome_release.
+/// The result of authenticating a request: allow or deny. Strings belong to the
+/// outcome and live until credgate_outcome_release.
 ///
 /// Methods: credgate_outcome_headers, credgate_outcome_claim,
 /// credgate_outcome_expires_in, credgate_outcome_upstream_status,
@@ -27,28 +27,29 @@ use std::time::Instant;
 pub struct credgate_outcome {
     /// In: sizeof(credgate_outcome).
     pub struct_size: u32,
-    /// 0: allow. Else deny: the status to answer with.
+    /// 0: allow. Otherwise deny, with this HTTP status.
     pub http_status: u32,
-    /// CREDGATE_CACHE_STATUS_*: how it came about.
+    /// CREDGATE_CACHE_STATUS_*.
     pub cache_status: u32,
-    /// CREDGATE_SOURCE_*: where the credentials were, and so what has to be
-    /// hidden from the upstream.
+    /// CREDGATE_SOURCE_*: the place of the credentials, which the host must hide
+    /// from the upstream.
     pub source: u32,
-    /// CREDGATE_OK on allow, else the cause.
+    /// Allow: CREDGATE_OK. Deny: the code of the cause.
     pub code: i32,
-    /// Seconds for Retry-After; 0: no such header.
+    /// Deny: the value of the Retry-After header in seconds; 0: no such header.
     pub retry_after: u32,
-    /// 1: `authorization`, in the header of that name, is all that
-    /// credgate_outcome_headers would tell, which need not be asked. 0: ask it.
+    /// 1: credgate_outcome_headers would return the Authorization header with the
+    /// value of authorization and nothing else, so the host need not call it.
+    /// 0: call it.
     pub authorization_only: u32,
-    /// Allow: whose token it is. Empty where nobody has been authenticated: on
-    /// a denial, and where the request passes without a token.
+    /// Allow: the id of the client. Empty on a denial and if the request passes
+    /// without a token.
     pub client_id: *const c_char,
     /// Its length in bytes.
     pub client_id_len: usize,
-    /// Allow: the token as the value of an Authorization header, "Bearer
-    /// ...". Empty where the request passes without a token. What goes
-    /// upstream is told by credgate_outcome_headers.
+    /// Allow: the token as the value of an Authorization header, "Bearer ...".
+    /// Empty if the request passes without a token. credgate_outcome_headers
+    /// returns the headers for the upstream.
     pub authorization: *const c_char,
     /// Its length in bytes.
     pub authorization_len: usize,
@@ -60,37 +61,36 @@ pub struct credgate_outcome {
     pub content_type: *const c_char,
     /// Its length in bytes.
     pub content_type_len: usize,
-    /// Deny: the body to answer with, JSON.
+    /// Deny: the body of the response, JSON.
     pub body: *const c_char,
     /// Its length in bytes.
     pub body_len: usize,
-    /// Deny: one line for the operator's log, without a secret; empty: nothing
-    /// worth a line.
+    /// Deny: one line for the operator's log, without secrets; empty: log nothing.
     pub detail: *const c_char,
     /// Its length in bytes.
     pub detail_len: usize,
-    /// Private: what keeps the strings alive.
+    /// Private: an owner of strings.
     pub owner_rules: *const c_void,
-    /// Private: what keeps the strings alive.
+    /// Private: an owner of strings.
     pub owner_grant: *const c_void,
-    /// Private: what keeps the strings alive.
+    /// Private: an owner of strings.
     pub owner_texts: *mut c_void,
-    /// Private: what keeps the strings alive.
+    /// Private: an owner of strings.
     pub owner_deny: *mut c_void,
     /// For tests: 1.
     #[cfg(credgate_grown)]
     pub grown: u64,
 }
 
-/// A header of a request that is allowed. Strings belong to the outcome.
+/// A header of an allowed request. Strings belong to the outcome.
 #[repr(C)]
 pub struct credgate_header {
     /// The name, in lower case.
     pub name: *const c_char,
     /// Its length in bytes.
     pub name_len: usize,
-    /// The value; NULL: there is none, and what the client sent under this
-    /// name is to be taken away.
+    /// The value, or NULL: the host only removes the client's headers of this
+    /// name.
     pub value: *const c_char,
     /// Its length in bytes.
     pub value_len: usize,
@@ -99,9 +99,8 @@ pub struct credgate_header {
     pub grown: u64,
 }
 
-/// The size of version 1, the minimum. What keeps the strings alive is within it.
-pub(crate) const OUTCOME_V1_SIZE: usize =
-    offset_of!(credgate_outcome, owner_deny) + size_of::<*mut c_void>();
+/// The size of version 1, the minimum. It includes the owners of the strings.
+const OUTCOME_V1_SIZE: usize = offset_of!(credgate_outcome, owner_deny) + size_of::<*mut c_void>();
 /// The size of version 1, the minimum.
 const HEADER_V1_SIZE: usize = offset_of!(credgate_header, value_len) + size_of::<usize>();
 
@@ -182,7 +181,7 @@ unsafe fn owners<'a>(outcome: *const credgate_outcome) -> Result<Owners<'a>, Fai
     }
 }
 
-/// In place: a struct of this size that is moved costs more than what it is filled with.
+/// Empties in place, because moving a struct of this size costs more than filling it.
 fn empty(outcome: &mut credgate_outcome) {
     *outcome = credgate_outcome {
         struct_size: outcome.struct_size,
@@ -218,7 +217,7 @@ const EMPTY: credgate_outcome = credgate_outcome {
     grown: 1,
 };
 
-/// No allocation: the reference counts of the rules and of the token keep them alive.
+/// Fills without an allocation: shares of the rules and of the token keep the strings alive.
 fn set_allow(outcome: &mut credgate_outcome, allow: Allow) {
     outcome.cache_status = cache_status_number(allow.cache_status());
     outcome.source = source_number(allow.source());
@@ -237,7 +236,7 @@ fn set_allow(outcome: &mut credgate_outcome, allow: Allow) {
 
 fn set_deny(outcome: &mut credgate_outcome, deny: Deny) {
     let owner = handle::give(deny);
-    // SAFETY: made in the line above; what it borrows lies behind its own pointers and stays where it is.
+    // SAFETY: made in the line above; its strings are behind pointers and do not move.
     let deny = unsafe { &*owner };
     let (challenge, content_type) = (deny.challenge().unwrap_or_default(), deny.content_type());
     let (body, detail) = (deny.body(), deny.detail());
@@ -256,9 +255,9 @@ fn set_deny(outcome: &mut credgate_outcome, deny: Deny) {
     outcome.owner_deny = owner.cast();
 }
 
-/// Fills *outcome with the denial of a cause (a code from 3001 on), as this
-/// gate words it: for a host that must deny a request itself, because it has no
-/// engine or gave up waiting. CREDGATE_INVALID_ARGUMENT: no cause has the code.
+/// Fills *outcome with this gate's denial for a cause (a code from 3001 on): for a
+/// host that must deny a request without an engine, or after its own timeout.
+/// CREDGATE_INVALID_ARGUMENT: no cause has this code.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_deny(
     gate: *const credgate_gate,

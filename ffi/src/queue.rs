@@ -1,4 +1,4 @@
-//! Queues, and the requests that go through them.
+//! Queues, and authentication through them.
 
 use crate::boundary::{Fail, boundary, boundary_void};
 use crate::bytes;
@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
-/// Where one event loop finds its outcomes.
+/// The outcomes for one event loop.
 ///
 /// Methods: credgate_queue_new, credgate_queue_fd, credgate_queue_listen,
 /// credgate_queue_accept, credgate_queue_hang_up, credgate_authenticate,
@@ -51,7 +51,7 @@ pub unsafe extern "C" fn credgate_queue_new(
     out_error: *mut *mut credgate_error,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        // SAFETY: C passes valid pointers or NULL.
         unsafe {
             let (engine, out_queue) = (handle::borrow(engine)?, Out::required(out_queue)?);
             let queue = Queue::new(&engine.0).map_err(|error| report(&error, out_error))?;
@@ -61,25 +61,25 @@ pub unsafe extern "C" fn credgate_queue_new(
     })
 }
 
-/// The descriptor to watch for reading: readable while outcomes wait. Never
-/// read, write or close it; it closes with the queue.
+/// Returns a descriptor that is readable while outcomes are in the queue. The
+/// host polls it, but must not read, write or close it; it closes with the queue.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_queue_fd(
     queue: *const credgate_queue,
     out_fd: *mut c_int,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        // SAFETY: C passes valid pointers or NULL.
         let (queue, out_fd) = unsafe { (usable(queue)?, Out::required(out_fd)?) };
         out_fd.set(queue.as_fd().as_raw_fd());
         Ok(CREDGATE_OK)
     })
 }
 
-/// Makes a Unix socket of type stream, and writes its path: for event loops
-/// that watch only connections that they have made. Connect to it, then call
-/// credgate_queue_accept. CREDGATE_BUFFER_TOO_SMALL: *out_len is the room that
-/// is needed.
+/// Makes a Unix stream socket and returns its path: for event loops that can wait
+/// only for connections of their own. The host connects to it, then calls
+/// credgate_queue_accept. CREDGATE_BUFFER_TOO_SMALL: *out_len is the capacity that
+/// the path needs.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_queue_listen(
     queue: *const credgate_queue,
@@ -89,7 +89,7 @@ pub unsafe extern "C" fn credgate_queue_listen(
     out_error: *mut *mut credgate_error,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        // SAFETY: C passes valid pointers or NULL.
         unsafe {
             let queue = handle::borrow(queue)?;
             let path = queue
@@ -101,9 +101,9 @@ pub unsafe extern "C" fn credgate_queue_listen(
     })
 }
 
-/// Takes the connection that was made to the socket of credgate_queue_listen,
-/// which is removed. From now on a byte comes through it when outcomes arrive:
-/// read what there is, and call credgate_queue_next until it answers
+/// Accepts the host's connection to the socket of credgate_queue_listen, and
+/// removes the socket. The library then sends a byte when outcomes arrive: read
+/// all available bytes, and call credgate_queue_next until it returns
 /// CREDGATE_EMPTY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_queue_accept(
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn credgate_queue_accept(
     out_error: *mut *mut credgate_error,
 ) -> i32 {
     boundary(|| {
-        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        // SAFETY: C passes valid pointers or NULL.
         unsafe {
             let queue = handle::borrow(queue)?;
             queue
@@ -123,28 +123,27 @@ pub unsafe extern "C" fn credgate_queue_accept(
     })
 }
 
-/// Closes the connection that credgate_queue_accept took, which wakes who
-/// reads it.
+/// Closes the connection of credgate_queue_accept, which wakes its reader.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_queue_hang_up(queue: *const credgate_queue) -> i32 {
     boundary(|| {
-        // SAFETY: C passes a valid queue or NULL, as the header asks.
+        // SAFETY: C passes a valid queue or NULL.
         let queue = unsafe { handle::borrow(queue) }?;
         queue.0.hang_up()?;
         Ok(CREDGATE_OK)
     })
 }
 
-/// How many queues of this process have such a connection.
+/// Returns the number of queues in this process with such a connection.
 #[unsafe(no_mangle)]
 pub extern "C" fn credgate_doorbells() -> usize {
     credgate_core::doorbells()
 }
 
-/// Authenticates a request. CREDGATE_OK: *outcome is filled, *out_ticket is
-/// not. CREDGATE_PENDING: *out_ticket is filled, and the outcome will come
-/// through the queue with user_data. Never blocks; a token that is cached
-/// costs no allocation and no system call.
+/// Authenticates a request. CREDGATE_OK: *outcome is filled, *out_ticket is not.
+/// CREDGATE_PENDING: *out_ticket is filled, and the outcome will arrive in the
+/// queue with user_data. Never blocks; a cache hit makes no allocation and no
+/// system call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_authenticate(
     gate: *const credgate_gate,
@@ -156,7 +155,7 @@ pub unsafe extern "C" fn credgate_authenticate(
 ) -> i32 {
     boundary(|| {
         let mut scratch = request::scratch();
-        // SAFETY: C passes valid pointers or NULL, as the header asks.
+        // SAFETY: C passes valid pointers or NULL.
         let (gate, queue, request, outcome, out_ticket) = unsafe {
             (
                 handle::borrow(gate)?,
@@ -211,20 +210,20 @@ pub unsafe extern "C" fn credgate_queue_next(
     })
 }
 
-/// Forgets a request: its outcome never surfaces, also where it has arrived
-/// already. Its exchange goes on for others. A ticket that is not known any
-/// more is no error.
+/// Cancels a request: credgate_queue_next does not return its outcome, even if it
+/// has already arrived. Its exchange continues for other requests. An unknown or
+/// completed ticket is not an error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_ticket_cancel(queue: *const credgate_queue, ticket: u64) -> i32 {
     boundary(|| {
-        // SAFETY: C passes a valid queue or NULL, as the header asks.
+        // SAFETY: C passes a valid queue or NULL.
         let queue = unsafe { handle::borrow(queue) }?;
         queue.0.cancel(Ticket(ticket))?;
         Ok(CREDGATE_OK)
     })
 }
 
-/// Frees a queue, and forgets the requests that wait in it.
+/// Frees a queue, and cancels the requests that wait in it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_queue_free(queue: *mut credgate_queue) {
     boundary_void(|| {
@@ -239,7 +238,7 @@ pub unsafe extern "C" fn credgate_queue_free(queue: *mut credgate_queue) {
 ///
 /// As [`handle::borrow`].
 unsafe fn usable<'a>(queue: *const credgate_queue) -> Result<&'a Queue, Fail> {
-    // SAFETY: the caller vouches for the pointer.
+    // SAFETY: the caller guarantees the pointer.
     let queue = unsafe { handle::borrow(queue) }?;
     queue.0.check_process()?;
     Ok(&queue.0)

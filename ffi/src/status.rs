@@ -1,137 +1,142 @@
-//! The numbers that C sees. Each belongs to a kind or cause in the core, which has it as `code()`.
+//! The numbers of the C ABI. Those of error kinds and causes are the `code()` of the core's types.
 
 use credgate_core::{CacheStatus, Source};
 use std::ffi::{CStr, c_char};
 
-/// Done.
+/// Success.
 pub const CREDGATE_OK: i32 = 0;
-/// The outcome will come through the queue.
+/// The outcome will arrive in the queue.
 pub const CREDGATE_PENDING: i32 = 1;
-/// No outcome has arrived.
+/// There is nothing to return: no outcome, no further element, no such value.
 pub const CREDGATE_EMPTY: i32 = 2;
-/// A pointer that must not be NULL is.
+/// A required pointer is NULL.
 pub const CREDGATE_NULL_ARGUMENT: i32 = 1001;
-/// An argument cannot be: a struct_size too small, a NULL string with a
-/// length, text that is not UTF-8.
+/// An argument is invalid: a size below the minimum, a NULL string with a
+/// length, text that is not UTF-8, an unknown code.
 pub const CREDGATE_INVALID_ARGUMENT: i32 = 1002;
-/// The handle was made in another process.
+/// The handle was made in another process, before a fork.
 pub const CREDGATE_WRONG_PROCESS: i32 = 1003;
-/// A defect of the library, caught.
+/// The library caught a panic: a defect of the library.
 pub const CREDGATE_PANIC: i32 = 1004;
-/// The output does not fit.
+/// The output does not fit into the capacity.
 pub const CREDGATE_BUFFER_TOO_SMALL: i32 = 1005;
-/// The operating system refused something.
+/// The operating system returned an error.
 pub const CREDGATE_SYSTEM: i32 = 1006;
 /// The configuration is not a JSON object.
 pub const CREDGATE_CONFIG_SYNTAX: i32 = 2001;
-/// The configuration has a field that does not exist.
+/// The configuration has an unknown field.
 pub const CREDGATE_CONFIG_UNKNOWN_FIELD: i32 = 2002;
-/// A field of the configuration has a value that cannot be.
+/// A field of the configuration has an invalid value.
 pub const CREDGATE_CONFIG_VALUE: i32 = 2003;
-/// A file that the configuration names cannot be used.
+/// A file that the configuration names is unusable.
 pub const CREDGATE_CONFIG_FILE: i32 = 2004;
 
-/// There are no credentials in any place that is looked at.
+/// The request has no credentials in any place that the gate searches.
 pub const CREDGATE_NO_CREDENTIALS: i32 = 3001;
-/// An id or a secret is empty, or Basic holds no colon.
+/// The id or the secret is empty, or the Basic credentials have no colon.
 pub const CREDGATE_EMPTY_CREDENTIAL: i32 = 3002;
-/// Authorization: Basic is not followed by base64.
+/// The value after "Authorization: Basic" is not base64.
 pub const CREDGATE_MALFORMED_BASIC: i32 = 3003;
-/// client_id, client_secret or an argument that the caller may give does not
-/// decode, or is no string.
+/// client_id, client_secret or a caller's argument does not decode, or is not a
+/// string.
 pub const CREDGATE_MALFORMED_PARAMETER: i32 = 3004;
-/// client_id stands without client_secret, or the other way round.
+/// The request has only one of client_id and client_secret.
 pub const CREDGATE_INCOMPLETE_PAIR: i32 = 3005;
-/// client_id or client_secret stands twice.
+/// client_id or client_secret is repeated, in any spelling.
 pub const CREDGATE_REPEATED_PARAMETER: i32 = 3006;
-/// There are credentials in two places.
+/// The request has credentials in two places.
 pub const CREDGATE_TWO_PLACES: i32 = 3007;
-/// An id or a secret is not printable ASCII.
+/// The id or the secret contains a byte that is not printable ASCII.
 pub const CREDGATE_INVALID_CHARACTERS: i32 = 3008;
-/// Id, secret and the arguments that come with them are longer than 2,048
-/// bytes together.
+/// The id, the secret and the request's arguments together exceed 2,048 bytes.
 pub const CREDGATE_TOO_LONG: i32 = 3009;
-/// The client id is none of those that may try.
+/// The client id is not in clients_allowed.
 pub const CREDGATE_CLIENT_NOT_ALLOWED: i32 = 3010;
 /// The provider refused these credentials.
 pub const CREDGATE_CREDENTIALS_REFUSED: i32 = 4001;
-/// The provider does not grant this client what the gate asks for.
+/// The provider knows the client, but does not grant what the gate requests.
 pub const CREDGATE_CLIENT_FORBIDDEN: i32 = 4002;
-/// The provider found the gateway's request wrong.
+/// The provider rejected the token request itself: the gate's configuration or
+/// the provider is at fault.
 pub const CREDGATE_REQUEST_REFUSED: i32 = 4003;
-/// Too many exchanges have ended in a refusal: the provider is not asked.
+/// The provider refused too many exchanges of this client or this gate; it is
+/// not contacted.
 pub const CREDGATE_TOO_MANY_REFUSALS: i32 = 4004;
-/// The token that the client brings is not valid.
+/// The client's own token is invalid.
 pub const CREDGATE_TOKEN_INVALID: i32 = 4005;
-/// The token does not hold what the gate requires.
+/// The token lacks a claim that the gate requires.
 pub const CREDGATE_TOKEN_INSUFFICIENT: i32 = 4006;
-/// The provider cannot be reached, or is not trusted.
+/// The provider is unreachable, or its certificate is not trusted.
 pub const CREDGATE_PROVIDER_UNREACHABLE: i32 = 4101;
-/// The provider answered 5xx, or hung up.
+/// The provider responded with 5xx, or closed the connection.
 pub const CREDGATE_PROVIDER_FAILED: i32 = 4102;
-/// The provider's answer cannot be used.
+/// The provider's response is invalid or must not be used.
 pub const CREDGATE_PROVIDER_ANSWER_INVALID: i32 = 4103;
-/// The provider answered 429.
+/// The provider responded with 429.
 pub const CREDGATE_PROVIDER_BUSY: i32 = 4104;
-/// The provider did not answer in time.
+/// The provider did not respond before the deadline.
 pub const CREDGATE_PROVIDER_TIMEOUT: i32 = 4105;
-/// The provider's token does not verify.
+/// The provider's token does not verify: its signature, issuer or times.
 pub const CREDGATE_TOKEN_UNVERIFIABLE: i32 = 4106;
-/// The provider has failed so often that it is left alone for a while.
+/// The provider's circuit breaker is open after repeated failures.
 pub const CREDGATE_PROVIDER_PAUSED: i32 = 4107;
 /// A defect of the library.
 pub const CREDGATE_INTERNAL: i32 = 5001;
-/// The engine is being shut down.
+/// The engine is closing, or could not be started.
 pub const CREDGATE_ENGINE_UNAVAILABLE: i32 = 5002;
-/// More requests wait for the provider than may.
+/// More requests are waiting than max_waiting allows.
 pub const CREDGATE_OVERLOADED: i32 = 5003;
 
-/// Nothing was looked up: the request holds no usable credentials.
+/// No lookup: the request has no usable credentials.
 pub const CREDGATE_CACHE_STATUS_NONE: u32 = 0;
-/// The token cache had it.
+/// The token was in the token cache.
 pub const CREDGATE_CACHE_STATUS_HIT: u32 = 1;
-/// An exchange was made for this request.
+/// This request caused an exchange.
 pub const CREDGATE_CACHE_STATUS_MISS: u32 = 2;
-/// An exchange was under way for another request with the same credentials.
+/// This request waited for the exchange of another request with the same
+/// credentials.
 pub const CREDGATE_CACHE_STATUS_JOINED: u32 = 3;
-/// The token cache had it, and its renewal has failed.
+/// The token was in the token cache, and its refresh has failed: it is served
+/// until it expires.
 pub const CREDGATE_CACHE_STATUS_STALE: u32 = 4;
-/// The same credentials have just been refused.
+/// The same credentials were refused recently, in this process or in one that
+/// shares its store.
 pub const CREDGATE_CACHE_STATUS_NEGATIVE: u32 = 5;
-/// The request passes without a token: the gate lets it.
+/// The request passes without a token, because the gate allows anonymous
+/// requests.
 pub const CREDGATE_CACHE_STATUS_ANONYMOUS: u32 = 6;
-/// The request passes without a token: the gate does not look at OPTIONS.
+/// The request passes without a token, because the gate ignores OPTIONS.
 pub const CREDGATE_CACHE_STATUS_PREFLIGHT: u32 = 7;
-/// Another process had it: it comes from the shared store.
+/// The token was in the shared store.
 pub const CREDGATE_CACHE_STATUS_SHARED: u32 = 8;
 
-/// Denied, or passed without a token.
+/// The request is denied, or passes without a token.
 pub const CREDGATE_SOURCE_NONE: u32 = 0;
 /// The Authorization header.
 pub const CREDGATE_SOURCE_HEADER: u32 = 1;
 /// The query string.
 pub const CREDGATE_SOURCE_QUERY: u32 = 2;
-/// A form or a JSON object.
+/// The body: a form or a JSON object.
 pub const CREDGATE_SOURCE_BODY: u32 = 3;
-/// The host gave them: nothing has to be hidden.
+/// The host supplied the credentials; there is nothing to hide.
 pub const CREDGATE_SOURCE_HOST: u32 = 4;
 
-/// The name of a status that a function returns, such as "WRONG_PROCESS";
-/// "UNKNOWN" for any other number. NUL-terminated, static.
+/// Returns the name of a status of a function, such as "WRONG_PROCESS", or
+/// "UNKNOWN". NUL-terminated, static.
 #[unsafe(no_mangle)]
 pub extern "C" fn credgate_status_name(status: i32) -> *const c_char {
     name(status).as_ptr()
 }
 
-/// The name of a cause, the code of a denial, such as "credentials_refused";
-/// "unknown" for any other number. NUL-terminated, static.
+/// Returns the name of a cause by its code, such as "credentials_refused", or
+/// "unknown". NUL-terminated, static.
 #[unsafe(no_mangle)]
 pub extern "C" fn credgate_cause_name(code: i32) -> *const c_char {
     cause(code).as_ptr()
 }
 
-/// The name of a CREDGATE_CACHE_STATUS_* value, such as "HIT"; "UNKNOWN" for any other
-/// number. NUL-terminated, static.
+/// Returns the name of a CREDGATE_CACHE_STATUS_* number, such as "HIT", or
+/// "UNKNOWN". NUL-terminated, static.
 #[unsafe(no_mangle)]
 pub extern "C" fn credgate_cache_status_name(cache_status: u32) -> *const c_char {
     let name = match cache_status {
@@ -211,7 +216,7 @@ pub(crate) fn cache_status_number(cache_status: CacheStatus) -> u32 {
         CacheStatus::Anonymous => CREDGATE_CACHE_STATUS_ANONYMOUS,
         CacheStatus::Preflight => CREDGATE_CACHE_STATUS_PREFLIGHT,
         CacheStatus::Shared => CREDGATE_CACHE_STATUS_SHARED,
-        // A way that this header does not know yet.
+        // The core's enum is non-exhaustive; a test covers all its values.
         _ => u32::MAX,
     }
 }
@@ -232,7 +237,7 @@ mod tests {
     use credgate_core::{Cause, ErrorKind};
 
     #[test]
-    fn every_number_is_the_cores() {
+    fn numbers_and_names_agree_with_the_core() {
         let numbers = [
             (Cause::NoCredentials, CREDGATE_NO_CREDENTIALS),
             (Cause::EmptyCredential, CREDGATE_EMPTY_CREDENTIAL),
@@ -283,9 +288,9 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_way_is_the_cores() {
+    fn cache_status_names_agree_with_the_core() {
         for cache_status in CacheStatus::ALL {
-            // SAFETY: the function answers a static C string.
+            // SAFETY: the function returns a static C string.
             let name = unsafe {
                 CStr::from_ptr(credgate_cache_status_name(cache_status_number(
                     cache_status,
