@@ -93,10 +93,10 @@ def test_a_redirect_to_another_gate_uses_its_argument_values(
     [
         (["credgate_audience $host"], "does not support variables"),
         (["credgate_token_post_arg resource $nothing"], 'unknown "nothing" variable'),
-        (["credgate_token_post_arg resource $host", "credgate_token_post_arg resource x"], "is configured already"),
-        (["credgate_token_post_arg resource $host", "credgate_token_post_arg resource $uri"], "stands twice"),
-        (["credgate_token_post_arg audience $host", "credgate_audience a"], "is configured already"),
-        (["credgate_token_post_arg client_secret $host"], "set by the exchange itself"),
+        (["credgate_token_post_arg resource $host", "credgate_token_post_arg resource x"], "is also configured with a fixed value"),
+        (["credgate_token_post_arg resource $host", "credgate_token_post_arg resource $uri"], "appears twice"),
+        (["credgate_token_post_arg audience $host", "credgate_audience a"], "is also configured with a fixed value"),
+        (["credgate_token_post_arg client_secret $host"], "the exchange sets it"),
     ],
 )
 def test_invalid_arguments_are_configuration_errors(tmp_path: Path, lines: list[str], says: str) -> None:

@@ -62,7 +62,10 @@ def typed_dict(name: str, schema: dict[str, Any], total: str = "") -> str:
             of = f"{of.removeprefix('Sequence[').removesuffix(']')} | {of}"
         if member in FILES:
             of = f"str | os.PathLike[str] | {of.removeprefix('str | ')}"
-        lines += [f"    # {line}" for line in wrap(plain(about["description"]), 94)]
+        comment = plain(about["description"])
+        if default := about.get("default"):
+            comment += f" Default: {default if isinstance(default, bool) else json.dumps(default)}."
+        lines += [f"    # {line}" for line in wrap(comment, 94)]
         lines.append(f"    {member}: {of}")
     return "\n".join(lines) + "\n"
 

@@ -25,8 +25,8 @@ pub struct EngineOptions {
     /// the same process may open it, not even to read, because closing it would drop the library's locks.
     pub store: Option<StoreUrl>,
     /// File with the pepper: 32 or more random bytes, the same for all processes that share tokens. Stored tokens are
-    /// sealed with the pepper and the client's secret. Default: the path of the SQLite file plus `.pepper`, created when
-    /// first needed. Required with Redis.
+    /// sealed with the pepper and the client's secret. Default: the path of the SQLite file plus `.pepper`, created on
+    /// first use. Required with Redis.
     pub store_pepper_file: Option<String>,
     /// Previous pepper files; tokens sealed with them can still be read. Default: none.
     pub store_previous_pepper_files: Vec<String>,

@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use unique::Unique;
 
-/// The configuration of a gate. Names and meanings are those of Kong's `openid-connect` plugin, except for fields marked
-/// as not in Kong. A null field counts as unset, except `scopes`, where null is the empty list. A list of strings may be
-/// written as one string.
+/// The configuration of a gate. Names and meanings are those of Kong's `openid-connect` plugin, except for fields that
+/// are not in Kong. A null field counts as unset, except `scopes`, where null is the empty list. A list of strings may
+/// be written as one string.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(title = "Configuration of a Credgate gate"))]

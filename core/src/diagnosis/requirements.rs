@@ -17,7 +17,7 @@ impl Check<'_> {
         let claim = |name: &str| claims.and_then(|claims| claims.get(name));
         let finding = match self.rules.policy.check(claims, self.wall) {
             Ok(()) => {
-                let message = if self.rules.policy.asks_nothing() {
+                let message = if self.rules.policy.is_empty() {
                     "The gate has no further requirements: it allows the client."
                 } else {
                     "The token meets the gate's requirements: it allows the client."

@@ -144,8 +144,8 @@ impl Inner {
             }
         };
         let now = self.shared.env.clock.now();
-        if let Some((outcome, ripe)) = self.known(rules, &key, source, now) {
-            if let Some(grant) = ripe {
+        if let Some((outcome, refresh_due)) = self.hit(rules, &key, source, now) {
+            if let Some(grant) = refresh_due {
                 self.refresh(rules, key, &presented, &grant, now);
             }
             return Look::Known(outcome);
@@ -189,8 +189,8 @@ impl Inner {
         // Ignores a due refresh: the next hit starts it. This runs under the lock of the flight table, where no flight
         // can be opened.
         let landed = || {
-            let known = self.known(rules, &key, source, miss.now);
-            known.map(|(outcome, _)| outcome)
+            let hit = self.hit(rules, &key, source, miss.now);
+            hit.map(|(outcome, _)| outcome)
         };
         match self.shared.flights.join(key, landed, waiter) {
             Joined::Landed(outcome) => Some(*outcome),
@@ -210,7 +210,7 @@ impl Inner {
     }
 
     /// The outcome of a cache hit, and the token if its refresh is due.
-    fn known(
+    fn hit(
         &self,
         rules: &Arc<Rules>,
         key: &Key,
@@ -236,9 +236,9 @@ impl Inner {
         } else {
             CacheStatus::Hit
         };
-        let ripe = (age == Age::Ripe).then(|| Arc::clone(&grant));
+        let refresh_due = (age == Age::RefreshDue).then(|| Arc::clone(&grant));
         let outcome = Outcome::of_verdict(rules, grant, verdict, cache_status, source);
-        Some((outcome, ripe))
+        Some((outcome, refresh_due))
     }
 
     /// Starts a refresh, if no other request has claimed it.

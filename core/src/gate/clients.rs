@@ -1,9 +1,9 @@
-//! Which client ids may try at all (`clients_allowed`).
+//! The client ids that may use a gate (`clients_allowed`).
 
 use crate::config::value_error;
 use crate::error::Error;
 
-/// A pattern of client ids: `*` stands for any characters, none included.
+/// A pattern of client ids: `*` matches any number of characters, including none.
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern(String);
 
@@ -11,7 +11,7 @@ impl Pattern {
     pub(crate) fn compile(patterns: &[String]) -> Result<Vec<Pattern>, Error> {
         if patterns.is_empty() {
             return Err(value_error(
-                "clients_allowed: an empty list lets nobody in; leave it out to let everybody try",
+                "clients_allowed: an empty list allows no client; remove it to allow all clients",
             ));
         }
         let is_pattern = |text: &&String| {
@@ -19,13 +19,13 @@ impl Pattern {
         };
         if let Some(wrong) = patterns.iter().find(|text| !is_pattern(text)) {
             return Err(value_error(format!(
-                "clients_allowed: {wrong:?} is not printable ASCII"
+                "clients_allowed: {wrong:?} is empty or not printable ASCII"
             )));
         }
         Ok(patterns.iter().cloned().map(Pattern).collect())
     }
 
-    /// Allocates nothing, and takes time linear in both lengths at most for each `*`.
+    /// Allocates nothing, and takes at most time linear in both lengths for each `*`.
     pub(crate) fn matches(&self, client_id: &str) -> bool {
         let Some((prefix, rest)) = self.0.split_once('*') else {
             return self.0 == client_id;
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_any_characters() {
+    fn a_star_matches_any_characters() {
         for (pattern, client_id, expect) in [
             ("alice", "alice", true),
             ("alice", "alice2", false),

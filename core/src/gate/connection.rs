@@ -1,4 +1,4 @@
-//! How a provider is reached: whom to trust, what to show, which way to take.
+//! The connection to a provider: trusted certificates, the gateway's own certificate, and proxies.
 
 use crate::config::{Config, value_error};
 use crate::error::{Error, ErrorKind};
@@ -11,32 +11,32 @@ use std::sync::Arc;
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
-/// Everything that tells one connection pool from another.
+/// The settings of one connection pool.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Connection {
     pub(crate) trust: Trust,
-    /// The certificate and key that are shown to the provider, PEM.
+    /// The certificate and key to present to the provider, PEM.
     pub(crate) identity: Option<Arc<Zeroizing<Vec<u8>>>>,
     pub(crate) http_proxy: Option<Proxy>,
     pub(crate) https_proxy: Option<Proxy>,
     pub(crate) no_proxy: Option<String>,
     pub(crate) keepalive: bool,
-    /// Names may resolve to this very machine: the configuration itself points there.
+    /// Names may resolve to loopback addresses: the configuration itself contains one.
     pub(crate) loopback: bool,
 }
 
-/// Whose certificates are trusted.
+/// The certificates to trust.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Trust {
     /// The system's certificate store.
     System,
-    /// These PEM certificates and no others.
+    /// These PEM certificates only.
     Only(Arc<[u8]>),
-    /// Anybody's: the operator asked for it.
+    /// Any certificate: the operator disabled verification.
     Anybody,
 }
 
-/// A proxy, and what it wants to be told.
+/// A proxy, and its `Proxy-Authorization`.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Proxy {
     pub(crate) url: Url,
@@ -70,7 +70,7 @@ impl Connection {
         })
     }
 
-    /// How a provider is trusted counts: a token from one that another gate would not talk to stays apart.
+    /// Includes the trusted certificates: gates share tokens only if they trust the provider in the same way.
     pub(crate) fn fingerprint(&self, fingerprint: &mut FingerprintBuilder) {
         match &self.trust {
             Trust::System => fingerprint.part(b"system"),
@@ -87,7 +87,7 @@ impl Connection {
 }
 
 impl Hash for Connection {
-    /// There are few, and secrets are among what tells them apart.
+    /// Hashes no secrets. There are few connections, so collisions are cheap.
     fn hash<H: Hasher>(&self, state: &mut H) {
         (self.keepalive, self.loopback).hash(state);
     }
@@ -100,7 +100,7 @@ impl fmt::Debug for Connection {
 }
 
 impl Trust {
-    /// The error is `None` where there is nothing in the file at all.
+    /// The error is `None` if the file contains no certificate.
     pub(crate) fn from_pem(pem: Vec<u8>) -> Result<Trust, Option<reqwest::Error>> {
         if reqwest::Certificate::from_pem_bundle(&pem)?.is_empty() {
             return Err(None);
@@ -118,7 +118,7 @@ impl Proxy {
         if let Some(value) = authorization
             && HeaderValue::from_str(value).is_err()
         {
-            let message = format!("{field}_authorization: cannot be the value of a header");
+            let message = format!("{field}_authorization: is not a valid header value");
             return Err(value_error(message));
         }
         Ok(Proxy {
@@ -134,7 +134,7 @@ fn trust(config: &Config) -> Result<Trust, Error> {
     if !config.ssl_verify {
         if config.ssl_trusted_certificate.is_some() {
             return Err(value_error(format!(
-                "{FIELD}: means nothing while ssl_verify is false; remove one of them"
+                "{FIELD}: has no effect while ssl_verify is false; remove one of them"
             )));
         }
         return Ok(Trust::Anybody);
@@ -144,7 +144,7 @@ fn trust(config: &Config) -> Result<Trust, Error> {
     };
     let pem = read(FIELD, path)?;
     Trust::from_pem(pem.to_vec())
-        .map_err(|error| file_error(FIELD, path, "holds no PEM certificate", error))
+        .map_err(|error| file_error(FIELD, path, "contains no PEM certificate", error))
 }
 
 fn identity(config: &Config) -> Result<Option<Arc<Zeroizing<Vec<u8>>>>, Error> {
@@ -162,7 +162,7 @@ fn identity(config: &Config) -> Result<Option<Arc<Zeroizing<Vec<u8>>>>, Error> {
                 Err(_) => Err(file_error(
                     FIELDS[1],
                     key,
-                    "and tls_client_auth_cert are no PEM certificate with its key",
+                    "and tls_client_auth_cert are not a PEM certificate and its key",
                     None,
                 )),
             }
@@ -170,7 +170,7 @@ fn identity(config: &Config) -> Result<Option<Arc<Zeroizing<Vec<u8>>>>, Error> {
         (cert, _) => {
             let given = usize::from(cert.is_none());
             Err(value_error(format!(
-                "{}: needs {} beside it",
+                "{}: requires {}",
                 FIELDS[given],
                 FIELDS[1 - given]
             )))
@@ -193,8 +193,8 @@ fn file_error(field: &str, path: &Path, why: &str, error: Option<reqwest::Error>
     }
 }
 
-/// Whether the operator's own addresses are on this machine. Otherwise no name may lead here: a provider's document
-/// that names an endpoint which resolves to a loopback address is after the gateway's neighbours.
+/// Whether a configured URL is on this machine. If not, no name may resolve to a loopback address: metadata with such
+/// an endpoint would attack other services on the gateway's host.
 fn points_here(config: &Config) -> bool {
     let configured = [
         Some(&config.issuer),

@@ -1,4 +1,4 @@
-//! The issuer of a configuration.
+//! The issuer of a configuration: its metadata, overrides of the metadata, and the connection to it.
 
 use crate::config::{AuthMethods, Config, value_error};
 use crate::error::Error;
@@ -10,30 +10,29 @@ use std::hash::{Hash, Hasher};
 use std::time::Duration;
 use url::Url;
 
-/// An issuer as configured: where its metadata is, what of it is overridden, and how it is reached. Equal ones are one
-/// provider in an engine.
+/// A configured issuer. Equal issuers share one provider in an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Issuer {
-    /// The identifier without its trailing slash: Auth0's has one, which its well-known URL does not tell.
+    /// The identifier without a trailing slash: Auth0's has one, but its well-known URL does not show it.
     pub(crate) id: String,
-    /// As it was written.
+    /// The text in the configuration.
     pub(crate) configured: String,
     pub(crate) discovery: Url,
-    /// There is no metadata: what is configured is all.
+    /// There is no metadata, only the configured endpoints.
     pub(crate) is_pseudo: bool,
     pub(crate) token_endpoint: Option<Url>,
     pub(crate) jwks_endpoint: Option<Url>,
     pub(crate) extra_jwks: Vec<Url>,
     pub(crate) headers: HeaderMap,
-    /// Between two attempts to fetch metadata or keys anew.
+    /// The minimum interval between two refreshes of metadata, or of keys.
     pub(crate) rediscovery: Duration,
     pub(crate) allow_loopback_http: bool,
     pub(crate) connection: Connection,
 }
 
-/// Where OpenID Connect Discovery 1.0 section 4 puts the document: behind the issuer's path.
+/// The path of the metadata in OpenID Connect Discovery 1.0 section 4: after the issuer's path.
 const OPENID: &str = "/.well-known/openid-configuration";
-/// Where RFC 8414 section 3 puts it: between host and path.
+/// The path of the metadata in RFC 8414 section 3: between the host and the issuer's path.
 const OAUTH: &str = "/.well-known/oauth-authorization-server";
 
 impl Issuer {
@@ -80,18 +79,18 @@ impl Issuer {
             .contains(&AuthMethods::ClientCredentials);
         if issuer.is_pseudo && exchanges && issuer.token_endpoint.is_none() {
             return Err(value_error(
-                "token_endpoint: is needed with using_pseudo_issuer, which asks for no metadata",
+                "token_endpoint: is required with using_pseudo_issuer, which disables discovery",
             ));
         }
         Ok(issuer)
     }
 
-    /// The host, as the realm of a challenge.
+    /// The host, for the realm of a challenge.
     pub(crate) fn host(&self) -> &str {
         self.discovery.host_str().unwrap_or_default()
     }
 
-    /// Whether there is a place where keys may come from.
+    /// Whether keys can be fetched: from the metadata or from a configured URL.
     pub(crate) fn may_have_keys(&self) -> bool {
         !self.is_pseudo || self.jwks_endpoint.is_some() || !self.extra_jwks.is_empty()
     }
@@ -126,7 +125,7 @@ impl Hash for Issuer {
     }
 }
 
-/// The identifier and the place of the metadata, from an issuer or from the full well-known URL of either standard.
+/// The identifier and the URL of the metadata, from an issuer or from the full well-known URL of either standard.
 fn locate(url: &Url) -> (String, Url) {
     let origin = url.origin().ascii_serialization();
     let path = url.path().trim_end_matches('/');
@@ -141,10 +140,10 @@ fn locate(url: &Url) -> (String, Url) {
     }
 }
 
-/// A URL that secrets may be sent to: https, or http to a loopback address where that is allowed; no user info, no
-/// fragment. The error says what is wrong with it.
+/// Parses a URL that may receive secrets: https, or http to a loopback address if allowed; without user info and
+/// fragment. The error is a log-safe phrase.
 pub(crate) fn endpoint(text: &str, allow_loopback_http: bool) -> Result<Url, String> {
-    // Messages repeat the text only where it can hold no password.
+    // Messages repeat the text only if it cannot contain a password.
     let shown = if text.contains('@') {
         "it".to_owned()
     } else {
@@ -152,7 +151,7 @@ pub(crate) fn endpoint(text: &str, allow_loopback_http: bool) -> Result<Url, Str
     };
     let url = Url::parse(text).map_err(|error| format!("{shown} is not a URL: {error}"))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("a URL with a user name or password is refused".to_owned());
+        return Err("must not contain a user name or password".to_owned());
     }
     if !url.has_host() {
         return Err(format!("{shown} has no host"));
@@ -192,7 +191,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_issuer_may_be_given_as_itself_or_as_its_well_known_url() {
+    fn an_issuer_may_be_written_as_its_well_known_url() {
         for (configured, id, discovery) in [
             (
                 "https://a.example",
@@ -234,7 +233,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a34_only_urls_that_secrets_may_be_sent_to_are_accepted() {
+    fn only_https_and_permitted_loopback_urls_are_accepted() {
         for refused in [
             "a.example",
             "http://a.example",

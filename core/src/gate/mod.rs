@@ -20,10 +20,10 @@ use crate::request::hide;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One compiled configuration: an issuer, how credentials are found, what is asked for, what a token must hold.
+/// One compiled configuration: the issuer, the places to search, the token request, and the requirements on tokens.
 ///
-/// Making one starts no thread and opens no connection, so that it may be made before a fork and while the provider is
-/// down. Cloning is cheap.
+/// A gate starts no thread and opens no connection, so it may be created before a fork and while the provider is down.
+/// Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct Gate {
     pub(crate) rules: Arc<Rules>,
@@ -35,15 +35,15 @@ impl Gate {
     ///
     /// # Errors
     ///
-    /// Every error [`is_config_fault`](Error::is_config_fault) and says which field to change.
+    /// Every error [`is_config_fault`](Error::is_config_fault) and names the field to change.
     pub fn from_json(json: &str) -> Result<Gate, Error> {
         Rules::compile(&Config::from_json(json)?).map(|rules| Gate {
             rules: Arc::new(rules),
         })
     }
 
-    /// The same gate where credentials are optional (`anonymous`): what would be answered with 401 passes without a
-    /// token. The two share their tokens.
+    /// The same gate with optional credentials (`anonymous`): requests that would be denied with 401 pass without a
+    /// token. Both gates share their tokens.
     #[must_use]
     pub fn optional(&self) -> Gate {
         Gate {
@@ -51,24 +51,24 @@ impl Gate {
         }
     }
 
-    /// The configuration in effect, JSON: defaults included, secrets of the operator's masked.
+    /// The effective configuration as JSON, with defaults included and secrets of the operator masked.
     pub fn effective_config(&self) -> &str {
         &self.rules.effective
     }
 
-    /// What in the configuration is allowed and yet dangerous: one log-safe line each.
+    /// Warnings about dangerous settings, one log-safe line each.
     pub fn warnings(&self) -> &[&'static str] {
         &self.rules.warnings
     }
 
-    /// The arguments of the token request for which [`Request::args`] gives values (`token_post_args_host`), in their
-    /// order.
+    /// The names of the arguments whose values are in [`Request::args`] (`token_post_args_host`), in the same order.
     pub fn args(&self) -> &[String] {
         self.rules.places.args.host()
     }
 
-    /// Whether the body of this request can hold something for this gate and should be read and shown: by place,
-    /// method, media type and length (`None`: not known in advance). Ask again when a length has become known.
+    /// Whether this gate searches the body of this request, so that the host should read it into [`Request::body`].
+    /// Decides by place, method, media type and length (`None`: not known in advance). Call it again once the length is
+    /// known.
     pub fn wants_body(&self, request: &Request<'_>, content_length: Option<u64>) -> bool {
         let places = &self.rules.places;
         body_kind(places, request).is_some()
@@ -76,14 +76,14 @@ impl Gate {
                 .is_none_or(|length| length > 0 && length <= places.max_body_bytes as u64)
     }
 
-    /// Copies a query string to `out` as it goes upstream: without its `client_id` and `client_secret` parameters where
-    /// the query is a place of this gate, and else as it is. Everything else stays byte for byte.
+    /// Copies a query string to `out` for the upstream. If the gate hides credentials and searches the query, omits the
+    /// parameters `client_id` and `client_secret`. Everything else stays byte for byte.
     ///
-    /// Answers how many bytes were written, at most as many as the query has.
+    /// Returns the number of bytes written, at most the length of the query.
     ///
     /// # Panics
     ///
-    /// When `out` is shorter than the query.
+    /// If `out` is shorter than the query.
     pub fn hide_query(&self, query: &[u8], out: &mut [u8]) -> usize {
         if self.rules.hide && self.rules.places.query {
             hide::hide_query(query, out)
@@ -92,14 +92,14 @@ impl Gate {
         }
     }
 
-    /// Copies a body to `out` as it goes upstream: without its credentials (parameters of a form, members of a JSON
-    /// object) where the body is a place of this gate, and else as it is. Everything else stays byte for byte.
+    /// Copies a body to `out` for the upstream. If the gate hides credentials and searches the body, omits the
+    /// credentials (parameters of a form, members of a JSON object). Everything else stays byte for byte.
     ///
-    /// Answers how many bytes were written, at most as many as the body has.
+    /// Returns the number of bytes written, at most the length of the body.
     ///
     /// # Panics
     ///
-    /// When `out` is shorter than the body.
+    /// If `out` is shorter than the body.
     pub fn hide_body(&self, content_type: Option<&[u8]>, body: &[u8], out: &mut [u8]) -> usize {
         if self.rules.hide && self.rules.places.body {
             hide::hide_body(content_type, body, out)
@@ -108,7 +108,7 @@ impl Gate {
         }
     }
 
-    /// The deadline of a whole exchange, discovery included.
+    /// The deadline of an exchange, discovery included.
     pub fn timeout(&self) -> Duration {
         self.rules.timeout
     }

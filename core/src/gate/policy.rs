@@ -1,4 +1,5 @@
-//! What a token must hold. Applied on every request, on hits too: a cached token is never a cached permission.
+//! The requirements on tokens. They are checked on every request, on hits too: a cached token is never a cached
+//! permission.
 
 use crate::config::{Config, value_error};
 use crate::error::Error;
@@ -6,7 +7,7 @@ use crate::token::claims::{Claims, Path};
 use serde_json::Value;
 use std::time::Duration;
 
-/// A gate's demands on a token.
+/// The requirements of a gate.
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
     verify_claims: bool,
@@ -17,7 +18,7 @@ pub(crate) struct Policy {
     forbidden: Vec<String>,
 }
 
-/// All words of one element, for any element.
+/// An OR of ANDs: one element of `any` with all of its words.
 #[derive(Debug, Clone)]
 struct Requirement {
     field: &'static str,
@@ -25,16 +26,16 @@ struct Requirement {
     any: Vec<Vec<String>>,
 }
 
-/// What a token lacks. The texts are log-safe.
+/// The first requirement that a token fails. The texts are log-safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Breach {
-    /// It is not valid any more.
+    /// The token has expired.
     Expired,
-    /// It is not what the provider should have issued.
+    /// The token's times are invalid, or it is not valid yet.
     Untrusted(&'static str),
-    /// It is another issuer's.
+    /// The token is from another issuer.
     OtherIssuer,
-    /// It does not allow what the gate asks for.
+    /// The token does not meet the requirement in this field.
     Insufficient(&'static str),
 }
 
@@ -59,7 +60,7 @@ impl Policy {
                 .collect();
             if any.iter().any(Vec::is_empty) {
                 return Err(value_error(format!(
-                    "{field}: an element is empty; leave the field out where nothing is required"
+                    "{field}: an element is empty; remove the field to require nothing"
                 )));
             }
             let path = Path::new(claim_field, claim)?;
@@ -100,8 +101,8 @@ impl Policy {
         })
     }
 
-    /// Checks a token; `None` is an opaque one, which passes where nothing is asked of it. `wall` is the time since
-    /// the Unix epoch. Allocates nothing.
+    /// Checks a token. `claims`: `None` for an opaque token, which passes only without requirements. `wall`: the time
+    /// since the Unix epoch. Allocates nothing.
     pub(crate) fn check(&self, claims: Option<&Claims>, wall: Duration) -> Result<(), Breach> {
         let Some(claims) = claims else {
             return match self.required.first() {
@@ -125,7 +126,7 @@ impl Policy {
         Ok(())
     }
 
-    /// RFC 7519 sections 4.1.4 to 4.1.6. A time that is no number is not a time that is absent.
+    /// RFC 7519 sections 4.1.4 to 4.1.6. A time that is not a number does not count as absent.
     fn check_time(&self, claims: &Claims, wall: f64) -> Result<(), Breach> {
         let leeway = self.leeway.as_secs_f64();
         let times = claims.times;
@@ -141,12 +142,12 @@ impl Policy {
         Ok(())
     }
 
-    /// Whether a token passes whatever it holds.
-    pub(crate) fn asks_nothing(&self) -> bool {
+    /// Whether there are no requirements: any valid token passes.
+    pub(crate) fn is_empty(&self) -> bool {
         self.required.is_empty() && self.forbidden.is_empty()
     }
 
-    /// What a field such as `audience_required` asks for, and what a token holds in its place.
+    /// The requirement in a field such as `audience_required`, and the token's value of its claim.
     pub(crate) fn compare<'c>(
         &self,
         field: &str,
@@ -181,12 +182,12 @@ impl Requirement {
         };
         self.any
             .iter()
-            .any(|words| words.iter().all(|word| holds(value, word)))
+            .any(|words| words.iter().all(|word| contains_word(value, word)))
     }
 }
 
-/// Whether a claim holds a word: as an element of a list, or between the spaces of a string (RFC 8693 section 4.2).
-fn holds(value: &Value, word: &str) -> bool {
+/// Whether a claim contains a word: as an element of an array, or in a space-separated string (RFC 8693 section 4.2).
+fn contains_word(value: &Value, word: &str) -> bool {
     match value {
         Value::String(text) => text.split_ascii_whitespace().any(|part| part == word),
         Value::Array(values) => values.iter().any(|value| value.as_str() == Some(word)),
@@ -210,22 +211,22 @@ mod tests {
     }
 
     #[test]
-    fn an_opaque_token_passes_where_nothing_is_asked_of_it() {
+    fn an_opaque_token_passes_only_without_requirements() {
         let policy = |json: &str| Policy::compile(&Config::from_json(json).unwrap()).unwrap();
         assert_eq!(policy(r#"{"issuer":"x"}"#).check(None, NOW), Ok(()));
-        for asks in [
+        for config in [
             r#"{"issuer":"x","scopes_required":"a"}"#,
             r#"{"issuer":"x","claims_forbidden":"a"}"#,
         ] {
             assert!(matches!(
-                policy(asks).check(None, NOW),
+                policy(config).check(None, NOW),
                 Err(Breach::Insufficient(_))
             ));
         }
     }
 
     #[test]
-    fn kong17_every_claim_is_checked_not_only_iss_and_exp() {
+    fn every_required_claim_is_checked() {
         let config = r#"{ "scopes_required":"a", "audience_required":"b" }"#;
         let iss = "https://a.example/";
         assert_eq!(

@@ -1,46 +1,46 @@
-//! How long a gate keeps a token.
+//! The time for which a gate caches tokens and refusals.
 
 use crate::config::{Config, value_error};
 use crate::error::Error;
 use crate::token::{Grant, Lifetime};
 use std::time::{Duration, Instant};
 
-/// A gate's rules for its cache. They belong to the gate, not to the token: gates that share one may keep it
-/// differently.
+/// A gate's rules for its cache. They belong to the gate, not to the token: gates that share a token may cache it for
+/// different times.
 #[derive(Debug, Clone)]
 pub(crate) struct Retention {
-    /// Keep tokens at all.
+    /// Whether tokens are cached.
     pub(crate) tokens: bool,
-    /// How long a refusal is kept.
+    /// The time for which a refusal is cached.
     pub(crate) refusals: Duration,
-    /// For a token of which nothing says how long it lives.
+    /// The lifetime of a token that states none.
     unknown: Duration,
     max: Duration,
-    /// How long before its end a token is served no longer.
+    /// The time before its end in which a token is no longer served.
     margin: Duration,
     refresh_ahead: f64,
 }
 
-/// Where a kept token is in its life.
+/// The age of a cached token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Age {
-    /// It is served.
+    /// The token is served.
     Fresh,
-    /// It is served, and it is time to fetch the next one.
-    Ripe,
-    /// It is served no longer.
+    /// The token is served, and its refresh is due.
+    RefreshDue,
+    /// The token is no longer served.
     Over,
 }
 
-/// By how much [`Retention::refresh_ahead`] varies between tokens, so that what was fetched together is not fetched
-/// together again.
+/// The variation of [`Retention::refresh_ahead`] between tokens, so that tokens obtained together are not refreshed
+/// together.
 const JITTER: f64 = 0.1;
 
 impl Retention {
     pub(crate) fn compile(config: &Config) -> Result<Retention, Error> {
         if !(0.1..=1.0).contains(&config.refresh_ahead) {
             return Err(value_error(
-                "refresh_ahead: must be between 0.1 and 1 (1: never ahead)",
+                "refresh_ahead: must be between 0.1 and 1 (1 disables refreshes)",
             ));
         }
         for (field, seconds) in [
@@ -49,7 +49,7 @@ impl Retention {
         ] {
             if seconds == Some(0) {
                 return Err(value_error(format!(
-                    "{field}: must be at least 1 (seconds); to keep no tokens, set cache_tokens to false"
+                    "{field}: must be at least 1 (seconds); to disable caching, set cache_tokens to false"
                 )));
             }
         }
@@ -64,7 +64,7 @@ impl Retention {
         })
     }
 
-    /// From when it was received; `None`: not at all.
+    /// The time for which a token is cached, from its receipt; `None`: not cached.
     pub(crate) fn kept(&self, grant: &Grant) -> Option<Duration> {
         if !self.tokens {
             return None;
@@ -86,7 +86,7 @@ impl Retention {
             Some(kept) => {
                 let ahead = self.refresh_ahead * (1.0 - JITTER * grant.key.fraction());
                 if self.refresh_ahead < 1.0 && age.as_secs_f64() >= kept.as_secs_f64() * ahead {
-                    Age::Ripe
+                    Age::RefreshDue
                 } else {
                     Age::Fresh
                 }

@@ -1,4 +1,4 @@
-//! What a configuration means.
+//! The rules compiled from a configuration.
 
 use super::TokenRequest;
 use super::clients::Pattern;
@@ -17,7 +17,7 @@ use crate::token::Grant;
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-/// What a configuration means. Opaque: it holds an [`Allow`](crate::Allow)'s strings alive.
+/// The rules compiled from a configuration. Opaque: keeps the strings of an [`Allow`](crate::Allow) alive.
 #[derive(Debug, Clone)]
 pub struct Rules {
     pub(crate) places: Places,
@@ -28,12 +28,12 @@ pub struct Rules {
     pub(crate) issuer: Issuer,
     pub(crate) request: TokenRequest,
     pub(crate) timeout: Duration,
-    /// Verify the signature of the tokens that are exchanged for.
+    /// Whether the signatures of tokens from exchanges are verified.
     pub(crate) verify_signature: bool,
     pub(crate) policy: Policy,
     pub(crate) retention: Retention,
     pub(crate) purge_on: Vec<u16>,
-    /// Refusals a minute, for a client and for the gate; 0: no limit.
+    /// The maximum number of refusals per minute, for one client and for the gate; 0: no maximum.
     pub(crate) refusals: [u32; 2],
     pub(crate) upstream: Upstream,
     pub(crate) fingerprint: Fingerprint,
@@ -53,8 +53,8 @@ impl Rules {
                 .contains(&AuthMethods::ClientCredentials);
         if !issuer.may_have_keys() && (verify_signature || uses(config, AuthMethods::Bearer)) {
             return Err(value_error(
-                "jwks_endpoint: is needed to verify signatures, as using_pseudo_issuer asks for no metadata; set it, or \
-                 verify_signature to false",
+                "jwks_endpoint: is required to verify signatures, because using_pseudo_issuer disables discovery; set \
+                 it, or set verify_signature to false",
             ));
         }
         let pairs = uses(config, AuthMethods::ClientCredentials);
@@ -92,7 +92,7 @@ impl Rules {
         })
     }
 
-    /// With `anonymous`.
+    /// The same rules with `anonymous`.
     pub(super) fn optional(&self) -> Rules {
         let mut effective: serde_json::Value =
             serde_json::from_str(&self.effective).unwrap_or_default();
@@ -104,13 +104,13 @@ impl Rules {
         }
     }
 
-    /// The headers of a request that is allowed: see [`Allow::headers`](crate::Allow::headers).
+    /// The headers of an allowed request: see [`Allow::headers`](crate::Allow::headers).
     pub fn headers<'r>(
         &'r self,
         grant: Option<&'r Grant>,
     ) -> impl Iterator<Item = (&'r str, Option<Cow<'r, str>>)> {
         let token = self.upstream.token_header.as_ref();
-        // The client's own credentials stay where they are only if nothing is to be hidden.
+        // Without hide_credentials, the client's own Authorization stays.
         let is_replaced = token.is_some_and(|token| token.name == "authorization");
         let hidden = (self.hide && !is_replaced).then_some(("authorization", None));
         let token =
@@ -124,7 +124,7 @@ impl Rules {
         hidden.into_iter().chain(token).chain(named)
     }
 
-    /// For how long this gate serves a token still. `None` where it does not keep it.
+    /// The remaining time for which this gate serves a token; `None` if it does not cache it.
     pub fn expires_in(&self, grant: &Grant, now: Instant) -> Option<Duration> {
         let age = now.saturating_duration_since(grant.received);
         Some(self.retention.kept(grant)?.saturating_sub(age))
@@ -145,13 +145,13 @@ fn uses(config: &Config, method: AuthMethods) -> bool {
 fn check(config: &Config) -> Result<(), Error> {
     let wrong = |message: &str| Err(value_error(message));
     if config.auth_methods.is_empty() {
-        return wrong("auth_methods: must hold \"client_credentials\" or \"bearer\"");
+        return wrong("auth_methods: must contain \"client_credentials\" or \"bearer\"");
     }
     if config.timeout == 0 {
         return wrong("timeout: must be at least 1 (milliseconds)");
     }
     if config.client_credentials_param_type.is_empty() {
-        return wrong("client_credentials_param_type: name at least one of header, query, body");
+        return wrong("client_credentials_param_type: must contain header, query or body");
     }
     if config.issuer.is_empty() {
         return wrong(
@@ -162,19 +162,19 @@ fn check(config: &Config) -> Result<(), Error> {
         || (!config.verify_signature && uses(config, AuthMethods::Bearer))
     {
         return wrong(
-            "verify_signature: a token that a client brings itself is worth nothing without its signature; leave bearer \
-             out of auth_methods, or verify",
+            "verify_signature: bearer requires it, because only the signature proves a client's own token; set it to \
+             true, without bearer in ignore_signature, or remove bearer from auth_methods",
         );
     }
     if !config.verify_claims && uses(config, AuthMethods::Bearer) {
         return wrong(
-            "verify_claims: a token that a client brings itself must not have ended; leave bearer out of auth_methods, \
-             or verify",
+            "verify_claims: bearer requires it, because a client's own token may have expired; set it to true, or \
+             remove bearer from auth_methods",
         );
     }
     if !config.verify_claims && !config.issuers_allowed.is_empty() {
         return wrong(
-            "issuers_allowed: has no effect while verify_claims is false; leave out one of them",
+            "issuers_allowed: has no effect while verify_claims is false; remove one of them",
         );
     }
     let statuses = &config.purge_token_on_upstream_status_codes;
@@ -184,7 +184,7 @@ fn check(config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
-/// Covers all of a configuration that can change which token a client gets, or what is known of it, and nothing else.
+/// Covers exactly the settings that can change a client's token, or its verification.
 fn fingerprint(
     config: &Config,
     issuer: &Issuer,
@@ -197,7 +197,7 @@ fn fingerprint(
     for names in [&config.token_post_args_client, &config.token_post_args_host] {
         fingerprint.list(names.iter().map(|name| name.as_bytes()));
     }
-    // A token whose signature one gate has not looked at is not for a gate that does.
+    // A gate that verifies signatures must not get a token from one that does not.
     fingerprint.part(&[u8::from(verify_signature)]);
     fingerprint.list(config.cache_tokens_salt.iter().map(|salt| salt.as_bytes()));
     fingerprint.finish()
@@ -207,16 +207,16 @@ fn warnings(config: &Config, verify_signature: bool) -> Vec<&'static str> {
     [
         (
             !config.ssl_verify,
-            "ssl_verify is false: every secret is given to whoever is between here and the provider",
+            "ssl_verify is false: anyone on the network path to the provider can read every secret",
         ),
         (
             !verify_signature && requires_claims(config),
-            "signatures are not verified, although the token's claims decide",
+            "signatures are not verified, but the gate's requirements depend on claims",
         ),
         (
             uses(config, AuthMethods::Bearer) && config.audience_required.is_empty(),
-            "auth_methods has bearer, and audience_required is empty: any token of the issuer is let in, also one for another \
-             API, and an ID token",
+            "auth_methods contains bearer, and audience_required is empty: any token of the issuer is accepted, \
+             including tokens for other APIs and ID tokens",
         ),
         (
             !config.hide_credentials,
@@ -224,7 +224,7 @@ fn warnings(config: &Config, verify_signature: bool) -> Vec<&'static str> {
         ),
         (
             config.allow_loopback_http,
-            "allow_loopback_http is true: it is for development",
+            "allow_loopback_http is true: use it for development only",
         ),
     ]
     .into_iter()

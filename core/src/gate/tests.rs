@@ -33,7 +33,7 @@ fn the_seed_compiles() {
 }
 
 #[test]
-fn kongs_plugin_object_and_the_bare_issuer_mean_the_same_token() {
+fn spellings_of_the_same_issuer_share_tokens() {
     let plugin = gate(&format!(
         r#"{{"name":"openid-connect","enabled":true,"config":{SEED}}}"#
     ));
@@ -46,7 +46,7 @@ fn kongs_plugin_object_and_the_bare_issuer_mean_the_same_token() {
 }
 
 #[test]
-fn kong05_gates_that_ask_for_other_tokens_do_not_share() {
+fn gates_with_different_token_requests_do_not_share_tokens() {
     let seed = gate(SEED).rules.fingerprint;
     for (from, to) in [
         ("https://example.com/", "https://example.com"),
@@ -68,12 +68,12 @@ fn kong05_gates_that_ask_for_other_tokens_do_not_share() {
     let timeout = gate(&SEED.replace("\"auth_methods\"", "\"timeout\": 5, \"auth_methods\""));
     assert_eq!(
         seed, timeout.rules.fingerprint,
-        "a time-out changes no token"
+        "the timeout does not change the token"
     );
 }
 
 #[test]
-fn values_that_cannot_be_are_refused_with_their_field() {
+fn an_invalid_value_is_refused_with_its_field() {
     for (config, starts) in [
         (
             r#"{"issuer":"https://a","auth_methods":["session"]}"#,
@@ -113,7 +113,7 @@ fn values_that_cannot_be_are_refused_with_their_field() {
         ),
         (
             r#"{"issuer":"https://a","ssl_trusted_certificate":"/dev/null"}"#,
-            "ssl_trusted_certificate: /dev/null holds no",
+            "ssl_trusted_certificate: /dev/null contains no",
         ),
         (r#"{"issuer":"http://a"}"#, "issuer"),
     ] {
@@ -123,7 +123,7 @@ fn values_that_cannot_be_are_refused_with_their_field() {
 }
 
 #[test]
-fn what_is_not_a_place_of_the_gate_is_left_alone() {
+fn a_disabled_place_is_forwarded_unchanged() {
     let gate = gate(r#"{"issuer":"https://a","client_credentials_param_type":["header"]}"#);
     let query = b"client_id=application".as_slice();
     let mut out = [0; 32];
@@ -134,7 +134,7 @@ fn what_is_not_a_place_of_the_gate_is_left_alone() {
 }
 
 #[test]
-fn a_body_is_wanted_only_when_it_can_hold_credentials() {
+fn a_body_is_wanted_only_if_it_can_contain_credentials() {
     let gate = gate(r#"{"issuer":"https://a","max_body_bytes":100}"#);
     let form = Request {
         method: b"POST",
@@ -162,7 +162,7 @@ fn a_body_is_wanted_only_when_it_can_hold_credentials() {
 }
 
 #[test]
-fn an_optional_gate_is_the_same_but_for_anonymous() {
+fn an_optional_gate_differs_in_anonymous_only() {
     let gate =
         Gate::from_json(r#"{"issuer":"https://a.example","hide_credentials":false}"#).unwrap();
     let optional = gate.optional();

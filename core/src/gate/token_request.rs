@@ -1,4 +1,4 @@
-//! What a gate asks the token endpoint for.
+//! The token request of a gate.
 
 use crate::config::{Config, Encoding, TokenAuth, value_error};
 use crate::error::Error;
@@ -7,23 +7,23 @@ use crate::request::args::ArgNames;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use std::collections::BTreeMap;
 
-/// The parts of a token request that are the gate's.
+/// The parts of a token request that come from the gate.
 #[derive(Clone)]
 pub(crate) struct TokenRequest {
     pub(crate) args: Vec<(String, String)>,
     pub(crate) headers: HeaderMap,
     pub(crate) scope: Option<String>,
-    /// Nobody configured the scope: it may be left out where the provider refuses it.
+    /// No scope is configured: the default is omitted once the provider has refused it.
     pub(crate) scope_is_default: bool,
-    /// `None`: by the provider's metadata.
+    /// `None`: chosen by the provider's metadata.
     pub(crate) auth: Option<TokenAuth>,
     pub(crate) basic_encoding: Encoding,
 }
 
-/// What Kong asks for where nothing is configured.
+/// The scope that Kong requests by default.
 const DEFAULT_SCOPE: &str = "openid";
 
-/// What the exchange itself sends.
+/// Arguments set by the exchange.
 const OURS: [&str; 6] = [
     "grant_type",
     "client_id",
@@ -33,7 +33,7 @@ const OURS: [&str; 6] = [
     "client_assertion_type",
 ];
 
-/// What the exchange or its connection sets.
+/// Headers set by the exchange or its connection.
 const OUR_HEADERS: [&str; 9] = [
     "accept",
     "authorization",
@@ -72,7 +72,7 @@ impl TokenRequest {
 
     pub(crate) fn fingerprint(&self, fingerprint: &mut FingerprintBuilder) {
         fingerprint.list(self.scope.iter().map(|scope| scope.as_bytes()));
-        // A default may come to be left out, a configured scope never.
+        // The default may be omitted after a refusal, a configured scope never.
         fingerprint.part(&[u8::from(self.scope_is_default)]);
         fingerprint.list(self.args.iter().map(|(name, _)| name.as_bytes()));
         fingerprint.list(self.args.iter().map(|(_, value)| value.as_bytes()));
@@ -94,7 +94,7 @@ impl TokenRequest {
 }
 
 impl std::fmt::Debug for TokenRequest {
-    /// Arguments and headers may hold keys of the operator's.
+    /// Leaves out arguments and headers, which may contain secrets of the operator.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TokenRequest")
             .field("scope", &self.scope)
@@ -105,42 +105,42 @@ impl std::fmt::Debug for TokenRequest {
 
 /// The names of arguments that come with a request (`token_post_args_client`, `token_post_args_host`).
 pub(crate) fn arg_names(config: &Config, args: &[(String, String)]) -> Result<ArgNames, Error> {
-    /// An argument is known by a number of one byte, and each costs a look at the request.
-    const MOST: usize = 16;
+    /// An argument is identified by one byte, and each costs a search of the request.
+    const MAX_NAMES: usize = 16;
 
     let callers = ("token_post_args_client", &config.token_post_args_client);
     let host = ("token_post_args_host", &config.token_post_args_host);
     for (field, names) in [callers, host] {
         let wrong = |message: String| Err(value_error(format!("{field}: {message}")));
-        if names.len() > MOST {
-            return wrong(format!("holds more than {MOST} names"));
+        if names.len() > MAX_NAMES {
+            return wrong(format!("must not contain more than {MAX_NAMES} names"));
         }
         for (at, name) in names.iter().enumerate() {
             if name.is_empty() || names[..at].contains(name) {
-                return wrong(format!("{name:?} is empty or stands twice"));
+                return wrong(format!("{name:?} is empty or appears twice"));
             }
             if name != "scope" && OURS.contains(&name.as_str()) {
                 return wrong(format!(
-                    "\"{name}\" cannot come with a request; it is set by the exchange itself"
+                    "\"{name}\" cannot come with a request; the exchange sets it"
                 ));
             }
             if args.iter().any(|(fixed, _)| fixed == name) {
                 return wrong(format!(
-                    "\"{name}\" is configured already, and a request cannot change it"
+                    "\"{name}\" is also configured with a fixed value; remove one of them"
                 ));
             }
         }
     }
     if let Some(name) = host.1.iter().find(|name| callers.1.contains(name)) {
         return Err(value_error(format!(
-            "{}: \"{name}\" is among the {} too; either the host gives it or the caller",
+            "{}: \"{name}\" is also in {}; either the host or the client sets it",
             host.0, callers.0
         )));
     }
     Ok(ArgNames::new(callers.1, host.1))
 }
 
-/// Pairs, in a map or in two lists.
+/// Reads pairs from a map or from two lists.
 pub(crate) fn pairs(
     [map_field, names_field, values_field]: [&str; 3],
     map: &BTreeMap<String, String>,
@@ -156,7 +156,7 @@ pub(crate) fn pairs(
     }
     if !map.is_empty() && !names.is_empty() {
         return Err(value_error(format!(
-            "{map_field}: cannot stand beside {names_field}; use one of them"
+            "{map_field}: cannot be combined with {names_field}; use one of them"
         )));
     }
     let listed = names.iter().cloned().zip(values.iter().cloned());
@@ -166,7 +166,7 @@ pub(crate) fn pairs(
     Ok(mapped.chain(listed).collect())
 }
 
-/// Headers, in a map or in two lists.
+/// Reads headers from a map or from two lists.
 pub(crate) fn headers(
     fields: [&str; 3],
     map: &BTreeMap<String, String>,
@@ -176,17 +176,16 @@ pub(crate) fn headers(
     let mut headers = HeaderMap::new();
     for (name, value) in pairs(fields, map, names, values)? {
         let wrong = |why: &str| value_error(format!("{}: {name:?} {why}", fields[0]));
-        let header = HeaderName::try_from(name.as_str())
-            .map_err(|_| wrong("cannot be the name of a header"))?;
+        let header =
+            HeaderName::try_from(name.as_str()).map_err(|_| wrong("is not a valid header name"))?;
         if OUR_HEADERS.contains(&header.as_str()) {
-            return Err(wrong("is set by the request itself"));
+            return Err(wrong("cannot be set here; the request itself sets it"));
         }
-        // Not repeated: it may be a secret.
-        let mut value = HeaderValue::try_from(value)
-            .map_err(|_| wrong("has a value that a header cannot have"))?;
+        // The message does not repeat the value, which may be a secret.
+        let mut value = HeaderValue::try_from(value).map_err(|_| wrong("has an invalid value"))?;
         value.set_sensitive(true);
         if headers.insert(header, value).is_some() {
-            return Err(wrong("stands twice"));
+            return Err(wrong("appears twice"));
         }
     }
     Ok(headers)
@@ -211,7 +210,7 @@ fn args(config: &Config) -> Result<Vec<(String, String)>, Error> {
             let remedy = if name == "scope" {
                 "; use scopes"
             } else {
-                "; it is set by the exchange itself"
+                "; the exchange sets it"
             };
             return Err(value_error(format!(
                 "token_post_args_names: \"{name}\" cannot be set here{remedy}"
@@ -222,7 +221,7 @@ fn args(config: &Config) -> Result<Vec<(String, String)>, Error> {
     if !audience.is_empty() {
         if args.iter().any(|(name, _)| name == "audience") {
             return Err(value_error(
-                "audience: is among the token_post_args too; use one of them",
+                "audience: is also in token_post_args; use one of them",
             ));
         }
         args.insert(0, ("audience".to_owned(), audience));
@@ -230,13 +229,13 @@ fn args(config: &Config) -> Result<Vec<(String, String)>, Error> {
     Ok(args)
 }
 
-/// The `scope` parameter (RFC 6749 section 3.3); none for an empty list.
+/// The value of `scope` (RFC 6749 section 3.3); `None` for an empty list.
 fn scope(scopes: &[String]) -> Result<Option<String>, Error> {
     let is_scope_char = |byte: u8| matches!(byte, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e);
     for scope in scopes {
         if !scope.bytes().all(is_scope_char) {
             return Err(value_error(format!(
-                "scopes: {scope:?} has a character that a scope cannot have"
+                "scopes: {scope:?} contains a character that is not allowed in a scope"
             )));
         }
     }

@@ -1,4 +1,4 @@
-//! What a gate sends upstream, and what it answers.
+//! A gate's headers for the upstream, and its responses to denied requests.
 
 use crate::cause::Cause;
 use crate::config::{Config, value_error};
@@ -10,12 +10,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 
-/// Headers of requests that are allowed, and the answer to those that are not.
+/// The headers of allowed requests, and the responses to denied ones.
 #[derive(Debug, Clone)]
 pub(crate) struct Upstream {
     pub(crate) token_header: Option<TokenHeader>,
     pub(crate) claim_headers: Vec<(String, Path)>,
-    /// No header but `Authorization: Bearer …`.
+    /// The only header is `Authorization: Bearer …`.
     pub(crate) authorization_only: bool,
     challenge: String,
     invalid_token: String,
@@ -28,11 +28,11 @@ pub(crate) struct Upstream {
 #[derive(Debug, Clone)]
 pub(crate) struct TokenHeader {
     pub(crate) name: String,
-    /// `None`: the token alone.
+    /// `None`: the token without a scheme.
     scheme: Option<String>,
 }
 
-/// Headers that frame or route the request: a claim or a token in one of them would break it.
+/// Headers that frame or route the request: a claim or a token in one of them would break the request.
 const RESERVED: [&str; 10] = [
     "connection",
     "content-length",
@@ -60,9 +60,11 @@ impl Upstream {
             }
         };
         let body = |message: &str| json!({ "message": message }).to_string();
-        let is_usual = token_header.as_ref().is_some_and(TokenHeader::is_usual);
+        let is_bearer = token_header
+            .as_ref()
+            .is_some_and(TokenHeader::is_authorization_bearer);
         Ok(Upstream {
-            authorization_only: is_usual && claim_headers.is_empty(),
+            authorization_only: is_bearer && claim_headers.is_empty(),
             token_header,
             claim_headers,
             invalid_token: with_error("invalid_token"),
@@ -73,7 +75,7 @@ impl Upstream {
         })
     }
 
-    /// The value of `WWW-Authenticate` (RFC 6750 section 3): on a 401, and where a token lacks something.
+    /// The value of `WWW-Authenticate` (RFC 6750 section 3): on a 401, and for insufficient tokens.
     pub(crate) fn challenge(&self, cause: Cause) -> Option<&str> {
         match cause {
             Cause::TokenInvalid => Some(&self.invalid_token),
@@ -94,13 +96,12 @@ impl Upstream {
 }
 
 impl TokenHeader {
-    /// Is it `Authorization: Bearer …`?
-    fn is_usual(&self) -> bool {
+    fn is_authorization_bearer(&self) -> bool {
         let scheme = self.scheme.as_deref();
         self.name == "authorization" && scheme.is_some_and(is_bearer)
     }
 
-    /// `name:scheme`, `name:` or `name`; nothing for an empty string.
+    /// Parses `name:scheme`, `name:` or `name`; `None` for an empty string.
     fn parse(text: &str) -> Result<Option<TokenHeader>, Error> {
         const FIELD: &str = "upstream_access_token_header";
         if text.is_empty() {
@@ -109,7 +110,9 @@ impl TokenHeader {
         let (name, scheme) = text.split_once(':').unwrap_or((text, ""));
         let name = header_name(FIELD, name)?;
         if !scheme.is_empty() && !is_token(scheme) {
-            return Err(value_error(format!("{FIELD}: {scheme:?} is no scheme")));
+            return Err(value_error(format!(
+                "{FIELD}: {scheme:?} is not a valid scheme"
+            )));
         }
         Ok(Some(TokenHeader {
             name,
@@ -117,7 +120,7 @@ impl TokenHeader {
         }))
     }
 
-    /// Allocates only where the scheme is neither `bearer` nor none.
+    /// Allocates only for schemes other than `bearer`.
     pub(crate) fn value<'g>(&self, grant: &'g Grant) -> Cow<'g, str> {
         match &self.scheme {
             None => grant.token().into(),
@@ -161,7 +164,7 @@ fn claim_headers(
             || headers.iter().any(|(other, _)| is_same(other, &name));
         if is_taken {
             return Err(value_error(format!(
-                "{field}: the header \"{name}\" is used twice"
+                "{field}: the header \"{name}\" appears twice"
             )));
         }
         headers.push((name, Path::new(field, path)?));
@@ -169,7 +172,7 @@ fn claim_headers(
     Ok(headers)
 }
 
-/// Many upstreams take `_` and `-` for the same character.
+/// Many upstreams do not distinguish `_` and `-`.
 fn is_same(one: &str, other: &str) -> bool {
     let fold = |byte: u8| if byte == b'_' { b'-' } else { byte };
     one.len() == other.len()
@@ -183,12 +186,12 @@ fn header_name(field: &str, name: &str) -> Result<String, Error> {
     let name = name.to_ascii_lowercase();
     if !is_token(&name) {
         return Err(value_error(format!(
-            "{field}: {name:?} cannot be the name of a header"
+            "{field}: {name:?} is not a valid header name"
         )));
     }
     if RESERVED.contains(&name.as_str()) {
         return Err(value_error(format!(
-            "{field}: the header \"{name}\" belongs to the request itself"
+            "{field}: the header \"{name}\" cannot be set; it frames or routes the request"
         )));
     }
     Ok(name)
@@ -202,8 +205,8 @@ fn is_token(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// A claim as the value of a header: text as it is, objects and lists as base64 of their JSON, as Kong does. `None`
-/// where there is no claim, or one that would end the header's line.
+/// The value of a header for a claim: text unchanged, objects and arrays as base64 of their JSON, as in Kong. `None`
+/// without such a claim, and for text with control characters, which could end the header line.
 pub(crate) fn header_value<'c>(claims: Option<&'c Claims>, path: &Path) -> Option<Cow<'c, str>> {
     match path.find(claims?)? {
         Value::Null => None,
@@ -221,7 +224,7 @@ mod tests {
     use crate::token::claims::tests::claims;
 
     #[test]
-    fn a_claim_becomes_a_value_that_cannot_end_its_line() {
+    fn a_claim_cannot_end_its_header_line() {
         let claims = claims(json!({
             "text": "a b", "utf8": "é", "number": 7, "bool": true, "null": null, "empty": "",
             "crlf": "a\r\nx: y", "nul": "a\u{0}", "c1": "\u{85}", "list": ["a"], "object": {"a": 1},
