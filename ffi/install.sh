@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Installs the library for C programs: header, shared library, and what
-# pkg-config tells of them.
+# Installs the library for C programs: header, shared library and pkg-config
+# file.
 #
 #   cargo build --release -p credgate-ffi && sudo ffi/install.sh [PREFIX]
 #
-# PREFIX is /usr/local where nothing is said. LIBDIR is PREFIX/lib, or what the
-# environment says; all goes below DESTDIR, if there is one, for packages.
+# PREFIX defaults to /usr/local. The environment variable LIBDIR defaults to
+# PREFIX/lib. If DESTDIR is set, everything is installed below it, for packages.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

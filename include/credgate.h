@@ -6,10 +6,11 @@
  *
  * Conventions. Functions return a status: CREDGATE_OK, CREDGATE_PENDING,
  * CREDGATE_EMPTY, or an error; credgate_status_name returns its name. Outputs
- * are the last parameters, and are written on success only. A string is a
- * pointer and a length in bytes; only strings documented as NUL-terminated are.
- * A NULL pointer means no string. Functions return CREDGATE_NULL_ARGUMENT for a
- * NULL handle, except that freeing NULL does nothing.
+ * are the last parameters, and are written on success only; a function that
+ * returns CREDGATE_BUFFER_TOO_SMALL writes *out_len where its comment says so. A
+ * string is a pointer and a length in bytes, and is not NUL-terminated unless
+ * its comment says so. A NULL pointer means no string. Functions return
+ * CREDGATE_NULL_ARGUMENT for a NULL handle; freeing NULL does nothing.
  *
  * Ownership. The library uses the host's strings and structs within the call
  * only. A string that it returns is borrowed: the comment names its owner, and
@@ -19,8 +20,8 @@
  * thread at a time may call credgate_queue_next for a queue. Loading the
  * library and making a gate start no thread. An engine starts one thread with
  * the first request that needs the provider; that thread blocks all signals
- * and never calls the host. An engine and its queues belong to the process that
- * made them: after a fork they return CREDGATE_WRONG_PROCESS in the child, where
+ * and never calls the host. An engine and its queues belong to the process
+ * that made them: in a forked child they return CREDGATE_WRONG_PROCESS, and
  * freeing them is safe. A gate may be made before a fork and used after it.
  *
  * Completions. credgate_authenticate returns CREDGATE_OK and the outcome if no
@@ -33,9 +34,9 @@
  * Errors. A denial is an outcome for the client, not an error. Errors are for
  * the developers of the host and for its operators. Numbers are never reused.
  * Statuses: from 1001 for misuse of the library and system errors, from 2001
- * for the configuration. Codes of denials: from 3001 for the request, from 4001
- * for refusals by the provider, from 4101 for its failures, from 5001 for the
- * library.
+ * for the configuration. Codes of denials: from 3001 for the request, from
+ * 4001 for refusals by the provider, from 4101 for its failures, from 5001 for
+ * the library.
  *
  * Versions. The soname is the ABI version. A host that loads the library at
  * run time must compare credgate_abi_version() with CREDGATE_ABI_VERSION.
@@ -238,8 +239,8 @@
 #define CREDGATE_COUNTERS_V1 86
 
 // The first numbers are gauges, three in use and the others reserved and zero.
-// All numbers behind them only grow; later versions append theirs at the end. A
-// host that adds up several processes keeps the growing numbers of a process
+// All numbers behind them only grow; later versions append theirs at the end.
+// A host that adds up several processes keeps the growing numbers of a process
 // that has ended, and drops its gauges.
 #define CREDGATE_GAUGES 8
 
@@ -319,8 +320,8 @@ typedef struct credgate_request {
     size_t args_len;
     // sizeof(credgate_string), if there are values.
     size_t arg_size;
-    // A client id that the host already knows, or NULL: the library extracts id
-    // and secret from the request.
+    // A client id that the host already knows, or NULL: the library extracts
+    // id and secret from the request.
     const char *client_id;
     // Its length in bytes.
     size_t client_id_len;
@@ -343,16 +344,16 @@ typedef struct credgate_outcome {
     uint32_t http_status;
     // CREDGATE_CACHE_STATUS_*.
     uint32_t cache_status;
-    // CREDGATE_SOURCE_*: the place of the credentials, which the host must hide
-    // from the upstream.
+    // CREDGATE_SOURCE_*: the place of the credentials, which the host must
+    // hide from the upstream.
     uint32_t source;
     // Allow: CREDGATE_OK. Deny: the code of the cause.
     int32_t code;
     // Deny: the value of the Retry-After header in seconds; 0: no such header.
     uint32_t retry_after;
-    // 1: credgate_outcome_headers would return the Authorization header with the
-    // value of authorization and nothing else, so the host need not call it.
-    // 0: call it.
+    // 1: credgate_outcome_headers would return the Authorization header with
+    // the value of authorization and nothing else, so the host need not call
+    // it. 0: call it.
     uint32_t authorization_only;
     // Allow: the id of the client. Empty on a denial and if the request passes
     // without a token.
@@ -377,7 +378,8 @@ typedef struct credgate_outcome {
     const char *body;
     // Its length in bytes.
     size_t body_len;
-    // Deny: one line for the operator's log, without secrets; empty: log nothing.
+    // Deny: one line for the operator's log, without secrets; empty: log
+    // nothing.
     const char *detail;
     // Its length in bytes.
     size_t detail_len;
@@ -448,8 +450,8 @@ void credgate_error_free(struct credgate_error *error);
 
 // Compiles a configuration: a JSON object, or Kong's plugin object. Starts no
 // thread and opens no connection, so it works before a fork and while the
-// provider is down. If the configuration is invalid, *out_error (out_error may be
-// NULL) names the field to change.
+// provider is down. If the configuration is invalid, *out_error (out_error may
+// be NULL) names the field to change.
 int32_t credgate_gate_new(const char *json,
                           size_t json_len,
                           struct credgate_gate **out_gate,
@@ -464,8 +466,8 @@ int32_t credgate_gate_wants_body(const struct credgate_gate *gate,
                                  int64_t content_length,
                                  bool *out_wants);
 
-// Returns the deadline of a whole exchange in milliseconds, including discovery:
-// no outcome takes longer.
+// Returns the deadline of a whole exchange in milliseconds, including
+// discovery: no outcome takes longer.
 int32_t credgate_gate_timeout(const struct credgate_gate *gate,
                               uint32_t *out_milliseconds);
 
@@ -475,16 +477,17 @@ int32_t credgate_gate_config(const struct credgate_gate *gate,
                              const char **out_json,
                              size_t *out_len);
 
-// Returns a warning about a dangerous setting in the configuration, one line for
-// each index from 0; CREDGATE_EMPTY after the last one. The string is static.
+// Returns a warning about a dangerous setting in the configuration, one line
+// for each index from 0; CREDGATE_EMPTY after the last one. The string is
+// static.
 int32_t credgate_gate_warning(const struct credgate_gate *gate,
                               size_t index,
                               const char **out_text,
                               size_t *out_len);
 
-// Returns the name of an argument of the token request that takes its value from
-// credgate_request's args, one for each index from 0; CREDGATE_EMPTY after the
-// last one. The string belongs to the gate.
+// Returns the name of an argument of the token request that takes its value
+// from credgate_request's args, one for each index from 0; CREDGATE_EMPTY
+// after the last one. The string belongs to the gate.
 int32_t credgate_gate_arg(const struct credgate_gate *gate,
                           size_t index,
                           const char **out_name,
@@ -493,18 +496,18 @@ int32_t credgate_gate_arg(const struct credgate_gate *gate,
 // Frees a gate. Waiting requests are not affected.
 void credgate_gate_free(struct credgate_gate *gate);
 
-// Fills *outcome with this gate's denial for a cause (a code from 3001 on): for a
-// host that must deny a request without an engine, or after its own timeout.
-// CREDGATE_INVALID_ARGUMENT: no cause has this code.
+// Fills *outcome with this gate's denial for a cause (a code from 3001 on):
+// for a host that must deny a request without an engine, or after its own
+// timeout. CREDGATE_INVALID_ARGUMENT: no cause has this code.
 int32_t credgate_gate_deny(const struct credgate_gate *gate,
                            int32_t code,
                            struct credgate_outcome *outcome);
 
 // Copies the headers of an allowed request, from number `first` on, at most
 // `capacity` of them, to an array whose elements have `header_size` bytes:
-// sizeof(credgate_header). *out_count is their number. For each header the host
-// removes the client's headers of that name, in any case and with "_" for "-",
-// and sets the value if there is one. A denial has no headers.
+// sizeof(credgate_header). *out_count is their number. For each header the
+// host removes the client's headers of that name, in any case and with "_" for
+// "-", and sets the value if there is one. A denial has no headers.
 int32_t credgate_outcome_headers(struct credgate_outcome *outcome,
                                  size_t first,
                                  struct credgate_header *headers,
@@ -513,9 +516,9 @@ int32_t credgate_outcome_headers(struct credgate_outcome *outcome,
                                  size_t *out_count);
 
 // Finds a claim of the token by its name, or by a path: names and positions in
-// lists, counted from 1, joined by "__". A string is returned as text, any other
-// value as JSON. CREDGATE_EMPTY: the token has no such claim or is not a JWT, or
-// there is no token. The string belongs to the outcome.
+// lists, counted from 1, joined by "__". A string is returned as text, any
+// other value as JSON. CREDGATE_EMPTY: the token has no such claim or is not a
+// JWT, or there is no token. The string belongs to the outcome.
 int32_t credgate_outcome_claim(struct credgate_outcome *outcome,
                                const char *name,
                                size_t name_len,
@@ -528,27 +531,29 @@ int32_t credgate_outcome_expires_in(const struct credgate_outcome *outcome,
                                     uint64_t *out_seconds);
 
 // Reports the HTTP status of the upstream's response to a request that was
-// allowed with this outcome. If the gate drops tokens on that status, the token
-// leaves the cache, unless a newer token has replaced it or it was issued only
-// just now. *out_dropped (which may be NULL) is true if it was dropped.
+// allowed with this outcome. If the gate drops tokens on that status, the
+// token leaves the cache, unless a newer token has replaced it or it was
+// issued only just now. *out_dropped (which may be NULL) is true if it was
+// dropped.
 int32_t credgate_outcome_upstream_status(const struct credgate_outcome *outcome,
                                          const struct credgate_engine *engine,
                                          uint32_t http_status,
                                          bool *out_dropped);
 
-// Releases the strings of an outcome and empties it. Does nothing to an outcome
-// that was released before, or that was zeroed and never filled.
+// Releases the strings of an outcome and empties it. Does nothing to an
+// outcome that was released before, or that was zeroed and never filled.
 void credgate_outcome_release(struct credgate_outcome *outcome);
 
 // Makes the engine of this process; a host that forks calls it after the fork.
-// Another call with the same options returns another handle of the same engine.
-// The options are a JSON object, or NULL for the defaults: {"cache_max_bytes": 67108864, "cache_max_entries":
-// 100000, "max_waiting": 10000, "max_exchanges": 64}, and the options of the
-// store in which processes share tokens: "store" ("sqlite:/run/credgate/tokens.db", or
+// Another call with the same options returns another handle of the same
+// engine. The options are a JSON object, or NULL for the defaults:
+// {"cache_max_bytes": 67108864, "cache_max_entries": 100000, "max_waiting":
+// 10000, "max_exchanges": 64}, and the options of the store in which processes
+// share tokens: "store" ("sqlite:/run/credgate/tokens.db", or
 // "redis://host:6379/0", "rediss://...", "redis+unix:///path/to/socket",
-// "redis+sentinel://host:26379/name/0"),
-// "store_pepper_file", "store_previous_pepper_files" (a list), "store_timeout"
-// (milliseconds), "store_prefix", "store_ca_file", "store_client_cert_file",
+// "redis+sentinel://host:26379/name/0"), "store_pepper_file",
+// "store_previous_pepper_files" (a list), "store_timeout" (milliseconds),
+// "store_prefix", "store_ca_file", "store_client_cert_file",
 // "store_client_key_file", "store_max_bytes", "store_metrics" (true or false).
 int32_t credgate_engine_new(const char *json,
                             size_t json_len,
@@ -571,14 +576,14 @@ int32_t credgate_queue_new(const struct credgate_engine *engine,
                            struct credgate_error **out_error);
 
 // Returns a descriptor that is readable while outcomes are in the queue. The
-// host polls it, but must not read, write or close it; it closes with the queue.
-int32_t credgate_queue_fd(const struct credgate_queue *queue,
-                          int *out_fd);
+// host polls it, but must not read, write or close it; it closes with the
+// queue.
+int32_t credgate_queue_fd(const struct credgate_queue *queue, int *out_fd);
 
-// Makes a Unix stream socket and returns its path: for event loops that can wait
-// only for connections of their own. The host connects to it, then calls
-// credgate_queue_accept. CREDGATE_BUFFER_TOO_SMALL: *out_len is the capacity that
-// the path needs.
+// Makes a Unix stream socket and returns its path: for event loops that can
+// wait only for connections of their own. The host connects to it, then calls
+// credgate_queue_accept. CREDGATE_BUFFER_TOO_SMALL: *out_len is the capacity
+// that the path needs.
 int32_t credgate_queue_listen(const struct credgate_queue *queue,
                               char *out_path,
                               size_t capacity,
@@ -598,10 +603,10 @@ int32_t credgate_queue_hang_up(const struct credgate_queue *queue);
 // Returns the number of queues in this process with such a connection.
 size_t credgate_doorbells(void);
 
-// Authenticates a request. CREDGATE_OK: *outcome is filled, *out_ticket is not.
-// CREDGATE_PENDING: *out_ticket is filled, and the outcome will arrive in the
-// queue with user_data. Never blocks; a cache hit makes no allocation and no
-// system call.
+// Authenticates a request. CREDGATE_OK: *outcome is filled, *out_ticket is
+// not. CREDGATE_PENDING: *out_ticket is filled, and the outcome will arrive in
+// the queue with user_data. Never blocks; a cache hit makes no allocation and
+// no system call.
 int32_t credgate_authenticate(const struct credgate_gate *gate,
                               const struct credgate_queue *queue,
                               const struct credgate_request *request,
@@ -610,14 +615,14 @@ int32_t credgate_authenticate(const struct credgate_gate *gate,
                               uint64_t *out_ticket);
 
 // Takes the next outcome that has arrived. CREDGATE_OK: *completion and the
-// outcome that it points to are filled. CREDGATE_EMPTY: none has arrived. Never
-// blocks.
+// outcome that it points to are filled. CREDGATE_EMPTY: none has arrived.
+// Never blocks.
 int32_t credgate_queue_next(const struct credgate_queue *queue,
                             struct credgate_completion *completion);
 
-// Cancels a request: credgate_queue_next does not return its outcome, even if it
-// has already arrived. Its exchange continues for other requests. An unknown or
-// completed ticket is not an error.
+// Cancels a request: credgate_queue_next does not return its outcome, even if
+// it has already arrived. Its exchange continues for other requests. An
+// unknown or completed ticket is not an error.
 int32_t credgate_ticket_cancel(const struct credgate_queue *queue,
                                uint64_t ticket);
 
@@ -625,8 +630,9 @@ int32_t credgate_ticket_cancel(const struct credgate_queue *queue,
 void credgate_queue_free(struct credgate_queue *queue);
 
 // Copies a query string to out as the upstream should receive it: without its
-// client_id and client_secret parameters if the gate accepts credentials in the
-// query, and otherwise byte for byte. The capacity must be at least query_len.
+// client_id and client_secret parameters if the gate accepts credentials in
+// the query, and otherwise byte for byte. The capacity must be at least
+// query_len.
 int32_t credgate_gate_hide_query(const struct credgate_gate *gate,
                                  const char *query,
                                  size_t query_len,
@@ -635,8 +641,8 @@ int32_t credgate_gate_hide_query(const struct credgate_gate *gate,
                                  size_t *out_len);
 
 // Copies a body to out without its credentials, which are parameters of a form
-// or members of a JSON object, according to its media type. The rest stays byte
-// for byte. The capacity must be at least body_len.
+// or members of a JSON object, according to its media type. The rest stays
+// byte for byte. The capacity must be at least body_len.
 int32_t credgate_gate_hide_body(const struct credgate_gate *gate,
                                 const char *content_type,
                                 size_t content_type_len,
@@ -651,25 +657,25 @@ int32_t credgate_gate_hide_body(const struct credgate_gate *gate,
 int32_t credgate_query_redact(char *query, size_t query_len);
 
 // Writes an engine's counters and gauges as `count` numbers, at least
-// CREDGATE_COUNTERS_V1; numbers that the library does not know are 0. A host may
-// add up the numbers of several processes one by one.
+// CREDGATE_COUNTERS_V1; numbers that the library does not know are 0. A host
+// may add up the numbers of several processes one by one.
 // credgate_counters_text gives their meaning.
 int32_t credgate_engine_counters(const struct credgate_engine *engine,
                                  uint64_t *out_counters,
                                  size_t count);
 
 // Writes numbers of credgate_engine_counters in Prometheus's text format,
-// version 0.0.4. Numbers missing behind `count` are 0; numbers that the library
-// does not know are ignored. CREDGATE_BUFFER_TOO_SMALL: *out_len is the capacity
-// that the text needs.
+// version 0.0.4. Numbers missing behind `count` are 0; numbers that the
+// library does not know are ignored. CREDGATE_BUFFER_TOO_SMALL: *out_len is
+// the capacity that the text needs.
 int32_t credgate_counters_text(const uint64_t *counters,
                                size_t count,
                                char *out,
                                size_t capacity,
                                size_t *out_len);
 
-// Writes numbers of credgate_engine_counters as a short report in JSON, with the
-// same rules as credgate_counters_text.
+// Writes numbers of credgate_engine_counters as a short report in JSON, with
+// the same rules as credgate_counters_text.
 int32_t credgate_counters_report(const uint64_t *counters,
                                  size_t count,
                                  char *out,
@@ -677,7 +683,8 @@ int32_t credgate_counters_report(const uint64_t *counters,
                                  size_t *out_len);
 
 // Takes the next line for the operator's log: its CREDGATE_LEVEL_*, and a text
-// without secrets, truncated to the capacity. CREDGATE_EMPTY: there is no line.
+// without secrets, truncated to the capacity. CREDGATE_EMPTY: there is no
+// line.
 int32_t credgate_engine_record(const struct credgate_engine *engine,
                                uint32_t *out_level,
                                char *out,
@@ -694,8 +701,8 @@ int32_t credgate_engine_purge(const struct credgate_engine *engine,
                               uint64_t *out_count);
 
 // Repeats a purge of all gates that another process of the host has made with
-// credgate_engine_purge: drops the tokens of a client (NULL: of all clients) from
-// this engine's cache, but not from the shared store.
+// credgate_engine_purge: drops the tokens of a client (NULL: of all clients)
+// from this engine's cache, but not from the shared store.
 int32_t credgate_engine_follow_purge(const struct credgate_engine *engine,
                                      const char *client_id,
                                      size_t client_id_len);

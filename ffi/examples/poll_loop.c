@@ -3,9 +3,9 @@
  *
  *   poll_loop CONFIG.json METHOD [AUTHORIZATION [QUERY]] ...
  *
- * Every further pair of arguments is another request; all are made at once.
- * Prints one line for each outcome, in the order in which they arrive. Ends
- * with 0 when all were allowed, 1 when one was denied, 2 on an error.
+ * Each further pair of arguments is another request; all requests run
+ * concurrently. Prints one line for each outcome, in order of arrival. Exits
+ * with 0 if all requests are allowed, 1 if one is denied, 2 on an error.
  */
 
 #include <credgate.h>
@@ -47,7 +47,7 @@ static char *read_file(const char *path, size_t *len)
 }
 
 
-/* Prints an outcome and releases it. The token itself is not for the screen. */
+/* Prints an outcome, but not its token, and releases it. */
 static int settle(const char *name, credgate_outcome *outcome)
 {
     int denied = outcome->http_status != 0;
@@ -87,7 +87,7 @@ static credgate_request make_request(const char *method,
 }
 
 
-/* Takes what has arrived; answers how many outcomes that were. */
+/* Takes the outcomes that have arrived; returns their number. */
 static int drain(credgate_queue *queue, int *denied)
 {
     int arrived = 0;
@@ -108,7 +108,7 @@ static int drain(credgate_queue *queue, int *denied)
 }
 
 
-/* Makes every request of the command line, and waits for those that wait. */
+/* Authenticates the requests of the command line, and waits for all outcomes. */
 static int run(credgate_gate *gate, credgate_queue *queue, int argc,
     char **argv)
 {

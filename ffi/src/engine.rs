@@ -15,14 +15,15 @@ use std::sync::Once;
 pub struct credgate_engine(pub(crate) Engine);
 
 /// Makes the engine of this process; a host that forks calls it after the fork.
-/// Another call with the same options returns another handle of the same engine.
-/// The options are a JSON object, or NULL for the defaults: {"cache_max_bytes": 67108864, "cache_max_entries":
-/// 100000, "max_waiting": 10000, "max_exchanges": 64}, and the options of the
-/// store in which processes share tokens: "store" ("sqlite:/run/credgate/tokens.db", or
+/// Another call with the same options returns another handle of the same
+/// engine. The options are a JSON object, or NULL for the defaults:
+/// {"cache_max_bytes": 67108864, "cache_max_entries": 100000, "max_waiting":
+/// 10000, "max_exchanges": 64}, and the options of the store in which processes
+/// share tokens: "store" ("sqlite:/run/credgate/tokens.db", or
 /// "redis://host:6379/0", "rediss://...", "redis+unix:///path/to/socket",
-/// "redis+sentinel://host:26379/name/0"),
-/// "store_pepper_file", "store_previous_pepper_files" (a list), "store_timeout"
-/// (milliseconds), "store_prefix", "store_ca_file", "store_client_cert_file",
+/// "redis+sentinel://host:26379/name/0"), "store_pepper_file",
+/// "store_previous_pepper_files" (a list), "store_timeout" (milliseconds),
+/// "store_prefix", "store_ca_file", "store_client_cert_file",
 /// "store_client_key_file", "store_max_bytes", "store_metrics" (true or false).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_engine_new(
@@ -92,8 +93,8 @@ unsafe fn options(
     }
 }
 
-/// Registers a handler that notes forks in the child. Registers it once, because
-/// handlers cannot be removed; the library is never unloaded.
+/// Registers a handler that notes forks in the child. Registers it once,
+/// because handlers cannot be removed; the library is never unloaded.
 fn watch_forks() {
     extern "C" fn in_child() {
         process::note_fork();

@@ -19,8 +19,8 @@ pub struct credgate_gate(pub(crate) Gate);
 
 /// Compiles a configuration: a JSON object, or Kong's plugin object. Starts no
 /// thread and opens no connection, so it works before a fork and while the
-/// provider is down. If the configuration is invalid, *out_error (out_error may be
-/// NULL) names the field to change.
+/// provider is down. If the configuration is invalid, *out_error (out_error may
+/// be NULL) names the field to change.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_new(
     json: *const c_char,
@@ -69,8 +69,8 @@ pub unsafe extern "C" fn credgate_gate_wants_body(
     })
 }
 
-/// Returns the deadline of a whole exchange in milliseconds, including discovery:
-/// no outcome takes longer.
+/// Returns the deadline of a whole exchange in milliseconds, including
+/// discovery: no outcome takes longer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_timeout(
     gate: *const credgate_gate,
@@ -106,8 +106,9 @@ pub unsafe extern "C" fn credgate_gate_config(
     })
 }
 
-/// Returns a warning about a dangerous setting in the configuration, one line for
-/// each index from 0; CREDGATE_EMPTY after the last one. The string is static.
+/// Returns a warning about a dangerous setting in the configuration, one line
+/// for each index from 0; CREDGATE_EMPTY after the last one. The string is
+/// static.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_warning(
     gate: *const credgate_gate,
@@ -125,9 +126,9 @@ pub unsafe extern "C" fn credgate_gate_warning(
     })
 }
 
-/// Returns the name of an argument of the token request that takes its value from
-/// credgate_request's args, one for each index from 0; CREDGATE_EMPTY after the
-/// last one. The string belongs to the gate.
+/// Returns the name of an argument of the token request that takes its value
+/// from credgate_request's args, one for each index from 0; CREDGATE_EMPTY
+/// after the last one. The string belongs to the gate.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_arg(
     gate: *const credgate_gate,

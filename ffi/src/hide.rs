@@ -9,8 +9,9 @@ use credgate_core::redact_query;
 use std::ffi::c_char;
 
 /// Copies a query string to out as the upstream should receive it: without its
-/// client_id and client_secret parameters if the gate accepts credentials in the
-/// query, and otherwise byte for byte. The capacity must be at least query_len.
+/// client_id and client_secret parameters if the gate accepts credentials in
+/// the query, and otherwise byte for byte. The capacity must be at least
+/// query_len.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_hide_query(
     gate: *const credgate_gate,
@@ -33,8 +34,8 @@ pub unsafe extern "C" fn credgate_gate_hide_query(
 }
 
 /// Copies a body to out without its credentials, which are parameters of a form
-/// or members of a JSON object, according to its media type. The rest stays byte
-/// for byte. The capacity must be at least body_len.
+/// or members of a JSON object, according to its media type. The rest stays
+/// byte for byte. The capacity must be at least body_len.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_hide_body(
     gate: *const credgate_gate,

@@ -38,8 +38,8 @@ mod hide;
 
 mod operate;
 
-/// Wipes memory when it is freed: token requests and responses pass through buffers of dependencies that do not wipe
-/// them. A hit frees nothing.
+/// Wipes memory when it is freed: token requests and responses pass through
+/// buffers of dependencies that do not wipe them. A hit frees nothing.
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 

@@ -19,8 +19,8 @@ pub const CREDGATE_COUNTERS: usize = 86;
 /// an array of them.
 pub const CREDGATE_COUNTERS_V1: usize = 86;
 /// The first numbers are gauges, three in use and the others reserved and zero.
-/// All numbers behind them only grow; later versions append theirs at the end. A
-/// host that adds up several processes keeps the growing numbers of a process
+/// All numbers behind them only grow; later versions append theirs at the end.
+/// A host that adds up several processes keeps the growing numbers of a process
 /// that has ended, and drops its gauges.
 pub const CREDGATE_GAUGES: usize = 8;
 
@@ -41,8 +41,8 @@ pub const CREDGATE_LEVEL_WARNING: u32 = 2;
 pub const CREDGATE_LEVEL_ERROR: u32 = 3;
 
 /// Writes an engine's counters and gauges as `count` numbers, at least
-/// CREDGATE_COUNTERS_V1; numbers that the library does not know are 0. A host may
-/// add up the numbers of several processes one by one.
+/// CREDGATE_COUNTERS_V1; numbers that the library does not know are 0. A host
+/// may add up the numbers of several processes one by one.
 /// credgate_counters_text gives their meaning.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_engine_counters(
@@ -73,9 +73,9 @@ pub unsafe extern "C" fn credgate_engine_counters(
 }
 
 /// Writes numbers of credgate_engine_counters in Prometheus's text format,
-/// version 0.0.4. Numbers missing behind `count` are 0; numbers that the library
-/// does not know are ignored. CREDGATE_BUFFER_TOO_SMALL: *out_len is the capacity
-/// that the text needs.
+/// version 0.0.4. Numbers missing behind `count` are 0; numbers that the
+/// library does not know are ignored. CREDGATE_BUFFER_TOO_SMALL: *out_len is
+/// the capacity that the text needs.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_counters_text(
     counters: *const u64,
@@ -94,8 +94,8 @@ pub unsafe extern "C" fn credgate_counters_text(
     })
 }
 
-/// Writes numbers of credgate_engine_counters as a short report in JSON, with the
-/// same rules as credgate_counters_text.
+/// Writes numbers of credgate_engine_counters as a short report in JSON, with
+/// the same rules as credgate_counters_text.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_counters_report(
     counters: *const u64,
@@ -140,7 +140,8 @@ unsafe fn write(
 }
 
 /// Takes the next line for the operator's log: its CREDGATE_LEVEL_*, and a text
-/// without secrets, truncated to the capacity. CREDGATE_EMPTY: there is no line.
+/// without secrets, truncated to the capacity. CREDGATE_EMPTY: there is no
+/// line.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_engine_record(
     engine: *const credgate_engine,
@@ -199,8 +200,8 @@ pub unsafe extern "C" fn credgate_engine_purge(
 }
 
 /// Repeats a purge of all gates that another process of the host has made with
-/// credgate_engine_purge: drops the tokens of a client (NULL: of all clients) from
-/// this engine's cache, but not from the shared store.
+/// credgate_engine_purge: drops the tokens of a client (NULL: of all clients)
+/// from this engine's cache, but not from the shared store.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_engine_follow_purge(
     engine: *const credgate_engine,

@@ -31,16 +31,16 @@ pub struct credgate_outcome {
     pub http_status: u32,
     /// CREDGATE_CACHE_STATUS_*.
     pub cache_status: u32,
-    /// CREDGATE_SOURCE_*: the place of the credentials, which the host must hide
-    /// from the upstream.
+    /// CREDGATE_SOURCE_*: the place of the credentials, which the host must
+    /// hide from the upstream.
     pub source: u32,
     /// Allow: CREDGATE_OK. Deny: the code of the cause.
     pub code: i32,
     /// Deny: the value of the Retry-After header in seconds; 0: no such header.
     pub retry_after: u32,
-    /// 1: credgate_outcome_headers would return the Authorization header with the
-    /// value of authorization and nothing else, so the host need not call it.
-    /// 0: call it.
+    /// 1: credgate_outcome_headers would return the Authorization header with
+    /// the value of authorization and nothing else, so the host need not call
+    /// it. 0: call it.
     pub authorization_only: u32,
     /// Allow: the id of the client. Empty on a denial and if the request passes
     /// without a token.
@@ -65,7 +65,8 @@ pub struct credgate_outcome {
     pub body: *const c_char,
     /// Its length in bytes.
     pub body_len: usize,
-    /// Deny: one line for the operator's log, without secrets; empty: log nothing.
+    /// Deny: one line for the operator's log, without secrets; empty: log
+    /// nothing.
     pub detail: *const c_char,
     /// Its length in bytes.
     pub detail_len: usize,
@@ -181,7 +182,8 @@ unsafe fn owners<'a>(outcome: *const credgate_outcome) -> Result<Owners<'a>, Fai
     }
 }
 
-/// Empties in place, because moving a struct of this size costs more than filling it.
+/// Empties in place, because moving a struct of this size costs more than
+/// filling it.
 fn empty(outcome: &mut credgate_outcome) {
     *outcome = credgate_outcome {
         struct_size: outcome.struct_size,
@@ -217,7 +219,8 @@ const EMPTY: credgate_outcome = credgate_outcome {
     grown: 1,
 };
 
-/// Fills without an allocation: shares of the rules and of the token keep the strings alive.
+/// Fills without an allocation: shares of the rules and of the token keep the
+/// strings alive.
 fn set_allow(outcome: &mut credgate_outcome, allow: Allow) {
     outcome.cache_status = cache_status_number(allow.cache_status());
     outcome.source = source_number(allow.source());
@@ -255,9 +258,9 @@ fn set_deny(outcome: &mut credgate_outcome, deny: Deny) {
     outcome.owner_deny = owner.cast();
 }
 
-/// Fills *outcome with this gate's denial for a cause (a code from 3001 on): for a
-/// host that must deny a request without an engine, or after its own timeout.
-/// CREDGATE_INVALID_ARGUMENT: no cause has this code.
+/// Fills *outcome with this gate's denial for a cause (a code from 3001 on):
+/// for a host that must deny a request without an engine, or after its own
+/// timeout. CREDGATE_INVALID_ARGUMENT: no cause has this code.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_deny(
     gate: *const credgate_gate,
@@ -277,9 +280,9 @@ pub unsafe extern "C" fn credgate_gate_deny(
 
 /// Copies the headers of an allowed request, from number `first` on, at most
 /// `capacity` of them, to an array whose elements have `header_size` bytes:
-/// sizeof(credgate_header). *out_count is their number. For each header the host
-/// removes the client's headers of that name, in any case and with "_" for "-",
-/// and sets the value if there is one. A denial has no headers.
+/// sizeof(credgate_header). *out_count is their number. For each header the
+/// host removes the client's headers of that name, in any case and with "_" for
+/// "-", and sets the value if there is one. A denial has no headers.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_outcome_headers(
     outcome: *mut credgate_outcome,
@@ -329,9 +332,9 @@ pub unsafe extern "C" fn credgate_outcome_headers(
 }
 
 /// Finds a claim of the token by its name, or by a path: names and positions in
-/// lists, counted from 1, joined by "__". A string is returned as text, any other
-/// value as JSON. CREDGATE_EMPTY: the token has no such claim or is not a JWT, or
-/// there is no token. The string belongs to the outcome.
+/// lists, counted from 1, joined by "__". A string is returned as text, any
+/// other value as JSON. CREDGATE_EMPTY: the token has no such claim or is not a
+/// JWT, or there is no token. The string belongs to the outcome.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_outcome_claim(
     outcome: *mut credgate_outcome,
@@ -386,9 +389,10 @@ pub unsafe extern "C" fn credgate_outcome_expires_in(
 }
 
 /// Reports the HTTP status of the upstream's response to a request that was
-/// allowed with this outcome. If the gate drops tokens on that status, the token
-/// leaves the cache, unless a newer token has replaced it or it was issued only
-/// just now. *out_dropped (which may be NULL) is true if it was dropped.
+/// allowed with this outcome. If the gate drops tokens on that status, the
+/// token leaves the cache, unless a newer token has replaced it or it was
+/// issued only just now. *out_dropped (which may be NULL) is true if it was
+/// dropped.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_outcome_upstream_status(
     outcome: *const credgate_outcome,
@@ -435,8 +439,8 @@ unsafe fn keep(texts: *mut *mut c_void, text: Cow<'_, str>) -> (*const u8, usize
     place
 }
 
-/// Releases the strings of an outcome and empties it. Does nothing to an outcome
-/// that was released before, or that was zeroed and never filled.
+/// Releases the strings of an outcome and empties it. Does nothing to an
+/// outcome that was released before, or that was zeroed and never filled.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_outcome_release(outcome: *mut credgate_outcome) {
     boundary_void(|| {

@@ -62,7 +62,8 @@ pub unsafe extern "C" fn credgate_queue_new(
 }
 
 /// Returns a descriptor that is readable while outcomes are in the queue. The
-/// host polls it, but must not read, write or close it; it closes with the queue.
+/// host polls it, but must not read, write or close it; it closes with the
+/// queue.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_queue_fd(
     queue: *const credgate_queue,
@@ -76,10 +77,10 @@ pub unsafe extern "C" fn credgate_queue_fd(
     })
 }
 
-/// Makes a Unix stream socket and returns its path: for event loops that can wait
-/// only for connections of their own. The host connects to it, then calls
-/// credgate_queue_accept. CREDGATE_BUFFER_TOO_SMALL: *out_len is the capacity that
-/// the path needs.
+/// Makes a Unix stream socket and returns its path: for event loops that can
+/// wait only for connections of their own. The host connects to it, then calls
+/// credgate_queue_accept. CREDGATE_BUFFER_TOO_SMALL: *out_len is the capacity
+/// that the path needs.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_queue_listen(
     queue: *const credgate_queue,
@@ -140,10 +141,10 @@ pub extern "C" fn credgate_doorbells() -> usize {
     credgate_core::doorbells()
 }
 
-/// Authenticates a request. CREDGATE_OK: *outcome is filled, *out_ticket is not.
-/// CREDGATE_PENDING: *out_ticket is filled, and the outcome will arrive in the
-/// queue with user_data. Never blocks; a cache hit makes no allocation and no
-/// system call.
+/// Authenticates a request. CREDGATE_OK: *outcome is filled, *out_ticket is
+/// not. CREDGATE_PENDING: *out_ticket is filled, and the outcome will arrive in
+/// the queue with user_data. Never blocks; a cache hit makes no allocation and
+/// no system call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_authenticate(
     gate: *const credgate_gate,
@@ -180,8 +181,8 @@ pub unsafe extern "C" fn credgate_authenticate(
 }
 
 /// Takes the next outcome that has arrived. CREDGATE_OK: *completion and the
-/// outcome that it points to are filled. CREDGATE_EMPTY: none has arrived. Never
-/// blocks.
+/// outcome that it points to are filled. CREDGATE_EMPTY: none has arrived.
+/// Never blocks.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_queue_next(
     queue: *const credgate_queue,
@@ -210,9 +211,9 @@ pub unsafe extern "C" fn credgate_queue_next(
     })
 }
 
-/// Cancels a request: credgate_queue_next does not return its outcome, even if it
-/// has already arrived. Its exchange continues for other requests. An unknown or
-/// completed ticket is not an error.
+/// Cancels a request: credgate_queue_next does not return its outcome, even if
+/// it has already arrived. Its exchange continues for other requests. An
+/// unknown or completed ticket is not an error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_ticket_cancel(queue: *const credgate_queue, ticket: u64) -> i32 {
     boundary(|| {

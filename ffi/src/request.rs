@@ -43,8 +43,8 @@ pub struct credgate_request {
     pub args_len: usize,
     /// sizeof(credgate_string), if there are values.
     pub arg_size: usize,
-    /// A client id that the host already knows, or NULL: the library extracts id
-    /// and secret from the request.
+    /// A client id that the host already knows, or NULL: the library extracts
+    /// id and secret from the request.
     pub client_id: *const c_char,
     /// Its length in bytes.
     pub client_id_len: usize,

@@ -26,7 +26,8 @@ pub(crate) unsafe fn stated_size<T>(pointer: *const T, minimum: usize) -> Result
 ///
 /// # Safety
 ///
-/// The pointer is valid for `size` bytes as long as `local` is borrowed, and a `T` may be zero.
+/// The pointer is valid for `size` bytes as long as `local` is borrowed, and a
+/// `T` may be zero.
 pub(crate) unsafe fn read<T>(pointer: *const T, size: usize, local: &mut MaybeUninit<T>) -> &T {
     // SAFETY: the caller guarantees pointer and size; a zeroed `T` is valid, and so are its first bytes from C.
     unsafe {

@@ -1,5 +1,5 @@
-//! `include/credgate.h` and the declarations for LuaJIT are what cbindgen makes of the sources. `CREDGATE_UPDATE=1` writes
-//! them anew.
+//! Compares `include/credgate.h` and the declarations for LuaJIT with the output of cbindgen. `CREDGATE_UPDATE=1` writes
+//! both files.
 
 use cbindgen::Config;
 use std::fmt::Write;
@@ -20,7 +20,7 @@ fn generate(config: Config) -> String {
     without_grown(&String::from_utf8(generated).expect("UTF-8"))
 }
 
-/// Removes the fields that exist only in the library of a later version.
+/// Removes the fields of `cfg(credgate_grown)`.
 fn without_grown(generated: &str) -> String {
     let mut parts = generated.split("#if defined(CREDGATE_GROWN)\n");
     let mut kept = parts.next().unwrap_or_default().to_owned();
@@ -45,12 +45,12 @@ fn compare(path: &str, generated: &str) {
 }
 
 #[test]
-fn the_committed_header_is_the_generated_one() {
+fn committed_header_is_current() {
     compare("../include/credgate.h", &generate(config()));
 }
 
 #[test]
-fn the_committed_lua_declarations_are_the_generated_ones() {
+fn committed_lua_declarations_are_current() {
     let mut config = config();
     (config.header, config.include_guard) = (None, None);
     (config.documentation, config.no_includes, config.cpp_compat) = (false, true, false);
@@ -69,11 +69,11 @@ fn the_committed_lua_declarations_are_the_generated_ones() {
     compare(
         "lua/lib/resty/credgate/abi.lua",
         &format!(
-            "-- What include/credgate.h says, for LuaJIT. Generated from ffi/src by\n\
-             -- `tests/run.sh header --update`. Do not edit.\n\n\
+            "-- The declarations of include/credgate.h for LuaJIT. Generated from ffi/src\n\
+             -- by `tests/run.sh header --update`. Do not edit.\n\n\
              local ffi = require \"ffi\"\n\n\
-             -- In one process there may be two copies of this module, and a struct is\n\
-             -- declared once.\n\
+             -- A process may load two copies of this module, but a struct can be declared\n\
+             -- only once.\n\
              if not pcall(ffi.typeof, \"credgate_gate\") then\n    ffi.cdef [[\n{declarations}]]\nend\n\n\
              return {{\n{constants}}}\n"
         ),

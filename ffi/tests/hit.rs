@@ -1,5 +1,5 @@
-//! A hit allocates nothing, through the C ABI, from all of its places. (A JSON body with nested values costs the JSON
-//! library one allocation, for its stack of brackets.)
+//! A cache hit through the C ABI allocates nothing, for credentials in every place. (For a JSON body with nested values
+//! the JSON library makes one allocation, its stack of brackets.)
 
 use base64::Engine as _;
 use credgate::*;
@@ -19,36 +19,36 @@ fn count() {
     ALLOCATIONS.with(|count| count.set(count.get() + 1));
 }
 
-// Under these names glibc has its own too; the library's allocator is built on those that the linker finds first: these.
+// glibc's own functions. The library's allocator calls malloc, calloc and realloc, which the linker finds here first.
 unsafe extern "C" {
     fn __libc_malloc(size: usize) -> *mut c_void;
     fn __libc_calloc(count: usize, size: usize) -> *mut c_void;
     fn __libc_realloc(block: *mut c_void, size: usize) -> *mut c_void;
 }
 
-/// Counts the allocations of the thread that asks.
+/// Counts the allocations of the calling thread.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn malloc(size: usize) -> *mut c_void {
     count();
-    // SAFETY: passed on as it came.
+    // SAFETY: the arguments are passed on unchanged.
     unsafe { __libc_malloc(size) }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn calloc(elements: usize, size: usize) -> *mut c_void {
     count();
-    // SAFETY: passed on as it came.
+    // SAFETY: the arguments are passed on unchanged.
     unsafe { __libc_calloc(elements, size) }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
     count();
-    // SAFETY: passed on as it came.
+    // SAFETY: the arguments are passed on unchanged.
     unsafe { __libc_realloc(block, size) }
 }
 
-/// A provider on loopback that gives everybody the same token. Answers its issuer.
+/// Starts a provider on loopback that returns the same token to every client, and returns its issuer.
 fn provider() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let issuer = format!("http://{}", listener.local_addr().expect("an address"));
@@ -63,7 +63,7 @@ fn provider() -> String {
     issuer
 }
 
-/// Answers requests on a connection until the client hangs up.
+/// Responds to requests on a connection until the client closes it.
 fn answer(mut connection: TcpStream, document: &str) {
     let mut reader = BufReader::new(connection.try_clone().expect("a connection"));
     loop {
@@ -104,7 +104,7 @@ struct Host {
 impl Host {
     fn new(json: &str) -> Host {
         let (mut gate, mut engine, mut queue) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
-        // SAFETY: valid pointers all.
+        // SAFETY: all pointers are valid.
         unsafe {
             assert_eq!(
                 credgate_gate_new(json.as_ptr().cast(), json.len(), &mut gate, ptr::null_mut()),
@@ -122,13 +122,13 @@ impl Host {
         Host { gate, queue }
     }
 
-    /// Authenticates and releases; how it came about, and the status.
+    /// Authenticates and releases the outcome. Returns the status, the cache status and the HTTP status.
     fn ask(&self, request: &credgate_request) -> (i32, u32, u32) {
-        // SAFETY: all-zero is a valid outcome that holds nothing.
+        // SAFETY: an all-zero outcome is valid and empty.
         let mut outcome: credgate_outcome = unsafe { std::mem::zeroed() };
         outcome.struct_size = size_of::<credgate_outcome>() as u32;
         let mut ticket = 0;
-        // SAFETY: valid pointers all.
+        // SAFETY: all pointers are valid.
         unsafe {
             let status = credgate_authenticate(
                 self.gate,
@@ -144,7 +144,7 @@ impl Host {
         }
     }
 
-    /// Waits for the one outcome under way.
+    /// Waits for the pending outcome.
     fn wait(&self) {
         let mut fd = -1;
         // SAFETY: valid pointers; all-zero is a valid completion and outcome; the descriptor lives as long as the queue.
@@ -169,7 +169,7 @@ impl Host {
 }
 
 fn request(method: &str) -> credgate_request {
-    // SAFETY: all-zero is a valid request that holds nothing.
+    // SAFETY: an all-zero request is valid and empty.
     let mut request: credgate_request = unsafe { std::mem::zeroed() };
     request.struct_size = size_of::<credgate_request>() as u32;
     request.method = method.as_ptr().cast();
@@ -178,7 +178,7 @@ fn request(method: &str) -> credgate_request {
 }
 
 #[test]
-fn a_hit_allocates_nothing() {
+fn hit_allocates_nothing() {
     let host = Host::new(&format!(
         r#"{{"issuer":"{}","allow_loopback_http":true}}"#,
         provider()
@@ -214,6 +214,6 @@ fn a_hit_allocates_nothing() {
     assert_eq!(
         ALLOCATIONS.get() - before,
         3,
-        "the count sees allocations of each kind"
+        "the count includes allocations of each kind"
     );
 }

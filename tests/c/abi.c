@@ -1,8 +1,10 @@
 /*
- * What a C host may rely on, as a program of assertions. Prints the name of
- * each group as it passes; a failure aborts and names its line.
+ * Assertions about the C ABI. Prints the name of each group that passes; a
+ * failure prints its line and aborts.
  *
- *   abi ISSUER     an http://127.0.0.1 issuer that nothing listens on
+ *   abi ISSUER
+ *
+ * ISSUER is an http://127.0.0.1 URL with no listener.
  */
 
 #include <credgate.h>
@@ -53,7 +55,7 @@ static credgate_request make_request(const char *query)
 }
 
 
-static void null_is_answered_and_freeing_it_is_fine(credgate_gate *gate,
+static void null_is_an_error_and_freeing_it_does_nothing(credgate_gate *gate,
     credgate_queue *queue)
 {
     credgate_request request = make_request(NULL);
@@ -98,11 +100,11 @@ static void null_is_answered_and_freeing_it_is_fine(credgate_gate *gate,
     credgate_queue_free(NULL);
     credgate_error_free(NULL);
     credgate_outcome_release(NULL);
-    puts("null_is_answered_and_freeing_it_is_fine");
+    puts("null_is_an_error_and_freeing_it_does_nothing");
 }
 
 
-static void a_struct_that_is_too_small_is_refused(credgate_gate *gate,
+static void struct_below_the_minimum_size_is_an_error(credgate_gate *gate,
     credgate_queue *queue)
 {
     credgate_request request = make_request(NULL);
@@ -115,11 +117,11 @@ static void a_struct_that_is_too_small_is_refused(credgate_gate *gate,
     request.struct_size = sizeof(request) - 1;
     check(credgate_authenticate(gate, queue, &request, NULL, &outcome, &ticket)
           == CREDGATE_INVALID_ARGUMENT);
-    puts("a_struct_that_is_too_small_is_refused");
+    puts("struct_below_the_minimum_size_is_an_error");
 }
 
 
-static void an_error_says_which_field_to_change(void)
+static void error_names_the_field_to_change(void)
 {
     credgate_gate *gate = NULL;
     credgate_error *error = NULL;
@@ -137,7 +139,7 @@ static void an_error_says_which_field_to_change(void)
     check(strcmp(credgate_status_name(CREDGATE_CONFIG_UNKNOWN_FIELD),
                  "CONFIG_UNKNOWN_FIELD") == 0);
     check(strcmp(credgate_status_name(77), "UNKNOWN") == 0);
-    puts("an_error_says_which_field_to_change");
+    puts("error_names_the_field_to_change");
 }
 
 
@@ -164,7 +166,7 @@ static void options_are_checked_without_an_engine(void)
 }
 
 
-static void a_denial_is_ready_at_once(credgate_gate *gate,
+static void denial_without_credentials_is_immediate(credgate_gate *gate,
     credgate_queue *queue)
 {
     credgate_request request = make_request("x=1");
@@ -182,11 +184,11 @@ static void a_denial_is_ready_at_once(credgate_gate *gate,
     credgate_outcome_release(&outcome);
     credgate_outcome_release(&outcome);
     check(outcome.struct_size == sizeof(outcome) && outcome.body == NULL);
-    puts("a_denial_is_ready_at_once");
+    puts("denial_without_credentials_is_immediate");
 }
 
 
-/* Waits for one completion; what its user_data was. */
+/* Waits for one completion; returns its user_data. */
 static void *wait_for_one(credgate_queue *queue)
 {
     credgate_outcome outcome = { .struct_size = sizeof(outcome) };
@@ -209,7 +211,7 @@ static void *wait_for_one(credgate_queue *queue)
 }
 
 
-static void a_cancelled_ticket_never_surfaces(credgate_gate *gate,
+static void cancelled_ticket_never_completes(credgate_gate *gate,
     credgate_queue *queue)
 {
     credgate_request request = make_request("client_id=a&client_secret=b");
@@ -225,11 +227,11 @@ static void a_cancelled_ticket_never_surfaces(credgate_gate *gate,
     check(credgate_ticket_cancel(queue, cancelled) == CREDGATE_OK);
     check(credgate_ticket_cancel(queue, UINT64_MAX) == CREDGATE_OK);
     check(wait_for_one(queue) == &two);
-    puts("a_cancelled_ticket_never_surfaces");
+    puts("cancelled_ticket_never_completes");
 }
 
 
-static void a_doorbell_rings_for_credentials_of_the_hosts_own(
+static void connection_receives_a_byte_when_an_outcome_arrives(
     credgate_gate *gate, credgate_queue *queue)
 {
     credgate_request request = make_request("client_id=not&client_secret=this");
@@ -266,7 +268,7 @@ static void a_doorbell_rings_for_credentials_of_the_hosts_own(
     check(read(bell, &byte, 1) == 0);
     check(credgate_doorbells() == 0);
     close(bell);
-    puts("a_doorbell_rings_for_credentials_of_the_hosts_own");
+    puts("connection_receives_a_byte_when_an_outcome_arrives");
 }
 
 
@@ -291,7 +293,7 @@ static void credentials_are_hidden_and_redacted(credgate_gate *gate)
 }
 
 
-/* The threads whose name begins with "credgate", and what one of them blocks. */
+/* Counts the threads named "credgate*"; returns one's blocked signals too. */
 static int count_threads(unsigned long long *signals_blocked)
 {
     DIR *tasks = opendir("/proc/self/task");
@@ -327,7 +329,7 @@ static int count_threads(unsigned long long *signals_blocked)
 }
 
 
-static void after_a_fork_handles_refuse(credgate_gate *gate,
+static void handles_return_wrong_process_after_a_fork(credgate_gate *gate,
     credgate_engine *engine, credgate_queue *queue)
 {
     credgate_request request = make_request("client_id=a&client_secret=b");
@@ -370,7 +372,7 @@ static void after_a_fork_handles_refuse(credgate_gate *gate,
     check(credgate_authenticate(gate, queue, &request, &fd, &outcome, &ticket)
           == CREDGATE_PENDING);
     check(wait_for_one(queue) == &fd);
-    puts("after_a_fork_handles_refuse");
+    puts("handles_return_wrong_process_after_a_fork");
 }
 
 
@@ -391,31 +393,31 @@ int main(int argc, char **argv)
     check(credgate_queue_new(engine, &queue, NULL) == CREDGATE_OK);
     check(count_threads(&blocked) == 0);
 
-    null_is_answered_and_freeing_it_is_fine(gate, queue);
-    a_struct_that_is_too_small_is_refused(gate, queue);
-    an_error_says_which_field_to_change();
+    null_is_an_error_and_freeing_it_does_nothing(gate, queue);
+    struct_below_the_minimum_size_is_an_error(gate, queue);
+    error_names_the_field_to_change();
     options_are_checked_without_an_engine();
     check(credgate_engine_follow_purge(NULL, NULL, 0)
           == CREDGATE_NULL_ARGUMENT);
     check(credgate_engine_follow_purge(engine, text("alice")) == CREDGATE_OK);
-    a_denial_is_ready_at_once(gate, queue);
+    denial_without_credentials_is_immediate(gate, queue);
     credentials_are_hidden_and_redacted(gate);
     check(count_threads(&blocked) == 0);
-    a_cancelled_ticket_never_surfaces(gate, queue);
-    a_doorbell_rings_for_credentials_of_the_hosts_own(gate, queue);
+    cancelled_ticket_never_completes(gate, queue);
+    connection_receives_a_byte_when_an_outcome_arrives(gate, queue);
     check(count_threads(&blocked) == 1);
     check(blocked & (1ULL << (SIGQUIT - 1)));
     check(!(blocked & (1ULL << (SIGSEGV - 1))));
-    after_a_fork_handles_refuse(gate, engine, queue);
+    handles_return_wrong_process_after_a_fork(gate, engine, queue);
 
     credgate_queue_free(queue);
     credgate_engine_free(engine);
-    /* A thread that has been joined stays in /proc for a moment. */
+    /* A joined thread remains in /proc for a moment. */
     for (tries = 0; count_threads(&blocked) != 0 && tries < 5000; tries++) {
         usleep(1000);
     }
     check(count_threads(&blocked) == 0);
     credgate_gate_free(gate);
-    puts("the_thread_ends_with_the_last_handle");
+    puts("thread_ends_with_the_last_handle");
     return 0;
 }

@@ -1,12 +1,12 @@
 /*
- * A host whose structs may have another size than the library's: an older host
- * with a newer library, or the other way round. The bytes behind each struct
- * are canaries that the library must neither use nor overwrite.
+ * A host whose structs differ in size from the library's: an older host with a
+ * newer library, or the reverse. The bytes behind each struct are canaries that
+ * the library must neither use nor overwrite.
  *
  *   growth CONFIG.json AUTHORIZATION
  *
- * GROWN is the number of canary bytes that the host declares as part of each
- * struct, as if it had been compiled against a later header.
+ * GROWN is the number of canary bytes that the stated sizes include, as if a
+ * later header had more fields.
  */
 
 #include <credgate.h>

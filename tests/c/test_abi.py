@@ -1,4 +1,4 @@
-"""The C ABI: the header as C and C++ see it, the shared library, the example, a program of assertions."""
+"""The C ABI: the header in C and C++, the shared library, the example, and the assertions of abi.c."""
 
 import base64
 import json
@@ -48,7 +48,7 @@ def basic(client: Client) -> str:
 
 
 @pytest.mark.parametrize(("compiler", "standard", "language"), [("gcc", "c11", "c"), ("g++", "c++17", "c++")])
-def test_the_header_stands_alone_and_includes_twice(
+def test_header_is_self_contained_and_can_be_included_twice(
     tmp_path: Path, compiler: str, standard: str, language: str
 ) -> None:
     source = tmp_path / "header.c"
@@ -56,14 +56,14 @@ def test_the_header_stands_alone_and_includes_twice(
     run(compiler, f"-std={standard}", *WARNINGS, f"-I{ROOT}/include", "-fsyntax-only", "-x", language, source)
 
 
-def test_the_library_exports_its_own_names_only_and_all_that_the_header_declares() -> None:
+def test_library_exports_exactly_the_functions_of_the_header() -> None:
     exported = set(re.findall(r" T (\w+)", run("nm", "-D", "--defined-only", LIBRARY / "libcredgate.so").stdout))
     declared = set(re.findall(r"^[a-z].*?\b(credgate_\w+)\(", (ROOT / "include/credgate.h").read_text(), re.MULTILINE))
     assert all(name.startswith("credgate_") for name in exported), exported
     assert exported == declared
 
 
-def test_the_library_needs_no_openssl_and_is_never_unloaded() -> None:
+def test_library_needs_no_openssl_and_is_never_unloaded() -> None:
     undefined = run("nm", "-D", "--undefined-only", LIBRARY / "libcredgate.so").stdout
     assert not re.findall(r"\b(?:OPENSSL|SSL|EVP|CRYPTO|BIO|X509)_\w+", undefined)
     dynamic = run("readelf", "-d", LIBRARY / "libcredgate.so").stdout
@@ -72,16 +72,16 @@ def test_the_library_needs_no_openssl_and_is_never_unloaded() -> None:
     assert "NODELETE" in dynamic
 
 
-def test_the_assertions_of_a_c_host_hold(build: Callable[..., Path]) -> None:
+def test_assertions_of_a_c_host_hold(build: Callable[..., Path]) -> None:
     program = build(ROOT / "tests/c/abi.c", "-D_DEFAULT_SOURCE")
     issuer = f"http://127.0.0.1:{free_port()}"
     expected = len(re.findall(r"^ {4}puts\(", (ROOT / "tests/c/abi.c").read_text(), re.MULTILINE))
     assert len(run(program, issuer).stdout.splitlines()) == expected
-    # Its forked child leaves behind what belongs to its parent, so leaks are not counted here.
+    # The forked child cannot free its parent's engine, so this run does not check for leaks.
     run(*VALGRIND, "--leak-check=no", program, issuer)
 
 
-def test_the_example_authenticates_in_a_poll_loop(build: Callable[..., Path], tmp_path: Path, provider: Provider) -> None:
+def test_example_authenticates_in_a_poll_loop(build: Callable[..., Path], tmp_path: Path, provider: Provider) -> None:
     program = build(ROOT / "ffi/examples/poll_loop.c", "-D_POSIX_C_SOURCE=200809L")
     gate = configuration(tmp_path, provider.issuer)
     done = run(program, gate, "GET", basic(ALICE), "", basic(ALICE), "")
@@ -96,14 +96,14 @@ def test_the_example_authenticates_in_a_poll_loop(build: Callable[..., Path], tm
     )
 
 
-def test_the_example_runs_clean_under_valgrind(build: Callable[..., Path], tmp_path: Path, provider: Provider) -> None:
+def test_example_runs_clean_under_valgrind(build: Callable[..., Path], tmp_path: Path, provider: Provider) -> None:
     program = build(ROOT / "ffi/examples/poll_loop.c", "-D_POSIX_C_SOURCE=200809L")
     gate = configuration(tmp_path, provider.issuer)
     leaks = ["--leak-check=full", "--show-leak-kinds=definite,possible"]
     run(*VALGRIND, *leaks, program, gate, "GET", basic(ALICE), "", basic(ALICE), "")
 
 
-def test_valgrind_would_see_a_leak_and_a_bad_read(tmp_path: Path, build: Callable[..., Path]) -> None:
+def test_valgrind_detects_a_leak_and_a_bad_read(tmp_path: Path, build: Callable[..., Path]) -> None:
     source = tmp_path / "planted.c"
     leak = "kept = malloc(10); kept = NULL; return 0;"
     read = "kept = malloc(10); free(kept); return kept[0];"

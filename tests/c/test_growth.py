@@ -1,4 +1,4 @@
-"""The growth of the C ABI within version 1: hosts and libraries of different ages, and the frozen table of version 1."""
+"""Growth of the C ABI: hosts and libraries of different age work together, and version 1 is frozen."""
 
 import ctypes
 import json
@@ -16,13 +16,13 @@ from support.process import ROOT, run
 HEADER = ROOT / "include/credgate.h"
 TABLE = ROOT / "tests/c/abi-1.txt"
 PARTS = ["a completion", "a hit", "a denial", "counters"]
-# A later version of the library: its structs have one more field each, and it counts one more number.
+# A later version of the library: each struct has one more field, and there is one more counter.
 BUILD = ["cargo", "rustc", "--quiet", "--locked", "-p", "credgate-ffi", "--lib", "--crate-type", "cdylib"]
 
 
 @pytest.fixture(scope="session")
 def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of a library that a later version might be."""
+    """Builds a library of a later version, and returns its directory."""
     run(*BUILD, "--manifest-path", ROOT / "Cargo.toml", "--", "--cfg", "credgate_grown", seconds=900)
     return install(ROOT / "target/debug/libcredgate.so", tmp_path_factory.mktemp("grown"))
 
@@ -35,7 +35,7 @@ def install(library: Path, directory: Path) -> Path:
 
 @pytest.fixture
 def host(tmp_path: Path, provider: Provider) -> Callable[..., tuple[int, list[str], str]]:
-    """Runs tests/c/growth.c, whose structs are larger than this header's by so many bytes, with a library."""
+    """Runs tests/c/growth.c with a library; its structs are `larger` bytes larger than those of the header."""
     gate = {
         "issuer": provider.issuer,
         "allow_loopback_http": True,
@@ -71,7 +71,7 @@ def test_a_newer_host_works_with_an_older_library(
 
 
 def test_the_newer_library_uses_its_new_fields(host: Callable[..., tuple[int, list[str], str]], grown: Path) -> None:
-    # Its host states sizes that include the canaries, which are not valid values of the new fields.
+    # This host states sizes that include the canaries, which are invalid values for the new fields.
     status, parts, message = host(grown, 64)
     assert status != 0
     assert parts == []
@@ -79,7 +79,7 @@ def test_the_newer_library_uses_its_new_fields(host: Callable[..., tuple[int, li
 
 
 def table(directory: Path) -> str:
-    """Sizes, offsets and numbers of the header, and the meaning of the counters."""
+    """Returns the sizes, offsets and numbers of the header, and the meaning of the counters."""
     header = HEADER.read_text()
     lines = [f"{name} {value}" for name, value in re.findall(r"^#define CREDGATE_(\w+) (\d+)$", header, re.MULTILINE)]
     prints = []
@@ -104,9 +104,9 @@ def table(directory: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def test_version_1_stays_as_it_is(tmp_path: Path) -> None:
+def test_version_1_is_frozen(tmp_path: Path) -> None:
     frozen = TABLE.read_text().splitlines()
-    # These may grow; everything else may only be added to.
+    # These may grow; other lines must remain.
     growing = re.compile(r"COUNTERS \d+|sizeof\(")
     now = set(table(tmp_path).splitlines())
     assert [line for line in frozen if line not in now and not growing.match(line)] == []

@@ -1,4 +1,4 @@
-"""What `ffi/install.sh` installs, as those find it who build on it: a C program, and the nginx module."""
+"""`ffi/install.sh`: a C program and the nginx module build against the installed library."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def installed(tmp_path: Path) -> dict[str, str]:
     return {**kept, "PKG_CONFIG_PATH": f"{tmp_path}/prefix/lib/pkgconfig"}
 
 
-def test_a_program_is_built_with_what_pkg_config_says(tmp_path: Path, installed: dict[str, str]) -> None:
+def test_program_builds_with_pkg_config(tmp_path: Path, installed: dict[str, str]) -> None:
     (tmp_path / "program.c").write_text(PROGRAM)
     flags = run("pkg-config", "--cflags", "--libs", "credgate", env=installed).stdout.split()
     run("gcc", "-Werror", tmp_path / "program.c", *flags, "-o", tmp_path / "program")
@@ -37,14 +37,14 @@ def test_a_program_is_built_with_what_pkg_config_says(tmp_path: Path, installed:
     assert ran.stdout == run("pkg-config", "--modversion", "credgate", env=installed).stdout
 
 
-def test_the_module_is_built_with_what_pkg_config_says(
+def test_module_builds_with_pkg_config(
     tmp_path: Path,
     installed: dict[str, str],
     provider: Provider,
     upstream: Upstream,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # A path that nginx's own scripts could take for names of sources.
+    # A path that nginx's own scripts could mistake for names of source files.
     tree = tmp_path / "my.code.Sources"
     shutil.copytree(ROOT / "ffi/nginx", tree / "ffi/nginx")
     built = Path(run(tree / "ffi/nginx/build.sh", env=installed).stdout.strip())
@@ -54,7 +54,7 @@ def test_the_module_is_built_with_what_pkg_config_says(
         assert ask(server.port, **ALICE.request("header")).status == 200
 
 
-def test_a_module_without_a_library_says_where_one_comes_from(tmp_path: Path) -> None:
+def test_module_build_without_a_library_names_the_build_command(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "ffi/nginx", tmp_path / "ffi/nginx")
     kept = {name: value for name, value in os.environ.items() if name not in HIDDEN}
     ran = run(tmp_path / "ffi/nginx/build.sh", env={**kept, "PKG_CONFIG_LIBDIR": str(tmp_path)}, check=False)
@@ -63,7 +63,7 @@ def test_a_module_without_a_library_says_where_one_comes_from(tmp_path: Path) ->
     assert "cargo build --release -p credgate-ffi" in ran.stderr
 
 
-def test_a_package_goes_below_a_directory_and_keeps_its_prefix(tmp_path: Path) -> None:
+def test_package_is_installed_below_destdir_and_keeps_its_prefix(tmp_path: Path) -> None:
     env = {**os.environ, "DESTDIR": str(tmp_path), "LIBDIR": "/usr/lib/x86_64-linux-gnu"}
     run(INSTALL, "/usr", env=env)
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if not path.is_dir()}
@@ -77,7 +77,7 @@ def test_a_package_goes_below_a_directory_and_keeps_its_prefix(tmp_path: Path) -
     assert str(tmp_path) not in (tmp_path / lib / "pkgconfig/credgate.pc").read_text()
 
 
-def test_a_prefix_that_is_not_absolute_is_refused(tmp_path: Path) -> None:
+def test_relative_prefix_is_an_error(tmp_path: Path) -> None:
     ran = run(INSTALL, "relative", check=False)
     assert ran.returncode != 0
     assert "usage" in ran.stderr

@@ -1,10 +1,10 @@
--- What include/credgate.h says, for LuaJIT. Generated from ffi/src by
--- `tests/run.sh header --update`. Do not edit.
+-- The declarations of include/credgate.h for LuaJIT. Generated from ffi/src
+-- by `tests/run.sh header --update`. Do not edit.
 
 local ffi = require "ffi"
 
--- In one process there may be two copies of this module, and a struct is
--- declared once.
+-- A process may load two copies of this module, but a struct can be declared
+-- only once.
 if not pcall(ffi.typeof, "credgate_gate") then
     ffi.cdef [[
 typedef struct credgate_engine credgate_engine;
