@@ -6,10 +6,10 @@
  *
  * Conventions. Functions return a status: CREDGATE_OK, CREDGATE_PENDING,
  * CREDGATE_EMPTY, or an error; credgate_status_name returns its name. Outputs
- * are the last parameters, and are written on success only; a function that
- * returns CREDGATE_BUFFER_TOO_SMALL writes *out_len where its comment says so. A
- * string is a pointer and a length in bytes, and is not NUL-terminated unless
- * its comment says so. A NULL pointer means no string. Functions return
+ * are the last parameters, and are written on success only; some functions
+ * write *out_len when they return CREDGATE_BUFFER_TOO_SMALL, as their comments
+ * say. A string is a pointer and a length in bytes, and is not NUL-terminated
+ * unless its comment says so. A NULL pointer means no string. Functions return
  * CREDGATE_NULL_ARGUMENT for a NULL handle; freeing NULL does nothing.
  *
  * Ownership. The library uses the host's strings and structs within the call

@@ -57,14 +57,14 @@ fn provider() -> String {
     );
     thread::spawn(move || {
         for connection in listener.incoming().flatten() {
-            answer(connection, &document);
+            respond(connection, &document);
         }
     });
     issuer
 }
 
 /// Responds to requests on a connection until the client closes it.
-fn answer(mut connection: TcpStream, document: &str) {
+fn respond(mut connection: TcpStream, document: &str) {
     let mut reader = BufReader::new(connection.try_clone().expect("a connection"));
     loop {
         let (mut head, mut length) = (String::new(), 0);
@@ -91,7 +91,7 @@ fn answer(mut connection: TcpStream, document: &str) {
             "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         )
-        .expect("an answer");
+        .expect("a response");
     }
 }
 
@@ -123,7 +123,7 @@ impl Host {
     }
 
     /// Authenticates and releases the outcome. Returns the status, the cache status and the HTTP status.
-    fn ask(&self, request: &credgate_request) -> (i32, u32, u32) {
+    fn authenticate(&self, request: &credgate_request) -> (i32, u32, u32) {
         // SAFETY: an all-zero outcome is valid and empty.
         let mut outcome: credgate_outcome = unsafe { std::mem::zeroed() };
         outcome.struct_size = size_of::<credgate_outcome>() as u32;
@@ -138,9 +138,9 @@ impl Host {
                 &mut outcome,
                 &mut ticket,
             );
-            let answer = (status, outcome.cache_status, outcome.http_status);
+            let result = (status, outcome.cache_status, outcome.http_status);
             credgate_outcome_release(&mut outcome);
-            answer
+            result
         }
     }
 
@@ -198,13 +198,13 @@ fn hit_allocates_nothing() {
     (by_body.content_type, by_body.content_type_len) = (c"application/json".as_ptr(), 16);
     (by_body.body, by_body.body_len) = (json.as_ptr().cast(), json.len());
 
-    assert_eq!(host.ask(&by_header).0, CREDGATE_PENDING);
+    assert_eq!(host.authenticate(&by_header).0, CREDGATE_PENDING);
     host.wait();
     for request in [&by_header, &by_query, &by_body] {
         let before = ALLOCATIONS.get();
-        let answer = host.ask(request);
+        let result = host.authenticate(request);
         let allocated = ALLOCATIONS.get() - before;
-        assert_eq!(answer, (CREDGATE_OK, CREDGATE_CACHE_STATUS_HIT, 0));
+        assert_eq!(result, (CREDGATE_OK, CREDGATE_CACHE_STATUS_HIT, 0));
         assert_eq!(allocated, 0);
     }
     let before = ALLOCATIONS.get();
