@@ -102,6 +102,9 @@ pub struct credgate_header {
 
 /// The size of version 1, the minimum. It includes the owners of the strings.
 const OUTCOME_V1_SIZE: usize = offset_of!(credgate_outcome, owner_deny) + size_of::<*mut c_void>();
+/// Whether fields follow those of version 1. If not, every valid outcome is
+/// complete, and the hit does not compare sizes again.
+const HAS_GROWN: bool = size_of::<credgate_outcome>() > OUTCOME_V1_SIZE;
 /// The size of version 1, the minimum.
 const HEADER_V1_SIZE: usize = offset_of!(credgate_header, value_len) + size_of::<usize>();
 
@@ -138,7 +141,7 @@ impl Target {
     /// Empties the caller's outcome and fills it: in place if it has all fields
     /// that the library knows.
     fn replace(self, fill: impl FnOnce(&mut credgate_outcome)) {
-        if self.size >= size_of::<credgate_outcome>() {
+        if !HAS_GROWN || self.size >= size_of::<credgate_outcome>() {
             // SAFETY: `new` checked the size, and its caller guarantees the pointer.
             let target = unsafe { &mut *self.outcome };
             empty(target);
