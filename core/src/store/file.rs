@@ -136,7 +136,7 @@ fn check_file(
 }
 
 /// Creates a file with its whole content at once; an existing one stays.
-pub(super) fn appear(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(super) fn create_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let aside = with_suffix(path, &format!(".{:016x}", getrandom::u64()?));
     let mut file = OpenOptions::new()
         .write(true)

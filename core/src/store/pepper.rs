@@ -56,7 +56,7 @@ impl Pepper {
             getrandom::fill(&mut *bytes)?;
             let mut line = Zeroizing::new(STANDARD.encode(*bytes));
             line.push('\n');
-            file::appear(path, line.as_bytes())?;
+            file::create_whole(path, line.as_bytes())?;
         }
         let content = content(path)?;
         Pepper::of(&content).ok_or_else(|| std::io::Error::other("it contains no pepper"))

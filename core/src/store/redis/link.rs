@@ -39,8 +39,8 @@ struct Inner {
 #[derive(Clone)]
 enum State {
     /// Before the first call, or after the server has closed an idle connection.
-    Apart,
-    Dialling,
+    Idle,
+    Connecting,
     Up(Line),
     /// There is no connection; the next attempt is scheduled.
     Down(StoreFault),
@@ -60,18 +60,18 @@ struct Line {
 struct Driver(AbortHandle);
 
 /// The reason why there is no connection.
-enum Miss {
-    StoreFault(StoreFault),
+enum ConnectError {
+    Fault(StoreFault),
     /// The keys are on another node.
     Moved(Place),
 }
 
 /// The minimum timeout of connecting.
-const CONNECT: Duration = Duration::from_secs(1);
+const MIN_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The silence after which a server counts as hanging.
-const HANGS: Duration = Duration::from_millis(500);
+const MAX_SILENCE: Duration = Duration::from_millis(500);
 /// A connection that lasts less counts as failed.
-const LASTING: Duration = Duration::from_secs(5);
+const MIN_LIFE: Duration = Duration::from_secs(5);
 /// The pause between attempts: the first, and the maximum.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -88,9 +88,9 @@ impl Link {
         Link(Arc::new(Inner {
             address,
             tls,
-            connect_timeout: connect_timeout.max(CONNECT),
+            connect_timeout: connect_timeout.max(MIN_CONNECT_TIMEOUT),
             probe,
-            state: watch::Sender::new(State::Apart),
+            state: watch::Sender::new(State::Idle),
             failures: AtomicU32::new(0),
             connections: AtomicU64::new(0),
         }))
@@ -137,7 +137,7 @@ impl<'l> Attempt<'l> {
     ) -> Result<T, StoreFault> {
         self.is_waiting = false;
         let reply = reply.map_err(|error| {
-            self.link.lose(self.line.number, Loss::StoreFault);
+            self.link.lose(self.line.number, Loss::Fault);
             broken(&error)
         })?;
         *self.line.silence() = None;
@@ -154,7 +154,7 @@ impl<'l> Attempt<'l> {
             error.code(),
             "LOADING" | "MASTERDOWN" | "MOVED" | "NOAUTH" | "READONLY"
         ) {
-            self.link.lose(self.line.number, Loss::StoreFault);
+            self.link.lose(self.line.number, Loss::Fault);
         }
         Err(refusal(error))
     }
@@ -166,8 +166,8 @@ impl Drop for Attempt<'_> {
             return;
         }
         let since = *self.line.silence().get_or_insert_with(Instant::now);
-        if since.elapsed() >= HANGS {
-            self.link.lose(self.line.number, Loss::StoreFault);
+        if since.elapsed() >= MAX_SILENCE {
+            self.link.lose(self.line.number, Loss::Fault);
         }
     }
 }
@@ -182,14 +182,14 @@ impl Inner {
     /// The connection; waits for the first one.
     async fn line(self: &Arc<Inner>) -> Result<Line, StoreFault> {
         let is_first = self.state.send_if_modified(|state| {
-            let is_apart = matches!(state, State::Apart);
-            if is_apart {
-                *state = State::Dialling;
+            let is_idle = matches!(state, State::Idle);
+            if is_idle {
+                *state = State::Connecting;
             }
-            is_apart
+            is_idle
         });
         if is_first {
-            self.dial(Duration::ZERO);
+            self.connect_in_background(Duration::ZERO);
         }
         let mut state = self.state.subscribe();
         let settled = state.wait_for(|state| matches!(state, State::Up(_) | State::Down(_)));
@@ -204,7 +204,7 @@ impl Inner {
     }
 
     /// Connects, with as many attempts as needed; stops if the store was dropped.
-    fn dial(self: &Arc<Inner>, mut pause: Duration) {
+    fn connect_in_background(self: &Arc<Inner>, mut pause: Duration) {
         let inner = Arc::downgrade(self);
         tokio::spawn(async move {
             loop {
@@ -234,8 +234,8 @@ impl Inner {
             let connected = timeout(self.connect_timeout, self.connect_to(&place)).await;
             match connected {
                 Ok(Ok(line)) => return Ok(line),
-                Ok(Err(Miss::StoreFault(fault))) => return Err(fault),
-                Ok(Err(Miss::Moved(elsewhere))) => place = elsewhere,
+                Ok(Err(ConnectError::Fault(fault))) => return Err(fault),
+                Ok(Err(ConnectError::Moved(moved_to))) => place = moved_to,
                 Err(_) => {
                     return Err(StoreFault::new(
                         StoreFaultKind::Unreachable,
@@ -307,9 +307,9 @@ impl Inner {
             .map_err(|error| login_fault(&error))
     }
 
-    async fn connect_to(self: &Arc<Inner>, place: &Place) -> Result<Line, Miss> {
+    async fn connect_to(self: &Arc<Inner>, place: &Place) -> Result<Line, ConnectError> {
         let opened = self.open(place, &self.address.login).await;
-        let (mut connection, driver) = opened.map_err(Miss::StoreFault)?;
+        let (mut connection, driver) = opened.map_err(ConnectError::Fault)?;
         let number = self.connections.fetch_add(1, Ordering::Relaxed);
         let inner = Arc::downgrade(self);
         let driver = tokio::spawn(async move {
@@ -320,9 +320,9 @@ impl Inner {
         });
         let driver = Arc::new(Driver(driver.abort_handle()));
         match connection.send_packed_command(&self.probe).await {
-            Ok(Value::ServerError(error)) => Err(match elsewhere(&error, place) {
-                Some(place) => Miss::Moved(place),
-                None => Miss::StoreFault(refusal(&error)),
+            Ok(Value::ServerError(error)) => Err(match moved_to(&error, place) {
+                Some(place) => ConnectError::Moved(place),
+                None => ConnectError::Fault(refusal(&error)),
             }),
             Ok(_) => Ok(Line {
                 connection,
@@ -331,7 +331,7 @@ impl Inner {
                 silence: Arc::default(),
                 _driver: driver,
             }),
-            Err(error) => Err(Miss::StoreFault(broken(&error))),
+            Err(error) => Err(ConnectError::Fault(broken(&error))),
         }
     }
 
@@ -345,14 +345,14 @@ impl Inner {
             if line.number != number {
                 return false;
             }
-            let has_lasted = line.since.elapsed() >= LASTING;
+            let has_lasted = line.since.elapsed() >= MIN_LIFE;
             if has_lasted {
                 self.failures.store(0, Ordering::Relaxed);
             }
             *state = match loss {
                 // Servers close idle connections: the next caller connects again.
-                Loss::End if has_lasted => State::Apart,
-                Loss::End | Loss::StoreFault => {
+                Loss::End if has_lasted => State::Idle,
+                Loss::End | Loss::Fault => {
                     pause = Some(if has_lasted {
                         Duration::ZERO
                     } else {
@@ -367,7 +367,7 @@ impl Inner {
             true
         });
         if let Some(pause) = pause {
-            self.dial(pause);
+            self.connect_in_background(pause);
         }
     }
 
@@ -386,7 +386,7 @@ enum Loss {
     /// It closed.
     End,
     /// It is no longer usable.
-    StoreFault,
+    Fault,
 }
 
 impl Drop for Driver {
@@ -396,7 +396,7 @@ impl Drop for Driver {
 }
 
 /// The node that has the keys, from `MOVED slot host:port`; an empty host means the same one.
-fn elsewhere(error: &ServerError, here: &Place) -> Option<Place> {
+fn moved_to(error: &ServerError, here: &Place) -> Option<Place> {
     if error.code() != "MOVED" {
         return None;
     }

@@ -182,7 +182,7 @@ impl Disk {
         }
         // An empty file needs no sync.
         connection.execute_batch("PRAGMA synchronous=OFF; PRAGMA journal_mode=WAL")?;
-        statements::make(&connection)?;
+        statements::create_tables(&connection)?;
         // Nothing on a tmpfs outlives the machine, and elsewhere nothing has to survive a power failure. A log of half
         // a megabyte fits on a small tmpfs.
         connection.execute_batch(&format!(

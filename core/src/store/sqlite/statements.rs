@@ -41,7 +41,7 @@ pub(super) fn is_ours(connection: &Connection) -> rusqlite::Result<bool> {
 }
 
 /// Creates missing tables. Writes nothing if there are none missing.
-pub(super) fn make(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     if number("user_version")? == VERSION {
         return Ok(());
@@ -68,13 +68,16 @@ impl At<'_> {
                     (SELECT max(number) FROM purge)",
         )?;
         let now = milliseconds(self.wall);
-        look.query_row(params![index.0, now, MAX_VALUE, self.farthest()], |row| {
-            Ok(Lookup {
-                value: row.get(0)?,
-                is_leased: row.get(1)?,
-                purges: row.get::<_, Option<u64>>(2)?.unwrap_or_default(),
-            })
-        })
+        look.query_row(
+            params![index.0, now, MAX_VALUE, self.latest_lease_expiry()],
+            |row| {
+                Ok(Lookup {
+                    value: row.get(0)?,
+                    is_leased: row.get(1)?,
+                    purges: row.get::<_, Option<u64>>(2)?.unwrap_or_default(),
+                })
+            },
+        )
     }
 
     pub(super) fn put(&self, index: &Index, value: &[u8], life: Duration) -> rusqlite::Result<()> {
@@ -123,7 +126,7 @@ impl At<'_> {
     }
 
     /// An expiry beyond the maximum life of a lease comes from a clock that was set back: it is ignored.
-    fn farthest(&self) -> i64 {
+    fn latest_lease_expiry(&self) -> i64 {
         milliseconds(self.wall + 2 * LEASE_LIFE)
     }
 
@@ -143,7 +146,7 @@ impl At<'_> {
         let now = milliseconds(self.wall);
         let taken = lease
             .query_row(
-                params![index.0, owner.0, until, now, self.farthest()],
+                params![index.0, owner.0, until, now, self.latest_lease_expiry()],
                 |_| Ok(()),
             )
             .optional()?;
