@@ -141,7 +141,7 @@ impl<'e> TokenEntry<'e> {
 
 impl<'e> RefusalEntry<'e> {
     pub(super) fn of(denial: &'e Denial, kept: Duration, clock: &dyn Clock) -> RefusalEntry<'e> {
-        let detail = &denial.detail[..denial.detail.floor_char_boundary(MAX_DETAIL)];
+        let detail = cut(&denial.detail, MAX_DETAIL);
         let received = clock.wall();
         RefusalEntry {
             code: denial.cause.code(),
@@ -166,6 +166,15 @@ impl<'e> RefusalEntry<'e> {
         }
         Some((denial.retry_in(left), left))
     }
+}
+
+/// The longest prefix of at most `max` bytes that ends at a character boundary.
+fn cut(text: &str, max: usize) -> &str {
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 fn milliseconds(duration: Duration) -> u64 {
