@@ -34,6 +34,7 @@
 //!   after some 2^32 renewals of one token.
 //! * A replayed old value decrypts, as it was sealed here. But its expiry and the number of the last purge before it
 //!   (`purges`) are part of the text and are checked on every read.
+//!
 //! # Limits
 //!
 //! * An attacker with the pepper and a dump can try secrets offline, at the speed of a hash: generated secrets
