@@ -48,24 +48,24 @@ SCRIPTED = {
     ),
     "busy": ({"command": "GETRANGE", "reply": "-BUSY Redis is busy running a script\r\n"}, "it is busy"),
     "try-again": ({"command": "GETRANGE", "reply": "-TRYAGAIN Multiple keys request\r\n"}, "it is busy"),
-    "moved-in-circles": ({"command": "GETRANGE", "reply": "-MOVED 7 :PORT\r\n"}, "do not agree"),
+    "moved-in-circles": ({"command": "GETRANGE", "reply": "-MOVED 7 :PORT\r\n"}, "disagree about the location"),
     "moved-to-nowhere": ({"command": "GETRANGE", "reply": "-MOVED nonsense\r\n"}, "it is busy"),
     "cannot-save": ({"command": "SET", "reply": "-MISCONF Redis is configured to save\r\n"}, "cannot save"),
     "unknown-error": ({"command": "GETRANGE", "reply": "-XYZZY nothing happens\r\n"}, "replies with an error"),
     "no-scripts": ({"command": "EVAL", "reply": "-NOPERM this user has no permissions\r\n"}, "lacks a permission"),
-    "no-redis": ({"command": "*", "reply": "HTTP/1.1 400 Bad Request\r\n\r\n"}, "not Redis's protocol"),
+    "no-redis": ({"command": "*", "reply": "HTTP/1.1 400 Bad Request\r\n\r\n"}, "not in Redis's protocol"),
     "killed-before-a-reply": ({"command": "GETRANGE", "hang_up": True}, "connection broke"),
     "killed-in-a-reply": ({"command": "GETRANGE", "cut": 3}, "connection broke"),
     "silent": ({"command": "GETRANGE", "hang": True}, SLOW),
     "silent-to-a-put": ({"command": "SET", "hang": True}, SLOW),
     "late": ({"command": "EVAL", "late": 1.0}, SLOW),
-    "a-number-for-a-value": ({"command": "GETRANGE", "reply": ":7\r\n"}, "of another kind"),
-    "a-list-for-a-value": ({"command": "GETRANGE", "reply": "*1\r\n$1\r\nx\r\n"}, "of another kind"),
-    "text-for-a-lease": ({"command": "EVAL", "reply": "$5\r\nmaybe\r\n"}, "of another kind"),
-    "nonsense-for-the-latest-purge": ({"command": "GET", "reply": "$4\r\nsoon\r\n"}, "of another kind"),
+    "a-number-for-a-value": ({"command": "GETRANGE", "reply": ":7\r\n"}, "of another type"),
+    "a-list-for-a-value": ({"command": "GETRANGE", "reply": "*1\r\n$1\r\nx\r\n"}, "of another type"),
+    "text-for-a-lease": ({"command": "EVAL", "reply": "$5\r\nmaybe\r\n"}, "of another type"),
+    "nonsense-for-the-latest-purge": ({"command": "GET", "reply": "$4\r\nsoon\r\n"}, "of another type"),
     "a-list-without-end": ({"command": "GETRANGE", "reply": "*1000000000\r\n"}, SLOW),
     "a-value-without-end": ({"command": "GETRANGE", "reply": "$1000000000\r\n" + "x" * 10_000_000}, "connection broke"),
-    "replies-swapped": ({"command": "GETRANGE", "swap": True}, "of another kind"),
+    "replies-swapped": ({"command": "GETRANGE", "swap": True}, "of another type"),
 }
 
 
@@ -128,7 +128,7 @@ REAL: dict[str, tuple[Callable[[Redis], Any], str]] = {
     "hangs": (stopped, SLOW),
     "full": (lambda redis: configured(redis, "maxmemory 1", "maxmemory-policy noeviction"), "out of memory"),
     "read-only": (lambda redis: replica(redis, "yes"), "it is a replica"),
-    "replica-without-primary": (lambda redis: replica(redis, "no"), "it is busy, or its cluster"),
+    "replica-without-primary": (lambda redis: replica(redis, "no"), "it is busy, or its Cluster"),
     "too-few-replicas": (lambda redis: configured(redis, "min-replicas-to-write 1"), "it is a replica, or has too few"),
     "too-many-clients": (crowded, "store Redis"),
 }
@@ -199,12 +199,12 @@ def test_a_cluster_without_a_node_for_the_keys_costs_no_request(
 ) -> None:
     redis = own_redis(cluster=True)
     server = gateway(nginx, directives(redis.url(), pepper, PATIENT), scripted, upstream)
-    survives(server, scripted, "its cluster is being changed")
+    survives(server, scripted, "its Cluster is being reconfigured")
 
 
 # The values of a store that held a token.
 PLANTED = {
-    "another-type": ("redis.call('DEL', key) redis.call('RPUSH', key, 'x')", "of another kind"),
+    "another-type": ("redis.call('DEL', key) redis.call('RPUSH', key, 'x')", "of another type"),
     "a-huge-value": ("redis.call('SETRANGE', key, 50000000, 'x')", ""),
     "nothing-sealed": ("redis.call('SET', key, 'token')", ""),
     "an-empty-value": ("redis.call('SET', key, '')", ""),
