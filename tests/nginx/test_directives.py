@@ -149,7 +149,7 @@ def test_worker_wide_directives_are_unique_and_http_only(tmp_path: Path, directi
         ("credgate_store_timeout 0", "store_timeout must be at least 1"),
         ("credgate_store_max_bytes 1k", "store_max_bytes must be between"),
         ("credgate_store_prefix 'a b'", "store_prefix must be at most 64"),
-        ("credgate_store_client_cert_file pepper", "store_client_cert_file needs store_client_key_file"),
+        ("credgate_store_client_cert_file pepper", "store_client_cert_file requires store_client_key_file"),
         ("credgate_store_pepper_file nowhere", '/nowhere" failed'),
     ],
 )
