@@ -1,4 +1,4 @@
-"""gate:access: what becomes of a request, and what of it goes upstream and into the logs."""
+"""gate:access: the decision on a request, the forwarded request, and the logs."""
 
 import json
 from collections.abc import Callable
@@ -84,7 +84,7 @@ def test_wrong_credentials_are_refused_and_never_served(
     ],
     ids=["nothing", "no-base64", "half", "two-places", "twice"],
 )
-def test_what_holds_no_usable_credentials_is_denied(
+def test_requests_without_usable_credentials_are_denied(
     nginx: Start, scripted: Scripted, upstream: Upstream, request_: dict[str, object], status: int
 ) -> None:
     server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url))
@@ -124,7 +124,7 @@ def test_the_outcome_is_in_the_context_where_it_is_asked_for(
 ) -> None:
     show = """header_filter_by_lua_block {
         local outcome = ngx.ctx.credgate
-        ngx.header["X-Outcome"] = table.concat({ outcome.client_id, outcome.http_status, outcome.source,
+        ngx.header["X-Outcome"] = table.concat({ outcome.client_id, outcome.cache_status, outcome.source,
             outcome:claim("sub"), tostring(outcome:claim("nobody")), tostring(outcome:expires_in() > 60) }, " ")
     }"""
     text = guarded(upstream.url, "ctx = true").replace("{\n", "{\n" + show + "\n", 1)

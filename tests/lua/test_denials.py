@@ -1,4 +1,4 @@
-"""What becomes of a request that is refused: the answer, and that nobody who gets it next sees its secrets."""
+"""Denied requests: the response, and no secret for later handlers."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""What ffi/lua/README.md says is so, and what it is packed with."""
+"""The statements of ffi/lua/README.md, and the packages."""
 
 import json
 import re
@@ -23,7 +23,7 @@ SYNOPSIS, REDIRECTS = blocks("nginx", README)
 
 
 def here(provider: Provider, authority: Authority) -> dict[str, object]:
-    """What is here for what the synopsis names."""
+    """The replacements for the names in the synopsis."""
     return {
         "/path/to/credgate": ROOT,
         'issuer = "https://tenant.auth0.com': f'ssl_trusted_certificate = "{authority.ca}", issuer = "{provider.issuer}',

@@ -1,4 +1,4 @@
-"""What a worker with Lua holds in its memory when its requests have ended."""
+"""The memory of a worker with Lua after its requests have ended."""
 
 from collections.abc import Callable
 from pathlib import Path

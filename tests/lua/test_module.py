@@ -1,4 +1,4 @@
-"""The module itself: how gates are made, mistakes that are told, and what it costs."""
+"""The module itself: creation of gates, error messages, and the cost of a hit."""
 
 import json
 import re
@@ -26,7 +26,7 @@ NEW = """content_by_lua_block {
 
 @pytest.fixture
 def maker(nginx: Start) -> Callable[[str], str]:
-    """What `credgate.new` says to a Lua expression."""
+    """The error of `credgate.new` for a Lua expression."""
     server = start(nginx, "", f"location / {{ {NEW} }}")
     return lambda text: ask(server.port, method="POST", body=text).body.decode()
 
@@ -48,7 +48,7 @@ def test_a_mistake_in_the_configuration_is_told(maker: Callable[[str], str], exp
     assert problem in maker(expression)
 
 
-def test_what_a_configuration_leaves_open_is_told_at_the_start(
+def test_dangerous_settings_are_logged_at_startup(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:
     server = start(nginx, f"gate = {gate(scripted.issuer, hide_credentials=False)}", guarded(upstream.url))
@@ -108,7 +108,7 @@ def test_a_call_that_cannot_be_is_an_error(nginx: Start, scripted: Scripted, cal
     assert problem in ask(server.port).body.decode()
 
 
-def test_what_a_token_says(nginx: Start, scripted: Scripted) -> None:
+def test_claims_of_a_token(nginx: Start, scripted: Scripted) -> None:
     text = f"""
         local token, outcome = gate:token("alice", {ALICE.secret!r})
         local refused, denial = gate:token("alice", "wrong")

@@ -226,7 +226,7 @@ def test_no_file_stays(nginx: Start, scripted: Scripted, upstream: Upstream) -> 
         assert opened(worker, "socket") >= 2
 
 
-def test_what_is_asked_for_after_an_end_starts_again(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+def test_requests_after_close_start_a_new_engine(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     close = served("= /close", 'require("resty.credgate").close() ngx.print("closed")')
     server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url) + close)
     for _ in range(3):
@@ -235,7 +235,7 @@ def test_what_is_asked_for_after_an_end_starts_again(nginx: Start, scripted: Scr
         assert ask(server.port, "/close").body == b"closed"
 
 
-def test_who_waits_when_the_engine_ends_is_told_and_disturbs_nobody_who_waits_in_the_next(
+def test_close_ends_waits_without_affecting_the_next_engine(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:
     close = served("= /close", 'require("resty.credgate").close() ngx.print("closed")')

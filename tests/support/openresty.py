@@ -14,7 +14,7 @@ lua_package_path "{ROOT}/ffi/lua/lib/?.lua;;";
 lua_package_cpath "{ROOT}/target/release/?.so;;";
 """
 
-# How a token goes upstream: through a variable, or as a header that is set.
+# The routes of a token to the upstream: a variable, or a header.
 BY_VARIABLE = ('variable = "credgate_authorization"', "proxy_set_header Authorization $credgate_authorization")
 BY_HEADER = ("", "")
 ROUTES = {"variable": BY_VARIABLE, "header": BY_HEADER}

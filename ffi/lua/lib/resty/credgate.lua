@@ -1,5 +1,5 @@
--- Client credentials of API clients, exchanged at an OpenID provider, cached, and
--- forwarded as a Bearer token. See ffi/lua/README.md.
+-- Exchanges client credentials of API clients at an OpenID provider, caches the
+-- token, and forwards it as a Bearer token. See ffi/lua/README.md.
 
 local library = require "resty.credgate.library"
 local process = require "resty.credgate.process"
@@ -36,8 +36,8 @@ local function to_json(value, what)
 end
 
 
--- Compiles a configuration: a table with the names of core/CONFIGURATION.md, or
--- JSON, also Kong's. May be called in init_by_lua.
+-- Compiles a configuration: a table with the fields of core/CONFIGURATION.md, or
+-- JSON, Kong's plugin object included. May run in init_by_lua.
 function _M.new(config)
     local json, problem = to_json(config, "the configuration")
 
@@ -49,8 +49,9 @@ function _M.new(config)
 end
 
 
--- Options of a worker's engine, before its first request: cache_max_bytes,
--- cache_max_entries, max_waiting, max_exchanges, and those of the store.
+-- Sets the options of the worker's engine, before its first request:
+-- cache_max_bytes, cache_max_entries, max_waiting, max_exchanges, and those of
+-- the store.
 function _M.configure(options)
     local json, problem = to_json(options, "the options")
 
@@ -91,19 +92,19 @@ local function counted(write)
 end
 
 
--- What this worker has done, in Prometheus's text format.
+-- The metrics of this worker, in Prometheus's text format.
 function _M.metrics()
     return counted(C.credgate_counters_text)
 end
 
 
--- The same, in short, as JSON.
+-- A short report of the same numbers, as JSON.
 function _M.report()
     return counted(C.credgate_counters_report)
 end
 
 
--- Ends the worker's engine. What is asked for after that starts another one.
+-- Closes the worker's engine. Later requests start another one.
 function _M.close()
     gates.close()
 end

@@ -1,4 +1,4 @@
--- What a request that may not pass is answered.
+-- Responses to denied requests.
 
 local library = require "resty.credgate.library"
 local outcomes = require "resty.credgate.outcome"
@@ -12,7 +12,7 @@ local log = library.log
 local _M = {}
 
 
--- Answers the request, or has the caller answer it.
+-- Sends the denial, or lets on_denied do so.
 function _M.answer(denial, options)
     local header = ngx.header
 

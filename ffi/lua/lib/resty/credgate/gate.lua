@@ -1,4 +1,4 @@
--- A gate: one configuration, and what it makes of requests.
+-- A gate: one compiled configuration, and its decisions on requests.
 
 local library = require "resty.credgate.library"
 local process = require "resty.credgate.process"
@@ -34,14 +34,14 @@ request.struct_size = ffi.sizeof(request)
 request.arg_size = ffi.sizeof("credgate_string")
 hit.struct_size = ffi.sizeof(OUTCOME)
 
--- How an outcome came about, by number.
+-- The names of the cache statuses, by number.
 local CACHE_STATUSES = {}
 
 for number = abi.CACHE_STATUS_NONE, abi.CACHE_STATUS_SHARED do
     CACHE_STATUSES[number] = ffi_str(C.credgate_cache_status_name(number))
 end
 
--- What nothing else holds while the library looks at it.
+-- Keeps strings alive while the library reads them.
 local strings
 
 local queue
@@ -52,7 +52,7 @@ local _M = {}
 local methods = { __index = _M }
 
 
--- The names of the arguments whose values come with a request.
+-- The names of the arguments whose values arrive with a request.
 local function names_of(gate)
     local names = {}
 
@@ -92,8 +92,8 @@ function _M.new(json)
 end
 
 
--- Shows the library the values of this request's arguments, from a table by their
--- names. Answers what is wrong with them.
+-- Presents the values of this request's arguments, from a table by name. Returns
+-- the error if they are invalid.
 local function present_args(self, values)
     local names = self.args
     strings = STRINGS(#names)
@@ -127,7 +127,7 @@ local function present_args(self, values)
 end
 
 
--- Where nobody reads for this Lua VM: the request asks once more, in a queue of
+-- Without a reader in this Lua VM, the request authenticates again in a queue of
 -- its own.
 local function ask_alone(self, outcome)
     local own, problem = process.queue()
@@ -149,9 +149,9 @@ local function ask_alone(self, outcome)
 end
 
 
--- Asks what becomes of the request that is shown. Answers the library's status, and
--- the queue where the request has one of its own; or nil and why it cannot be asked.
--- `outcome` is what is known at once. Of what was shown nothing is needed any more.
+-- Authenticates the presented request. Returns the library's status, and the
+-- queue if the request has its own; or nil and the error. Fills `outcome` if it
+-- is known at once. The presented strings are not needed afterwards.
 local function ask(self, outcome)
     if not queue then
         local problem
@@ -177,8 +177,8 @@ local function ask(self, outcome)
 end
 
 
--- What has become of the request that was asked about last: `outcome`, or a new
--- one that comes later.
+-- Returns the outcome of the request that was presented last: `outcome`, or a new
+-- one that arrives later.
 local function settle(self, outcome, status, own)
     if status == OK then
         return outcome
@@ -210,7 +210,7 @@ local function optional(name, value)
 end
 
 
--- Judges what a table shows, of a request or of credentials.
+-- Judges a request or credentials in a table.
 local function judge(self, shown)
     request.method, request.method_len = optional("method", shown.method or "GET")
     request.authorization, request.authorization_len =
@@ -242,8 +242,8 @@ local function judge(self, shown)
 end
 
 
--- Judges a request that a table shows: method, authorization, query,
--- content_type, body, args. Decides nothing.
+-- Judges a request in a table: method, authorization, query, content_type, body,
+-- args. Has no other effect.
 function _M.authenticate(self, shown)
     if type(shown) ~= "table" then
         error("credgate: the request is no table", 2)
@@ -260,7 +260,7 @@ function _M.authenticate(self, shown)
 end
 
 
--- The token of a client whose id and secret are known here; or nil and the
+-- Returns the token of a client with a known id and secret; or nil and the
 -- outcome.
 function _M.token(self, client_id, client_secret, args)
     if type(client_id) ~= "string" or type(client_secret) ~= "string" then
@@ -283,7 +283,7 @@ function _M.token(self, client_id, client_secret, args)
 end
 
 
--- Whether somebody else may let the request pass, perhaps by the same header.
+-- Whether another module may still allow the request, perhaps by the same header.
 local function is_left_to_others(denial, options)
     local status = denial.http_status
 
@@ -292,14 +292,14 @@ local function is_left_to_others(denial, options)
 end
 
 
--- Judges the request that nginx is at: lets it pass with its token, or answers it.
+-- Judges the current request: allows it with its token, or sends the denial.
 function _M.access(self, options)
     local method = get_method()
     local body, content_type
 
     nginx.present(request, method)
 
-    -- A body of GET is never looked at: most requests are spared the question.
+    -- A GET body is never read, which spares most requests the call.
     if method ~= "GET" then
         body, content_type = nginx.read_body(self.gate, request, method)
     end
@@ -317,8 +317,8 @@ function _M.access(self, options)
     local given = keep and outcomes.empty() or hit
     local status, own = ask(self, given)
 
-    -- Before anything is waited for: whatever becomes of the request, also when its
-    -- client leaves, neither a log nor who gets it next sees its secrets.
+    -- Before any wait, so that no log and no later handler sees the secrets, even
+    -- if the client disconnects.
     nginx.hide_query(self.gate, request)
 
     if body then
@@ -362,8 +362,8 @@ function _M.access(self, options)
 end
 
 
--- In log_by_lua: a token that the upstream has refused is not used again. For
--- requests whose outcome was kept (`ctx` of access).
+-- In log_by_lua: drops a token that the upstream refused. For requests whose
+-- outcome was kept (`ctx` of access).
 function _M.log()
     local outcome = ngx.ctx.credgate
     local statuses = ngx.var.upstream_status
@@ -372,15 +372,15 @@ function _M.log()
         local status = tonumber(statuses:match("(%d+)%s*$"))
 
         if status and outcome:upstream_status(status) then
-            log(ngx.INFO, "the token was dropped, as the upstream answered ",
+            log(ngx.INFO, "dropped the token, because the upstream returned ",
                 status)
         end
     end
 end
 
 
--- Drops the tokens of one client, or of all, and what is remembered of refusals.
--- Answers how many tokens that were, in this worker.
+-- Drops the tokens of one client, or of all, and the cached refusals. Returns the
+-- number of tokens dropped in this worker.
 function _M.purge(self, client_id)
     local engine, problem = process.engine()
 
@@ -399,7 +399,7 @@ function _M.purge(self, client_id)
 end
 
 
--- The configuration in effect as JSON: defaults included, the operator's secrets
+-- The effective configuration as JSON: defaults included, the operator's secrets
 -- masked.
 function _M.config(self)
     C.credgate_gate_config(self.gate, text, len)

@@ -1,5 +1,4 @@
--- Finds libcredgate, and keeps it: whoever holds this module's table holds the
--- library.
+-- Finds and loads libcredgate. The table of this module keeps it loaded.
 
 local abi = require "resty.credgate.abi"
 local ffi = require "ffi"
@@ -8,7 +7,7 @@ local ffi = require "ffi"
 local FILE = "libcredgate.so." .. abi.ABI_VERSION
 
 
--- In the directories of lua_package_cpath first, then where the system looks.
+-- Searches the directories of lua_package_cpath first, then the system's.
 local function load()
     for template in package.cpath:gmatch("[^;]+") do
         local path = template:gsub("[^/]*$", "") .. FILE
@@ -56,7 +55,7 @@ local err = ffi.new("credgate_error *[1]")
 _M.err = err
 
 
--- What a call that failed has written to `err`, or the name of its status.
+-- The error message of a failed call, or the name of its status.
 function _M.message(status)
     local message
 
@@ -73,7 +72,7 @@ function _M.message(status)
 end
 
 
--- Before there are workers, nginx has no log for Lua but what is printed.
+-- Before the workers start, nginx logs only printed text of Lua.
 function _M.log(level, ...)
     if ngx.get_phase() ~= "init" then
         ngx.log(level, "credgate: ", ...)

@@ -1,4 +1,4 @@
--- An outcome as a table, with methods for what the library is asked for.
+-- An outcome as a table, with methods that call the library.
 
 local library = require "resty.credgate.library"
 local process = require "resty.credgate.process"
@@ -37,7 +37,7 @@ local function string_of(start, size)
 end
 
 
--- An outcome to be filled, released when it is collected.
+-- An empty outcome, released when it is collected.
 function _M.empty()
     local outcome = OUTCOME()
 
@@ -47,7 +47,7 @@ function _M.empty()
 end
 
 
--- `bytes` belongs to somebody else who keeps it, or to nobody but this table.
+-- The owner of `bytes` keeps it alive, or this table is its only owner.
 function _M.new(bytes)
     local outcome = {
         bytes = bytes,
@@ -79,8 +79,8 @@ function _M.new(bytes)
 end
 
 
--- A claim of the token, by its name or by a path whose names are joined by "__".
--- Text as it is, anything else as JSON; nil where there is none.
+-- A claim of the token, by its name or by a path of names joined by "__". Text as
+-- it is, any other value as JSON; nil if there is none.
 function _M.claim(self, name)
     if C.credgate_outcome_claim(self.bytes, name, #name, text, len) == abi.OK then
         return ffi_str(text[0], len[0])
@@ -90,7 +90,7 @@ function _M.claim(self, name)
 end
 
 
--- For how many seconds the token is served still; nil where it is not kept.
+-- The remaining seconds for which the token is served; nil if it is not cached.
 function _M.expires_in(self)
     if C.credgate_outcome_expires_in(self.bytes, seconds) == abi.OK then
         return tonumber(seconds[0])
@@ -100,8 +100,8 @@ function _M.expires_in(self)
 end
 
 
--- Headers of the request to the upstream: a value, or false for one that is taken
--- away from what the client sent.
+-- The headers for the upstream: a value, or false for a client's header to
+-- remove.
 function _M.headers(self)
     local all, first = {}, 0
 
@@ -120,7 +120,7 @@ function _M.headers(self)
 end
 
 
--- Tells what the upstream answered. True where the token is not used again.
+-- Reports the upstream's status. True if the token was dropped.
 function _M.upstream_status(self, status)
     local engine = process.engine()
 

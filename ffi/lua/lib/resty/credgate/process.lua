@@ -1,5 +1,5 @@
--- The engine of a worker, and the queue in which this Lua VM finds its
--- outcomes. Made when they are first needed: an nginx master has neither.
+-- The engine of a worker, and the queue of this Lua VM. Both are created on first
+-- use, so an nginx master has neither.
 
 local library = require "resty.credgate.library"
 local ffi = require "ffi"
@@ -20,7 +20,7 @@ local engine
 local _M = {}
 
 
--- JSON, for the engine that is made next.
+-- The options of the next engine, as JSON.
 function _M.configure(json)
     if engine then
         return nil, "the engine of this worker runs already"
@@ -42,7 +42,7 @@ function _M.engine()
         return engine
     end
 
-    -- What is made there, workers inherit, but not its thread.
+    -- Workers would inherit the engine of the master, but not its thread.
     if ngx.get_phase() == "init" then
         return nil, "no token can be had in init_by_lua, but in a worker only"
     end
@@ -101,7 +101,7 @@ local LEVELS = {
 }
 
 
--- What the library has to say goes to nginx's log.
+-- Writes the library's records to nginx's log.
 function _M.log()
     while engine and C.credgate_engine_record(engine, level, line, 512, len)
                      == abi.OK

@@ -1,5 +1,5 @@
--- The request that nginx is at: what the library is shown of it, and what is
--- changed in it. What nginx holds is read where it lies, without a copy.
+-- The current request: its parts for the library, and the changes to it. Bytes of
+-- nginx are read in place, without a copy.
 
 local library = require "resty.credgate.library"
 local base = require "resty.core.base"
@@ -24,7 +24,7 @@ local problem = ffi.new("char *[1]")
 local lowcase = ffi.new("char[64]")
 local wants = ffi.new("bool[1]")
 
--- The query that is shown, where it is a copy of ours.
+-- The presented query, if it is our copy.
 local kept
 
 local room = 4096
@@ -42,8 +42,8 @@ local count = ffi.new("size_t[1]")
 local _M = {}
 
 
--- A variable's own bytes go to `value` and `size`; false where it is empty or not
--- there. (A pointer that is answered would be an object for each call.)
+-- Sets `value` and `size` to the bytes of a variable; false if it is empty or
+-- absent. (Returning a pointer would allocate an object per call.)
 local function peek(r, name)
     return ffi_C.ngx_http_lua_ffi_var_get(r, name, #name, lowcase, 0, value,
                                           size, problem) == 0
@@ -59,7 +59,7 @@ local function need_room(len)
 end
 
 
--- Fills what the library is shown, but for a body. It is good until the light
+-- Fills the request for the library, except the body. Valid until the light
 -- thread yields.
 function _M.present(into, method)
     local r = get_request()
@@ -77,7 +77,7 @@ function _M.present(into, method)
         into.authorization, into.authorization_len = nil, 0
     end
 
-    -- To ask how long it is costs a tenth of asking for it.
+    -- Asking for its length costs a tenth of asking for its value.
     if ffi_C.ngx_http_lua_ffi_req_get_querystring_len(r) > 0 and peek(r, "args")
     then
         into.query, into.query_len = value[0], size[0]
@@ -102,8 +102,8 @@ local function wants_body(gate, into, length)
 end
 
 
--- Where a byte is, or where the bytes end. (A Lua string would keep a copy of them
--- until it is collected, and in memory after that.)
+-- The position of a byte, or the end. (A Lua string would leave a copy in memory,
+-- even after collection.)
 local function find(bytes, wanted, from, to)
     for i = from, to - 1 do
         if bytes[i] == wanted then
@@ -115,32 +115,31 @@ local function find(bytes, wanted, from, to)
 end
 
 
--- Overwrites secrets of a query string as the client sent it: in `$request`,
--- `$request_uri` and `$args`, which share memory in HTTP/1; in HTTP/2 the last two
--- do.
+-- Overwrites secrets in the client's query string: in `$request`, `$request_uri`
+-- and `$args`, which share memory in HTTP/1; in HTTP/2 the last two do.
 local function redact_after_question_mark(r, name)
     if peek(r, name) then
         local line, len = value[0], tonumber(size[0])
         local at = find(line, QUESTION_MARK, 0, len) + 1
 
         if at < len then
-            -- What follows in a request line is the protocol, which goes for a
-            -- part of the last value.
+            -- In a request line the protocol follows, which counts as a part of
+            -- the last value.
             C.credgate_query_redact(line + at, find(line, SPACE, at, len) - at)
         end
     end
 end
 
 
--- Whether nginx has these bytes from the client. What it has from elsewhere may be
--- there for all requests: `set $args` makes it point into the configuration.
+-- Whether these bytes came from the client. Other bytes may be shared by all
+-- requests: `set $args` makes it point into the configuration.
 local function is_sent(r, bytes, len)
     return peek(r, "request_uri")
            and bytes >= value[0] and bytes + len <= value[0] + size[0]
 end
 
 
--- Of a query that is in `buffer` as well, which it is overwritten in.
+-- Redacts a query that is also in `buffer`, where it is overwritten.
 local function holds_a_secret(query, len)
     C.credgate_query_redact(buffer, len)
 
@@ -188,8 +187,8 @@ local function hide_query(gate, query, len)
 end
 
 
--- Takes credentials out of the query that was shown on its way upstream, and
--- overwrites them for the logs.
+-- Removes credentials from the query for the upstream, and overwrites them for
+-- the logs.
 function _M.hide_query(gate, shown)
     if shown.query ~= nil then
         hide_query(gate, shown.query, tonumber(shown.query_len))
@@ -197,7 +196,7 @@ function _M.hide_query(gate, shown)
 end
 
 
--- Hides the query before its turn, and answers what it was.
+-- Hides the query early, and returns the original.
 local function take_query(gate, shown)
     if shown.query == nil then
         return nil, 0
@@ -213,8 +212,8 @@ local function take_query(gate, shown)
 end
 
 
--- What nginx has written to a file is read only where it is no longer than what is
--- looked at: nobody is served until it is read.
+-- Reads a body from nginx's file only within the size limit: reading blocks the
+-- worker.
 local function read_file(gate, into, path)
     local file = io.open(path, "rb")
 
@@ -236,8 +235,9 @@ local function read_file(gate, into, path)
 end
 
 
--- Reads the body where it may hold credentials, and shows it to the library. May
--- yield. Answers the body and its type, for as long as the library looks at them.
+-- Reads the body if it may hold credentials, and presents it to the library. May
+-- yield. Returns the body and its type, which must stay alive while the library
+-- reads them.
 function _M.read_body(gate, into, method)
     local content_type = ngx_var.http_content_type
     local length = tonumber(ngx_var.http_content_length)
@@ -252,12 +252,12 @@ function _M.read_body(gate, into, method)
         return
     end
 
-    -- Where its client leaves in the meantime, it is logged.
+    -- If the client disconnects meanwhile, nginx logs the request.
     local query, query_len = take_query(gate, into)
 
     ngx_req.read_body()
 
-    -- What was shown is somebody else's by now.
+    -- Another request may have been presented meanwhile.
     _M.present(into, method)
     kept = query
     into.query, into.query_len = query, query_len
@@ -277,7 +277,7 @@ function _M.read_body(gate, into, method)
 end
 
 
--- The body goes upstream without its credentials.
+-- Removes the credentials from the body for the upstream.
 function _M.hide_body(gate, body, content_type)
     need_room(#body)
 
@@ -291,8 +291,8 @@ function _M.hide_body(gate, body, content_type)
 end
 
 
--- Overwrites the header that was shown, as the client sent it:
--- `$http_authorization` shows it until the request is over.
+-- Overwrites the presented header in place: `$http_authorization` shows it until
+-- the request ends.
 function _M.overwrite_authorization(shown)
     if shown.authorization ~= nil then
         ffi_fill(ffi.cast(BYTES, shown.authorization), shown.authorization_len,
@@ -301,7 +301,7 @@ function _M.overwrite_authorization(shown)
 end
 
 
--- The same when what was shown is somebody else's by now, and nobody gets it.
+-- Does the same after another request was presented, and forwards no header.
 function _M.remove_authorization()
     if peek(get_request(), "http_authorization") then
         ffi_fill(value[0], size[0], 42)
@@ -310,7 +310,7 @@ function _M.remove_authorization()
 end
 
 
--- Other spellings under which an upstream may take a header for this one.
+-- Other spellings that an upstream may treat as the same header.
 local function clear_alike(name)
     local plain = name:gsub("_", "-")
 
@@ -376,10 +376,10 @@ local function set_all(outcome, variable)
 end
 
 
--- Sets what the outcome says of the request's headers. The token goes to an nginx
--- variable where one is named.
+-- Applies the outcome's headers to the request. The token goes to an nginx
+-- variable if one is named.
 function _M.set_headers(outcome, variable)
-    -- The usual case, without a loop, at which a trace would end.
+    -- The common case, without a loop, which would end the trace.
     if outcome.authorization_only ~= 0 and variable then
         ngx_var[variable] = ffi_str(outcome.authorization,
                                     outcome.authorization_len)

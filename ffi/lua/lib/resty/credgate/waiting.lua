@@ -1,14 +1,14 @@
--- Waits for outcomes without holding up the worker.
+-- Waits for outcomes without blocking the worker.
 --
--- LuaJIT must not be called from another thread, and nginx watches for Lua only
--- the connections that Lua has made. So a light thread of this worker, in a
--- timer, connects to the library's doorbell and reads it; what arrives is handed
--- to the requests that wait, each of which has a semaphore. When the worker quits,
--- nginx runs pending timers at once: one that is due in weeks is how to learn of
--- it, and to end the light thread, for which the worker would wait.
+-- LuaJIT must not be called from another thread, and nginx watches only
+-- connections that Lua made. So one light thread per worker, in a timer, connects
+-- to the library's doorbell and reads it; it hands arrived outcomes to the
+-- waiting requests, each of which has a semaphore. When the worker quits, nginx
+-- runs pending timers at once: a timer that is due in weeks tells the light
+-- thread to end, for which the worker would wait otherwise.
 --
--- With lua_code_cache off every request has a Lua VM of its own, in which nobody
--- reads for the next one: then each waits at a doorbell of its own.
+-- With lua_code_cache off every request has a Lua VM of its own without a reader,
+-- so each waits at a doorbell of its own.
 
 local library = require "resty.credgate.library"
 local process = require "resty.credgate.process"
@@ -21,7 +21,7 @@ local abi = library.abi
 local message = library.message
 local err = library.err
 
--- Seconds by which the library may be late before it is given up.
+-- The seconds by which the library may exceed its deadline.
 local GRACE = 2
 local CONNECTING = 1000
 local LONGEST = 2 ^ 31 - 1
@@ -49,7 +49,7 @@ local watching, exiting = false, false
 local _M = {}
 
 
--- The outcome that has just arrived, for as long as somebody holds it.
+-- The outcome that has just arrived.
 local function take()
     local outcome = OUTCOME()
 
@@ -64,8 +64,8 @@ local function number(user_data)
 end
 
 
--- Who has left is not in the table any more, or has been killed in the middle of
--- its wait and is taken out here.
+-- A request that left is no longer in the table; one that was killed during its
+-- wait is removed here.
 local function drain()
     while queue and C.credgate_queue_next(queue, completion) == abi.OK do
         local id = number(completion.user_data)
@@ -194,8 +194,8 @@ reader = function(premature)
 end
 
 
--- Where nginx has more timers than may run, one that was asked for never comes:
--- after a while another is asked for.
+-- If nginx has reached its limit of running timers, a requested one never runs:
+-- request another after a while.
 local function need_reader()
     if running or asked and ngx.now() - asked < delay + 1 then
         return true
@@ -209,7 +209,7 @@ local function need_reader()
 end
 
 
--- The queue in which the requests of this VM wait.
+-- The queue of this VM's requests.
 function _M.queue()
     if not queue then
         local made, problem = process.queue()
@@ -225,7 +225,7 @@ function _M.queue()
 end
 
 
--- Whether nobody reads for this VM, and so each request has to for itself.
+-- Whether this VM has no reader, so that each request must read for itself.
 function _M.is_alone()
     if is_alone == nil then
         is_alone = tonumber(C.credgate_doorbells()) > 0
@@ -235,8 +235,8 @@ function _M.is_alone()
 end
 
 
--- The outcome of a request that waits in the VM's queue under this number, no
--- longer than so many seconds; or nil and "timeout" or "closed".
+-- Waits for the outcome of a request in the VM's queue, by its number, for at
+-- most this many seconds; or returns nil and "timeout" or "closed".
 function _M.wait(id, ticket, seconds)
     local waiter = { semaphore = semaphore.new(0) }
 
@@ -261,7 +261,7 @@ function _M.wait(id, ticket, seconds)
 end
 
 
--- The outcome that comes through a queue of the request's own.
+-- Waits for the outcome in a queue of the request's own.
 function _M.wait_alone(own, seconds)
     local sock, problem = connect(own, (seconds + GRACE) * 1000)
 
@@ -282,8 +282,8 @@ function _M.wait_alone(own, seconds)
 end
 
 
--- Nobody waits any more for what will not come, and nobody's ticket is taken for
--- one of the next queue.
+-- Ends all waits, and forgets their tickets, so that none matches a ticket of the
+-- next queue.
 local function send_away()
     for _, waiter in pairs(waiters) do
         waiter.problem = "closed"
