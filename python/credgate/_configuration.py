@@ -1,5 +1,7 @@
 """The settings of a gate, from core/config.schema.json (`tests/run.sh header --update`)."""
 
+# ruff: noqa: ERA001 - the description of a setting may look like code.
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict

@@ -142,12 +142,12 @@ def test_a_purge_drops_tokens_of_one_client_or_all(nginx: Start, scripted: Scrip
 
 def test_numbers_for_those_who_operate_it(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     show = """location = /metrics { content_by_lua_block { ngx.print(require("resty.credgate").metrics()) } }
-        location = /status { content_by_lua_block { ngx.print(require("resty.credgate").status()) } }"""
+        location = /report { content_by_lua_block { ngx.print(require("resty.credgate").report()) } }"""
     server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url) + show)
     for _ in range(3):
         assert ask(server.port, headers=ALICE.basic).status == 200
     assert b'credgate_requests_total{outcome="allow",cache_status="hit"} 2\n' in ask(server.port, "/metrics").body
-    assert ask(server.port, "/status").json()
+    assert ask(server.port, "/report").json()
 
 
 def test_an_engine_has_options_until_it_runs(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:

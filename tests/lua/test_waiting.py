@@ -252,7 +252,7 @@ def test_close_ends_waits_without_affecting_the_next_engine(
     late.send(headers=BOB.basic)
     answer = early[0].receive()
     assert (answer.status, answer.header("Retry-After")) == (503, "1")
-    assert answer.json() == {"message": "Service Unavailable"}
+    assert answer.json() == {"message": "The gateway cannot authenticate requests at the moment"}
     assert early[1].receive().body == b"closed"
     until(lambda: waiting(server) == 1, "the one that came after the end")
     scripted.release()

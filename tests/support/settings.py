@@ -17,6 +17,8 @@ TYPES = {"boolean": "bool", "integer": "int", "number": "float", "string": "str"
 HEAD = '''\
 """The settings of a gate, from core/config.schema.json (`tests/run.sh header --update`)."""
 
+# ruff: noqa: ERA001 - the description of a setting may look like code.
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
