@@ -1,5 +1,6 @@
 //! The causes of denials: the one table that maps each cause to its code, name, HTTP status, body and Retry-After.
 
+use std::ffi::CStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,33 +145,38 @@ impl Cause {
 
     /// The name in every language, in metrics and in logs, such as `no_credentials`.
     pub fn name(self) -> &'static str {
+        self.c_name().to_str().unwrap_or_default()
+    }
+
+    /// The name, NUL-terminated.
+    pub fn c_name(self) -> &'static CStr {
         match self {
-            Cause::NoCredentials => "no_credentials",
-            Cause::EmptyCredential => "empty_credential",
-            Cause::MalformedBasic => "malformed_basic",
-            Cause::MalformedParameter => "malformed_parameter",
-            Cause::IncompletePair => "incomplete_pair",
-            Cause::RepeatedParameter => "repeated_parameter",
-            Cause::TwoPlaces => "two_places",
-            Cause::InvalidCharacters => "invalid_characters",
-            Cause::TooLong => "too_long",
-            Cause::ClientNotAllowed => "client_not_allowed",
-            Cause::CredentialsRefused => "credentials_refused",
-            Cause::ClientForbidden => "client_forbidden",
-            Cause::RequestRefused => "request_refused",
-            Cause::TooManyRefusals => "too_many_refusals",
-            Cause::TokenInvalid => "token_invalid",
-            Cause::TokenInsufficient => "token_insufficient",
-            Cause::ProviderUnreachable => "provider_unreachable",
-            Cause::ProviderFailed => "provider_failed",
-            Cause::ProviderAnswerInvalid => "provider_answer_invalid",
-            Cause::ProviderBusy => "provider_busy",
-            Cause::ProviderTimeout => "provider_timeout",
-            Cause::TokenUnverifiable => "token_unverifiable",
-            Cause::ProviderPaused => "provider_paused",
-            Cause::Internal => "internal",
-            Cause::EngineUnavailable => "engine_unavailable",
-            Cause::Overloaded => "overloaded",
+            Cause::NoCredentials => c"no_credentials",
+            Cause::EmptyCredential => c"empty_credential",
+            Cause::MalformedBasic => c"malformed_basic",
+            Cause::MalformedParameter => c"malformed_parameter",
+            Cause::IncompletePair => c"incomplete_pair",
+            Cause::RepeatedParameter => c"repeated_parameter",
+            Cause::TwoPlaces => c"two_places",
+            Cause::InvalidCharacters => c"invalid_characters",
+            Cause::TooLong => c"too_long",
+            Cause::ClientNotAllowed => c"client_not_allowed",
+            Cause::CredentialsRefused => c"credentials_refused",
+            Cause::ClientForbidden => c"client_forbidden",
+            Cause::RequestRefused => c"request_refused",
+            Cause::TooManyRefusals => c"too_many_refusals",
+            Cause::TokenInvalid => c"token_invalid",
+            Cause::TokenInsufficient => c"token_insufficient",
+            Cause::ProviderUnreachable => c"provider_unreachable",
+            Cause::ProviderFailed => c"provider_failed",
+            Cause::ProviderAnswerInvalid => c"provider_answer_invalid",
+            Cause::ProviderBusy => c"provider_busy",
+            Cause::ProviderTimeout => c"provider_timeout",
+            Cause::TokenUnverifiable => c"token_unverifiable",
+            Cause::ProviderPaused => c"provider_paused",
+            Cause::Internal => c"internal",
+            Cause::EngineUnavailable => c"engine_unavailable",
+            Cause::Overloaded => c"overloaded",
         }
     }
 

@@ -1,6 +1,6 @@
 //! The numbers of the C ABI. Those of error kinds and causes are the `code()` of the core's types.
 
-use credgate_core::{CacheStatus, Source};
+use credgate_core::{CacheStatus, Cause, Source};
 use std::ffi::{CStr, c_char};
 
 /// Success.
@@ -132,7 +132,9 @@ pub extern "C" fn credgate_status_name(status: i32) -> *const c_char {
 /// "unknown". NUL-terminated, static.
 #[unsafe(no_mangle)]
 pub extern "C" fn credgate_cause_name(code: i32) -> *const c_char {
-    cause(code).as_ptr()
+    Cause::from_code(code)
+        .map_or(c"unknown", Cause::c_name)
+        .as_ptr()
 }
 
 /// Returns the name of a CREDGATE_CACHE_STATUS_* number, such as "HIT", or
@@ -173,38 +175,6 @@ fn name(status: i32) -> &'static CStr {
     }
 }
 
-fn cause(code: i32) -> &'static CStr {
-    match code {
-        CREDGATE_NO_CREDENTIALS => c"no_credentials",
-        CREDGATE_EMPTY_CREDENTIAL => c"empty_credential",
-        CREDGATE_MALFORMED_BASIC => c"malformed_basic",
-        CREDGATE_MALFORMED_PARAMETER => c"malformed_parameter",
-        CREDGATE_INCOMPLETE_PAIR => c"incomplete_pair",
-        CREDGATE_REPEATED_PARAMETER => c"repeated_parameter",
-        CREDGATE_TWO_PLACES => c"two_places",
-        CREDGATE_INVALID_CHARACTERS => c"invalid_characters",
-        CREDGATE_TOO_LONG => c"too_long",
-        CREDGATE_CLIENT_NOT_ALLOWED => c"client_not_allowed",
-        CREDGATE_CREDENTIALS_REFUSED => c"credentials_refused",
-        CREDGATE_CLIENT_FORBIDDEN => c"client_forbidden",
-        CREDGATE_REQUEST_REFUSED => c"request_refused",
-        CREDGATE_TOO_MANY_REFUSALS => c"too_many_refusals",
-        CREDGATE_TOKEN_INVALID => c"token_invalid",
-        CREDGATE_TOKEN_INSUFFICIENT => c"token_insufficient",
-        CREDGATE_PROVIDER_UNREACHABLE => c"provider_unreachable",
-        CREDGATE_PROVIDER_FAILED => c"provider_failed",
-        CREDGATE_PROVIDER_ANSWER_INVALID => c"provider_answer_invalid",
-        CREDGATE_PROVIDER_BUSY => c"provider_busy",
-        CREDGATE_PROVIDER_TIMEOUT => c"provider_timeout",
-        CREDGATE_TOKEN_UNVERIFIABLE => c"token_unverifiable",
-        CREDGATE_PROVIDER_PAUSED => c"provider_paused",
-        CREDGATE_INTERNAL => c"internal",
-        CREDGATE_ENGINE_UNAVAILABLE => c"engine_unavailable",
-        CREDGATE_OVERLOADED => c"overloaded",
-        _ => c"unknown",
-    }
-}
-
 pub(crate) fn cache_status_number(cache_status: CacheStatus) -> u32 {
     match cache_status {
         CacheStatus::None => CREDGATE_CACHE_STATUS_NONE,
@@ -234,7 +204,7 @@ pub(crate) fn source_number(source: Option<Source>) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use credgate_core::{Cause, ErrorKind};
+    use credgate_core::ErrorKind;
 
     #[test]
     fn numbers_and_names_agree_with_the_core() {
@@ -272,7 +242,9 @@ mod tests {
         assert_eq!(numbers.map(|(cause, _)| cause), Cause::ALL);
         for (cause, number) in numbers {
             assert_eq!(cause.code(), number, "{cause:?}");
-            assert_eq!(super::cause(number).to_str(), Ok(cause.name()));
+            // SAFETY: the function returns a static C string.
+            let name = unsafe { CStr::from_ptr(credgate_cause_name(number)) };
+            assert_eq!(name.to_str(), Ok(cause.name()));
         }
         for (kind, number) in [
             (ErrorKind::ConfigFile, CREDGATE_CONFIG_FILE),
