@@ -67,7 +67,7 @@ suite_lint() {
     check ruff-format "$bin/ruff" format --check python/credgate python/examples
     check mypy "$bin/mypy" --strict python/credgate
     check headless env PYTHONPATH=tests "$bin/python" -m support.headless
-    run_pytest core/test_headless.py
+    run_pytest lint
     # Advisories need the network: CI checks them in a job of its own.
     check deny cargo deny --workspace check bans licenses sources
     check rust-version rust_version_allows_dependencies
