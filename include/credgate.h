@@ -49,8 +49,9 @@
  * does not know untouched; a newer host zeroes its structs first. The elements
  * of an array have the size that is passed with the array: arg_size and
  * header_size. The sizes of version 1 are the minimum; a smaller size is
- * CREDGATE_INVALID_ARGUMENT. Arrays of counters grow in the same way, see
- * CREDGATE_COUNTERS.
+ * CREDGATE_INVALID_ARGUMENT. Arrays of counters may have any length from
+ * CREDGATE_COUNTERS_V1 on; for a shorter one credgate_engine_counters returns
+ * CREDGATE_BUFFER_TOO_SMALL, and other functions CREDGATE_INVALID_ARGUMENT.
  */
 
 
