@@ -163,7 +163,7 @@
 #define CREDGATE_PROVIDER_FAILED 4102
 
 // The provider's response is invalid or must not be used.
-#define CREDGATE_PROVIDER_ANSWER_INVALID 4103
+#define CREDGATE_PROVIDER_RESPONSE_INVALID 4103
 
 // The provider responded with 429.
 #define CREDGATE_PROVIDER_BUSY 4104
@@ -233,16 +233,16 @@
 #define CREDGATE_SOURCE_HOST 4
 
 // The number of numbers that this header knows.
-#define CREDGATE_COUNTERS 86
+#define CREDGATE_COUNTERS 138
 
 // The number of numbers in version 1: the minimum for the functions that take
 // an array of them.
-#define CREDGATE_COUNTERS_V1 86
+#define CREDGATE_COUNTERS_V1 138
 
-// The first numbers are gauges, three in use and the others reserved and zero.
-// All numbers behind them only grow; later versions append theirs at the end.
-// A host that adds up several processes keeps the growing numbers of a process
-// that has ended, and drops its gauges.
+// The first numbers are gauges. All numbers behind them only grow. Reserved
+// numbers are 0; later versions use them, or append theirs at the end. A host
+// that adds up several processes keeps the growing numbers of a process that
+// has ended, and drops its gauges.
 #define CREDGATE_GAUGES 8
 
 // Something works again, or was changed on purpose.

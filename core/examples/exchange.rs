@@ -1,7 +1,7 @@
-//! Exchanges a client's credentials at a provider, and says what came of it:
+//! Exchanges a client's credentials at a provider, and prints the outcome:
 //!
 //! `CLIENT_SECRET=… cargo run --example exchange -- ISSUER CLIENT_ID [AUDIENCE]`
-#![allow(clippy::print_stdout, reason = "it is for reading")]
+#![allow(clippy::print_stdout, reason = "its output is for people")]
 
 use credgate_core::{Engine, EngineOptions, Gate, Outcome, Request};
 use std::error::Error;

@@ -90,7 +90,7 @@ pub enum Cause {
     /// The provider responded with 5xx, or closed the connection.
     ProviderFailed,
     /// The provider's response is invalid or must not be used.
-    ProviderAnswerInvalid,
+    ProviderResponseInvalid,
     /// The provider responded with 429.
     ProviderBusy,
     /// The provider did not respond before the deadline.
@@ -108,7 +108,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// All causes, in the order of their codes.
+    /// All causes, in the order of their counters. New causes go to the end.
     pub const ALL: [Cause; 26] = [
         Cause::NoCredentials,
         Cause::EmptyCredential,
@@ -128,7 +128,7 @@ impl Cause {
         Cause::TokenInsufficient,
         Cause::ProviderUnreachable,
         Cause::ProviderFailed,
-        Cause::ProviderAnswerInvalid,
+        Cause::ProviderResponseInvalid,
         Cause::ProviderBusy,
         Cause::ProviderTimeout,
         Cause::TokenUnverifiable,
@@ -169,7 +169,7 @@ impl Cause {
             Cause::TokenInsufficient => c"token_insufficient",
             Cause::ProviderUnreachable => c"provider_unreachable",
             Cause::ProviderFailed => c"provider_failed",
-            Cause::ProviderAnswerInvalid => c"provider_answer_invalid",
+            Cause::ProviderResponseInvalid => c"provider_response_invalid",
             Cause::ProviderBusy => c"provider_busy",
             Cause::ProviderTimeout => c"provider_timeout",
             Cause::TokenUnverifiable => c"token_unverifiable",
@@ -202,7 +202,7 @@ impl Cause {
             Cause::TokenInsufficient => 4006,
             Cause::ProviderUnreachable => 4101,
             Cause::ProviderFailed => 4102,
-            Cause::ProviderAnswerInvalid => 4103,
+            Cause::ProviderResponseInvalid => 4103,
             Cause::ProviderBusy => 4104,
             Cause::ProviderTimeout => 4105,
             Cause::TokenUnverifiable => 4106,
@@ -215,7 +215,7 @@ impl Cause {
 
     /// HTTP status and body. 401 and 403 read as Kong's do; 400 says what to change. A provider's failure is never a
     /// 401, which would make clients discard good credentials.
-    pub(crate) fn answer(self) -> (u16, &'static str) {
+    pub(crate) fn response(self) -> (u16, &'static str) {
         match self {
             Cause::NoCredentials
             | Cause::EmptyCredential
@@ -265,9 +265,9 @@ impl Cause {
                 r#"{"message":"The identity provider cannot be reached"}"#,
             ),
             Cause::ProviderFailed => (502, r#"{"message":"The identity provider failed"}"#),
-            Cause::ProviderAnswerInvalid => (
+            Cause::ProviderResponseInvalid => (
                 502,
-                r#"{"message":"The identity provider's answer is invalid"}"#,
+                r#"{"message":"The identity provider's response is invalid"}"#,
             ),
             Cause::TokenUnverifiable => (
                 502,
@@ -281,7 +281,7 @@ impl Cause {
             Cause::ProviderBusy => (503, r#"{"message":"The identity provider is busy"}"#),
             Cause::ProviderTimeout => (
                 504,
-                r#"{"message":"The identity provider did not answer in time"}"#,
+                r#"{"message":"The identity provider did not respond in time"}"#,
             ),
             Cause::Internal => (500, r#"{"message":"An unexpected error occurred"}"#),
             Cause::EngineUnavailable => (
@@ -296,7 +296,7 @@ impl Cause {
         match self {
             Cause::ProviderUnreachable
             | Cause::ProviderFailed
-            | Cause::ProviderAnswerInvalid
+            | Cause::ProviderResponseInvalid
             | Cause::ProviderBusy
             | Cause::ProviderTimeout
             | Cause::ProviderPaused
@@ -319,7 +319,7 @@ mod tests {
             Cause::ALL.iter().map(|cause| cause.code()).collect();
         assert_eq!(codes.len(), Cause::ALL.len());
         for cause in Cause::ALL {
-            let (status, body) = cause.answer();
+            let (status, body) = cause.response();
             let body: serde_json::Value = serde_json::from_str(body).unwrap();
             assert!(body["message"].is_string(), "{cause:?}");
             assert!((400..=599).contains(&status), "{cause:?}");
@@ -331,7 +331,7 @@ mod tests {
         let is_providers =
             |cause: &Cause| *cause == Cause::RequestRefused || cause.code() / 100 == 41;
         for cause in Cause::ALL.into_iter().filter(is_providers) {
-            assert!((502..=504).contains(&cause.answer().0), "{cause:?}");
+            assert!((502..=504).contains(&cause.response().0), "{cause:?}");
             assert!(cause.default_retry_after().is_some(), "{cause:?}");
         }
     }

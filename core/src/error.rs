@@ -67,7 +67,7 @@ impl Error {
     pub(crate) fn wrong_process() -> Error {
         Error::new(
             ErrorKind::WrongProcess,
-            "the engine was made in another process; make one in each process, after the fork",
+            "the engine was created in another process; create one in each process, after the fork",
         )
     }
 

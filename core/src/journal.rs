@@ -84,7 +84,9 @@ impl Journal {
             let lost = std::mem::take(&mut state.lost);
             return Some(Record {
                 level: Level::Warning,
-                message: format!("{lost} log records were lost, as nobody collected them"),
+                message: format!(
+                    "{lost} log records were lost, because the host did not collect them in time"
+                ),
             });
         }
         let record = state.records.pop_front();

@@ -2,8 +2,8 @@
 //!
 //! `key = BLAKE3-MAC(process key, version ‖ kind ‖ gate's fingerprint ‖ len ‖ client_id ‖ len ‖ client_secret ‖ count ‖
 //! (number of name ‖ len ‖ value)…)`. A length precedes every variable part and a count every list, so the encoding is
-//! injective. The process key is random: keys mean nothing outside the process, and nobody can construct collisions in
-//! the maps that use them.
+//! injective. The process key is random: keys mean nothing outside the process, and clients cannot construct collisions
+//! in the maps that use them.
 //!
 //! Lengths and counts are short, and a fingerprint has 128 bits, because every hit computes the key: an id of 32 bytes
 //! and a secret of 64 fit two blocks. Fingerprints are of configurations, which no attacker chooses.

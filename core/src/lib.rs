@@ -14,60 +14,75 @@
 //! | [`Outcome`] | Allow, with headers for the upstream, or deny, with a response; and the cache status. |
 //! | [`Diagnosis`] | A report on a provider's response to a gate's configuration, step by step. |
 //!
-//! A hit returns within the call. A miss returns [`Authentication::Pending`], and the outcome arrives through the queue.
+//! A hit returns within the call. A miss returns [`Authentication::Pending`]; the outcome arrives through the queue.
 //! The library never calls the host back.
 //!
 //! # Layout
 //!
-//! Each room answers one question.
+//! Each module answers one question.
 //!
-//! | room | question |
+//! | module | question |
 //! |---|---|
-//! | `config` | What does an operator write? |
-//! | `request` | What does a client send? `extract` finds the credentials, `hide` removes them. |
-//! | `gate` | What is compiled from one configuration? |
-//! | `token` | What is a token, and does it verify? |
-//! | `cache` | What does this process know, and what is in flight? |
-//! | `http` | How does a call reach a server? |
-//! | `provider` | What does the provider say? `refusal` reads its errors, `health` decides whether it is contacted. |
-//! | `engine` | What happens to a request? `decide` looks it up and joins a flight, `io_thread` runs the rest. |
-//! | `store` | What do processes and hosts share? `lead` elects the one that exchanges. |
-//! | `diagnosis` | Why does a configuration not work? |
-//! | `metrics` | How much has happened? |
-//! | `sys` | What does the ground provide? Clocks, processes, threads, locks, secrets, the circuit breaker. |
-//! | `testing` | Does it hold as a whole? Vectors, properties, thread schedules. |
+//! | [`config`] | What does an operator write? |
+//! | [`request`] | What does a client send? `extract` finds the credentials, `hide` removes them. |
+//! | [`gate`] | What is compiled from one configuration? |
+//! | [`token`] | What is a token, and does it verify? |
+//! | [`cache`] | What does this process know, and what is in flight? |
+//! | [`http`] | How does a request reach a server? |
+//! | [`provider`] | What does the provider say? `refusal` reads its errors, `health` decides whether to contact it. |
+//! | [`engine`] | What happens to a request? `decide` looks it up and joins a flight, `io_thread` runs the rest. |
+//! | [`store`] | What do processes and hosts share? `lead` elects the process that exchanges. |
+//! | [`diagnosis`] | Why does a configuration not work? |
+//! | [`metrics`] | How much has happened? |
+//! | [`sys`] | What do all others build on? Clocks, processes, threads, locks, secrets, the circuit breaker. |
+//! | `testing` | Does it work as a whole? Vectors, properties, thread schedules. |
 //!
-//! At the root are the types that all rooms share: `cause` (every denial with its HTTP status), `outcome`, `key` (the
-//! cache key), `error`, `journal` (log records) and `env` (transport, clock, metrics and journal of an engine).
+//! The root has the types that they share: [`cause`] (every denial with its HTTP status), [`outcome`], [`key`] (the
+//! cache key), [`error`], [`journal`] (log records) and [`env`](mod@env) (transport, clock, metrics and journal).
 //!
 //! # The way of a request
 //!
-//! On the host's thread, without a lock held across calls, an allocation or a system call on a hit:
+//! On the host's thread, which makes no allocation and no system call on a hit:
 //!
-//! 1. [`Queue::authenticate`] calls `engine::decide::Inner::look`.
-//! 2. `request::extract::extract` finds the pair in the header, query or body, or a client's own token, and decodes it
-//!    into a buffer of the thread, which is wiped afterwards. A malformed request is denied here.
-//! 3. `key::MacKey::pair` computes the cache key: a MAC over gate, id, secret and arguments.
-//! 4. `cache::tokens` has the token: `gate::policy` judges it, and the call returns. That is a **hit**. Past
-//!    `refresh_ahead` of its lifetime, the hit also submits a refresh to the I/O thread.
-//! 5. `cache::refusals` has a refusal, or the attack budget (`cache::quota`) is spent: the call returns a denial.
-//! 6. Otherwise it is a **miss**: `engine::decide::Inner::join` joins the flight of this key, or opens it and submits a job.
-//!    The call returns [`Authentication::Pending`]. Here the thread changes.
+//! 1. [`Queue::authenticate`] calls [`Inner::look`].
+//! 2. [`extract`] finds the pair in the header, query or body, or the client's own token. It decodes into a buffer of
+//!    the thread, which is wiped afterwards. A malformed request is denied here.
+//! 3. [`MacKey::pair`] computes the cache key: a MAC over gate, id, secret and arguments.
+//! 4. If the [`TokenCache`] has the token, [`Policy::check`] judges it, and the call returns: a **hit**. Past
+//!    `refresh_ahead` of the token's time in the cache, the hit also submits a refresh to the I/O thread.
+//! 5. If [`Refusals`] has a refusal, or the [`Quota`] of refused exchanges is spent, the call returns a denial.
+//! 6. Otherwise the request is a **miss**: [`Inner::join`] joins the flight of this key, or opens one and submits its
+//!    job. The call returns [`Authentication::Pending`]. Here the thread changes.
 //!
 //! On the I/O thread (`engine::io_thread`), which the first job starts:
 //!
-//! 7. With a shared store, `store::lead` looks for the token there and takes the lease of the key; processes without the
-//!    lease wait for the holder's result.
-//! 8. `provider::exchange` checks the provider's health, fetches the metadata if it is stale, posts the token request, and
-//!    verifies the token against the provider's keys.
-//! 9. `cache::Shared::land` puts the token into the cache, or remembers the refusal, then ends the flight: each waiter's
-//!    own policy judges the result, and `cache::completions` queues its outcome and signals its descriptor. Here the
-//!    thread changes back.
+//! 7. With a shared store, [`Sharing::run`] looks for the token there and takes the lease of the key. Processes without
+//!    the lease wait for the result of its holder.
+//! 8. [`Exchange::run`] checks the provider's health, fetches the metadata if it is stale, sends the token request, and
+//!    verifies the token with the provider's keys.
+//! 9. [`Shared::land`] caches the token or the refusal, then ends the flight. Each waiter's own policy judges the
+//!    token, and [`Completions::complete`] queues the outcome and signals the descriptor. Here the thread changes back.
 //!
 //! On the host's thread, [`Queue::next`] returns the outcome.
 //!
+//! [`Completions::complete`]: cache::completions::Completions::complete
+//! [`Exchange::run`]: provider::exchange::Exchange::run
+//! [`Inner::join`]: engine::decide::Inner::join
+//! [`Inner::look`]: engine::decide::Inner::look
+//! [`MacKey::pair`]: key::MacKey::pair
+//! [`Policy::check`]: gate::policy::Policy::check
+//! [`Quota`]: cache::quota::Quota
+//! [`Refusals`]: cache::refusals::Refusals
+//! [`Shared::land`]: cache::Shared::land
+//! [`Sharing::run`]: store::Sharing::run
+//! [`TokenCache`]: cache::tokens::TokenCache
+//! [`extract`]: request::extract::extract
 //! [RFC 6749 section 4.4]: https://www.rfc-editor.org/rfc/rfc6749#section-4.4
 #![forbid(unsafe_code)]
+#![allow(
+    rustdoc::private_intra_doc_links,
+    reason = "the chapters for contributors name private items"
+)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod cache;

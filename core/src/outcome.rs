@@ -47,7 +47,10 @@ impl Outcome {
     ) -> Outcome {
         let denial = match verdict {
             // The id of a pair was checked before its token was looked up.
-            Ok(()) if !grant.is_brought || rules.allows_client(grant.client_id().as_bytes()) => {
+            Ok(())
+                if !grant.is_client_supplied
+                    || rules.allows_client(grant.client_id().as_bytes()) =>
+            {
                 return Outcome::Allow(Allow {
                     rules: Arc::clone(rules),
                     grant: Some(grant),
@@ -56,7 +59,7 @@ impl Outcome {
                 });
             }
             Ok(()) => Denial::new(Cause::ClientNotAllowed, ""),
-            Err(breach) => breach.denial(grant.is_brought),
+            Err(breach) => breach.denial(grant.is_client_supplied),
         };
         Outcome::of_denial(rules, denial, cache_status)
     }
@@ -67,7 +70,7 @@ impl Outcome {
         denial: Denial,
         cache_status: CacheStatus,
     ) -> Outcome {
-        if rules.anonymous && denial.cause.answer().0 == 401 {
+        if rules.anonymous && denial.cause.response().0 == 401 {
             return Outcome::without_token(rules, CacheStatus::Anonymous);
         }
         Outcome::Deny(Deny {
@@ -89,13 +92,13 @@ impl Outcome {
 }
 
 impl Breach {
-    /// `is_brought`: the token is the client's own. Otherwise it came from the provider, and the client is at fault
-    /// only for insufficient claims.
-    fn denial(self, is_brought: bool) -> Denial {
-        match (self, is_brought) {
+    /// `is_client_supplied`: the token is the client's own. Otherwise it came from the provider, and the client is at
+    /// fault only for insufficient claims.
+    fn denial(self, is_client_supplied: bool) -> Denial {
+        match (self, is_client_supplied) {
             (Breach::Insufficient(field), _) => Denial::new(
                 Cause::TokenInsufficient,
-                format!("the token does not fulfil {field}"),
+                format!("the token does not meet {field}"),
             ),
             (Breach::Expired, true) => Denial::new(Cause::TokenInvalid, ""),
             (Breach::Untrusted(_) | Breach::OtherIssuer, true) => {
@@ -103,11 +106,11 @@ impl Breach {
             }
             (Breach::Expired, false) => Denial::new(
                 Cause::TokenUnverifiable,
-                "the provider's token has expired when it comes; do the clocks agree?",
+                "the provider's token had already expired on arrival; compare the clocks of the provider and this host",
             ),
             (Breach::Untrusted(_) | Breach::OtherIssuer, false) => Denial::new(
                 Cause::TokenUnverifiable,
-                format!("the provider's token cannot be trusted: {}", self.why()),
+                format!("the provider's token is not trusted: {}", self.why()),
             ),
         }
     }
@@ -167,7 +170,7 @@ impl CacheStatus {
     }
 }
 
-/// An allowed request and its upstream headers. It keeps its strings alive; cloning is cheap.
+/// An allowed request and its upstream headers. Owns its strings; cloning is cheap.
 #[derive(Clone)]
 pub struct Allow {
     rules: Arc<Rules>,
@@ -259,7 +262,7 @@ impl Deny {
 
     /// The HTTP status.
     pub fn http_status(&self) -> u16 {
-        self.denial.cause.answer().0
+        self.denial.cause.response().0
     }
 
     /// The value of `WWW-Authenticate`, on a 401 and for insufficient tokens ([RFC 6750 section 3]).

@@ -1,4 +1,4 @@
-//! After a fork an engine refuses. In a file of its own, because the note is for the whole process.
+//! Engines created before a fork refuse calls after it. A file of its own, because the note affects the whole process.
 
 use credgate_core::{Engine, EngineOptions, ErrorKind, Gate, Queue, Request, process};
 use std::time::Duration;

@@ -14,14 +14,14 @@ use std::ffi::c_char;
 use std::slice;
 
 /// The number of numbers that this header knows.
-pub const CREDGATE_COUNTERS: usize = 86;
+pub const CREDGATE_COUNTERS: usize = 138;
 /// The number of numbers in version 1: the minimum for the functions that take
 /// an array of them.
-pub const CREDGATE_COUNTERS_V1: usize = 86;
-/// The first numbers are gauges, three in use and the others reserved and zero.
-/// All numbers behind them only grow; later versions append theirs at the end.
-/// A host that adds up several processes keeps the growing numbers of a process
-/// that has ended, and drops its gauges.
+pub const CREDGATE_COUNTERS_V1: usize = 138;
+/// The first numbers are gauges. All numbers behind them only grow. Reserved
+/// numbers are 0; later versions use them, or append theirs at the end. A host
+/// that adds up several processes keeps the growing numbers of a process that
+/// has ended, and drops its gauges.
 pub const CREDGATE_GAUGES: usize = 8;
 
 const _: () = assert!(

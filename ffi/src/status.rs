@@ -71,7 +71,7 @@ pub const CREDGATE_PROVIDER_UNREACHABLE: i32 = 4101;
 /// The provider responded with 5xx, or closed the connection.
 pub const CREDGATE_PROVIDER_FAILED: i32 = 4102;
 /// The provider's response is invalid or must not be used.
-pub const CREDGATE_PROVIDER_ANSWER_INVALID: i32 = 4103;
+pub const CREDGATE_PROVIDER_RESPONSE_INVALID: i32 = 4103;
 /// The provider responded with 429.
 pub const CREDGATE_PROVIDER_BUSY: i32 = 4104;
 /// The provider did not respond before the deadline.
@@ -228,8 +228,8 @@ mod tests {
             (Cause::ProviderUnreachable, CREDGATE_PROVIDER_UNREACHABLE),
             (Cause::ProviderFailed, CREDGATE_PROVIDER_FAILED),
             (
-                Cause::ProviderAnswerInvalid,
-                CREDGATE_PROVIDER_ANSWER_INVALID,
+                Cause::ProviderResponseInvalid,
+                CREDGATE_PROVIDER_RESPONSE_INVALID,
             ),
             (Cause::ProviderBusy, CREDGATE_PROVIDER_BUSY),
             (Cause::ProviderTimeout, CREDGATE_PROVIDER_TIMEOUT),

@@ -19,6 +19,9 @@
 #define CANARIES 64
 #define CANARY 0xA5
 
+/* The size of version 1, the minimum. */
+#define COMPLETION_V1_SIZE 24
+
 #define check(condition)                                                      \
     do {                                                                      \
         if (!(condition)) {                                                   \
@@ -153,7 +156,7 @@ static void check_requests(credgate_gate *gate, credgate_engine *engine,
     struct {
         credgate_string known;
         unsigned char canaries[GROWN];
-    } args[1];
+    } args[2];
     struct pollfd watched = { .events = POLLIN };
     uint64_t ticket;
     bool wants;
@@ -164,13 +167,15 @@ static void check_requests(credgate_gate *gate, credgate_engine *engine,
     memset(args, CANARY, sizeof(args));
     args[0].known.data = "one";
     args[0].known.len = 3;
+    args[1].known.data = "second";
+    args[1].known.len = 6;
     request.known.struct_size = STATED(request);
     request.known.method = "GET";
     request.known.method_len = 3;
     request.known.authorization = authorization;
     request.known.authorization_len = strlen(authorization);
     request.known.args = &args[0].known;
-    request.known.args_len = 1;
+    request.known.args_len = 2;
     request.known.arg_size = sizeof(args[0]);
     completion.known.struct_size = STATED(completion);
     completion.known.outcome = &outcome.known;
@@ -181,6 +186,10 @@ static void check_requests(credgate_gate *gate, credgate_engine *engine,
                                 &outcome.known, &ticket) == CREDGATE_PENDING);
     check(credgate_queue_fd(queue, &watched.fd) == CREDGATE_OK);
     check(poll(&watched, 1, 30000) == 1);
+    completion.known.struct_size = COMPLETION_V1_SIZE - 1;
+    check(credgate_queue_next(queue, &completion.known)
+          == CREDGATE_INVALID_ARGUMENT);
+    completion.known.struct_size = STATED(completion);
     check(credgate_queue_next(queue, &completion.known) == CREDGATE_OK);
     check(completion.known.user_data == &ticket);
     check(completion.known.outcome == &outcome.known);

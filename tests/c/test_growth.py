@@ -41,7 +41,7 @@ def host(tmp_path: Path, provider: Provider) -> Callable[..., tuple[int, list[st
         "allow_loopback_http": True,
         "token_post_args_names": ["audience"],
         "token_post_args_values": ["https://example.com/"],
-        "token_post_args_host": ["x_tenant"],
+        "token_post_args_host": ["x_tenant", "x_region"],
         "upstream_headers_claims": ["sub"],
         "upstream_headers_names": ["x-client"],
     }

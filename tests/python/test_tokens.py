@@ -57,7 +57,7 @@ REFUSALS = [
     (400, {"error": "invalid_request"}, "request_refused", 502, 5),
     (500, {}, "provider_failed", 502, 5),
     (429, {}, "provider_busy", 503, 5),
-    (200, {"nonsense": True}, "provider_answer_invalid", 502, 5),
+    (200, {"nonsense": True}, "provider_response_invalid", 502, 5),
 ]
 
 

@@ -130,7 +130,7 @@ fn each_fault_has_its_verdict_and_its_name() {
         (reply(429, ""), Verdict::Unreachable, "busy"),
         (reply(500, ""), Verdict::Unreachable, "provider_failed"),
         (reply(200, "<html>"), Verdict::Misconfigured, "html_page"),
-        (reply(200, "{}"), Verdict::Misconfigured, "answer_invalid"),
+        (reply(200, "{}"), Verdict::Misconfigured, "response_invalid"),
         (
             unreachable(Obstacle::Name),
             Verdict::Unreachable,
@@ -203,7 +203,7 @@ fn omitted_parameters_are_explained() {
     });
     assert_eq!(last(&diagnosis).code, "client_not_allowed");
     let diagnosis = over("{}", |_| reply(200, r#"{"issuer":"https://a.example"}"#));
-    assert_eq!(last(&diagnosis).code, "provider_answer_invalid");
+    assert_eq!(last(&diagnosis).code, "provider_response_invalid");
     assert!(last(&diagnosis).message.contains("set token_endpoint"));
 }
 

@@ -32,7 +32,7 @@ impl Check<'_> {
                 return false;
             }
             Err(denial) => {
-                let finding = Finding::error(STEP, "answer_invalid", sentence(&denial.detail))
+                let finding = Finding::error(STEP, "response_invalid", sentence(&denial.detail))
                     .remedy(
                         "RFC 6749, section 5.1, does not allow this response. Is the token endpoint the right \
                          one? A provider that binds tokens to keys (DPoP) has to issue plain Bearer tokens here.",

@@ -123,9 +123,10 @@ impl Inner {
             return Look::Known(Outcome::without_token(rules, CacheStatus::Preflight));
         }
         let deny = |denial| Look::Known(Outcome::of_denial(rules, denial, CacheStatus::None));
-        let [given, wanted] = [request.args.len(), rules.places.args.host().len()];
-        if given != wanted {
-            let detail = format!("{given} values were given for {wanted} token_post_args_host");
+        let [given, expected] = [request.args.len(), rules.places.args.host().len()];
+        if given != expected {
+            let detail =
+                format!("the host passed {given} values for {expected} token_post_args_host");
             return deny(Denial::new(Cause::Internal, detail));
         }
         let presented = match extract(&rules.places, request, scratch) {
@@ -197,7 +198,7 @@ impl Inner {
             Joined::Full => {
                 let denial = Denial::new(
                     Cause::Overloaded,
-                    "more requests wait for the provider than max_waiting allows",
+                    "more requests are waiting than max_waiting allows",
                 );
                 Some(Outcome::of_denial(rules, denial, CacheStatus::None))
             }
@@ -251,11 +252,11 @@ impl Inner {
         now: Instant,
     ) {
         let age = now.saturating_duration_since(grant.received);
-        let is_waited_for = || self.shared.refusals.get(&key, now).is_some();
-        if grant.is_brought
+        // The provider's Retry-After has not passed.
+        let is_paused = || self.shared.refusals.get(&key, now).is_some();
+        if grant.is_client_supplied
             || !grant.refresh.claim(age)
-            // The provider's Retry-After has not passed.
-            || is_waited_for()
+            || is_paused()
             || !self.shared.flights.open_refresh(key)
         {
             return;
@@ -342,7 +343,7 @@ impl Inner {
             sharing.begin_purge(purging.clone());
             // Without the thread nothing can use the store either.
             if let Ok(runtime) = self.runtime() {
-                runtime.submit(Command::TellPurges);
+                runtime.submit(Command::WritePurges);
             }
         }
         self.drop_purged(purging)

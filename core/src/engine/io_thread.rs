@@ -18,7 +18,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 pub(crate) enum Command {
     Fly(Job),
     /// Write pending purges to the store.
-    TellPurges,
+    WritePurges,
 }
 
 /// The work of a flight.
@@ -152,11 +152,11 @@ impl Io {
         while let Some(command) = commands.recv().await {
             match (command, &self.sharing) {
                 (Command::Fly(job), _) => self.fly(job),
-                (Command::TellPurges, Some(sharing)) => {
+                (Command::WritePurges, Some(sharing)) => {
                     let sharing = Arc::clone(sharing);
                     tokio::spawn(async move { sharing.write_purges().await });
                 }
-                (Command::TellPurges, None) => {}
+                (Command::WritePurges, None) => {}
             }
         }
         if let Some(sharing) = &self.sharing {

@@ -139,7 +139,7 @@ impl Queue {
         let listening = listening.ok_or_else(|| {
             Error::new(
                 ErrorKind::System,
-                "nothing was made to connect to: call listen before",
+                "there is no socket to accept from; call listen first",
             )
         })?;
         self.completions.connect(listening.accept()?);

@@ -80,14 +80,14 @@ impl Upstream {
         match cause {
             Cause::TokenInvalid => Some(&self.invalid_token),
             Cause::TokenInsufficient => Some(&self.insufficient),
-            _ if cause.answer().0 == 401 => Some(&self.challenge),
+            _ if cause.response().0 == 401 => Some(&self.challenge),
             _ => None,
         }
     }
 
     /// The body, JSON.
     pub(crate) fn body(&self, cause: Cause) -> &str {
-        match cause.answer() {
+        match cause.response() {
             (401, _) => &self.unauthorized_body,
             (403, _) => &self.forbidden_body,
             (_, body) => body,

@@ -6,6 +6,7 @@ use crate::cause::Cause;
 use crate::outcome::{CacheStatus, Outcome};
 use crate::sys::breaker::BreakerState;
 use std::collections::BTreeMap;
+use std::iter::repeat;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -105,25 +106,27 @@ pub struct Snapshot {
     pub providers: BTreeMap<String, ProviderState>,
 }
 
+/// The numbers of cache statuses and of causes in [`Snapshot::counters`], some of them reserved.
+const CACHE_STATUSES: usize = 16;
+const CAUSES: usize = 64;
+const _: () = assert!(CacheStatus::ALL.len() <= CACHE_STATUSES && Cause::ALL.len() <= CAUSES);
+
 impl Snapshot {
     /// The length of [`counters`](Snapshot::counters).
-    pub const COUNTERS: usize = Snapshot::GAUGES
-        + 2 * CacheStatus::ALL.len()
-        + Cause::ALL.len()
-        + 2 * (BOUNDS.len() + 2)
-        + 8;
+    pub const COUNTERS: usize =
+        Snapshot::GAUGES + 2 * CACHE_STATUSES + CAUSES + 2 * (BOUNDS.len() + 2) + 8;
     /// The first numbers are gauges, three in use and the others reserved. The numbers behind them only grow, and outlive
     /// the process that counted them.
     pub const GAUGES: usize = 8;
 
     /// All numbers except those of providers, for [`from_counters`](Snapshot::from_counters). The numbers of several
-    /// processes may be added up one by one. Their order is part of the C ABI: a new number goes to the end, also that
-    /// of a new cause or cache status.
+    /// processes may be added up one by one. Their order is part of the C ABI: a new cache status or cause takes a
+    /// reserved position of its group, any other new number goes to the end.
     pub fn counters(&self) -> [u64; Snapshot::COUNTERS] {
-        let by_cache_status = self.allowed.iter().chain(&self.denied);
-        let numbers = by_cache_status
-            .map(|(_, count)| *count)
-            .chain(self.causes.iter().map(|(_, count)| *count))
+        let numbers = group([self.entries, self.bytes, self.waiting], Snapshot::GAUGES)
+            .chain(group(counts(&self.allowed), CACHE_STATUSES))
+            .chain(group(counts(&self.denied), CACHE_STATUSES))
+            .chain(group(counts(&self.causes), CAUSES))
             .chain(self.exchange.counters())
             .chain(self.discovery.counters())
             .chain([
@@ -137,9 +140,7 @@ impl Snapshot {
                 self.store_puts,
             ]);
         let mut counters = [0; Snapshot::COUNTERS];
-        let (gauges, cumulative) = counters.split_at_mut(Snapshot::GAUGES);
-        gauges[..3].copy_from_slice(&[self.entries, self.bytes, self.waiting]);
-        for (counter, number) in cumulative.iter_mut().zip(numbers) {
+        for (counter, number) in counters.iter_mut().zip(numbers) {
             *counter = number;
         }
         counters
@@ -184,18 +185,16 @@ impl Snapshot {
 
     /// The snapshot of these numbers.
     pub fn from_counters(counters: &[u64; Snapshot::COUNTERS]) -> Snapshot {
-        let (gauges, cumulative) = counters.split_at(Snapshot::GAUGES);
-        let mut rest = cumulative.iter().copied();
+        let (gauges, rest) = counters.split_at(Snapshot::GAUGES);
+        let (allowed, rest) = rest.split_at(CACHE_STATUSES);
+        let (denied, rest) = rest.split_at(CACHE_STATUSES);
+        let (causes, rest) = rest.split_at(CAUSES);
+        let mut rest = rest.iter().copied();
         let mut next = || rest.next().unwrap_or_default();
-        let mut by_cache_status = || {
-            CacheStatus::ALL
-                .map(|cache_status| (cache_status, next()))
-                .to_vec()
-        };
         Snapshot {
-            allowed: by_cache_status(),
-            denied: by_cache_status(),
-            causes: Cause::ALL.map(|cause| (cause, next())).to_vec(),
+            allowed: labelled(CacheStatus::ALL, allowed),
+            denied: labelled(CacheStatus::ALL, denied),
+            causes: labelled(Cause::ALL, causes),
             exchange: Latency::from_counters(&mut next),
             discovery: Latency::from_counters(&mut next),
             refreshes: next(),
@@ -214,16 +213,29 @@ impl Snapshot {
     }
 }
 
+/// The first `length` numbers, with zeros for the reserved positions.
+fn group(numbers: impl IntoIterator<Item = u64>, length: usize) -> impl Iterator<Item = u64> {
+    numbers.into_iter().chain(repeat(0)).take(length)
+}
+
+fn counts<T>(counts: &[(T, u64)]) -> impl Iterator<Item = u64> {
+    counts.iter().map(|(_, count)| *count)
+}
+
+fn labelled<T>(all: impl IntoIterator<Item = T>, counts: &[u64]) -> Vec<(T, u64)> {
+    all.into_iter().zip(counts.iter().copied()).collect()
+}
+
 impl Metrics {
     pub(crate) fn count(&self, outcome: &Outcome) {
         let (counters, cache_status) = match outcome {
             Outcome::Allow(allow) => (&self.allowed, allow.cache_status()),
             Outcome::Deny(deny) => {
-                add(&self.causes[position(&Cause::ALL, deny.cause())]);
+                add(&self.causes[deny.cause() as usize]);
                 (&self.denied, deny.cache_status())
             }
         };
-        add(&counters[position(&CacheStatus::ALL, cache_status)]);
+        add(&counters[cache_status as usize]);
     }
 
     pub(crate) fn note_breaker(&self, issuer: &str, state: BreakerState) {
@@ -319,10 +331,6 @@ fn load(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }
 
-fn position<T: PartialEq>(all: &[T], one: T) -> usize {
-    all.iter().position(|other| *other == one).unwrap_or(0)
-}
-
 /// Reads a number, or Auth0's `b=per_hour;q=10;r=7;t=3540,b=per_day;…`.
 fn read_limits(header: &str, value: &str, limits: &mut BTreeMap<String, u64>) {
     if let Ok(number) = value.trim().parse() {
@@ -412,6 +420,16 @@ mod tests {
             one.counters()[..Snapshot::GAUGES],
             [5, 600, 2, 0, 0, 0, 0, 0]
         );
+    }
+
+    #[test]
+    fn every_cause_and_cache_status_has_its_own_counter() {
+        for (index, cause) in Cause::ALL.into_iter().enumerate() {
+            assert_eq!(cause as usize, index, "{cause:?}");
+        }
+        for (index, cache_status) in CacheStatus::ALL.into_iter().enumerate() {
+            assert_eq!(cache_status as usize, index, "{cache_status:?}");
+        }
     }
 
     #[test]

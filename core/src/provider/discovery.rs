@@ -60,7 +60,7 @@ pub(super) async fn fetch(issuer: &Issuer, env: &Env) -> Result<Metadata, Denial
     match reply.status {
         200 => read(issuer, &reply.body).map_err(|flaw| {
             let detail = format!("{what}: {}", flaw.why());
-            Denial::new(Cause::ProviderAnswerInvalid, detail)
+            Denial::new(Cause::ProviderResponseInvalid, detail)
         }),
         status => Err(refused(&what, status)),
     }
@@ -71,7 +71,7 @@ pub(super) fn unavailable(what: &str, fault: &Fault) -> Denial {
     let (cause, why) = match fault {
         Fault::Unreachable(_, why) => (Cause::ProviderUnreachable, why.as_str()),
         Fault::Broken(why) => (Cause::ProviderFailed, why.as_str()),
-        Fault::TooLong => (Cause::ProviderAnswerInvalid, "longer than 1 MiB"),
+        Fault::TooLong => (Cause::ProviderResponseInvalid, "longer than 1 MiB"),
     };
     Denial::new(cause, format!("{what}: {why}"))
 }
@@ -81,7 +81,7 @@ pub(super) fn refused(what: &str, status: u16) -> Denial {
     let cause = match status {
         429 => Cause::ProviderBusy,
         500..=599 => Cause::ProviderFailed,
-        _ => Cause::ProviderAnswerInvalid,
+        _ => Cause::ProviderResponseInvalid,
     };
     Denial::new(cause, format!("{what}: HTTP {status}"))
 }

@@ -56,14 +56,14 @@ impl Exchange<'_> {
         let whole = async {
             match work {
                 Work::Exchange(credentials) => self.exchange_within_quota(credentials).await,
-                Work::Verify(token) => self.verify_brought(token.expose()).await,
+                Work::Verify(token) => self.verify_client_supplied(token.expose()).await,
             }
         };
         tokio::time::timeout_at(deadline, whole)
             .await
             .unwrap_or_else(|_| {
                 let detail = format!(
-                    "{} did not answer within {:?}",
+                    "{} did not respond within {:?}",
                     self.provider.issuer.id, self.rules.timeout
                 );
                 Err(Denial::new(Cause::ProviderTimeout, detail))
@@ -202,7 +202,7 @@ impl Exchange<'_> {
     }
 
     /// Verifies a client's own token: signature, issuer and times (RFC 9068 section 4).
-    async fn verify_brought(&self, token: &str) -> Result<Grant, Denial> {
+    async fn verify_client_supplied(&self, token: &str) -> Result<Grant, Denial> {
         let invalid = |why: &str| Denial::new(Cause::TokenInvalid, why);
         if !is_jws(token) {
             return Err(invalid("it is no JWT"));
@@ -266,12 +266,12 @@ impl Exchange<'_> {
         Denial::new(Cause::TokenUnverifiable, detail)
     }
 
-    fn origin(&self, received: Instant, is_brought: bool) -> Origin {
+    fn origin(&self, received: Instant, is_client_supplied: bool) -> Origin {
         Origin {
             key: self.key,
             fingerprint: self.rules.fingerprint,
             received,
-            is_brought,
+            is_client_supplied,
         }
     }
 }
@@ -285,7 +285,7 @@ enum Unverified {
 fn token_endpoint(metadata: &Metadata) -> Result<&Url, Denial> {
     metadata.token_endpoint.as_ref().ok_or_else(|| {
         Denial::new(
-            Cause::ProviderAnswerInvalid,
+            Cause::ProviderResponseInvalid,
             format!(
                 "the metadata of {} names no token_endpoint: set token_endpoint",
                 metadata.issuer

@@ -37,7 +37,7 @@ async fn fetch_one(issuer: &Issuer, url: &Url, env: &Env) -> Result<KeySet, Deni
     match reply.status {
         200 => KeySet::parse(&reply.body).ok_or_else(|| {
             let detail = format!("{what}: not a JSON object with a list of keys");
-            Denial::new(Cause::ProviderAnswerInvalid, detail)
+            Denial::new(Cause::ProviderResponseInvalid, detail)
         }),
         status => Err(super::discovery::refused(&what, status)),
     }

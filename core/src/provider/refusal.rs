@@ -17,8 +17,8 @@ pub(super) fn unanswered(url: &Url, fault: Fault) -> Denial {
         Fault::Unreachable(_, why) => (Cause::ProviderUnreachable, why),
         Fault::Broken(why) => (Cause::ProviderFailed, why),
         Fault::TooLong => (
-            Cause::ProviderAnswerInvalid,
-            "an answer longer than 64 KiB".to_owned(),
+            Cause::ProviderResponseInvalid,
+            "a response longer than 64 KiB".to_owned(),
         ),
     };
     Denial::new(cause, format!("token endpoint {url}: {why}"))
@@ -45,7 +45,7 @@ pub(super) fn refusal(metadata: &Metadata, reply: &Response, wall: Duration) -> 
         (429, _) => Cause::ProviderBusy,
         (500..=599, _) => Cause::ProviderFailed,
         (400..=499, _) => Cause::RequestRefused,
-        _ => Cause::ProviderAnswerInvalid,
+        _ => Cause::ProviderResponseInvalid,
     };
     let endpoint = metadata.token_endpoint.as_ref().map_or("", Url::as_str);
     let answer = format!("HTTP {} {}", reply.status, error.unwrap_or_default());

@@ -202,9 +202,9 @@ async fn refusals_are_classified_by_status_then_by_error() {
         (429, body("too_many_requests"), Cause::ProviderBusy),
         (500, String::new(), Cause::ProviderFailed),
         (503, body("invalid_client"), Cause::ProviderFailed),
-        (302, String::new(), Cause::ProviderAnswerInvalid),
-        (204, String::new(), Cause::ProviderAnswerInvalid),
-        (200, "s3cret".to_owned(), Cause::ProviderAnswerInvalid),
+        (302, String::new(), Cause::ProviderResponseInvalid),
+        (204, String::new(), Cause::ProviderResponseInvalid),
+        (200, "s3cret".to_owned(), Cause::ProviderResponseInvalid),
     ] {
         let text = answer.clone();
         let denial = denial(move || reply(status, &text)).await;
@@ -246,7 +246,7 @@ async fn transport_faults_are_never_refusals() {
             Cause::ProviderUnreachable,
         ),
         (Fault::Broken("closed".to_owned()), Cause::ProviderFailed),
-        (Fault::TooLong, Cause::ProviderAnswerInvalid),
+        (Fault::TooLong, Cause::ProviderResponseInvalid),
     ] {
         assert_eq!(denial(move || Err(fault.clone())).await.cause, cause);
     }

@@ -206,7 +206,7 @@ impl<'f> Lead<'f> {
             key: self.purpose.key,
             fingerprint: rules.fingerprint,
             received: clock.now(),
-            is_brought: false,
+            is_client_supplied: false,
         };
         let grant = token.grant(&self.credentials.client_id, origin, rules, clock)?;
         let verdict = rules.policy.check(grant.claims.as_ref(), clock.wall());

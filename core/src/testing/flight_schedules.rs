@@ -101,7 +101,7 @@ impl Model {
                     key,
                     fingerprint: Fingerprint::for_test(1),
                     received: Instant::now(),
-                    is_brought: false,
+                    is_client_supplied: false,
                 };
                 let lifetime = Lifetime::Stated(Duration::from_secs(3600));
                 Ok(Grant::new(origin, "alice", "t0ken", lifetime, None))
@@ -124,7 +124,7 @@ impl Asked {
             Asked::Ready(outcome) => outcome,
             Asked::Waits(receiver) => {
                 let outcome = receiver.try_recv().expect("nobody waits for ever");
-                assert!(receiver.try_recv().is_err(), "told once");
+                assert!(receiver.try_recv().is_err(), "one outcome per waiter");
                 outcome
             }
         };

@@ -20,7 +20,7 @@ pub struct Grant {
     pub(crate) received: Instant,
     pub(crate) lifetime: Lifetime,
     /// It is the client's own token.
-    pub(crate) is_brought: bool,
+    pub(crate) is_client_supplied: bool,
     /// Its claims, if it is a JWT.
     pub(crate) claims: Option<Claims>,
     pub(crate) refresh: Refresh,
@@ -81,7 +81,7 @@ pub(crate) struct Origin {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) received: Instant,
     /// It is the client's own token.
-    pub(crate) is_brought: bool,
+    pub(crate) is_client_supplied: bool,
 }
 
 impl Grant {
@@ -101,7 +101,7 @@ impl Grant {
             key: origin.key,
             fingerprint: origin.fingerprint,
             received: origin.received,
-            is_brought: origin.is_brought,
+            is_client_supplied: origin.is_client_supplied,
             lifetime,
             claims,
             refresh: Refresh::default(),
@@ -173,7 +173,7 @@ pub(crate) mod tests {
             key: Key::for_test(1),
             fingerprint: Fingerprint::for_test(1),
             received,
-            is_brought: false,
+            is_client_supplied: false,
         };
         Grant::new(origin, "id", token, lifetime, None)
     }

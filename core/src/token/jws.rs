@@ -65,7 +65,7 @@ pub(crate) fn is_jws(token: &str) -> bool {
         .is_some_and(|header| header.contains_key("alg"))
 }
 
-/// For messages only, never for decisions.
+/// For classification only: a token decoded in this way is never trusted.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new()
@@ -157,7 +157,7 @@ impl<'de> Deserialize<'de> for UniqueObject {
                 let mut object = Map::new();
                 while let Some((name, value)) = map.next_entry()? {
                     if object.insert(name, value).is_some() {
-                        return Err(de::Error::custom("a claim stands twice"));
+                        return Err(de::Error::custom("a claim appears twice"));
                     }
                 }
                 Ok(UniqueObject(object))

@@ -38,25 +38,27 @@ impl TokenResponse {
     pub(crate) fn read(body: &[u8]) -> Result<TokenResponse, Denial> {
         let invalid = |why: &str| {
             Denial::new(
-                Cause::ProviderAnswerInvalid,
-                format!("the token endpoint's answer is invalid: {why}"),
+                Cause::ProviderResponseInvalid,
+                format!("the token endpoint's response is invalid: {why}"),
             )
         };
-        let answer: TokenResponse = json_object(body).ok_or_else(|| {
-            invalid("not a JSON object with access_token and token_type, each once and a string")
+        let response: TokenResponse = json_object(body).ok_or_else(|| {
+            invalid("not a JSON object with access_token and token_type, each a string and not repeated")
         })?;
-        let of_no_use = |why| Err(invalid(why).spent());
-        if !answer.token_type.eq_ignore_ascii_case("bearer") {
-            return of_no_use("token_type is not Bearer");
+        let unusable = |why| Err(invalid(why).spent());
+        if !response.token_type.eq_ignore_ascii_case("bearer") {
+            return unusable("token_type is not Bearer");
         }
-        let token = answer.access_token.as_str();
+        let token = response.access_token.as_str();
         if token.len() > MAX_TOKEN {
-            return of_no_use("access_token is longer than 16 KiB");
+            return unusable("access_token is longer than 16 KiB");
         }
         if !is_b64token(token) {
-            return of_no_use("access_token has characters that a Bearer token cannot have");
+            return unusable(
+                "access_token contains characters that are not allowed in a Bearer token",
+            );
         }
-        Ok(answer)
+        Ok(response)
     }
 
     /// The token's lifetime: `expires_in` (a number or a numeric string), else the time until the JWT's `exp`; never
@@ -217,20 +219,20 @@ pub(crate) mod tests {
             let body = json!({"access_token": token, "token_type": "Bearer"}).to_string();
             assert_eq!(
                 denied(&body).cause,
-                Cause::ProviderAnswerInvalid,
+                Cause::ProviderResponseInvalid,
                 "{token:?}"
             );
         }
         let long =
             json!({"access_token": "a".repeat(MAX_TOKEN + 1), "token_type": "Bearer"}).to_string();
-        assert_eq!(denied(&long).cause, Cause::ProviderAnswerInvalid);
+        assert_eq!(denied(&long).cause, Cause::ProviderResponseInvalid);
     }
 
     #[test]
     fn another_token_type_is_not_forwarded_as_bearer() {
         assert_eq!(
             denied(r#"{"access_token":"t","token_type":"DPoP"}"#).cause,
-            Cause::ProviderAnswerInvalid
+            Cause::ProviderResponseInvalid
         );
     }
 
@@ -249,7 +251,7 @@ pub(crate) mod tests {
             r#"{"access_token":"t","token_type":"s3cret"}"#,
         ] {
             let denial = denied(body);
-            assert_eq!(denial.cause, Cause::ProviderAnswerInvalid, "{body}");
+            assert_eq!(denial.cause, Cause::ProviderResponseInvalid, "{body}");
             assert!(!denial.detail.contains("s3cret"), "{}", denial.detail);
         }
     }

@@ -468,11 +468,8 @@ fn a_token_without_a_kid_may_be_signed_by_a_new_key() {
 #[test]
 fn lenient_forms_of_a_jwt_are_not_opaque() {
     assert!(is_jws("eyJhbGciOiJub25lIn0=.e30."), "padding");
-    assert!(
-        is_jws("eyJhbGciOjEsImFsZyI6Mn0.e30.x"),
-        "a name that stands twice"
-    );
-    assert!(is_jws("eyJhbGciOiJub25lIn0..x"), "nothing in it");
+    assert!(is_jws("eyJhbGciOjEsImFsZyI6Mn0.e30.x"), "a repeated name");
+    assert!(is_jws("eyJhbGciOiJub25lIn0..x"), "an empty payload");
 }
 
 #[test]

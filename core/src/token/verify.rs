@@ -28,9 +28,9 @@ impl JwsError {
         match self {
             JwsError::Malformed => "it is malformed",
             JwsError::Algorithm => "its algorithm is not allowed",
-            JwsError::Critical => "it demands an extension that is not understood (crit)",
-            JwsError::UnknownKey => "its key is not among the provider's",
-            JwsError::Signature => "its signature is wrong",
+            JwsError::Critical => "it requires an unknown extension (crit)",
+            JwsError::UnknownKey => "its key is not among the provider's keys",
+            JwsError::Signature => "its signature is invalid",
         }
     }
 }

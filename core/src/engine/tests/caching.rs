@@ -62,7 +62,11 @@ fn a_due_token_is_served_and_refreshed_in_the_background() {
     assert_eq!(lab.transport.token_requests(), 2);
     assert_eq!(lab.pair("a", "s"), "HIT a Bearer t2");
     lab.advance(99);
-    assert_eq!(lab.pair("a", "s"), "HIT a Bearer t2", "from when it came");
+    assert_eq!(
+        lab.pair("a", "s"),
+        "HIT a Bearer t2",
+        "its age counts from its receipt"
+    );
 }
 
 #[test]
@@ -97,7 +101,11 @@ fn a_failed_refresh_is_retried_later_and_the_token_served_until_expiry() {
     lab.settle();
     assert_eq!(lab.pair("a", "s"), "STALE a Bearer t1");
     lab.settle();
-    assert_eq!(lab.transport.token_requests(), 2, "not with every hit");
+    assert_eq!(
+        lab.transport.token_requests(),
+        2,
+        "one refresh, not one per hit"
+    );
     lab.advance(10);
     assert_eq!(lab.pair("a", "s"), "STALE a Bearer t1");
     lab.settle();
@@ -106,7 +114,7 @@ fn a_failed_refresh_is_retried_later_and_the_token_served_until_expiry() {
     assert_eq!(
         lab.pair("a", "s"),
         "MISS 502 ProviderUnreachable",
-        "not beyond its end"
+        "not served past its end"
     );
     provider.fails.store(false, Ordering::SeqCst);
     assert_eq!(lab.pair("a", "s"), "MISS a Bearer t2");
@@ -294,10 +302,10 @@ fn a_token_refused_upstream_is_dropped_once_unless_brand_new() {
     assert!(!noted(403).unwrap(), "another status");
     assert!(!noted(200).unwrap());
     assert!(noted(401).unwrap());
-    assert!(!noted(401).unwrap(), "gone already");
+    assert!(!noted(401).unwrap(), "dropped already");
     assert_eq!(lab.pair("a", "s"), "MISS a Bearer t2");
     lab.advance(10);
-    assert!(!noted(401).unwrap(), "another one has taken its place");
+    assert!(!noted(401).unwrap(), "another token has replaced it");
     assert_eq!(lab.pair("a", "s"), "HIT a Bearer t2");
 }
 
@@ -385,12 +393,12 @@ fn caller_arguments_are_part_of_the_key() {
     assert_eq!(
         ask("&resource=x&scope=x"),
         "HIT a Bearer t4",
-        "names have an order of their own"
+        "the order of names does not matter"
     );
     assert_eq!(
         ask("&audience=y"),
         "HIT a Bearer t1",
-        "what is not allowed is not asked for"
+        "other arguments are ignored"
     );
     let seen = lab.transport.seen.lock().unwrap();
     let forms: Vec<_> = seen

@@ -22,7 +22,7 @@ fn an_open_circuit_breaker_still_serves_cached_clients() {
             "MISS 502 ProviderFailed"
         );
     }
-    let asked = lab.transport.token_requests();
+    let requests = lab.transport.token_requests();
     let Outcome::Deny(deny) = lab.blocking("client_id=c9&client_secret=right") else {
         panic!("allowed")
     };
@@ -32,8 +32,8 @@ fn an_open_circuit_breaker_still_serves_cached_clients() {
     );
     assert_eq!(
         lab.transport.token_requests(),
-        asked,
-        "the provider is not asked"
+        requests,
+        "the provider is not contacted"
     );
     assert!(lab.pair("known", "right").starts_with("HIT"));
     assert!(lab.engine.metrics().unwrap().providers["https://a.example"].is_paused);
@@ -44,7 +44,7 @@ fn an_open_circuit_breaker_still_serves_cached_clients() {
             .message
             .starts_with("https://a.example: circuit breaker open")
     );
-    assert_eq!(lab.engine.next_record().unwrap(), None, "told once");
+    assert_eq!(lab.engine.next_record().unwrap(), None, "logged once");
 
     down.store(false, Ordering::SeqCst);
     lab.advance(5);
@@ -85,7 +85,7 @@ fn a_guessed_client_is_rate_limited_unless_its_token_is_cached() {
             "MISS 401 CredentialsRefused"
         );
     }
-    let asked = lab.transport.token_requests();
+    let requests = lab.transport.token_requests();
     let Outcome::Deny(deny) = lab.blocking("client_id=a&client_secret=wrong9") else {
         panic!("allowed")
     };
@@ -93,12 +93,15 @@ fn a_guessed_client_is_rate_limited_unless_its_token_is_cached() {
         (deny.http_status(), deny.cause(), deny.retry_after()),
         (429, Cause::TooManyRefusals, Some(20))
     );
-    assert_eq!(lab.transport.token_requests(), asked);
+    assert_eq!(lab.transport.token_requests(), requests);
     assert!(
         lab.pair("a", "right").starts_with("HIT"),
-        "who is known goes on"
+        "a cached client is still served"
     );
-    assert!(lab.pair("b", "right").starts_with("MISS b"), "others too");
+    assert!(
+        lab.pair("b", "right").starts_with("MISS b"),
+        "so are other clients"
+    );
     lab.advance(20);
     assert_eq!(lab.pair("a", "wrong9"), "MISS 401 CredentialsRefused");
     assert_eq!(lab.pair("a", "wrong10"), "NONE 429 TooManyRefusals");
@@ -155,7 +158,7 @@ fn concurrent_guesses_stay_within_the_budget() {
         }
         (200, String::new())
     };
-    assert_eq!(guess(1).0, 200, "nobody has been refused yet");
+    assert_eq!(guess(1).0, 200, "no exchange has been refused yet");
     lab.transport.gate.add_permits(1000);
     let refused = drain(&queue, 200)
         .into_iter()
@@ -173,8 +176,8 @@ fn concurrent_guesses_stay_within_the_budget() {
 
 #[test]
 fn no_exchange_happens_before_retry_after() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&asked);
+    let requests = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&requests);
     let lab = Lab::new(ScriptedTransport::new(move |seen| {
         if seen
             .form
@@ -200,7 +203,7 @@ fn no_exchange_happens_before_retry_after() {
     );
     assert!(
         lab.pair("other", "right").starts_with("MISS other"),
-        "a quota is one client's"
+        "a rate limit is per client"
     );
     lab.advance(18);
     assert!(lab.pair("busy", "right").starts_with("MISS busy"));
@@ -284,7 +287,7 @@ fn abandoned_flights_are_bounded() {
         queue.cancel(pending(ask(number))).unwrap();
     }
     let Authentication::Ready(outcome) = ask(6) else {
-        panic!("one more is under way")
+        panic!("one more flight was opened")
     };
     assert_eq!(show(&outcome), "NONE 503 Overloaded");
     // A request for a flight in progress may still wait for it.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 const DOCUMENT: &str = r#"{"issuer":"https://a.example","token_endpoint":"https://a.example/token","token_endpoint_auth_methods_supported":["client_secret_post"]}"#;
 
-/// A provider that knows the secret `right`, and gives each client a token of its own that lives an hour.
+/// A provider that accepts the secret `right`, and issues a token per client, valid for an hour.
 fn provider(seen: &Seen) -> Result<Response, Fault> {
     match &seen.form {
         None => reply(200, DOCUMENT),
@@ -47,12 +47,12 @@ struct Lab {
 }
 
 impl Lab {
-    /// With a configuration of its own.
+    /// A lab with this configuration.
     fn with(config: &str, transport: ScriptedTransport) -> Lab {
         Lab::with_options(EngineOptions::default(), config, transport)
     }
 
-    /// With an engine and a configuration of its own.
+    /// A lab with these options and this configuration.
     fn with_options(options: EngineOptions, config: &str, transport: ScriptedTransport) -> Lab {
         let (transport, clock) = (Arc::new(transport), Arc::new(ManualClock::new()));
         Lab {
@@ -63,7 +63,7 @@ impl Lab {
         }
     }
 
-    /// Waits until nothing is under way.
+    /// Waits until no flight is in progress.
     fn settle(&self) {
         while self.engine.inner.shared.flights.count() > 0 {
             std::thread::yield_now();
@@ -106,15 +106,15 @@ impl Lab {
     }
 }
 
-/// A gate of `https://a.example`, with these settings besides.
+/// A gate of `https://a.example` with these additional settings.
 fn gate(config: &str) -> Gate {
     let mut json: serde_json::Value = serde_json::from_str(config).unwrap();
     json["issuer"] = "https://a.example".into();
     Gate::from_json(&json.to_string()).unwrap()
 }
 
-fn pending(answer: Authentication) -> Ticket {
-    match answer {
+fn pending(authentication: Authentication) -> Ticket {
+    match authentication {
         Authentication::Pending(ticket) => ticket,
         Authentication::Ready(outcome) => panic!("not pending: {outcome:?}"),
     }
@@ -128,7 +128,7 @@ fn drain(queue: &Queue, count: usize) -> Vec<(usize, String)> {
         assert_eq!(
             poll(&mut fds, PollTimeout::from(20_000u16)).unwrap(),
             1,
-            "nothing came; so far {drained:?}"
+            "no completion; so far {drained:?}"
         );
         while let Some(completion) = queue.next().unwrap() {
             drained.push((completion.user_data, show(&completion.outcome)));

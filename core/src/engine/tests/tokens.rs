@@ -7,18 +7,18 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use std::sync::RwLock;
 
-/// A provider that signs, whose keys and claims can be changed.
+/// A provider that signs its tokens, with changeable keys and claims.
 pub(super) struct Signing {
     signer: RwLock<(String, Signer)>,
-    /// The keys that it publishes.
+    /// The keys at `jwks_uri`.
     published: RwLock<Value>,
-    /// Those in the place that `extra_jwks_uris` may name.
+    /// The keys at an address for `extra_jwks_uris`.
     further: RwLock<Value>,
     claims: RwLock<Value>,
 }
 
 const META: &str = r#"{"issuer":"https://a.example/","token_endpoint":"https://a.example/token","jwks_uri":"https://a.example/jwks"}"#;
-/// When the clock starts.
+/// The start of the clock, in seconds since the Unix epoch.
 const NOW: u64 = 1_700_000_000;
 
 impl Signing {
@@ -54,7 +54,7 @@ impl Signing {
         }
     }
 
-    /// A token as it is signed now.
+    /// A token signed with the present key.
     fn token(&self) -> String {
         let (kid, signer) = &*self.signer.read().unwrap();
         signer.token(
@@ -91,7 +91,7 @@ fn ask(lab: &Lab, gate: &Gate, authorization: &str) -> Outcome {
     lab.engine.authenticate_blocking(gate, &request).unwrap()
 }
 
-fn how_and_cause(outcome: &Outcome) -> String {
+fn status_and_cause(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Allow(allow) => allow.cache_status().name().to_owned(),
         Outcome::Deny(deny) => format!("{} {:?}", deny.cache_status().name(), deny.cause()),
@@ -103,9 +103,9 @@ const ALICE: &str = "Basic YWxpY2U6czNjcmV0";
 #[test]
 fn a_verified_token_is_served_and_its_verdict_cached() {
     let (_, lab) = Signing::lab("{}");
-    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+    assert_eq!(status_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
     for _ in 0..10 {
-        assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "HIT");
+        assert_eq!(status_and_cause(&ask(&lab, &lab.gate, ALICE)), "HIT");
     }
     assert_eq!(fetches(&lab, "https://a.example/jwks"), 1);
 }
@@ -115,7 +115,7 @@ fn a_token_of_another_key_is_a_provider_fault_and_not_cached() {
     let (provider, lab) = Signing::lab("{}");
     provider.rotate("k1");
     assert_eq!(
-        how_and_cause(&ask(&lab, &lab.gate, ALICE)),
+        status_and_cause(&ask(&lab, &lab.gate, ALICE)),
         "MISS TokenUnverifiable"
     );
     assert_eq!(lab.engine.metrics().unwrap().entries, 0);
@@ -124,18 +124,18 @@ fn a_token_of_another_key_is_a_provider_fault_and_not_cached() {
 #[test]
 fn a_rotated_key_is_fetched_when_first_seen() {
     let (provider, lab) = Signing::lab(r#"{"cache_tokens":false}"#);
-    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+    assert_eq!(status_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
     provider.rotate("k2");
     provider.publish();
     lab.advance(30);
-    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+    assert_eq!(status_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
     assert_eq!(fetches(&lab, "https://a.example/jwks"), 2);
 }
 
 #[test]
 fn extra_jwks_uris_are_keys_of_the_provider() {
     let (provider, lab) = Signing::lab(r#"{"extra_jwks_uris":["https://b.example/jwks"]}"#);
-    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+    assert_eq!(status_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
     provider.rotate("k2");
     provider.publish();
     std::mem::swap(
@@ -144,14 +144,14 @@ fn extra_jwks_uris_are_keys_of_the_provider() {
     );
     lab.engine.purge_all(None).unwrap();
     lab.advance(30);
-    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+    assert_eq!(status_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
     assert_eq!(fetches(&lab, "https://b.example/jwks"), 2);
     // If one address fails, the known keys stay.
     *provider.further.write().unwrap() = json!("<html>");
     provider.claim("exp", json!(NOW + 9000));
     lab.engine.purge_all(None).unwrap();
     lab.advance(3601);
-    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+    assert_eq!(status_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
     assert_eq!(fetches(&lab, "https://b.example/jwks"), 3);
 }
 
@@ -159,7 +159,7 @@ fn extra_jwks_uris_are_keys_of_the_provider() {
 fn unknown_keys_cause_one_fetch_per_window() {
     let (provider, lab) = Signing::lab(r#"{"auth_methods":["bearer"]}"#);
     let good = format!("Bearer {}", provider.token());
-    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, &good)), "MISS");
+    assert_eq!(status_and_cause(&ask(&lab, &lab.gate, &good)), "MISS");
     assert_eq!(fetches(&lab, "https://a.example/jwks"), 1);
     for number in 0..1000 {
         if number == 500 {
@@ -168,14 +168,14 @@ fn unknown_keys_cause_one_fetch_per_window() {
         provider.rotate(&format!("unknown{number}"));
         let token = format!("Bearer {}", provider.token());
         assert_eq!(
-            how_and_cause(&ask(&lab, &lab.gate, &token)),
+            status_and_cause(&ask(&lab, &lab.gate, &token)),
             "MISS TokenInvalid"
         );
     }
     assert_eq!(
         fetches(&lab, "https://a.example/jwks"),
         2,
-        "one for each window"
+        "one fetch per window"
     );
 }
 
@@ -184,20 +184,20 @@ fn unavailable_keys_are_fetched_again() {
     let (provider, lab) = Signing::lab("{}");
     *provider.published.write().unwrap() = json!("<html>");
     assert_eq!(
-        how_and_cause(&ask(&lab, &lab.gate, ALICE)),
-        "MISS ProviderAnswerInvalid"
+        status_and_cause(&ask(&lab, &lab.gate, ALICE)),
+        "MISS ProviderResponseInvalid"
     );
     provider.publish();
     lab.advance(4);
-    // A provider counts the tokens that it issues, of use or not.
+    // The provider counts issued tokens, usable or not: another exchange must wait.
     assert_eq!(
-        how_and_cause(&ask(&lab, &lab.gate, ALICE)),
-        "NEGATIVE ProviderAnswerInvalid"
+        status_and_cause(&ask(&lab, &lab.gate, ALICE)),
+        "NEGATIVE ProviderResponseInvalid"
     );
     assert_eq!(fetches(&lab, "https://a.example/jwks"), 1);
     assert_eq!(lab.transport.token_requests(), 1);
     lab.advance(1);
-    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+    assert_eq!(status_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
     assert_eq!(lab.transport.token_requests(), 2);
 }
 
@@ -214,12 +214,12 @@ fn claims_of_an_unverifiable_token_are_ignored() {
         ),
     }));
     let required = gate(r#"{"scopes_required":["read"]}"#);
-    let told = gate(r#"{"upstream_headers":[{"header":"x-client","path":["azp"]}]}"#);
+    let with_header = gate(r#"{"upstream_headers":[{"header":"x-client","path":["azp"]}]}"#);
     assert_eq!(
-        how_and_cause(&ask(&lab, &required, ALICE)),
+        status_and_cause(&ask(&lab, &required, ALICE)),
         "MISS TokenInsufficient"
     );
-    let Outcome::Allow(allow) = ask(&lab, &told, ALICE) else {
+    let Outcome::Allow(allow) = ask(&lab, &with_header, ALICE) else {
         panic!("nothing is required")
     };
     assert_eq!(allow.headers().nth(1), Some(("x-client", None)));
@@ -236,7 +236,11 @@ fn claims_with_line_breaks_are_not_forwarded() {
     for credentials in [ALICE.to_owned(), format!("Bearer {}", provider.token())] {
         let outcome = ask(&lab, &lab.gate, &credentials);
         let Outcome::Allow(allow) = &outcome else {
-            assert_eq!(how_and_cause(&outcome), "MISS TokenInvalid", "whose is it?");
+            assert_eq!(
+                status_and_cause(&outcome),
+                "MISS TokenInvalid",
+                "the token names no client"
+            );
             continue;
         };
         assert_eq!(allow.claim("name"), None);
@@ -252,10 +256,10 @@ fn gates_that_share_a_token_apply_their_own_policy_on_every_hit() {
     let lenient = gate(
         r#"{"scopes_required":["read"],"upstream_headers":[{"header":"x-client","path":["azp"]}]}"#,
     );
-    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+    assert_eq!(status_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
     for _ in 0..3 {
         assert_eq!(
-            how_and_cause(&ask(&lab, &strict, ALICE)),
+            status_and_cause(&ask(&lab, &strict, ALICE)),
             "HIT TokenInsufficient"
         );
         let outcome = ask(&lab, &lenient, ALICE);
@@ -272,7 +276,7 @@ fn gates_that_share_a_token_apply_their_own_policy_on_every_hit() {
     assert_eq!(
         lab.transport.token_requests(),
         1,
-        "one token for the three of them"
+        "one token for all three gates"
     );
 }
 
@@ -280,10 +284,10 @@ fn gates_that_share_a_token_apply_their_own_policy_on_every_hit() {
 fn gates_that_share_a_token_apply_their_own_retention() {
     let (_, lab) = Signing::lab("{}");
     let short = gate(r#"{"cache_ttl_max":10}"#);
-    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+    assert_eq!(status_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
     lab.advance(10);
-    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "HIT");
-    assert_eq!(how_and_cause(&ask(&lab, &short, ALICE)), "MISS");
+    assert_eq!(status_and_cause(&ask(&lab, &lab.gate, ALICE)), "HIT");
+    assert_eq!(status_and_cause(&ask(&lab, &short, ALICE)), "MISS");
 }
 
 #[test]
@@ -291,9 +295,9 @@ fn gates_with_and_without_verification_do_not_share() {
     let (provider, lab) = Signing::lab("{}");
     let blind = gate(r#"{"verify_signature":false}"#);
     provider.rotate("k1");
-    assert_eq!(how_and_cause(&ask(&lab, &blind, ALICE)), "MISS");
+    assert_eq!(status_and_cause(&ask(&lab, &blind, ALICE)), "MISS");
     assert_eq!(
-        how_and_cause(&ask(&lab, &lab.gate, ALICE)),
+        status_and_cause(&ask(&lab, &lab.gate, ALICE)),
         "MISS TokenUnverifiable"
     );
 }
@@ -302,13 +306,13 @@ fn gates_with_and_without_verification_do_not_share() {
 fn exp_is_checked_on_every_hit() {
     let (provider, lab) = Signing::lab(r#"{"eagerly_expire":0,"refresh_ahead":1}"#);
     provider.claim("exp", json!(NOW + 100));
-    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+    assert_eq!(status_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
     lab.advance(50);
-    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, ALICE)), "HIT");
-    // The clock on the wall knows better: it is set right, and the token has ended.
+    assert_eq!(status_and_cause(&ask(&lab, &lab.gate, ALICE)), "HIT");
+    // The wall clock is corrected, and the token has expired.
     lab.clock.step(3600);
     assert_eq!(
-        how_and_cause(&ask(&lab, &lab.gate, ALICE)),
+        status_and_cause(&ask(&lab, &lab.gate, ALICE)),
         "MISS TokenUnverifiable",
         "not served again"
     );
@@ -316,9 +320,9 @@ fn exp_is_checked_on_every_hit() {
     lab.advance(50);
     provider.claim("exp", json!(NOW + 7200));
     assert_eq!(
-        how_and_cause(&ask(&lab, &lab.gate, ALICE)),
+        status_and_cause(&ask(&lab, &lab.gate, ALICE)),
         "MISS",
-        "nor after a step back: its life is over"
+        "not served after a step back either: its lifetime is over"
     );
 }
 
@@ -334,13 +338,16 @@ fn a_client_can_present_its_own_token() {
     };
     assert_eq!(allow.client_id(), Some("alice"));
     assert_eq!(allow.authorization(), Some(authorization.as_str()));
-    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, &authorization)), "HIT");
+    assert_eq!(
+        status_and_cause(&ask(&lab, &lab.gate, &authorization)),
+        "HIT"
+    );
     assert_eq!(lab.transport.token_requests(), 0);
 
     provider.claim("aud", json!("other"));
     let other = format!("Bearer {}", provider.token());
     assert_eq!(
-        how_and_cause(&ask(&lab, &lab.gate, &other)),
+        status_and_cause(&ask(&lab, &lab.gate, &other)),
         "MISS TokenInsufficient"
     );
     provider.claim("aud", json!("api"));
@@ -359,7 +366,7 @@ fn a_client_can_present_its_own_token() {
         let token = format!("Bearer {}", provider.token());
         let outcome = ask(&lab, &lab.gate, &token);
         assert_eq!(
-            how_and_cause(&outcome),
+            status_and_cause(&outcome),
             "MISS TokenInvalid",
             "{claim} {value}"
         );
@@ -372,7 +379,7 @@ fn a_client_can_present_its_own_token() {
             deny.detail()
         );
         assert_eq!(
-            how_and_cause(&ask(&lab, &lab.gate, &token)),
+            status_and_cause(&ask(&lab, &lab.gate, &token)),
             "NEGATIVE TokenInvalid",
             "{claim} {value}"
         );
@@ -387,12 +394,12 @@ fn a_client_can_present_its_own_token() {
         .remove("exp");
     let endless = format!("Bearer {}", provider.token());
     assert_eq!(
-        how_and_cause(&ask(&lab, &lab.gate, &endless)),
+        status_and_cause(&ask(&lab, &lab.gate, &endless)),
         "MISS TokenInvalid",
         "without exp"
     );
     assert_eq!(
-        how_and_cause(&ask(&lab, &lab.gate, "Bearer opaque")),
+        status_and_cause(&ask(&lab, &lab.gate, "Bearer opaque")),
         "MISS TokenInvalid"
     );
 }
@@ -402,18 +409,18 @@ fn a_clients_own_token_ends_at_its_exp_and_is_not_refreshed() {
     let (provider, lab) = Signing::lab(r#"{"auth_methods":["bearer"]}"#);
     provider.claim("exp", json!(NOW + 100));
     let token = format!("Bearer {}", provider.token());
-    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, &token)), "MISS");
+    assert_eq!(status_and_cause(&ask(&lab, &lab.gate, &token)), "MISS");
     lab.advance(94);
-    assert_eq!(how_and_cause(&ask(&lab, &lab.gate, &token)), "HIT");
+    assert_eq!(status_and_cause(&ask(&lab, &lab.gate, &token)), "HIT");
     lab.advance(3);
     assert_eq!(
-        how_and_cause(&ask(&lab, &lab.gate, &token)),
+        status_and_cause(&ask(&lab, &lab.gate, &token)),
         "MISS",
-        "verified anew in its last seconds"
+        "verified again in its last seconds"
     );
     lab.advance(3);
     assert_eq!(
-        how_and_cause(&ask(&lab, &lab.gate, &token)),
+        status_and_cause(&ask(&lab, &lab.gate, &token)),
         "MISS TokenInvalid"
     );
     lab.settle();
@@ -442,7 +449,7 @@ fn an_hmac_with_the_public_key_is_refused() {
         format!("Bearer {message}.{}", URL_SAFE_NO_PAD.encode(signature))
     };
     assert_eq!(
-        how_and_cause(&ask(&lab, &lab.gate, &forged)),
+        status_and_cause(&ask(&lab, &lab.gate, &forged)),
         "MISS TokenInvalid"
     );
 }
@@ -466,7 +473,7 @@ fn preflight_and_anonymous_requests_pass_without_a_token() {
         (allow.cache_status(), allow.authorization()),
         (CacheStatus::Preflight, None)
     );
-    // Nor does what the client brought travel further.
+    // The client's own credentials do not go upstream either.
     let headers: Vec<_> = allow.headers().collect();
     assert_eq!(headers, [("authorization", None)]);
 
@@ -491,7 +498,7 @@ fn preflight_and_anonymous_requests_pass_without_a_token() {
     assert_eq!(
         headers,
         [("authorization", None), ("x-client", None)],
-        "nobody is nobody upstream"
+        "an anonymous client sets no header"
     );
     let malformed = Request {
         query: Some(b"client_id=a"),
@@ -501,7 +508,7 @@ fn preflight_and_anonymous_requests_pass_without_a_token() {
         .engine
         .authenticate_blocking(&anonymous, &malformed)
         .unwrap();
-    assert_eq!(how_and_cause(&outcome), "NONE IncompletePair");
+    assert_eq!(status_and_cause(&outcome), "NONE IncompletePair");
 }
 
 #[test]
@@ -510,7 +517,7 @@ fn a_client_outside_clients_allowed_causes_no_exchange() {
         r#"{"clients_allowed":["bob"],"auth_methods":["client_credentials","bearer"]}"#,
     );
     assert_eq!(
-        how_and_cause(&ask(&lab, &lab.gate, ALICE)),
+        status_and_cause(&ask(&lab, &lab.gate, ALICE)),
         "NONE ClientNotAllowed"
     );
     assert_eq!(lab.transport.seen.lock().unwrap().len(), 0);
@@ -539,7 +546,7 @@ fn metadata_is_fetched_again_after_the_token_endpoint_moved() {
     assert_eq!(lab.pair("a", "s"), "MISS 502 RequestRefused");
     assert!(
         lab.pair("a", "s").starts_with("MISS a"),
-        "the metadata was fetched anew"
+        "the metadata was refreshed"
     );
 }
 

@@ -55,7 +55,7 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
             found
         }
         Ok(Presented::Token(token)) => json!({ "token": token }),
-        Err(cause) => json!({ "cause": cause.name(), "http_status": cause.answer().0 }),
+        Err(cause) => json!({ "cause": cause.name(), "http_status": cause.response().0 }),
     };
     let mut expect = expect.clone();
     for name in ["client_id", "client_secret"] {

@@ -52,7 +52,11 @@ fn run_file(
     let mut ids = HashSet::new();
     let mut failures = Vec::new();
     for vector in &file_of.vectors {
-        assert!(ids.insert(&vector.id), "{file}: {} stands twice", vector.id);
+        assert!(
+            ids.insert(&vector.id),
+            "{file}: {} appears twice",
+            vector.id
+        );
         assert!(
             vector.id.contains('/'),
             "{file}: {} is no area/condition",

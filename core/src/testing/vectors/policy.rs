@@ -25,12 +25,12 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
         Value::Object(members) => Some(Claims::new(members.clone(), Some("https://idp.example/"))),
         _ => None,
     };
-    let is_brought = input.get("bearer") == Some(&Value::Bool(true));
+    let is_client_supplied = input.get("bearer") == Some(&Value::Bool(true));
     let origin = Origin {
         key: Key::for_test(1),
         fingerprint: Fingerprint::for_test(1),
         received: Instant::now(),
-        is_brought,
+        is_client_supplied,
     };
     let client_id = input
         .get("client_id")
@@ -39,7 +39,7 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
     let grant = Grant::new(origin, client_id, "t0ken", Lifetime::Unknown, claims);
     let wall = Duration::from_secs(input["now"].as_u64().unwrap());
     // As the engine does it: the id of a pair is judged before its token is looked up.
-    let outcome = if !is_brought && !rules.allows_client(client_id.as_bytes()) {
+    let outcome = if !is_client_supplied && !rules.allows_client(client_id.as_bytes()) {
         let denial = Denial::new(Cause::ClientNotAllowed, "");
         Outcome::of_denial(rules, denial, CacheStatus::None)
     } else {

@@ -12,7 +12,7 @@ fn swapped_and_unsealed_values_are_misses() {
     lab.pair("b", "s");
     let entries = fleet.entries();
     let [(a, of_a), (b, of_b)] = &entries[..] else {
-        panic!("there are two")
+        panic!("expected two entries")
     };
     fleet.set_entry(a, of_b);
     fleet.set_entry(b, of_a);
@@ -39,7 +39,7 @@ fn replayed_expired_and_purged_values_are_misses() {
     assert_eq!(
         fleet.lab().pair("a", "s"),
         "MISS a Bearer t3",
-        "it was purged"
+        "the replayed token was purged"
     );
     let (_, newer) = fleet.entries().remove(0);
     fleet.advance(1000);
@@ -47,7 +47,7 @@ fn replayed_expired_and_purged_values_are_misses() {
     assert_eq!(
         fleet.lab().pair("a", "s"),
         "MISS a Bearer t4",
-        "it has ended"
+        "the token has expired"
     );
 }
 
@@ -88,12 +88,12 @@ fn an_unreadable_pepper_is_a_clear_error() {
     }
 }
 
-/// A fault of a store: its name, its cause, and the expected log line.
-type Spoiled = (&'static str, fn(&Fleet), &'static str);
+/// A fault of a store: its name, the way to cause it, and a part of the expected log line.
+type FaultCase = (&'static str, fn(&Fleet), &'static str);
 
-const FAULTS: [Spoiled; 9] = [
+const FAULTS: [FaultCase; 9] = [
     (
-        "no directory that could be made",
+        "an impossible directory",
         |fleet| {
             fs::remove_dir_all(fleet.scratch.path()).unwrap();
             fs::write(fleet.scratch.path(), "").unwrap();
@@ -145,13 +145,13 @@ const FAULTS: [Spoiled; 9] = [
             fleet.lab().pair("x", "s");
             let file = fleet.file();
             file.execute_batch("BEGIN EXCLUSIVE").unwrap();
-            // To the end of the test.
+            // Keep the lock until the end of the test.
             std::mem::forget(file);
         },
         "locked",
     ),
     (
-        "no pepper to be read",
+        "an unreadable pepper",
         |fleet| {
             let path = format!("{}.pepper", fleet.scratch.file().display());
             fs::create_dir(path).unwrap();
@@ -166,15 +166,15 @@ fn set_mode(path: &Path, mode: u32) {
 
 #[test]
 fn a_store_failure_is_a_miss_counted_and_logged_once() {
-    for (what, spoil, says) in FAULTS {
+    for (what, cause, says) in FAULTS {
         let (_, fleet) = Numbering::fleet();
-        spoil(&fleet);
+        cause(&fleet);
         let lab = fleet.lab();
         for client in ["a", "b", "c"] {
-            let answer = lab.pair(client, "s");
+            let outcome = lab.pair(client, "s");
             assert!(
-                answer.starts_with(&format!("MISS {client} Bearer t")),
-                "{what}: {answer}"
+                outcome.starts_with(&format!("MISS {client} Bearer t")),
+                "{what}: {outcome}"
             );
         }
         let metrics = lab.engine.metrics().unwrap();

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// The shared parts; each engine stands for a process.
+/// The parts that all engines share; each engine represents a process.
 struct Fleet {
     scratch: TempDir,
     transport: Arc<ScriptedTransport>,
@@ -29,21 +29,21 @@ impl Fleet {
             clock: Arc::new(ManualClock::new()),
             options: EngineOptions {
                 store: Some(url.as_str().into()),
-                // Nothing here is about time.
+                // These tests are not about the timeout.
                 store_timeout: Some(60_000),
                 ..EngineOptions::default()
             },
         }
     }
 
-    /// A file with one.
+    /// Creates a pepper file.
     fn pepper(&self, name: &str) -> String {
         let path = self.scratch.path().join(name);
         fs::write(&path, name.repeat(32)).unwrap();
         path.display().to_string()
     }
 
-    /// One more process.
+    /// Another process.
     fn lab(&self) -> Lab {
         self.lab_with("{}")
     }
@@ -64,14 +64,14 @@ impl Fleet {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// The bytes of a stolen file.
+    /// A connection to the store's file, as an attacker has it.
     fn file(&self) -> Connection {
         let file = Connection::open(self.scratch.file()).unwrap();
         file.busy_timeout(Duration::from_secs(60)).unwrap();
         file
     }
 
-    /// Indexes and values.
+    /// The indexes and values in the store.
     fn entries(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
         let file = self.file();
         let mut entries = file
@@ -90,7 +90,7 @@ impl Fleet {
     }
 }
 
-/// Waits for what happens on other threads.
+/// Waits for a condition that other threads bring about.
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = std::time::Instant::now();
     while !holds() {
@@ -153,7 +153,7 @@ fn sharing_engines_cause_one_exchange() {
             .map(|lab| lab.engine.metrics().unwrap().store_waits);
         waits.sum()
     };
-    until("three wait for the one", || {
+    until("three engines wait for the fourth", || {
         waits() == 3 && fleet.transport.token_requests() == 1
     });
     fleet.transport.gate.add_permits(1);
@@ -185,7 +185,7 @@ fn shared_tokens_survive_their_process_and_keep_their_age() {
     assert_eq!(
         lab.pair("a", "s"),
         "MISS a Bearer t2",
-        "from when it was received"
+        "its age counts from its receipt"
     );
     let metrics = lab.engine.metrics().unwrap();
     let store = (metrics.store_hits, metrics.store_misses, metrics.store_puts);
@@ -202,7 +202,7 @@ fn a_wiped_store_costs_one_exchange_per_token() {
     }
     assert_eq!(labs[0].pair("b", "s"), "MISS b Bearer t2");
     assert_eq!(labs[0].pair("a", "s"), "HIT a Bearer t1");
-    // It starts after the pepper was lost, with one of its own.
+    // It starts after the pepper was lost, and creates its own.
     assert_eq!(labs[1].pair("a", "s"), "MISS a Bearer t3");
 }
 
@@ -247,7 +247,7 @@ fn tokens_from_the_store_are_judged_by_each_gate() {
         of(r#"{"clients_allowed":"b"}"#),
         "NONE 403 ClientNotAllowed"
     );
-    // It would not keep it for a second: it is not what it asks for.
+    // This gate would not cache the token for a second, so it does not take it.
     assert_eq!(of(r#"{"eagerly_expire":1000}"#), "MISS a");
     assert_eq!(fleet.transport.token_requests(), 2);
 }
@@ -260,7 +260,7 @@ fn a_verified_token_is_shared_with_its_claims() {
     let (one, other) = (fleet.lab_with(config), fleet.lab_with(config));
     let cache_status = |lab: &Lab| {
         let Outcome::Allow(allow) = lab.blocking("client_id=a&client_secret=s") else {
-            panic!("it is allowed")
+            panic!("denied")
         };
         assert_eq!(allow.claim("azp").as_deref(), Some("alice"));
         allow.cache_status()
@@ -274,7 +274,7 @@ fn a_verified_token_is_shared_with_its_claims() {
     assert_eq!(
         cache_status(&unverified),
         CacheStatus::Miss,
-        "not for a gate that looks at less"
+        "gates without verification do not share it"
     );
     unverified.gate = other.gate.clone();
     assert_eq!(cache_status(&unverified), CacheStatus::Shared);
@@ -305,7 +305,7 @@ fn shared_refusals_expire_and_draw_from_one_budget() {
     assert_eq!(
         second.pair("a", "s"),
         "MISS a Bearer t1",
-        "after five seconds in all"
+        "five seconds after the refusal"
     );
     assert_eq!(fleet.transport.token_requests(), 2);
 }
@@ -345,7 +345,7 @@ fn retry_after_pauses_all_sharing_engines() {
     fleet.advance(20);
     let lab = fleet.lab();
     let Outcome::Deny(deny) = lab.blocking("client_id=a&client_secret=s") else {
-        panic!("it is busy")
+        panic!("allowed")
     };
     assert_eq!(
         (deny.cache_status(), deny.retry_after()),
@@ -376,7 +376,11 @@ fn retry_after_evicts_no_token() {
     fleet.advance(30);
     assert_eq!(one.pair("a", "s"), "STALE a Bearer t1");
     one.settle();
-    assert_eq!(fleet.transport.token_requests(), 2, "it wanted a minute");
+    assert_eq!(
+        fleet.transport.token_requests(),
+        2,
+        "Retry-After is a minute"
+    );
 }
 
 #[test]
@@ -397,7 +401,7 @@ fn one_engine_refreshes_and_the_others_take_the_new_token() {
     assert_eq!(
         labs[2].pair("a", "s"),
         "HIT a Bearer t2",
-        "from when it was received"
+        "its age counts from its receipt"
     );
 }
 
@@ -415,7 +419,7 @@ fn a_dead_lease_holder_is_replaced_after_the_lease() {
     let lab = fleet.lab();
     let queue = lab.queue();
     pending(lab.ask(&queue, "client_id=a&client_secret=s", 1));
-    until("it waits", || {
+    until("the engine waits for the lease", || {
         lab.engine.metrics().unwrap().store_waits == 1
     });
     assert_eq!(fleet.transport.token_requests(), 1);
@@ -437,7 +441,7 @@ fn a_failed_exchange_is_retried_by_the_next_waiter() {
     let queues = labs.each_ref().map(Lab::queue);
     for (lab, queue) in labs.iter().zip(&queues) {
         pending(lab.ask(queue, "client_id=a&client_secret=right", 1));
-        until("it is under way", || {
+        until("the request waits or is at the provider", || {
             let waits = lab.engine.metrics().unwrap().store_waits;
             waits == 1 || fleet.transport.token_requests() == 1
         });
@@ -482,7 +486,7 @@ fn values_sealed_under_a_previous_pepper_are_found() {
     assert_eq!(
         fleet.lab().pair("a", "s"),
         "SHARED a Bearer t1",
-        "sealed anew"
+        "sealed again with the new pepper"
     );
 }
 
@@ -544,7 +548,7 @@ fn a_dump_of_the_store_reveals_no_token_secret_or_client() {
         files += 1;
     }
     assert_eq!(files, 5, "database, log, shared memory, pepper, lock");
-    // It would have been seen.
+    // The search does find planted values.
     for planted in [
         "..canary-client%7..",
         "746f6b656e2d6f662d63616e617279",
@@ -578,8 +582,8 @@ fn store_metrics_sums_all_processes() {
         (miss, shared, metrics.store_puts, metrics.entries)
     };
     for lab in &labs {
-        // The third has never been asked for anything else.
-        until("all know", || numbers(lab) == (2, 1, 2, 3));
+        // The third engine has served no request.
+        until("all have the sum", || numbers(lab) == (2, 1, 2, 3));
     }
     assert_eq!(numbers(&alone), (1, 0, 1, 1));
     // Provider states are per process.
@@ -589,7 +593,7 @@ fn store_metrics_sums_all_processes() {
     let [first, second, third] = labs;
     drop((first, second));
     fleet.clock.advance(crate::store::GAUGE_LIFE);
-    until("they are gone", || numbers(&third) == (2, 1, 2, 0));
+    until("their gauges are gone", || numbers(&third) == (2, 1, 2, 0));
     assert_eq!(third.pair("a", "s"), "SHARED a Bearer t2");
-    until("it counts on", || numbers(&third) == (2, 2, 2, 1));
+    until("the sum grows", || numbers(&third) == (2, 2, 2, 1));
 }

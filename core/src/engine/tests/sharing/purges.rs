@@ -34,7 +34,7 @@ fn a_purge_reaches_all_sharing_engines() {
     assert_eq!(one.engine.purge(&one.gate, Some("a")).unwrap(), 1);
     assert_eq!(one.pair("a", "s"), "MISS a Bearer t3", "not from the store");
     // A process that has cached it learns of the purge within a second.
-    until("the other one drops it", || {
+    until("the other engine drops it", || {
         other.engine.metrics().unwrap().purged == 1
     });
     assert_eq!(other.pair("a", "s"), "SHARED a Bearer t3");
@@ -51,7 +51,9 @@ fn a_purge_reaches_all_sharing_engines() {
             == Ok(2)
     });
     assert_eq!(fresh.pair("b", "s"), "MISS b Bearer t4");
-    until("all are told", || one.engine.metrics().unwrap().purged == 3);
+    until("the purge is applied", || {
+        one.engine.metrics().unwrap().purged == 3
+    });
     assert_eq!(one.pair("b", "s"), "SHARED b Bearer t4");
 }
 
@@ -67,7 +69,7 @@ fn purge_is_applied_despite_clock_skew() {
     assert_eq!(other.pair("a", "s"), "SHARED a Bearer t1");
     fleet.clock.step(-DAY);
     assert_eq!(one.engine.purge(&one.gate, Some("a")).unwrap(), 1);
-    until("the other one drops it", || {
+    until("the other engine drops it", || {
         other.engine.metrics().unwrap().purged == 1
     });
 }
@@ -106,7 +108,7 @@ fn a_token_refused_upstream_does_not_return_from_the_store() {
     let (one, other) = (fleet.lab(), fleet.lab());
     let refuse = |lab: &Lab| {
         let Outcome::Allow(allow) = lab.blocking("client_id=a&client_secret=s") else {
-            panic!("it is allowed")
+            panic!("denied")
         };
         fleet.advance(10);
         let (engine, grant) = (&lab.engine, allow.grant().unwrap());
@@ -123,7 +125,7 @@ fn a_token_refused_upstream_does_not_return_from_the_store() {
     assert_eq!(
         one.pair("a", "s"),
         "SHARED a Bearer t2",
-        "another one has replaced it"
+        "another token has replaced it"
     );
     assert_eq!(fleet.transport.token_requests(), 2);
 }
@@ -138,7 +140,7 @@ fn a_new_engine_applies_the_latest_of_many_purges() {
         one.engine.purge(&one.gate, Some(&client)).unwrap();
     }
     one.engine.purge(&one.gate, Some("a")).unwrap();
-    // They are in the store by then.
+    // After this exchange, the purges are in the store.
     assert_eq!(one.pair("b", "s"), "MISS b Bearer t2");
     assert_eq!(fleet.lab().pair("a", "s"), "MISS a Bearer t3");
 }
@@ -155,7 +157,7 @@ fn a_purge_reaches_engines_with_only_the_previous_pepper() {
     let rotated = fleet.lab();
     assert_eq!(rotated.pair("a", "s"), "SHARED a Bearer t1");
     rotated.engine.purge_all(None).unwrap();
-    until("the purge is known", || {
+    until("the purge is applied", || {
         before.engine.metrics().unwrap().purged == 1
     });
     assert!(before.pair("a", "s").starts_with("MISS"));
