@@ -1,4 +1,4 @@
-"""gate:access: the decision on a request, the forwarded request, and the logs."""
+"""`gate:access`: its decisions, the forwarded request, and the logs."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from support.http import FORM, JSON, SOURCES, Client, Connection, ask
 from support.lab import Provider, Scripted, Upstream, bearer, values_of
 from support.nginx import Nginx, location
 from support.openresty import ROUTES, gate, guarded, start
-from support.process import free_port
+from support.process import free_port, until
 
 Start = Callable[..., Nginx]
 
@@ -23,23 +23,26 @@ def assert_no_trace(client: Client, server: Nginx, upstream: Upstream) -> None:
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_token_goes_upstream_and_no_secret(
+def test_token_goes_upstream_and_no_secret_does(
     nginx: Start, provider: Provider, upstream: Upstream, route: str, source: str
 ) -> None:
     server = start(nginx, f"gate = {gate(provider.issuer)}", guarded(upstream.url, route=route))
-    for how in ("MISS", "HIT"):
+    for cache_status in ("MISS", "HIT"):
         answer = ask(server.port, **ALICE.request(source))
-        assert (answer.status, answer.header("X-Credgate-Status"), answer.header("X-Client")) == (200, how, "alice")
+        assert answer.status == 200
+        assert (answer.header("X-Credgate-Status"), answer.header("X-Client")) == (cache_status, "alice")
         assert bearer(upstream.last)
         assert_no_trace(ALICE, server, upstream)
         if source != "header":
-            assert "keep" in upstream.last["line"] + upstream.last["body"], "the rest stays"
+            assert "keep" in upstream.last["line"] + upstream.last["body"], "the rest is unchanged"
     assert provider.count["token"] == 1
 
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("route", ROUTES)
-def test_the_same_over_http_2(nginx: Start, provider: Provider, upstream: Upstream, route: str, source: str) -> None:
+def test_http_2_request_gets_a_token_and_leaks_no_secret(
+    nginx: Start, provider: Provider, upstream: Upstream, route: str, source: str
+) -> None:
     server = start(nginx, f"gate = {gate(provider.issuer)}", guarded(upstream.url, route=route))
     connection = H2Connection(server.h2_port)
     assert connection.ask(**ALICE.request(source)).status == 200
@@ -48,7 +51,7 @@ def test_the_same_over_http_2(nginx: Start, provider: Provider, upstream: Upstre
     assert_no_trace(ALICE, server, upstream)
 
 
-def test_a_body_over_http_2_whose_length_is_not_told(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+def test_http_2_body_without_content_length_is_read(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     server = start(nginx, f"gate = {gate(provider.issuer)}", guarded(upstream.url))
     connection = H2Connection(server.h2_port)
     assert connection.ask(**ALICE.request("form"), told=False).status == 200
@@ -58,7 +61,7 @@ def test_a_body_over_http_2_whose_length_is_not_told(nginx: Start, provider: Pro
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_wrong_credentials_are_refused_and_never_served(
+def test_wrong_secret_is_denied_despite_a_cached_token(
     nginx: Start, provider: Provider, upstream: Upstream, source: str
 ) -> None:
     server = start(nginx, f"gate = {gate(provider.issuer)}", guarded(upstream.url))
@@ -74,7 +77,7 @@ def test_wrong_credentials_are_refused_and_never_served(
 
 
 @pytest.mark.parametrize(
-    ("request_", "status"),
+    ("request_", "http_status"),
     [
         ({}, 401),
         ({"headers": {"Authorization": "Basic !"}}, 400),
@@ -82,18 +85,18 @@ def test_wrong_credentials_are_refused_and_never_served(
         ({"target": "/?client_id=a&client_secret=b", "headers": ALICE.basic}, 400),
         ({"target": "/?client_id=a&client_secret=b&client_secret=c"}, 400),
     ],
-    ids=["nothing", "no-base64", "half", "two-places", "twice"],
+    ids=["none", "invalid-base64", "id-only", "two-places", "repeated"],
 )
 def test_requests_without_usable_credentials_are_denied(
-    nginx: Start, scripted: Scripted, upstream: Upstream, request_: dict[str, object], status: int
+    nginx: Start, scripted: Scripted, upstream: Upstream, request_: dict[str, object], http_status: int
 ) -> None:
     server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url))
-    assert ask(server.port, **request_).status == status
+    assert ask(server.port, **request_).status == http_status
     assert scripted.state["token"] == 0
     assert not upstream.last
 
 
-def test_a_provider_that_is_down_is_a_502(nginx: Start, upstream: Upstream) -> None:
+def test_unreachable_provider_is_a_502_with_retry_after(nginx: Start, upstream: Upstream) -> None:
     issuer = f"http://127.0.0.1:{free_port()}"
     server = start(nginx, f"gate = {gate(issuer)}", guarded(upstream.url))
     answer = ask(server.port, headers=ALICE.basic)
@@ -102,15 +105,15 @@ def test_a_provider_that_is_down_is_a_502(nginx: Start, upstream: Upstream) -> N
     assert "credgate: " in server.errors
 
 
-def test_a_provider_that_hangs_is_a_504_by_the_gates_deadline(
-    nginx: Start, scripted: Scripted, upstream: Upstream
-) -> None:
+def test_provider_slower_than_the_timeout_is_a_504(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     scripted.hold()
     server = start(nginx, f"gate = {gate(scripted.issuer, timeout=300)}", guarded(upstream.url))
     assert ask(server.port, headers=ALICE.basic).status == 504
 
 
-def test_satisfy_any_lets_another_module_decide(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+def test_satisfy_any_lets_another_module_allow_the_request(
+    nginx: Start, scripted: Scripted, upstream: Upstream
+) -> None:
     options = "on_denied = function(denial) return ngx.exit(denial.http_status) end"
     server = start(
         nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url, options, "satisfy any", "allow 127.0.0.1")
@@ -119,39 +122,36 @@ def test_satisfy_any_lets_another_module_decide(nginx: Start, scripted: Scripted
     assert values_of(upstream.last, "authorization") == []
 
 
-def test_the_outcome_is_in_the_context_where_it_is_asked_for(
-    nginx: Start, provider: Provider, upstream: Upstream
-) -> None:
+def test_ctx_keeps_the_outcome_in_ngx_ctx(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     show = """header_filter_by_lua_block {
         local outcome = ngx.ctx.credgate
         ngx.header["X-Outcome"] = table.concat({ outcome.client_id, outcome.cache_status, outcome.source,
-            outcome:claim("sub"), tostring(outcome:claim("nobody")), tostring(outcome:expires_in() > 60) }, " ")
+            outcome:claim("sub"), tostring(outcome:claim("missing")), tostring(outcome:expires_in() > 60) }, " ")
     }"""
     text = guarded(upstream.url, "ctx = true").replace("{\n", "{\n" + show + "\n", 1)
     server = start(nginx, f"gate = {gate(provider.issuer)}", text)
-    for how in ("MISS", "HIT"):
+    for cache_status in ("MISS", "HIT"):
         answer = ask(server.port, **ALICE.request("query"))
-        assert answer.header("X-Outcome") == f"alice {how} query alice nil true"
+        assert answer.header("X-Outcome") == f"alice {cache_status} query alice nil true"
 
 
-def test_an_upstream_that_refuses_a_token_has_it_dropped(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
-    refusing = location("= /refuse", "return 401")
+def test_token_refused_upstream_is_dropped_unless_brand_new(
+    nginx: Start, scripted: Scripted, upstream: Upstream
+) -> None:
+    refusing = location("/", "return 401")
     log = "log_by_lua_block { gate:log() }"
     port = free_port()
-    http = f"server {{ listen 127.0.0.1:{port}; {refusing} location / {{ return 200; }} }}\n"
+    http = f"server {{ listen 127.0.0.1:{port}; {refusing} }}\n"
     text = guarded(f"http://127.0.0.1:{port}", "ctx = true").replace("{\n", "{\n" + log + "\n", 1)
-    config = gate(scripted.issuer, purge_token_on_upstream_status_codes=[401])
-    server = start(nginx, f"gate = {config}", text, http=http)
-    statuses = [
-        ask(server.port, target, headers=ALICE.basic).header("X-Credgate-Status")
-        for target in ("/", "/refuse", "/", "/")
-    ]
-    # One that is brand new is not dropped: else an upstream that refuses everything would have one exchange for each.
-    assert statuses[:2] == ["MISS", "HIT"]
-    assert set(statuses[2:]) <= {"MISS", "HIT"}
+    server = start(nginx, f"gate = {gate(scripted.issuer)}", text, http=http)
+    for cache_status in ("MISS", "HIT", "HIT"):
+        assert ask(server.port, headers=ALICE.basic).header("X-Credgate-Status") == cache_status
+    # The library keeps a refused token for ten seconds.
+    until(lambda: ask(server.port, headers=ALICE.basic).header("X-Credgate-Status") == "MISS", "another token", 20)
+    assert "credgate: dropped the token, because the upstream returned 401" in server.errors
 
 
-def test_claims_go_upstream_and_no_spelling_of_the_clients_own(
+def test_claim_header_replaces_every_spelling_from_the_client(
     nginx: Start, provider: Provider, upstream: Upstream
 ) -> None:
     config = gate(provider.issuer, upstream_headers=[{"header": "x-client-id", "path": ["sub"]}])
@@ -162,7 +162,7 @@ def test_claims_go_upstream_and_no_spelling_of_the_clients_own(
     assert seen == ["alice"]
 
 
-def test_the_token_under_another_name(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+def test_upstream_access_token_header_carries_the_token(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     config = gate(provider.issuer, upstream_access_token_header="x-token:token")
     server = start(nginx, f"gate = {config}", guarded(upstream.url, route="header"))
     assert ask(server.port, headers={**ALICE.basic, "X-Token": "forged"}).status == 200
@@ -173,7 +173,7 @@ def test_the_token_under_another_name(nginx: Start, provider: Provider, upstream
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_anonymous_requests_pass_without_what_they_brought(
+def test_anonymous_requests_pass_without_their_credentials(
     nginx: Start, scripted: Scripted, upstream: Upstream, route: str
 ) -> None:
     server = start(nginx, f"gate = {gate(scripted.issuer, anonymous=True)}", guarded(upstream.url, route=route))
@@ -182,30 +182,27 @@ def test_anonymous_requests_pass_without_what_they_brought(
     assert values_of(upstream.last, "authorization") == []
 
 
-def test_arguments_come_with_the_request_and_keep_tokens_apart(
-    nginx: Start, scripted: Scripted, upstream: Upstream
-) -> None:
+def test_args_separate_cached_tokens(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     config = gate(scripted.issuer, token_post_args_host=["resource"])
     server = start(nginx, f"gate = {config}", guarded(upstream.url, "args = { resource = ngx.var.arg_r }"))
-    statuses = []
-    for target in ("/?r=a", "/?r=b", "/?r=a", "/"):
-        statuses.append(ask(server.port, target, headers=ALICE.basic).header("X-Credgate-Status"))
-    assert statuses == ["MISS", "MISS", "HIT", "MISS"]
+    cache_statuses = [
+        ask(server.port, target, headers=ALICE.basic).header("X-Credgate-Status")
+        for target in ("/?r=a", "/?r=b", "/?r=a", "/")
+    ]
+    assert cache_statuses == ["MISS", "MISS", "HIT", "MISS"]
     assert "resource" not in scripted.state["last"]["form"]
 
 
-def test_an_argument_that_the_gate_does_not_know_is_a_mistake(
-    nginx: Start, scripted: Scripted, upstream: Upstream
-) -> None:
+def test_unknown_argument_raises_an_error(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     config = gate(scripted.issuer, token_post_args_host=["resource"])
     server = start(nginx, f"gate = {config}", guarded(upstream.url, 'args = { resouce = "x" }'))
     assert ask(server.port, **ALICE.request("query")).status == 500
-    assert "the gate has no argument resouce" in server.errors
+    assert "unknown argument resouce" in server.errors
     assert_no_trace(ALICE, server, upstream)
 
 
 @pytest.mark.parametrize("size", [100, 2_000, 30_000])
-def test_a_body_is_rewritten_also_when_nginx_wrote_it_to_a_file(
+def test_body_is_rewritten_even_from_a_temporary_file(
     nginx: Start, provider: Provider, upstream: Upstream, size: int
 ) -> None:
     server = start(
@@ -221,22 +218,22 @@ def test_a_body_is_rewritten_also_when_nginx_wrote_it_to_a_file(
     assert upstream.last["body"] == f"filler={filler}"
 
 
-def test_a_body_that_cannot_hold_credentials_is_not_read(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+def test_body_of_another_type_or_too_long_is_not_searched(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     server = start(nginx, f"gate = {gate(provider.issuer)}", guarded(upstream.url))
     body = f"{BOB.parameters}&x=" + "y" * 70_000
-    assert ask(server.port, method="POST", headers=FORM, body=body).status == 401, "longer than is looked at"
+    assert ask(server.port, method="POST", headers=FORM, body=body).status == 401, "longer than max_body_bytes"
     plain = {**ALICE.basic, "Content-Type": "text/plain"}
     assert ask(server.port, method="POST", headers=plain, body=BOB.parameters).status == 200
     assert upstream.last["body"] == BOB.parameters
 
 
-def test_a_body_in_a_file_is_read_only_where_it_is_short(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+def test_long_body_in_a_temporary_file_is_not_read(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     server = start(nginx, f"gate = {gate(provider.issuer)}", guarded(upstream.url), http="client_max_body_size 0;\n")
     assert ask(server.port, headers=ALICE.basic).status == 200
     (worker,) = server.workers
 
     def peak() -> int:
-        """Of the worker's memory, in bytes."""
+        """The worker's peak memory, in bytes."""
         (line,) = (line for line in Path(f"/proc/{worker}/status").read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
 
@@ -248,7 +245,9 @@ def test_a_body_in_a_file_is_read_only_where_it_is_short(nginx: Start, provider:
     assert peak() - before < size // 4
 
 
-def test_a_query_that_is_no_place_stays_and_is_not_logged(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+def test_query_outside_param_type_is_forwarded_but_redacted_in_logs(
+    nginx: Start, provider: Provider, upstream: Upstream
+) -> None:
     config = gate(provider.issuer, client_credentials_param_type=["header"])
     server = start(nginx, f"gate = {config}", guarded(upstream.url))
     assert ask(server.port, "/?a=1&client_secret=Amsel&b=%20", headers=ALICE.basic).status == 200
@@ -261,35 +260,35 @@ def test_a_query_that_is_no_place_stays_and_is_not_logged(nginx: Start, provider
     [f'set $args "{BOB.parameters}&keep=1";', f"rewrite ^ /partner?{BOB.parameters}&keep=1? break;"],
     ids=["set", "rewrite"],
 )
-def test_a_query_that_the_configuration_holds_serves_every_request(
+def test_query_from_the_configuration_is_not_overwritten(
     nginx: Start, provider: Provider, upstream: Upstream, place: str
 ) -> None:
     text = guarded(upstream.url, path="= /partner").replace("{\n", "{\n" + place + "\n", 1)
     server = start(nginx, f"gate = {gate(provider.issuer)}", text + guarded(upstream.url))
-    # The query of this one is a copy, while its body is read.
+    # While nginx reads the body of this request, its query is a copy.
     with_body = {**ALICE.request("query"), "method": "POST", "headers": FORM, "body": "keep=1"}
     assert ask(server.port, **with_body).status == 200
     connection = H2Connection(server.h2_port)
-    for asked in (lambda: ask(server.port, "/partner"), lambda: connection.ask("/partner")):
+    for send in (lambda: ask(server.port, "/partner"), lambda: connection.ask("/partner")):
         for _ in range(2):
-            assert asked().header("X-Client") == BOB.id
+            assert send().header("X-Client") == BOB.id
             assert upstream.last["line"].split()[1] == "/partner?keep=1"
     connection.close()
     assert_no_trace(BOB, server, upstream)
 
 
-def test_a_query_that_nginx_has_rewritten_is_hidden(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+def test_rewritten_query_is_forwarded_without_credentials(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     rewrite = "rewrite ^/old$ /new?added=1 last;\n"
     server = start(nginx, f"gate = {gate(provider.issuer)}", rewrite + guarded(upstream.url))
     connection = H2Connection(server.h2_port)
-    for asked in (ask, lambda _, **request: connection.ask(**request)):
-        assert asked(server.port, **ALICE.request("query", "/old")).status == 200
+    for send in (ask, lambda _, **request: connection.ask(**request)):
+        assert send(server.port, **ALICE.request("query", "/old")).status == 200
         assert upstream.last["line"].split()[1] == "/new?added=1&keep=1"
     connection.close()
     assert_no_trace(ALICE, server, upstream)
 
 
-def test_a_header_that_lua_has_set_serves_every_request(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+def test_authorization_set_in_lua_works_for_every_request(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     own = f"""rewrite_by_lua_block {{ ngx.req.set_header("Authorization", "{BOB.basic["Authorization"]}") }}"""
     text = guarded(upstream.url).replace("{\n", "{\n" + own + "\n", 1)
     server = start(nginx, f"gate = {gate(provider.issuer)}", text)
@@ -299,7 +298,7 @@ def test_a_header_that_lua_has_set_serves_every_request(nginx: Start, provider: 
     assert_no_trace(ALICE, server, upstream)
 
 
-def test_a_variable_that_is_not_declared_lets_nobody_through(
+def test_undeclared_variable_is_a_500_and_forwards_nothing(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:
     access = 'access_by_lua_block { gate:access { variable = "undeclared" } }'
@@ -309,7 +308,7 @@ def test_a_variable_that_is_not_declared_lets_nobody_through(
     assert not upstream.last
 
 
-def test_json_documents_keep_their_other_members(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+def test_json_body_keeps_its_other_members(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     server = start(nginx, f"gate = {gate(provider.issuer)}", guarded(upstream.url))
     assert ask(server.port, method="PUT", headers=JSON, body=ALICE.document).status == 200
     assert json.loads(upstream.last["body"]) == {"keep": 1}

@@ -1,4 +1,4 @@
-"""Denied requests: the response, and no secret for later handlers."""
+"""Denials: the response, and no secret in logs, error pages and other modules."""
 
 import json
 import socket
@@ -21,11 +21,11 @@ EXIT = "on_denied = function(denial) return ngx.exit(denial.http_status) end"
 
 
 def degraded(upstream: Upstream) -> tuple[str, str]:
-    """A directive that sends denials to another location, and that location, which proxies as it is."""
+    """Returns an `error_page` for denials, and its location, which proxies without a gate."""
     return "error_page 400 401 502 504 = @degraded", location("@degraded", f"proxy_pass {upstream.url}")
 
 
-def test_a_callers_own_answer_to_a_denial(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+def test_on_denied_sends_its_own_response(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     options = """on_denied = function(denial)
         ngx.header["Content-Type"] = "text/plain"
         ngx.print(denial.cause, " ", denial.http_status, " ", denial.cache_status, " ", tostring(denial.allowed))
@@ -39,7 +39,7 @@ def test_a_callers_own_answer_to_a_denial(nginx: Start, scripted: Scripted, upst
     assert (answer.status, answer.body) == (401, b"no_credentials 401 NONE false")
 
 
-def test_an_error_page_of_nginx(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+def test_on_denied_can_exit_to_an_error_page(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     page = location("= /denied", 'return 401 "a page"')
     server = start(
         nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url, EXIT, "error_page 401 /denied") + page
@@ -51,16 +51,16 @@ def test_an_error_page_of_nginx(nginx: Start, scripted: Scripted, upstream: Upst
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("route", ROUTES)
-def test_an_error_page_that_proxies_gets_no_secret_when_the_provider_is_down(
+def test_proxying_error_page_gets_no_secret_if_the_provider_is_down(
     nginx: Start, upstream: Upstream, route: str, source: str
 ) -> None:
     page, place = degraded(upstream)
     issuer = f"http://127.0.0.1:{free_port()}"
     server = start(nginx, f"gate = {gate(issuer)}", guarded(upstream.url, EXIT, page, route=route) + place)
-    assert ask(server.port, **ALICE.request(source)).status == 200, "the degraded answer"
+    assert ask(server.port, **ALICE.request(source)).status == 200, "the error page"
     assert values_of(upstream.last, "authorization") == []
     if source != "header":
-        assert "keep" in upstream.last["line"] + upstream.last["body"], "the rest stays"
+        assert "keep" in upstream.last["line"] + upstream.last["body"], "the rest is unchanged"
     connection = H2Connection(server.h2_port)
     assert connection.ask(**ALICE.request(source)).status == 200
     connection.close()
@@ -68,7 +68,7 @@ def test_an_error_page_that_proxies_gets_no_secret_when_the_provider_is_down(
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_an_error_page_that_proxies_gets_no_secret_that_was_refused(
+def test_proxying_error_page_gets_no_refused_secret(
     nginx: Start, provider: Provider, upstream: Upstream, source: str
 ) -> None:
     page, place = degraded(upstream)
@@ -76,13 +76,13 @@ def test_an_error_page_that_proxies_gets_no_secret_that_was_refused(
     assert ask(server.port, **ALICE.wrong().request(source)).status == 200
     twice = BOB.request(source, f"/?{BOB.parameters}&keep=1" if source != "query" else "/")
     twice["headers"] = {**twice.get("headers", {}), **BOB.basic}
-    assert ask(server.port, **twice).status == 200, "in two places, which is a bad request"
+    assert ask(server.port, **twice).status == 200, "credentials in two places, denied with 400"
     assert len(upstream.seen) == 2
     for client in (ALICE.wrong(), BOB):
         assert not client.traces(server.logs, json.dumps(upstream.seen))
 
 
-def test_an_error_page_that_proxies_gets_no_secret_after_the_deadline(
+def test_proxying_error_page_gets_no_secret_after_the_deadline(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:
     scripted.hold()
@@ -94,7 +94,7 @@ def test_an_error_page_that_proxies_gets_no_secret_after_the_deadline(
     assert not ALICE.traces(server.logs, json.dumps(upstream.seen))
 
 
-def test_a_denial_that_was_answered_goes_to_no_error_page(nginx: Start, upstream: Upstream) -> None:
+def test_default_denial_ignores_error_page(nginx: Start, upstream: Upstream) -> None:
     page, place = degraded(upstream)
     issuer = f"http://127.0.0.1:{free_port()}"
     server = start(nginx, f"gate = {gate(issuer)}", guarded(upstream.url, "", page) + place)
@@ -103,7 +103,7 @@ def test_a_denial_that_was_answered_goes_to_no_error_page(nginx: Start, upstream
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_client_that_leaves_while_it_waits_leaves_no_secret_in_a_log(
+def test_client_abort_during_a_wait_logs_no_secret(
     nginx: Start, scripted: Scripted, upstream: Upstream, source: str
 ) -> None:
     scripted.hold()
@@ -112,20 +112,18 @@ def test_a_client_that_leaves_while_it_waits_leaves_no_secret_in_a_log(
     leaving.send(**ALICE.request(source))
     until(lambda: scripted.state["waiting"] == 1, "the exchange")
     leaving.close()
-    until(lambda: server.busy == 0, "the departure")
+    until(lambda: server.busy == 0, "the end of the request")
     assert b'" 499 ' in server.logs
     assert not ALICE.traces(server.logs)
 
 
-def test_a_client_that_leaves_before_its_body_is_there_leaves_no_secret_in_a_log(
-    nginx: Start, provider: Provider, upstream: Upstream
-) -> None:
+def test_client_abort_before_the_body_logs_no_secret(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     server = start(nginx, f"gate = {gate(provider.issuer)}", guarded(upstream.url))
     head = f"POST /?{ALICE.parameters}&keep=1 HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM['Content-Type']}\r\n"
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as leaving:
         leaving.sendall(f"{head}Content-Length: 100\r\n\r\nkeep".encode())
         until(lambda: server.busy == 1, "the request")
-    until(lambda: server.busy == 0, "the departure")
+    until(lambda: server.busy == 0, "the end of the request")
     assert b"POST /?client_id=alice&client_secret=***" in server.logs
     assert not ALICE.traces(server.logs)
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as slow:
@@ -140,23 +138,23 @@ def test_a_client_that_leaves_before_its_body_is_there_leaves_no_secret_in_a_log
 
 @pytest.fixture
 def people(tmp_path: Path) -> list[str]:
-    """Directives by which nginx lets BOB in as a user with a password, beside the clients of a gate."""
+    """Directives that allow BOB by `auth_basic` as well as the clients of a gate."""
     file = tmp_path / "people"
     file.write_text(f"{BOB.id}:{{PLAIN}}{BOB.secret}\n")
     return ["satisfy any", "auth_basic people", f"auth_basic_user_file {file}"]
 
 
-@pytest.mark.parametrize("lua", ["first", "last"])
-def test_satisfy_any_lets_nginx_look_at_the_same_header(
-    nginx: Start, scripted: Scripted, upstream: Upstream, people: list[str], lua: str
+@pytest.mark.parametrize("gate_runs", ["first", "last"])
+def test_keep_authorization_lets_auth_basic_check_the_header(
+    nginx: Start, scripted: Scripted, upstream: Upstream, people: list[str], gate_runs: str
 ) -> None:
-    order = "access_by_lua_no_postpone on;\n" if lua == "first" else ""
+    order = "access_by_lua_no_postpone on;\n" if gate_runs == "first" else ""
     scripted.script(status=401, body='{"error": "invalid_client"}')
     options = f"keep_authorization = true, {EXIT}"
     server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url, options, *people), http=order)
     assert ask(server.port, headers=BOB.basic).status == 200
     assert values_of(upstream.last, "authorization") == []
-    assert scripted.state["token"] == (1 if lua == "first" else 0)
+    assert scripted.state["token"] == (1 if gate_runs == "first" else 0)
     assert ask(server.port, headers=BOB.wrong().basic).status == 401
     scripted.reset()
     assert ask(server.port, headers=ALICE.basic).header("X-Credgate-Status") == "MISS"
@@ -164,9 +162,7 @@ def test_satisfy_any_lets_nginx_look_at_the_same_header(
     assert not ALICE.traces(server.logs, json.dumps(upstream.seen))
 
 
-def test_a_header_is_kept_for_others_only_where_that_is_asked_for(
-    nginx: Start, scripted: Scripted, upstream: Upstream
-) -> None:
+def test_authorization_stays_with_keep_authorization_only(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     other = """on_denied = function(denial)
         if ngx.var.http_authorization ~= "Key 42" then return ngx.exit(denial.http_status) end
     end"""
@@ -178,7 +174,7 @@ def test_a_header_is_kept_for_others_only_where_that_is_asked_for(
     assert ask(server.port, "/kept", headers={"Authorization": "Key 43"}).status == 401
 
 
-def test_a_header_is_not_kept_where_nobody_is_asked_after_the_gate(
+def test_keep_authorization_ignores_5xx_and_anonymous_requests(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:
     page, place = degraded(upstream)

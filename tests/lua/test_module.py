@@ -1,4 +1,4 @@
-"""The module itself: creation of gates, error messages, and the cost of a hit."""
+"""Gates and engines: creation, errors, purges, metrics, and the cost of a hit."""
 
 import json
 import re
@@ -13,49 +13,48 @@ from support.lab import Scripted, Upstream
 from support.nginx import Nginx
 from support.openresty import gate, guarded, start
 from support.process import until
+from support.store import a_pepper
 
 Start = Callable[..., Nginx]
 
 NEW = """content_by_lua_block {
     local credgate = require "resty.credgate"
     ngx.req.read_body()
-    local made, problem = credgate.new(loadstring("return " .. ngx.req.get_body_data())())
-    ngx.print(made and made:config() or problem)
+    local gate, err = credgate.new(loadstring("return " .. ngx.req.get_body_data())())
+    ngx.print(gate and gate:config() or err)
 }"""
 
 
 @pytest.fixture
-def maker(nginx: Start) -> Callable[[str], str]:
-    """The error of `credgate.new` for a Lua expression."""
+def new(nginx: Start) -> Callable[[str], str]:
+    """Calls `credgate.new` with a Lua expression. Returns the gate's configuration, or the error."""
     server = start(nginx, "", f"location / {{ {NEW} }}")
     return lambda text: ask(server.port, method="POST", body=text).body.decode()
 
 
 @pytest.mark.parametrize(
-    ("expression", "problem"),
+    ("expression", "message"),
     [
-        ("nil", "the configuration is neither a table nor a string of JSON"),
-        ("42", "the configuration is neither a table nor a string of JSON"),
+        ("nil", "config must be a table or a JSON string"),
+        ("42", "config must be a table or a JSON string"),
         ("'{'", "JSON"),
         ("{ isuer = 'https://a.example' }", 'unknown field "isuer": did you mean "issuer"?'),
         ("{ issuer = 42 }", "issuer"),
         ("{ issuer = 'http://a.example' }", "https"),
         ("{ issuer = 'https://a.example', ssl_trusted_certificate = '/nowhere.pem' }", "/nowhere.pem"),
-        ("{ issuer = function() end }", "function"),
+        ("{ issuer = function() end }", "config: Cannot serialise function"),
     ],
 )
-def test_a_mistake_in_the_configuration_is_told(maker: Callable[[str], str], expression: str, problem: str) -> None:
-    assert problem in maker(expression)
+def test_new_returns_an_error_that_names_the_mistake(new: Callable[[str], str], expression: str, message: str) -> None:
+    assert message in new(expression)
 
 
-def test_dangerous_settings_are_logged_at_startup(
-    nginx: Start, scripted: Scripted, upstream: Upstream
-) -> None:
+def test_dangerous_settings_are_logged_at_startup(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     server = start(nginx, f"gate = {gate(scripted.issuer, hide_credentials=False)}", guarded(upstream.url))
     assert "credgate: hide_credentials is false" in server.errors
 
 
-def test_tables_json_and_kongs_own_object_are_the_same(maker: Callable[[str], str]) -> None:
+def test_table_json_and_kong_object_compile_to_the_same_gate(new: Callable[[str], str]) -> None:
     seed = {
         "auth_methods": ["client_credentials"],
         "issuer": "https://tenant.auth0.com/.well-known/openid-configuration",
@@ -66,19 +65,19 @@ def test_tables_json_and_kongs_own_object_are_the_same(maker: Callable[[str], st
         issuer = "https://tenant.auth0.com/.well-known/openid-configuration",
         token_post_args_names = { "audience" }, token_post_args_values = { "https://example.com/" } }"""
     kong = {"name": "openid-connect", "config": seed}
-    made = [maker(text) for text in (table, f"[[{json.dumps(seed)}]]", f"[[{json.dumps(kong)} ]]")]
-    assert made[0] == made[1] == made[2]
-    assert json.loads(made[0])["issuer"].startswith("https://tenant.auth0.com")
+    configs = [new(text) for text in (table, f"[[{json.dumps(seed)}]]", f"[[{json.dumps(kong)} ]]")]
+    assert configs[0] == configs[1] == configs[2]
+    assert json.loads(configs[0])["issuer"].startswith("https://tenant.auth0.com")
 
 
-def test_a_token_cannot_be_had_before_there_are_workers(nginx: Start, scripted: Scripted) -> None:
-    init = f"gate = {gate(scripted.issuer)} token, problem = gate:token('alice', 'x')"
-    server = start(nginx, init, "location / { content_by_lua_block { ngx.print(problem) } }")
+def test_token_in_init_by_lua_returns_an_error(nginx: Start, scripted: Scripted) -> None:
+    init = f"gate = {gate(scripted.issuer)} token, err = gate:token('alice', 'x')"
+    server = start(nginx, init, "location / { content_by_lua_block { ngx.print(err) } }")
     assert b"in a worker only" in ask(server.port).body
 
 
-def test_a_library_that_is_not_there_is_named(nginx: Start, tmp_path: Path) -> None:
-    text = "local found, problem = pcall(require, 'resty.credgate') ngx.print(problem)"
+def test_missing_library_error_names_file_and_directories(nginx: Start, tmp_path: Path) -> None:
+    text = "local found, err = pcall(require, 'resty.credgate') ngx.print(err)"
     http = f'lua_package_cpath "{tmp_path}/?.so";\n'
     server = start(nginx, "", f"location / {{ content_by_lua_block {{ {text} }} }}")
     server.stop()
@@ -86,71 +85,75 @@ def test_a_library_that_is_not_there_is_named(nginx: Start, tmp_path: Path) -> N
     server.conf.write_text(conf)
     with server:
         body = ask(server.port).body.decode()
-    assert "libcredgate.so.1 is neither in the directories of lua_package_cpath" in body
+    assert "cannot find libcredgate.so.1 in the directories of lua_package_cpath" in body
     assert str(tmp_path) in body
 
 
 @pytest.mark.parametrize(
-    ("call", "problem"),
+    ("call", "message"),
     [
-        ("gate:token()", "id and secret are strings"),
-        ("gate:token('alice')", "id and secret are strings"),
-        ("gate:authenticate()", "the request is no table"),
-        ("gate:authenticate({ query = 42 })", "query is no string"),
-        ("gate:authenticate({ args = { a = 'b' } })", "no argument a"),
-        ("gate:purge(42)", "client_id is no string"),
+        ("gate:token()", "client_id and client_secret must be strings"),
+        ("gate:token('alice')", "client_id and client_secret must be strings"),
+        ("gate:authenticate()", "request must be a table"),
+        ("gate:authenticate({ query = 42 })", "query must be a string"),
+        ("gate:authenticate({ args = { a = 'b' } })", "unknown argument a: it is not in token_post_args_host"),
+        ("gate:authenticate({ args = { resource = 42 } })", "args.resource must be a string"),
+        ("gate:purge(42)", "client_id must be a string"),
     ],
 )
-def test_a_call_that_cannot_be_is_an_error(nginx: Start, scripted: Scripted, call: str, problem: str) -> None:
-    text = f"local fine, problem = pcall(function() return {call} end) ngx.print(fine and 'fine' or problem)"
+def test_invalid_arguments_raise_an_error_at_the_caller(
+    nginx: Start, scripted: Scripted, call: str, message: str
+) -> None:
+    text = f"ngx.print(select(2, pcall(function() local result = {call} return result end)))"
     config = gate(scripted.issuer, token_post_args_host=["resource"])
     server = start(nginx, f"gate = {config}", f"location / {{ content_by_lua_block {{ {text} }} }}")
-    assert problem in ask(server.port).body.decode()
+    assert re.fullmatch(rf"content_by_lua\(.*\):1: credgate: {re.escape(message)}", ask(server.port).body.decode())
 
 
-def test_claims_of_a_token(nginx: Start, scripted: Scripted) -> None:
+def test_token_returns_the_token_or_nil_and_the_outcome(nginx: Start, scripted: Scripted) -> None:
     text = f"""
         local token, outcome = gate:token("alice", {ALICE.secret!r})
         local refused, denial = gate:token("alice", "wrong")
         local cjson = require "cjson"
         ngx.print(cjson.encode {{
             token = token, headers = outcome:headers(), expires = outcome:expires_in(), source = outcome.source,
-            refused = tostring(refused), code = denial.cause, http_status = denial.http_status,
+            refused = tostring(refused), cause = denial.cause, http_status = denial.http_status,
         }})
     """
     server = start(nginx, f"gate = {gate(scripted.issuer)}", f"location / {{ content_by_lua_block {{ {text} }} }}")
-    said = ask(server.port).json()
-    assert said["headers"] == {"authorization": f"Bearer {said['token']}"}
-    assert said["expires"] > 0
-    assert (said["source"], said["refused"]) == ("host", "nil")
-    assert (said["code"], said["http_status"]) == ("credentials_refused", 401)
+    result = ask(server.port).json()
+    assert result["headers"] == {"authorization": f"Bearer {result['token']}"}
+    assert result["expires"] > 0
+    assert (result["source"], result["refused"]) == ("host", "nil")
+    assert (result["cause"], result["http_status"]) == ("credentials_refused", 401)
 
 
 def test_a_purge_drops_tokens_of_one_client_or_all(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     purge = "location = /purge { content_by_lua_block { ngx.print(gate:purge(ngx.var.arg_id)) } }\n"
     server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url) + purge)
 
-    def statuses() -> list[str | None]:
+    def cache_statuses() -> list[str | None]:
         return [ask(server.port, headers=client.basic).header("X-Credgate-Status") for client in (ALICE, BOB)]
 
-    assert statuses() == ["MISS", "MISS"]
+    assert cache_statuses() == ["MISS", "MISS"]
     assert ask(server.port, "/purge?id=alice").body == b"1"
-    assert statuses() == ["MISS", "HIT"]
+    assert cache_statuses() == ["MISS", "HIT"]
     assert ask(server.port, "/purge").body == b"2"
-    assert statuses() == ["MISS", "MISS"]
+    assert cache_statuses() == ["MISS", "MISS"]
 
 
-def test_numbers_for_those_who_operate_it(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+def test_metrics_and_report_count_requests(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     show = """location = /metrics { content_by_lua_block { ngx.print(require("resty.credgate").metrics()) } }
         location = /report { content_by_lua_block { ngx.print(require("resty.credgate").report()) } }"""
     server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url) + show)
     for _ in range(3):
         assert ask(server.port, headers=ALICE.basic).status == 200
     assert b'credgate_requests_total{outcome="allow",cache_status="hit"} 2\n' in ask(server.port, "/metrics").body
-    assert ask(server.port, "/report").json()
+    report = ask(server.port, "/report").json()
+    assert (report["allowed"], report["exchanges"]) == ({"hit": 2, "miss": 1}, 1)
 
 
-def test_an_engine_has_options_until_it_runs(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+def test_configure_works_only_before_the_engine_runs(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     init = f"""
         require("resty.credgate").configure {{ max_waiting = 1 }}
         gate = {gate(scripted.issuer)}
@@ -162,48 +165,68 @@ def test_an_engine_has_options_until_it_runs(nginx: Start, scripted: Scripted, u
     pending = Connection(server.port)
     pending.send(headers=ALICE.basic)
     until(lambda: scripted.state["waiting"] == 1, "the exchange")
-    assert ask(server.port, headers=BOB.basic).status == 503, "one may wait, and does"
+    assert ask(server.port, headers=BOB.basic).status == 503, "max_waiting is 1"
     scripted.release()
     assert pending.receive().status == 200
     pending.close()
-    assert b"runs already" in ask(server.port, "/late").body
+    assert b"the engine of this worker is already running" in ask(server.port, "/late").body
 
 
-def test_options_that_cannot_be_are_refused_where_they_are_given(
-    nginx: Start, scripted: Scripted, upstream: Upstream
-) -> None:
+def test_configure_rejects_invalid_options(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     init = f"""
         local credgate = require("resty.credgate")
-        local problem = function(options) return select(2, credgate.configure(options)) end
-        problems = table.concat({{
-            problem {{ max_waiting = 0 }}, problem {{ store = "tokens.db" }}, problem {{ stroe = "sqlite:/tokens.db" }},
+        local err = function(options) return select(2, credgate.configure(options)) end
+        errors = table.concat({{
+            err(42), err {{ max_waiting = 0 }}, err {{ store = "tokens.db" }}, err {{ stroe = "sqlite:/tokens.db" }},
         }}, "\\n")
         gate = {gate(scripted.issuer)}
     """
-    show = "location = /problems { content_by_lua_block { ngx.print(problems) } }"
+    show = "location = /errors { content_by_lua_block { ngx.print(errors) } }"
     server = start(nginx, init, guarded(upstream.url) + show)
-    first, second, third = ask(server.port, "/problems").body.decode().splitlines()
-    assert "max_waiting must be at least 1" in first
-    assert "store " in second and "unknown field `stroe`" in third
+    kind, zero, store, misspelled = ask(server.port, "/errors").body.decode().splitlines()
+    assert kind == "options must be a table or a JSON string"
+    assert "max_waiting must be at least 1" in zero
+    assert "store " in store and "unknown field `stroe`" in misspelled
     assert ask(server.port, headers=ALICE.basic).status == 200
 
 
-def test_log_records_of_the_library_go_to_nginxs_log(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+def test_engine_that_cannot_start_is_a_503(
+    nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path
+) -> None:
+    pepper = a_pepper(tmp_path)
+    init = f"""
+        assert(require("resty.credgate").configure {{ store = "redis://127.0.0.1:1", store_pepper_file = "{pepper}" }})
+        os.remove("{pepper}")
+        gate = {gate(scripted.issuer)}
+    """
+    token = "location = /token { content_by_lua_block { ngx.print(select(2, gate:token('alice', 'x'))) } }"
+    server = start(nginx, init, guarded(upstream.url) + token)
+    answer = ask(server.port, headers=ALICE.basic)
+    assert (answer.status, answer.header("Retry-After")) == (503, "1")
+    assert answer.json() == {"message": "The gateway cannot authenticate requests at the moment"}
+    assert str(pepper) in ask(server.port, "/token").body.decode()
+    (alarm,) = server.alarms()
+    assert "credgate: cannot authenticate requests: " in alarm and str(pepper) in alarm
+    assert not ALICE.traces(server.logs)
+    server.error_log.write_text("")
+
+
+def test_library_records_reach_the_error_log(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     scripted.script(status=500)
     server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url))
     for number in range(6):
         ask(server.port, headers={"Authorization": ALICE.wrong().basic["Authorization"][: -4 * number or None]})
         ask(server.port, headers=BOB.basic)
-    assert re.search(r"\[(?:warn|error)\].*credgate: ", server.errors)
+    assert re.search(r"\[warn\].*credgate: .*circuit breaker", server.errors)
 
 
-def test_a_hit_is_compiled_and_allocates_nothing_but_strings(
+def test_hit_is_compiled_and_allocates_no_lua_memory(
     nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path
 ) -> None:
     traces = tmp_path / "traces"
     heap = """location = /heap { content_by_lua_block { ngx.print(collectgarbage("count")) } }\n"""
     http = f'init_worker_by_lua_block {{ require("jit.v").on("{traces}") collectgarbage("stop") }}\n'
-    # A table in the location's own code would be made anew for each request.
+    # A table constructor in the location's code would allocate a table for each request.
     init = (
         f'gate = {gate(scripted.issuer)} options = {{ variable = "credgate_authorization" }} nothing = function() end'
     )
@@ -230,7 +253,7 @@ def test_a_hit_is_compiled_and_allocates_nothing_but_strings(
     hit, nothing = allocated("/hit"), allocated("/nothing")
     connection.close()
     text = traces.read_text()
-    print(f"\n{hit:.0f} bytes of Lua memory for a hit, {nothing:.0f} for no call at all\n{text}")
+    print(f"\nbytes of Lua memory: {hit:.0f} for a hit, {nothing:.0f} for an empty function\n{text}")
     assert hit <= nothing + 1
     assert re.search(r"\[TRACE +\d+ .*gate\.lua", text)
     assert "NYI" not in text

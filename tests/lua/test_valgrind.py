@@ -1,4 +1,4 @@
-"""The binding under memcheck: requests of all kinds, clients that leave, and an end while requests wait."""
+"""The binding under memcheck: all kinds of requests, client aborts, and an exit during a wait."""
 
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def test_memcheck_reports_nothing_on_any_request_path(
         assert ask(server.port, "/plain").status == 401
         assert ask(server.port, "/metrics").status == 200
         for _ in range(300):
-            assert ask(server.port, headers=ALICE.basic).status == 200, "until it is compiled"
+            assert ask(server.port, headers=ALICE.basic).status == 200, "until LuaJIT compiles it"
 
         scripted.hold()
         for source in SOURCES:
@@ -66,7 +66,7 @@ def test_memcheck_reports_nothing_on_any_request_path(
             leaving.send(**CAROL.request(source, "/held/"))
             until(lambda: server.busy >= 1, "the pending request", 60)
             leaving.close()
-            until(lambda: server.busy == 0, "the departure", 60)
+            until(lambda: server.busy == 0, "the end of the request", 60)
         assert ask(server.port, "/hasty/", headers=BOB.basic).status == 504
 
         pending = valgrind.quit_while_one_waits(server, CAROL, "/held/")

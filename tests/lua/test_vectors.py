@@ -39,7 +39,7 @@ end"""
 
 
 def gates(issuer: str, directory: Path, places: dict[str, str], **fixed: Any) -> str:
-    """Lua that makes a table `gates` of a gate for each configuration, by its path."""
+    """Lua that fills a table `gates` with a gate for each configuration, by its path."""
     lines = ["gates = {}"]
     for config, path in places.items():
         file = directory / f"{path[1:]}.json"
@@ -95,7 +95,7 @@ AUTHENTICATE = """content_by_lua_block {
 
 
 def encoded(value: Any) -> Any:
-    """Bytes, alone or by name, as JSON can hold them."""
+    """Bytes, or bytes by name, in base64 for JSON."""
     return (
         {name: encoded(item) for name, item in value.items()}
         if isinstance(value, dict)

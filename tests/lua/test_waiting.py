@@ -1,4 +1,4 @@
-"""Waiting for outcomes: nobody is held up, nothing is lost, and nothing stays."""
+"""Waits for outcomes: no request blocks another, every waiter wakes, nothing leaks."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ LONG = bool(os.environ.get("CREDGATE_LONG"))
 
 
 def served(path: str, text: str) -> str:
-    """A location whose content is what Lua prints."""
+    """A location that prints with Lua."""
     return f"location {path} {{ content_by_lua_block {{ {text} }} }}\n"
 
 
@@ -40,12 +40,12 @@ def server(nginx: Start, scripted: Scripted, upstream: Upstream) -> Nginx:
     return start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url) + METRICS + HEAP + free)
 
 
-def test_five_hundred_cold_requests_of_one_client_make_one_exchange(server: Nginx, scripted: Scripted) -> None:
+def test_concurrent_misses_share_one_exchange(server: Nginx, scripted: Scripted) -> None:
     scripted.hold()
     waiters = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(500)]
     for waiter in waiters:
         waiter.sendall(request_of(ALICE))
-    until(lambda: waiting(server) == 500, "all of them to wait")
+    until(lambda: waiting(server) == 500, "all waiters")
     scripted.release()
     answers = []
     for waiter in waiters:
@@ -56,19 +56,19 @@ def test_five_hundred_cold_requests_of_one_client_make_one_exchange(server: Ngin
     assert waiting(server) == 0
 
 
-def test_an_exchange_may_take_as_long_as_the_gate_allows(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+def test_wait_lasts_up_to_the_gate_timeout(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     server = start(nginx, f"gate = {gate(scripted.issuer, timeout=60_000)}", guarded(upstream.url))
     scripted.hold()
     pending = Connection(server.port)
     pending.send(headers=ALICE.basic)
     until(lambda: scripted.state["waiting"] == 1, "the exchange")
-    time.sleep(2.5)  # longer than the library may be late
+    time.sleep(2.5)  # longer than the grace of 2 s
     scripted.release()
     assert pending.receive().status == 200
     pending.close()
 
 
-def test_a_request_that_waits_delays_nobody(server: Nginx, scripted: Scripted) -> None:
+def test_waiting_request_delays_no_other_request(server: Nginx, scripted: Scripted) -> None:
     assert ask(server.port, headers=BOB.basic).status == 200
     scripted.hold()
     pending = Connection(server.port)
@@ -83,14 +83,14 @@ def test_a_request_that_waits_delays_nobody(server: Nginx, scripted: Scripted) -
     pending.close()
 
 
-@pytest.mark.parametrize("noticed", ["on", "off"])
-def test_clients_that_leave_while_they_wait_leave_nothing(
-    nginx: Start, scripted: Scripted, upstream: Upstream, noticed: str
+@pytest.mark.parametrize("check_client_abort", ["on", "off"])
+def test_client_aborts_leak_no_waiter_and_no_descriptor(
+    nginx: Start, scripted: Scripted, upstream: Upstream, check_client_abort: str
 ) -> None:
     server = start(
         nginx,
         f"gate = {gate(scripted.issuer)}",
-        guarded(upstream.url, "", f"lua_check_client_abort {noticed}") + METRICS + HEAP,
+        guarded(upstream.url, "", f"lua_check_client_abort {check_client_abort}") + METRICS + HEAP,
     )
     assert ask(server.port, headers=ALICE.basic).status == 200
     (worker,) = server.workers
@@ -106,33 +106,33 @@ def test_clients_that_leave_while_they_wait_leave_nothing(
     streams.close()
     ask(server.port, "/heap")
     scripted.release()
-    until(lambda: waiting(server) == 0 and server.busy == 0, "nobody to wait")
+    until(lambda: waiting(server) == 0 and server.busy == 0, "the end of all waits")
     assert ask(server.port, headers=BOB.basic).status == 200
-    until(lambda: len(os.listdir(f"/proc/{worker}/fd")) <= before + 2, "their descriptors' end")
+    until(lambda: len(os.listdir(f"/proc/{worker}/fd")) <= before + 2, "the end of their descriptors")
 
 
-def test_thousands_of_requests_one_after_the_other_leave_nothing(server: Nginx) -> None:
+def test_sequential_requests_leak_no_memory_and_no_descriptor(server: Nginx) -> None:
     connection = Connection(server.port)
     (worker,) = server.workers
     number = 10_000 if LONG else 1_000
 
-    def go(first: int) -> tuple[float, int]:
+    def send(first: int) -> tuple[float, int]:
         for client in range(first, first + number // 2):
             headers = Client(f"client{client}", "Kanarie7Qz").basic
-            for how in ("MISS", "HIT"):
-                assert connection.ask(headers=headers).header("X-Credgate-Status") == how
+            for cache_status in ("MISS", "HIT"):
+                assert connection.ask(headers=headers).header("X-Credgate-Status") == cache_status
         return float(ask(server.port, "/heap").body), len(os.listdir(f"/proc/{worker}/fd"))
 
-    go(0)
-    (heap, descriptors), (heap_then, descriptors_then) = go(number), go(2 * number)
+    send(0)
+    (heap, descriptors), (later_heap, later_descriptors) = send(number), send(2 * number)
     connection.close()
-    print(f"\nLua holds {heap:.0f} KiB, and {heap_then:.0f} KiB after {number} further requests")
-    assert heap_then - heap < 20
-    assert descriptors_then <= descriptors + 1
+    print(f"\nLua memory: {heap:.0f} KiB, {later_heap:.0f} KiB after {number} further requests")
+    assert later_heap - heap < 20
+    assert later_descriptors <= descriptors + 1
     assert waiting(server) == 0
 
 
-def test_light_threads_and_timers_have_tokens_too(nginx: Start, provider: Provider) -> None:
+def test_token_works_in_light_threads_and_timers(nginx: Start, provider: Provider) -> None:
     threads = f"""
         local function token(client, secret) return (gate:token(client, secret)) end
         local one = ngx.thread.spawn(token, "alice", {ALICE.secret!r})
@@ -142,22 +142,22 @@ def test_light_threads_and_timers_have_tokens_too(nginx: Start, provider: Provid
         ngx.print(first and second and first ~= second and "both" or "no")
     """
     timer = """
-        ngx.timer.at(0, function() local token = gate:token("carol", SECRET) ngx.shared.told:set("token", #token) end)
+        ngx.timer.at(0, function() local token = gate:token("carol", SECRET) ngx.shared.results:set("token", #token) end)
     """
-    told = served("= /told", 'ngx.print(ngx.shared.told:get("token") or "not yet")')
+    result = served("= /result", 'ngx.print(ngx.shared.results:get("token") or "not yet")')
     init = f"gate = {gate(provider.issuer)} SECRET = ngx.decode_base64('{CAROL.pair}'):sub(7)"
     server = start(
         nginx,
         init,
-        served("= /threads", threads) + served("= /timer", timer) + told,
-        http="lua_shared_dict told 32k;\n",
+        served("= /threads", threads) + served("= /timer", timer) + result,
+        http="lua_shared_dict results 32k;\n",
     )
     assert ask(server.port, "/threads").body == b"both"
     ask(server.port, "/timer")
-    until(lambda: ask(server.port, "/told").body.isdigit(), "the timer")
+    until(lambda: ask(server.port, "/result").body.isdigit(), "the timer")
 
 
-def test_without_a_code_cache_every_request_waits_for_itself(
+def test_requests_wait_in_their_own_queues_with_lua_code_cache_off(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:
     server = start(
@@ -169,7 +169,7 @@ def test_without_a_code_cache_every_request_waits_for_itself(
     waiters = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(20)]
     for number, waiter in enumerate(waiters):
         waiter.sendall(request_of(Client(f"client{number % 4}", "Kanarie7Qz")))
-    until(lambda: waiting(server) >= 20, "all of them to wait")
+    until(lambda: waiting(server) >= 20, "all waiters")
     scripted.release()
     assert {waiter.recv(12) for waiter in waiters} == {b"HTTP/1.1 200"}
     for waiter in waiters:
@@ -180,7 +180,7 @@ def test_without_a_code_cache_every_request_waits_for_itself(
     server.error_log.write_text("")
 
 
-def test_a_reload_lets_requests_that_wait_finish_on_the_old_worker(server: Nginx, scripted: Scripted) -> None:
+def test_reload_lets_waiting_requests_finish(server: Nginx, scripted: Scripted) -> None:
     assert ask(server.port, headers=BOB.basic).status == 200
     scripted.hold()
     pending = Connection(server.port)
@@ -191,38 +191,38 @@ def test_a_reload_lets_requests_that_wait_finish_on_the_old_worker(server: Nginx
     scripted.release()
     assert pending.receive().status == 200
     pending.close()
-    until(lambda: gone(old), "the old worker's end", 5)
+    until(lambda: gone(old), "the end of the old worker", 5)
 
 
-def test_a_worker_that_has_nothing_to_do_quits_at_once(server: Nginx) -> None:
+def test_idle_worker_quits_at_once(server: Nginx) -> None:
     assert ask(server.port, headers=ALICE.basic).status == 200
     (old,) = server.reload()
-    until(lambda: gone(old), "the old worker's end", 5)
+    until(lambda: gone(old), "the end of the old worker", 5)
     assert ask(server.port, headers=ALICE.basic).status == 200
     server.kill(signal.SIGQUIT)
-    until(lambda: server.exited, "the end", 5)
+    until(lambda: server.exited, "the end of nginx", 5)
 
 
-def test_many_reloads_while_requests_come(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+def test_old_workers_exit_after_repeated_reloads(nginx: Start, provider: Provider, upstream: Upstream) -> None:
     server = start(nginx, f"gate = {gate(provider.issuer)}", guarded(upstream.url), workers=2)
     old: set[int] = set()
     for _ in range(30 if LONG else 6):
         for client in (ALICE, BOB):
             assert ask(server.port, headers=client.basic).status == 200
         old |= server.reload()
-    until(lambda: all(gone(pid) for pid in old), "the old workers' end")
+    until(lambda: all(gone(pid) for pid in old), "the end of the old workers")
 
 
-def test_no_file_stays(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+def test_doorbell_leaves_no_file(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     with tempfile.TemporaryDirectory() as directory:
         own = f"env TMPDIR={directory};"
         server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url), main=own)
         before = os.stat(directory).st_mtime_ns
         assert ask(server.port, headers=ALICE.basic).status == 200
-        assert os.stat(directory).st_mtime_ns > before, "there was something"
+        assert os.stat(directory).st_mtime_ns > before, "the socket was there"
         assert os.listdir(directory) == []
         (worker,) = server.workers
-        # The connection is there, by which the worker is woken.
+        # The connection remains, by which the library wakes the worker.
         assert opened(worker, "socket") >= 2
 
 
@@ -247,14 +247,14 @@ def test_close_ends_waits_without_affecting_the_next_engine(
     early, late = [Connection(server.port) for _ in range(2)], Connection(server.port)
     early[0].send("/hasty", headers=ALICE.basic)
     early[1].send("/token")
-    until(lambda: waiting(server) == 2, "both to wait")
+    until(lambda: waiting(server) == 2, "both waiters")
     assert ask(server.port, "/close").body == b"closed"
     late.send(headers=BOB.basic)
     answer = early[0].receive()
     assert (answer.status, answer.header("Retry-After")) == (503, "1")
     assert answer.json() == {"message": "The gateway cannot authenticate requests at the moment"}
     assert early[1].receive().body == b"closed"
-    until(lambda: waiting(server) == 1, "the one that came after the end")
+    until(lambda: waiting(server) == 1, "the request after close")
     scripted.release()
     assert late.receive().header("X-Credgate-Status") == "MISS"
     for connection in (*early, late):

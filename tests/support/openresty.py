@@ -1,4 +1,4 @@
-"""nginx with lua-nginx-module and resty.credgate, as OpenResty has them, and without the module in C."""
+"""nginx with lua-nginx-module and resty.credgate, as in OpenResty, without the C module."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ lua_package_path "{ROOT}/ffi/lua/lib/?.lua;;";
 lua_package_cpath "{ROOT}/target/release/?.so;;";
 """
 
-# The routes of a token to the upstream: a variable, or a header.
+# The ways of a token to the upstream, as an option and a directive: in a variable, or in a header.
 BY_VARIABLE = ('variable = "credgate_authorization"', "proxy_set_header Authorization $credgate_authorization")
 BY_HEADER = ("", "")
 ROUTES = {"variable": BY_VARIABLE, "header": BY_HEADER}
@@ -23,13 +23,13 @@ Start = Callable[..., Nginx]
 
 
 def gate(issuer: str, **more: Any) -> str:
-    """A Lua expression that makes a gate."""
+    """A Lua expression for a gate."""
     config = {"issuer": issuer, "audience": AUDIENCE, "allow_loopback_http": issuer.startswith("http:"), **more}
     return f'assert(require("resty.credgate").new({lua(config)}))'
 
 
 def lua(value: Any) -> str:
-    """A value as Lua writes it."""
+    """A value as a Lua expression."""
     match value:
         case bool() | int() | float():
             return str(value).lower()
@@ -45,13 +45,14 @@ def lua(value: Any) -> str:
 def guarded(
     upstream: str, options: str = "", *more: str, path: str = "/", route: str = "variable", called: str = "gate"
 ) -> str:
-    """A location behind a gate, a global variable of Lua, its status in a header as the module has it."""
+    """A location with a gate in the Lua global `called`. It responds with the cache status in the same header as
+    `support.nginx.guarded`."""
     option, forward = ROUTES[route]
     options = ", ".join(part for part in (option, options) if part)
     access = f"""\
 access_by_lua_block {{
-        local client_id, how = {called}:access {{ {options} }}
-        ngx.header["X-Credgate-Status"] = how
+        local client_id, cache_status = {called}:access {{ {options} }}
+        ngx.header["X-Credgate-Status"] = cache_status
         ngx.header["X-Client"] = client_id
     }}"""
     text = location(path, 'set $credgate_authorization ""', *filter(None, (forward,)), *more, f"proxy_pass {upstream}")

@@ -1,5 +1,5 @@
 -- Exchanges client credentials of API clients at an OpenID provider, caches the
--- token, and forwards it as a Bearer token. See ffi/lua/README.md.
+-- token, and forwards it as a Bearer token. The reference is ffi/lua/README.md.
 
 local library = require "resty.credgate.library"
 local process = require "resty.credgate.process"
@@ -11,77 +11,87 @@ local C = library.C
 local abi = library.abi
 local message = library.message
 
+local TEXT_CAPACITY = 65536
+
+local counters = ffi.new("uint64_t[?]", abi.COUNTERS)
+local len = ffi.new("size_t[1]")
+
+
 local _M = {
     _VERSION = ffi.string(C.credgate_version()),
 }
 
 
-local function to_json(value, what)
+-- Returns the JSON of a table or string, or nil and an error that begins with
+-- `name`.
+local function to_json(value, name)
     if type(value) == "string" then
         return value
     end
 
     if type(value) ~= "table" then
-        return nil, what .. " is neither a table nor a string of JSON"
+        return nil, name .. " must be a table or a JSON string"
     end
 
     local found, cjson = pcall(require, "cjson.safe")
 
     if not found then
-        return nil, what .. " is a table, for which the module cjson is needed: "
-                    .. "install lua-cjson, or give JSON"
+        return nil, name .. " is a table, which requires lua-cjson: install it, "
+                    .. "or pass a JSON string"
     end
 
-    return cjson.encode(value)
+    local json, err = cjson.encode(value)
+
+    if not json then
+        return nil, name .. ": " .. err
+    end
+
+    return json
 end
 
 
--- Compiles a configuration: a table with the fields of core/CONFIGURATION.md, or
--- JSON, Kong's plugin object included. May run in init_by_lua.
+-- Compiles a configuration. Returns a gate, or nil and the error.
 function _M.new(config)
-    local json, problem = to_json(config, "the configuration")
+    local json, err = to_json(config, "config")
 
     if not json then
-        return nil, problem
+        return nil, err
     end
 
     return gates.new(json)
 end
 
 
--- Sets the options of the worker's engine, before its first request:
--- cache_max_bytes, cache_max_entries, max_waiting, max_exchanges, and those of
--- the store.
+-- Sets the options of the worker's engine, before its first use. Returns true,
+-- or nil and the error.
 function _M.configure(options)
-    local json, problem = to_json(options, "the options")
+    local json, err = to_json(options, "options")
 
     if not json then
-        return nil, problem
+        return nil, err
     end
 
     return process.configure(json)
 end
 
 
-local counters = ffi.new("uint64_t[?]", abi.COUNTERS)
-local len = ffi.new("size_t[1]")
-
-local function counted(write)
-    local engine, problem = process.engine()
+-- Returns the counters of the engine as text, written by a function of the
+-- library.
+local function counters_as(write)
+    local engine, err = process.engine()
 
     if not engine then
-        return nil, problem
+        return nil, err
     end
 
-    process.log()
+    process.write_log()
 
     local status = C.credgate_engine_counters(engine, counters, abi.COUNTERS)
 
     if status == abi.OK then
-        local room = 65536
-        local out = ffi.new("char[?]", room)
+        local out = ffi.new("char[?]", TEXT_CAPACITY)
 
-        status = write(counters, abi.COUNTERS, out, room, len)
+        status = write(counters, abi.COUNTERS, out, TEXT_CAPACITY, len)
 
         if status == abi.OK then
             return ffi.string(out, len[0])
@@ -92,19 +102,19 @@ local function counted(write)
 end
 
 
--- The metrics of this worker, in Prometheus's text format.
+-- Returns the metrics in Prometheus's text format, or nil and the error.
 function _M.metrics()
-    return counted(C.credgate_counters_text)
+    return counters_as(C.credgate_counters_text)
 end
 
 
--- A short report of the same numbers, as JSON.
+-- Returns a short form of the metrics as JSON, or nil and the error.
 function _M.report()
-    return counted(C.credgate_counters_report)
+    return counters_as(C.credgate_counters_report)
 end
 
 
--- Closes the worker's engine. Later requests start another one.
+-- Closes the worker's engine. The next request starts another one.
 function _M.close()
     gates.close()
 end

@@ -1,4 +1,4 @@
--- Responses to denied requests.
+-- Denials: the library decides their status, headers and body.
 
 local library = require "resty.credgate.library"
 local outcomes = require "resty.credgate.outcome"
@@ -8,12 +8,37 @@ local C = library.C
 local abi = library.abi
 local log = library.log
 
+-- The code of the cause for each expected error of a wait.
+local CODES = {
+    timeout = abi.PROVIDER_TIMEOUT,
+    closed = abi.ENGINE_UNAVAILABLE,
+}
+
 
 local _M = {}
 
 
--- Sends the denial, or lets on_denied do so.
-function _M.answer(denial, options)
+-- Returns the denial of an outcome. Without one, the cause is the given code,
+-- or the one of the error.
+function _M.new(gate, outcome, err, code)
+    if outcome then
+        return outcomes.new(outcome)
+    end
+
+    if not CODES[err] then
+        log(ngx.CRIT, "cannot authenticate requests: ", err)
+    end
+
+    local struct = outcomes.new_struct()
+
+    C.credgate_gate_deny(gate, code or CODES[err] or abi.INTERNAL, struct)
+
+    return outcomes.new(struct)
+end
+
+
+-- Sends the denial. With on_denied, sets status and headers, and calls it.
+function _M.send(denial, options)
     local header = ngx.header
 
     ngx.status = denial.http_status
@@ -26,10 +51,9 @@ function _M.answer(denial, options)
     end
 
     if denial.cause == "no_credentials" and ngx.req.is_internal() then
-        log(ngx.INFO, "an internal redirect has led here, and a gate that a request "
-                      .. "has passed before has taken its credentials: guard one "
-                      .. "location of the two (ffi/lua/README.md, Internal "
-                      .. "redirects)")
+        log(ngx.INFO, "no credentials after an internal redirect: the gate of the "
+                      .. "first location removed them; guard only one of the two "
+                      .. "(ffi/lua/README.md, Internal redirects)")
     end
 
     if options and options.on_denied then
@@ -38,34 +62,6 @@ function _M.answer(denial, options)
 
     ngx.print(denial.body)
     return ngx.exit(denial.http_status)
-end
-
-
--- The cause of a denial for which the engine has no outcome.
-local function cause_of(problem)
-    if problem == "timeout" then
-        return abi.PROVIDER_TIMEOUT
-    end
-
-    if problem == "closed" then
-        return abi.ENGINE_UNAVAILABLE
-    end
-
-    log(ngx.CRIT, problem)
-    return abi.INTERNAL
-end
-
-
--- The denial of an outcome, or of a problem where there is no outcome.
-function _M.of(gate, outcome, problem)
-    if outcome then
-        return outcomes.new(outcome)
-    end
-
-    outcome = outcomes.empty()
-    C.credgate_gate_deny(gate, cause_of(problem), outcome)
-
-    return outcomes.new(outcome)
 end
 
 

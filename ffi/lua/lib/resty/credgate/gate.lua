@@ -3,7 +3,7 @@
 local library = require "resty.credgate.library"
 local process = require "resty.credgate.process"
 local waiting = require "resty.credgate.waiting"
-local nginx = require "resty.credgate.request"
+local http_request = require "resty.credgate.request"
 local outcomes = require "resty.credgate.outcome"
 local denials = require "resty.credgate.denial"
 local ffi = require "ffi"
@@ -18,21 +18,21 @@ local PENDING = abi.PENDING
 local ffi_str = ffi.string
 local get_method = ngx.req.get_method
 
-local OUTCOME = ffi.typeof("credgate_outcome")
 local STRINGS = ffi.typeof("credgate_string[?]")
 local GATE = ffi.typeof("credgate_gate *[1]")
 
+-- The structs of all requests of this VM: a cache hit allocates none.
 local request = ffi.new("credgate_request")
 local hit = ffi.new("credgate_outcome")
 local ticket = ffi.new("uint64_t[1]")
 local text = ffi.new("const char *[1]")
 local len = ffi.new("size_t[1]")
-local number = ffi.new("uint32_t[1]")
+local milliseconds = ffi.new("uint32_t[1]")
 local purged = ffi.new("uint64_t[1]")
 
 request.struct_size = ffi.sizeof(request)
 request.arg_size = ffi.sizeof("credgate_string")
-hit.struct_size = ffi.sizeof(OUTCOME)
+hit.struct_size = ffi.sizeof(hit)
 
 -- The names of the cache statuses, by number.
 local CACHE_STATUSES = {}
@@ -41,22 +41,22 @@ for number = abi.CACHE_STATUS_NONE, abi.CACHE_STATUS_SHARED do
     CACHE_STATUSES[number] = ffi_str(C.credgate_cache_status_name(number))
 end
 
--- Keeps strings alive while the library reads them.
-local strings
+-- Keeps the arguments alive while the library reads them.
+local arg_values
 
 local queue
-local last = 0
+local last_id = 0
 
 
 local _M = {}
 local methods = { __index = _M }
 
 
--- The names of the arguments whose values arrive with a request.
-local function names_of(gate)
+-- The names in the gate's token_post_args_host.
+local function arg_names_of(handle)
     local names = {}
 
-    while C.credgate_gate_arg(gate, #names, text, len) == OK do
+    while C.credgate_gate_arg(handle, #names, text, len) == OK do
         names[#names + 1] = ffi_str(text[0], len[0])
     end
 
@@ -64,294 +64,314 @@ local function names_of(gate)
 end
 
 
+-- Compiles a configuration in JSON, and logs its warnings. Returns nil and the
+-- error if it is invalid.
 function _M.new(json)
     local out = GATE()
-    local status = C.credgate_gate_new(json, #json, out, library.err)
+    local status = C.credgate_gate_new(json, #json, out, library.error_out)
 
     if status ~= OK then
         return nil, message(status)
     end
 
-    local gate = ffi.gc(out[0], C.credgate_gate_free)
+    local handle = ffi.gc(out[0], C.credgate_gate_free)
     local index = 0
 
-    while C.credgate_gate_warning(gate, index, text, len) == OK do
+    while C.credgate_gate_warning(handle, index, text, len) == OK do
         log(ngx.WARN, ffi_str(text[0], len[0]))
         index = index + 1
     end
 
-    C.credgate_gate_timeout(gate, number)
+    C.credgate_gate_timeout(handle, milliseconds)
 
-    local names = names_of(gate)
+    local arg_names = arg_names_of(handle)
 
     return setmetatable({
-        gate = gate,
-        timeout = number[0] / 1000,
-        args = names[1] and names,
+        handle = handle,
+        timeout = milliseconds[0] / 1000,
+        arg_names = arg_names[1] and arg_names,
     }, methods)
 end
 
 
--- Presents the values of this request's arguments, from a table by name. Returns
--- the error if they are invalid.
-local function present_args(self, values)
-    local names = self.args
-    strings = STRINGS(#names)
+local function contains(list, wanted)
+    for _, item in ipairs(list) do
+        if item == wanted then
+            return true
+        end
+    end
+
+    return false
+end
+
+
+-- Puts the values of token_post_args_host into the request, from a table by
+-- name. Returns an error if the table is invalid.
+local function fill_args(self, args)
+    local names = self.arg_names
+    local values = STRINGS(#names)
 
     for i, name in ipairs(names) do
-        local value = values and values[name]
+        local value = args and args[name]
 
         if value ~= nil then
             if type(value) ~= "string" then
-                return "credgate: the argument " .. name .. " is no string"
+                return "credgate: args." .. name .. " must be a string"
             end
 
-            strings[i - 1].data, strings[i - 1].len = value, #value
+            values[i - 1].data, values[i - 1].len = value, #value
         end
     end
 
-    for name in pairs(values or {}) do
-        local known
-
-        for _, declared in ipairs(names) do
-            known = known or declared == name
-        end
-
-        if not known then
-            return "credgate: the gate has no argument " .. tostring(name)
-                   .. " in its token_post_args_host"
+    for name in pairs(args or {}) do
+        if not contains(names, name) then
+            return "credgate: unknown argument " .. tostring(name)
+                   .. ": it is not in token_post_args_host"
         end
     end
 
-    request.args, request.args_len = strings, #names
+    arg_values = values
+    request.args, request.args_len = values, #names
 end
 
 
--- Without a reader in this Lua VM, the request authenticates again in a queue of
--- its own.
-local function ask_alone(self, outcome)
-    local own, problem = process.queue()
+-- Authenticates the request in a queue of its own, because this Lua VM has no
+-- reader.
+local function authenticate_in_own_queue(self, outcome)
+    local own_queue, err = process.new_queue()
 
-    if not own then
-        return nil, problem
+    if not own_queue then
+        return nil, err
     end
 
-    local status = C.credgate_authenticate(self.gate, own, request, nil, outcome,
-                                           ticket)
+    local status = C.credgate_authenticate(self.handle, own_queue, request, nil,
+                                           outcome, ticket)
 
     if status == PENDING then
-        return PENDING, own
+        return PENDING, own_queue
     end
 
-    process.free_queue(own)
+    process.free_queue(own_queue)
 
     return status
 end
 
 
--- Authenticates the presented request. Returns the library's status, and the
--- queue if the request has its own; or nil and the error. Fills `outcome` if it
--- is known at once. The presented strings are not needed afterwards.
-local function ask(self, outcome)
+-- Authenticates the request. Returns the library's status, and the request's
+-- own queue if it has one; or nil and the error if there is no engine. Fills
+-- `outcome` if the status is OK. The library does not read the request's
+-- strings afterwards.
+local function authenticate(self, outcome)
     if not queue then
-        local problem
-        queue, problem = waiting.queue()
+        local err
+        queue, err = waiting.queue()
 
         if not queue then
-            return nil, problem
+            return nil, err
         end
     end
 
-    last = last + 1
+    last_id = last_id + 1
 
-    local status = C.credgate_authenticate(self.gate, queue, request,
-                                           ffi.cast("void *", last), outcome,
+    local status = C.credgate_authenticate(self.handle, queue, request,
+                                           ffi.cast("void *", last_id), outcome,
                                            ticket)
 
-    if status == PENDING and waiting.is_alone() then
+    if status == PENDING and waiting.needs_own_queue() then
         C.credgate_ticket_cancel(queue, ticket[0])
-        return ask_alone(self, outcome)
+        return authenticate_in_own_queue(self, outcome)
     end
 
     return status
 end
 
 
--- Returns the outcome of the request that was presented last: `outcome`, or a new
--- one that arrives later.
-local function settle(self, outcome, status, own)
+-- Takes the results of `authenticate`, without a yield in between. Returns
+-- `outcome` if it is filled, or waits for another one. Otherwise returns nil,
+-- the error, and the code of its cause if the error does not imply it.
+local function await(self, outcome, status, own_queue)
     if status == OK then
         return outcome
     end
 
+    if not status then
+        local err = own_queue
+        return nil, err, abi.ENGINE_UNAVAILABLE
+    end
+
     if status ~= PENDING then
-        return nil, status and message(status) or own
+        return nil, message(status)
     end
 
-    if not own then
-        return waiting.wait(last, ticket[0], self.timeout)
+    if not own_queue then
+        return waiting.wait(last_id, ticket[0], self.timeout)
     end
 
-    local problem
-    outcome, problem = waiting.wait_alone(own, self.timeout)
+    local err
+    outcome, err = waiting.wait_in_own_queue(own_queue, self.timeout)
 
-    process.free_queue(own)
+    process.free_queue(own_queue)
 
-    return outcome, problem
+    return outcome, err
 end
 
 
-local function optional(name, value)
+local function check_string(name, value, level)
     if value ~= nil and type(value) ~= "string" then
-        error("credgate: " .. name .. " is no string", 3)
+        error("credgate: " .. name .. " must be a string", level + 1)
     end
 
     return value, value and #value or 0
 end
 
 
--- Judges a request or credentials in a table.
-local function judge(self, shown)
-    request.method, request.method_len = optional("method", shown.method or "GET")
+-- Authenticates a request, or a client id and secret, in a table. Raises errors
+-- at the caller of its caller.
+local function authenticate_table(self, fields)
+    request.method, request.method_len =
+        check_string("method", fields.method or "GET", 3)
     request.authorization, request.authorization_len =
-        optional("authorization", shown.authorization)
-    request.query, request.query_len = optional("query", shown.query)
+        check_string("authorization", fields.authorization, 3)
+    request.query, request.query_len = check_string("query", fields.query, 3)
     request.content_type, request.content_type_len =
-        optional("content_type", shown.content_type)
-    request.body, request.body_len = optional("body", shown.body)
+        check_string("content_type", fields.content_type, 3)
+    request.body, request.body_len = check_string("body", fields.body, 3)
     request.client_id, request.client_id_len =
-        optional("client_id", shown.client_id)
+        check_string("client_id", fields.client_id, 3)
     request.client_secret, request.client_secret_len =
-        optional("client_secret", shown.client_secret)
+        check_string("client_secret", fields.client_secret, 3)
     request.args, request.args_len = nil, 0
 
-    local mistake = self.args and present_args(self, shown.args)
+    local invalid = self.arg_names and fill_args(self, fields.args)
 
-    if mistake then
-        error(mistake, 3)
+    if invalid then
+        error(invalid, 3)
     end
 
-    local given = outcomes.empty()
-    local outcome, problem = settle(self, given, ask(self, given))
+    local struct = outcomes.new_struct()
+    local outcome, err = await(self, struct, authenticate(self, struct))
 
     if not outcome then
-        return nil, problem
+        return nil, err
     end
 
     return outcomes.new(outcome)
 end
 
 
--- Judges a request in a table: method, authorization, query, content_type, body,
--- args. Has no other effect.
-function _M.authenticate(self, shown)
-    if type(shown) ~= "table" then
-        error("credgate: the request is no table", 2)
+-- Authenticates a request in a table, and does not touch the current request.
+-- Returns the outcome, or nil and an error.
+function _M.authenticate(self, fields)
+    if type(fields) ~= "table" then
+        error("credgate: request must be a table", 2)
     end
 
-    return judge(self, {
-        method = shown.method,
-        authorization = shown.authorization,
-        query = shown.query,
-        content_type = shown.content_type,
-        body = shown.body,
-        args = shown.args,
+    local outcome, err = authenticate_table(self, {
+        method = fields.method,
+        authorization = fields.authorization,
+        query = fields.query,
+        content_type = fields.content_type,
+        body = fields.body,
+        args = fields.args,
     })
+
+    return outcome, err
 end
 
 
--- Returns the token of a client with a known id and secret; or nil and the
--- outcome.
+-- Returns the token of a client and the outcome; nil and the outcome if the
+-- client is denied; nil and an error if there is no outcome.
 function _M.token(self, client_id, client_secret, args)
     if type(client_id) ~= "string" or type(client_secret) ~= "string" then
-        error("credgate: id and secret are strings", 2)
+        error("credgate: client_id and client_secret must be strings", 2)
     end
 
-    local outcome, problem = judge(self, {
+    local outcome, err = authenticate_table(self, {
         client_id = client_id,
         client_secret = client_secret,
         args = args,
     })
 
     if not outcome then
-        return nil, problem
+        return nil, err
     end
 
-    local token = outcome.authorization
+    local header = outcome.authorization
 
-    return token and token:match("^%S+%s+(.*)$"), outcome
+    return header and header:match("^%S+%s+(.*)$"), outcome
 end
 
 
--- Whether another module may still allow the request, perhaps by the same header.
-local function is_left_to_others(denial, options)
-    local status = denial.http_status
+-- Whether another authentication may still accept the client's header.
+local function keeps_authorization_for_others(denial, options)
+    local http_status = denial.http_status
 
     return options and options.keep_authorization
-           and (status == 401 or status == 403)
+           and (http_status == 401 or http_status == 403)
 end
 
 
--- Judges the current request: allows it with its token, or sends the denial.
+-- Authenticates the current request. Allows it with its token, and returns the
+-- client id and the cache status; or sends the denial.
 function _M.access(self, options)
     local method = get_method()
     local body, content_type
 
-    nginx.present(request, method)
+    http_request.fill(request, method)
 
-    -- A GET body is never read, which spares most requests the call.
+    -- The library ignores the body of a GET: most requests save the call.
     if method ~= "GET" then
-        body, content_type = nginx.read_body(self.gate, request, method)
+        body, content_type = http_request.read_body(self.handle, request, method)
     end
 
-    local mistake = self.args and present_args(self, options and options.args)
+    local invalid = self.arg_names
+                    and fill_args(self, options and options.args)
 
-    if mistake then
-        -- nginx logs the request along with it.
-        nginx.hide_query(self.gate, request)
-        error(mistake, 2)
+    if invalid then
+        -- nginx logs the request line with the error.
+        http_request.hide_query(self.handle, request)
+        error(invalid, 2)
     end
 
-    local keep = options and options.ctx
+    local keeps_outcome = options and options.ctx
     local keeps_header = options and options.keep_authorization
-    local given = keep and outcomes.empty() or hit
-    local status, own = ask(self, given)
+    local struct = keeps_outcome and outcomes.new_struct() or hit
+    local status, own_queue = authenticate(self, struct)
 
-    -- Before any wait, so that no log and no later handler sees the secrets, even
-    -- if the client disconnects.
-    nginx.hide_query(self.gate, request)
+    -- Before any wait: if the client disconnects, nginx logs the request.
+    http_request.hide_query(self.handle, request)
 
     if body then
-        nginx.hide_body(self.gate, body, content_type)
+        http_request.hide_body(self.handle, body, content_type)
     end
 
     if not keeps_header then
-        nginx.overwrite_authorization(request)
+        http_request.overwrite_authorization(request)
     end
 
-    local outcome, problem = settle(self, given, status, own)
+    local outcome, err, code = await(self, struct, status, own_queue)
 
-    if keep and outcome then
+    if keeps_outcome and outcome then
         ngx.ctx.credgate = outcomes.new(outcome)
     end
 
     if not outcome or outcome.http_status ~= 0 then
-        local denial = denials.of(self.gate, outcome, problem)
+        local denial = denials.new(self.handle, outcome, err, code)
 
         C.credgate_outcome_release(hit)
 
-        if not is_left_to_others(denial, options) then
-            nginx.remove_authorization()
+        if not keeps_authorization_for_others(denial, options) then
+            http_request.remove_authorization()
         end
 
-        return denials.answer(denial, options)
+        return denials.send(denial, options)
     end
 
     if keeps_header then
-        nginx.remove_authorization()
+        http_request.remove_authorization()
     end
 
-    nginx.set_headers(outcome, options and options.variable)
+    http_request.set_headers(outcome, options and options.variable)
 
     local client_id = ffi_str(outcome.client_id, outcome.client_id_len)
     local cache_status = CACHE_STATUSES[outcome.cache_status]
@@ -362,34 +382,36 @@ function _M.access(self, options)
 end
 
 
--- In log_by_lua: drops a token that the upstream refused. For requests whose
--- outcome was kept (`ctx` of access).
+-- In log_by_lua: drops the token if the upstream refused it. Needs the outcome
+-- in ngx.ctx.
 function _M.log()
     local outcome = ngx.ctx.credgate
     local statuses = ngx.var.upstream_status
 
     if outcome and outcome.allowed and statuses then
-        local status = tonumber(statuses:match("(%d+)%s*$"))
+        -- The last one is the status of the response that the client got.
+        local http_status = tonumber(statuses:match("(%d+)%s*$"))
 
-        if status and outcome:upstream_status(status) then
+        if http_status and outcome:upstream_status(http_status) then
             log(ngx.INFO, "dropped the token, because the upstream returned ",
-                status)
+                http_status)
         end
     end
 end
 
 
--- Drops the tokens of one client, or of all, and the cached refusals. Returns the
--- number of tokens dropped in this worker.
+-- Drops the tokens of one client or of all, and the cached refusals. Returns
+-- the number of tokens that this worker dropped.
 function _M.purge(self, client_id)
-    local engine, problem = process.engine()
+    local id, id_len = check_string("client_id", client_id, 2)
+    local engine, err = process.engine()
 
     if not engine then
-        return nil, problem
+        return nil, err
     end
 
-    local id, size = optional("client_id", client_id)
-    local status = C.credgate_engine_purge(engine, self.gate, id, size, purged)
+    local status = C.credgate_engine_purge(engine, self.handle, id, id_len,
+                                           purged)
 
     if status ~= OK then
         return nil, message(status)
@@ -399,14 +421,15 @@ function _M.purge(self, client_id)
 end
 
 
--- The effective configuration as JSON: defaults included, the operator's secrets
--- masked.
+-- Returns the configuration as JSON, with defaults, and with the operator's
+-- secrets masked.
 function _M.config(self)
-    C.credgate_gate_config(self.gate, text, len)
+    C.credgate_gate_config(self.handle, text, len)
     return ffi_str(text[0], len[0])
 end
 
 
+-- Closes the engine and ends all waits.
 function _M.close()
     queue = nil
     waiting.close()

@@ -1,4 +1,5 @@
--- Finds and loads libcredgate. The table of this module keeps it loaded.
+-- Finds and loads libcredgate. The table of this module keeps the library
+-- loaded.
 
 local abi = require "resty.credgate.abi"
 local ffi = require "ffi"
@@ -7,7 +8,8 @@ local ffi = require "ffi"
 local FILE = "libcredgate.so." .. abi.ABI_VERSION
 
 
--- Searches the directories of lua_package_cpath first, then the system's.
+-- Searches the directories of lua_package_cpath, then the system's library
+-- path.
 local function load()
     for template in package.cpath:gmatch("[^;]+") do
         local path = template:gsub("[^/]*$", "") .. FILE
@@ -22,9 +24,9 @@ local function load()
     local found, library = pcall(ffi.load, FILE)
 
     if not found then
-        error("credgate: " .. FILE .. " is neither in the directories of "
-              .. "lua_package_cpath (" .. package.cpath .. ") nor where the "
-              .. "system looks: " .. library, 0)
+        error("credgate: cannot find " .. FILE .. " in the directories of "
+              .. "lua_package_cpath (" .. package.cpath .. ") or in the system's "
+              .. "library path: " .. library, 0)
     end
 
     return library
@@ -32,47 +34,51 @@ end
 
 
 if ngx.config.subsystem ~= "http" then
-    error("credgate: there is no request in the subsystem "
+    error("credgate: resty.credgate requires nginx's http subsystem, not "
           .. ngx.config.subsystem, 0)
 end
 
 local library = load()
-local spoken = library.credgate_abi_version()
+local version = library.credgate_abi_version()
 
-if spoken ~= abi.ABI_VERSION then
-    error("credgate: the library speaks version " .. spoken .. " of the ABI, "
-          .. "this module " .. abi.ABI_VERSION, 0)
+if version ~= abi.ABI_VERSION then
+    error("credgate: resty.credgate requires version " .. abi.ABI_VERSION
+          .. " of the ABI, but libcredgate has version " .. version, 0)
 end
-
-
-local _M = { C = library, abi = abi }
 
 
 local text = ffi.new("const char *[1]")
 local len = ffi.new("size_t[1]")
-local err = ffi.new("credgate_error *[1]")
-
-_M.err = err
+local error_out = ffi.new("credgate_error *[1]")
 
 
--- The error message of a failed call, or the name of its status.
+local _M = {
+    C = library,
+    abi = abi,
+    -- The output for errors of all calls. `message` reads and frees the error.
+    error_out = error_out,
+}
+
+
+-- Returns the error message of the last failed call, or the name of its status.
 function _M.message(status)
     local message
 
-    if err[0] ~= nil then
-        if library.credgate_error_message(err[0], text, len) == abi.OK then
+    if error_out[0] ~= nil then
+        if library.credgate_error_message(error_out[0], text, len) == abi.OK then
             message = ffi.string(text[0], len[0])
         end
 
-        library.credgate_error_free(err[0])
-        err[0] = nil
+        library.credgate_error_free(error_out[0])
+        error_out[0] = nil
     end
 
     return message or ffi.string(library.credgate_status_name(status))
 end
 
 
--- Before the workers start, nginx logs only printed text of Lua.
+-- Logs a message. In init_by_lua, ngx.log writes nothing to nginx's log, but
+-- print does.
 function _M.log(level, ...)
     if ngx.get_phase() ~= "init" then
         ngx.log(level, "credgate: ", ...)

@@ -13,7 +13,8 @@ local text = ffi.new("const char *[1]")
 local len = ffi.new("size_t[1]")
 local seconds = ffi.new("uint64_t[1]")
 local dropped = ffi.new("bool[1]")
-local headers = ffi.new("credgate_header[1]")
+local header = ffi.new("credgate_header[1]")
+local count = ffi.new("size_t[1]")
 
 local HEADER_SIZE = ffi.sizeof("credgate_header")
 local OUTCOME = ffi.typeof("credgate_outcome")
@@ -30,48 +31,49 @@ local _M = {}
 local methods = { __index = _M }
 
 
-local function string_of(start, size)
+local function string_of(data, size)
     if size > 0 then
-        return ffi_str(start, size)
+        return ffi_str(data, size)
     end
 end
 
 
--- An empty outcome, released when it is collected.
-function _M.empty()
-    local outcome = OUTCOME()
+-- Returns a struct for the library to fill. The garbage collector releases it.
+function _M.new_struct()
+    local struct = OUTCOME()
 
-    outcome.struct_size = ffi.sizeof(OUTCOME)
+    struct.struct_size = ffi.sizeof(OUTCOME)
 
-    return ffi.gc(outcome, C.credgate_outcome_release)
+    return ffi.gc(struct, C.credgate_outcome_release)
 end
 
 
--- The owner of `bytes` keeps it alive, or this table is its only owner.
-function _M.new(bytes)
+-- Copies a struct into a table. The methods need the struct: the table keeps
+-- one with a finalizer alive, and is valid until its owner releases any other.
+function _M.new(struct)
     local outcome = {
-        bytes = bytes,
-        allowed = bytes.http_status == 0,
-        cache_status = ffi_str(C.credgate_cache_status_name(bytes.cache_status)),
-        source = SOURCES[bytes.source],
+        struct = struct,
+        allowed = struct.http_status == 0,
+        cache_status = ffi_str(C.credgate_cache_status_name(struct.cache_status)),
+        source = SOURCES[struct.source],
     }
 
     if outcome.allowed then
-        outcome.client_id = string_of(bytes.client_id, bytes.client_id_len)
-        outcome.authorization = string_of(bytes.authorization,
-                                          bytes.authorization_len)
+        outcome.client_id = string_of(struct.client_id, struct.client_id_len)
+        outcome.authorization = string_of(struct.authorization,
+                                          struct.authorization_len)
 
     else
-        outcome.http_status = bytes.http_status
-        outcome.cause = ffi_str(C.credgate_cause_name(bytes.code))
-        outcome.challenge = string_of(bytes.challenge, bytes.challenge_len)
-        outcome.content_type = string_of(bytes.content_type,
-                                         bytes.content_type_len)
-        outcome.body = string_of(bytes.body, bytes.body_len)
-        outcome.detail = string_of(bytes.detail, bytes.detail_len)
+        outcome.http_status = struct.http_status
+        outcome.cause = ffi_str(C.credgate_cause_name(struct.code))
+        outcome.challenge = string_of(struct.challenge, struct.challenge_len)
+        outcome.content_type = string_of(struct.content_type,
+                                         struct.content_type_len)
+        outcome.body = string_of(struct.body, struct.body_len)
+        outcome.detail = string_of(struct.detail, struct.detail_len)
 
-        if bytes.retry_after > 0 then
-            outcome.retry_after = bytes.retry_after
+        if struct.retry_after > 0 then
+            outcome.retry_after = struct.retry_after
         end
     end
 
@@ -79,10 +81,11 @@ function _M.new(bytes)
 end
 
 
--- A claim of the token, by its name or by a path of names joined by "__". Text as
--- it is, any other value as JSON; nil if there is none.
+-- Returns a claim of the token, by its name or by a path joined by "__": a string
+-- unchanged, any other value as JSON. Returns nil if there is no such claim.
 function _M.claim(self, name)
-    if C.credgate_outcome_claim(self.bytes, name, #name, text, len) == abi.OK then
+    if C.credgate_outcome_claim(self.struct, name, #name, text, len) == abi.OK
+    then
         return ffi_str(text[0], len[0])
     end
 
@@ -90,9 +93,10 @@ function _M.claim(self, name)
 end
 
 
--- The remaining seconds for which the token is served; nil if it is not cached.
+-- Returns the seconds for which the cache still serves the token; nil if it is
+-- not cached.
 function _M.expires_in(self)
-    if C.credgate_outcome_expires_in(self.bytes, seconds) == abi.OK then
+    if C.credgate_outcome_expires_in(self.struct, seconds) == abi.OK then
         return tonumber(seconds[0])
     end
 
@@ -100,33 +104,34 @@ function _M.expires_in(self)
 end
 
 
--- The headers for the upstream: a value, or false for a client's header to
--- remove.
+-- Returns the headers for the upstream by lower-case name: the value, or false
+-- if the client's header must be removed.
 function _M.headers(self)
-    local all, first = {}, 0
+    local headers, first = {}, 0
 
-    while C.credgate_outcome_headers(self.bytes, first, headers, 1,
-                                     HEADER_SIZE, len)
-          == abi.OK and len[0] > 0
+    while C.credgate_outcome_headers(self.struct, first, header, 1, HEADER_SIZE,
+                                     count) == abi.OK
+          and count[0] > 0
     do
-        local header = headers[0]
+        local name = ffi_str(header[0].name, header[0].name_len)
 
-        all[ffi_str(header.name, header.name_len)] = header.value ~= nil
-            and ffi_str(header.value, header.value_len)
+        headers[name] = header[0].value ~= nil
+                        and ffi_str(header[0].value, header[0].value_len)
         first = first + 1
     end
 
-    return all
+    return headers
 end
 
 
--- Reports the upstream's status. True if the token was dropped.
-function _M.upstream_status(self, status)
+-- Reports the HTTP status of the upstream's response. Returns true if that
+-- dropped the token.
+function _M.upstream_status(self, http_status)
     local engine = process.engine()
 
     return engine ~= nil
-           and C.credgate_outcome_upstream_status(self.bytes, engine, status,
-                                                  dropped) == abi.OK
+           and C.credgate_outcome_upstream_status(self.struct, engine,
+                                                  http_status, dropped) == abi.OK
            and dropped[0]
 end
 

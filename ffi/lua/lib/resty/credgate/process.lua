@@ -1,5 +1,5 @@
--- The engine of a worker, and the queue of this Lua VM. Both are created on first
--- use, so an nginx master has neither.
+-- The engine of the worker, and its queues. Both are created on first use, so
+-- that nginx's master process has neither.
 
 local library = require "resty.credgate.library"
 local ffi = require "ffi"
@@ -8,10 +8,23 @@ local ffi = require "ffi"
 local C = library.C
 local abi = library.abi
 local message = library.message
-local err = library.err
+local error_out = library.error_out
 
 local ENGINE = ffi.typeof("credgate_engine *[1]")
 local QUEUE = ffi.typeof("credgate_queue *[1]")
+
+-- Longer records are cut.
+local LINE_CAPACITY = 512
+
+local LEVELS = {
+    [abi.LEVEL_NOTICE] = ngx.NOTICE,
+    [abi.LEVEL_WARNING] = ngx.WARN,
+    [abi.LEVEL_ERROR] = ngx.ERR,
+}
+
+local level = ffi.new("uint32_t[1]")
+local line = ffi.new("char[?]", LINE_CAPACITY)
+local len = ffi.new("size_t[1]")
 
 local options
 local engine
@@ -20,13 +33,13 @@ local engine
 local _M = {}
 
 
--- The options of the next engine, as JSON.
+-- Checks the options of the engine, in JSON, and keeps them for its creation.
 function _M.configure(json)
     if engine then
-        return nil, "the engine of this worker runs already"
+        return nil, "the engine of this worker is already running"
     end
 
-    local status = C.credgate_engine_check(json, #json, err)
+    local status = C.credgate_engine_check(json, #json, error_out)
 
     if status ~= abi.OK then
         return nil, message(status)
@@ -37,19 +50,20 @@ function _M.configure(json)
 end
 
 
+-- Returns the engine, or nil and the error.
 function _M.engine()
     if engine then
         return engine
     end
 
-    -- Workers would inherit the engine of the master, but not its thread.
+    -- Workers would inherit the master's engine, but not its thread.
     if ngx.get_phase() == "init" then
-        return nil, "no token can be had in init_by_lua, but in a worker only"
+        return nil, "tokens are available in a worker only, not in init_by_lua"
     end
 
     local out = ENGINE()
     local status = C.credgate_engine_new(options, options and #options or 0,
-                                         out, err)
+                                         out, error_out)
 
     if status ~= abi.OK then
         return nil, message(status)
@@ -60,15 +74,16 @@ function _M.engine()
 end
 
 
-function _M.queue()
-    local made, problem = _M.engine()
+-- Returns a new queue of the engine, or nil and the error.
+function _M.new_queue()
+    local current, err = _M.engine()
 
-    if not made then
-        return nil, problem
+    if not current then
+        return nil, err
     end
 
     local out = QUEUE()
-    local status = C.credgate_queue_new(made, out, err)
+    local status = C.credgate_queue_new(current, out, error_out)
 
     if status ~= abi.OK then
         return nil, message(status)
@@ -91,20 +106,10 @@ function _M.close()
 end
 
 
-local level = ffi.new("uint32_t[1]")
-local line = ffi.new("char[512]")
-local len = ffi.new("size_t[1]")
-local LEVELS = {
-    [abi.LEVEL_NOTICE] = ngx.NOTICE,
-    [abi.LEVEL_WARNING] = ngx.WARN,
-    [abi.LEVEL_ERROR] = ngx.ERR,
-}
-
-
--- Writes the library's records to nginx's log.
-function _M.log()
-    while engine and C.credgate_engine_record(engine, level, line, 512, len)
-                     == abi.OK
+-- Writes the library's log records to nginx's log.
+function _M.write_log()
+    while engine and C.credgate_engine_record(engine, level, line, LINE_CAPACITY,
+                                              len) == abi.OK
     do
         ngx.log(LEVELS[level[0]] or ngx.ERR, "credgate: ",
                 ffi.string(line, len[0]))

@@ -1,5 +1,6 @@
--- The current request: its parts for the library, and the changes to it. Bytes of
--- nginx are read in place, without a copy.
+-- The current request of nginx: fills the library's struct from it, hides its
+-- credentials, and sets its headers. Reads nginx's bytes in place, without a
+-- copy.
 
 local library = require "resty.credgate.library"
 local base = require "resty.core.base"
@@ -18,20 +19,23 @@ local ffi_str = ffi.string
 local ngx_req = ngx.req
 local ngx_var = ngx.var
 
+-- The results of `read_variable`.
 local value = ffi.new("char *[1]")
-local size = ffi.new("size_t[1]")
-local problem = ffi.new("char *[1]")
+local value_len = ffi.new("size_t[1]")
+
+local var_error = ffi.new("char *[1]")
 local lowcase = ffi.new("char[64]")
 local wants = ffi.new("bool[1]")
+local out_len = ffi.new("size_t[1]")
 
--- The presented query, if it is our copy.
-local kept
+-- The query of the struct, if it is a copy of our own.
+local query_copy
 
-local room = 4096
-local buffer = ffi.new("char[?]", room)
+local capacity = 4096
+local buffer = ffi.new("char[?]", capacity)
 
 local BYTES = ffi.typeof("char *")
-local QUESTION_MARK, SPACE = ("? "):byte(1, 2)
+local QUESTION_MARK, SPACE, ASTERISK = ("? *"):byte(1, 3)
 
 local HEADERS_AT_ONCE = 8
 local HEADER_SIZE = ffi.sizeof("credgate_header")
@@ -42,71 +46,74 @@ local count = ffi.new("size_t[1]")
 local _M = {}
 
 
--- Sets `value` and `size` to the bytes of a variable; false if it is empty or
--- absent. (Returning a pointer would allocate an object per call.)
-local function peek(r, name)
+-- Points `value` and `value_len` to the bytes of a variable. Returns false if
+-- it is empty or absent. (Returning a pointer would allocate an object for each
+-- call.)
+local function read_variable(r, name)
     return ffi_C.ngx_http_lua_ffi_var_get(r, name, #name, lowcase, 0, value,
-                                          size, problem) == 0
-           and size[0] > 0
+                                          value_len, var_error) == 0
+           and value_len[0] > 0
 end
 
 
-local function need_room(len)
-    if len > room then
-        room = len
-        buffer = ffi.new("char[?]", room)
+local function reserve(len)
+    if len > capacity then
+        capacity = len
+        buffer = ffi.new("char[?]", capacity)
     end
 end
 
 
--- Fills the request for the library, except the body. Valid until the light
--- thread yields.
-function _M.present(into, method)
+-- Fills the library's struct, except the body. Valid until the light thread
+-- yields.
+function _M.fill(request, method)
     local r = get_request()
 
     if not r then
         error("no request found", 3)
     end
 
-    into.method, into.method_len = method, #method
+    request.method, request.method_len = method, #method
 
-    if peek(r, "http_authorization") then
-        into.authorization, into.authorization_len = value[0], size[0]
+    if read_variable(r, "http_authorization") then
+        request.authorization = value[0]
+        request.authorization_len = value_len[0]
 
     else
-        into.authorization, into.authorization_len = nil, 0
+        request.authorization, request.authorization_len = nil, 0
     end
 
-    -- Asking for its length costs a tenth of asking for its value.
-    if ffi_C.ngx_http_lua_ffi_req_get_querystring_len(r) > 0 and peek(r, "args")
+    -- The call for the length costs a tenth of the call for the value.
+    if ffi_C.ngx_http_lua_ffi_req_get_querystring_len(r) > 0
+       and read_variable(r, "args")
     then
-        into.query, into.query_len = value[0], size[0]
+        request.query, request.query_len = value[0], value_len[0]
 
     else
-        into.query, into.query_len = nil, 0
+        request.query, request.query_len = nil, 0
     end
 
-    kept = nil
+    query_copy = nil
 
-    into.content_type, into.content_type_len = nil, 0
-    into.body, into.body_len = nil, 0
-    into.client_id, into.client_id_len = nil, 0
-    into.client_secret, into.client_secret_len = nil, 0
-    into.args, into.args_len = nil, 0
+    request.content_type, request.content_type_len = nil, 0
+    request.body, request.body_len = nil, 0
+    request.client_id, request.client_id_len = nil, 0
+    request.client_secret, request.client_secret_len = nil, 0
+    request.args, request.args_len = nil, 0
 end
 
 
-local function wants_body(gate, into, length)
-    return C.credgate_gate_wants_body(gate, into, length, wants) == abi.OK
+local function wants_body(gate, request, length)
+    return C.credgate_gate_wants_body(gate, request, length, wants) == abi.OK
            and wants[0]
 end
 
 
--- The position of a byte, or the end. (A Lua string would leave a copy in memory,
--- even after collection.)
-local function find(bytes, wanted, from, to)
+-- Returns the position of a byte, or `to`. (string.find needs a Lua string,
+-- which would stay in memory, even after its collection.)
+local function find(bytes, byte, from, to)
     for i = from, to - 1 do
-        if bytes[i] == wanted then
+        if bytes[i] == byte then
             return i
         end
     end
@@ -115,32 +122,34 @@ local function find(bytes, wanted, from, to)
 end
 
 
--- Overwrites secrets in the client's query string: in `$request`, `$request_uri`
--- and `$args`, which share memory in HTTP/1; in HTTP/2 the last two do.
-local function redact_after_question_mark(r, name)
-    if peek(r, name) then
-        local line, len = value[0], tonumber(size[0])
-        local at = find(line, QUESTION_MARK, 0, len) + 1
+-- Overwrites secrets in the query of `$request` or `$request_uri`. Both share
+-- memory with `$args` in HTTP/1; in HTTP/2 only the latter does.
+local function redact_query_of(r, name)
+    if read_variable(r, name) then
+        local line, len = value[0], tonumber(value_len[0])
+        local query = find(line, QUESTION_MARK, 0, len) + 1
 
-        if at < len then
-            -- In a request line the protocol follows, which counts as a part of
-            -- the last value.
-            C.credgate_query_redact(line + at, find(line, SPACE, at, len) - at)
+        if query < len then
+            -- Without the " HTTP/1.1" of a request line, which would count as a
+            -- part of the last value.
+            C.credgate_query_redact(line + query,
+                                    find(line, SPACE, query, len) - query)
         end
     end
 end
 
 
--- Whether these bytes came from the client. Other bytes may be shared by all
--- requests: `set $args` makes it point into the configuration.
-local function is_sent(r, bytes, len)
-    return peek(r, "request_uri")
-           and bytes >= value[0] and bytes + len <= value[0] + size[0]
+-- Whether the client sent these bytes. Other bytes may be shared by all
+-- requests: after `set $args`, they are a part of the configuration.
+local function is_from_client(r, bytes, len)
+    return read_variable(r, "request_uri")
+           and bytes >= value[0] and bytes + len <= value[0] + value_len[0]
 end
 
 
--- Redacts a query that is also in `buffer`, where it is overwritten.
-local function holds_a_secret(query, len)
+-- Whether a query contains a secret in any place. Overwrites its copy in
+-- `buffer`.
+local function contains_secret(query, len)
     C.credgate_query_redact(buffer, len)
 
     for i = 0, len - 1 do
@@ -154,21 +163,22 @@ end
 
 
 local function hide_query(gate, query, len)
-    need_room(len)
+    reserve(len)
 
-    if C.credgate_gate_hide_query(gate, query, len, buffer, room, size)
+    if C.credgate_gate_hide_query(gate, query, len, buffer, capacity, out_len)
        ~= abi.OK
     then
-        error("credgate: cannot hide the query")
+        error("credgate: cannot remove the credentials from the query")
     end
 
-    local hidden
+    local forwarded
 
-    if tonumber(size[0]) ~= len then
-        hidden = ffi_str(buffer, size[0])
+    if tonumber(out_len[0]) ~= len then
+        forwarded = ffi_str(buffer, out_len[0])
 
-    elseif holds_a_secret(query, len) then
-        hidden = ffi_str(query, len)
+    elseif contains_secret(query, len) then
+        -- The gate forwards it, but the logs must not contain it.
+        forwarded = ffi_str(query, len)
 
     else
         return
@@ -176,55 +186,55 @@ local function hide_query(gate, query, len)
 
     local r = get_request()
 
-    ngx_req.set_uri_args(hidden)
+    ngx_req.set_uri_args(forwarded)
 
-    if kept or is_sent(r, query, len) then
+    if query_copy or is_from_client(r, query, len) then
         C.credgate_query_redact(ffi.cast(BYTES, query), len)
     end
 
-    redact_after_question_mark(r, "request")
-    redact_after_question_mark(r, "request_uri")
+    redact_query_of(r, "request")
+    redact_query_of(r, "request_uri")
 end
 
 
--- Removes credentials from the query for the upstream, and overwrites them for
--- the logs.
-function _M.hide_query(gate, shown)
-    if shown.query ~= nil then
-        hide_query(gate, shown.query, tonumber(shown.query_len))
+-- Removes credentials from the query for the upstream, and overwrites secrets
+-- for the logs.
+function _M.hide_query(gate, request)
+    if request.query ~= nil then
+        hide_query(gate, request.query, tonumber(request.query_len))
     end
 end
 
 
--- Hides the query early, and returns the original.
-local function take_query(gate, shown)
-    if shown.query == nil then
+-- Hides the query, and returns a copy of the original and its length.
+local function take_query(gate, request)
+    if request.query == nil then
         return nil, 0
     end
 
-    local len = tonumber(shown.query_len)
+    local len = tonumber(request.query_len)
     local query = ffi.new("char[?]", len)
 
-    ffi.copy(query, shown.query, len)
-    _M.hide_query(gate, shown)
+    ffi.copy(query, request.query, len)
+    _M.hide_query(gate, request)
 
     return query, len
 end
 
 
--- Reads a body from nginx's file only within the size limit: reading blocks the
--- worker.
-local function read_file(gate, into, path)
+-- Reads a body from nginx's temporary file if it is short enough: reading
+-- blocks the worker.
+local function read_file(gate, request, path)
     local file = io.open(path, "rb")
 
     if not file then
-        error("credgate: cannot read the body that nginx wrote to " .. path)
+        error("credgate: cannot read the request body from " .. path)
     end
 
     local length = file:seek("end")
     local body
 
-    if wants_body(gate, into, length) then
+    if wants_body(gate, request, length) then
         file:seek("set")
         body = file:read(length)
     end
@@ -235,10 +245,10 @@ local function read_file(gate, into, path)
 end
 
 
--- Reads the body if it may hold credentials, and presents it to the library. May
--- yield. Returns the body and its type, which must stay alive while the library
+-- Reads the body into the struct if it may contain credentials. May yield.
+-- Returns the body and its type; the caller keeps them alive while the library
 -- reads them.
-function _M.read_body(gate, into, method)
+function _M.read_body(gate, request, method)
     local content_type = ngx_var.http_content_type
     local length = tonumber(ngx_var.http_content_length)
 
@@ -246,32 +256,32 @@ function _M.read_body(gate, into, method)
         return
     end
 
-    into.content_type, into.content_type_len = content_type, #content_type
+    request.content_type, request.content_type_len = content_type, #content_type
 
-    if not wants_body(gate, into, length or -1) then
+    if not wants_body(gate, request, length or -1) then
         return
     end
 
     -- If the client disconnects meanwhile, nginx logs the request.
-    local query, query_len = take_query(gate, into)
+    local query, query_len = take_query(gate, request)
 
     ngx_req.read_body()
 
-    -- Another request may have been presented meanwhile.
-    _M.present(into, method)
-    kept = query
-    into.query, into.query_len = query, query_len
-    into.content_type, into.content_type_len = content_type, #content_type
+    -- Meanwhile another request may have filled the struct.
+    _M.fill(request, method)
+    query_copy = query
+    request.query, request.query_len = query, query_len
+    request.content_type, request.content_type_len = content_type, #content_type
 
     local body = ngx_req.get_body_data()
     local path = not body and ngx_req.get_body_file()
 
     if path then
-        body = read_file(gate, into, path)
+        body = read_file(gate, request, path)
     end
 
-    if body and wants_body(gate, into, #body) then
-        into.body, into.body_len = body, #body
+    if body and wants_body(gate, request, #body) then
+        request.body, request.body_len = body, #body
         return body, content_type
     end
 end
@@ -279,39 +289,40 @@ end
 
 -- Removes the credentials from the body for the upstream.
 function _M.hide_body(gate, body, content_type)
-    need_room(#body)
+    reserve(#body)
 
     if C.credgate_gate_hide_body(gate, content_type, #content_type, body, #body,
-                                 buffer, room, size) ~= abi.OK
+                                 buffer, capacity, out_len) ~= abi.OK
     then
-        error("credgate: cannot hide the body")
+        error("credgate: cannot remove the credentials from the body")
     end
 
-    ngx_req.set_body_data(ffi_str(buffer, size[0]))
+    ngx_req.set_body_data(ffi_str(buffer, out_len[0]))
 end
 
 
--- Overwrites the presented header in place: `$http_authorization` shows it until
--- the request ends.
-function _M.overwrite_authorization(shown)
-    if shown.authorization ~= nil then
-        ffi_fill(ffi.cast(BYTES, shown.authorization), shown.authorization_len,
-                 42)
+-- Overwrites the header in place: otherwise `$http_authorization` shows it
+-- until the request ends.
+function _M.overwrite_authorization(request)
+    if request.authorization ~= nil then
+        ffi_fill(ffi.cast(BYTES, request.authorization),
+                 request.authorization_len, ASTERISK)
     end
 end
 
 
--- Does the same after another request was presented, and forwards no header.
+-- Overwrites the header in place, also when the struct belongs to another
+-- request, and removes it for the upstream.
 function _M.remove_authorization()
-    if peek(get_request(), "http_authorization") then
-        ffi_fill(value[0], size[0], 42)
+    if read_variable(get_request(), "http_authorization") then
+        ffi_fill(value[0], value_len[0], ASTERISK)
         ngx_req.clear_header("Authorization")
     end
 end
 
 
--- Other spellings that an upstream may treat as the same header.
-local function clear_alike(name)
+-- Removes all spellings that an upstream may treat as the same header.
+local function clear_spellings(name)
     local plain = name:gsub("_", "-")
 
     for sent in pairs(ngx_req.get_headers(0, true)) do
@@ -322,18 +333,13 @@ local function clear_alike(name)
 end
 
 
-local function text_of(header)
-    return header.value ~= nil and ffi_str(header.value, header.value_len)
-end
-
-
 local function is_authorization(header)
     return header.name_len == 13 and ffi_str(header.name, 13) == "authorization"
 end
 
 
 local function set_header(header, variable)
-    local text = text_of(header)
+    local text = header.value ~= nil and ffi_str(header.value, header.value_len)
 
     if variable and is_authorization(header) then
         ngx_var[variable] = text or ""
@@ -343,7 +349,7 @@ local function set_header(header, variable)
     local name = ffi_str(header.name, header.name_len)
 
     if name:find("[-_]") then
-        clear_alike(name)
+        clear_spellings(name)
 
     elseif not text then
         ngx_req.clear_header(name)
@@ -355,14 +361,14 @@ local function set_header(header, variable)
 end
 
 
-local function set_all(outcome, variable)
+local function set_all_headers(outcome, variable)
     local first = 0
 
     repeat
         if C.credgate_outcome_headers(outcome, first, headers, HEADERS_AT_ONCE,
                                       HEADER_SIZE, count) ~= abi.OK
         then
-            error("credgate: the outcome has no headers")
+            error("credgate: cannot read the headers for the upstream")
         end
 
         local n = tonumber(count[0])
@@ -376,16 +382,16 @@ local function set_all(outcome, variable)
 end
 
 
--- Applies the outcome's headers to the request. The token goes to an nginx
--- variable if one is named.
+-- Sets the outcome's headers for the upstream. With a variable, the token goes
+-- into it instead of the Authorization header.
 function _M.set_headers(outcome, variable)
-    -- The common case, without a loop, which would end the trace.
+    -- The common case needs no loop, which would end the trace.
     if outcome.authorization_only ~= 0 and variable then
         ngx_var[variable] = ffi_str(outcome.authorization,
                                     outcome.authorization_len)
 
     else
-        set_all(outcome, variable)
+        set_all_headers(outcome, variable)
     end
 end
 

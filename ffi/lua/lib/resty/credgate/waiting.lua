@@ -1,14 +1,17 @@
--- Waits for outcomes without blocking the worker.
+-- Waits for outcomes without blocking the worker, and wakes the waiting
+-- requests.
 --
 -- LuaJIT must not be called from another thread, and nginx watches only
--- connections that Lua made. So one light thread per worker, in a timer, connects
--- to the library's doorbell and reads it; it hands arrived outcomes to the
--- waiting requests, each of which has a semaphore. When the worker quits, nginx
--- runs pending timers at once: a timer that is due in weeks tells the light
--- thread to end, for which the worker would wait otherwise.
+-- connections that Lua made. So one light thread per worker, the reader, runs
+-- in a timer, connects to the library's doorbell, a Unix socket, and reads it.
+-- When the library rings, the reader takes the completions out of the queue and
+-- wakes each waiter by its semaphore.
 --
--- With lua_code_cache off every request has a Lua VM of its own without a reader,
--- so each waits at a doorbell of its own.
+-- A worker that quits waits for its light threads, and runs all pending timers
+-- at once. So an exit timer, due in weeks, ends the reader.
+--
+-- With lua_code_cache off, each request has a Lua VM of its own. Only the first
+-- VM has a reader; the other requests wait at a doorbell of their own.
 
 local library = require "resty.credgate.library"
 local process = require "resty.credgate.process"
@@ -19,20 +22,26 @@ local ffi = require "ffi"
 local C = library.C
 local abi = library.abi
 local message = library.message
-local err = library.err
+local log = library.log
+local error_out = library.error_out
 
--- The seconds by which the library may exceed its deadline.
+-- In seconds: the time by which the library may exceed the gate's timeout.
 local GRACE = 2
-local CONNECTING = 1000
-local LONGEST = 2 ^ 31 - 1
-local FAR = 20 * 86400
-local FIRST_DELAY, LAST_DELAY = 0.1, 5
+-- In seconds: the period of the exit timer, and the delays between attempts to
+-- connect.
+local EXIT_TIMER = 20 * 86400
+local MIN_DELAY, MAX_DELAY = 0.1, 5
+-- In milliseconds.
+local CONNECT_TIMEOUT = 1000
+local MAX_TIMEOUT = 2 ^ 31 - 1
+
+local PATH_CAPACITY = 108
 
 local OUTCOME = ffi.typeof("credgate_outcome")
 
 local completion = ffi.new("credgate_completion")
 local arrived = OUTCOME()
-local path = ffi.new("char[108]")
+local path = ffi.new("char[?]", PATH_CAPACITY)
 local len = ffi.new("size_t[1]")
 
 completion.struct_size = ffi.sizeof(completion)
@@ -40,17 +49,23 @@ arrived.struct_size = ffi.sizeof(OUTCOME)
 completion.outcome = arrived
 
 local queue
-local is_alone
+local needs_own_queue
+
+-- The waiters by the id of their request, and their number.
 local waiters, waiting = {}, 0
-local running, asked, delay = false, nil, FIRST_DELAY
-local watching, exiting = false, false
+
+-- Whether the reader runs; otherwise, the time at which its timer was started.
+-- The delay before the next attempt.
+local is_reading, scheduled_at, delay = false, nil, MIN_DELAY
+local has_exit_timer, is_exiting = false, false
 
 
 local _M = {}
 
 
--- The outcome that has just arrived.
-local function take()
+-- Moves the outcome that has arrived to a struct that the garbage collector
+-- releases.
+local function take_outcome()
     local outcome = OUTCOME()
 
     ffi.copy(outcome, arrived, ffi.sizeof(OUTCOME))
@@ -59,35 +74,45 @@ local function take()
 end
 
 
-local function number(user_data)
-    return tonumber(ffi.cast("uintptr_t", user_data))
+local function remove_waiter(id)
+    waiters[id] = nil
+    waiting = waiting - 1
 end
 
 
--- A request that left is no longer in the table; one that was killed during its
--- wait is removed here.
-local function drain()
-    while queue and C.credgate_queue_next(queue, completion) == abi.OK do
-        local id = number(completion.user_data)
-        local waiter = waiters[id]
+-- Wakes the waiter of this id: its `wait` returns the outcome, or nil and the
+-- error.
+local function wake(id, outcome, err)
+    local waiter = waiters[id]
 
-        if waiter then
-            waiters[id] = nil
-            waiting = waiting - 1
-            waiter.outcome = take()
-            waiter.semaphore:post(1)
+    remove_waiter(id)
+    waiter.outcome, waiter.err = outcome, err
+    waiter.semaphore:post(1)
+end
+
+
+-- Wakes the waiters of all outcomes that have arrived. nginx may have killed
+-- the light thread of a waiter; then the post has no effect.
+local function wake_arrived()
+    while queue and C.credgate_queue_next(queue, completion) == abi.OK do
+        local id = tonumber(ffi.cast("uintptr_t", completion.user_data))
+
+        if waiters[id] then
+            wake(id, take_outcome())
 
         else
             C.credgate_outcome_release(arrived)
         end
     end
 
-    process.log()
+    process.write_log()
 end
 
 
-local function connect(to, timeout)
-    local status = C.credgate_queue_listen(to, path, 108, len, err)
+-- Connects to the doorbell of a queue. The timeout of reads is in milliseconds.
+local function connect(to, read_timeout)
+    local status = C.credgate_queue_listen(to, path, PATH_CAPACITY, len,
+                                           error_out)
 
     if status ~= abi.OK then
         return nil, message(status)
@@ -95,15 +120,15 @@ local function connect(to, timeout)
 
     local sock = ngx.socket.tcp()
 
-    sock:settimeouts(CONNECTING, CONNECTING, timeout)
+    sock:settimeouts(CONNECT_TIMEOUT, CONNECT_TIMEOUT, read_timeout)
 
-    local connected, problem = sock:connect("unix:" .. ffi.string(path, len[0]))
+    local connected, err = sock:connect("unix:" .. ffi.string(path, len[0]))
 
     if not connected then
-        return nil, problem
+        return nil, err
     end
 
-    status = C.credgate_queue_accept(to, err)
+    status = C.credgate_queue_accept(to, error_out)
 
     if status ~= abi.OK then
         sock:close()
@@ -114,26 +139,28 @@ local function connect(to, timeout)
 end
 
 
-local function listen()
-    local sock, problem = connect(queue, LONGEST)
+-- Reads the doorbell until the library hangs up. Raises an error if it cannot
+-- connect.
+local function read_doorbell()
+    local sock, err = connect(queue, MAX_TIMEOUT)
 
     if not sock then
-        error(problem, 0)
+        error(err, 0)
     end
 
-    delay = FIRST_DELAY
-    drain()
+    delay = MIN_DELAY
+    wake_arrived()
 
     while true do
-        local rung, closed = sock:receiveany(64)
+        local bytes, closed = sock:receiveany(64)
 
-        drain()
+        wake_arrived()
 
-        if not rung and closed ~= "timeout" then
+        if not bytes and closed ~= "timeout" then
             return
         end
 
-        if exiting and waiting == 0 then
+        if is_exiting and waiting == 0 then
             sock:close()
             return
         end
@@ -141,166 +168,162 @@ local function listen()
 end
 
 
-local function leave_if_idle()
-    if exiting and waiting == 0 and queue then
+-- Ends the reader of a worker that quits, after its last waiter.
+local function end_idle_reader()
+    if is_exiting and waiting == 0 and queue then
         C.credgate_queue_hang_up(queue)
     end
 end
 
 
-local function sentinel(premature)
+local function on_exit_timer(premature)
     if premature then
-        exiting = true
-        leave_if_idle()
+        is_exiting = true
+        end_idle_reader()
         return
     end
 
-    ngx.timer.at(FAR, sentinel)
+    ngx.timer.at(EXIT_TIMER, on_exit_timer)
 end
 
 
-local reader
+local run_reader
 
-local function start(after)
-    asked = ngx.now()
-    return ngx.timer.at(exiting and 0 or after, reader)
+local function schedule_reader(after)
+    scheduled_at = ngx.now()
+    return ngx.timer.at(is_exiting and 0 or after, run_reader)
 end
 
 
-reader = function(premature)
-    exiting = exiting or premature
+run_reader = function(premature)
+    is_exiting = is_exiting or premature
 
-    if running then
+    if is_reading then
         return
     end
 
-    running, asked = true, nil
+    is_reading, scheduled_at = true, nil
 
-    local ended, problem = pcall(listen)
+    local connected, err = pcall(read_doorbell)
 
-    running = false
+    is_reading = false
 
     if waiting == 0 then
         return
     end
 
-    if not ended then
-        ngx.log(ngx.ERR, "credgate: no outcome can be waited for: ", problem,
-                "; it is tried again in ", delay, " s")
+    if not connected then
+        log(ngx.ERR, "cannot receive outcomes: ", err, "; retrying in ", delay,
+            " s")
     end
 
-    start(delay)
-    delay = math.min(delay * 2, LAST_DELAY)
+    schedule_reader(delay)
+    delay = math.min(delay * 2, MAX_DELAY)
 end
 
 
--- If nginx has reached its limit of running timers, a requested one never runs:
--- request another after a while.
-local function need_reader()
-    if running or asked and ngx.now() - asked < delay + 1 then
+-- Starts the reader if none runs. nginx drops a timer when
+-- lua_max_running_timers run, so a timer that is late is started again. Returns
+-- nil and the error if nginx refuses the timer.
+local function ensure_reader()
+    if is_reading or scheduled_at and ngx.now() - scheduled_at < delay + 1 then
         return true
     end
 
-    if not watching then
-        watching = ngx.timer.at(FAR, sentinel)
+    if not has_exit_timer then
+        has_exit_timer = ngx.timer.at(EXIT_TIMER, on_exit_timer)
     end
 
-    return start(0)
+    return schedule_reader(0)
 end
 
 
--- The queue of this VM's requests.
+-- Returns the queue of this VM's requests, or nil and the error.
 function _M.queue()
     if not queue then
-        local made, problem = process.queue()
+        local new_queue, err = process.new_queue()
 
-        if not made then
-            return nil, problem
+        if not new_queue then
+            return nil, err
         end
 
-        queue = made
+        queue = new_queue
     end
 
     return queue
 end
 
 
--- Whether this VM has no reader, so that each request must read for itself.
-function _M.is_alone()
-    if is_alone == nil then
-        is_alone = tonumber(C.credgate_doorbells()) > 0
+-- Whether another VM of this process has the reader, so that each request of
+-- this one needs a queue of its own.
+function _M.needs_own_queue()
+    if needs_own_queue == nil then
+        needs_own_queue = tonumber(C.credgate_doorbells()) > 0
     end
 
-    return is_alone
+    return needs_own_queue
 end
 
 
--- Waits for the outcome of a request in the VM's queue, by its number, for at
--- most this many seconds; or returns nil and "timeout" or "closed".
-function _M.wait(id, ticket, seconds)
+-- Waits for the outcome of a request, by its id, until the gate's timeout in
+-- seconds. Returns nil and "timeout", "closed" or another error if there is
+-- none.
+function _M.wait(id, ticket, timeout)
     local waiter = { semaphore = semaphore.new(0) }
 
     waiters[id] = waiter
     waiting = waiting + 1
 
-    local woken, problem = need_reader()
+    local ok, err = ensure_reader()
 
-    if woken then
-        woken, problem = waiter.semaphore:wait(seconds + GRACE)
+    if ok then
+        ok, err = waiter.semaphore:wait(timeout + GRACE)
     end
 
     if waiters[id] then
-        waiters[id] = nil
-        waiting = waiting - 1
+        remove_waiter(id)
         C.credgate_ticket_cancel(queue, ticket)
     end
 
-    leave_if_idle()
+    end_idle_reader()
 
-    return waiter.outcome, problem or waiter.problem
+    return waiter.outcome, err or waiter.err
 end
 
 
--- Waits for the outcome in a queue of the request's own.
-function _M.wait_alone(own, seconds)
-    local sock, problem = connect(own, (seconds + GRACE) * 1000)
+-- Waits for the outcome in the request's own queue. Returns as `wait`.
+function _M.wait_in_own_queue(own_queue, timeout)
+    local sock, err = connect(own_queue, (timeout + GRACE) * 1000)
 
     if not sock then
-        return nil, problem
+        return nil, err
     end
 
-    local rung
-    rung, problem = sock:receiveany(64)
+    local bytes
+    bytes, err = sock:receiveany(64)
 
     sock:close()
 
-    if rung and C.credgate_queue_next(own, completion) == abi.OK then
-        return take()
+    if bytes and C.credgate_queue_next(own_queue, completion) == abi.OK then
+        return take_outcome()
     end
 
-    return nil, problem
+    return nil, err
 end
 
 
--- Ends all waits, and forgets their tickets, so that none matches a ticket of the
--- next queue.
-local function send_away()
-    for _, waiter in pairs(waiters) do
-        waiter.problem = "closed"
-        waiter.semaphore:post(1)
-    end
-
-    waiters, waiting = {}, 0
-end
-
-
+-- Wakes all waiters with the error "closed", and closes the queue and the
+-- engine. A woken waiter cancels no ticket, since the next queue may have an
+-- equal one.
 function _M.close()
-    send_away()
+    for id in pairs(waiters) do
+        wake(id, nil, "closed")
+    end
 
     if queue then
         C.credgate_queue_hang_up(queue)
         process.free_queue(queue)
-        queue, is_alone = nil, nil
+        queue, needs_own_queue = nil, nil
     end
 
     process.close()
