@@ -12,6 +12,8 @@ pub(crate) struct Denial {
     pub(crate) detail: Arc<str>,
     /// The provider has issued, and counted, a token nevertheless.
     pub(crate) is_spent: bool,
+    /// The provider will refuse the same request again.
+    pub(crate) is_permanent: bool,
 }
 
 impl Denial {
@@ -21,6 +23,7 @@ impl Denial {
             retry_after: cause.default_retry_after(),
             detail: detail.into(),
             is_spent: false,
+            is_permanent: false,
         }
     }
 
@@ -31,10 +34,11 @@ impl Denial {
 
     /// Whether this is a refusal to cache: an immediate retry would get the same response.
     pub(crate) fn is_refusal(&self) -> bool {
-        matches!(
-            self.cause,
-            Cause::CredentialsRefused | Cause::ClientForbidden | Cause::TokenInvalid
-        )
+        self.is_permanent
+            || matches!(
+                self.cause,
+                Cause::CredentialsRefused | Cause::ClientForbidden | Cause::TokenInvalid
+            )
     }
 
     pub(crate) fn retry_after(mut self, seconds: u32) -> Denial {

@@ -4,7 +4,12 @@ use crate::http::Transport;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::sys::clock::Clock;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::Instant;
 
 /// The seams of an engine (transport and clock), its metrics, and its log records.
 pub(crate) struct Env {
@@ -12,6 +17,8 @@ pub(crate) struct Env {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
     pub(crate) journal: Journal,
+    /// Counts purges of everything, which also forget the documents of all providers.
+    documents: AtomicU64,
 }
 
 impl Env {
@@ -21,6 +28,31 @@ impl Env {
             clock,
             metrics: Metrics::default(),
             journal: Journal::default(),
+            documents: AtomicU64::new(0),
         }
+    }
+
+    /// The generation of documents: those of an earlier one are not used.
+    pub(crate) fn documents(&self) -> u64 {
+        self.documents.load(Ordering::Acquire)
+    }
+
+    /// Forgets the documents of all providers.
+    pub(crate) fn forget_documents(&self) {
+        self.documents.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The output of a future, or `None` if the deadline comes first.
+    pub(crate) async fn within<F: Future>(
+        &self,
+        deadline: Instant,
+        future: F,
+    ) -> Option<F::Output> {
+        let (mut future, mut sleep) = (pin!(future), self.clock.sleep_until(deadline));
+        poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => sleep.as_mut().poll(context).map(|()| None),
+        })
+        .await
     }
 }

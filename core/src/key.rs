@@ -13,6 +13,7 @@ use crate::sys::secret::wipe;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::hint::black_box;
 use std::mem::MaybeUninit;
+use std::net::IpAddr;
 use zeroize::Zeroizing;
 
 /// Identifies a token in this process: a 256-bit MAC. Flight table and token cache use the same key.
@@ -60,6 +61,7 @@ const PAIR: u8 = 1;
 const TOKEN: u8 = 2;
 const CLIENT: u8 = 3;
 const PURGE: u8 = 4;
+const SOURCE: u8 = 5;
 
 impl MacKey {
     #[cfg(test)]
@@ -114,9 +116,18 @@ impl MacKey {
         key
     }
 
-    /// The key of a client at a gate, for any secret: counts refusals.
+    /// The key of a client at a gate, for any secret.
     pub(crate) fn client(&self, gate: &Fingerprint, client_id: &[u8]) -> Key {
         self.hash_one(CLIENT, gate, client_id)
+    }
+
+    /// The key of a source of requests at a gate: an IPv4 address, or the /64 prefix of an IPv6 address, which one site
+    /// has at least.
+    pub(crate) fn source(&self, gate: &Fingerprint, address: IpAddr) -> Key {
+        match address.to_canonical() {
+            IpAddr::V4(address) => self.hash_one(SOURCE, gate, &address.octets()),
+            IpAddr::V6(address) => self.hash_one(SOURCE, gate, &address.octets()[..8]),
+        }
     }
 
     /// The key of a purge target: the tokens of one gate or all, of one client or all.

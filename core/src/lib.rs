@@ -50,7 +50,7 @@
 //! 3. [`MacKey::pair`] computes the cache key: a MAC over gate, id, secret and arguments.
 //! 4. If the [`TokenCache`] has the token, [`Policy::check`] judges it, and the call returns: a **hit**. Past
 //!    `refresh_ahead` of the token's time in the cache, the hit also submits a refresh to the I/O thread.
-//! 5. If [`Refusals`] has a refusal, or the [`Quota`] of refused exchanges is spent, the call returns a denial.
+//! 5. If [`Refusals`] has a refusal, the call returns a denial.
 //! 6. Otherwise the request is a **miss**: [`Inner::join`] joins the flight of this key, or opens one and submits its
 //!    job. The call returns [`Authentication::Pending`]. Here the thread changes.
 //!
@@ -58,8 +58,9 @@
 //!
 //! 7. With a shared store, [`Sharing::run`] looks for the token there and takes the lease of the key. Processes without
 //!    the lease wait for the result of its holder.
-//! 8. [`Exchange::run`] checks the provider's health, fetches the metadata if it is stale, sends the token request, and
-//!    verifies the token with the provider's keys.
+//! 8. [`Exchange::run`] has the metadata, and asks [`Health::admit`] for a permit: the budgets of unknown clients, the
+//!    circuit breaker and `max_exchanges` decide. Then it sends the token request, and verifies the token with the
+//!    provider's keys. An exchange that has begun ends on its own; each waiter leaves at its own deadline.
 //! 9. [`Shared::land`] caches the token or the refusal, then ends the flight. Each waiter's own policy judges the
 //!    token, and [`Completions::complete`] queues the outcome and signals the descriptor. Here the thread changes back.
 //!
@@ -67,11 +68,11 @@
 //!
 //! [`Completions::complete`]: cache::completions::Completions::complete
 //! [`Exchange::run`]: provider::exchange::Exchange::run
+//! [`Health::admit`]: provider::health::Health::admit
 //! [`Inner::join`]: engine::decide::Inner::join
 //! [`Inner::look`]: engine::decide::Inner::look
 //! [`MacKey::pair`]: key::MacKey::pair
 //! [`Policy::check`]: gate::policy::Policy::check
-//! [`Quota`]: cache::quota::Quota
 //! [`Refusals`]: cache::refusals::Refusals
 //! [`Shared::land`]: cache::Shared::land
 //! [`Sharing::run`]: store::Sharing::run

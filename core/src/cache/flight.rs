@@ -6,12 +6,15 @@ use crate::env::Env;
 use crate::gate::Rules;
 use crate::key::{Key, KeyHash};
 use crate::outcome::{CacheStatus, Outcome};
+use crate::provider::exchange::late;
 use crate::request::Source;
 use crate::sys::sync::{Mutex, MutexGuard};
 use crate::token::Grant;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::iter::{once, repeat};
 use std::sync::{Arc, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 
 /// The flights of an engine, by the key of their token.
 pub(crate) struct Flights {
@@ -25,6 +28,10 @@ pub(crate) struct Flights {
 struct Table {
     flights: HashMap<Key, Flight, KeyHash>,
     waiting: usize,
+    /// Those of `waiting` that wait for the verification of their own token.
+    verifying: usize,
+    /// The size of the tokens to be verified, in bytes.
+    verifying_bytes: usize,
 }
 
 #[derive(Default)]
@@ -32,13 +39,42 @@ struct Flight {
     /// The first opened the flight, unless it is a refresh.
     waiters: Vec<Waiter>,
     is_refresh: bool,
+    /// The size of the client's own token, if the flight verifies one.
+    token_bytes: usize,
+    /// The deadline that the I/O thread waits for.
+    watched: Option<Instant>,
 }
+
+/// The maximum size of the tokens to be verified, in bytes: clients make them up for free.
+const MAX_VERIFYING_BYTES: usize = 1024 * 1024;
+/// The divisor of `max_waiting` that gives the maximum number of requests that wait for a verification.
+const VERIFYING_SHARE: usize = 4;
 
 /// A request that waits for a flight. Waiters share only the result: cancelling one does not affect the others.
 pub(crate) struct Waiter {
     pub(crate) rules: Arc<Rules>,
     pub(crate) source: Source,
     pub(crate) recipient: Recipient,
+    /// Its own deadline: gates that share a flight may have different timeouts.
+    pub(crate) deadline: Instant,
+}
+
+/// The time for which an exchange is of use to those who wait for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// The latest deadline.
+    pub(crate) until: Instant,
+    /// The longest timeout of a gate.
+    pub(crate) timeout: Duration,
+}
+
+impl Patience {
+    pub(crate) fn max(self, other: Patience) -> Patience {
+        Patience {
+            until: self.until.max(other.until),
+            timeout: self.timeout.max(other.timeout),
+        }
+    }
 }
 
 /// The recipient of a waiter's outcome.
@@ -62,8 +98,8 @@ impl Recipient {
 pub(crate) enum Joined {
     /// The flight has landed in the meantime.
     Landed(Box<Outcome>),
-    /// Another request's exchange is in progress.
-    Waiting,
+    /// Another request's exchange is in progress. Not watched: the caller must have [`Flights::expire`] called.
+    Waiting { is_watched: bool },
     /// The caller must start the exchange.
     Opened,
     /// The maximum number of waiters is reached.
@@ -79,32 +115,50 @@ impl Flights {
     }
 
     /// Joins the flight of a key, or opens one. Calls `known` under the table's lock: a flight fills the cache before
-    /// it leaves the table, so that no second exchange can start in between.
+    /// it leaves the table, so that no second exchange can start in between. `token_bytes`: the size of the client's own
+    /// token, 0 for a pair.
     pub(crate) fn join(
         &self,
         key: Key,
         known: impl FnOnce() -> Option<Outcome>,
         waiter: Waiter,
+        token_bytes: usize,
     ) -> Joined {
         let mut table = self.table();
-        let is_full = table.waiting >= self.max_waiting;
-        let is_crowded = table.flights.len() / 2 >= self.max_waiting;
+        let table = &mut *table;
+        let is_verification = token_bytes > 0;
+        let is_full = table.waiting >= self.max_waiting
+            || is_verification && table.verifying > self.max_waiting / VERIFYING_SHARE;
+        let is_crowded = table.flights.len() / 2 >= self.max_waiting
+            || is_verification && table.verifying_bytes + token_bytes > MAX_VERIFYING_BYTES;
         let joined = match table.flights.entry(key) {
             Entry::Occupied(_) | Entry::Vacant(_) if is_full => return Joined::Full,
-            Entry::Occupied(mut flight) => {
-                flight.get_mut().waiters.push(waiter);
-                Joined::Waiting
+            Entry::Occupied(mut entry) => {
+                let flight = entry.get_mut();
+                let is_watched = flight.watched.is_some_and(|at| at <= waiter.deadline);
+                if !is_watched {
+                    flight.watched = Some(waiter.deadline);
+                }
+                flight.waiters.push(waiter);
+                Joined::Waiting { is_watched }
             }
             Entry::Vacant(vacant) => match known() {
                 Some(outcome) => return Joined::Landed(Box::new(outcome)),
                 None if is_crowded => return Joined::Full,
                 None => {
-                    vacant.insert(Flight::default()).waiters.push(waiter);
+                    vacant.insert(Flight {
+                        watched: Some(waiter.deadline),
+                        waiters: vec![waiter],
+                        is_refresh: false,
+                        token_bytes,
+                    });
+                    table.verifying_bytes += token_bytes;
                     Joined::Opened
                 }
             },
         };
         table.waiting += 1;
+        table.verifying += usize::from(is_verification);
         joined
     }
 
@@ -135,7 +189,8 @@ impl Flights {
             return;
         };
         let left = flight.waiters.swap_remove(place);
-        table.waiting -= 1;
+        let is_verification = flight.token_bytes > 0;
+        table.subtract(1, is_verification);
         drop(table);
         // After the lock: it may own the last reference to its gate's rules.
         drop(left);
@@ -152,7 +207,8 @@ impl Flights {
         let flight = {
             let mut table = self.table();
             let flight = table.flights.remove(key).unwrap_or_default();
-            table.waiting -= flight.waiters.len();
+            table.subtract(flight.waiters.len(), flight.token_bytes > 0);
+            table.verifying_bytes -= flight.token_bytes;
             flight
         };
         let first = if flight.is_refresh {
@@ -160,10 +216,60 @@ impl Flights {
         } else {
             cache_status
         };
-        let statuses = std::iter::once(first).chain(std::iter::repeat(CacheStatus::Joined));
+        let statuses = once(first).chain(repeat(CacheStatus::Joined));
         for (waiter, cache_status) in flight.waiters.into_iter().zip(statuses) {
             waiter.deliver(result, cache_status, env);
         }
+    }
+
+    /// The deadline that a flight's waiters are watched for.
+    pub(crate) fn watched(&self, key: &Key) -> Option<Instant> {
+        self.table().flights.get(key)?.watched
+    }
+
+    /// Denies the waiters of a flight whose deadline has come. Their exchange continues. Returns the next deadline to
+    /// watch; `None` if there is none, or if another caller watches an earlier one than `at`.
+    pub(crate) fn expire(&self, key: &Key, at: Instant, env: &Env) -> Option<Instant> {
+        let (due, next) = {
+            let mut table = self.table();
+            let flight = table.flights.get_mut(key)?;
+            if flight.watched != Some(at) {
+                return None;
+            }
+            let opener = if flight.is_refresh {
+                CacheStatus::Joined
+            } else {
+                CacheStatus::Miss
+            };
+            let statuses = once(opener).chain(repeat(CacheStatus::Joined));
+            let waiters = std::mem::take(&mut flight.waiters)
+                .into_iter()
+                .zip(statuses);
+            let (due, left): (Vec<_>, Vec<_>) =
+                waiters.partition(|(waiter, _)| waiter.deadline <= at);
+            flight.waiters = left.into_iter().map(|(waiter, _)| waiter).collect();
+            flight.watched = flight.waiters.iter().map(|waiter| waiter.deadline).min();
+            let (next, is_verification) = (flight.watched, flight.token_bytes > 0);
+            table.subtract(due.len(), is_verification);
+            (due, next)
+        };
+        for (waiter, cache_status) in due {
+            let denial = late(&waiter.rules.issuer.id, waiter.rules.timeout);
+            waiter.deliver(&Err(denial), cache_status, env);
+        }
+        next
+    }
+
+    /// The patience of a flight's waiters, if there are any.
+    pub(crate) fn patience(&self, key: &Key) -> Option<Patience> {
+        let table = self.table();
+        let waiters = table.flights.get(key)?.waiters.iter();
+        waiters
+            .map(|waiter| Patience {
+                until: waiter.deadline,
+                timeout: waiter.rules.timeout,
+            })
+            .reduce(Patience::max)
     }
 
     #[cfg(test)]
@@ -177,6 +283,15 @@ impl Flights {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn subtract(&mut self, waiters: usize, is_verification: bool) {
+        self.waiting -= waiters;
+        if is_verification {
+            self.verifying -= waiters;
+        }
     }
 }
 

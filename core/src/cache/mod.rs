@@ -1,10 +1,8 @@
-//! The knowledge of a process: tokens, refusals, budgets and flights, shared by the hosts' threads and the I/O thread.
+//! The knowledge of a process: tokens, refusals and flights, shared by the hosts' threads and the I/O thread.
 
-pub(crate) mod budget;
 pub(crate) mod completions;
 pub(crate) mod doorbell;
 pub(crate) mod flight;
-pub(crate) mod quota;
 pub(crate) mod refusals;
 pub(crate) mod tokens;
 
@@ -16,9 +14,9 @@ use crate::gate::Rules;
 use crate::key::Key;
 use crate::metrics::{Snapshot, add};
 use crate::outcome::CacheStatus;
+use crate::provider::health::Parties;
 use crate::sys::sync::atomic::{AtomicU64, Ordering};
 use crate::token::Grant;
-use budget::Budgets;
 use refusals::Refusals;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +27,6 @@ pub(crate) struct Shared {
     pub(crate) cache: TokenCache,
     pub(crate) refusals: Refusals,
     pub(crate) flights: Flights,
-    pub(crate) budgets: Budgets,
     pub(crate) env: Arc<Env>,
     /// Counts purges: a token whose exchange began before a purge is not cached.
     purges: AtomicU64,
@@ -95,8 +92,7 @@ const SPENT_PAUSE: Duration = Duration::from_secs(5);
 pub(crate) struct Purpose {
     pub(crate) rules: Arc<Rules>,
     pub(crate) key: Key,
-    /// The keys under which refusals are counted: the client's, and the gate's.
-    pub(crate) budgets: Option<[Key; 2]>,
+    pub(crate) parties: Parties,
     /// The flight replaces a cached token before it expires.
     pub(crate) is_refresh: bool,
     /// [`Shared::purges`] at its start.
@@ -109,7 +105,6 @@ impl Shared {
             cache: TokenCache::new(options.cache_max_bytes, options.cache_max_entries),
             refusals: Refusals::new(),
             flights: Flights::new(options.max_waiting),
-            budgets: Budgets::new(),
             env,
             purges: AtomicU64::new(0),
         }

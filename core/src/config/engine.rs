@@ -17,6 +17,9 @@ pub struct EngineOptions {
     pub max_waiting: usize,
     /// Maximum number of concurrent exchanges at one provider; further ones wait. Default: 64.
     pub max_exchanges: usize,
+    /// Maximum time for which an open circuit breaker keeps exchanges from a provider, in seconds. Cached tokens are
+    /// served meanwhile. Default: 10.
+    pub provider_pause_max: u32,
     /// URL of the store that shares tokens with other processes. `sqlite:/run/credgate/tokens.db` shares with processes
     /// of this host. `redis://host:6379/0`, `rediss://…` (TLS), `redis+unix:///path/of/a/socket` and
     /// `redis+sentinel://host:26379/name/0` share with a fleet. Default: none.
@@ -53,6 +56,7 @@ impl Default for EngineOptions {
             cache_max_entries: 100_000,
             max_waiting: 10_000,
             max_exchanges: 64,
+            provider_pause_max: 10,
             store: None,
             store_pepper_file: None,
             store_previous_pepper_files: Vec::new(),
@@ -92,6 +96,7 @@ impl EngineOptions {
             ("cache_max_entries", options.cache_max_entries == 0),
             ("max_waiting", options.max_waiting == 0),
             ("max_exchanges", options.max_exchanges == 0),
+            ("provider_pause_max", options.provider_pause_max == 0),
         ] {
             if is_zero {
                 return Err(Error::new(

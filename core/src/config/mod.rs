@@ -212,10 +212,14 @@ pub(crate) struct Config {
     pub(crate) purge_token_on_upstream_status_codes: Vec<u16>,
 
     // Limits.
-    /// Maximum number of refused exchanges of one client id per minute; 0 sets no maximum. Not in Kong.
+    /// Maximum number of exchanges of one client id per minute that end without a token; 0 sets no maximum. Clients to
+    /// which the provider has issued a token do not count. Not in Kong.
     pub(crate) refusals_per_client: u32,
-    /// Maximum number of refused exchanges of the whole gate per minute; 0 sets no maximum. Not in Kong.
+    /// The same maximum for the whole gate. Not in Kong.
     pub(crate) refusals_per_gate: u32,
+    /// The same maximum for one source: an IPv4 address, or the /64 prefix of an IPv6 address. It needs a host that
+    /// passes the address of its peer. Not in Kong.
+    pub(crate) refusals_per_source: u32,
 
     // Headers for the upstream, and responses to denied requests.
     /// Header that carries the token upstream: `name:scheme`, or `name` for the token alone. An empty string, or `nil`
@@ -354,6 +358,7 @@ impl Default for Config {
             purge_token_on_upstream_status_codes: vec![401],
             refusals_per_client: 10,
             refusals_per_gate: 300,
+            refusals_per_source: 60,
             upstream_access_token_header: "authorization:bearer".to_owned(),
             upstream_headers: Vec::new(),
             upstream_headers_claims: Vec::new(),

@@ -26,6 +26,7 @@ use crate::gate::{Gate, Rules};
 use crate::http::{HttpTransport, Transport};
 use crate::key::MacKey;
 use crate::provider::exchange::Exchange;
+use crate::provider::health::Parties;
 use crate::provider::{Metadata, Provider};
 use crate::sys::clock::SystemClock;
 use crate::token::Grant;
@@ -83,18 +84,23 @@ impl Gate {
         if let Some(work) = configuration(&mut report, &self.rules, pair, args) {
             let recorder = Arc::new(Recorder::new(transport));
             let env = Arc::new(Env::new(recorder.clone(), Arc::new(SystemClock)));
-            let provider = Provider::new(self.rules.issuer.clone(), 1);
+            let provider = Provider::new(self.rules.issuer.clone(), 1, Duration::ZERO);
             let exchange = Exchange {
                 provider: &provider,
                 rules: &self.rules,
                 env: &env,
                 key,
-                quota: None,
+                parties: Parties {
+                    client: key,
+                    gate: key,
+                    source: None,
+                },
+                patience: &|| None,
             };
             let (result, metadata) = runtime.block_on(async {
-                let result = exchange.run(&work, exchange.deadline()).await;
+                let result = exchange.run(&work).await;
                 // Known by now, or unavailable.
-                let metadata = provider.metadata(&env, &self.rules).await;
+                let metadata = provider.metadata(&env).await;
                 (result, metadata.ok())
             });
             let token = result.as_ref().ok().map(Grant::token);

@@ -46,12 +46,12 @@ impl Check<'_> {
         let is_redirect = (300..=399).contains(&page.status);
         let (verdict, code, message, remedy) = match (denial.map(|denial| denial.cause), error) {
             // A token endpoint that checks secrets does not respond like this.
-            _ if page.status == 403 && page.is_markup() => (
+            (Some(Cause::ProviderFailed), _) if page.status == 403 => (
                 Verdict::Unreachable,
                 "blocked",
                 format!(
-                    "{} responded {said} with an HTML page, which is not a token endpoint's: a firewall or a CDN \
-                     before the provider, most likely, which has let neither id nor secret through.",
+                    "{} responded {said} without an OAuth error, unlike a token endpoint: most likely a firewall, a CDN \
+                     or an API gateway in front of the provider blocked the request.",
                     seen.url
                 ),
                 BLOCKED.into(),

@@ -119,7 +119,7 @@ fn each_fault_has_its_verdict_and_its_name() {
             Verdict::Misconfigured,
             "request_refused",
         ),
-        (reply(403, ""), Verdict::Refused, "credentials_refused"),
+        (reply(403, ""), Verdict::Unreachable, "blocked"),
         (
             reply(403, "\n<!doctype html><title>Forbidden</title>"),
             Verdict::Unreachable,

@@ -1,12 +1,11 @@
-//! The decision on a request: `look` (credentials, key, token cache, refusals, budgets), then `join` (the flight).
+//! The decision on a request: `look` (credentials, key, token cache, refusals), then `join` (the flight).
 
 use crate::cache::completions::{Completions, Ticket};
 use crate::cache::flight::{Joined, Recipient, Waiter};
-use crate::cache::quota::Quota;
 use crate::cache::{Purpose, Shared};
 use crate::cause::{Cause, Denial};
 use crate::config::engine::EngineOptions;
-use crate::engine::io_thread::{Command, Job, Landing, Runtime};
+use crate::engine::io_thread::{Command, Job, Landing, Limits, Runtime};
 use crate::env::Env;
 use crate::error::Error;
 use crate::gate::policy::Breach;
@@ -16,6 +15,7 @@ use crate::key::{Key, MacKey, Message};
 use crate::metrics::{Snapshot, add};
 use crate::outcome::{CacheStatus, Outcome};
 use crate::provider::exchange::Work;
+use crate::provider::health::Parties;
 use crate::request::extract::{Presented, PresentedPair, extract};
 use crate::request::scratch::{Scratch, ScratchBuffer};
 use crate::request::{Request, Source};
@@ -27,7 +27,7 @@ use once_cell::sync::OnceCell;
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 thread_local! {
     /// One per thread: zeroing a buffer for every request costs more than wiping the bytes that were written.
@@ -49,8 +49,8 @@ pub(super) struct Miss<'r> {
     pub(super) key: Key,
     source: Source,
     presented: Presented<'r>,
-    /// The keys under which refusals are counted; `None`: they are not counted.
-    budgets: Option<[Key; 2]>,
+    /// See [`Request::peer`].
+    peer: Option<&'r [u8]>,
     now: Instant,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Inner {
     process: Process,
     process_key: MacKey,
     pub(super) shared: Arc<Shared>,
-    max_exchanges: usize,
+    limits: Limits,
     /// Started by the first miss. Dropped by hand, because a forked child must not drop it.
     runtime: ManuallyDrop<OnceCell<Runtime>>,
     /// Used on that thread only, and dropped in the same way.
@@ -81,7 +81,10 @@ impl Inner {
             process_key,
             sharing: ManuallyDrop::new(Sharing::of(options, &shared)?),
             shared,
-            max_exchanges: options.max_exchanges.min(MAX_EXCHANGES),
+            limits: Limits {
+                max_exchanges: options.max_exchanges.min(MAX_EXCHANGES),
+                longest_pause: Duration::from_secs(options.provider_pause_max.into()),
+            },
             runtime: ManuallyDrop::new(OnceCell::new()),
         })
     }
@@ -111,7 +114,7 @@ impl Inner {
         })
     }
 
-    /// Credentials, key, token cache, refusals and budgets: the part that needs no other thread.
+    /// Credentials, key, token cache and refusals: the part that needs no other thread.
     fn look_up<'r>(
         &self,
         rules: &'r Arc<Rules>,
@@ -133,39 +136,32 @@ impl Inner {
             Ok(presented) => presented,
             Err(cause) => return deny(Denial::new(cause, "")),
         };
-        let (key, source, budgets) = match &presented {
+        let (key, source) = match &presented {
             Presented::Pair(pair) if !rules.allows_client(pair.client_id) => {
                 return deny(Denial::new(Cause::ClientNotAllowed, ""));
             }
-            Presented::Pair(pair) => (self.key(rules, pair, message), pair.source, Some(pair)),
+            Presented::Pair(pair) => (self.key(rules, pair, message), pair.source),
             Presented::Token(token) => {
                 let key = self.process_key.token(&rules.fingerprint, token.as_bytes());
-                // Verifying a token makes no exchange.
-                (key, Source::Header, None)
+                (key, Source::Header)
             }
         };
         let now = self.shared.env.clock.now();
         if let Some((outcome, refresh_due)) = self.hit(rules, &key, source, now) {
             if let Some(grant) = refresh_due {
-                self.refresh(rules, key, &presented, &grant, now);
+                self.refresh(rules, key, &presented, request.peer, &grant);
             }
             return Look::Known(outcome);
         }
         if let Some(denial) = self.shared.refusals.get(&key, now) {
             return Look::Known(Outcome::of_denial(rules, denial, CacheStatus::Negative));
         }
-        let budgets = budgets.map(|pair| self.budgets(rules, pair));
-        if let Some(budgets) = budgets
-            && let Err(denial) = Quota::new(&self.shared, rules, &key, budgets).check()
-        {
-            return deny(denial);
-        }
         Look::Miss(Miss {
             rules,
             key,
             source,
             presented,
-            budgets,
+            peer: request.peer,
             now,
         })
     }
@@ -186,6 +182,11 @@ impl Inner {
             rules: Arc::clone(rules),
             source,
             recipient,
+            deadline: miss.now + rules.timeout,
+        };
+        let token_bytes = match &miss.presented {
+            Presented::Pair(_) => 0,
+            Presented::Token(token) => token.len(),
         };
         // Ignores a due refresh: the next hit starts it. This runs under the lock of the flight table, where no flight
         // can be opened.
@@ -193,7 +194,7 @@ impl Inner {
             let hit = self.hit(rules, &key, source, miss.now);
             hit.map(|(outcome, _)| outcome)
         };
-        match self.shared.flights.join(key, landed, waiter) {
+        match self.shared.flights.join(key, landed, waiter, token_bytes) {
             Joined::Landed(outcome) => Some(*outcome),
             Joined::Full => {
                 let denial = Denial::new(
@@ -202,9 +203,14 @@ impl Inner {
                 );
                 Some(Outcome::of_denial(rules, denial, CacheStatus::None))
             }
-            Joined::Waiting => None,
+            Joined::Waiting { is_watched } => {
+                if !is_watched && let Ok(runtime) = self.runtime() {
+                    runtime.submit(Command::Watch(key));
+                }
+                None
+            }
             Joined::Opened => {
-                self.start(rules, key, &miss.presented, miss.budgets, false);
+                self.start(rules, key, &miss.presented, miss.peer, false);
                 None
             }
         }
@@ -248,9 +254,10 @@ impl Inner {
         rules: &Arc<Rules>,
         key: Key,
         presented: &Presented<'_>,
+        peer: Option<&[u8]>,
         grant: &Grant,
-        now: Instant,
     ) {
+        let now = self.shared.env.clock.now();
         let age = now.saturating_duration_since(grant.received);
         // The provider's Retry-After has not passed.
         let is_paused = || self.shared.refusals.get(&key, now).is_some();
@@ -262,7 +269,7 @@ impl Inner {
             return;
         }
         add(&self.shared.env.metrics.refreshes);
-        self.start(rules, key, presented, None, true);
+        self.start(rules, key, presented, peer, true);
     }
 
     fn key(&self, rules: &Rules, pair: &PresentedPair<'_>, message: &mut Message) -> Key {
@@ -275,9 +282,26 @@ impl Inner {
         )
     }
 
-    /// The keys under which refusals are counted: the client's, and the gate's. No client id is empty.
-    fn budgets(&self, rules: &Rules, pair: &PresentedPair<'_>) -> [Key; 2] {
-        [pair.client_id, b""].map(|id| self.process_key.client(&rules.fingerprint, id))
+    fn parties(
+        &self,
+        rules: &Rules,
+        key: Key,
+        presented: &Presented<'_>,
+        peer: Option<&[u8]>,
+    ) -> Parties {
+        let (mac, gate) = (&self.process_key, &rules.fingerprint);
+        let client = match presented {
+            Presented::Pair(pair) => mac.client(gate, pair.client_id),
+            // Verifying a token makes no exchange.
+            Presented::Token(_) => key,
+        };
+        let address = peer.and_then(|text| str::from_utf8(text).ok()?.parse().ok());
+        Parties {
+            client,
+            // No client id is empty.
+            gate: mac.client(gate, b""),
+            source: address.map(|address| mac.source(gate, address)),
+        }
     }
 
     /// Removes a cancelled waiter from its flight.
@@ -291,13 +315,13 @@ impl Inner {
         rules: &Arc<Rules>,
         key: Key,
         presented: &Presented<'_>,
-        budgets: Option<[Key; 2]>,
+        peer: Option<&[u8]>,
         is_refresh: bool,
     ) {
         let purpose = Purpose {
             rules: Arc::clone(rules),
             key,
-            budgets,
+            parties: self.parties(rules, key, presented, peer),
             is_refresh,
             purges: self.shared.purges(),
         };
@@ -319,7 +343,7 @@ impl Inner {
     fn runtime(&self) -> Result<&Runtime, Error> {
         self.runtime.get_or_try_init(|| {
             let (shared, sharing) = (Arc::clone(&self.shared), Option::clone(&self.sharing));
-            Runtime::start(shared, sharing, self.max_exchanges)
+            Runtime::start(shared, sharing, self.limits)
         })
     }
 
@@ -351,6 +375,9 @@ impl Inner {
 
     /// Applies a purge to this process.
     pub(super) fn drop_purged(&self, purging: &PurgeTarget) -> u64 {
+        if purging.client_id.is_none() {
+            self.shared.env.forget_documents();
+        }
         // Refusals live for seconds, and do not record their client.
         self.shared.refusals.clear();
         self.shared

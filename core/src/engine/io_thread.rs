@@ -1,15 +1,19 @@
 //! The I/O thread: everything except hits runs here.
 
-use crate::cache::quota::Quota;
+use crate::cache::flight::Patience;
 use crate::cache::{Landed, Purpose, Shared};
 use crate::cause::{Cause, Denial};
 use crate::error::{Error, ErrorKind};
 use crate::gate::issuer::Issuer;
+use crate::key::Key;
+use crate::outcome::CacheStatus;
 use crate::provider::Provider;
 use crate::provider::exchange::{Exchange, Work};
 use crate::store::Sharing;
 use crate::sys::thread::Thread;
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -17,6 +21,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 /// A command for the thread.
 pub(crate) enum Command {
     Fly(Job),
+    /// Watch the deadlines of a flight's waiters.
+    Watch(Key),
     /// Write pending purges to the store.
     WritePurges,
 }
@@ -38,6 +44,15 @@ pub(crate) struct Runtime {
     /// Dropped first; that ends the thread.
     commands: UnboundedSender<Command>,
     _thread: Thread,
+}
+
+/// The limits of exchanges at each provider.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    /// The maximum number of concurrent exchanges.
+    pub(crate) max_exchanges: usize,
+    /// The longest pause of the circuit breaker.
+    pub(crate) longest_pause: Duration,
 }
 
 /// The maximum number of threads that resolve names.
@@ -85,13 +100,13 @@ impl Runtime {
     pub(crate) fn start(
         shared: Arc<Shared>,
         sharing: Option<Arc<Sharing>>,
-        max_exchanges: usize,
+        limits: Limits,
     ) -> Result<Runtime, Error> {
         let (commands, received) = unbounded_channel();
         let io = Io {
             shared,
             sharing,
-            max_exchanges,
+            limits,
             providers: HashMap::new(),
         };
         let thread =
@@ -140,7 +155,7 @@ fn serve(io: Io, mut commands: UnboundedReceiver<Command>) {
 struct Io {
     shared: Arc<Shared>,
     sharing: Option<Arc<Sharing>>,
-    max_exchanges: usize,
+    limits: Limits,
     providers: HashMap<Issuer, Arc<Provider>>,
 }
 
@@ -152,6 +167,10 @@ impl Io {
         while let Some(command) = commands.recv().await {
             match (command, &self.sharing) {
                 (Command::Fly(job), _) => self.fly(job),
+                (Command::Watch(key), _) => {
+                    let shared = Arc::clone(&self.shared);
+                    tokio::spawn(async move { watch(&shared, &key).await });
+                }
                 (Command::WritePurges, Some(sharing)) => {
                     let sharing = Arc::clone(sharing);
                     tokio::spawn(async move { sharing.write_purges().await });
@@ -175,19 +194,35 @@ impl Io {
             let Some(purpose) = &landing.purpose else {
                 return;
             };
+            let (env, key) = (&shared.env, purpose.key);
+            let timeout = purpose.rules.timeout;
+            let refresh = purpose.is_refresh.then(|| Patience {
+                until: env.clock.now() + timeout,
+                timeout,
+            });
+            let patience = || match (shared.flights.patience(&key), refresh) {
+                (Some(waiters), Some(refresh)) => Some(waiters.max(refresh)),
+                (waiters, refresh) => waiters.or(refresh),
+            };
             let exchange = Exchange {
                 provider: &provider,
                 rules: &purpose.rules,
-                env: &shared.env,
-                key: purpose.key,
-                quota: purpose
-                    .budgets
-                    .map(|budgets| Quota::new(&shared, &purpose.rules, &purpose.key, budgets)),
+                env,
+                key,
+                parties: purpose.parties,
+                patience: &patience,
             };
-            let landed = match &sharing {
-                Some(sharing) => sharing.run(&exchange, &work, purpose).await,
-                None => Landed::exchanged(exchange.run(&work, exchange.deadline()).await),
+            let work = async {
+                match &sharing {
+                    Some(sharing) => sharing.run(&exchange, &work, purpose).await,
+                    None => Landed::exchanged(exchange.run(&work).await),
+                }
             };
+            let landed = alongside(work, watch(&shared, &key)).await;
+            if landed.cache_status == CacheStatus::Shared {
+                // The provider has granted it to another process.
+                provider.health.recognize(key);
+            }
             landing.land(landed);
         });
     }
@@ -196,8 +231,35 @@ impl Io {
         if let Some(provider) = self.providers.get(issuer) {
             return Arc::clone(provider);
         }
-        let provider = Arc::new(Provider::new(issuer.clone(), self.max_exchanges));
+        let provider = Arc::new(Provider::new(
+            issuer.clone(),
+            self.limits.max_exchanges,
+            self.limits.longest_pause,
+        ));
         self.providers.insert(issuer.clone(), Arc::clone(&provider));
         provider
     }
+}
+
+/// Denies a flight's waiters when their deadlines come, until it has landed.
+async fn watch(shared: &Shared, key: &Key) {
+    let mut next = shared.flights.watched(key);
+    while let Some(at) = next {
+        shared.env.clock.sleep_until(at).await;
+        next = shared.flights.expire(key, at, &shared.env);
+    }
+}
+
+/// Runs another future as long as the first one takes.
+async fn alongside<T>(first: impl Future<Output = T>, other: impl Future<Output = ()>) -> T {
+    let (mut first, mut other) = (pin!(first), pin!(other));
+    let mut is_over = false;
+    poll_fn(|context| {
+        let output = first.as_mut().poll(context);
+        if output.is_pending() && !is_over {
+            is_over = other.as_mut().poll(context).is_ready();
+        }
+        output
+    })
+    .await
 }

@@ -33,8 +33,9 @@ pub struct Rules {
     pub(crate) policy: Policy,
     pub(crate) retention: Retention,
     pub(crate) purge_on: Vec<u16>,
-    /// The maximum number of refusals per minute, for one client and for the gate; 0: no maximum.
-    pub(crate) refusals: [u32; 2],
+    /// The maximum number of exchanges without a token per minute, of one client, of the gate, and of one source address;
+    /// 0: no maximum.
+    pub(crate) refusals: [u32; 3],
     pub(crate) upstream: Upstream,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) effective: String,
@@ -84,7 +85,11 @@ impl Rules {
             policy: Policy::compile(config)?,
             retention: Retention::compile(config)?,
             purge_on: config.purge_token_on_upstream_status_codes.clone(),
-            refusals: [config.refusals_per_client, config.refusals_per_gate],
+            refusals: [
+                config.refusals_per_client,
+                config.refusals_per_gate,
+                config.refusals_per_source,
+            ],
             effective: config.effective(),
             warnings: warnings(config, verify_signature),
             issuer,

@@ -9,7 +9,8 @@ use crate::gate::connection::{Connection, Proxy, Trust};
 use crate::http::resolve::{Guarded, url_may_be_reached};
 use bytes::Bytes;
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    RETRY_AFTER,
 };
 use std::collections::HashMap;
 use std::future::Future;
@@ -41,6 +42,8 @@ pub(crate) struct Response {
     pub(crate) status: u16,
     /// The raw value of `Retry-After`.
     pub(crate) retry_after: Option<String>,
+    /// The `max-age` of `Cache-Control` (RFC 9111 section 5.2.2.1).
+    pub(crate) max_age: Option<Duration>,
     /// The provider's rate-limit headers, of those in [`LIMIT_HEADERS`].
     pub(crate) limits: Vec<(&'static str, String)>,
     pub(crate) body: Zeroizing<Vec<u8>>,
@@ -188,6 +191,7 @@ async fn read(mut response: reqwest::Response, max: usize) -> Result<Response, F
         (value.len() <= MAX_HEADER).then(|| value.to_owned())
     };
     let retry_after = header(&RETRY_AFTER);
+    let max_age = header(&CACHE_CONTROL).and_then(|value| max_age(&value));
     let limits = LIMIT_HEADERS
         .into_iter()
         .filter_map(|name| Some((name, header(&HeaderName::from_static(name))?)))
@@ -205,8 +209,24 @@ async fn read(mut response: reqwest::Response, max: usize) -> Result<Response, F
     Ok(Response {
         status,
         retry_after,
+        max_age,
         limits,
         body,
+    })
+}
+
+/// Zero for a response that must not be reused without asking.
+fn max_age(value: &str) -> Option<Duration> {
+    let mut directives = value.split(',').map(str::trim);
+    directives.find_map(|directive| {
+        if directive.eq_ignore_ascii_case("no-store") || directive.eq_ignore_ascii_case("no-cache")
+        {
+            return Some(Duration::ZERO);
+        }
+        let (name, seconds) = directive.split_once('=')?;
+        let seconds = seconds.trim_matches('"').parse().ok()?;
+        name.eq_ignore_ascii_case("max-age")
+            .then(|| Duration::from_secs(seconds))
     })
 }
 
@@ -272,6 +292,7 @@ pub(crate) mod scripted {
         Ok(Response {
             status,
             retry_after: None,
+            max_age: None,
             limits: Vec::new(),
             body: Zeroizing::new(body.as_bytes().to_vec()),
         })

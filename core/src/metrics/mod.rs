@@ -4,7 +4,6 @@ mod text;
 
 use crate::cause::Cause;
 use crate::outcome::{CacheStatus, Outcome};
-use crate::sys::breaker::BreakerState;
 use std::collections::BTreeMap;
 use std::iter::repeat;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -238,10 +237,8 @@ impl Metrics {
         add(&counters[cache_status as usize]);
     }
 
-    pub(crate) fn note_breaker(&self, issuer: &str, state: BreakerState) {
-        self.provider(issuer, |provider| {
-            provider.is_paused = state == BreakerState::Open;
-        });
+    pub(crate) fn note_breaker(&self, issuer: &str, is_open: bool) {
+        self.provider(issuer, |provider| provider.is_paused = is_open);
     }
 
     pub(crate) fn note_limits(&self, issuer: &str, limits: &[(&'static str, String)]) {

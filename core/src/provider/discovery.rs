@@ -1,12 +1,15 @@
 //! The provider's metadata: OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2.
 
+use super::document::Fetched;
+use super::refusal::with_retry_after;
 use crate::cause::{Cause, Denial};
 use crate::config::TokenAuth;
 use crate::env::Env;
 use crate::gate::issuer::{Issuer, endpoint};
-use crate::http::{Call, Fault};
+use crate::http::{Call, Fault, Response};
 use crate::token::json_object;
 use serde::Deserialize;
+use std::time::Duration;
 use url::Url;
 
 /// The parts of the provider's metadata that the library uses.
@@ -17,6 +20,8 @@ pub(crate) struct Metadata {
     /// `None` if the metadata has none, which is valid for gates that do not exchange.
     pub(crate) token_endpoint: Option<Url>,
     pub(crate) auth: TokenAuth,
+    /// The method to try if the provider does not accept a client with `auth`: it lists both, and binds each client to one.
+    pub(crate) other_auth: Option<TokenAuth>,
     /// The addresses of the keys.
     pub(crate) jwks: Vec<Url>,
 }
@@ -40,12 +45,13 @@ impl Metadata {
             issuer: issuer.configured.clone(),
             token_endpoint: issuer.token_endpoint.clone(),
             auth: TokenAuth::ClientSecretBasic,
+            other_auth: None,
             jwks: places_of_keys(issuer, None),
         }
     }
 }
 
-pub(super) async fn fetch(issuer: &Issuer, env: &Env) -> Result<Metadata, Denial> {
+pub(super) async fn fetch(issuer: &Issuer, env: &Env) -> Result<Fetched<Metadata>, Denial> {
     let what = format!("discovery at {}", issuer.discovery);
     let call = Call {
         url: issuer.discovery.clone(),
@@ -58,11 +64,17 @@ pub(super) async fn fetch(issuer: &Issuer, env: &Env) -> Result<Metadata, Denial
     env.metrics.discovery.observe(env.clock.now() - started);
     let reply = sent.map_err(|fault| unavailable(&what, &fault))?;
     match reply.status {
-        200 => read(issuer, &reply.body).map_err(|flaw| {
-            let detail = format!("{what}: {}", flaw.why());
-            Denial::new(Cause::ProviderResponseInvalid, detail)
-        }),
-        status => Err(refused(&what, status)),
+        200 => {
+            let value = read(issuer, &reply.body).map_err(|flaw| {
+                let detail = format!("{what}: {}", flaw.why());
+                Denial::new(Cause::ProviderResponseInvalid, detail)
+            })?;
+            Ok(Fetched {
+                value,
+                max_age: reply.max_age,
+            })
+        }
+        _ => Err(refused(&what, &reply, env.clock.wall())),
     }
 }
 
@@ -77,13 +89,14 @@ pub(super) fn unavailable(what: &str, fault: &Fault) -> Denial {
 }
 
 /// The denial for a status other than 200.
-pub(super) fn refused(what: &str, status: u16) -> Denial {
-    let cause = match status {
+pub(super) fn refused(what: &str, reply: &Response, wall: Duration) -> Denial {
+    let cause = match reply.status {
         429 => Cause::ProviderBusy,
         500..=599 => Cause::ProviderFailed,
         _ => Cause::ProviderResponseInvalid,
     };
-    Denial::new(cause, format!("{what}: HTTP {status}"))
+    let denial = Denial::new(cause, format!("{what}: HTTP {}", reply.status));
+    with_retry_after(denial, reply, wall)
 }
 
 /// The reason why a document must not be used.
@@ -128,16 +141,23 @@ pub(crate) fn read(issuer: &Issuer, body: &[u8]) -> Result<Metadata, Flaw> {
         .map(|text| url(text, Flaw::JwksUri))
         .transpose()?;
     // Post has no encoding ambiguity; Basic is the default of both standards if nothing is listed.
-    let auth = match document.token_endpoint_auth_methods_supported {
-        Some(methods) if methods.iter().any(|method| method == "client_secret_post") => {
-            TokenAuth::ClientSecretPost
-        }
-        _ => TokenAuth::ClientSecretBasic,
+    let methods = document
+        .token_endpoint_auth_methods_supported
+        .unwrap_or_default();
+    let lists = |wanted: &str| methods.iter().any(|method| method == wanted);
+    let (auth, other_auth) = match (lists("client_secret_post"), lists("client_secret_basic")) {
+        (true, true) => (
+            TokenAuth::ClientSecretPost,
+            Some(TokenAuth::ClientSecretBasic),
+        ),
+        (true, false) => (TokenAuth::ClientSecretPost, None),
+        (false, _) => (TokenAuth::ClientSecretBasic, None),
     };
     Ok(Metadata {
         issuer: document.issuer,
         token_endpoint,
         auth,
+        other_auth,
         jwks: places_of_keys(issuer, jwks_uri),
     })
 }
@@ -154,7 +174,7 @@ mod tests {
     use crate::http::Obstacle;
     use crate::http::scripted::{ScriptedTransport, reply};
     use crate::provider::Provider;
-    use crate::provider::document::FRESH;
+    use crate::provider::document::{FRESH, MAX_AGE};
     use crate::sys::clock::manual::ManualClock;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -238,8 +258,8 @@ mod tests {
         }));
         let manual = Arc::new(ManualClock::new());
         let env = Arc::new(Env::new(scripted.clone(), manual.clone()));
-        let (provider, gate) = (Provider::new(issuer(), 1), gate());
-        let ask = || provider.metadata(&env, &gate.rules);
+        let provider = Provider::for_test(issuer());
+        let ask = || provider.metadata(&env);
         let fetches = || scripted.seen.lock().unwrap().len();
 
         assert_eq!(ask().await.unwrap_err().cause, Cause::ProviderUnreachable);
@@ -260,16 +280,20 @@ mod tests {
         UP.store(false, Ordering::Relaxed);
         manual.advance(FRESH);
         assert!(ask().await.is_ok(), "the last good document serves on");
+        while fetches() < 3 {
+            tokio::task::yield_now().await;
+        }
         assert!(ask().await.is_ok());
-        assert_eq!(fetches(), 3);
+        manual.advance(MAX_AGE);
+        assert!(ask().await.is_err(), "no longer than a day");
     }
 
     #[tokio::test]
     async fn concurrent_callers_share_one_fetch() {
         let scripted = Arc::new(ScriptedTransport::new(|_| reply(200, DOCUMENT)));
         let env = Arc::new(Env::new(scripted.clone(), Arc::new(ManualClock::new())));
-        let (provider, gate) = (Provider::new(issuer(), 1), gate());
-        let ask = || provider.metadata(&env, &gate.rules);
+        let provider = Provider::for_test(issuer());
+        let ask = || provider.metadata(&env);
         let (one, two, three) = tokio::join!(ask(), ask(), ask());
         assert!(one.is_ok() && two.is_ok() && three.is_ok());
         assert_eq!(scripted.seen.lock().unwrap().len(), 1);

@@ -1,112 +1,292 @@
-//! A document of the provider: fetched on first use, one fetch at a time, kept if a later fetch fails.
+//! A document of the provider, kept as stale-while-revalidate: reads never wait for a fetch while there is a document.
 
 use crate::cause::{Cause, Denial};
 use crate::env::Env;
-use std::future::Future;
-use std::sync::Arc;
+use crate::sys::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Mutex;
+use tokio::sync::watch;
 
-/// The time for which a document is fresh.
+/// The time for which a document is fresh if its response does not say.
 pub(super) const FRESH: Duration = Duration::from_secs(3600);
-/// The backoff after a failure.
+/// The bounds of a response's own `max-age`.
+const FRESHNESS: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(24 * 3600);
+/// The age at which a document is forgotten if every fetch since has failed.
+pub(super) const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
+/// The interval between two fetches after a failure, unless the provider's Retry-After asks for more.
 const BACK_OFF: Duration = Duration::from_secs(5);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+/// The deadline of a fetch. Nobody waits for it who has a document.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The last good document, and the time of the next fetch.
-pub(super) struct Kept<T>(Arc<Mutex<State<T>>>);
+/// The last good document, and its fetch.
+pub(super) struct Document<T>(Arc<Mutex<State<T>>>);
 
 struct State<T> {
-    good: Option<Arc<T>>,
-    fresh_until: Option<Instant>,
-    /// Set before a fetch, so that failed and hanging fetches count too.
+    good: Option<Good<T>>,
+    /// The fetch in progress. Its sender is dropped when it ends.
+    fetch: Option<watch::Receiver<()>>,
+    /// The start of the last fetch.
     tried: Option<Instant>,
-    failure: Option<Denial>,
+    failure: Option<Failure>,
 }
 
-impl<T> Default for Kept<T> {
-    fn default() -> Kept<T> {
-        Kept(Arc::new(Mutex::new(State {
+struct Good<T> {
+    value: Arc<T>,
+    received: Instant,
+    fresh_until: Instant,
+    /// See [`Env::documents`].
+    generation: u64,
+}
+
+struct Failure {
+    denial: Denial,
+    /// The next fetch.
+    until: Instant,
+}
+
+/// A fetched document.
+pub(super) struct Fetched<T> {
+    pub(super) value: T,
+    /// The response's `max-age`.
+    pub(super) max_age: Option<Duration>,
+}
+
+/// The document that a caller needs.
+pub(super) enum Need<'n, T> {
+    Any,
+    /// Another document than this one, which did not suffice, if there is a newer one.
+    Newer {
+        than: &'n Arc<T>,
+        /// The minimum interval between two fetches.
+        interval: Duration,
+        /// Wait until the interval has passed. Otherwise the last document has to do.
+        waits: bool,
+    },
+}
+
+/// The next step of a caller.
+enum Step<T> {
+    Done(Result<Arc<T>, Denial>),
+    /// Wait for the fetch in progress.
+    Wait(watch::Receiver<()>),
+    /// Fetch, and wait.
+    Fetch(watch::Sender<()>),
+    /// Wait until the minimum interval has passed.
+    Sleep(Instant),
+}
+
+impl<T> Default for Document<T> {
+    fn default() -> Document<T> {
+        Document(Arc::new(Mutex::new(State {
             good: None,
-            fresh_until: None,
+            fetch: None,
             tried: None,
             failure: None,
         })))
     }
 }
 
-impl<T: Send + Sync + 'static> Kept<T> {
-    /// Returns the document, at once if it is fresh and differs from `unlike`. Concurrent callers wait for one fetch,
-    /// which continues if its first caller is dropped. `within`: the minimum interval between two fetches.
+impl<T: Send + Sync + 'static> Document<T> {
+    /// Returns the document. A stale one is returned as it is, and fetched again in the background. A caller waits only
+    /// if there is no document, or none that it needs. The fetch ends even if its callers leave.
     pub(super) async fn get<F>(
         &self,
         env: &Arc<Env>,
-        timeout: Duration,
-        within: Duration,
-        unlike: Option<&Arc<T>>,
-        fetch: impl FnOnce(Arc<Env>) -> F,
+        need: Need<'_, T>,
+        fetch: impl Fn(Arc<Env>) -> F,
     ) -> Result<Arc<T>, Denial>
     where
-        F: Future<Output = Result<T, Denial>> + Send + 'static,
+        F: Future<Output = Result<Fetched<T>, Denial>> + Send + 'static,
     {
-        let mut state = Arc::clone(&self.0).lock_owned().await;
-        let now = env.clock.now();
-        if let Some(good) = &state.good {
-            let is_fresh = state.fresh_until.is_some_and(|until| now < until);
-            let is_other = unlike.is_none_or(|unlike| !Arc::ptr_eq(unlike, good));
-            if is_fresh && is_other {
-                return Ok(Arc::clone(good));
+        let mut has_waited = false;
+        loop {
+            let step = self.state().step(env, &need, has_waited);
+            match step {
+                Step::Done(result) => {
+                    if result.is_ok() && matches!(need, Need::Any) {
+                        self.renew(env, &fetch);
+                    }
+                    return result;
+                }
+                Step::Wait(mut ended) => {
+                    // An error: the sender was dropped, so the fetch has ended.
+                    let _ = ended.changed().await;
+                    has_waited = true;
+                }
+                Step::Fetch(end) => self.spawn(env, end, fetch(Arc::clone(env))),
+                Step::Sleep(until) => env.clock.sleep_until(until).await,
             }
         }
-        let pause = if state.failure.is_some() {
-            BACK_OFF
-        } else {
-            within
-        };
-        if let Some(next) = state.tried.and_then(|tried| tried.checked_add(pause))
-            && now < next
-        {
-            return state.last_good(next - now);
-        }
-        state.tried = Some(now);
-        let fetch = fetch(Arc::clone(env));
-        let env = Arc::clone(env);
-        let task = tokio::spawn(async move {
-            let fetched = tokio::time::timeout(timeout, fetch).await;
-            match fetched.unwrap_or_else(|_| Err(late())) {
-                Ok(document) => {
-                    let document = Arc::new(document);
-                    state.good = Some(Arc::clone(&document));
-                    state.fresh_until = env.clock.now().checked_add(FRESH);
-                    state.failure = None;
-                    Ok(document)
-                }
-                Err(denial) => {
-                    state.failure = Some(denial.clone());
-                    // The backoff starts when the failure is known.
-                    state.tried = Some(env.clock.now());
-                    state.good.clone().ok_or(denial)
-                }
-            }
-        });
-        task.await.unwrap_or_else(|_| {
-            Err(Denial::new(
-                Cause::Internal,
-                "a fetch ended unexpectedly; this is a defect of credgate",
-            ))
-        })
     }
 
-    pub(super) async fn doubt(&self) {
-        self.0.lock().await.fresh_until = None;
+    /// Fetches a stale document in the background.
+    fn renew<F>(&self, env: &Arc<Env>, fetch: impl Fn(Arc<Env>) -> F)
+    where
+        F: Future<Output = Result<Fetched<T>, Denial>> + Send + 'static,
+    {
+        let end = {
+            let mut state = self.state();
+            let now = env.clock.now();
+            if !state.is_stale(now) || state.fetch.is_some() || state.backs_off(now).is_some() {
+                return;
+            }
+            state.begin(now)
+        };
+        self.spawn(env, end, fetch(Arc::clone(env)));
+    }
+
+    fn spawn<F>(&self, env: &Arc<Env>, end: watch::Sender<()>, fetch: F)
+    where
+        F: Future<Output = Result<Fetched<T>, Denial>> + Send + 'static,
+    {
+        let fetching = Fetching {
+            document: Document(Arc::clone(&self.0)),
+            env: Arc::clone(env),
+            generation: env.documents(),
+            end,
+        };
+        tokio::spawn(async move {
+            let deadline = fetching.env.clock.now() + FETCH_TIMEOUT;
+            let fetched = fetching.env.within(deadline, fetch).await;
+            fetching.finish(fetched.unwrap_or_else(|| Err(late())));
+            // Here, or by a panic, the fetch ends.
+            drop(fetching);
+        });
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A fetch in progress. Dropping it ends the fetch.
+struct Fetching<T> {
+    document: Document<T>,
+    env: Arc<Env>,
+    generation: u64,
+    end: watch::Sender<()>,
+}
+
+impl<T> Fetching<T> {
+    fn finish(&self, fetched: Result<Fetched<T>, Denial>) {
+        let now = self.env.clock.now();
+        let mut state = self.state();
+        state.fetch = None;
+        match fetched {
+            Ok(Fetched { value, max_age }) => {
+                let fresh =
+                    max_age.map_or(FRESH, |age| age.clamp(*FRESHNESS.start(), *FRESHNESS.end()));
+                state.failure = None;
+                state.good = Some(Good {
+                    value: Arc::new(value),
+                    received: now,
+                    fresh_until: now + fresh,
+                    generation: self.generation,
+                });
+            }
+            Err(denial) => {
+                let asked = Duration::from_secs(match denial.cause {
+                    // The provider's own Retry-After.
+                    Cause::ProviderBusy => denial.retry_after.unwrap_or(0).into(),
+                    _ => 0,
+                });
+                state.failure = Some(Failure {
+                    denial,
+                    until: now + asked.clamp(BACK_OFF, LONGEST_BACK_OFF),
+                });
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.document
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Drop for Fetching<T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.finish(Err(Denial::new(
+                Cause::Internal,
+                "a fetch panicked; this is a defect of credgate",
+            )));
+        }
+        // Wakes those who wait.
+        self.end.send_replace(());
     }
 }
 
 impl<T> State<T> {
-    fn last_good(&self, wait: Duration) -> Result<Arc<T>, Denial> {
-        self.good.clone().ok_or_else(|| {
-            let denial = self.failure.clone().unwrap_or_else(late);
-            denial.retry_in(wait)
-        })
+    fn step(&mut self, env: &Env, need: &Need<'_, T>, has_waited: bool) -> Step<T> {
+        let now = env.clock.now();
+        let is_over = |good: &Good<T>| {
+            good.generation != env.documents()
+                || now.saturating_duration_since(good.received) >= MAX_AGE
+        };
+        if self.good.as_ref().is_some_and(is_over) {
+            self.good = None;
+            // The last failure belongs to the time before.
+            self.tried = None;
+        }
+        let good = self.good.as_ref().map(|good| Arc::clone(&good.value));
+        match (good, need) {
+            (Some(good), Need::Any) => return Step::Done(Ok(good)),
+            (Some(good), Need::Newer { than, .. }) if has_waited || !Arc::ptr_eq(&good, than) => {
+                return Step::Done(Ok(good));
+            }
+            _ => {}
+        }
+        if let Some(ended) = &self.fetch {
+            return Step::Wait(ended.clone());
+        }
+        if let Some(wait) = self.backs_off(now) {
+            return Step::Done(self.last(wait));
+        }
+        if let Need::Newer {
+            interval, waits, ..
+        } = need
+            && let Some(next) = self.tried.and_then(|tried| tried.checked_add(*interval))
+            && now < next
+        {
+            return if *waits {
+                Step::Sleep(next)
+            } else {
+                Step::Done(self.last(next - now))
+            };
+        }
+        Step::Fetch(self.begin(now))
+    }
+
+    /// The last document, or the last failure.
+    fn last(&self, wait: Duration) -> Result<Arc<T>, Denial> {
+        if let Some(good) = &self.good {
+            return Ok(Arc::clone(&good.value));
+        }
+        let denial = self.failure.as_ref().map(|failure| failure.denial.clone());
+        Err(denial.unwrap_or_else(late).retry_in(wait))
+    }
+
+    fn is_stale(&self, now: Instant) -> bool {
+        self.good
+            .as_ref()
+            .is_some_and(|good| now >= good.fresh_until)
+    }
+
+    fn backs_off(&self, now: Instant) -> Option<Duration> {
+        let left = self.failure.as_ref()?.until.saturating_duration_since(now);
+        (!left.is_zero()).then_some(left)
+    }
+
+    fn begin(&mut self, now: Instant) -> watch::Sender<()> {
+        let (end, ended) = watch::channel(());
+        self.fetch = Some(ended);
+        self.tried = Some(now);
+        end
     }
 }
 

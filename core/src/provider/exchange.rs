@@ -2,10 +2,12 @@
 //!
 //! [RFC 6749 section 4.4]: https://www.rfc-editor.org/rfc/rfc6749#section-4.4
 
-use super::refusal::{is_invalid_scope, refusal, unanswered};
+use super::health::{Attempt, Candidate, Parties, Verdict};
+use super::refusal::{busy_for_all, is_invalid_scope, refusal, unanswered};
 use super::{Metadata, Provider, token_request};
-use crate::cache::quota::Quota;
+use crate::cache::flight::Patience;
 use crate::cause::{Cause, Denial};
+use crate::config::TokenAuth;
 use crate::env::Env;
 use crate::gate::Rules;
 use crate::gate::policy::Breach;
@@ -17,7 +19,7 @@ use crate::token::claims::Claims;
 use crate::token::{Grant, Origin, TokenResponse, remaining, unverified_claims};
 use crate::token::{Jws, JwsError, is_jws};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use url::Url;
 
 /// The maximum size of a token response, in bytes.
@@ -37,89 +39,142 @@ pub(crate) struct Exchange<'e> {
     pub(crate) rules: &'e Rules,
     pub(crate) env: &'e Arc<Env>,
     pub(crate) key: Key,
-    /// `None`: refusals are not counted.
-    pub(crate) quota: Option<Quota<'e>>,
+    pub(crate) parties: Parties,
+    /// `None`: nobody waits for it any longer.
+    pub(crate) patience: &'e (dyn Fn() -> Option<Patience> + Send + Sync),
+}
+
+/// A token request without a response.
+struct Unanswered {
+    verdict: Verdict,
+    denial: Denial,
+}
+
+/// A token request as the provider accepts it of a client.
+#[derive(Clone, Copy)]
+struct Form<'f> {
+    credentials: &'f Credentials,
+    auth: TokenAuth,
+    scope: Option<&'f str>,
 }
 
 impl Exchange<'_> {
-    /// The deadline of requests that start waiting now.
-    pub(crate) fn deadline(&self) -> tokio::time::Instant {
-        tokio::time::Instant::now() + self.rules.timeout
-    }
-
-    /// Does the work, or denies at the deadline.
-    pub(crate) async fn run(
-        &self,
-        work: &Work,
-        deadline: tokio::time::Instant,
-    ) -> Result<Grant, Denial> {
-        let whole = async {
-            match work {
-                Work::Exchange(credentials) => self.exchange_within_quota(credentials).await,
-                Work::Verify(token) => self.verify_client_supplied(token.expose()).await,
-            }
-        };
-        tokio::time::timeout_at(deadline, whole)
-            .await
-            .unwrap_or_else(|_| {
-                let detail = format!(
-                    "{} did not respond within {:?}",
-                    self.provider.issuer.id, self.rules.timeout
-                );
-                Err(Denial::new(Cause::ProviderTimeout, detail))
-            })
-    }
-
-    async fn exchange_within_quota(&self, credentials: &Credentials) -> Result<Grant, Denial> {
-        let result = self.exchange(credentials).await;
-        // At once, before the next exchange on this thread checks the budget.
-        if let (Some(quota), Err(denial)) = (&self.quota, &result)
-            && denial.is_refusal()
-        {
-            quota.draw();
+    /// Does the work. Once a token request has begun, the work ends on its own, though its waiters have left.
+    pub(crate) async fn run(&self, work: &Work) -> Result<Grant, Denial> {
+        match work {
+            Work::Exchange(credentials) => self.exchange(credentials).await,
+            Work::Verify(token) => self.verify_client_supplied(token.expose()).await,
         }
-        result
     }
 
     async fn exchange(&self, credentials: &Credentials) -> Result<Grant, Denial> {
-        let (provider, rules) = (self.provider, self.rules);
-        let permit = provider.health.permit().await;
-        // Other exchanges may have been refused meanwhile.
-        if let Some(quota) = &self.quota {
-            quota.check()?;
-        }
-        let metadata = provider.metadata(self.env, rules).await?;
-        let configured = rules.request.scope.as_deref().filter(|_| {
-            !(rules.request.scope_is_default
-                && provider.leaves_out_default_scope(&rules.fingerprint))
-        });
-        let callers = self.requests_scope(credentials);
-        let mut reply = self
-            .ask(&metadata, credentials, callers.or(configured))
-            .await?;
-        // Several providers refuse `openid` for this grant. It was not configured: retry once without it, and omit it
-        // from now on.
-        if rules.request.scope_is_default
-            && callers.is_none()
-            && configured.is_some()
-            && is_invalid_scope(&reply)
+        let mut metadata = self.provider.metadata(self.env).await?;
+        token_endpoint(&metadata)?;
+        let candidate = Candidate {
+            rules: self.rules,
+            key: &self.key,
+            parties: &self.parties,
+            patience: self.patience,
+        };
+        let attempt = self.provider.health.admit(self.env, &candidate).await?;
+        let mut sent = self.negotiate(&attempt, &metadata, credentials).await;
+        if let Ok(Response {
+            status: 404 | 405 | 410,
+            ..
+        }) = sent
+            && let Some(newer) = self.moved(&metadata).await
+            && attempt.may_retry()
         {
-            reply = self.ask(&metadata, credentials, None).await?;
-            if !is_invalid_scope(&reply) {
-                provider.leave_out_default_scope(rules.fingerprint, self.env);
-            }
+            metadata = newer;
+            sent = self.negotiate(&attempt, &metadata, credentials).await;
         }
-        drop(permit);
+        let reply = match sent {
+            Ok(reply) => reply,
+            Err(Unanswered { verdict, denial }) => {
+                attempt.report(verdict);
+                return Err(denial);
+            }
+        };
+        self.env
+            .metrics
+            .note_limits(&self.provider.issuer.id, &reply.limits);
         if reply.status == 200 {
-            let answer = TokenResponse::read(&reply.body)?;
-            let grant = self.grant(&metadata, credentials, &answer).await;
+            attempt.report(Verdict::Granted);
+            let response = TokenResponse::read(&reply.body)?;
+            let grant = self.grant(&metadata, credentials, &response).await;
             return grant.map_err(Denial::spent);
         }
-        if matches!(reply.status, 404 | 405 | 410) {
-            // The token endpoint may have moved.
-            provider.doubt_metadata().await;
+        let wall = self.env.clock.wall();
+        let denial = refusal(&metadata, &reply, wall);
+        attempt.report(match denial.cause {
+            Cause::CredentialsRefused | Cause::ClientForbidden => Verdict::Refused,
+            Cause::RequestRefused => Verdict::Rejected,
+            Cause::ProviderBusy => Verdict::Busy {
+                retry_after: busy_for_all(&reply, wall),
+            },
+            _ => Verdict::Failed,
+        });
+        Err(denial)
+    }
+
+    /// Newer metadata, if the token endpoint has moved.
+    async fn moved(&self, metadata: &Arc<Metadata>) -> Option<Arc<Metadata>> {
+        let newer = self.provider.newer_metadata(self.env, metadata).await;
+        newer
+            .ok()
+            .filter(|newer| newer.token_endpoint != metadata.token_endpoint)
+    }
+
+    /// The response to the token request, in the way in which the provider accepts it of this client: without the default
+    /// scope, or with the other authentication method. What worked is remembered.
+    async fn negotiate(
+        &self,
+        attempt: &Attempt<'_>,
+        metadata: &Metadata,
+        credentials: &Credentials,
+    ) -> Result<Response, Unanswered> {
+        let (provider, request, client) = (self.provider, &self.rules.request, self.parties.client);
+        let known = provider.habits(&client);
+        let mut habits = known;
+        let callers = self.requests_scope(credentials);
+        let has_default = request.scope_is_default && callers.is_none();
+        let configured = request.scope.as_deref();
+        let mut form = Form {
+            credentials,
+            auth: request.auth.or(habits.auth).unwrap_or(metadata.auth),
+            scope: callers.or(configured.filter(|_| !(has_default && habits.omits_default_scope))),
+        };
+        let mut reply = self.ask(metadata, form).await?;
+        if has_default && form.scope.is_some() && is_invalid_scope(&reply) && attempt.may_retry() {
+            form.scope = None;
+            reply = self.ask(metadata, form).await?;
+            if !is_invalid_scope(&reply) {
+                habits.omits_default_scope = true;
+                provider.note_default_scope(self.env);
+            }
         }
-        Err(refusal(&metadata, &reply, self.env.clock.wall()))
+        let wall = self.env.clock.wall();
+        let is_refused = |reply: &Response| {
+            reply.status != 200 && refusal(metadata, reply, wall).cause == Cause::CredentialsRefused
+        };
+        if let (None, None, Some(other)) = (request.auth, habits.auth, metadata.other_auth)
+            && is_refused(&reply)
+            && attempt.may_retry()
+        {
+            form.auth = other;
+            let second = self.ask(metadata, form).await?;
+            // If both are refused, the credentials are wrong, and the first response says so.
+            if !is_refused(&second) {
+                reply = second;
+            }
+        }
+        if reply.status == 200 {
+            habits.auth = Some(form.auth);
+        }
+        if habits != known {
+            provider.note_habits(client, habits);
+        }
+        Ok(reply)
     }
 
     /// The caller's scope, if the gate accepts one.
@@ -131,39 +186,59 @@ impl Exchange<'_> {
             .find_map(|(number, value)| (names.get(*number)? == "scope").then_some(value.as_str()))
     }
 
-    /// One request to the token endpoint.
-    async fn ask(
-        &self,
-        metadata: &Metadata,
-        credentials: &Credentials,
-        scope: Option<&str>,
-    ) -> Result<Response, Denial> {
-        let (provider, env) = (self.provider, self.env);
-        let url = token_endpoint(metadata)?;
-        let now = || env.clock.now();
-        let attempt = provider.health.admit(env, &now)?;
-        let form = token_request::form(self.rules, metadata, credentials, scope, env.clock.wall())?;
+    /// One request to the token endpoint. It may take as long as the longest timeout of the gates whose requests wait.
+    async fn ask(&self, metadata: &Metadata, form: Form<'_>) -> Result<Response, Unanswered> {
+        let (provider, rules, env) = (self.provider, self.rules, self.env);
+        let unsent = |denial| Unanswered {
+            verdict: Verdict::Failed,
+            denial,
+        };
+        let url = token_endpoint(metadata).map_err(unsent)?;
+        let Form {
+            credentials,
+            auth,
+            scope,
+        } = form;
+        let form = token_request::form(rules, metadata, credentials, auth, scope, env.clock.wall());
         let call = Call {
             url: url.clone(),
-            form: Some(form),
-            headers: self.rules.request.headers.clone(),
+            form: Some(form.map_err(unsent)?),
+            headers: rules.request.headers.clone(),
             max_answer: MAX_ANSWER,
         };
-        let started = now();
-        let sent = env.transport.send(&provider.issuer.connection, call).await;
+        let began = env.clock.now();
+        let mut sending = env.transport.send(&provider.issuer.connection, call);
+        let deadline = || {
+            let longest = (self.patience)().map(|patience| patience.timeout);
+            began + rules.timeout.max(longest.unwrap_or_default())
+        };
+        let mut until = deadline();
+        let sent = loop {
+            let sent = env.within(until, &mut sending).await;
+            // A request with a longer timeout may have joined meanwhile.
+            let later = deadline();
+            if sent.is_some() || later <= until {
+                break sent;
+            }
+            until = later;
+        };
         env.metrics
             .exchange
-            .observe(now().saturating_duration_since(started));
-        let is_well = match &sent {
-            Ok(reply) => !(500..=599).contains(&reply.status),
-            Err(Fault::TooLong) => true,
-            Err(_) => false,
-        };
-        attempt.report(is_well);
-        provider.health.note(env);
-        let reply = sent.map_err(|fault| unanswered(url, fault))?;
-        env.metrics.note_limits(&provider.issuer.id, &reply.limits);
-        Ok(reply)
+            .observe(env.clock.now().saturating_duration_since(began));
+        match sent {
+            Some(Ok(reply)) => Ok(reply),
+            Some(Err(fault)) => Err(Unanswered {
+                verdict: match fault {
+                    Fault::Unreachable(..) => Verdict::Unreachable,
+                    Fault::Broken(_) | Fault::TooLong => Verdict::Failed,
+                },
+                denial: unanswered(url, fault),
+            }),
+            None => Err(Unanswered {
+                verdict: Verdict::Failed,
+                denial: late(&provider.issuer.id, rules.timeout),
+            }),
+        }
     }
 
     /// Verifies a token response.
@@ -177,7 +252,7 @@ impl Exchange<'_> {
         let token = answer.access_token.as_str();
         let members = if self.rules.verify_signature && is_jws(token) {
             let jws = self
-                .verify(metadata, token)
+                .verify(metadata, token, false)
                 .await
                 .map_err(|denial| match denial {
                     Unverified::Fault(fault) => self.unverifiable(fault.why()),
@@ -208,9 +283,9 @@ impl Exchange<'_> {
             return Err(invalid("it is no JWT"));
         }
         let received = self.env.clock.now();
-        let metadata = self.provider.metadata(self.env, self.rules).await?;
+        let metadata = self.provider.metadata(self.env).await?;
         let jws = self
-            .verify(&metadata, token)
+            .verify(&metadata, token, true)
             .await
             .map_err(|denial| match denial {
                 Unverified::Fault(fault) => invalid(fault.why()),
@@ -242,18 +317,22 @@ impl Exchange<'_> {
         ))
     }
 
-    /// An unknown key may be new: fetches the keys again, unless they were fetched recently.
+    /// Verifies a token with the provider's keys, and with newer ones if these do not suffice. A key may also be replaced
+    /// under the same id; a client's own token is no reason to suspect that.
     async fn verify<'t>(
         &self,
-        metadata: &Arc<Metadata>,
+        metadata: &Metadata,
         token: &'t str,
+        is_client_supplied: bool,
     ) -> Result<Jws<'t>, Unverified> {
+        let (provider, env) = (self.provider, self.env);
         let jws = Jws::parse(token).map_err(Unverified::Fault)?;
-        let ask = |unlike| self.provider.keys(self.env, self.rules, metadata, unlike);
-        let keys = ask(None).await.map_err(Unverified::Denial)?;
+        let keys = provider.keys(env, metadata).await;
+        let keys = keys.map_err(Unverified::Denial)?;
         let verified = match jws.verify(&keys) {
-            Err(JwsError::UnknownKey) => {
-                let newer = ask(Some(&keys)).await.map_err(Unverified::Denial)?;
+            Err(fault) if fault.suggests_newer_keys(is_client_supplied) => {
+                let newer = provider.newer_keys(env, metadata, &keys, is_client_supplied);
+                let newer = newer.await.map_err(Unverified::Denial)?;
                 jws.verify(&newer)
             }
             verified => verified,
@@ -274,6 +353,12 @@ impl Exchange<'_> {
             is_client_supplied,
         }
     }
+}
+
+/// The denial of those who wait longer than a gate's timeout.
+pub(crate) fn late(issuer: &str, timeout: Duration) -> Denial {
+    let detail = format!("{issuer} did not respond within {timeout:?}");
+    Denial::new(Cause::ProviderTimeout, detail)
 }
 
 /// The reason why a token does not verify: its own fault, or unavailable keys.

@@ -3,7 +3,7 @@
 mod discovery;
 mod document;
 pub(crate) mod exchange;
-mod health;
+pub(crate) mod health;
 mod jwks_fetch;
 mod refusal;
 mod token_request;
@@ -12,84 +12,157 @@ pub(crate) use discovery::{Flaw, Metadata, read as read_metadata};
 pub(crate) use refusal::{is_markup, oauth_error};
 
 use crate::cause::{Cause, Denial};
+use crate::config::TokenAuth;
 use crate::env::Env;
-use crate::gate::Rules;
 use crate::gate::issuer::Issuer;
 use crate::journal::Level;
-use crate::key::Fingerprint;
+use crate::key::{Key, KeyHash};
 use crate::token::KeySet;
+use document::{Document, Need};
 use health::Health;
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use quick_cache::UnitWeighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// One provider of an engine.
 pub(crate) struct Provider {
     pub(crate) issuer: Issuer,
-    health: Health,
-    metadata: document::Kept<Metadata>,
-    keys: document::Kept<KeySet>,
-    /// The gates for which the provider refused the default scope.
-    without_default_scope: Mutex<HashSet<Fingerprint>>,
+    pub(crate) health: Health,
+    metadata: Document<Metadata>,
+    keys: Document<KeySet>,
+    /// By client id and gate.
+    habits: Cache<Key, Habits, UnitWeighter, KeyHash>,
+    has_noted_default_scope: AtomicBool,
 }
 
+/// The way in which the provider accepts one client.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Habits {
+    /// The method that has worked.
+    pub(crate) auth: Option<TokenAuth>,
+    /// The provider refused the default scope.
+    pub(crate) omits_default_scope: bool,
+}
+
+/// The maximum number of clients whose habits are remembered.
+const MAX_HABITS: usize = 10_000;
+/// The minimum interval between two fetches of keys for tokens that come from the token endpoint.
+const AFTER_EXCHANGE: Duration = Duration::from_secs(1);
+
 impl Provider {
-    pub(crate) fn new(issuer: Issuer, max_exchanges: usize) -> Provider {
+    pub(crate) fn new(issuer: Issuer, max_exchanges: usize, longest_pause: Duration) -> Provider {
         Provider {
-            health: Health::new(&issuer.id, max_exchanges),
+            health: Health::new(&issuer.id, max_exchanges, longest_pause),
             issuer,
-            metadata: document::Kept::default(),
-            keys: document::Kept::default(),
-            without_default_scope: Mutex::default(),
+            metadata: Document::default(),
+            keys: Document::default(),
+            habits: Cache::with(
+                MAX_HABITS,
+                MAX_HABITS as u64,
+                UnitWeighter,
+                KeyHash::default(),
+                DefaultLifecycle::default(),
+            ),
+            has_noted_default_scope: AtomicBool::new(false),
         }
     }
 
-    /// Whether to omit the default scope for this gate.
-    pub(crate) fn leaves_out_default_scope(&self, gate: &Fingerprint) -> bool {
-        let gates = self.without_default_scope.lock();
-        gates.unwrap_or_else(PoisonError::into_inner).contains(gate)
+    #[cfg(test)]
+    pub(crate) fn for_test(issuer: Issuer) -> Provider {
+        Provider::new(issuer, 10, Duration::from_secs(10))
     }
 
-    /// Records that the provider refused the default scope to this gate, and logs it once.
-    pub(crate) fn leave_out_default_scope(&self, gate: Fingerprint, env: &Env) {
-        let gates = self.without_default_scope.lock();
-        if gates.unwrap_or_else(PoisonError::into_inner).insert(gate) {
+    pub(crate) fn habits(&self, client: &Key) -> Habits {
+        self.habits.get(client).unwrap_or_default()
+    }
+
+    pub(crate) fn note_habits(&self, client: Key, habits: Habits) {
+        self.habits.insert(client, habits);
+    }
+
+    /// Logs once that the provider refused the default scope to a client.
+    pub(crate) fn note_default_scope(&self, env: &Env) {
+        if !self.has_noted_default_scope.swap(true, Ordering::Relaxed) {
             let message = format!(
-                "{} refuses the scope \"openid\", which is asked for where no scopes are configured: it is left out \
-                 from now on. Set scopes to [] to say so yourself",
+                "{} refused the scope \"openid\", the default, to a client: its token requests omit it from now on. If no \
+                 client of the gate may have it, set scopes to []",
                 self.issuer.id
             );
             env.journal.note(Level::Warning, message);
         }
     }
 
-    /// Returns the metadata, at once if it is fresh.
-    pub(crate) async fn metadata(
+    /// Returns the metadata, without waiting unless there is none yet.
+    pub(crate) async fn metadata(&self, env: &Arc<Env>) -> Result<Arc<Metadata>, Denial> {
+        self.metadata_for(env, Need::Any).await
+    }
+
+    /// Returns newer metadata than those that did not suffice, if there are any.
+    pub(crate) async fn newer_metadata(
         &self,
         env: &Arc<Env>,
-        rules: &Rules,
+        than: &Arc<Metadata>,
+    ) -> Result<Arc<Metadata>, Denial> {
+        let need = Need::Newer {
+            than,
+            interval: self.issuer.rediscovery,
+            waits: false,
+        };
+        self.metadata_for(env, need).await
+    }
+
+    async fn metadata_for(
+        &self,
+        env: &Arc<Env>,
+        need: Need<'_, Metadata>,
     ) -> Result<Arc<Metadata>, Denial> {
         if self.issuer.is_pseudo {
             return Ok(Arc::new(Metadata::of_pseudo_issuer(&self.issuer)));
         }
-        let (issuer, within) = (self.issuer.clone(), self.issuer.rediscovery);
-        let fetch = |env: Arc<Env>| async move { discovery::fetch(&issuer, &env).await };
-        self.metadata
-            .get(env, rules.timeout, within, None, fetch)
-            .await
+        let fetch = |env: Arc<Env>| {
+            let issuer = self.issuer.clone();
+            async move { discovery::fetch(&issuer, &env).await }
+        };
+        self.metadata.get(env, need, fetch).await
     }
 
-    /// Marks the metadata as stale: the next use fetches it again, unless it was fetched recently.
-    pub(crate) async fn doubt_metadata(&self) {
-        self.metadata.doubt().await;
-    }
-
-    /// Returns the provider's keys, at once if they are fresh. `unlike`: a key set that did not suffice.
+    /// Returns the provider's keys, without waiting unless there are none yet.
     pub(crate) async fn keys(
         &self,
         env: &Arc<Env>,
-        rules: &Rules,
-        metadata: &Arc<Metadata>,
-        unlike: Option<&Arc<KeySet>>,
+        metadata: &Metadata,
+    ) -> Result<Arc<KeySet>, Denial> {
+        self.keys_for(env, metadata, Need::Any).await
+    }
+
+    /// Returns newer keys than those that did not suffice for a token, if there are any. A client's own token, which
+    /// costs nothing to make up, causes a fetch once per `rediscovery_lifetime`.
+    pub(crate) async fn newer_keys(
+        &self,
+        env: &Arc<Env>,
+        metadata: &Metadata,
+        than: &Arc<KeySet>,
+        is_client_supplied: bool,
+    ) -> Result<Arc<KeySet>, Denial> {
+        let need = Need::Newer {
+            than,
+            interval: if is_client_supplied {
+                self.issuer.rediscovery
+            } else {
+                AFTER_EXCHANGE
+            },
+            waits: !is_client_supplied,
+        };
+        self.keys_for(env, metadata, need).await
+    }
+
+    async fn keys_for(
+        &self,
+        env: &Arc<Env>,
+        metadata: &Metadata,
+        need: Need<'_, KeySet>,
     ) -> Result<Arc<KeySet>, Denial> {
         if metadata.jwks.is_empty() {
             return Err(Denial::new(
@@ -100,13 +173,11 @@ impl Provider {
                 ),
             ));
         }
-        let (issuer, within) = (self.issuer.clone(), self.issuer.rediscovery);
-        let metadata = Arc::clone(metadata);
-        let fetch =
-            |env: Arc<Env>| async move { jwks_fetch::fetch(&issuer, &metadata, &env).await };
-        self.keys
-            .get(env, rules.timeout, within, unlike, fetch)
-            .await
+        let fetch = |env: Arc<Env>| {
+            let (issuer, addresses) = (self.issuer.clone(), metadata.jwks.clone());
+            async move { jwks_fetch::fetch(&issuer, &addresses, &env).await }
+        };
+        self.keys.get(env, need, fetch).await
     }
 }
 

@@ -1,6 +1,7 @@
 use super::exchange::{Exchange, Work};
+use super::health::Parties;
 use super::*;
-use crate::gate::Gate;
+use crate::gate::{Gate, Rules};
 use crate::http::scripted::{ScriptedTransport, Seen, reply};
 use crate::http::{Fault, Obstacle, Response, Transport};
 use crate::key::Key;
@@ -24,15 +25,18 @@ struct Bench {
     rules: Arc<Rules>,
     provider: Provider,
     env: Arc<Env>,
+    clock: Arc<ManualClock>,
 }
 
 impl Bench {
     fn new(gate: &str, transport: Arc<dyn Transport>) -> Bench {
         let rules = Gate::from_json(gate).unwrap().rules;
+        let clock = Arc::new(ManualClock::new());
         Bench {
-            provider: Provider::new(rules.issuer.clone(), 1),
+            provider: Provider::for_test(rules.issuer.clone()),
             rules,
-            env: Arc::new(Env::new(transport, Arc::new(ManualClock::new()))),
+            env: Arc::new(Env::new(transport, clock.clone())),
+            clock,
         }
     }
 
@@ -51,9 +55,10 @@ impl Bench {
             rules: &self.rules,
             env: &self.env,
             key: Key::for_test(1),
-            quota: None,
+            parties: Parties::for_test(1),
+            patience: &|| None,
         };
-        exchange.run(work, exchange.deadline()).await
+        exchange.run(work).await
     }
 }
 
@@ -188,8 +193,11 @@ async fn refusals_are_classified_by_status_then_by_error() {
         (401, body("access_denied"), Cause::CredentialsRefused),
         (401, body("unauthorized_client"), Cause::CredentialsRefused),
         (401, "Unauthorized".to_owned(), Cause::CredentialsRefused),
-        (403, String::new(), Cause::CredentialsRefused),
+        (403, String::new(), Cause::ProviderFailed),
         (403, " <!doctype html>".to_owned(), Cause::ProviderFailed),
+        (403, body("Forbidden"), Cause::ProviderFailed),
+        (400, body("invalid_client_id"), Cause::CredentialsRefused),
+        (400, body("scope_invalid"), Cause::ClientForbidden),
         (403, body("access_denied"), Cause::ClientForbidden),
         (400, body("invalid_client"), Cause::CredentialsRefused),
         (400, body("unauthorized_client"), Cause::ClientForbidden),
@@ -257,9 +265,15 @@ async fn a_silent_provider_meets_the_deadline() {
     let scripted = Arc::new(ScriptedTransport::holding(|_| {
         reply(200, &document("null"))
     }));
-    let bench = Bench::new(GATE, scripted);
-    let denial = bench.exchange("id", "s").await.unwrap_err();
-    assert_eq!(denial.cause, Cause::ProviderTimeout);
+    let bench = Bench::new(GATE, scripted.clone());
+    let passing = async {
+        while scripted.token_requests() == 0 {
+            tokio::task::yield_now().await;
+        }
+        bench.clock.advance(bench.rules.timeout);
+    };
+    let (exchanged, ()) = tokio::join!(bench.exchange("id", "s"), passing);
+    assert_eq!(exchanged.unwrap_err().cause, Cause::ProviderTimeout);
 }
 
 #[tokio::test]

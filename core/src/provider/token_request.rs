@@ -21,6 +21,7 @@ pub(super) fn form(
     rules: &Rules,
     metadata: &Metadata,
     credentials: &Credentials,
+    auth: TokenAuth,
     scope: Option<&str>,
     wall: Duration,
 ) -> Result<Form, Denial> {
@@ -38,7 +39,7 @@ pub(super) fn form(
     pairs.extend(own.map(|(name, value)| (name.as_str(), value.as_str())));
     pairs.extend(requests);
     let assertion;
-    let authorization = match rules.request.auth.unwrap_or(metadata.auth) {
+    let authorization = match auth {
         TokenAuth::ClientSecretPost => {
             pairs.extend([("client_id", id), ("client_secret", secret)]);
             None

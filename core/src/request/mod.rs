@@ -34,6 +34,9 @@ pub struct Request<'a> {
     pub credentials: Option<(&'a [u8], &'a [u8])>,
     /// Values for the gate's `token_post_args_host`, in their order (UTF-8); an empty one is omitted.
     pub args: &'a [&'a [u8]],
+    /// The IP address of the client, as text. Refused exchanges are counted for it (`refusals_per_source`); other text,
+    /// and none, are not counted.
+    pub peer: Option<&'a [u8]>,
 }
 
 impl fmt::Debug for Request<'_> {

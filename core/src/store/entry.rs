@@ -160,7 +160,9 @@ impl<'e> RefusalEntry<'e> {
         let left = left(self.expires, wall)?.min(MAX_LIFE);
         let causes = Cause::ALL.into_iter();
         let cause = { causes }.find(|cause| cause.code() == self.code)?;
-        let denial = Denial::new(cause, &*self.detail);
+        let mut denial = Denial::new(cause, &*self.detail);
+        // Nothing else with this cause is stored.
+        denial.is_permanent = cause == Cause::RequestRefused;
         if cause != Cause::ProviderBusy {
             return denial.is_refusal().then_some((denial, left));
         }

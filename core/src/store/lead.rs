@@ -36,9 +36,10 @@ const MIN_PAUSE_PER_WAITER: Duration = Duration::from_micros(100);
 /// A token must be newer by this much to count as another one's successor: converted times are not exact.
 const NEWER: Duration = Duration::from_secs(1);
 
-/// The moment at which waiting for other processes ends.
-pub(super) fn wait_deadline(exchange: &Exchange<'_>, deadline: Instant) -> Instant {
-    deadline - exchange.rules.timeout / EXCHANGE_SHARE
+/// The moment at which waiting for other processes ends, for a flight that begins now.
+pub(super) fn wait_deadline(exchange: &Exchange<'_>) -> Instant {
+    let timeout = exchange.rules.timeout;
+    Instant::now() + timeout - timeout / EXCHANGE_SHARE
 }
 
 /// The result of consulting the store.
@@ -73,12 +74,13 @@ impl<'f> Lead<'f> {
         }
     }
 
-    /// Returns the store's token or refusal, or exchanges and stores the result.
+    /// Returns the store's token or refusal, or exchanges and stores the result. Other processes are waited for until the
+    /// deadline.
     pub(super) async fn run(&self, work: &Work, deadline: Instant) -> Landed {
-        let turn = timeout_at(wait_deadline(self.exchange, deadline), self.turn()).await;
+        let turn = timeout_at(deadline, self.turn()).await;
         match turn.unwrap_or(Turn::Ours(None)) {
             Turn::Known(landed) => *landed,
-            Turn::Ours(owner) => self.exchange(work, owner, deadline).await,
+            Turn::Ours(owner) => self.exchange(work, owner).await,
         }
     }
 
@@ -232,17 +234,17 @@ impl<'f> Lead<'f> {
 
     /// Exchanges, extending the lease if there is one, and stores the result before any waiter gets it, so that other
     /// processes know of every token in use even if this process dies.
-    async fn exchange(&self, work: &Work, owner: Option<Owner>, deadline: Instant) -> Landed {
+    async fn exchange(&self, work: &Work, owner: Option<Owner>) -> Landed {
         let purges = self.sharing.purged.latest();
         let renewal = owner.map(|owner| Renewal::begin(self.sharing, self.index, owner));
-        let landed = Landed::exchanged(self.exchange.run(work, deadline).await);
+        let landed = Landed::exchanged(self.exchange.run(work).await);
         // Without the lease, another process may have stored a token meanwhile.
         if owner.is_some() || landed.result.is_ok() {
-            let _is_written = timeout_at(deadline, self.write(&landed, purges)).await;
+            self.write(&landed, purges).await;
         }
         drop(renewal);
         if let Some(owner) = owner {
-            let _is_released = timeout_at(deadline, self.release(owner)).await;
+            let _is_released = self.release(owner).await;
         }
         landed
     }

@@ -85,26 +85,26 @@ impl Sharing {
         }))
     }
 
-    /// Runs a flight within the gate's deadline: returns the store's token, or exchanges and stores the result.
+    /// Runs a flight: returns the store's token, or exchanges and stores the result.
     pub(crate) async fn run(
         self: &Arc<Self>,
         exchange: &Exchange<'_>,
         work: &Work,
         purpose: &Purpose,
     ) -> Landed {
-        let deadline = exchange.deadline();
         let credentials = match work {
             Work::Exchange(credentials) if exchange.rules.retention.tokens => credentials,
-            _ => return Landed::exchanged(exchange.run(work, deadline).await),
+            _ => return Landed::exchanged(exchange.run(work).await),
         };
-        let pepper = timeout_at(wait_deadline(exchange, deadline), self.pepper()).await;
+        let deadline = wait_deadline(exchange);
+        let pepper = timeout_at(deadline, self.pepper()).await;
         let landed = match pepper.ok().flatten() {
             Some(pepper) => {
                 Lead::new(self, pepper, exchange, purpose, credentials)
                     .run(work, deadline)
                     .await
             }
-            None => Landed::exchanged(exchange.run(work, deadline).await),
+            None => Landed::exchanged(exchange.run(work).await),
         };
         let metrics = &self.shared.env.metrics;
         add(if landed.cache_status == CacheStatus::Miss {
@@ -229,6 +229,10 @@ impl Sharing {
     }
 
     fn drop_purged(&self, new: &HashSet<TargetId>) {
+        let is_everything = |pepper: &Pepper| new.contains(&pepper.target_id(None, None));
+        if self.peppers.all().any(is_everything) {
+            self.shared.env.forget_documents();
+        }
         self.shared.refusals.clear();
         self.shared.purge(|grant| {
             self.peppers

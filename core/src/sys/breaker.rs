@@ -1,16 +1,11 @@
-//! A circuit breaker: after repeated failures of a provider or a store, calls pause.
+//! A circuit breaker: after repeated failures of a store, calls pause.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The number of consecutive failures that open the breaker.
 const FAILURES: u32 = 5;
-/// The first pause of a provider's breaker; it doubles each time the breaker opens again.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
-/// The maximum pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-/// The breaker of one provider, or of a store.
+/// The breaker of one kind of calls.
 pub(crate) struct Breaker {
     state: Mutex<State>,
     first_pause: Duration,
@@ -24,15 +19,6 @@ struct State {
     pause: Duration,
     /// The end of the pause; `None`: closed.
     open_until: Option<Instant>,
-    /// Whether [`Breaker::turn`] has reported it as open.
-    is_reported: bool,
-}
-
-/// The visible state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BreakerState {
-    Closed,
-    Open,
 }
 
 /// An admitted attempt, which owes a report. Dropping it unreported counts as a failure.
@@ -42,12 +28,6 @@ pub(crate) struct Attempt<'b> {
     /// The attempt that probes after a pause.
     is_probe: bool,
     reported: bool,
-}
-
-impl Default for Breaker {
-    fn default() -> Breaker {
-        Breaker::new(FIRST_PAUSE, LONGEST_PAUSE)
-    }
 }
 
 impl Breaker {
@@ -81,34 +61,10 @@ impl Breaker {
         })
     }
 
-    pub(crate) fn state_now(&self) -> BreakerState {
-        match self.state().open_until {
-            None => BreakerState::Closed,
-            Some(_) => BreakerState::Open,
-        }
-    }
-
-    /// The change of state since the last call.
-    pub(crate) fn turn(&self) -> Option<BreakerState> {
-        let mut state = self.state();
-        let is_open = state.open_until.is_some();
-        if std::mem::replace(&mut state.is_reported, is_open) == is_open {
-            return None;
-        }
-        Some(if is_open {
-            BreakerState::Open
-        } else {
-            BreakerState::Closed
-        })
-    }
-
     fn report(&self, is_well: bool, is_probe: bool, now: Instant) {
         let mut state = self.state();
         if is_well {
-            *state = State {
-                is_reported: state.is_reported,
-                ..State::default()
-            };
+            *state = State::default();
             return;
         }
         // Attempts from before it opened carry no new information.
@@ -128,7 +84,7 @@ impl Breaker {
 }
 
 impl Attempt<'_> {
-    /// The provider responded; a refusal counts as a response.
+    /// The store responded, or failed.
     pub(crate) fn report(mut self, is_well: bool) {
         self.reported = true;
         self.breaker.report(is_well, self.is_probe, (self.now)());
@@ -146,6 +102,10 @@ impl Drop for Attempt<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const FIRST_PAUSE: Duration = Duration::from_secs(5);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
     use crate::sys::clock::Clock;
     use crate::sys::clock::manual::ManualClock;
 
@@ -153,7 +113,7 @@ mod tests {
     fn five_consecutive_failures_open_the_breaker_and_one_success_closes_it() {
         let clock = ManualClock::new();
         let now = || clock.now();
-        let breaker = Breaker::default();
+        let breaker = Breaker::new(FIRST_PAUSE, LONGEST_PAUSE);
         let fail = || breaker.admit(&now).ok().unwrap().report(false);
         for _ in 0..4 {
             fail();
@@ -162,14 +122,12 @@ mod tests {
         for _ in 0..4 {
             fail();
         }
-        assert_eq!(breaker.state_now(), BreakerState::Closed);
         drop(breaker.admit(&now).ok().unwrap());
         assert_eq!(
-            breaker.state_now(),
-            BreakerState::Open,
-            "who goes away has failed"
+            breaker.admit(&now).err(),
+            Some(FIRST_PAUSE),
+            "an abandoned attempt has failed"
         );
-        assert_eq!(breaker.admit(&now).err(), Some(FIRST_PAUSE));
 
         clock.advance(FIRST_PAUSE);
         let probe = breaker.admit(&now).ok().unwrap();
@@ -179,7 +137,6 @@ mod tests {
 
         clock.advance(2 * FIRST_PAUSE);
         breaker.admit(&now).ok().unwrap().report(true);
-        assert_eq!(breaker.state_now(), BreakerState::Closed);
         assert!(breaker.admit(&now).is_ok());
     }
 
@@ -187,7 +144,7 @@ mod tests {
     fn concurrent_failures_cause_one_pause() {
         let clock = ManualClock::new();
         let now = || clock.now();
-        let breaker = Breaker::default();
+        let breaker = Breaker::new(FIRST_PAUSE, LONGEST_PAUSE);
         let attempts: Vec<_> = (0..100)
             .map(|_| breaker.admit(&now).ok().unwrap())
             .collect();
@@ -201,7 +158,7 @@ mod tests {
     fn the_pause_is_at_most_a_minute() {
         let clock = ManualClock::new();
         let now = || clock.now();
-        let breaker = Breaker::default();
+        let breaker = Breaker::new(FIRST_PAUSE, LONGEST_PAUSE);
         for _ in 0..30 {
             while let Err(wait) = breaker.admit(&now).map(drop) {
                 assert!(wait <= LONGEST_PAUSE);

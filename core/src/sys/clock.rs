@@ -1,5 +1,6 @@
 //! Time, behind a trait, so that no test sleeps.
 
+use std::pin::Pin;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A source of time. Lifetimes in the process follow the monotonic clock; the wall clock is only compared with the
@@ -9,7 +10,11 @@ pub(crate) trait Clock: Send + Sync {
 
     /// Time since the Unix epoch.
     fn wall(&self) -> Duration;
+    /// Completes at the deadline. On the I/O thread only.
+    fn sleep_until(&self, deadline: Instant) -> Sleep<'_>;
 }
+
+pub(crate) type Sleep<'c> = Pin<Box<dyn Future<Output = ()> + Send + 'c>>;
 
 /// The system's clocks. Both are read without a system call (vDSO).
 pub(crate) struct SystemClock;
@@ -24,19 +29,40 @@ impl Clock for SystemClock {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
     }
+
+    fn sleep_until(&self, deadline: Instant) -> Sleep<'_> {
+        Box::pin(tokio::time::sleep_until(deadline.into()))
+    }
 }
 
 #[cfg(test)]
 pub(crate) mod manual {
-    use super::{Clock, Duration, Instant};
+    use super::{Clock, Duration, Instant, Sleep};
     use std::sync::Mutex;
+    use tokio::sync::watch;
 
     /// A clock that moves only on command.
     pub(crate) struct ManualClock {
         start: Instant,
-        elapsed: Mutex<Duration>,
+        elapsed: watch::Sender<Duration>,
         /// The offset of the wall clock, in seconds.
         step: Mutex<i64>,
+        /// The deadlines of sleeping tasks, since the start.
+        sleeping: Mutex<Vec<Duration>>,
+    }
+
+    /// A sleeping task.
+    struct Sleeper<'c> {
+        clock: &'c ManualClock,
+        until: Duration,
+    }
+
+    impl Drop for Sleeper<'_> {
+        fn drop(&mut self) {
+            let mut sleeping = self.clock.sleeping.lock().unwrap();
+            let index = sleeping.iter().position(|until| *until == self.until);
+            sleeping.swap_remove(index.unwrap());
+        }
     }
 
     /// The wall clock's reading when a [`ManualClock`] starts: 2023-11-14T22:13:20Z.
@@ -46,13 +72,23 @@ pub(crate) mod manual {
         pub(crate) fn new() -> ManualClock {
             ManualClock {
                 start: Instant::now(),
-                elapsed: Mutex::new(Duration::ZERO),
+                elapsed: watch::Sender::new(Duration::ZERO),
                 step: Mutex::new(0),
+                sleeping: Mutex::default(),
             }
         }
 
+        /// Waits until a task sleeps that `by` would wake, and advances.
+        pub(crate) fn wake(&self, by: Duration) {
+            let until = *self.elapsed.borrow() + by;
+            while !self.sleeping.lock().unwrap().iter().any(|at| *at <= until) {
+                std::thread::yield_now();
+            }
+            self.advance(by);
+        }
+
         pub(crate) fn advance(&self, by: Duration) {
-            *self.elapsed.lock().unwrap() += by;
+            self.elapsed.send_modify(|elapsed| *elapsed += by);
         }
 
         /// Sets the wall clock; the monotonic one is unaffected.
@@ -63,17 +99,32 @@ pub(crate) mod manual {
 
     impl Clock for ManualClock {
         fn now(&self) -> Instant {
-            self.start + *self.elapsed.lock().unwrap()
+            self.start + *self.elapsed.borrow()
         }
 
         fn wall(&self) -> Duration {
             let step = *self.step.lock().unwrap();
-            let wall = START + *self.elapsed.lock().unwrap();
+            let wall = START + *self.elapsed.borrow();
             if step < 0 {
                 wall - Duration::from_secs(step.unsigned_abs())
             } else {
                 wall + Duration::from_secs(step.unsigned_abs())
             }
+        }
+
+        fn sleep_until(&self, deadline: Instant) -> Sleep<'_> {
+            let mut elapsed = self.elapsed.subscribe();
+            let after = deadline.saturating_duration_since(self.start);
+            self.sleeping.lock().unwrap().push(after);
+            let sleeper = Sleeper {
+                clock: self,
+                until: after,
+            };
+            Box::pin(async move {
+                let _sleeper = sleeper;
+                // The sender outlives this future.
+                let _ = elapsed.wait_for(|elapsed| *elapsed >= after).await;
+            })
         }
     }
 }

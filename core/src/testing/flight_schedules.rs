@@ -10,6 +10,7 @@ use crate::env::Env;
 use crate::http::scripted::{ScriptedTransport, reply};
 use crate::key::{Fingerprint, Key};
 use crate::outcome::{CacheStatus, Outcome};
+use crate::provider::health::Parties;
 use crate::request::Source;
 use crate::sys::clock::SystemClock;
 use crate::token::{Grant, Lifetime, Origin};
@@ -72,10 +73,11 @@ impl Model {
             rules: Arc::clone(&self.gate.rules),
             source: Source::Header,
             recipient: Recipient::Call(sender),
+            deadline: far(),
         };
-        match self.shared.flights.join(key, hit, waiter) {
+        match self.shared.flights.join(key, hit, waiter, 0) {
             Joined::Landed(outcome) => return Asked::Ready(*outcome),
-            Joined::Waiting => {}
+            Joined::Waiting { .. } => {}
             Joined::Full => unreachable!("few wait"),
             Joined::Opened => {
                 self.exchanges[usize::from(number)].fetch_add(1, Ordering::SeqCst);
@@ -91,7 +93,7 @@ impl Model {
         let purpose = Purpose {
             rules: Arc::clone(&self.gate.rules),
             key,
-            budgets: None,
+            parties: Parties::for_test(1),
             is_refresh,
             purges,
         };
@@ -110,6 +112,11 @@ impl Model {
         };
         self.shared.land(&purpose, Landed::exchanged(result));
     }
+}
+
+/// The deadline of requests that do not expire.
+fn far() -> Instant {
+    Instant::now() + Duration::from_secs(3600)
 }
 
 enum Asked {
@@ -248,8 +255,9 @@ fn cancelling_during_landing_affects_no_other_waiter_under_any_schedule() {
                     rules: Arc::clone(&model.gate.rules),
                     source: Source::Header,
                     recipient: Recipient::Queue(Arc::clone(&completions), ticket),
+                    deadline: far(),
                 };
-                model.shared.flights.join(key, || None, waiter);
+                model.shared.flights.join(key, || None, waiter, 0);
                 ticket
             });
             let leaving = {

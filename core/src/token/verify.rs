@@ -23,6 +23,16 @@ pub(crate) enum JwsError {
 }
 
 impl JwsError {
+    /// Whether newer keys of the provider may verify the token. For a token from the token endpoint they may in any case:
+    /// the provider may have replaced a key under the same id.
+    pub(crate) fn suggests_newer_keys(self, is_client_supplied: bool) -> bool {
+        match self {
+            JwsError::UnknownKey => true,
+            JwsError::Signature | JwsError::Algorithm => !is_client_supplied,
+            JwsError::Malformed | JwsError::Critical => false,
+        }
+    }
+
     /// One log-safe phrase.
     pub(crate) fn why(self) -> &'static str {
         match self {

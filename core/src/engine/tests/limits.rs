@@ -4,6 +4,16 @@ use super::*;
 use crate::journal::Level;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+/// Clients that the provider knows, and whose tokens are not cached.
+fn known(lab: &Lab, count: usize) -> Vec<String> {
+    let clients: Vec<_> = (0..count).map(|number| format!("known{number}")).collect();
+    for client in &clients {
+        assert!(lab.pair(client, "right").starts_with("MISS known"));
+    }
+    lab.engine.purge_all(None).unwrap();
+    clients
+}
+
 #[test]
 fn an_open_circuit_breaker_still_serves_cached_clients() {
     let down = Arc::new(AtomicBool::new(false));
@@ -14,13 +24,11 @@ fn an_open_circuit_breaker_still_serves_cached_clients() {
         }
         provider(seen)
     }));
-    lab.pair("known", "right");
+    let clients = known(&lab, 5);
+    lab.pair("cached", "right");
     down.store(true, Ordering::SeqCst);
-    for number in 0..5 {
-        assert_eq!(
-            lab.pair(&format!("c{number}"), "right"),
-            "MISS 502 ProviderFailed"
-        );
+    for client in &clients {
+        assert_eq!(lab.pair(client, "right"), "MISS 502 ProviderFailed");
     }
     let requests = lab.transport.token_requests();
     let Outcome::Deny(deny) = lab.blocking("client_id=c9&client_secret=right") else {
@@ -28,14 +36,14 @@ fn an_open_circuit_breaker_still_serves_cached_clients() {
     };
     assert_eq!(
         (deny.http_status(), deny.cause(), deny.retry_after()),
-        (503, Cause::ProviderPaused, Some(5))
+        (503, Cause::ProviderPaused, Some(2))
     );
     assert_eq!(
         lab.transport.token_requests(),
         requests,
         "the provider is not contacted"
     );
-    assert!(lab.pair("known", "right").starts_with("HIT"));
+    assert!(lab.pair("cached", "right").starts_with("HIT"));
     assert!(lab.engine.metrics().unwrap().providers["https://a.example"].is_paused);
     let record = lab.engine.next_record().unwrap().unwrap();
     assert_eq!(record.level, Level::Warning);
@@ -47,14 +55,262 @@ fn an_open_circuit_breaker_still_serves_cached_clients() {
     assert_eq!(lab.engine.next_record().unwrap(), None, "logged once");
 
     down.store(false, Ordering::SeqCst);
-    lab.advance(5);
-    assert!(lab.pair("c9", "right").starts_with("MISS c9"));
+    lab.advance(1);
+    assert!(lab.pair("known1", "right").starts_with("MISS known1"));
     assert!(!lab.engine.metrics().unwrap().providers["https://a.example"].is_paused);
     let record = lab.engine.next_record().unwrap().unwrap();
     assert_eq!(
         record.message,
         "https://a.example: circuit breaker closed: the provider works again"
     );
+}
+
+/// For a minute, 25 requests of bad clients and 10 of new good ones each second, of a provider that resets the bad ones.
+/// Returns the numbers of good clients served and of bad exchanges.
+fn poisoned_minute(bad_client: impl Fn(usize) -> String) -> (usize, usize) {
+    let bad = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&bad);
+    let lab = Lab::new(ScriptedTransport::new(move |seen| {
+        let form = seen.form.as_deref().unwrap_or_default();
+        if form.contains("client_id=bad") {
+            count.fetch_add(1, Ordering::SeqCst);
+            return Err(Fault::Broken("reset".to_owned()));
+        }
+        provider(seen)
+    }));
+    let ask = |client: &str, peer: &str| {
+        let query = format!("client_id={client}&client_secret=right");
+        let request = Request {
+            query: Some(query.as_bytes()),
+            peer: Some(peer.as_bytes()),
+            ..Request::default()
+        };
+        lab.engine
+            .authenticate_blocking(&lab.gate, &request)
+            .unwrap()
+    };
+    let (mut served, mut number) = (0, 0);
+    for tick in 0..600 {
+        lab.clock.advance(Duration::from_millis(100));
+        for _ in 0..[2, 3][tick % 2] {
+            // The attacker has a /64.
+            ask(&bad_client(number), &format!("2001:db8::{number:x}"));
+            number += 1;
+        }
+        let outcome = ask(
+            &format!("good{tick}"),
+            &format!("198.51.100.{}", tick % 200),
+        );
+        served += usize::from(matches!(outcome, Outcome::Allow(_)));
+    }
+    (served, bad.load(Ordering::SeqCst))
+}
+
+#[test]
+fn clients_for_which_the_provider_fails_take_it_from_no_other() {
+    // A few ids draw their own budgets: 10 a minute, and as much again that refills.
+    let (served, bad) = poisoned_minute(|number| format!("bad{}", number % 5));
+    assert_eq!(served, 600);
+    assert!(bad <= 5 * 20, "{bad}");
+    // Ever new ids of one source draw its budget: 60 a minute.
+    let (served, bad) = poisoned_minute(|number| format!("bad{number}"));
+    assert_eq!(served, 600);
+    assert!(bad <= 120, "{bad}");
+}
+
+#[test]
+fn one_poisoned_client_pauses_nobody() {
+    let lab = Lab::new(ScriptedTransport::new(|seen| {
+        let form = seen.form.as_deref().unwrap_or_default();
+        if form.contains("client_id=poisoned") {
+            return reply(500, "");
+        }
+        provider(seen)
+    }));
+    for number in 0..10 {
+        lab.pair("poisoned", "right");
+        let client = format!("c{number}");
+        assert!(lab.pair(&client, "right").starts_with("MISS c"));
+    }
+    assert_eq!(lab.pair("poisoned", "right"), "MISS 503 ProviderPaused");
+}
+
+#[test]
+fn wrong_ids_cost_the_gates_budget_whatever_the_refusal() {
+    let refusals = [
+        (401, r#"{"error":"invalid_client"}"#),
+        (400, r#"{"error":"invalid_client_id"}"#),
+        (400, r#"{"error":"invalid_request"}"#),
+        (400, r#"{"error":"invalid_grant"}"#),
+        (400, r#"{"error":"of_its_own"}"#),
+        (403, ""),
+        (404, ""),
+        (429, ""),
+        (500, ""),
+        (302, ""),
+    ];
+    for (status, body) in refusals {
+        let lab = Lab::with(
+            r#"{"refusals_per_gate":50}"#,
+            ScriptedTransport::new(move |seen| match &seen.form {
+                Some(form) if !form.contains("client_secret=right") => reply(status, body),
+                _ => provider(seen),
+            }),
+        );
+        let known = known(&lab, 1).remove(0);
+        lab.pair("cached", "right");
+        let before = lab.transport.token_requests();
+        for number in 0..1000 {
+            lab.pair(&format!("client{number}"), "wrong");
+        }
+        let asked = lab.transport.token_requests() - before;
+        assert_eq!(asked, 50, "{status} {body}");
+        assert!(lab.pair("cached", "right").starts_with("HIT"));
+        assert!(lab.pair(&known, "right").starts_with("MISS known"));
+    }
+}
+
+#[test]
+fn permanent_refusals_are_cached() {
+    let lab = Lab::new(ScriptedTransport::new(|seen| match &seen.form {
+        None => reply(200, DOCUMENT),
+        Some(_) => reply(
+            400,
+            r#"{"error":"invalid_request","error_description":"Requested audience has not been whitelisted"}"#,
+        ),
+    }));
+    assert_eq!(lab.pair("a", "right"), "MISS 403 ClientForbidden");
+    for _ in 0..50 {
+        assert_eq!(lab.pair("a", "right"), "NEGATIVE 403 ClientForbidden");
+    }
+    assert_eq!(lab.transport.token_requests(), 1);
+}
+
+#[test]
+fn a_cold_start_throws_no_token_away() {
+    // More clients than the provider can serve within the timeout: 1 s each, 64 at a time, 10 s.
+    let lab = Lab::new(ScriptedTransport::holding(provider));
+    let queue = lab.queue();
+    for number in 0..1500 {
+        let query = format!("client_id=c{number}&client_secret=right");
+        pending(lab.ask(&queue, &query, number));
+    }
+    let mut drained = Vec::new();
+    for second in 1..=9 {
+        while lab.transport.token_requests() < 64 * second {
+            std::thread::yield_now();
+        }
+        lab.clock.advance(Duration::from_secs(1));
+        lab.transport.gate.add_permits(64);
+        drained.extend(drain(&queue, 64));
+    }
+    assert!(
+        drained
+            .iter()
+            .all(|(_, outcome)| outcome.starts_with("MISS c")),
+        "{drained:?}"
+    );
+    // The tenth round ends with the timeout of those who have waited since the start.
+    while lab.transport.token_requests() < 640 {
+        std::thread::yield_now();
+    }
+    lab.clock.advance(Duration::from_secs(1));
+    let late = drain(&queue, 1500 - 576);
+    assert!(
+        late.iter()
+            .all(|(_, outcome)| outcome == "MISS 504 ProviderTimeout"),
+        "{late:?}"
+    );
+    // Their exchanges end nevertheless, and no other begins.
+    lab.transport.gate.add_permits(1000);
+    lab.settle();
+    assert_eq!(lab.transport.token_requests(), 640);
+    assert_eq!(lab.engine.metrics().unwrap().entries, 640);
+    assert!(!lab.engine.metrics().unwrap().providers["https://a.example"].is_paused);
+}
+
+#[test]
+fn each_waiter_has_its_own_deadline() {
+    let lab = Lab::with(r#"{"timeout":10000}"#, ScriptedTransport::holding(provider));
+    let hasty = gate(r#"{"timeout":500}"#);
+    let queue = lab.queue();
+    let query = "client_id=a&client_secret=right";
+    pending(lab.ask(&queue, query, 1));
+    let request = Request {
+        query: Some(query.as_bytes()),
+        ..Request::default()
+    };
+    pending(queue.authenticate(&hasty, &request, 2).unwrap());
+    lab.clock.wake(Duration::from_millis(500));
+    assert_eq!(
+        drain(&queue, 1),
+        [(2, "JOINED 504 ProviderTimeout".to_owned())]
+    );
+    lab.clock.wake(Duration::from_millis(9500));
+    assert_eq!(
+        drain(&queue, 1),
+        [(1, "MISS 504 ProviderTimeout".to_owned())]
+    );
+}
+
+#[test]
+fn an_exchange_that_has_begun_is_kept_though_its_opener_has_left() {
+    let lab = Lab::with(r#"{"timeout":10000}"#, ScriptedTransport::holding(provider));
+    let hasty = gate(r#"{"timeout":500}"#);
+    let queue = lab.queue();
+    let query = "client_id=a&client_secret=right";
+    let request = Request {
+        query: Some(query.as_bytes()),
+        ..Request::default()
+    };
+    pending(queue.authenticate(&hasty, &request, 1).unwrap());
+    pending(lab.ask(&queue, query, 2));
+    lab.clock.wake(Duration::from_millis(500));
+    assert_eq!(
+        drain(&queue, 1),
+        [(1, "MISS 504 ProviderTimeout".to_owned())]
+    );
+    lab.clock.advance(Duration::from_secs(9));
+    lab.transport.gate.add_permits(1);
+    assert_eq!(
+        drain(&queue, 1),
+        [(2, "MISS a Bearer token-of-a".to_owned())]
+    );
+    assert_eq!(lab.transport.token_requests(), 1);
+}
+
+#[test]
+fn tokens_to_be_verified_are_bounded_in_bytes() {
+    // The keys never come.
+    let lab = Lab::with(
+        r#"{"auth_methods":["client_credentials","bearer"]}"#,
+        ScriptedTransport::new(|seen| match seen.form {
+            None => Err(Fault::Broken("reset".to_owned())),
+            Some(_) => provider(seen),
+        }),
+    );
+    let flights = &lab.engine.inner.shared.flights;
+    let queue = lab.queue();
+    let join = |number: usize, token_bytes| {
+        let waiter = crate::cache::flight::Waiter {
+            rules: Arc::clone(&lab.gate.rules),
+            source: crate::Source::Header,
+            recipient: Recipient::Call(mpsc::channel().0),
+            deadline: std::time::Instant::now(),
+        };
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&number.to_le_bytes());
+        flights.join(crate::key::Key(key), || None, waiter, token_bytes)
+    };
+    let opened = (0..10_000)
+        .map(|number| join(number, 16 * 1024))
+        .filter(|joined| matches!(joined, crate::cache::flight::Joined::Opened));
+    assert_eq!(opened.count(), 64);
+    assert!(matches!(
+        join(10_000, 0),
+        crate::cache::flight::Joined::Opened
+    ));
+    drop(queue);
 }
 
 #[test]
@@ -104,7 +360,7 @@ fn a_guessed_client_is_rate_limited_unless_its_token_is_cached() {
     );
     lab.advance(20);
     assert_eq!(lab.pair("a", "wrong9"), "MISS 401 CredentialsRefused");
-    assert_eq!(lab.pair("a", "wrong10"), "NONE 429 TooManyRefusals");
+    assert_eq!(lab.pair("a", "wrong10"), "MISS 429 TooManyRefusals");
     lab.advance(3600);
     assert!(lab.pair("a", "right").starts_with("MISS a"));
 }
@@ -118,7 +374,7 @@ fn a_known_client_is_exempt_from_budgets_after_its_token_expired() {
     assert!(lab.pair("a", "right").starts_with("MISS a"));
     lab.advance(10);
     assert_eq!(lab.pair("a", "wrong"), "MISS 401 CredentialsRefused");
-    assert_eq!(lab.pair("a", "wrong2"), "NONE 429 TooManyRefusals");
+    assert_eq!(lab.pair("a", "wrong2"), "MISS 429 TooManyRefusals");
     assert!(lab.pair("a", "right").starts_with("MISS a"));
 }
 
@@ -151,27 +407,23 @@ fn concurrent_guesses_stay_within_the_budget() {
     let guess = |round: usize| {
         for number in 0..200 {
             let query = format!("client_id=victim&client_secret=wrong{round}-{number}");
-            match lab.ask(&queue, &query, number) {
-                Authentication::Pending(_) => {}
-                Authentication::Ready(outcome) => return (number, show(&outcome)),
-            }
+            pending(lab.ask(&queue, &query, number));
         }
-        (200, String::new())
+        let outcomes = drain(&queue, 200).into_iter();
+        outcomes
+            .filter(|(_, outcome)| outcome == "MISS 401 CredentialsRefused")
+            .count()
     };
-    assert_eq!(guess(1).0, 200, "no exchange has been refused yet");
     lab.transport.gate.add_permits(1000);
-    let refused = drain(&queue, 200)
-        .into_iter()
-        .filter(|(_, outcome)| outcome == "MISS 401 CredentialsRefused");
-    let refused = refused.count();
+    let refused = guess(1);
     assert_eq!(lab.transport.token_requests(), refused);
     assert!((10..10 + 4).contains(&refused), "{refused}");
-    assert_eq!(guess(2), (0, "NONE 429 TooManyRefusals".to_owned()));
+    assert_eq!(guess(2), 0);
     // The excess over the budget is owed: one more refusal every six seconds.
     lab.advance(6 * (refused as u64 - 10));
-    assert_eq!(guess(3).0, 0);
+    assert_eq!(guess(3), 0);
     lab.advance(6);
-    assert!(guess(4).0 > 0);
+    assert!(guess(4) > 0);
 }
 
 #[test]
@@ -192,7 +444,9 @@ fn no_exchange_happens_before_retry_after() {
         }
         provider(seen)
     }));
+    let known = known(&lab, 1).remove(0);
     assert_eq!(lab.pair("busy", "right"), "MISS 503 ProviderBusy");
+    assert_eq!(lab.pair("new", "right"), "MISS 503 ProviderBusy");
     lab.advance(12);
     let Outcome::Deny(deny) = lab.blocking("client_id=busy&client_secret=right") else {
         panic!("allowed")
@@ -202,8 +456,8 @@ fn no_exchange_happens_before_retry_after() {
         (CacheStatus::Negative, Cause::ProviderBusy, Some(18))
     );
     assert!(
-        lab.pair("other", "right").starts_with("MISS other"),
-        "a rate limit is per client"
+        lab.pair(&known, "right").starts_with("MISS known"),
+        "known clients come first"
     );
     lab.advance(18);
     assert!(lab.pair("busy", "right").starts_with("MISS busy"));
@@ -336,9 +590,16 @@ fn omitting_openid_is_logged_once() {
         Some(_) => provider(seen),
     }));
     for client in ["a", "b", "c"] {
-        assert!(lab.pair(client, "right").starts_with("MISS"));
+        for _ in 0..2 {
+            assert!(lab.pair(client, "right").starts_with("MISS"));
+            lab.engine.purge_all(None).unwrap();
+        }
     }
-    assert_eq!(lab.transport.token_requests(), 4);
+    assert_eq!(
+        lab.transport.token_requests(),
+        9,
+        "twice for each new client"
+    );
     let record = lab.engine.next_record().unwrap().unwrap();
     assert_eq!(record.level, Level::Warning);
     assert!(record.message.contains("\"openid\""), "{}", record.message);

@@ -70,6 +70,17 @@ impl Lab {
         }
     }
 
+    /// Runs a call that waits for the clock, and wakes it after these times, one after the other.
+    fn waking<T: Send>(&self, milliseconds: &[u64], call: impl FnOnce() -> T + Send) -> T {
+        std::thread::scope(|scope| {
+            let called = scope.spawn(call);
+            for by in milliseconds {
+                self.clock.wake(Duration::from_millis(*by));
+            }
+            called.join().unwrap()
+        })
+    }
+
     fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }

@@ -10,6 +10,7 @@ use crate::key::Key;
 use crate::outcome::CacheStatus;
 use crate::provider::Provider;
 use crate::provider::exchange::{Exchange, Work};
+use crate::provider::health::Parties;
 use crate::request::credentials::Credentials;
 use crate::store::config::StoreConfig;
 use crate::store::*;
@@ -213,16 +214,17 @@ impl Lab {
         let rules = &self.gate.rules;
         let key = Key::for_test(client_id.len() as u8);
         let exchange = Exchange {
-            provider: &Provider::new(rules.issuer.clone(), 10),
+            provider: &Provider::for_test(rules.issuer.clone()),
             rules,
             env: &self.shared.env,
             key,
-            quota: None,
+            parties: Parties::for_test(1),
+            patience: &|| None,
         };
         let purpose = Purpose {
             rules: Arc::clone(rules),
             key,
-            budgets: None,
+            parties: Parties::for_test(1),
             is_refresh: false,
             purges: 0,
         };

@@ -32,6 +32,7 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
         body: body.as_deref(),
         credentials: credentials.as_ref().map(|(id, secret)| (&**id, &**secret)),
         args: &args,
+        peer: None,
     };
     let mut room = ScratchBuffer::new();
     let mut scratch = Scratch::new(&mut room);

@@ -36,20 +36,17 @@ fn dialects() {
     }
 }
 
-/// A client asks a gate whose provider publishes `metadata` and answers `answers` one after the other.
+/// A client asks a gate whose provider publishes `metadata`, and gives `answers` in order and then the last one again.
 fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
     let answers = input["answers"].as_array().unwrap().clone();
     let metadata = input["metadata"].to_string();
     let next = AtomicUsize::new(0);
     let transport = Arc::new(ScriptedTransport::new(move |seen| match &seen.form {
         None => reply(200, &metadata),
-        Some(_) => match answers.get(next.fetch_add(1, Ordering::Relaxed)) {
-            Some(answer) => scripted(answer),
-            None => Err(Fault::Unreachable(
-                Obstacle::Refused,
-                "the script has ended".to_owned(),
-            )),
-        },
+        Some(_) => {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            scripted(&answers[number.min(answers.len() - 1)])
+        }
     }));
     let clock = Arc::new(ManualClock::new());
     let options = EngineOptions::default();
@@ -143,6 +140,7 @@ fn scripted(answer: &Value) -> Result<Response, Fault> {
     let header = |name: &str| Some(answer.get("headers")?.get(name)?.as_str()?.to_owned());
     Ok(Response {
         status: answer["status"].as_u64().unwrap() as u16,
+        max_age: None,
         retry_after: header("retry-after"),
         limits: LIMIT_HEADERS
             .into_iter()
