@@ -275,8 +275,9 @@ typedef struct credgate_gate credgate_gate;
 // The outcomes for one event loop.
 //
 // Methods: credgate_queue_new, credgate_queue_fd, credgate_queue_listen,
-// credgate_queue_accept, credgate_queue_hang_up, credgate_authenticate,
-// credgate_queue_next, credgate_ticket_cancel, credgate_queue_free.
+// credgate_queue_accept, credgate_queue_hang_up,
+// credgate_authenticate_at_once, credgate_authenticate, credgate_queue_next,
+// credgate_ticket_cancel, credgate_queue_free.
 typedef struct credgate_queue credgate_queue;
 
 // A string.
@@ -330,6 +331,11 @@ typedef struct credgate_request {
     const char *client_secret;
     // Its length in bytes.
     size_t client_secret_len;
+    // The IP address of the client as text, or NULL. Exchanges without a token
+    // are counted for it; other text is ignored.
+    const char *peer;
+    // Its length in bytes.
+    size_t peer_len;
 } credgate_request;
 
 // The result of authenticating a request: allow or deny. Strings belong to the
@@ -549,10 +555,11 @@ void credgate_outcome_release(struct credgate_outcome *outcome);
 // Another call with the same options returns another handle of the same
 // engine. The options are a JSON object, or NULL for the defaults:
 // {"cache_max_bytes": 67108864, "cache_max_entries": 100000, "max_waiting":
-// 10000, "max_exchanges": 64}, and the options of the store in which processes
-// share tokens: "store" ("sqlite:/run/credgate/tokens.db", or
-// "redis://host:6379/0", "rediss://...", "redis+unix:///path/to/socket",
-// "redis+sentinel://host:26379/name/0"), "store_pepper_file",
+// 10000, "max_exchanges": 64, "provider_pause_max": 10}, and the options of the
+// store in which processes share tokens: "store"
+// ("sqlite:/run/credgate/tokens.db", or "redis://host:6379/0", "rediss://...",
+// "redis+unix:///path/to/socket", "redis+sentinel://host:26379/name/0"),
+// "store_pepper_file",
 // "store_previous_pepper_files" (a list), "store_timeout" (milliseconds),
 // "store_prefix", "store_ca_file", "store_client_cert_file",
 // "store_client_key_file", "store_max_bytes", "store_metrics" (true or false).
@@ -603,6 +610,14 @@ int32_t credgate_queue_hang_up(const struct credgate_queue *queue);
 
 // Returns the number of queues in this process with such a connection.
 size_t credgate_doorbells(void);
+
+// Authenticates a request if that needs no exchange. CREDGATE_OK: *outcome is
+// filled. CREDGATE_EMPTY: an exchange is needed, and has not begun. For hosts
+// that prepare a wait, or request.peer, only for credgate_authenticate.
+int32_t credgate_authenticate_at_once(const struct credgate_gate *gate,
+                                      const struct credgate_queue *queue,
+                                      const struct credgate_request *request,
+                                      struct credgate_outcome *outcome);
 
 // Authenticates a request. CREDGATE_OK: *outcome is filled, *out_ticket is
 // not. CREDGATE_PENDING: *out_ticket is filled, and the outcome will arrive in

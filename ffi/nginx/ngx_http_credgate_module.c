@@ -192,6 +192,9 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
     NGX_HTTP_CREDGATE_SETTING("refusals_per_gate", NGX_CONF_TAKE1,
                               NUMBER, "refusals_per_gate"),
 
+    NGX_HTTP_CREDGATE_SETTING("refusals_per_source", NGX_CONF_TAKE1,
+                              NUMBER, "refusals_per_source"),
+
     NGX_HTTP_CREDGATE_SETTING("roles_claim", NGX_CONF_1MORE,
                               LIST, "roles_claim"),
 
@@ -272,6 +275,9 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
 
     NGX_HTTP_CREDGATE_OPTION("max_waiting", NGX_CONF_TAKE1,
                              NUMBER, "max_waiting"),
+
+    NGX_HTTP_CREDGATE_OPTION("provider_pause_max", NGX_CONF_TAKE1,
+                             SEC, "provider_pause_max"),
 
     NGX_HTTP_CREDGATE_OPTION("store", NGX_CONF_TAKE1,
                              STORE, "store"),

@@ -25,6 +25,9 @@ ngx_http_credgate_present_request(ngx_http_credgate_ctx_t *ctx)
     presented->method = (char *) r->method_name.data;
     presented->method_len = r->method_name.len;
 
+    presented->peer = (char *) r->connection->addr_text.data;
+    presented->peer_len = r->connection->addr_text.len;
+
     if (r->headers_in.authorization) {
         if (ngx_http_credgate_present_copy(r->pool,
                                            &r->headers_in.authorization->value,

@@ -20,8 +20,9 @@ use std::ptr;
 /// The outcomes for one event loop.
 ///
 /// Methods: credgate_queue_new, credgate_queue_fd, credgate_queue_listen,
-/// credgate_queue_accept, credgate_queue_hang_up, credgate_authenticate,
-/// credgate_queue_next, credgate_ticket_cancel, credgate_queue_free.
+/// credgate_queue_accept, credgate_queue_hang_up,
+/// credgate_authenticate_at_once, credgate_authenticate, credgate_queue_next,
+/// credgate_ticket_cancel, credgate_queue_free.
 pub struct credgate_queue(Queue);
 
 /// An outcome that has arrived.
@@ -139,6 +140,37 @@ pub unsafe extern "C" fn credgate_queue_hang_up(queue: *const credgate_queue) ->
 #[unsafe(no_mangle)]
 pub extern "C" fn credgate_doorbells() -> usize {
     credgate_core::doorbells()
+}
+
+/// Authenticates a request if that needs no exchange. CREDGATE_OK: *outcome is
+/// filled. CREDGATE_EMPTY: an exchange is needed, and has not begun. For hosts
+/// that prepare a wait, or request.peer, only for credgate_authenticate.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_authenticate_at_once(
+    gate: *const credgate_gate,
+    queue: *const credgate_queue,
+    request: *const credgate_request,
+    outcome: *mut credgate_outcome,
+) -> i32 {
+    boundary(|| {
+        let mut scratch = request::scratch();
+        // SAFETY: C passes valid pointers or NULL.
+        let (gate, queue, request, outcome) = unsafe {
+            (
+                handle::borrow(gate)?,
+                handle::borrow(queue)?,
+                request::borrow(request, &mut scratch)?,
+                Target::new(outcome)?,
+            )
+        };
+        match queue.0.authenticate_at_once(&gate.0, &request)? {
+            Some(ready) => {
+                outcome.set(ready);
+                Ok(CREDGATE_OK)
+            }
+            None => Ok(CREDGATE_EMPTY),
+        }
+    })
 }
 
 /// Authenticates a request. CREDGATE_OK: *outcome is filled, *out_ticket is

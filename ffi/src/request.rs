@@ -52,6 +52,11 @@ pub struct credgate_request {
     pub client_secret: *const c_char,
     /// Its length in bytes.
     pub client_secret_len: usize,
+    /// The IP address of the client as text, or NULL. Exchanges without a token
+    /// are counted for it; other text is ignored.
+    pub peer: *const c_char,
+    /// Its length in bytes.
+    pub peer_len: usize,
     /// For tests: must be 0.
     #[cfg(credgate_grown)]
     pub grown: u64,
@@ -70,7 +75,7 @@ pub struct credgate_string {
 }
 
 /// The size of version 1, the minimum.
-const REQUEST_V1_SIZE: usize = offset_of!(credgate_request, client_secret_len) + size_of::<usize>();
+const REQUEST_V1_SIZE: usize = offset_of!(credgate_request, peer_len) + size_of::<usize>();
 /// The size of version 1, the minimum.
 const STRING_V1_SIZE: usize = offset_of!(credgate_string, len) + size_of::<usize>();
 
@@ -118,6 +123,7 @@ pub(crate) unsafe fn borrow<'a>(
             body: bytes::optional(request.body, request.body_len)?,
             credentials: credentials(request)?,
             args: args(request, &mut scratch.args)?,
+            peer: bytes::optional(request.peer, request.peer_len)?,
         })
     }
 }

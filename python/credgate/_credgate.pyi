@@ -173,6 +173,7 @@ class Gate:
         args: Mapping[str, Text | None] | None,
         client_id: Text | None,
         client_secret: Text | None,
+        peer: Text | None,
     ) -> Allow | Deny | Request: ...
     def _token(  # for `credgate.Gate.token`
         self,

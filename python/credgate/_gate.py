@@ -36,16 +36,18 @@ class Gate(_credgate.Gate):
         args: Mapping[str, Text | None] | None = None,
         client_id: Text | None = None,
         client_secret: Text | None = None,
+        peer: Text | None = None,
     ) -> Allow | Deny:
         """Authenticate a request; on a miss, wait for the exchange.
 
         Pass the parts of the request unchanged: `query` is without "?" and not decoded. Reject a
         request with several Authorization headers before calling this. `args` are values for the
         gate's token_post_args_host. If `client_id` and `client_secret` are given, the request is
-        not searched for credentials.
+        not searched for credentials. `peer` is the IP address of the client: exchanges without a
+        token are counted for it (refusals_per_source).
         """
         result = self._authenticate(
-            method, authorization, query, content_type, body, args, client_id, client_secret
+            method, authorization, query, content_type, body, args, client_id, client_secret, peer
         )
         return result.wait() if type(result) is Request else result
 
@@ -60,13 +62,14 @@ class Gate(_credgate.Gate):
         args: Mapping[str, Text | None] | None = None,
         client_id: Text | None = None,
         client_secret: Text | None = None,
+        peer: Text | None = None,
     ) -> Allow | Deny:
         """Authenticate a request; on a miss, await the exchange without blocking the event loop.
 
         The arguments are those of `authenticate`. Cancelling the task does not cancel the exchange.
         """
         result = self._authenticate(
-            method, authorization, query, content_type, body, args, client_id, client_secret
+            method, authorization, query, content_type, body, args, client_id, client_secret, peer
         )
         return await wait(result) if type(result) is Request else result
 

@@ -65,6 +65,7 @@ class Middleware:
             query=query,
             content_type=_joined(headers, b"content-type"),
             body=body.whole,
+            peer=(scope.get("client") or [None])[0],
         )
         if not outcome.allowed:
             await _deny(outcome, scope, receive, send)

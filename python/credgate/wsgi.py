@@ -55,6 +55,7 @@ class Middleware:
             query=_sent(upstream, "QUERY_STRING"),
             content_type=_sent(upstream, "CONTENT_TYPE"),
             body=body.whole,
+            peer=_sent(upstream, "REMOTE_ADDR"),
         )
         if not outcome.allowed:
             return _deny(outcome, environ, start_response)

@@ -64,6 +64,7 @@ impl Gate {
         args: Option<&Bound<'py, PyMapping>>,
         client_id: Option<Text>,
         client_secret: Option<Text>,
+        peer: Option<Text>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let parts = Parts {
             method,
@@ -73,6 +74,7 @@ impl Gate {
             body,
             credentials: credentials(client_id, client_secret)?,
             args: self::args(&self.0, args)?,
+            peer,
         };
         self.decide(py, parts, outcome)
     }

@@ -14,6 +14,7 @@ pub(crate) struct Parts {
     pub(crate) body: Option<Text>,
     pub(crate) credentials: Option<(Text, Text)>,
     pub(crate) args: Vec<Option<Text>>,
+    pub(crate) peer: Option<Text>,
 }
 
 impl Parts {
@@ -29,6 +30,7 @@ impl Parts {
             body: self.body.as_ref().map(Text::bytes),
             credentials: credentials.map(|(id, secret)| (id.bytes(), secret.bytes())),
             args: &args,
+            peer: self.peer.as_ref().map(Text::bytes),
         })
     }
 }

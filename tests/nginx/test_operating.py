@@ -32,8 +32,8 @@ def metrics(server: Nginx) -> dict[str, float]:
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
 
-def requests(server: Nginx, outcome: str, how: str) -> float:
-    return metrics(server)[f'credgate_requests_total{{outcome="{outcome}",cache_status="{how}"}}']
+def requests(server: Nginx, outcome: str, cache_status: str) -> float:
+    return metrics(server)[f'credgate_requests_total{{outcome="{outcome}",cache_status="{cache_status}"}}']
 
 
 def test_metrics_count_every_outcome_and_name_no_client(nginx: Start, provider: Provider, upstream: Upstream) -> None:
@@ -44,8 +44,8 @@ def test_metrics_count_every_outcome_and_name_no_client(nginx: Start, provider: 
         assert ask(server.port, headers=WRONG.basic).status == 401
     assert ask(server.port).status == 401
     now = metrics(server)
-    assert [requests(server, "allow", how) for how in ("miss", "hit")] == [1, 2]
-    assert [requests(server, "deny", how) for how in ("miss", "negative", "none")] == [1, 1, 1]
+    assert [requests(server, "allow", status) for status in ("miss", "hit")] == [1, 2]
+    assert [requests(server, "deny", status) for status in ("miss", "negative", "none")] == [1, 1, 1]
     assert now['credgate_denied_total{cause="credentials_refused"}'] == 2
     assert now["credgate_exchange_seconds_count"] == 2
     assert now["credgate_cache_entries"] == 1

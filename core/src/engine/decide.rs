@@ -114,6 +114,18 @@ impl Inner {
         })
     }
 
+    pub(super) fn authenticate_at_once(
+        &self,
+        gate: &Gate,
+        request: &Request<'_>,
+    ) -> Result<Option<Outcome>, Error> {
+        self.check_process()?;
+        Ok(self.look(gate, request, |look| match look {
+            Look::Known(outcome) => Some(outcome),
+            Look::Miss(_) => None,
+        }))
+    }
+
     /// Credentials, key, token cache and refusals: the part that needs no other thread.
     fn look_up<'r>(
         &self,

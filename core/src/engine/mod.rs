@@ -109,11 +109,7 @@ impl Engine {
         gate: &Gate,
         request: &Request<'_>,
     ) -> Result<Option<Outcome>, Error> {
-        self.inner.check_process()?;
-        Ok(self.inner.look(gate, request, |look| match look {
-            Look::Known(outcome) => Some(outcome),
-            Look::Miss(_) => None,
-        }))
+        self.inner.authenticate_at_once(gate, request)
     }
 
     /// Authenticates a request and blocks the calling thread during an exchange, until the gate's deadline at most. For

@@ -76,6 +76,19 @@ impl Queue {
         }))
     }
 
+    /// Authenticates a request if that needs no exchange, as [`Engine::authenticate_at_once`](crate::Engine::authenticate_at_once).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongProcess`] after a fork.
+    pub fn authenticate_at_once(
+        &self,
+        gate: &Gate,
+        request: &Request<'_>,
+    ) -> Result<Option<Outcome>, Error> {
+        self.engine.authenticate_at_once(gate, request)
+    }
+
     /// The next outcome that has arrived, if any. Never blocks.
     ///
     /// # Errors

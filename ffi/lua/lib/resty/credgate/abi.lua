@@ -34,6 +34,8 @@ typedef struct credgate_request {
     size_t client_id_len;
     const char *client_secret;
     size_t client_secret_len;
+    const char *peer;
+    size_t peer_len;
 } credgate_request;
 typedef struct credgate_outcome {
     uint32_t struct_size;
@@ -144,6 +146,10 @@ int32_t credgate_queue_accept(const struct credgate_queue *queue,
                               struct credgate_error **out_error);
 int32_t credgate_queue_hang_up(const struct credgate_queue *queue);
 size_t credgate_doorbells(void);
+int32_t credgate_authenticate_at_once(const struct credgate_gate *gate,
+                                      const struct credgate_queue *queue,
+                                      const struct credgate_request *request,
+                                      struct credgate_outcome *outcome);
 int32_t credgate_authenticate(const struct credgate_gate *gate,
                               const struct credgate_queue *queue,
                               const struct credgate_request *request,

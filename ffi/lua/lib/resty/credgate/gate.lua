@@ -15,6 +15,7 @@ local message = library.message
 local log = library.log
 local OK = abi.OK
 local PENDING = abi.PENDING
+local EMPTY = abi.EMPTY
 local ffi_str = ffi.string
 local get_method = ngx.req.get_method
 
@@ -159,9 +160,9 @@ end
 
 -- Authenticates the request. Returns the library's status, and the request's
 -- own queue if it has one; or nil and the error if there is no engine. Fills
--- `outcome` if the status is OK. The library does not read the request's
--- strings afterwards.
-local function authenticate(self, outcome)
+-- `outcome` if the status is OK. `fill_peer` is called if an exchange is needed.
+-- The library does not read the request's strings afterwards.
+local function authenticate(self, outcome, fill_peer)
     if not queue then
         local err
         queue, err = waiting.queue()
@@ -171,11 +172,22 @@ local function authenticate(self, outcome)
         end
     end
 
+    local status = C.credgate_authenticate_at_once(self.handle, queue, request,
+                                                   outcome)
+
+    if status ~= EMPTY then
+        return status
+    end
+
+    if fill_peer then
+        fill_peer(request)
+    end
+
     last_id = last_id + 1
 
-    local status = C.credgate_authenticate(self.handle, queue, request,
-                                           ffi.cast("void *", last_id), outcome,
-                                           ticket)
+    status = C.credgate_authenticate(self.handle, queue, request,
+                                     ffi.cast("void *", last_id), outcome,
+                                     ticket)
 
     if status == PENDING and waiting.needs_own_queue() then
         C.credgate_ticket_cancel(queue, ticket[0])
@@ -236,6 +248,7 @@ local function authenticate_table(self, fields)
     request.content_type, request.content_type_len =
         check_string("content_type", fields.content_type, 3)
     request.body, request.body_len = check_string("body", fields.body, 3)
+    request.peer, request.peer_len = check_string("peer", fields.peer, 3)
     request.client_id, request.client_id_len =
         check_string("client_id", fields.client_id, 3)
     request.client_secret, request.client_secret_len =
@@ -272,6 +285,7 @@ function _M.authenticate(self, fields)
         query = fields.query,
         content_type = fields.content_type,
         body = fields.body,
+        peer = fields.peer,
         args = fields.args,
     })
 
@@ -336,7 +350,7 @@ function _M.access(self, options)
     local keeps_outcome = options and options.ctx
     local keeps_header = options and options.keep_authorization
     local struct = keeps_outcome and outcomes.new_struct() or hit
-    local status, own_queue = authenticate(self, struct)
+    local status, own_queue = authenticate(self, struct, http_request.fill_peer)
 
     -- Before any wait: if the client disconnects, nginx logs the request.
     http_request.hide_query(self.handle, request)

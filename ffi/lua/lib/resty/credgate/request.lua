@@ -100,6 +100,20 @@ function _M.fill(request, method)
     request.client_id, request.client_id_len = nil, 0
     request.client_secret, request.client_secret_len = nil, 0
     request.args, request.args_len = nil, 0
+    request.peer, request.peer_len = nil, 0
+end
+
+
+-- Fills the address of the client, which only an exchange needs.
+function _M.fill_peer(request)
+    local r = get_request()
+
+    if r and read_variable(r, "remote_addr") then
+        request.peer, request.peer_len = value[0], value_len[0]
+
+    else
+        request.peer, request.peer_len = nil, 0
+    end
 end
 
 
