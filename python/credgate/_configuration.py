@@ -132,12 +132,15 @@ class Settings(TypedDict, total=False):
     # Fraction of a token's time in the cache, from 0.1 to 1, after which a cache hit starts a
     # refresh in the background. 1 disables refreshes. Not in Kong. Default: 0.8.
     refresh_ahead: float
-    # Maximum number of refused exchanges of one client id per minute; 0 sets no maximum. Not in
-    # Kong. Default: 10.
+    # Maximum number of exchanges of one client id per minute that end without a token; 0 sets no
+    # maximum. Clients to which the provider has issued a token do not count. Not in Kong. Default:
+    # 10.
     refusals_per_client: int
-    # Maximum number of refused exchanges of the whole gate per minute; 0 sets no maximum. Not in
-    # Kong. Default: 300.
+    # The same maximum for the whole gate. Not in Kong. Default: 300.
     refusals_per_gate: int
+    # The same maximum for one source: an IPv4 address, or the /64 prefix of an IPv6 address. It
+    # needs a host that passes the address of its peer. Not in Kong. Default: 60.
+    refusals_per_source: int
     # Path of the claim with the token's roles (see "scopes_claim"). Default: ["roles"].
     roles_claim: Sequence[str]
     # Roles that the token must have, as an OR of ANDs (see "scopes_required").

@@ -12,7 +12,7 @@ from support.http import Connection, ask
 from support.lab import Scripted, Upstream
 from support.nginx import Nginx
 from support.openresty import gate, guarded, start
-from support.process import until
+from support.process import free_port, until
 from support.store import a_pepper
 
 Start = Callable[..., Nginx]
@@ -212,11 +212,12 @@ def test_engine_that_cannot_start_is_a_503(
 
 
 def test_library_records_reach_the_error_log(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
-    scripted.script(status=500)
-    server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url))
-    for number in range(6):
-        ask(server.port, headers={"Authorization": ALICE.wrong().basic["Authorization"][: -4 * number or None]})
-        ask(server.port, headers=BOB.basic)
+    # Nothing listens there.
+    closed = {"token_endpoint": f"http://127.0.0.1:{free_port()}/token"}
+    server = start(nginx, f"gate = {gate(scripted.issuer, **closed)}", guarded(upstream.url))
+    for _ in range(5):
+        assert ask(server.port, headers=BOB.basic).status == 502
+    assert ask(server.port, headers=BOB.basic).status == 503
     assert re.search(r"\[warn\].*credgate: .*circuit breaker", server.errors)
 
 

@@ -53,7 +53,7 @@ def test_a_denial_leaves_credentials_of_the_configuration_unchanged(
 ) -> None:
     server = server_of(nginx, way, upstream.url, scripted.issuer, "credgate_cache_ttl_neg 0")
     for status in (401, 403):
-        scripted.script(times=1, status=status, json={"error": "invalid_client"})
+        scripted.script(times=1, status=status, json={"error": "access_denied"})
         assert ask(server.port).status == status
     assert ask(server.port).status == 200
     assert scripted.state["last"]["form"]["client_secret"] == ALICE.secret

@@ -197,7 +197,7 @@ def test_library_records_reach_the_error_log(nginx: Start, scripted: Scripted, u
     scripted.script(status=400, body=json.dumps({"error": "invalid_scope"}), times=1)
     server = nginx(guarded(upstream.url, scripted.issuer))
     assert ask(server.port, headers=ALICE.basic).status == 200
-    until(lambda: 'refuses the scope "openid"' in server.error_log.read_text(), "the record", 5)
+    until(lambda: 'refused the scope "openid"' in server.error_log.read_text(), "the record", 5)
     assert "[warn]" in server.error_log.read_text()
 
 

@@ -239,7 +239,7 @@ def refuse_openid(scripted: Scripted) -> None:
 
 
 def openid_records(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    return [record for record in caplog.records if 'refuses the scope "openid"' in record.getMessage()]
+    return [record for record in caplog.records if 'refused the scope "openid"' in record.getMessage()]
 
 
 def test_records_are_logged_on_the_waiting_thread(scripted: Scripted, caplog: pytest.LogCaptureFixture) -> None:

@@ -146,14 +146,25 @@ impl Check<'_> {
         (verdict, finding)
     }
 
+    fn has_tried_both_methods(&self) -> bool {
+        let mut methods = self.token_requests().map(|(_, asked)| asked.auth);
+        let first = methods.next();
+        methods.any(|method| Some(method) != first)
+    }
+
     fn credentials_remedy(&self, asked: &Asked, error: Option<&str>) -> String {
         let is_plain = self.secret.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let mut remedy = format!(
+        let mut remedy = String::from(
             "Compare id and secret with the provider's: the same tenant and environment, a secret that is not expired or \
-             replaced. If both are right, the application may be registered for another way to authenticate than {}: set \
-             token_endpoint_auth_method.",
-            auth_name(asked.auth)
+             replaced.",
         );
+        if !self.has_tried_both_methods() {
+            remedy.push_str(&format!(
+                " If both are right, the application may be registered for another way to authenticate than {}: set \
+                 token_endpoint_auth_method.",
+                auth_name(asked.auth)
+            ));
+        }
         if asked.auth == TokenAuth::ClientSecretBasic && !is_plain {
             remedy.push_str(
                 " Some providers do not decode special characters in a secret as the standard requires: try \

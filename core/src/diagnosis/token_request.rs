@@ -16,7 +16,31 @@ impl Check<'_> {
             // Not even sent: the metadata may name no token endpoint.
             return false;
         };
-        if requests.len() > 1 {
+        if let Some((_, first)) = requests
+            .first()
+            .filter(|(_, first)| first.auth != asked.auth)
+        {
+            let [first, other] = [auth_name(first.auth), auth_name(asked.auth)];
+            let is_granted = matches!(&seen.answer, Some(Ok(page)) if page.status == 200);
+            report.add(if is_granted {
+                let message = format!(
+                    "The provider lists two authentication methods, and accepts this client with {other} only \
+                     ({first}: invalid_client). The gateway tries both, and remembers the accepted one of each client."
+                );
+                let remedy = format!(
+                    "If all clients of the gate use it, set token_endpoint_auth_method to {other}: that saves a request at \
+                     each start."
+                );
+                Finding::warning(STEP, "other_auth_method", message).remedy(remedy)
+            } else {
+                let message = format!(
+                    "The provider lists two authentication methods, and does not accept this client with {first} or \
+                     {other}."
+                );
+                Finding::notice(STEP, "both_auth_methods", message)
+            });
+        }
+        if requests.iter().any(|(_, one)| one.scope != asked.scope) {
             report.add(
                 Finding::warning(
                     STEP,

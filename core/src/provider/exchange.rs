@@ -3,7 +3,7 @@
 //! [RFC 6749 section 4.4]: https://www.rfc-editor.org/rfc/rfc6749#section-4.4
 
 use super::health::{Attempt, Candidate, Parties, Verdict};
-use super::refusal::{busy_for_all, is_invalid_scope, refusal, unanswered};
+use super::refusal::{busy_for_all, is_invalid_client, is_invalid_scope, refusal, unanswered};
 use super::{Metadata, Provider, token_request};
 use crate::cache::flight::Patience;
 use crate::cause::{Cause, Denial};
@@ -126,7 +126,7 @@ impl Exchange<'_> {
     }
 
     /// The response to the token request, in the way in which the provider accepts it of this client: without the default
-    /// scope, or with the other authentication method. What worked is remembered.
+    /// scope, or with the other authentication method. The exchange remembers the accepted way.
     async fn negotiate(
         &self,
         attempt: &Attempt<'_>,
@@ -153,18 +153,14 @@ impl Exchange<'_> {
                 provider.note_default_scope(self.env);
             }
         }
-        let wall = self.env.clock.wall();
-        let is_refused = |reply: &Response| {
-            reply.status != 200 && refusal(metadata, reply, wall).cause == Cause::CredentialsRefused
-        };
         if let (None, None, Some(other)) = (request.auth, habits.auth, metadata.other_auth)
-            && is_refused(&reply)
+            && is_invalid_client(&reply)
             && attempt.may_retry()
         {
             form.auth = other;
             let second = self.ask(metadata, form).await?;
             // If both are refused, the credentials are wrong, and the first response says so.
-            if !is_refused(&second) {
+            if !is_invalid_client(&second) {
                 reply = second;
             }
         }

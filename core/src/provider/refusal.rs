@@ -28,6 +28,11 @@ pub(super) fn is_invalid_scope(reply: &Response) -> bool {
     reply.status == 400 && oauth_error(&reply.body) == Some("invalid_scope")
 }
 
+/// RFC 6749 section 5.2: also "unsupported authentication method".
+pub(super) fn is_invalid_client(reply: &Response) -> bool {
+    matches!(reply.status, 400 | 401) && oauth_error(&reply.body) == Some("invalid_client")
+}
+
 /// An OAuth error, its meaning with a 400 and a 403, and the provider that sends it.
 type Row = (&'static str, Cause, &'static str);
 
