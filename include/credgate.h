@@ -707,18 +707,18 @@ int32_t credgate_engine_record(const struct credgate_engine *engine,
                                size_t capacity,
                                size_t *out_len);
 
-// Drops the tokens of a gate (NULL: of all gates) and of a client (NULL: of
-// all clients) from the engine's cache, and all cached refusals. *out_count
-// (out_count may be NULL) is the number of tokens dropped.
+// Purges the tokens and cached refusals of a gate (NULL: of all gates), of a
+// client (NULL: of all clients). Returns at once, for any number of tokens:
+// they are no longer served, and leave the memory shortly afterwards. A purge
+// of all gates and clients also forgets the metadata and keys of providers.
 int32_t credgate_engine_purge(const struct credgate_engine *engine,
                               const struct credgate_gate *gate,
                               const char *client_id,
-                              size_t client_id_len,
-                              uint64_t *out_count);
+                              size_t client_id_len);
 
 // Repeats a purge of all gates that another process of the host has made with
-// credgate_engine_purge: drops the tokens of a client (NULL: of all clients)
-// from this engine's cache, but not from the shared store.
+// credgate_engine_purge: purges the tokens of a client (NULL: of all clients)
+// in this engine, but not in the shared store.
 int32_t credgate_engine_follow_purge(const struct credgate_engine *engine,
                                      const char *client_id,
                                      size_t client_id_len);

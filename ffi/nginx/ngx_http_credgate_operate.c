@@ -155,8 +155,7 @@ ngx_http_credgate_operate_counters(ngx_http_request_t *r, ngx_str_t *type,
 static ngx_int_t
 ngx_http_credgate_operate_purge_handler(ngx_http_request_t *r)
 {
-    u_char                        *p, *dst, *src;
-    uint64_t                       count;
+    u_char                        *dst, *src;
     ngx_int_t                      rc;
     ngx_str_t                      body, client_id, value;
     ngx_http_credgate_loc_conf_t  *cglcf;
@@ -206,11 +205,9 @@ ngx_http_credgate_operate_purge_handler(ngx_http_request_t *r)
 
     ngx_http_credgate_zone_announce_purge(&client_id);
 
-    count = 0;
-
     if (credgate_engine_purge(ngx_http_credgate_engine_get(), NULL,
                               client_id.len ? (char *) client_id.data : NULL,
-                              client_id.len, &count)
+                              client_id.len)
         != CREDGATE_OK)
     {
         ngx_str_set(&body, "{\"message\":\"client_id is not UTF-8\"}\n");
@@ -218,13 +215,7 @@ ngx_http_credgate_operate_purge_handler(ngx_http_request_t *r)
                                       &ngx_http_credgate_json_type, &body);
     }
 
-    p = ngx_pnalloc(r->pool, sizeof("{\"purged\":}\n") + NGX_INT64_LEN);
-    if (p == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    body.data = p;
-    body.len = ngx_sprintf(p, "{\"purged\":%uL}\n", count) - p;
+    ngx_str_set(&body, "{\"message\":\"purged\"}\n");
 
     return ngx_http_credgate_operate_send(r, NGX_HTTP_OK,
                                   &ngx_http_credgate_json_type, &body);

@@ -172,36 +172,34 @@ pub unsafe extern "C" fn credgate_engine_record(
     })
 }
 
-/// Drops the tokens of a gate (NULL: of all gates) and of a client (NULL: of
-/// all clients) from the engine's cache, and all cached refusals. *out_count
-/// (out_count may be NULL) is the number of tokens dropped.
+/// Purges the tokens and cached refusals of a gate (NULL: of all gates), of a
+/// client (NULL: of all clients). Returns at once, for any number of tokens:
+/// they are no longer served, and leave the memory shortly afterwards. A purge
+/// of all gates and clients also forgets the metadata and keys of providers.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_engine_purge(
     engine: *const credgate_engine,
     gate: *const credgate_gate,
     client_id: *const c_char,
     client_id_len: usize,
-    out_count: *mut u64,
 ) -> i32 {
     boundary(|| {
         // SAFETY: C passes valid pointers or NULL.
         unsafe {
             let engine = &handle::borrow(engine)?.0;
             let client_id = client(client_id, client_id_len)?;
-            let purged = match gate.as_ref() {
+            match gate.as_ref() {
                 Some(gate) => engine.purge(&gate.0, client_id),
                 None => engine.purge_all(client_id),
-            };
-            let purged = purged?;
-            handle::set_optional(out_count, || purged);
+            }?;
         }
         Ok(CREDGATE_OK)
     })
 }
 
 /// Repeats a purge of all gates that another process of the host has made with
-/// credgate_engine_purge: drops the tokens of a client (NULL: of all clients)
-/// from this engine's cache, but not from the shared store.
+/// credgate_engine_purge: purges the tokens of a client (NULL: of all clients)
+/// in this engine, but not in the shared store.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_engine_follow_purge(
     engine: *const credgate_engine,

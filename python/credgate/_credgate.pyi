@@ -181,10 +181,10 @@ class Gate:
         client_secret: Text,
         args: Mapping[str, Text | None] | None,
     ) -> Token | Request: ...
-    def purge(self, client_id: str | None = None) -> int:
+    def purge(self, client_id: str | None = None) -> None:
         """Drop the cached tokens and refusals of one client, or of all clients.
 
-        Return the number of dropped tokens.
+        It returns at once, for any number of tokens.
         """
     def wants_body(
         self,
@@ -256,10 +256,10 @@ def metrics() -> str:
 def report() -> dict[str, Any]:
     """Return the same metrics as a short report: a dict without histograms."""
 
-def purge(client_id: str | None = None) -> int:
+def purge(client_id: str | None = None) -> None:
     """Drop the cached tokens and refusals of one client, or of all clients, in all gates.
 
-    Return the number of dropped tokens.
+    It returns at once, for any number of tokens.
     """
 
 @overload

@@ -112,10 +112,10 @@ fn report(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 
 /// Drop the cached tokens and refusals of one client, or of all clients, in all gates.
 ///
-/// Return the number of dropped tokens.
+/// It returns at once, for any number of tokens.
 #[pyfunction]
 #[pyo3(signature = (client_id=None))]
-fn purge(py: Python<'_>, client_id: Option<&str>) -> PyResult<u64> {
+fn purge(py: Python<'_>, client_id: Option<&str>) -> PyResult<()> {
     let engine = current(py)?;
     engine
         .purge_all(client_id)

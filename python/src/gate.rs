@@ -97,9 +97,9 @@ impl Gate {
 
     /// Drop the cached tokens and refusals of one client, or of all clients.
     ///
-    /// Return the number of dropped tokens.
+    /// It returns at once, for any number of tokens.
     #[pyo3(signature = (client_id=None))]
-    fn purge(&self, py: Python<'_>, client_id: Option<&str>) -> PyResult<u64> {
+    fn purge(&self, py: Python<'_>, client_id: Option<&str>) -> PyResult<()> {
         let engine = engine::current(py)?;
         engine
             .purge(&self.0, client_id)

@@ -142,7 +142,7 @@ def test_operations_endpoints(tmp_path: Path) -> None:
     with served.running() as port:
         metrics = ask(port, "/metrics").body.decode()
         report = ask(port, "/credgate").json()
-        assert ask(port, "/purge?all", method="POST").json() == {"purged": 0}
+        assert ask(port, "/purge?all", method="POST").json() == {"message": "purged"}
         assert ask(port, "/purge?all").status == 405
     kinds = re.findall(r"^# TYPE (\w+) (\w+)$", metrics, re.MULTILINE)
     assert re.findall(r"^\| `(credgate_\w+)` \| (\w+) \|", OPERATING, re.MULTILINE) == kinds

@@ -3,6 +3,7 @@
 pub(crate) mod completions;
 pub(crate) mod doorbell;
 pub(crate) mod flight;
+pub(crate) mod purges;
 pub(crate) mod refusals;
 pub(crate) mod tokens;
 
@@ -11,15 +12,16 @@ use crate::cause::{Cause, Denial};
 use crate::config::engine::EngineOptions;
 use crate::env::Env;
 use crate::gate::Rules;
-use crate::key::Key;
+use crate::key::{Fingerprint, Key};
 use crate::metrics::{Snapshot, add};
 use crate::outcome::CacheStatus;
 use crate::provider::health::Parties;
 use crate::sys::sync::atomic::{AtomicU64, Ordering};
 use crate::token::Grant;
-use refusals::Refusals;
+use purges::{Checked, Purges};
+use refusals::{Refusal, Refusals};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokens::TokenCache;
 
 /// The state that flights fill and hits read.
@@ -28,8 +30,9 @@ pub(crate) struct Shared {
     pub(crate) refusals: Refusals,
     pub(crate) flights: Flights,
     pub(crate) env: Arc<Env>,
-    /// Counts purges: a token whose exchange began before a purge is not cached.
-    purges: AtomicU64,
+    pub(crate) purges: Purges,
+    /// Counts purges that other processes made: a value whose flight began before one is not cached.
+    foreign_purges: AtomicU64,
 }
 
 /// The result of a flight.
@@ -95,8 +98,16 @@ pub(crate) struct Purpose {
     pub(crate) parties: Parties,
     /// The flight replaces a cached token before it expires.
     pub(crate) is_refresh: bool,
-    /// [`Shared::purges`] at its start.
-    pub(crate) purges: u64,
+    /// The id of its client; empty for a client's own token.
+    pub(crate) client_id: Box<str>,
+    pub(crate) start: Start,
+}
+
+/// The purges before the start of a flight.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Start {
+    purges: u64,
+    foreign_purges: u64,
 }
 
 impl Shared {
@@ -106,7 +117,8 @@ impl Shared {
             refusals: Refusals::new(),
             flights: Flights::new(options.max_waiting),
             env,
-            purges: AtomicU64::new(0),
+            purges: Purges::default(),
+            foreign_purges: AtomicU64::new(0),
         }
     }
 
@@ -119,16 +131,49 @@ impl Shared {
         )
     }
 
-    pub(crate) fn purges(&self) -> u64 {
-        self.purges.load(Ordering::SeqCst)
+    /// The state of purges, for a flight that starts now.
+    pub(crate) fn start(&self) -> Start {
+        Start {
+            purges: self.purges.latest(),
+            foreign_purges: self.foreign_purges.load(Ordering::SeqCst),
+        }
     }
 
-    /// Drops the tokens that `which` selects, and keeps the results of exchanges in progress out of the cache.
-    pub(crate) fn purge(&self, which: impl Fn(&Grant) -> bool) -> u64 {
-        self.purges.fetch_add(1, Ordering::SeqCst);
+    /// The cached token, of any age, unless it is purged.
+    pub(crate) fn token(&self, key: &Key) -> Option<Arc<Grant>> {
+        self.cache.get(key).filter(|grant| !self.is_purged(grant))
+    }
+
+    /// The same, without marking it as used.
+    pub(crate) fn peek(&self, key: &Key) -> Option<Arc<Grant>> {
+        self.cache.peek(key).filter(|grant| !self.is_purged(grant))
+    }
+
+    /// The cached refusal, unless it has expired or is purged.
+    pub(crate) fn refusal(&self, key: &Key, now: Instant) -> Option<Denial> {
+        self.refusals.get(key, now, &self.purges)
+    }
+
+    fn is_purged(&self, grant: &Grant) -> bool {
+        self.purges
+            .covers(&grant.checked, &grant.fingerprint, grant.client_id())
+    }
+
+    /// Drops the purged tokens from the cache.
+    pub(crate) fn sweep(&self) {
+        self.drop_tokens(|grant| self.is_purged(grant));
+    }
+
+    /// Applies a purge that another process made, which only `which` can tell.
+    pub(crate) fn purge_foreign(&self, which: impl Fn(&Fingerprint, &str) -> bool) {
+        self.foreign_purges.fetch_add(1, Ordering::SeqCst);
+        self.drop_tokens(|grant| which(&grant.fingerprint, grant.client_id()));
+        self.refusals.purge(which);
+    }
+
+    fn drop_tokens(&self, which: impl Fn(&Grant) -> bool) {
         let purged = self.cache.purge(which);
         self.env.metrics.purged.fetch_add(purged, Ordering::Relaxed);
-        purged
     }
 
     /// Ends a flight: fills the cache, removes the flight from the table, then delivers to the waiters.
@@ -146,16 +191,19 @@ impl Shared {
     fn keep(&self, purpose: &Purpose, grant: &Arc<Grant>) {
         self.refusals.remove(&purpose.key);
         if purpose.is_refresh
-            && let Some(old) = self.cache.peek(&purpose.key)
+            && let Some(old) = self.peek(&purpose.key)
             && old.authorization() == grant.authorization()
         {
             // The provider repeats its token until it expires: one attempt is enough.
             grant.refresh.give_up();
         }
-        if purpose.purges == self.purges() && purpose.rules.retention.kept(grant).is_some() {
+        let is_purged =
+            || self.foreign_purges.load(Ordering::SeqCst) != purpose.start.foreign_purges;
+        if !is_purged() && purpose.rules.retention.kept(grant).is_some() {
+            grant.checked.set(purpose.start.purges);
             self.cache.insert(purpose.key, Arc::clone(grant));
-            // A purge may have happened between the check and the insertion.
-            if purpose.purges != self.purges() {
+            // Another process's purge may have been applied between the check and the insertion.
+            if is_purged() {
                 self.cache.remove(&purpose.key);
             }
         }
@@ -168,16 +216,22 @@ impl Shared {
             if denial.cause == Cause::CredentialsRefused {
                 // The secret was revoked: drop the token obtained with it.
                 self.cache.remove(&purpose.key);
-            } else if let Some(old) = self.cache.peek(&purpose.key) {
+            } else if let Some(old) = self.peek(&purpose.key) {
                 old.refresh.note_failure();
             }
         }
-        // A refusal from before a purge is not cached either.
         if let Some(until) = now.checked_add(kept)
             && !kept.is_zero()
-            && purpose.purges == self.purges()
+            && purpose.start.foreign_purges == self.foreign_purges.load(Ordering::SeqCst)
         {
-            self.refusals.insert(purpose.key, denial.clone(), until);
+            let refusal = Refusal {
+                denial: denial.clone(),
+                until,
+                gate: purpose.rules.fingerprint,
+                client_id: purpose.client_id.clone(),
+                checked: Checked::at(purpose.start.purges),
+            };
+            self.refusals.insert(purpose.key, refusal);
         }
     }
 }

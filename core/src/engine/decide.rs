@@ -2,6 +2,7 @@
 
 use crate::cache::completions::{Completions, Ticket};
 use crate::cache::flight::{Joined, Recipient, Waiter};
+use crate::cache::purges::PurgeTarget;
 use crate::cache::{Purpose, Shared};
 use crate::cause::{Cause, Denial};
 use crate::config::engine::EngineOptions;
@@ -19,7 +20,7 @@ use crate::provider::health::Parties;
 use crate::request::extract::{Presented, PresentedPair, extract};
 use crate::request::scratch::{Scratch, ScratchBuffer};
 use crate::request::{Request, Source};
-use crate::store::{PurgeTarget, Sharing};
+use crate::store::Sharing;
 use crate::sys::process::Process;
 use crate::sys::secret::Secret;
 use crate::token::Grant;
@@ -165,7 +166,7 @@ impl Inner {
             }
             return Look::Known(outcome);
         }
-        if let Some(denial) = self.shared.refusals.get(&key, now) {
+        if let Some(denial) = self.shared.refusal(&key, now) {
             return Look::Known(Outcome::of_denial(rules, denial, CacheStatus::Negative));
         }
         Look::Miss(Miss {
@@ -239,7 +240,7 @@ impl Inner {
         if !rules.retention.tokens {
             return None;
         }
-        let grant = self.shared.cache.get(key)?;
+        let grant = self.shared.token(key)?;
         let age = rules.retention.age(&grant, now);
         if age == Age::Over {
             return None;
@@ -272,7 +273,7 @@ impl Inner {
         let now = self.shared.env.clock.now();
         let age = now.saturating_duration_since(grant.received);
         // The provider's Retry-After has not passed.
-        let is_paused = || self.shared.refusals.get(&key, now).is_some();
+        let is_paused = || self.shared.refusal(&key, now).is_some();
         if grant.is_client_supplied
             || !grant.refresh.claim(age)
             || is_paused()
@@ -335,7 +336,12 @@ impl Inner {
             key,
             parties: self.parties(rules, key, presented, peer),
             is_refresh,
-            purges: self.shared.purges(),
+            client_id: match presented {
+                // Printable ASCII.
+                Presented::Pair(pair) => String::from_utf8_lossy(pair.client_id).into(),
+                Presented::Token(_) => Box::default(),
+            },
+            start: self.shared.start(),
         };
         let job = Job {
             work: match presented {
@@ -373,27 +379,28 @@ impl Inner {
     }
 
     /// Purges this engine, and every engine that shares its store.
-    pub(super) fn purge(&self, purging: &PurgeTarget) -> u64 {
+    pub(super) fn purge(&self, target: &PurgeTarget) {
         // The store comes first: a purged token must not return from it.
         if let Some(sharing) = self.sharing.as_ref() {
-            sharing.begin_purge(purging.clone());
+            sharing.begin_purge(target.clone());
             // Without the thread nothing can use the store either.
             if let Ok(runtime) = self.runtime() {
                 runtime.submit(Command::WritePurges);
             }
         }
-        self.drop_purged(purging)
+        self.purge_here(target);
     }
 
     /// Applies a purge to this process.
-    pub(super) fn drop_purged(&self, purging: &PurgeTarget) -> u64 {
-        if purging.client_id.is_none() {
+    pub(super) fn purge_here(&self, target: &PurgeTarget) {
+        if target.client_id.is_none() {
             self.shared.env.forget_documents();
         }
-        // Refusals live for seconds, and do not record their client.
-        self.shared.refusals.clear();
-        self.shared
-            .purge(|grant| purging.covers(&grant.fingerprint, grant.client_id()))
+        self.shared.purges.purge(target);
+        // Without the thread there is no token.
+        if let Some(runtime) = self.runtime.get() {
+            runtime.submit(Command::Sweep);
+        }
     }
 
     /// Drops a token that an upstream refused, unless another one has replaced it.

@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Watch(Key),
     /// Write pending purges to the store.
     WritePurges,
+    /// Drop purged tokens.
+    Sweep,
 }
 
 /// The work of a flight.
@@ -176,6 +178,7 @@ impl Io {
                     tokio::spawn(async move { sharing.write_purges().await });
                 }
                 (Command::WritePurges, None) => {}
+                (Command::Sweep, _) => self.shared.sweep(),
             }
         }
         if let Some(sharing) = &self.sharing {

@@ -7,6 +7,7 @@ pub(crate) mod queue;
 use decide::{Inner, Look};
 
 use crate::cache::flight::Recipient;
+use crate::cache::purges::PurgeTarget;
 use crate::cause::{Cause, Denial};
 use crate::config::engine::EngineOptions;
 use crate::env::Env;
@@ -18,7 +19,7 @@ use crate::key::MacKey;
 use crate::metrics::Snapshot;
 use crate::outcome::{CacheStatus, Outcome};
 use crate::request::Request;
-use crate::store::{PurgeTarget, StoreConfig};
+use crate::store::StoreConfig;
 use crate::sys::clock::{Clock, SystemClock};
 use crate::sys::process::Process;
 use crate::token::Grant;
@@ -138,32 +139,35 @@ impl Engine {
         }))
     }
 
-    /// Drops the tokens of a gate, and of gates that share them, and all cached refusals; with `client_id` only the
-    /// tokens of that client. Tokens of exchanges in progress go to their waiters and are not cached. With a store,
-    /// every process that shares it does the same within about a second. Returns the number of tokens dropped here.
+    /// Purges the tokens and cached refusals of a gate, and of gates that share them; with `client_id` only those of that
+    /// client. Tokens of exchanges in progress go to their waiters and are not served again. Costs the caller the same
+    /// for any number of tokens. With a store, every process that shares it does the same within about a second.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::WrongProcess`] after a fork.
-    pub fn purge(&self, gate: &Gate, client_id: Option<&str>) -> Result<u64, Error> {
+    pub fn purge(&self, gate: &Gate, client_id: Option<&str>) -> Result<(), Error> {
         self.inner.check_process()?;
-        Ok(self.inner.purge(&PurgeTarget {
+        self.inner.purge(&PurgeTarget {
             gate: Some(gate.rules.fingerprint),
             client_id: client_id.map(Box::from),
-        }))
+        });
+        Ok(())
     }
 
-    /// Drops the tokens and cached refusals of all gates; otherwise as [`Engine::purge`].
+    /// Purges the tokens and cached refusals of all gates; otherwise as [`Engine::purge`]. Without `client_id`, it also
+    /// forgets the metadata and keys of all providers.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::WrongProcess`] after a fork.
-    pub fn purge_all(&self, client_id: Option<&str>) -> Result<u64, Error> {
+    pub fn purge_all(&self, client_id: Option<&str>) -> Result<(), Error> {
         self.inner.check_process()?;
-        Ok(self.inner.purge(&PurgeTarget {
+        self.inner.purge(&PurgeTarget {
             gate: None,
             client_id: client_id.map(Box::from),
-        }))
+        });
+        Ok(())
     }
 
     /// Applies a purge that another process made with [`Engine::purge_all`]: purges this engine, and leaves the shared
@@ -172,12 +176,13 @@ impl Engine {
     /// # Errors
     ///
     /// [`ErrorKind::WrongProcess`] after a fork.
-    pub fn follow_purge(&self, client_id: Option<&str>) -> Result<u64, Error> {
+    pub fn follow_purge(&self, client_id: Option<&str>) -> Result<(), Error> {
         self.inner.check_process()?;
-        Ok(self.inner.drop_purged(&PurgeTarget {
+        self.inner.purge_here(&PurgeTarget {
             gate: None,
             client_id: client_id.map(Box::from),
-        }))
+        });
+        Ok(())
     }
 
     /// Reports the upstream's status for an allowed request. If the gate's `purge_token_on_upstream_status_codes`

@@ -225,10 +225,10 @@ impl<'f> Lead<'f> {
 
     /// The cached token that this flight replaces before its expiry.
     fn replaced(&self) -> Option<Arc<Grant>> {
-        let cache = &self.sharing.shared.cache;
+        let shared = &self.sharing.shared;
         self.purpose
             .is_refresh
-            .then(|| cache.peek(&self.purpose.key))
+            .then(|| shared.peek(&self.purpose.key))
             .flatten()
     }
 

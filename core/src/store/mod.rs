@@ -34,7 +34,6 @@ mod sqlite;
 mod tallies;
 
 pub(crate) use config::{Location, StoreConfig};
-pub(crate) use purged::PurgeTarget;
 pub(crate) use sharing::Sharing;
 #[cfg(all(test, feature = "sqlite"))]
 pub(crate) use sqlite::Sqlite;

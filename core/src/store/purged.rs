@@ -2,24 +2,13 @@
 
 use super::pepper::Pepper;
 use super::{MAX_SKEW, Purge, TargetId};
+use crate::cache::purges::PurgeTarget;
 use crate::key::Fingerprint;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The target of a purge: the tokens of one gate or of all, and of one client or of all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PurgeTarget {
-    pub(crate) gate: Option<Fingerprint>,
-    pub(crate) client_id: Option<Box<str>>,
-}
-
 impl PurgeTarget {
-    pub(crate) fn covers(&self, gate: &Fingerprint, client_id: &str) -> bool {
-        self.gate.is_none_or(|purged| purged == *gate)
-            && self.client_id.as_deref().is_none_or(|id| id == client_id)
-    }
-
     pub(super) fn id(&self, pepper: &Pepper) -> TargetId {
         pepper.target_id(self.gate.as_ref(), self.client_id.as_deref())
     }

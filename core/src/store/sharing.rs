@@ -4,9 +4,10 @@ use super::guard::{Guard, jittered};
 use super::lead::{Lead, wait_deadline};
 use super::pepper::Pepper;
 use super::peppers::Peppers;
-use super::purged::{PurgeTarget, Purged, target_ids};
+use super::purged::{Purged, target_ids};
 use super::tallies::Tallies;
 use super::{MAX_PURGES, Store, StoreConfig, TargetId};
+use crate::cache::purges::PurgeTarget;
 use crate::cache::{Landed, Purpose, Shared};
 use crate::config::engine::EngineOptions;
 use crate::error::Error;
@@ -233,11 +234,10 @@ impl Sharing {
         if self.peppers.all().any(is_everything) {
             self.shared.env.forget_documents();
         }
-        self.shared.refusals.clear();
-        self.shared.purge(|grant| {
+        self.shared.purge_foreign(|gate, client_id| {
             self.peppers
                 .all()
-                .flat_map(|pepper| target_ids(pepper, &grant.fingerprint, grant.client_id()))
+                .flat_map(|pepper| target_ids(pepper, gate, client_id))
                 .any(|id| new.contains(&id))
         });
     }

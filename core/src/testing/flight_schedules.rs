@@ -3,7 +3,8 @@
 use crate::Gate;
 use crate::cache::completions::Completions;
 use crate::cache::flight::{Joined, Recipient, Waiter};
-use crate::cache::{Landed, Purpose, Shared};
+use crate::cache::purges::PurgeTarget;
+use crate::cache::{Landed, Purpose, Shared, Start};
 use crate::cause::{Cause, Denial};
 use crate::config::engine::EngineOptions;
 use crate::env::Env;
@@ -48,7 +49,7 @@ impl Model {
     fn ask(&self, number: u8) -> Asked {
         let key = Key::for_test(number);
         let hit = || {
-            let grant = self.shared.cache.get(&key)?;
+            let grant = self.shared.token(&key)?;
             Some(Outcome::of_grant(
                 &self.gate.rules,
                 grant,
@@ -60,14 +61,14 @@ impl Model {
         if let Some(outcome) = hit() {
             return Asked::Ready(outcome);
         }
-        if let Some(denial) = self.shared.refusals.get(&key, Instant::now()) {
+        if let Some(denial) = self.shared.refusal(&key, Instant::now()) {
             return Asked::Ready(Outcome::of_denial(
                 &self.gate.rules,
                 denial,
                 CacheStatus::Negative,
             ));
         }
-        let purges = self.shared.purges();
+        let start = self.shared.start();
         let (sender, receiver) = mpsc::channel();
         let waiter = Waiter {
             rules: Arc::clone(&self.gate.rules),
@@ -82,20 +83,21 @@ impl Model {
             Joined::Opened => {
                 self.exchanges[usize::from(number)].fetch_add(1, Ordering::SeqCst);
                 shuttle::thread::yield_now();
-                self.land(number, purges, false);
+                self.land(number, start, false);
             }
         }
         Asked::Waits(receiver)
     }
 
-    fn land(&self, number: u8, purges: u64, is_refresh: bool) {
+    fn land(&self, number: u8, start: Start, is_refresh: bool) {
         let key = Key::for_test(number);
         let purpose = Purpose {
             rules: Arc::clone(&self.gate.rules),
             key,
             parties: Parties::for_test(1),
             is_refresh,
-            purges,
+            client_id: "alice".into(),
+            start,
         };
         let result = match number {
             RIGHT => {
@@ -117,6 +119,13 @@ impl Model {
 /// The deadline of requests that do not expire.
 fn far() -> Instant {
     Instant::now() + Duration::from_secs(3600)
+}
+
+fn everything() -> PurgeTarget {
+    PurgeTarget {
+        gate: None,
+        client_id: None,
+    }
 }
 
 enum Asked {
@@ -192,14 +201,14 @@ fn a_token_is_exchanged_once_under_any_schedule() {
 }
 
 #[test]
-fn an_exchange_during_a_purge_is_never_cached_under_any_schedule() {
+fn an_exchange_during_a_purge_is_never_served_again_under_any_schedule() {
     shuttle::check_random(
         || {
             let model = Model::new();
-            let before = model.shared.purges();
+            let before = model.shared.start();
             let purging = {
                 let model = Arc::clone(&model);
-                shuttle::thread::spawn(move || model.shared.purge(|_| true))
+                shuttle::thread::spawn(move || model.shared.purges.purge(&everything()))
             };
             let landing = {
                 let model = Arc::clone(&model);
@@ -207,7 +216,7 @@ fn an_exchange_during_a_purge_is_never_cached_under_any_schedule() {
             };
             purging.join().unwrap();
             landing.join().unwrap();
-            assert_eq!(model.shared.cache.entries(), 0);
+            assert!(model.shared.token(&Key::for_test(RIGHT)).is_none());
         },
         ORDERS,
     );
@@ -224,7 +233,7 @@ fn a_refresh_and_its_readers_agree_under_any_schedule() {
                 shuttle::thread::spawn(move || {
                     if model.shared.flights.open_refresh(Key::for_test(RIGHT)) {
                         shuttle::thread::yield_now();
-                        model.land(RIGHT, model.shared.purges(), true);
+                        model.land(RIGHT, model.shared.start(), true);
                     }
                 })
             };
@@ -247,7 +256,7 @@ fn cancelling_during_landing_affects_no_other_waiter_under_any_schedule() {
     shuttle::check_random(
         || {
             let model = Model::new();
-            let (key, purges) = (Key::for_test(RIGHT), model.shared.purges());
+            let (key, start) = (Key::for_test(RIGHT), model.shared.start());
             let completions = Arc::new(Completions::new().unwrap());
             let [leaver, _] = [1, 2].map(|user_data| {
                 let ticket = completions.open(user_data, key);
@@ -270,7 +279,7 @@ fn cancelling_during_landing_affects_no_other_waiter_under_any_schedule() {
             };
             let landing = {
                 let model = Arc::clone(&model);
-                shuttle::thread::spawn(move || model.land(RIGHT, purges, false))
+                shuttle::thread::spawn(move || model.land(RIGHT, start, false))
             };
             leaving.join().unwrap();
             landing.join().unwrap();

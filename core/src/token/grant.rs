@@ -1,5 +1,6 @@
 //! A client's token, ready to be forwarded, and the state of its refresh.
 
+use crate::cache::purges::Checked;
 use crate::key::{Fingerprint, Key};
 use crate::token::claims::{Claims, walk};
 use serde_json::Value;
@@ -24,6 +25,8 @@ pub struct Grant {
     /// Its claims, if it is a JWT.
     pub(crate) claims: Option<Claims>,
     pub(crate) refresh: Refresh,
+    /// The purges that do not concern it.
+    pub(crate) checked: Checked,
 }
 
 /// The lifetime of a token, from its receipt.
@@ -105,6 +108,7 @@ impl Grant {
             lifetime,
             claims,
             refresh: Refresh::default(),
+            checked: Checked::default(),
         }
     }
 

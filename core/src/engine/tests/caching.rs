@@ -240,18 +240,20 @@ fn a_purge_drops_one_client_one_gate_or_all() {
     };
     fill();
     assert_eq!(are_kept(), [true; 3]);
-    assert_eq!(lab.engine.purge(&lab.gate, Some("a")).unwrap(), 1);
+    lab.engine.purge(&lab.gate, Some("a")).unwrap();
     assert_eq!(are_kept(), [false, true, true]);
     fill();
-    assert_eq!(lab.engine.purge(&lab.gate, None).unwrap(), 2);
+    lab.engine.purge(&lab.gate, None).unwrap();
     assert_eq!(are_kept(), [false, false, true]);
     fill();
-    assert_eq!(lab.engine.purge_all(Some("a")).unwrap(), 2);
+    lab.engine.purge_all(Some("a")).unwrap();
     assert_eq!(are_kept(), [false, true, false]);
     fill();
-    assert_eq!(lab.engine.purge_all(None).unwrap(), 3);
+    lab.engine.purge_all(None).unwrap();
     assert_eq!(are_kept(), [false; 3]);
-    assert_eq!(lab.engine.metrics().unwrap().purged, 8);
+    while lab.engine.metrics().unwrap().purged < 8 {
+        std::thread::yield_now();
+    }
 }
 
 #[test]
@@ -261,7 +263,7 @@ fn a_purge_drops_refusals() {
     assert_eq!(lab.pair("a", "s"), "MISS 401 CredentialsRefused");
     provider.refuses.store(false, Ordering::SeqCst);
     assert_eq!(lab.pair("a", "s"), "NEGATIVE 401 CredentialsRefused");
-    assert_eq!(lab.engine.purge(&lab.gate, Some("a")).unwrap(), 0);
+    lab.engine.purge(&lab.gate, Some("a")).unwrap();
     assert_eq!(lab.pair("a", "s"), "MISS a Bearer t1");
 }
 

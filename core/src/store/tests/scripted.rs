@@ -226,7 +226,8 @@ impl Lab {
             key,
             parties: Parties::for_test(1),
             is_refresh: false,
-            purges: 0,
+            client_id: client_id.into(),
+            start: self.shared.start(),
         };
         let work = Work::Exchange(Credentials {
             client_id: client_id.to_owned(),

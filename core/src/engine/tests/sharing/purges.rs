@@ -31,7 +31,7 @@ fn a_purge_reaches_all_sharing_engines() {
             lab.pair(id, "s");
         }
     }
-    assert_eq!(one.engine.purge(&one.gate, Some("a")).unwrap(), 1);
+    one.engine.purge(&one.gate, Some("a")).unwrap();
     assert_eq!(one.pair("a", "s"), "MISS a Bearer t3", "not from the store");
     // A process that has cached it learns of the purge within a second.
     until("the other engine drops it", || {
@@ -41,7 +41,7 @@ fn a_purge_reaches_all_sharing_engines() {
     assert_eq!(other.pair("b", "s"), "HIT b Bearer t2");
     assert_eq!(fleet.lab().pair("b", "s"), "SHARED b Bearer t2");
 
-    assert_eq!(other.engine.purge_all(None).unwrap(), 2);
+    other.engine.purge_all(None).unwrap();
     // A new process learns of it before it takes a token.
     let fresh = fleet.lab();
     until("the purge is in the store", || {
@@ -68,7 +68,7 @@ fn purge_is_applied_despite_clock_skew() {
     assert_eq!(one.pair("a", "s"), "MISS a Bearer t1");
     assert_eq!(other.pair("a", "s"), "SHARED a Bearer t1");
     fleet.clock.step(-DAY);
-    assert_eq!(one.engine.purge(&one.gate, Some("a")).unwrap(), 1);
+    one.engine.purge(&one.gate, Some("a")).unwrap();
     until("the other engine drops it", || {
         other.engine.metrics().unwrap().purged == 1
     });

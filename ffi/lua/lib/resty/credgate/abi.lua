@@ -197,8 +197,7 @@ int32_t credgate_engine_record(const struct credgate_engine *engine,
 int32_t credgate_engine_purge(const struct credgate_engine *engine,
                               const struct credgate_gate *gate,
                               const char *client_id,
-                              size_t client_id_len,
-                              uint64_t *out_count);
+                              size_t client_id_len);
 int32_t credgate_engine_follow_purge(const struct credgate_engine *engine,
                                      const char *client_id,
                                      size_t client_id_len);

@@ -29,7 +29,6 @@ local ticket = ffi.new("uint64_t[1]")
 local text = ffi.new("const char *[1]")
 local len = ffi.new("size_t[1]")
 local milliseconds = ffi.new("uint32_t[1]")
-local purged = ffi.new("uint64_t[1]")
 
 request.struct_size = ffi.sizeof(request)
 request.arg_size = ffi.sizeof("credgate_string")
@@ -414,8 +413,8 @@ function _M.log()
 end
 
 
--- Drops the tokens of one client or of all, and the cached refusals. Returns
--- the number of tokens that this worker dropped.
+-- Purges the tokens and cached refusals of one client, or of all. Returns true,
+-- or nil and the error.
 function _M.purge(self, client_id)
     local id, id_len = check_string("client_id", client_id, 2)
     local engine, err = process.engine()
@@ -424,14 +423,13 @@ function _M.purge(self, client_id)
         return nil, err
     end
 
-    local status = C.credgate_engine_purge(engine, self.handle, id, id_len,
-                                           purged)
+    local status = C.credgate_engine_purge(engine, self.handle, id, id_len)
 
     if status ~= OK then
         return nil, message(status)
     end
 
-    return tonumber(purged[0])
+    return true
 end
 
 
