@@ -222,12 +222,12 @@ impl Inner {
             return None;
         }
         let grant = self.shared.cache.get(key)?;
-        let age = rules.retention.age(&grant, now);
+        let wall = self.shared.env.clock.wall();
+        let age = rules.retention.age(&grant, now, wall);
         if age == Age::Over {
             return None;
         }
-        // The wall clock may be ahead of the monotonic one: a token is never served past its `exp`.
-        let wall = self.shared.env.clock.wall();
+        // A token is never served past its `exp`, whatever its age.
         let verdict = rules.policy.check(grant.claims.as_ref(), wall);
         if verdict == Err(Breach::Expired) {
             return None;

@@ -13,9 +13,10 @@ use crate::gate::retention::Retention;
 use crate::key::{Fingerprint, FingerprintBuilder};
 use crate::request::Source;
 use crate::request::extract::Places;
+use crate::sys::clock::{Clock, SystemClock};
 use crate::token::Grant;
 use std::borrow::Cow;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The rules compiled from a configuration. Opaque: keeps the strings of an [`Allow`](crate::Allow) alive.
 #[derive(Debug, Clone)]
@@ -125,8 +126,8 @@ impl Rules {
     }
 
     /// The remaining time for which this gate serves a token; `None` if it does not cache it.
-    pub fn expires_in(&self, grant: &Grant, now: Instant) -> Option<Duration> {
-        let age = now.saturating_duration_since(grant.received);
+    pub fn expires_in(&self, grant: &Grant) -> Option<Duration> {
+        let age = grant.age(SystemClock.now(), SystemClock.wall());
         Some(self.retention.kept(grant)?.saturating_sub(age))
     }
 

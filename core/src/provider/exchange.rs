@@ -17,7 +17,6 @@ use crate::token::claims::Claims;
 use crate::token::{Grant, Origin, TokenResponse, remaining, unverified_claims};
 use crate::token::{Jws, JwsError, is_jws};
 use std::sync::Arc;
-use std::time::Instant;
 use url::Url;
 
 /// The maximum size of a token response, in bytes.
@@ -173,7 +172,7 @@ impl Exchange<'_> {
         credentials: &Credentials,
         answer: &TokenResponse,
     ) -> Result<Grant, Denial> {
-        let received = self.env.clock.now();
+        let origin = self.origin(false);
         let token = answer.access_token.as_str();
         let members = if self.rules.verify_signature && is_jws(token) {
             let jws = self
@@ -193,7 +192,7 @@ impl Exchange<'_> {
         let claims = members.map(|members| Claims::new(members, Some(&metadata.issuer)));
         let lifetime = answer.lifetime(claims.as_ref(), self.env.clock.wall());
         Ok(Grant::new(
-            self.origin(received, false),
+            origin,
             &credentials.client_id,
             token,
             lifetime,
@@ -207,7 +206,7 @@ impl Exchange<'_> {
         if !is_jws(token) {
             return Err(invalid("it is no JWT"));
         }
-        let received = self.env.clock.now();
+        let origin = self.origin(true);
         let metadata = self.provider.metadata(self.env, self.rules).await?;
         let jws = self
             .verify(&metadata, token)
@@ -232,7 +231,6 @@ impl Exchange<'_> {
             .ok_or_else(|| invalid("it names no client"))?
             .to_owned();
         let lifetime = remaining(&claims, wall);
-        let origin = self.origin(received, true);
         Ok(Grant::new(
             origin,
             &client_id,
@@ -266,11 +264,13 @@ impl Exchange<'_> {
         Denial::new(Cause::TokenUnverifiable, detail)
     }
 
-    fn origin(&self, received: Instant, is_client_supplied: bool) -> Origin {
+    /// The origin of a token that is received now.
+    fn origin(&self, is_client_supplied: bool) -> Origin {
         Origin {
             key: self.key,
             fingerprint: self.rules.fingerprint,
-            received,
+            received: self.env.clock.now(),
+            received_wall: self.env.clock.wall(),
             is_client_supplied,
         }
     }
