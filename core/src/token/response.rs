@@ -4,6 +4,7 @@
 
 use super::claims::Claims;
 use super::grant::Lifetime;
+use super::jws::UniqueObject;
 use crate::cause::{Cause, Denial};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -115,7 +116,7 @@ pub(crate) fn is_b64token(token: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
 }
 
-/// The claims of a JWT without verification, for gates that trust the token endpoint.
+/// The claims of a JWT without verification, for gates that trust the token endpoint. A repeated claim is an error.
 pub(crate) fn unverified_claims(token: &str) -> Option<Map<String, Value>> {
     let mut parts = token.split('.');
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
@@ -123,7 +124,7 @@ pub(crate) fn unverified_claims(token: &str) -> Option<Map<String, Value>> {
         return None;
     }
     let payload = Zeroizing::new(URL_SAFE_NO_PAD.decode(payload).ok()?);
-    json_object(&payload)
+    json_object(&payload).map(|UniqueObject(claims)| claims)
 }
 
 #[cfg(test)]

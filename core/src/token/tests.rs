@@ -59,7 +59,13 @@ impl Signer {
     }
 
     pub(crate) fn token(&self, header: &Value, claims: &Value) -> String {
-        let text = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let (header, claims) = (header.to_string(), claims.to_string());
+        self.sign_token(header.as_bytes(), claims.as_bytes())
+    }
+
+    /// A token of these bytes.
+    pub(crate) fn sign_token(&self, header: &[u8], claims: &[u8]) -> String {
+        let text = |part: &[u8]| URL_SAFE_NO_PAD.encode(part);
         let message = format!("{}.{}", text(header), text(claims));
         let signature = URL_SAFE_NO_PAD.encode(self.sign(message.as_bytes()));
         format!("{message}.{signature}")
@@ -465,11 +471,64 @@ fn a_token_without_a_kid_may_be_signed_by_a_new_key() {
     );
 }
 
+/// A token of three parts with these bytes as its header.
+fn with_header(header: &[u8]) -> String {
+    format!("{}.e30.x", URL_SAFE_NO_PAD.encode(header))
+}
+
 #[test]
 fn lenient_forms_of_a_jwt_are_not_opaque() {
-    assert!(is_jws("eyJhbGciOiJub25lIn0=.e30."), "padding");
-    assert!(is_jws("eyJhbGciOjEsImFsZyI6Mn0.e30.x"), "a repeated name");
-    assert!(is_jws("eyJhbGciOiJub25lIn0..x"), "an empty payload");
+    for (token, why) in [
+        ("eyJhbGciOiJub25lIn0=.e30.", "padding"),
+        ("eyJhbGciOjEsImFsZyI6Mn0.e30.x", "a repeated name"),
+        ("eyJhbGciOiJub25lIn0..x", "an empty payload"),
+        ("e30.e30.x", "no alg"),
+        ("~eyJhbGciOiJub25lIn0.e30.x", "a character of no alphabet"),
+        ("ey~JhbGciOiJub25lIn0.e30.x", "a character of no alphabet"),
+        ("eyJhbGciOiJIUyJ9A.e30.x", "a dangling character"),
+        ("ew.e30.x", "only a brace"),
+    ] {
+        assert!(is_jws(token), "{why}");
+        assert_eq!(verify(token, &keys(&[])), Err(JwsError::Malformed), "{why}");
+    }
+    let utf16 = |text: &str, unit: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        text.encode_utf16().flat_map(unit).collect()
+    };
+    let nested = format!(
+        r#"{{"alg":"none","x":{}{}}}"#,
+        "[".repeat(200),
+        "]".repeat(200)
+    );
+    for (header, why) in [
+        (br#"{"alg":"none","x":"\ud800"}"#.to_vec(), "a lone surrogate"),
+        (b"{\"alg\":\"none\",\"x\":\"\xff\"}".to_vec(), "UTF-8"),
+        (nested.into_bytes(), "nesting"),
+        (br#"{"alg":"none","x":1E400}"#.to_vec(), "a large number"),
+        (br#"{"alg":"none","x":NaN}"#.to_vec(), "not a number"),
+        (br#"{"alg":"none","x":1,"x":2}"#.to_vec(), "a repeated name"),
+        (br#"{"\u0061lg":"none",}"#.to_vec(), "a trailing comma"),
+        (b"{'alg':'none'}".to_vec(), "other quotes"),
+        (b"\xef\xbb\xbf{\"alg\":\"none\"}".to_vec(), "a mark"),
+        (b"\x0b\x0c\0{\"alg\":\"none\"}".to_vec(), "white space"),
+        (utf16("{\"alg\":\"none\"}", u16::to_le_bytes), "UTF-16LE"),
+        (utf16("{\"alg\":\"none\"}", u16::to_be_bytes), "UTF-16BE"),
+        (
+            utf16("\u{feff}{\"alg\":\"none\"}", u16::to_le_bytes),
+            "UTF-16LE with a mark",
+        ),
+        (
+            utf16("\u{feff}{\"alg\":\"none\"}", u16::to_be_bytes),
+            "UTF-16BE with a mark",
+        ),
+    ] {
+        let token = with_header(&header);
+        assert!(is_jws(&token), "{why}");
+        let parsed = verify(&token, &keys(&[]));
+        assert_eq!(parsed, Err(JwsError::Malformed), "{why}");
+    }
+    let spaced = with_header(b" \t\r\n{\"alg\":\"none\"}");
+    assert!(is_jws(&spaced));
+    assert_eq!(verify(&spaced, &keys(&[])), Err(JwsError::Algorithm));
 }
 
 #[test]
@@ -477,13 +536,34 @@ fn opaque_tokens_are_not_jwts() {
     for opaque in [
         "opaque",
         "a.b.c",
-        "e30.e30.x",
         "ya29.a0AfH6SMBx",
         "a..b",
         "..",
         "v1.MjQ.x.y",
+        // `[]`, `"alg"` and `null` are no objects.
+        "W10.e30.x",
+        "ImFsZyI.e30.x",
+        "bnVsbA.e30.x",
+        // Two parts, and an encrypted token.
+        "eyJhbGciOiJub25lIn0.e30",
+        "eyJhbGciOiJkaXIifQ..aXY.Y3Q.dGFn",
     ] {
         assert!(!is_jws(opaque), "{opaque}");
+    }
+}
+
+#[test]
+fn a_header_is_strict_json() {
+    let signer = es256();
+    let set = keys(&[signer.jwk("k")]);
+    for header in [
+        r#"{"alg":"ES256","kid":"k","x":"\ud800"}"#,
+        r#"{"alg":"ES256","kid":"k","x":1E400}"#,
+        r#"{"alg":"ES256","kid":"k","x":1,"x":1}"#,
+        "\u{feff}{\"alg\":\"ES256\",\"kid\":\"k\"}",
+    ] {
+        let token = signer.sign_token(header.as_bytes(), b"{}");
+        assert_eq!(verify(&token, &set), Err(JwsError::Malformed), "{header}");
     }
 }
 
