@@ -216,8 +216,8 @@ fn warnings(config: &Config, verify_signature: bool) -> Vec<&'static str> {
         ),
         (
             uses(config, AuthMethods::Bearer) && config.audience_required.is_empty(),
-            "auth_methods contains bearer, and audience_required is empty: any token of the issuer is accepted, \
-             including tokens for other APIs and ID tokens",
+            "auth_methods contains bearer, and audience_required is empty: any access token of the issuer is accepted, \
+             including tokens for other APIs, and ID tokens that look like access tokens",
         ),
         (
             !config.hide_credentials,

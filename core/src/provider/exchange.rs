@@ -200,7 +200,7 @@ impl Exchange<'_> {
         ))
     }
 
-    /// Verifies a client's own token: signature, issuer and times (RFC 9068 section 4).
+    /// Verifies a client's own token: signature, type, issuer and times (RFC 9068 section 4).
     async fn verify_client_supplied(&self, token: &str) -> Result<Grant, Denial> {
         let invalid = |why: &str| Denial::new(Cause::TokenInvalid, why);
         if !is_jws(token) {
@@ -215,7 +215,19 @@ impl Exchange<'_> {
                 Unverified::Fault(fault) => invalid(fault.why()),
                 Unverified::Denial(denial) => denial,
             })?;
+        if !jws.may_be_access_token() {
+            return Err(invalid("its typ is not an access token's"));
+        }
         let claims = Claims::new(jws.into_claims(), Some(&metadata.issuer));
+        if claims.are_of_id_token() {
+            return Err(invalid("it is an ID token"));
+        }
+        // Its client must prove possession of the key (RFC 7800 section 3.1).
+        if claims.get("cnf").is_some() {
+            return Err(invalid(
+                "it is bound to a key (cnf), which the gate does not verify",
+            ));
+        }
         let wall = self.env.clock.wall();
         if claims.get("exp").is_none() {
             return Err(invalid("it has no exp"));
@@ -226,7 +238,8 @@ impl Exchange<'_> {
         }
         let client_id = ["client_id", "azp", "appid", "cid", "sub"]
             .into_iter()
-            .find_map(|name| claims.text(name))
+            .filter_map(|name| claims.text(name))
+            .find(|id| !id.is_empty())
             .filter(|id| !id.chars().any(char::is_control))
             .ok_or_else(|| invalid("it names no client"))?
             .to_owned();

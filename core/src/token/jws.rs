@@ -25,6 +25,8 @@ pub(crate) struct Jws<'t> {
 struct Header {
     alg: String,
     kid: Option<String>,
+    #[serde(default, deserialize_with = "any")]
+    typ: Option<Value>,
     #[serde(default, deserialize_with = "present")]
     crit: bool,
     b64: Option<bool>,
@@ -118,6 +120,17 @@ impl<'t> Jws<'t> {
         )
     }
 
+    /// Whether `typ` is that of an access token (RFC 9068 section 4) or of any JWT, or is absent. Other kinds of JWT
+    /// have types of their own (RFC 8725 section 3.11).
+    pub(crate) fn may_be_access_token(&self) -> bool {
+        let Some(typ) = &self.header.typ else {
+            return true;
+        };
+        let typ = typ.as_str().unwrap_or_default().to_ascii_lowercase();
+        let typ = typ.strip_prefix("application/").unwrap_or(&typ);
+        matches!(typ, "jwt" | "at+jwt")
+    }
+
     pub(crate) fn algorithm(&self) -> &str {
         &self.header.alg
     }
@@ -132,6 +145,11 @@ fn parts(token: &str) -> Option<(&str, &str, &str)> {
     let mut parts = token.split('.');
     let three = (parts.next()?, parts.next()?, parts.next()?);
     (parts.next().is_none() && !three.0.is_empty() && !three.1.is_empty()).then_some(three)
+}
+
+/// The value of a member that is present, null included.
+fn any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// True if the member is present, with any value.
