@@ -491,6 +491,14 @@ fn missing_claims_are_explained() {
             r#"{"access_token":"t","token_type":"Bearer","expires_in":99}"#,
         )
     });
+    assert_eq!(words(&opaque), ["requirement_unmet"]);
+    assert_eq!(last(&opaque).facts["held"], "openid");
+    let opaque = check(r#"{"audience":"x","audience_required":"x"}"#, || {
+        reply(
+            200,
+            r#"{"access_token":"t","token_type":"Bearer","expires_in":99}"#,
+        )
+    });
     assert_eq!(words(&opaque), ["opaque_token"]);
     let unkept = check(r#"{"audience":"x"}"#, || {
         reply(

@@ -228,7 +228,7 @@ impl Inner {
             return None;
         }
         // A token is never served past its `exp`, whatever its age.
-        let verdict = rules.policy.check(grant.claims.as_ref(), wall);
+        let verdict = rules.policy.check(&grant, wall);
         if verdict == Err(Breach::Expired) {
             return None;
         }

@@ -130,6 +130,17 @@ impl Exchange<'_> {
             .find_map(|(number, value)| (names.get(*number)? == "scope").then_some(value.as_str()))
     }
 
+    /// The scope of a token request: the caller's or the gate's, without a default that the provider refuses.
+    fn requested_scope<'c>(&'c self, credentials: &'c Credentials) -> Option<&'c str> {
+        let (provider, rules) = (self.provider, self.rules);
+        let is_left_out = || {
+            rules.request.scope_is_default && provider.leaves_out_default_scope(&rules.fingerprint)
+        };
+        let configured = rules.request.scope.as_deref();
+        self.requests_scope(credentials)
+            .or_else(|| configured.filter(|_| !is_left_out()))
+    }
+
     /// One request to the token endpoint.
     async fn ask(
         &self,
@@ -191,13 +202,14 @@ impl Exchange<'_> {
         };
         let claims = members.map(|members| Claims::new(members, Some(&metadata.issuer)));
         let lifetime = answer.lifetime(claims.as_ref(), self.env.clock.wall());
-        Ok(Grant::new(
-            origin,
-            &credentials.client_id,
-            token,
-            lifetime,
-            claims,
-        ))
+        // The claims of a JWT state its scope, also if they cannot be read.
+        let scope = if is_jws(token) {
+            None
+        } else {
+            answer.scope(self.requested_scope(credentials))
+        };
+        let client_id = &credentials.client_id;
+        Ok(Grant::new(origin, client_id, token, lifetime, claims).with_scope(scope))
     }
 
     /// Verifies a client's own token: signature, type, issuer and times (RFC 9068 section 4).
@@ -232,7 +244,7 @@ impl Exchange<'_> {
         if claims.get("exp").is_none() {
             return Err(invalid("it has no exp"));
         }
-        match self.rules.policy.check(Some(&claims), wall) {
+        match self.rules.policy.check_claims(&claims, wall) {
             Err(Breach::Insufficient(_)) | Ok(()) => {}
             Err(breach) => return Err(invalid(breach.why())),
         }

@@ -35,6 +35,9 @@ pub(super) struct TokenEntry<'e> {
     lifetime: Option<u64>,
     /// The expiry for the gate of the process that received it.
     expires: u64,
+    /// The granted scope of an opaque token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scope: Option<Cow<'e, str>>,
     /// Its signature was verified.
     is_verified: bool,
     /// Its `iss` equals the provider's metadata.
@@ -94,6 +97,7 @@ impl<'e> TokenEntry<'e> {
             received: milliseconds(received),
             lifetime: lifetime.map(milliseconds),
             expires: milliseconds(received.saturating_add(lifetime.unwrap_or(kept))),
+            scope: grant.scope().map(Cow::from),
             is_verified: rules.verify_signature && is_jws(grant.token()),
             is_providers: grant
                 .claims
@@ -128,7 +132,7 @@ impl<'e> TokenEntry<'e> {
             unverified_claims(&self.token)
         };
         let received = now.checked_sub(wall - received_wall)?;
-        Some(Grant::new(
+        let grant = Grant::new(
             Origin {
                 received,
                 received_wall,
@@ -140,7 +144,8 @@ impl<'e> TokenEntry<'e> {
                 Lifetime::Stated(Duration::from_millis(lifetime))
             }),
             members.map(|members| Claims::with(members, self.is_providers)),
-        ))
+        );
+        Some(grant.with_scope(self.scope.as_deref()))
     }
 }
 
@@ -202,6 +207,7 @@ fn left(expires: u64, wall: Duration) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::gate::Gate;
+    use crate::gate::policy::Breach;
     use crate::key::{Fingerprint, Key};
     use crate::sys::clock::manual::ManualClock;
     use crate::token::grant_for_test;
@@ -290,6 +296,22 @@ mod tests {
         behind.step(10);
         let age = shared.age(behind.now(), behind.wall());
         assert_eq!(age, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn an_opaque_token_is_shared_with_its_scope() {
+        let (rules, clock) = (rules(r#"{"scopes_required":"read"}"#), ManualClock::new());
+        for (scope, expected) in [
+            (Some("write read"), Ok(())),
+            (Some("write"), Err(Breach::Insufficient("scopes_required"))),
+            (None, Err(Breach::Insufficient("scopes_required"))),
+        ] {
+            let grant = grant_for_test("t", Lifetime::Unknown, &clock).with_scope(scope);
+            let text = written(&grant, &rules, &clock);
+            let shared = read(&text, &rules, &clock).unwrap();
+            assert_eq!(shared.scope(), scope);
+            assert_eq!(rules.policy.check(&shared, clock.wall()), expected);
+        }
     }
 
     #[test]

@@ -210,7 +210,7 @@ impl<'f> Lead<'f> {
             is_client_supplied: false,
         };
         let grant = token.grant(&self.credentials.client_id, origin, rules, clock)?;
-        let verdict = rules.policy.check(grant.claims.as_ref(), clock.wall());
+        let verdict = rules.policy.check(&grant, clock.wall());
         if self.sharing.distrusts(&grant) || verdict == Err(Breach::Expired) {
             return None;
         }

@@ -140,6 +140,16 @@ impl Path {
         Ok(Path(path.to_vec()))
     }
 
+    /// The path to a top-level claim.
+    pub(crate) fn member(name: &str) -> Path {
+        Path(vec![name.to_owned()])
+    }
+
+    /// Whether the path leads to this top-level claim.
+    pub(crate) fn is_member(&self, name: &str) -> bool {
+        self.0 == [name]
+    }
+
     pub(crate) fn find<'c>(&self, claims: &'c Claims) -> Option<&'c Value> {
         let (first, rest) = self.0.split_first()?;
         walk(claims.get(first)?, rest.iter().map(String::as_str))

@@ -25,6 +25,8 @@ pub struct Grant {
     pub(crate) is_client_supplied: bool,
     /// Its claims, if it is a JWT.
     pub(crate) claims: Option<Claims>,
+    /// The granted scope of an opaque token, space-separated.
+    scope: Option<Box<str>>,
     pub(crate) refresh: Refresh,
 }
 
@@ -109,8 +111,20 @@ impl Grant {
             is_client_supplied: origin.is_client_supplied,
             lifetime,
             claims,
+            scope: None,
             refresh: Refresh::default(),
         }
+    }
+
+    /// The same grant with the granted scope, for an opaque token.
+    pub(crate) fn with_scope(mut self, scope: Option<&str>) -> Grant {
+        self.scope = scope.map(Box::from);
+        self
+    }
+
+    /// The granted scope of an opaque token, if it is known.
+    pub(crate) fn scope(&self) -> Option<&str> {
+        self.scope.as_deref()
     }
 
     /// The age by the clock that shows more: the monotonic clock stops while a virtual machine is suspended, and the
@@ -162,7 +176,8 @@ impl Grant {
     /// The approximate size, in bytes.
     pub(crate) fn size(&self) -> usize {
         let claims = self.claims.as_ref().map_or(0, |claims| claims.size);
-        size_of::<Grant>() + self.client_id.len() + self.authorization.len() + claims
+        let scope = self.scope().map_or(0, str::len);
+        size_of::<Grant>() + self.client_id.len() + self.authorization.len() + claims + scope
     }
 }
 

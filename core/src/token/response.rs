@@ -28,6 +28,8 @@ pub(crate) struct TokenResponse {
     token_type: String,
     #[serde(default)]
     expires_in: Option<Value>,
+    #[serde(default)]
+    scope: Option<Value>,
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<String>, D::Error> {
@@ -60,6 +62,15 @@ impl TokenResponse {
             );
         }
         Ok(response)
+    }
+
+    /// The token's scope, space-separated: a provider that does not state it has granted the requested one. `None`:
+    /// unknown.
+    pub(crate) fn scope<'s>(&'s self, requested: Option<&'s str>) -> Option<&'s str> {
+        match &self.scope {
+            Some(stated) => stated.as_str(),
+            None => requested,
+        }
     }
 
     /// The token's lifetime: `expires_in` (a number or a numeric string), else the time until the JWT's `exp`; never

@@ -16,7 +16,7 @@ fn policy() {
     run_file("policy.json", 30, run);
 }
 
-/// A token with these `claims` (null: opaque) of the provider `https://idp.example/`, at the time `now`, and the gate's
+/// A token with these `claims` (null: opaque, of the granted `scope`) of the provider `https://idp.example/`, at the time `now`, and the gate's
 /// verdict on it.
 fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
     let gate = Gate::from_json(&config(input)).map_err(|error| error.to_string())?;
@@ -38,7 +38,8 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
         .get("client_id")
         .and_then(Value::as_str)
         .unwrap_or("alice");
-    let grant = Grant::new(origin, client_id, "t0ken", Lifetime::Unknown, claims);
+    let scope = input.get("scope").and_then(Value::as_str);
+    let grant = Grant::new(origin, client_id, "t0ken", Lifetime::Unknown, claims).with_scope(scope);
     // As the engine does it: the id of a pair is judged before its token is looked up.
     let outcome = if !is_client_supplied && !rules.allows_client(client_id.as_bytes()) {
         let denial = Denial::new(Cause::ClientNotAllowed, "");
