@@ -254,6 +254,10 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "JWT with another issuer": ("misconfigured", signed(iss="https://sts.example")),
     "JWT signed with another key": ("misconfigured", signed(key=OTHER)),
     "JWT with an unknown kid": ("misconfigured", signed(kid="k2")),
+    "JWT signed with a key that is not for signatures": (
+        "misconfigured",
+        signed(keys={"keys": [{**key_set()["keys"][0], "use": "SIG"}]}),
+    ),
     "JWT signed with HS256": ("misconfigured", signed(key="s" * 32, algorithm="HS256")),
     "unverified JWT": ("ok", signed({**AUDIENCE, "verify_signature": False})),
     "JWKS that does not exist": ("misconfigured", signed(jwks={"status": 404})),

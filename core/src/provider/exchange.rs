@@ -265,7 +265,8 @@ impl Exchange<'_> {
         ))
     }
 
-    /// An unknown key may be new: fetches the keys again, unless they were fetched recently.
+    /// An unknown key may be new, and an unusable one replaced: fetches the keys again, unless they were fetched
+    /// recently.
     async fn verify<'t>(
         &self,
         metadata: &Arc<Metadata>,
@@ -275,7 +276,7 @@ impl Exchange<'_> {
         let ask = |unlike| self.provider.keys(self.env, self.rules, metadata, unlike);
         let keys = ask(None).await.map_err(Unverified::Denial)?;
         let verified = match jws.verify(&keys) {
-            Err(JwsError::UnknownKey) => {
+            Err(JwsError::UnknownKey | JwsError::UnusableKey(_)) => {
                 let newer = ask(Some(&keys)).await.map_err(Unverified::Denial)?;
                 jws.verify(&newer)
             }

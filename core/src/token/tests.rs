@@ -405,6 +405,76 @@ fn unusable_keys_are_omitted_individually() {
 }
 
 #[test]
+fn the_reason_why_a_key_is_omitted_is_known() {
+    let signer = es256();
+    let token = signer.token(&json!({"alg": "ES256", "kid": "bad"}), &claims());
+    let unnamed = signer.token(&json!({"alg": "ES256"}), &claims());
+    let with = |name: &str, value: Value| {
+        let mut jwk = signer.jwk("bad");
+        jwk[name] = value;
+        jwk
+    };
+    let bits = |bytes: usize| URL_SAFE_NO_PAD.encode(vec![0xff; bytes]);
+    let rsa = |n: &str, e: &str| json!({"kty": "RSA", "kid": "bad", "n": n, "e": e});
+    let okp = |curve: &str| json!({"kty": "OKP", "kid": "bad", "crv": curve, "x": bits(57)});
+    for (bad, why) in [
+        (rsa(&bits(128), "AQAB"), "an RSA key shorter than 2048 bits"),
+        (rsa(&bits(1025), "AQAB"), "an RSA key longer than 8192 bits"),
+        (rsa("", "AQAB"), "malformed"),
+        (rsa(&bits(256), "AQ"), "malformed"),
+        (rsa(&bits(256), "Ag"), "malformed"),
+        (rsa("not base64!", "AQAB"), "malformed"),
+        (okp("Ed448"), "its curve is not supported"),
+        (okp("X25519"), "its curve is not supported"),
+        (
+            with("crv", json!("secp256k1")),
+            "its curve is not supported",
+        ),
+        (with("crv", json!("P-384")), "malformed"),
+        (with("crv", Value::Null), "malformed"),
+        (with("kty", json!("oct")), "its kind (kty) is not supported"),
+        (with("use", json!("SIG")), "it is not for signatures"),
+        (with("use", json!("enc")), "it is not for signatures"),
+        (with("key_ops", json!(["sign"])), "it is not for signatures"),
+        (with("key_ops", json!("verify")), "malformed"),
+        (with("x", json!("AAAA")), "malformed"),
+    ] {
+        let set = keys(&[bad.clone(), es256().jwk("good")]);
+        let error = verify(&token, &set).unwrap_err().why();
+        assert!(
+            error.contains("publishes its key") && error.contains(why),
+            "{bad}: {error}"
+        );
+        // The token may be signed with any key: the usable one does not verify it.
+        assert_eq!(verify(&unnamed, &set), Err(JwsError::UnknownKey), "{bad}");
+        let error = verify(&unnamed, &keys(std::slice::from_ref(&bad))).unwrap_err();
+        assert!(error.why().contains(why), "{bad}");
+        // Another key with the same id is usable.
+        let replaced = keys(&[bad.clone(), signer.jwk("bad")]);
+        assert_eq!(verify(&token, &replaced), Ok(claims()), "{bad}");
+        let mut extended = keys(&[]);
+        extended.extend(keys(std::slice::from_ref(&bad)));
+        let error = verify(&token, &extended).unwrap_err();
+        assert!(error.why().contains(why), "{bad}");
+    }
+}
+
+#[test]
+fn padding_in_a_key_is_accepted() {
+    for (alg, signer) in signers() {
+        let mut jwk = signer.jwk("k");
+        for name in ["n", "e", "x", "y"] {
+            if let Some(text) = jwk[name].as_str() {
+                let padding = "=".repeat((4 - text.len() % 4) % 4);
+                jwk[name] = format!("{text}{padding}").into();
+            }
+        }
+        let token = signer.token(&json!({"alg": alg, "kid": "k"}), &claims());
+        assert_eq!(verify(&token, &keys(&[jwk])), Ok(claims()), "{alg}");
+    }
+}
+
+#[test]
 fn only_the_strict_compact_serialization_is_accepted() {
     let signer = es256();
     let set = keys(&[signer.jwk("k")]);
@@ -500,7 +570,10 @@ fn lenient_forms_of_a_jwt_are_not_opaque() {
         "]".repeat(200)
     );
     for (header, why) in [
-        (br#"{"alg":"none","x":"\ud800"}"#.to_vec(), "a lone surrogate"),
+        (
+            br#"{"alg":"none","x":"\ud800"}"#.to_vec(),
+            "a lone surrogate",
+        ),
         (b"{\"alg\":\"none\",\"x\":\"\xff\"}".to_vec(), "UTF-8"),
         (nested.into_bytes(), "nesting"),
         (br#"{"alg":"none","x":1E400}"#.to_vec(), "a large number"),

@@ -18,7 +18,16 @@ fn client_tokens() {
 /// A client presents a token of `header` and `claims`, signed with the provider's only key.
 fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
     let signer = es256();
-    let keys = json!({ "keys": [signer.jwk("k1")] }).to_string();
+    let mut key = signer.jwk("k1");
+    for (name, value) in input
+        .get("key")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        key[name] = value.clone();
+    }
+    let keys = json!({ "keys": [key] }).to_string();
     let metadata = json!({
         "issuer": "https://idp.example/",
         "token_endpoint": "https://idp.example/token",
