@@ -1,7 +1,7 @@
 //! The rules compiled from a configuration.
 
 use super::TokenRequest;
-use super::clients::Pattern;
+use super::clients::Clients;
 use super::token_request::arg_names;
 use super::upstream::{Upstream, header_value};
 use crate::config::{AuthMethods, Config, value_error};
@@ -22,7 +22,7 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct Rules {
     pub(crate) places: Places,
-    pub(crate) clients_allowed: Option<Vec<Pattern>>,
+    pub(crate) clients_allowed: Option<Clients>,
     pub(crate) hide: bool,
     pub(crate) run_on_preflight: bool,
     pub(crate) anonymous: bool,
@@ -73,7 +73,7 @@ impl Rules {
             clients_allowed: config
                 .clients_allowed
                 .as_deref()
-                .map(Pattern::compile)
+                .map(Clients::compile)
                 .transpose()?,
             hide: config.hide_credentials,
             run_on_preflight: config.run_on_preflight,
@@ -132,10 +132,9 @@ impl Rules {
     }
 
     pub(crate) fn allows_client(&self, client_id: &[u8]) -> bool {
-        self.clients_allowed.as_ref().is_none_or(|patterns| {
-            let client_id = std::str::from_utf8(client_id).ok();
-            client_id.is_some_and(|id| patterns.iter().any(|pattern| pattern.matches(id)))
-        })
+        self.clients_allowed
+            .as_ref()
+            .is_none_or(|clients| clients.allow(client_id))
     }
 }
 
