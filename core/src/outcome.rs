@@ -33,7 +33,7 @@ impl Outcome {
         source: Source,
         wall: Duration,
     ) -> Outcome {
-        let verdict = rules.policy.check(grant.claims.as_ref(), wall);
+        let verdict = rules.policy.check(&grant, wall);
         Outcome::of_verdict(rules, grant, verdict, cache_status, source)
     }
 

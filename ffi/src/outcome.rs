@@ -15,7 +15,6 @@ use std::borrow::Cow;
 use std::ffi::{c_char, c_void};
 use std::mem::{align_of, offset_of, size_of};
 use std::ptr;
-use std::time::Instant;
 
 /// The result of authenticating a request: allow or deny. Strings belong to the
 /// outcome and live until credgate_outcome_release.
@@ -382,7 +381,7 @@ pub unsafe extern "C" fn credgate_outcome_expires_in(
             else {
                 return Ok(CREDGATE_EMPTY);
             };
-            let Some(left) = rules.expires_in(grant, Instant::now()) else {
+            let Some(left) = rules.expires_in(grant) else {
                 return Ok(CREDGATE_EMPTY);
             };
             out_seconds.set(left.as_secs());

@@ -152,8 +152,10 @@ class Settings(TypedDict, total=False):
     # provider has refused it with "invalid_scope".
     scopes: Sequence[str] | None
     # Path of the claim with the token's scopes: names of members, and positions in arrays from 1.
-    # Default: ["scope"].
-    scopes_claim: Sequence[str]
+    # If unset, "scope", or "scp" if the token has no "scope". An opaque token has the scope of the
+    # token response, or the requested scope if the response has none; with a path other than
+    # "scope", it has no scopes.
+    scopes_claim: Sequence[str] | None
     # Scopes that the token must have, as an OR of ANDs: an element matches if the token has all of
     # its space-separated values.
     scopes_required: Sequence[str]

@@ -7,7 +7,6 @@ use credgate_core::{Outcome, Source};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use std::borrow::Cow;
-use std::time::Instant;
 
 /// Converts an outcome to `credgate.Allow` or `credgate.Deny`.
 pub(crate) fn outcome(py: Python<'_>, outcome: Outcome) -> PyResult<Bound<'_, PyAny>> {
@@ -99,7 +98,7 @@ impl Allow {
     /// The seconds for which the token is still served. None if it is not cached.
     #[getter]
     fn expires_in(&self) -> Option<u64> {
-        let left = self.0.rules().expires_in(self.0.grant()?, Instant::now())?;
+        let left = self.0.rules().expires_in(self.0.grant()?)?;
         Some(left.as_secs())
     }
 

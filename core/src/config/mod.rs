@@ -165,9 +165,11 @@ pub(crate) struct Config {
     /// space-separated values.
     #[serde(deserialize_with = "list")]
     pub(crate) scopes_required: Vec<String>,
-    /// Path of the claim with the token's scopes: names of members, and positions in arrays from 1.
-    #[serde(deserialize_with = "list")]
-    pub(crate) scopes_claim: Vec<String>,
+    /// Path of the claim with the token's scopes: names of members, and positions in arrays from 1. If unset, `scope`,
+    /// or `scp` if the token has no `scope`. An opaque token has the scope of the token response, or the requested
+    /// scope if the response has none; with a path other than `scope`, it has no scopes.
+    #[serde(deserialize_with = "some_list")]
+    pub(crate) scopes_claim: Option<Vec<String>>,
     /// Audiences that the token must have, as an OR of ANDs (see `scopes_required`).
     #[serde(deserialize_with = "list")]
     pub(crate) audience_required: Vec<String>,
@@ -340,7 +342,7 @@ impl Default for Config {
             leeway: 0,
             issuers_allowed: Vec::new(),
             scopes_required: Vec::new(),
-            scopes_claim: vec!["scope".to_owned()],
+            scopes_claim: None,
             audience_required: Vec::new(),
             audience_claim: vec!["aud".to_owned()],
             roles_required: Vec::new(),

@@ -3,7 +3,8 @@
 use super::Check;
 use super::finding::{Diagnosis, Finding, Step, Verdict};
 use super::says;
-use crate::gate::policy::Breach;
+use crate::gate::policy::{Breach, Comparison};
+use crate::token::Grant;
 use serde_json::Value;
 
 const STEP: Step = Step::Requirements;
@@ -15,7 +16,7 @@ impl Check<'_> {
         };
         let claims = grant.claims.as_ref();
         let claim = |name: &str| claims.and_then(|claims| claims.get(name));
-        let finding = match self.rules.policy.check(claims, self.wall) {
+        let finding = match self.rules.policy.check(grant, self.wall) {
             Ok(()) => {
                 let message = if self.rules.policy.is_empty() {
                     "The gate has no further requirements: it allows the client."
@@ -38,7 +39,7 @@ impl Check<'_> {
             )
             .remedy(CLOCKS),
             Err(Breach::OtherIssuer) => self.other_issuer(claim("iss")),
-            Err(Breach::Insufficient(field)) => self.insufficient(field),
+            Err(Breach::Insufficient(field)) => self.insufficient(grant, field),
         };
         report.fail(Verdict::Misconfigured, finding);
         true
@@ -65,13 +66,10 @@ impl Check<'_> {
         .fact("iss", iss)
     }
 
-    fn insufficient(&self, field: &'static str) -> Finding {
-        let claims = self
-            .result
-            .as_ref()
-            .ok()
-            .and_then(|grant| grant.claims.as_ref());
-        if claims.is_none() {
+    fn insufficient(&self, grant: &Grant, field: &'static str) -> Finding {
+        let compared = self.rules.policy.compare(field, grant);
+        let is_known = compared.as_ref().is_some_and(|one| one.held.is_some());
+        if grant.claims.is_none() && !is_known {
             return Finding::error(
                 STEP,
                 "opaque_token",
@@ -82,7 +80,7 @@ impl Check<'_> {
                  identifier). Or leave the requirement to the API.",
             );
         }
-        let Some((wanted, held)) = self.rules.policy.compare(field, claims) else {
+        let Some(Comparison { required, held }) = compared else {
             return Finding::error(
                 STEP,
                 "claim_forbidden",
@@ -92,9 +90,9 @@ impl Check<'_> {
                 "Configure the provider to omit the claim for this client, or allow it in the gate.",
             );
         };
-        let wanted: Vec<_> = wanted.iter().map(|words| words.join(" and ")).collect();
+        let wanted: Vec<_> = required.iter().map(|words| words.join(" and ")).collect();
         let wanted = wanted.join(", or ");
-        let held = held.map_or("no such claim".to_owned(), |held| self.said(held));
+        let held = held.map_or("no such claim".to_owned(), |held| self.said(&held));
         Finding::error(
             STEP,
             "requirement_unmet",
@@ -106,8 +104,8 @@ impl Check<'_> {
                  Keycloak needs an audience mapper."
             }
             "scopes_required" => {
-                "Request these scopes (scopes) and allow them to the client at the provider. Okta and Entra ID put them into \
-                 another claim: scopes_claim scp."
+                "Request these scopes (scopes) and allow them to the client at the provider. If the provider puts them into \
+                 a claim other than scope and scp, set scopes_claim."
             }
             _ => {
                 "Assign it to the client at the provider, and check that the claim has the configured name."

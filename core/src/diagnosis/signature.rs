@@ -4,7 +4,7 @@ use super::Check;
 use super::finding::{Diagnosis, Finding, Step, Verdict};
 use super::reach::{no_document, unanswered};
 use crate::token::TokenResponse;
-use crate::token::{Jws, JwsError, KeySet, is_jws};
+use crate::token::{Jws, JwsError, KeySet, Unusable, is_jws};
 
 const STEP: Step = Step::Signature;
 
@@ -97,6 +97,7 @@ impl Check<'_> {
 
 fn bad(fault: JwsError) -> Finding {
     let (code, message, remedy) = match fault {
+        JwsError::UnusableKey(why) => return unusable(why),
         JwsError::UnknownKey => (
             "key_unknown",
             "The token is signed with a key that is not among those that the provider publishes.",
@@ -130,4 +131,40 @@ fn bad(fault: JwsError) -> Finding {
         ),
     };
     Finding::error(STEP, code, message).remedy(remedy)
+}
+
+/// A key that the provider publishes and the gateway omits.
+fn unusable(why: Unusable) -> Finding {
+    let (message, remedy) = match why {
+        Unusable::Curve => (
+            "its curve is not supported: P-256, P-384, P-521 and Ed25519 are.",
+            "Have the provider sign with RS256, ES256 or EdDSA with Ed25519.",
+        ),
+        Unusable::Kind => (
+            "its kind (kty) is not supported: RSA, EC and OKP are.",
+            "Have the provider sign with RS256, ES256 or EdDSA with Ed25519.",
+        ),
+        Unusable::Long => (
+            "it is an RSA key longer than 8192 bits.",
+            "Have the provider sign with an RSA key of 2048 to 8192 bits.",
+        ),
+        Unusable::Malformed => (
+            "it is malformed.",
+            "Compare the key with RFC 7517 and RFC 7518: n, e, x and y are base64url, kid and alg are strings, key_ops is \
+             a list, and no member is repeated.",
+        ),
+        Unusable::Purpose => (
+            "it is not for signatures.",
+            "Have the provider publish the key with use sig (in lower case), or with verify among its key_ops, or without \
+             both.",
+        ),
+        Unusable::Short => (
+            "it is an RSA key shorter than 2048 bits.",
+            "RFC 7518, section 3.3, requires 2048 bits: have the provider sign with a longer key.",
+        ),
+    };
+    let message = format!(
+        "The provider publishes the key with which the token is signed, but the key is not usable: {message}"
+    );
+    Finding::error(STEP, "key_unusable", message).remedy(remedy)
 }

@@ -409,6 +409,23 @@ fn signatures_and_keys_are_explained() {
         ["key_unknown"]
     );
     assert_eq!(with(|_| published(es256().jwk("k1"))), ["signature_wrong"]);
+    let with_member = |name: &str, value: Value| {
+        let name = name.to_owned();
+        let diagnosis = signed("{}", &good, move |mut key| {
+            key[&name] = value.clone();
+            published(key)
+        });
+        assert_eq!(words(&diagnosis), ["key_unusable"]);
+        last(&diagnosis).message.clone()
+    };
+    for (name, value, why) in [
+        ("use", json!("SIG"), "it is not for signatures."),
+        ("crv", json!("Ed448"), "its curve is not supported"),
+        ("kty", json!("oct"), "its kind (kty) is not supported"),
+        ("key_ops", json!("verify"), "it is malformed."),
+    ] {
+        assert!(with_member(name, value).contains(why), "{name}");
+    }
     assert_eq!(with(|_| (200, "hello".to_owned())), ["no_key_set"]);
     assert_eq!(with(|_| (404, String::new())), ["no_document"]);
     let unsigned = |header: Value| {
@@ -486,6 +503,14 @@ fn missing_claims_are_explained() {
         assert_eq!(words(&diagnosis), expected, "{config} {claims}");
     }
     let opaque = check(r#"{"audience":"x","scopes_required":"y"}"#, || {
+        reply(
+            200,
+            r#"{"access_token":"t","token_type":"Bearer","expires_in":99}"#,
+        )
+    });
+    assert_eq!(words(&opaque), ["requirement_unmet"]);
+    assert_eq!(last(&opaque).facts["held"], "openid");
+    let opaque = check(r#"{"audience":"x","audience_required":"x"}"#, || {
         reply(
             200,
             r#"{"access_token":"t","token_type":"Bearer","expires_in":99}"#,

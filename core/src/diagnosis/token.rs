@@ -69,8 +69,8 @@ impl Check<'_> {
         let kind = match claims {
             Some(_) => "The token is a JWT",
             None => {
-                "The token is opaque: only the provider can read it, so none of it can be verified or required \
-                 here"
+                "The token is opaque: only the provider can read it, so its claims can be neither verified nor \
+                 required here"
             }
         };
         let lifetime = answer.lifetime(claims, self.wall);
@@ -121,7 +121,7 @@ impl Check<'_> {
         let Ok(grant) = &self.result else {
             return;
         };
-        let verdict = self.rules.policy.check(grant.claims.as_ref(), self.wall);
+        let verdict = self.rules.policy.check(grant, self.wall);
         if verdict.is_err() || !self.rules.retention.tokens {
             return;
         }

@@ -241,13 +241,13 @@ impl Inner {
             return None;
         }
         let grant = self.shared.token(key)?;
-        let age = rules.retention.age(&grant, now);
+        let wall = self.shared.env.clock.wall();
+        let age = rules.retention.age(&grant, now, wall);
         if age == Age::Over {
             return None;
         }
-        // The wall clock may be ahead of the monotonic one: a token is never served past its `exp`.
-        let wall = self.shared.env.clock.wall();
-        let verdict = rules.policy.check(grant.claims.as_ref(), wall);
+        // A token is never served past its `exp`, whatever its age.
+        let verdict = rules.policy.check(&grant, wall);
         if verdict == Err(Breach::Expired) {
             return None;
         }

@@ -2,13 +2,22 @@
 
 use crate::config::value_error;
 use crate::error::Error;
+use std::collections::HashSet;
+
+/// The client ids that may use a gate: ids, and patterns of ids.
+#[derive(Debug, Clone)]
+pub(crate) struct Clients {
+    /// Hashed under a random key: clients cannot choose ids that collide.
+    ids: HashSet<Box<[u8]>>,
+    patterns: Vec<Pattern>,
+}
 
 /// A pattern of client ids: `*` matches any number of characters, including none.
 #[derive(Debug, Clone)]
-pub(crate) struct Pattern(String);
+struct Pattern(String);
 
-impl Pattern {
-    pub(crate) fn compile(patterns: &[String]) -> Result<Vec<Pattern>, Error> {
+impl Clients {
+    pub(crate) fn compile(patterns: &[String]) -> Result<Clients, Error> {
         if patterns.is_empty() {
             return Err(value_error(
                 "clients_allowed: an empty list allows no client; remove it to allow all clients",
@@ -22,11 +31,31 @@ impl Pattern {
                 "clients_allowed: {wrong:?} is empty or not printable ASCII"
             )));
         }
-        Ok(patterns.iter().cloned().map(Pattern).collect())
+        let (patterns, ids): (Vec<_>, Vec<_>) = patterns
+            .iter()
+            .cloned()
+            .partition(|text| text.contains('*'));
+        Ok(Clients {
+            ids: ids.into_iter().map(|id| id.into_bytes().into()).collect(),
+            patterns: patterns.into_iter().map(Pattern).collect(),
+        })
     }
 
+    /// One look-up for all ids, and one comparison for each pattern. Allocates nothing.
+    pub(crate) fn allow(&self, client_id: &[u8]) -> bool {
+        self.ids.contains(client_id) || self.matches_pattern(client_id)
+    }
+
+    fn matches_pattern(&self, client_id: &[u8]) -> bool {
+        !self.patterns.is_empty()
+            && std::str::from_utf8(client_id)
+                .is_ok_and(|id| self.patterns.iter().any(|pattern| pattern.matches(id)))
+    }
+}
+
+impl Pattern {
     /// Allocates nothing, and takes at most time linear in both lengths for each `*`.
-    pub(crate) fn matches(&self, client_id: &str) -> bool {
+    fn matches(&self, client_id: &str) -> bool {
         let Some((prefix, rest)) = self.0.split_once('*') else {
             return self.0 == client_id;
         };
@@ -74,7 +103,59 @@ mod tests {
                 "{pattern} {client_id}"
             );
         }
-        assert!(Pattern::compile(&[]).is_err());
-        assert!(Pattern::compile(&[String::new()]).is_err());
+        assert!(Clients::compile(&[]).is_err());
+        assert!(Clients::compile(&[String::new()]).is_err());
+    }
+
+    fn clients(allowed: &[&str]) -> Clients {
+        let allowed: Vec<_> = allowed.iter().map(|&one| one.to_owned()).collect();
+        Clients::compile(&allowed).unwrap()
+    }
+
+    #[test]
+    fn ids_and_patterns_allow_the_same_clients_as_patterns_alone() {
+        let allowed = ["alice", "bob", "alice", "team-*", "*@example.com", "a*b"];
+        let compiled = clients(&allowed);
+        for client_id in [
+            "alice",
+            "Alice",
+            "alic",
+            "alice2",
+            "",
+            "bob",
+            "team-",
+            "team-1",
+            "team",
+            "*",
+            "team-*",
+            "x@example.com",
+            "ab",
+            "acb",
+            "acbc",
+            "\u{e9}",
+            "a\u{e9}b",
+        ] {
+            let one_by_one = allowed
+                .iter()
+                .any(|text| Pattern((*text).to_owned()).matches(client_id));
+            assert_eq!(
+                compiled.allow(client_id.as_bytes()),
+                one_by_one,
+                "{client_id}"
+            );
+        }
+        for no_text in [&b"\xff"[..], b"team-\xff", b"a\xffb"] {
+            assert!(!compiled.allow(no_text));
+        }
+    }
+
+    #[test]
+    fn ten_thousand_ids_cost_no_comparison_each() {
+        let mut allowed: Vec<_> = (0..10_000).map(|number| format!("id-{number}")).collect();
+        allowed.push("team-*".to_owned());
+        let compiled = Clients::compile(&allowed).unwrap();
+        assert_eq!((compiled.ids.len(), compiled.patterns.len()), (10_000, 1));
+        assert!(compiled.allow(b"id-9999") && compiled.allow(b"team-a"));
+        assert!(!compiled.allow(b"id-10000"));
     }
 }

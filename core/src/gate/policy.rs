@@ -3,8 +3,10 @@
 
 use crate::config::{Config, value_error};
 use crate::error::Error;
+use crate::token::Grant;
 use crate::token::claims::{Claims, Path};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// The requirements of a gate.
@@ -22,9 +24,25 @@ pub(crate) struct Policy {
 #[derive(Debug, Clone)]
 struct Requirement {
     field: &'static str,
-    path: Path,
+    /// The claims that may state it: the first that is present counts.
+    claims: Vec<Path>,
+    /// Whether the scope of the token response counts for an opaque token.
+    is_granted_scope: bool,
     any: Vec<Vec<String>>,
 }
+
+/// A requirement beside the token's value.
+pub(crate) struct Comparison<'g> {
+    /// An OR of ANDs.
+    pub(crate) required: &'g [Vec<String>],
+    /// `None`: the token has none that is known.
+    pub(crate) held: Option<Cow<'g, Value>>,
+}
+
+/// The field with the required scopes.
+const SCOPES: &str = "scopes_required";
+/// The claims with a token's scopes: of RFC 9068, and of Okta, Entra ID and Hydra.
+const SCOPE_CLAIMS: [&str; 2] = ["scope", "scp"];
 
 /// The first requirement that a token fails. The texts are log-safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +71,7 @@ impl Breach {
 
 impl Policy {
     pub(crate) fn compile(config: &Config) -> Result<Policy, Error> {
-        let requirement = |field, words: &[String], claim_field, claim: &[String]| {
+        let requirement = |field, words: &[String], claims: Vec<Path>| {
             let any: Vec<Vec<String>> = words
                 .iter()
                 .map(|element| element.split_whitespace().map(str::to_owned).collect())
@@ -63,34 +81,27 @@ impl Policy {
                     "{field}: an element is empty; remove the field to require nothing"
                 )));
             }
-            let path = Path::new(claim_field, claim)?;
-            Ok::<_, Error>((!any.is_empty()).then_some(Requirement { field, path, any }))
+            let is_scope = |claim: &Path| claim.is_member(SCOPE_CLAIMS[0]);
+            Ok::<_, Error>((!any.is_empty()).then_some(Requirement {
+                field,
+                is_granted_scope: field == SCOPES && claims.iter().any(is_scope),
+                claims,
+                any,
+            }))
         };
+        let claim = |field, path: &[String]| Ok::<_, Error>(vec![Path::new(field, path)?]);
+        let scopes = match &config.scopes_claim {
+            Some(path) => claim("scopes_claim", path)?,
+            None => SCOPE_CLAIMS.map(Path::member).into(),
+        };
+        let audience = claim("audience_claim", &config.audience_claim)?;
+        let roles = claim("roles_claim", &config.roles_claim)?;
+        let groups = claim("groups_claim", &config.groups_claim)?;
         let required = [
-            requirement(
-                "scopes_required",
-                &config.scopes_required,
-                "scopes_claim",
-                &config.scopes_claim,
-            )?,
-            requirement(
-                "audience_required",
-                &config.audience_required,
-                "audience_claim",
-                &config.audience_claim,
-            )?,
-            requirement(
-                "roles_required",
-                &config.roles_required,
-                "roles_claim",
-                &config.roles_claim,
-            )?,
-            requirement(
-                "groups_required",
-                &config.groups_required,
-                "groups_claim",
-                &config.groups_claim,
-            )?,
+            requirement(SCOPES, &config.scopes_required, scopes)?,
+            requirement("audience_required", &config.audience_required, audience)?,
+            requirement("roles_required", &config.roles_required, roles)?,
+            requirement("groups_required", &config.groups_required, groups)?,
         ];
         Ok(Policy {
             verify_claims: config.verify_claims,
@@ -101,22 +112,40 @@ impl Policy {
         })
     }
 
-    /// Checks a token. `claims`: `None` for an opaque token, which passes only without requirements. `wall`: the time
-    /// since the Unix epoch. Allocates nothing.
-    pub(crate) fn check(&self, claims: Option<&Claims>, wall: Duration) -> Result<(), Breach> {
-        let Some(claims) = claims else {
-            return match self.required.first() {
-                Some(requirement) => Err(Breach::Insufficient(requirement.field)),
-                None if !self.forbidden.is_empty() => Err(Breach::Insufficient("claims_forbidden")),
-                None => Ok(()),
-            };
+    /// Checks a token. `wall`: the time since the Unix epoch. Allocates nothing.
+    pub(crate) fn check(&self, grant: &Grant, wall: Duration) -> Result<(), Breach> {
+        match &grant.claims {
+            Some(claims) => self.check_claims(claims, wall),
+            None => self.check_opaque(grant.scope()),
+        }
+    }
+
+    /// An opaque token meets no requirement but that of its scope.
+    fn check_opaque(&self, scope: Option<&str>) -> Result<(), Breach> {
+        let is_met = |requirement: &&Requirement| {
+            requirement.is_granted_scope
+                && scope.is_some_and(|scope| requirement.is_met(|word| has_word(scope, word)))
         };
+        if let Some(unmet) = self.required.iter().find(|one| !is_met(one)) {
+            return Err(Breach::Insufficient(unmet.field));
+        }
+        if !self.forbidden.is_empty() {
+            return Err(Breach::Insufficient("claims_forbidden"));
+        }
+        Ok(())
+    }
+
+    /// Checks the claims of a JWT.
+    pub(crate) fn check_claims(&self, claims: &Claims, wall: Duration) -> Result<(), Breach> {
         if self.verify_claims {
             self.check_time(claims, wall.as_secs_f64())?;
             self.check_issuer(claims)?;
         }
         for requirement in &self.required {
-            if !requirement.is_met(claims) {
+            let Some(value) = requirement.find(claims) else {
+                return Err(Breach::Insufficient(requirement.field));
+            };
+            if !requirement.is_met(|word| contains_word(value, word)) {
                 return Err(Breach::Insufficient(requirement.field));
             }
         }
@@ -147,15 +176,20 @@ impl Policy {
         self.required.is_empty() && self.forbidden.is_empty()
     }
 
-    /// The requirement in a field such as `audience_required`, and the token's value of its claim.
-    pub(crate) fn compare<'c>(
-        &self,
-        field: &str,
-        claims: Option<&'c Claims>,
-    ) -> Option<(&[Vec<String>], Option<&'c Value>)> {
+    /// The requirement in a field such as `audience_required`, and the token's value for it.
+    pub(crate) fn compare<'g>(&'g self, field: &str, grant: &'g Grant) -> Option<Comparison<'g>> {
         let requirement = self.required.iter().find(|one| one.field == field)?;
-        let held = claims.and_then(|claims| requirement.path.find(claims));
-        Some((&requirement.any, held))
+        let held = match &grant.claims {
+            Some(claims) => requirement.find(claims).map(Cow::Borrowed),
+            None => {
+                let scope = grant.scope().filter(|_| requirement.is_granted_scope);
+                scope.map(|scope| Cow::Owned(scope.into()))
+            }
+        };
+        Some(Comparison {
+            required: &requirement.any,
+            held,
+        })
     }
 
     fn check_issuer(&self, claims: &Claims) -> Result<(), Breach> {
@@ -176,29 +210,36 @@ impl Policy {
 }
 
 impl Requirement {
-    fn is_met(&self, claims: &Claims) -> bool {
-        let Some(value) = self.path.find(claims) else {
-            return false;
-        };
+    fn find<'c>(&self, claims: &'c Claims) -> Option<&'c Value> {
+        self.claims.iter().find_map(|path| path.find(claims))
+    }
+
+    fn is_met(&self, has: impl Fn(&str) -> bool) -> bool {
         self.any
             .iter()
-            .any(|words| words.iter().all(|word| contains_word(value, word)))
+            .any(|words| words.iter().all(|word| has(word)))
     }
 }
 
 /// Whether a claim contains a word: as an element of an array, or in a space-separated string (RFC 8693 section 4.2).
 fn contains_word(value: &Value, word: &str) -> bool {
     match value {
-        Value::String(text) => text.split_ascii_whitespace().any(|part| part == word),
+        Value::String(text) => has_word(text, word),
         Value::Array(values) => values.iter().any(|value| value.as_str() == Some(word)),
         _ => false,
     }
 }
 
+fn has_word(text: &str, word: &str) -> bool {
+    text.split_ascii_whitespace().any(|part| part == word)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::clock::manual::ManualClock;
     use crate::token::claims::tests::claims;
+    use crate::token::{Lifetime, grant_for_test};
     use serde_json::json;
 
     const NOW: Duration = Duration::from_secs(1_700_000_000);
@@ -207,21 +248,109 @@ mod tests {
         let config = Config::from_json(&config.replace('{', r#"{"issuer":"https://a","#)).unwrap();
         Policy::compile(&config)
             .unwrap()
-            .check(Some(&claims(members)), NOW)
+            .check_claims(&claims(members), NOW)
     }
 
     #[test]
-    fn an_opaque_token_passes_only_without_requirements() {
-        let policy = |json: &str| Policy::compile(&Config::from_json(json).unwrap()).unwrap();
-        assert_eq!(policy(r#"{"issuer":"x"}"#).check(None, NOW), Ok(()));
-        for config in [
-            r#"{"issuer":"x","scopes_required":"a"}"#,
-            r#"{"issuer":"x","claims_forbidden":"a"}"#,
+    fn an_opaque_token_meets_no_requirement_but_that_of_its_scope() {
+        for (config, scope, unmet) in [
+            ("{ }", None, None),
+            (
+                r#"{ "scopes_required":"a" }"#,
+                None,
+                Some("scopes_required"),
+            ),
+            (r#"{ "scopes_required":"a" }"#, Some("b a"), None),
+            (
+                r#"{ "scopes_required":"a" }"#,
+                Some("ab"),
+                Some("scopes_required"),
+            ),
+            (
+                r#"{ "scopes_required":"a" }"#,
+                Some(""),
+                Some("scopes_required"),
+            ),
+            (r#"{ "scopes_required":["c","a b"] }"#, Some("b a"), None),
+            (
+                r#"{ "scopes_required":"a","audience_required":"a" }"#,
+                Some("a"),
+                Some("audience_required"),
+            ),
+            (
+                r#"{ "roles_required":"a" }"#,
+                Some("a"),
+                Some("roles_required"),
+            ),
+            (
+                r#"{ "claims_forbidden":"a" }"#,
+                Some("b"),
+                Some("claims_forbidden"),
+            ),
+            (
+                r#"{ "scopes_required":"a","scopes_claim":"scope" }"#,
+                Some("a"),
+                None,
+            ),
+            (
+                r#"{ "scopes_required":"a","scopes_claim":"scp" }"#,
+                Some("a"),
+                Some("scopes_required"),
+            ),
+            (
+                r#"{ "scopes_required":"a","scopes_claim":["scope","1"] }"#,
+                Some("a"),
+                Some("scopes_required"),
+            ),
+            (
+                r#"{ "audience_required":"a","audience_claim":"scope" }"#,
+                Some("a"),
+                Some("audience_required"),
+            ),
         ] {
-            assert!(matches!(
-                policy(config).check(None, NOW),
-                Err(Breach::Insufficient(_))
-            ));
+            let json = config.replacen('{', r#"{"issuer":"https://a","#, 1);
+            let json = json.replace(", }", "}");
+            let policy = Policy::compile(&Config::from_json(&json).unwrap()).unwrap();
+            let grant = grant_for_test("t", Lifetime::Unknown, &ManualClock::new());
+            let expected = unmet.map_or(Ok(()), |field| Err(Breach::Insufficient(field)));
+            assert_eq!(
+                policy.check(&grant.with_scope(scope), NOW),
+                expected,
+                "{config} {scope:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn scopes_are_in_scope_or_else_in_scp() {
+        let iss = "https://a.example/";
+        let unmet = Err(Breach::Insufficient("scopes_required"));
+        let required = r#"{ "scopes_required":"a" }"#;
+        let only_scope = r#"{ "scopes_required":"a","scopes_claim":"scope" }"#;
+        for (config, members, expected) in [
+            (required, json!({"iss": iss, "scope": "a"}), Ok(())),
+            (required, json!({"iss": iss, "scp": "b a"}), Ok(())),
+            (required, json!({"iss": iss, "scp": ["b", "a"]}), Ok(())),
+            (required, json!({"iss": iss, "scp": "b"}), unmet),
+            (
+                required,
+                json!({"iss": iss, "scope": "b", "scp": "a"}),
+                unmet,
+            ),
+            (
+                required,
+                json!({"iss": iss, "scope": "a", "scp": "b"}),
+                Ok(()),
+            ),
+            (required, json!({"iss": iss}), unmet),
+            (only_scope, json!({"iss": iss, "scp": "a"}), unmet),
+            (only_scope, json!({"iss": iss, "scope": "a"}), Ok(())),
+        ] {
+            assert_eq!(
+                check(config, members.clone()),
+                expected,
+                "{config} {members}"
+            );
         }
     }
 

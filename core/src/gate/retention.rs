@@ -78,8 +78,9 @@ impl Retention {
         (!kept.is_zero()).then_some(kept)
     }
 
-    pub(crate) fn age(&self, grant: &Grant, now: Instant) -> Age {
-        let age = now.saturating_duration_since(grant.received);
+    /// `wall`: the time since the Unix epoch.
+    pub(crate) fn age(&self, grant: &Grant, now: Instant, wall: Duration) -> Age {
+        let age = grant.age(now, wall);
         match self.kept(grant) {
             None => Age::Over,
             Some(kept) if age >= kept => Age::Over,
@@ -91,6 +92,50 @@ impl Retention {
                     Age::Fresh
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::clock::Clock;
+    use crate::sys::clock::manual::ManualClock;
+    use crate::token::grant_for_test;
+
+    /// The age of a token with a lifetime of 1,005 seconds, after this time by the monotonic clock and this step of the
+    /// wall clock.
+    fn age(advance: u64, step: i64) -> Age {
+        let config = Config::from_json(r#"{"issuer":"https://a"}"#).unwrap();
+        let retention = Retention::compile(&config).unwrap();
+        let clock = ManualClock::new();
+        let lifetime = Lifetime::Stated(Duration::from_secs(1005));
+        let grant = grant_for_test("t", lifetime, &clock);
+        clock.advance(Duration::from_secs(advance));
+        clock.step(step);
+        retention.age(&grant, clock.now(), clock.wall())
+    }
+
+    #[test]
+    fn a_token_does_not_outlive_a_suspended_machine() {
+        for (advance, step, expected) in [
+            (0, 0, Age::Fresh),
+            (999, 0, Age::RefreshDue),
+            (1000, 0, Age::Over),
+            (0, 600, Age::Fresh),
+            (0, 850, Age::RefreshDue),
+            (0, 1000, Age::Over),
+            (400, 600, Age::Over),
+        ] {
+            assert_eq!(age(advance, step), expected, "{advance} {step}");
+        }
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_back_does_not_lengthen_a_life() {
+        for step in [-1, -3600, -86_400] {
+            assert_eq!(age(999, step), Age::RefreshDue, "{step}");
+            assert_eq!(age(1000, step), Age::Over, "{step}");
         }
     }
 }

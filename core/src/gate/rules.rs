@@ -1,7 +1,7 @@
 //! The rules compiled from a configuration.
 
 use super::TokenRequest;
-use super::clients::Pattern;
+use super::clients::Clients;
 use super::token_request::arg_names;
 use super::upstream::{Upstream, header_value};
 use crate::config::{AuthMethods, Config, value_error};
@@ -13,15 +13,16 @@ use crate::gate::retention::Retention;
 use crate::key::{Fingerprint, FingerprintBuilder};
 use crate::request::Source;
 use crate::request::extract::Places;
+use crate::sys::clock::{Clock, SystemClock};
 use crate::token::Grant;
 use std::borrow::Cow;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The rules compiled from a configuration. Opaque: keeps the strings of an [`Allow`](crate::Allow) alive.
 #[derive(Debug, Clone)]
 pub struct Rules {
     pub(crate) places: Places,
-    pub(crate) clients_allowed: Option<Vec<Pattern>>,
+    pub(crate) clients_allowed: Option<Clients>,
     pub(crate) hide: bool,
     pub(crate) run_on_preflight: bool,
     pub(crate) anonymous: bool,
@@ -73,7 +74,7 @@ impl Rules {
             clients_allowed: config
                 .clients_allowed
                 .as_deref()
-                .map(Pattern::compile)
+                .map(Clients::compile)
                 .transpose()?,
             hide: config.hide_credentials,
             run_on_preflight: config.run_on_preflight,
@@ -130,16 +131,15 @@ impl Rules {
     }
 
     /// The remaining time for which this gate serves a token; `None` if it does not cache it.
-    pub fn expires_in(&self, grant: &Grant, now: Instant) -> Option<Duration> {
-        let age = now.saturating_duration_since(grant.received);
+    pub fn expires_in(&self, grant: &Grant) -> Option<Duration> {
+        let age = grant.age(SystemClock.now(), SystemClock.wall());
         Some(self.retention.kept(grant)?.saturating_sub(age))
     }
 
     pub(crate) fn allows_client(&self, client_id: &[u8]) -> bool {
-        self.clients_allowed.as_ref().is_none_or(|patterns| {
-            let client_id = std::str::from_utf8(client_id).ok();
-            client_id.is_some_and(|id| patterns.iter().any(|pattern| pattern.matches(id)))
-        })
+        self.clients_allowed
+            .as_ref()
+            .is_none_or(|clients| clients.allow(client_id))
     }
 }
 
@@ -220,8 +220,8 @@ fn warnings(config: &Config, verify_signature: bool) -> Vec<&'static str> {
         ),
         (
             uses(config, AuthMethods::Bearer) && config.audience_required.is_empty(),
-            "auth_methods contains bearer, and audience_required is empty: any token of the issuer is accepted, \
-             including tokens for other APIs and ID tokens",
+            "auth_methods contains bearer, and audience_required is empty: any access token of the issuer is accepted, \
+             including tokens for other APIs, and ID tokens that look like access tokens",
         ),
         (
             !config.hide_credentials,

@@ -19,7 +19,7 @@ use crate::token::claims::Claims;
 use crate::token::{Grant, Origin, TokenResponse, remaining, unverified_claims};
 use crate::token::{Jws, JwsError, is_jws};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use url::Url;
 
 /// The maximum size of a token response, in bytes.
@@ -78,18 +78,21 @@ impl Exchange<'_> {
         };
         let attempt = self.provider.health.admit(self.env, &candidate).await?;
         let mut sent = self.negotiate(&attempt, &metadata, credentials).await;
-        if let Ok(Response {
-            status: 404 | 405 | 410,
-            ..
-        }) = sent
+        if let Ok((
+            Response {
+                status: 404 | 405 | 410,
+                ..
+            },
+            _,
+        )) = sent
             && let Some(newer) = self.moved(&metadata).await
             && attempt.may_retry()
         {
             metadata = newer;
             sent = self.negotiate(&attempt, &metadata, credentials).await;
         }
-        let reply = match sent {
-            Ok(reply) => reply,
+        let (reply, requested) = match sent {
+            Ok(answered) => answered,
             Err(Unanswered { verdict, denial }) => {
                 attempt.report(verdict);
                 return Err(denial);
@@ -101,7 +104,9 @@ impl Exchange<'_> {
         if reply.status == 200 {
             attempt.report(Verdict::Granted);
             let response = TokenResponse::read(&reply.body)?;
-            let grant = self.grant(&metadata, credentials, &response).await;
+            let grant = self
+                .grant(&metadata, credentials, requested, &response)
+                .await;
             return grant.map_err(Denial::spent);
         }
         let wall = self.env.clock.wall();
@@ -125,14 +130,15 @@ impl Exchange<'_> {
             .filter(|newer| newer.token_endpoint != metadata.token_endpoint)
     }
 
-    /// The response to the token request, in the way in which the provider accepts it of this client: without the default
-    /// scope, or with the other authentication method. The exchange remembers the accepted way.
-    async fn negotiate(
-        &self,
+    /// The response to the token request, and the scope that it requested, in the way in which the provider accepts it of
+    /// this client: without the default scope, or with the other authentication method. The exchange remembers the
+    /// accepted way.
+    async fn negotiate<'c>(
+        &'c self,
         attempt: &Attempt<'_>,
         metadata: &Metadata,
-        credentials: &Credentials,
-    ) -> Result<Response, Unanswered> {
+        credentials: &'c Credentials,
+    ) -> Result<(Response, Option<&'c str>), Unanswered> {
         let (provider, request, client) = (self.provider, &self.rules.request, self.parties.client);
         let known = provider.habits(&client);
         let mut habits = known;
@@ -170,7 +176,7 @@ impl Exchange<'_> {
         if habits != known {
             provider.note_habits(client, habits);
         }
-        Ok(reply)
+        Ok((reply, form.scope))
     }
 
     /// The caller's scope, if the gate accepts one.
@@ -242,9 +248,10 @@ impl Exchange<'_> {
         &self,
         metadata: &Arc<Metadata>,
         credentials: &Credentials,
+        requested: Option<&str>,
         answer: &TokenResponse,
     ) -> Result<Grant, Denial> {
-        let received = self.env.clock.now();
+        let origin = self.origin(false);
         let token = answer.access_token.as_str();
         let members = if self.rules.verify_signature && is_jws(token) {
             let jws = self
@@ -263,22 +270,23 @@ impl Exchange<'_> {
         };
         let claims = members.map(|members| Claims::new(members, Some(&metadata.issuer)));
         let lifetime = answer.lifetime(claims.as_ref(), self.env.clock.wall());
-        Ok(Grant::new(
-            self.origin(received, false),
-            &credentials.client_id,
-            token,
-            lifetime,
-            claims,
-        ))
+        // The claims of a JWT state its scope, also if they cannot be read.
+        let scope = if is_jws(token) {
+            None
+        } else {
+            answer.scope(requested)
+        };
+        let client_id = &credentials.client_id;
+        Ok(Grant::new(origin, client_id, token, lifetime, claims).with_scope(scope))
     }
 
-    /// Verifies a client's own token: signature, issuer and times (RFC 9068 section 4).
+    /// Verifies a client's own token: signature, type, issuer and times (RFC 9068 section 4).
     async fn verify_client_supplied(&self, token: &str) -> Result<Grant, Denial> {
         let invalid = |why: &str| Denial::new(Cause::TokenInvalid, why);
         if !is_jws(token) {
             return Err(invalid("it is no JWT"));
         }
-        let received = self.env.clock.now();
+        let origin = self.origin(true);
         let metadata = self.provider.metadata(self.env).await?;
         let jws = self
             .verify(&metadata, token, true)
@@ -287,23 +295,35 @@ impl Exchange<'_> {
                 Unverified::Fault(fault) => invalid(fault.why()),
                 Unverified::Denial(denial) => denial,
             })?;
+        if !jws.may_be_access_token() {
+            return Err(invalid("its typ is not an access token's"));
+        }
         let claims = Claims::new(jws.into_claims(), Some(&metadata.issuer));
+        if claims.are_of_id_token() {
+            return Err(invalid("it is an ID token"));
+        }
+        // Its client must prove possession of the key (RFC 7800 section 3.1).
+        if claims.get("cnf").is_some() {
+            return Err(invalid(
+                "it is bound to a key (cnf), which the gate does not verify",
+            ));
+        }
         let wall = self.env.clock.wall();
         if claims.get("exp").is_none() {
             return Err(invalid("it has no exp"));
         }
-        match self.rules.policy.check(Some(&claims), wall) {
+        match self.rules.policy.check_claims(&claims, wall) {
             Err(Breach::Insufficient(_)) | Ok(()) => {}
             Err(breach) => return Err(invalid(breach.why())),
         }
         let client_id = ["client_id", "azp", "appid", "cid", "sub"]
             .into_iter()
-            .find_map(|name| claims.text(name))
+            .filter_map(|name| claims.text(name))
+            .find(|id| !id.is_empty())
             .filter(|id| !id.chars().any(char::is_control))
             .ok_or_else(|| invalid("it names no client"))?
             .to_owned();
         let lifetime = remaining(&claims, wall);
-        let origin = self.origin(received, true);
         Ok(Grant::new(
             origin,
             &client_id,
@@ -341,11 +361,13 @@ impl Exchange<'_> {
         Denial::new(Cause::TokenUnverifiable, detail)
     }
 
-    fn origin(&self, received: Instant, is_client_supplied: bool) -> Origin {
+    /// The origin of a token that is received now.
+    fn origin(&self, is_client_supplied: bool) -> Origin {
         Origin {
             key: self.key,
             fingerprint: self.rules.fingerprint,
-            received,
+            received: self.env.clock.now(),
+            received_wall: self.env.clock.wall(),
             is_client_supplied,
         }
     }

@@ -35,6 +35,9 @@ pub(super) struct TokenEntry<'e> {
     lifetime: Option<u64>,
     /// The expiry for the gate of the process that received it.
     expires: u64,
+    /// The granted scope of an opaque token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scope: Option<Cow<'e, str>>,
     /// Its signature was verified.
     is_verified: bool,
     /// Its `iss` equals the provider's metadata.
@@ -87,13 +90,14 @@ impl<'e> TokenEntry<'e> {
             Lifetime::Unusable => return None,
         };
         let kept = rules.retention.kept(grant)?;
-        let age = clock.now().saturating_duration_since(grant.received);
-        let received = clock.wall().saturating_sub(age);
+        let wall = clock.wall();
+        let received = wall.saturating_sub(grant.age(clock.now(), wall));
         Some(TokenEntry {
             token: grant.token().into(),
             received: milliseconds(received),
             lifetime: lifetime.map(milliseconds),
             expires: milliseconds(received.saturating_add(lifetime.unwrap_or(kept))),
+            scope: grant.scope().map(Cow::from),
             is_verified: rules.verify_signature && is_jws(grant.token()),
             is_providers: grant
                 .claims
@@ -116,7 +120,8 @@ impl<'e> TokenEntry<'e> {
         if is_ahead(self.received, wall) || !is_b64token(&self.token) {
             return None;
         }
-        let received = Duration::from_millis(self.received);
+        // The other clock may be ahead.
+        let received_wall = Duration::from_millis(self.received).min(wall);
         let is_jws = rules.verify_signature && is_jws(&self.token);
         let members = if is_jws {
             let jws = Jws::parse(&self.token).ok()?;
@@ -126,16 +131,21 @@ impl<'e> TokenEntry<'e> {
         } else {
             unverified_claims(&self.token)
         };
-        let received = now.checked_sub(wall.saturating_sub(received))?;
-        Some(Grant::new(
-            Origin { received, ..origin },
+        let received = now.checked_sub(wall - received_wall)?;
+        let grant = Grant::new(
+            Origin {
+                received,
+                received_wall,
+                ..origin
+            },
             client_id,
             &self.token,
             self.lifetime.map_or(Lifetime::Unknown, |lifetime| {
                 Lifetime::Stated(Duration::from_millis(lifetime))
             }),
             members.map(|members| Claims::with(members, self.is_providers)),
-        ))
+        );
+        Some(grant.with_scope(self.scope.as_deref()))
     }
 }
 
@@ -198,9 +208,40 @@ fn left(expires: u64, wall: Duration) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::Gate;
+    use crate::gate::policy::Breach;
+    use crate::key::{Fingerprint, Key};
     use crate::sys::clock::manual::ManualClock;
+    use crate::token::grant_for_test;
+    use std::sync::Arc;
 
     const HOUR: Duration = Duration::from_secs(3600);
+
+    fn rules(config: &str) -> Arc<Rules> {
+        let config = config.replacen('{', r#"{"issuer":"https://a.example","#, 1);
+        Gate::from_json(&config.replace(",}", "}")).unwrap().rules
+    }
+
+    /// The text of a token's entry.
+    fn written(grant: &Grant, rules: &Rules, clock: &ManualClock) -> Zeroizing<Vec<u8>> {
+        let entry = Entry {
+            token: TokenEntry::of(grant, rules, clock),
+            ..Entry::default()
+        };
+        entry.write().unwrap()
+    }
+
+    /// The token in the text of an entry.
+    fn read(text: &[u8], rules: &Rules, clock: &ManualClock) -> Option<Grant> {
+        let origin = Origin {
+            key: Key::for_test(1),
+            fingerprint: Fingerprint::for_test(1),
+            received: clock.now(),
+            received_wall: clock.wall(),
+            is_client_supplied: false,
+        };
+        Entry::read(text)?.token?.grant("id", origin, rules, clock)
+    }
 
     #[test]
     fn a_long_detail_is_cut_at_a_character_boundary() {
@@ -214,6 +255,64 @@ mod tests {
             let denial = Denial::new(Cause::CredentialsRefused, detail.clone());
             let refusal = RefusalEntry::of(&denial, HOUR, &clock);
             assert_eq!(refusal.detail, detail[..kept]);
+        }
+    }
+
+    #[test]
+    fn a_suspended_machine_shares_the_true_age_of_a_token() {
+        let rules = rules("{}");
+        let clock = ManualClock::new();
+        let grant = grant_for_test("t", Lifetime::Stated(HOUR), &clock);
+        for (step, age) in [(900, 900), (-4500, 0)] {
+            clock.step(step);
+            let entry = TokenEntry::of(&grant, &rules, &clock).unwrap();
+            assert_eq!(clock.wall().as_secs() - entry.received / 1000, age);
+            assert_eq!(entry.expires - entry.received, 3_600_000);
+        }
+    }
+
+    #[test]
+    fn a_shared_token_ages_by_both_clocks() {
+        let (rules, clock) = (rules("{}"), ManualClock::new());
+        let grant = grant_for_test("t", Lifetime::Stated(HOUR), &clock);
+        let text = written(&grant, &rules, &clock);
+        clock.advance(Duration::from_secs(60));
+        let shared = read(&text, &rules, &clock).unwrap();
+        let age = || shared.age(clock.now(), clock.wall()).as_secs();
+        assert_eq!(age(), 60);
+        clock.step(900);
+        assert_eq!(age(), 960);
+        clock.step(-86_400);
+        assert_eq!(age(), 60);
+        clock.advance(Duration::from_secs(60));
+        assert_eq!(age(), 120);
+    }
+
+    #[test]
+    fn a_token_of_a_clock_that_is_ahead_is_new() {
+        let (rules, ahead, behind) = (rules("{}"), ManualClock::new(), ManualClock::new());
+        ahead.step(5);
+        let grant = grant_for_test("t", Lifetime::Stated(HOUR), &ahead);
+        let text = written(&grant, &rules, &ahead);
+        let shared = read(&text, &rules, &behind).unwrap();
+        behind.step(10);
+        let age = shared.age(behind.now(), behind.wall());
+        assert_eq!(age, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn an_opaque_token_is_shared_with_its_scope() {
+        let (rules, clock) = (rules(r#"{"scopes_required":"read"}"#), ManualClock::new());
+        for (scope, expected) in [
+            (Some("write read"), Ok(())),
+            (Some("write"), Err(Breach::Insufficient("scopes_required"))),
+            (None, Err(Breach::Insufficient("scopes_required"))),
+        ] {
+            let grant = grant_for_test("t", Lifetime::Unknown, &clock).with_scope(scope);
+            let text = written(&grant, &rules, &clock);
+            let shared = read(&text, &rules, &clock).unwrap();
+            assert_eq!(shared.scope(), scope);
+            assert_eq!(rules.policy.check(&shared, clock.wall()), expected);
         }
     }
 

@@ -208,17 +208,21 @@ impl<'f> Lead<'f> {
             key: self.purpose.key,
             fingerprint: rules.fingerprint,
             received: clock.now(),
+            received_wall: clock.wall(),
             is_client_supplied: false,
         };
         let grant = token.grant(&self.credentials.client_id, origin, rules, clock)?;
-        let verdict = rules.policy.check(grant.claims.as_ref(), clock.wall());
+        let verdict = rules.policy.check(&grant, clock.wall());
         if self.sharing.distrusts(&grant) || verdict == Err(Breach::Expired) {
             return None;
         }
-        let is_useful = match (rules.retention.age(&grant, clock.now()), self.replaced()) {
+        let (now, wall) = (clock.now(), clock.wall());
+        let is_useful = match (rules.retention.age(&grant, now, wall), self.replaced()) {
             (Age::Over, _) => false,
             (_, None) => true,
-            (age, Some(old)) => age == Age::Fresh && grant.received > old.received + NEWER,
+            (age, Some(old)) => {
+                age == Age::Fresh && grant.age(now, wall) + NEWER < old.age(now, wall)
+            }
         };
         is_useful.then_some(grant)
     }

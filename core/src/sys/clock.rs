@@ -3,8 +3,8 @@
 use std::pin::Pin;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// A source of time. Lifetimes in the process follow the monotonic clock; the wall clock is only compared with the
-/// times in providers' tokens.
+/// A source of time. Lifetimes in the process follow the monotonic clock; a token's age follows the clock that shows
+/// more, because the monotonic clock stops while a virtual machine is suspended.
 pub(crate) trait Clock: Send + Sync {
     fn now(&self) -> Instant;
 

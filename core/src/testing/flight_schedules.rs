@@ -105,6 +105,7 @@ impl Model {
                     key,
                     fingerprint: Fingerprint::for_test(1),
                     received: Instant::now(),
+                    received_wall: Duration::ZERO,
                     is_client_supplied: false,
                 };
                 let lifetime = Lifetime::Stated(Duration::from_secs(3600));

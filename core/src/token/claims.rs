@@ -72,6 +72,18 @@ impl Claims {
         serde_json::to_string(&self.members).unwrap_or_default()
     }
 
+    /// Whether the claims are recognizably those of an ID token (OpenID Connect Core 1.0 sections 2 and 3.3.2.11). An
+    /// ID token without these claims looks like an access token; only its audience, the client, differs.
+    pub(crate) fn are_of_id_token(&self) -> bool {
+        let is = |name, value| self.text(name) == Some(value);
+        let has = |name| self.get(name).is_some();
+        // Keycloak and Cognito name the kind of a token. Keycloak before 25 repeats the nonce in access tokens.
+        is("typ", "ID")
+            || is("token_use", "id")
+            || ["at_hash", "c_hash", "s_hash"].into_iter().any(has)
+            || (has("nonce") && !is("typ", "Bearer"))
+    }
+
     pub(crate) fn names(&self) -> Vec<&str> {
         self.members.keys().map(String::as_str).collect()
     }
@@ -126,6 +138,16 @@ impl Path {
             )));
         }
         Ok(Path(path.to_vec()))
+    }
+
+    /// The path to a top-level claim.
+    pub(crate) fn member(name: &str) -> Path {
+        Path(vec![name.to_owned()])
+    }
+
+    /// Whether the path leads to this top-level claim.
+    pub(crate) fn is_member(&self, name: &str) -> bool {
+        self.0 == [name]
     }
 
     pub(crate) fn find<'c>(&self, claims: &'c Claims) -> Option<&'c Value> {

@@ -19,11 +19,15 @@ pub struct Grant {
     pub(crate) key: Key,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) received: Instant,
+    /// The wall clock at its receipt, since the Unix epoch.
+    received_wall: Duration,
     pub(crate) lifetime: Lifetime,
     /// It is the client's own token.
     pub(crate) is_client_supplied: bool,
     /// Its claims, if it is a JWT.
     pub(crate) claims: Option<Claims>,
+    /// The granted scope of an opaque token, space-separated.
+    scope: Option<Box<str>>,
     pub(crate) refresh: Refresh,
     /// The purges that do not concern it.
     pub(crate) checked: Checked,
@@ -83,6 +87,8 @@ pub(crate) struct Origin {
     pub(crate) key: Key,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) received: Instant,
+    /// The wall clock at its receipt, since the Unix epoch.
+    pub(crate) received_wall: Duration,
     /// It is the client's own token.
     pub(crate) is_client_supplied: bool,
 }
@@ -104,12 +110,32 @@ impl Grant {
             key: origin.key,
             fingerprint: origin.fingerprint,
             received: origin.received,
+            received_wall: origin.received_wall,
             is_client_supplied: origin.is_client_supplied,
             lifetime,
             claims,
+            scope: None,
             refresh: Refresh::default(),
             checked: Checked::default(),
         }
+    }
+
+    /// The same grant with the granted scope, for an opaque token.
+    pub(crate) fn with_scope(mut self, scope: Option<&str>) -> Grant {
+        self.scope = scope.map(Box::from);
+        self
+    }
+
+    /// The granted scope of an opaque token, if it is known.
+    pub(crate) fn scope(&self) -> Option<&str> {
+        self.scope.as_deref()
+    }
+
+    /// The age by the clock that shows more: the monotonic clock stops while a virtual machine is suspended, and the
+    /// wall clock may be set back. `wall`: the time since the Unix epoch.
+    pub(crate) fn age(&self, now: Instant, wall: Duration) -> Duration {
+        let monotonic = now.saturating_duration_since(self.received);
+        monotonic.max(wall.saturating_sub(self.received_wall))
     }
 
     /// The client of the token.
@@ -154,7 +180,8 @@ impl Grant {
     /// The approximate size, in bytes.
     pub(crate) fn size(&self) -> usize {
         let claims = self.claims.as_ref().map_or(0, |claims| claims.size);
-        size_of::<Grant>() + self.client_id.len() + self.authorization.len() + claims
+        let scope = self.scope().map_or(0, str::len);
+        size_of::<Grant>() + self.client_id.len() + self.authorization.len() + claims + scope
     }
 }
 
@@ -171,14 +198,36 @@ const BEARER: &str = "Bearer ";
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::sys::clock::Clock;
+    use crate::sys::clock::manual::ManualClock;
 
-    pub(crate) fn grant(token: &str, lifetime: Lifetime, received: Instant) -> Grant {
+    pub(crate) fn grant(token: &str, lifetime: Lifetime, clock: &dyn Clock) -> Grant {
         let origin = Origin {
             key: Key::for_test(1),
             fingerprint: Fingerprint::for_test(1),
-            received,
+            received: clock.now(),
+            received_wall: clock.wall(),
             is_client_supplied: false,
         };
         Grant::new(origin, "id", token, lifetime, None)
+    }
+
+    #[test]
+    fn the_age_is_the_larger_of_both_clocks() {
+        for (advance, step, age) in [
+            (0, 0, 0),
+            (60, 0, 60),
+            (60, -3600, 60),
+            // The monotonic clock stood still.
+            (0, 900, 900),
+            (60, 900, 960),
+        ] {
+            let clock = ManualClock::new();
+            let grant = grant("t", Lifetime::Unknown, &clock);
+            clock.advance(Duration::from_secs(advance));
+            clock.step(step);
+            let expected = Duration::from_secs(age);
+            assert_eq!(grant.age(clock.now(), clock.wall()), expected, "{step}");
+        }
     }
 }

@@ -1,16 +1,21 @@
-//! A provider's keys (RFC 7517), without those that cannot verify a signature.
+//! A provider's keys (RFC 7517), and the reasons why some of them cannot verify a signature.
 
-use super::JwsError;
 use super::algorithm::{Algorithm, Curve};
+use super::{JwsError, Unusable};
 use aws_lc_rs::signature::{RsaPublicKeyComponents, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 /// Keys by id.
 #[derive(Default)]
-pub(crate) struct KeySet(Vec<PublicKey>);
+pub(crate) struct KeySet {
+    keys: Vec<PublicKey>,
+    /// The ids of unusable keys, for the error of a token that names one.
+    omitted: Vec<(Option<String>, Unusable)>,
+}
 
 struct PublicKey {
     id: Option<String>,
@@ -28,7 +33,7 @@ enum Material {
     Curve(Curve, Vec<u8>),
 }
 
-/// The maximum number of keys; no provider has more.
+/// The maximum number of keys, and of omitted ones; no provider has more.
 const MAX_KEYS: usize = 100;
 /// The maximum number of keys tried for a token that names none.
 const MAX_TRIED: usize = 10;
@@ -60,14 +65,20 @@ impl KeySet {
         }
 
         let document: Document<'_> = crate::token::json_object(body)?;
-        let keys = document.keys.into_iter().filter_map(PublicKey::parse);
-        Some(KeySet(keys.take(MAX_KEYS).collect()))
+        let mut set = KeySet::default();
+        for raw in document.keys {
+            match PublicKey::parse(raw) {
+                Ok(key) => add(&mut set.keys, [key]),
+                Err(why) => add(&mut set.omitted, [(id(raw), why)]),
+            }
+        }
+        Some(set)
     }
 
     /// Adds the keys of another address.
     pub(crate) fn extend(&mut self, other: KeySet) {
-        let room = MAX_KEYS.saturating_sub(self.0.len());
-        self.0.extend(other.0.into_iter().take(room));
+        add(&mut self.keys, other.keys);
+        add(&mut self.omitted, other.omitted);
     }
 
     /// Verifies a signature with the key of this id, or with all suitable keys if the token names none.
@@ -78,13 +89,13 @@ impl KeySet {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), JwsError> {
-        let named: Vec<&PublicKey> = self
-            .0
-            .iter()
-            .filter(|key| id.is_none() || key.id.as_deref() == id)
-            .collect();
+        let is_named = |own: &Option<String>| id.is_none() || own.as_deref() == id;
+        let named: Vec<&PublicKey> = self.keys.iter().filter(|key| is_named(&key.id)).collect();
         if named.is_empty() {
-            return Err(JwsError::UnknownKey);
+            let omitted = self.omitted.iter().find(|(own, _)| is_named(own));
+            return Err(
+                omitted.map_or(JwsError::UnknownKey, |(_, why)| JwsError::UnusableKey(*why))
+            );
         }
         let wanted = Algorithm::named(algorithm).ok_or(JwsError::Algorithm)?;
         let mut fitting = named
@@ -106,13 +117,44 @@ impl KeySet {
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.keys.len()
+    }
+}
+
+/// Adds elements up to [`MAX_KEYS`].
+fn add<T>(to: &mut Vec<T>, more: impl IntoIterator<Item = T>) {
+    let room = MAX_KEYS.saturating_sub(to.len());
+    to.extend(more.into_iter().take(room));
+}
+
+/// The id of a key that may be malformed otherwise.
+fn id(raw: &RawValue) -> Option<String> {
+    let jwk: Map<String, Value> = crate::token::json_object(raw.get().as_bytes())?;
+    jwk.get("kid")?.as_str().map(str::to_owned)
+}
+
+/// Decodes a member. RFC 7518 section 2 omits the padding; some providers write it, and it changes nothing.
+fn bytes(member: &Option<String>) -> Result<Vec<u8>, Unusable> {
+    let text = member.as_deref().ok_or(Unusable::Malformed)?;
+    URL_SAFE_NO_PAD
+        .decode(text.trim_end_matches('='))
+        .map_err(|_| Unusable::Malformed)
+}
+
+impl Jwk {
+    /// The curve, if the kind of the key has it.
+    fn curve(&self, fits: impl Fn(Curve) -> bool) -> Result<Curve, Unusable> {
+        let name = self.crv.as_deref().ok_or(Unusable::Malformed)?;
+        Curve::named(name)
+            .filter(|curve| fits(*curve))
+            .ok_or(Unusable::Curve)
     }
 }
 
 impl PublicKey {
-    fn parse(raw: &RawValue) -> Option<PublicKey> {
-        let jwk: Jwk = crate::token::json_object(raw.get().as_bytes())?;
+    fn parse(raw: &RawValue) -> Result<PublicKey, Unusable> {
+        let jwk: Jwk =
+            crate::token::json_object(raw.get().as_bytes()).ok_or(Unusable::Malformed)?;
         let is_for_signatures = jwk
             .purpose
             .as_deref()
@@ -122,33 +164,30 @@ impl PublicKey {
                 .as_ref()
                 .is_none_or(|ops| ops.iter().any(|op| op == "verify"));
         if !is_for_signatures {
-            return None;
+            return Err(Unusable::Purpose);
         }
-        let bytes = |text: &Option<String>| URL_SAFE_NO_PAD.decode(text.as_deref()?).ok();
         let material = match jwk.kty.as_str() {
-            "RSA" => rsa(bytes(&jwk.n)?, bytes(&jwk.e)?)?,
+            "RSA" => rsa(&bytes(&jwk.n)?, &bytes(&jwk.e)?)?,
             "EC" => {
-                let curve =
-                    Curve::named(jwk.crv.as_deref()?).filter(|curve| *curve != Curve::Ed25519)?;
+                let curve = jwk.curve(|curve| curve != Curve::Ed25519)?;
                 let (x, y) = (bytes(&jwk.x)?, bytes(&jwk.y)?);
                 if x.len() != curve.size() || y.len() != curve.size() {
-                    return None;
+                    return Err(Unusable::Malformed);
                 }
                 // SEC 1 section 2.3.3.
                 Material::Curve(curve, [&[0x04], &x[..], &y[..]].concat())
             }
             "OKP" => {
-                let curve =
-                    Curve::named(jwk.crv.as_deref()?).filter(|curve| *curve == Curve::Ed25519)?;
+                let curve = jwk.curve(|curve| curve == Curve::Ed25519)?;
                 let x = bytes(&jwk.x)?;
                 if x.len() != curve.size() {
-                    return None;
+                    return Err(Unusable::Malformed);
                 }
                 Material::Curve(curve, x)
             }
-            _ => return None,
+            _ => return Err(Unusable::Kind),
         };
-        Some(PublicKey {
+        Ok(PublicKey {
             id: jwk.kid,
             algorithm: jwk.alg,
             material,
@@ -193,14 +232,25 @@ fn is_same_algorithm(one: &str, other: &str) -> bool {
 }
 
 /// 2048 to 8192 bits (RFC 7518 section 3.3), with an odd exponent other than 1.
-fn rsa(n: Vec<u8>, e: Vec<u8>) -> Option<Material> {
-    let strip = |mut bytes: Vec<u8>| {
-        let zeros = bytes.iter().take_while(|&&byte| byte == 0).count();
-        bytes.drain(..zeros);
-        bytes
+fn rsa(n: &[u8], e: &[u8]) -> Result<Material, Unusable> {
+    let (n, e) = (without_zeros(n), without_zeros(e));
+    let (Some(first), Some(last)) = (n.first(), e.last()) else {
+        return Err(Unusable::Malformed);
     };
-    let (n, e) = (strip(n), strip(e));
-    let bits = n.len() * 8 - n.first()?.leading_zeros() as usize;
-    let is_exponent = (1..=8).contains(&e.len()) && e.last()? % 2 == 1 && e != [1];
-    ((2048..=8192).contains(&bits) && is_exponent).then_some(Material::Rsa { n, e })
+    let bits = n.len() * 8 - first.leading_zeros() as usize;
+    match bits {
+        ..2048 => return Err(Unusable::Short),
+        8193.. => return Err(Unusable::Long),
+        _ => {}
+    }
+    if e.len() > 8 || last % 2 == 0 || e == [1] {
+        return Err(Unusable::Malformed);
+    }
+    let (n, e) = (n.to_vec(), e.to_vec());
+    Ok(Material::Rsa { n, e })
+}
+
+fn without_zeros(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|&&byte| byte == 0).count();
+    &number[zeros..]
 }

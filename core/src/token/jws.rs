@@ -4,9 +4,7 @@ use super::algorithm::Algorithm;
 use super::{JwsError, KeySet};
 use crate::token::{MAX_TOKEN, json_object};
 use base64::Engine as _;
-use base64::alphabet::URL_SAFE;
-use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
@@ -22,12 +20,13 @@ pub(crate) struct Jws<'t> {
     signature: Vec<u8>,
 }
 
-/// The members that matter. A repeated one is an error; the token's own key references (`jku`, `jwk`, `x5u`, `x5c`) are
-/// not read.
+/// The members that matter. The token's own key references (`jku`, `jwk`, `x5u`, `x5c`) are not read.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
     kid: Option<String>,
+    #[serde(default, deserialize_with = "any")]
+    typ: Option<Value>,
     #[serde(default, deserialize_with = "present")]
     crit: bool,
     b64: Option<bool>,
@@ -40,39 +39,41 @@ struct Header {
 /// The maximum length of a header that is decoded.
 const MAX_HEADER: usize = 4096;
 
-/// Whether the token is meant as a signed JWT rather than opaque: also if it must be refused because it has no
-/// signature, or has a form that another reader may accept as a JWT.
+/// Whether any reader could take the token for a signed JWT: it has three parts, and the first decodes to text that
+/// begins like a JSON object. Readers differ in what they tolerate after that (duplicate names, lone surrogates, deep
+/// nesting, numbers out of range), so such a token is verified or refused, and never opaque.
 pub(crate) fn is_jws(token: &str) -> bool {
     let mut parts = token.split('.');
-    let Some(header) = parts.next() else {
-        return false;
-    };
-    if parts.count() != 2 {
-        return false;
-    }
-    let plain: String = header
-        .trim_end_matches('=')
-        .chars()
-        .map(|c| match c {
-            '+' => '-',
-            '/' => '_',
-            c => c,
-        })
-        .collect();
-    let header = LENIENT.decode(plain).ok();
-    header
-        .and_then(|header| json_object::<Map<String, Value>>(&header))
-        .is_some_and(|header| header.contains_key("alg"))
+    let header = parts.next().unwrap_or_default();
+    parts.count() == 2 && begins_like_an_object(header)
 }
 
-/// For classification only: a token decoded in this way is never trusted.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &URL_SAFE,
-    GeneralPurposeConfig::new()
-        .with_encode_padding(false)
-        .with_decode_allow_trailing_bits(true)
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
+/// Decodes as the most lenient readers do: in both alphabets, without the characters outside of them, after a byte
+/// order mark, in UTF-8, UTF-16 or UTF-32.
+fn begins_like_an_object(base64: &str) -> bool {
+    let (mut bits, mut len) = (0u32, 0);
+    for byte in base64.bytes() {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => continue,
+        };
+        bits = (bits << 6) | u32::from(value);
+        len += 6;
+        if len >= 8 {
+            len -= 8;
+            match (bits >> len) as u8 {
+                // White space, NUL, and the bytes of byte order marks.
+                0..=b' ' | 0xbb | 0xbf | 0xef | 0xfe | 0xff => {}
+                first => return first == b'{',
+            }
+        }
+    }
+    false
+}
 
 impl<'t> Jws<'t> {
     pub(crate) fn parse(token: &'t str) -> Result<Jws<'t>, JwsError> {
@@ -89,7 +90,8 @@ impl<'t> Jws<'t> {
                 .map_err(|_| JwsError::Malformed)
         };
         let message = &token[..header.len() + 1 + payload.len()];
-        let header: Header = json_object(&decode(header)?).ok_or(JwsError::Malformed)?;
+        let UniqueObject(header) = json_object(&decode(header)?).ok_or(JwsError::Malformed)?;
+        let header = Header::deserialize(Value::Object(header)).map_err(|_| JwsError::Malformed)?;
         if header.enc || header.zip {
             return Err(JwsError::Malformed);
         }
@@ -118,6 +120,17 @@ impl<'t> Jws<'t> {
         )
     }
 
+    /// Whether `typ` is that of an access token (RFC 9068 section 4) or of any JWT, or is absent. Other kinds of JWT
+    /// have types of their own (RFC 8725 section 3.11).
+    pub(crate) fn may_be_access_token(&self) -> bool {
+        let Some(typ) = &self.header.typ else {
+            return true;
+        };
+        let typ = typ.as_str().unwrap_or_default().to_ascii_lowercase();
+        let typ = typ.strip_prefix("application/").unwrap_or(&typ);
+        matches!(typ, "jwt" | "at+jwt")
+    }
+
     pub(crate) fn algorithm(&self) -> &str {
         &self.header.alg
     }
@@ -134,13 +147,18 @@ fn parts(token: &str) -> Option<(&str, &str, &str)> {
     (parts.next().is_none() && !three.0.is_empty() && !three.1.is_empty()).then_some(three)
 }
 
+/// The value of a member that is present, null included.
+fn any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
 /// True if the member is present, with any value.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
 /// A JSON object without repeated names.
-struct UniqueObject(Map<String, Value>);
+pub(super) struct UniqueObject(pub(super) Map<String, Value>);
 
 impl<'de> Deserialize<'de> for UniqueObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<UniqueObject, D::Error> {
@@ -157,7 +175,7 @@ impl<'de> Deserialize<'de> for UniqueObject {
                 let mut object = Map::new();
                 while let Some((name, value)) = map.next_entry()? {
                     if object.insert(name, value).is_some() {
-                        return Err(de::Error::custom("a claim appears twice"));
+                        return Err(de::Error::custom("a member appears twice"));
                     }
                 }
                 Ok(UniqueObject(object))

@@ -17,7 +17,7 @@ pub(crate) use jws::{Jws, is_jws};
 pub(crate) use response::{
     MAX_TOKEN, TokenResponse, is_b64token, json_object, remaining, unverified_claims,
 };
-pub(crate) use verify::JwsError;
+pub(crate) use verify::{JwsError, Unusable};
 
 #[cfg(test)]
 pub(crate) use grant::tests::grant as grant_for_test;

@@ -4,6 +4,7 @@
 
 use super::claims::Claims;
 use super::grant::Lifetime;
+use super::jws::UniqueObject;
 use crate::cause::{Cause, Denial};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -27,6 +28,8 @@ pub(crate) struct TokenResponse {
     token_type: String,
     #[serde(default)]
     expires_in: Option<Value>,
+    #[serde(default)]
+    scope: Option<Value>,
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<String>, D::Error> {
@@ -59,6 +62,15 @@ impl TokenResponse {
             );
         }
         Ok(response)
+    }
+
+    /// The token's scope, space-separated: a provider that does not state it has granted the requested one. `None`:
+    /// unknown.
+    pub(crate) fn scope<'s>(&'s self, requested: Option<&'s str>) -> Option<&'s str> {
+        match &self.scope {
+            Some(stated) => stated.as_str(),
+            None => requested,
+        }
     }
 
     /// The token's lifetime: `expires_in` (a number or a numeric string), else the time until the JWT's `exp`; never
@@ -115,7 +127,7 @@ pub(crate) fn is_b64token(token: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
 }
 
-/// The claims of a JWT without verification, for gates that trust the token endpoint.
+/// The claims of a JWT without verification, for gates that trust the token endpoint. A repeated claim is an error.
 pub(crate) fn unverified_claims(token: &str) -> Option<Map<String, Value>> {
     let mut parts = token.split('.');
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
@@ -123,14 +135,14 @@ pub(crate) fn unverified_claims(token: &str) -> Option<Map<String, Value>> {
         return None;
     }
     let payload = Zeroizing::new(URL_SAFE_NO_PAD.decode(payload).ok()?);
-    json_object(&payload)
+    json_object(&payload).map(|UniqueObject(claims)| claims)
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::sys::clock::manual::ManualClock;
     use serde_json::json;
-    use std::time::Instant;
 
     const NOW: Duration = Duration::from_secs(1_700_000_000);
 
@@ -258,7 +270,7 @@ pub(crate) mod tests {
 
     #[test]
     fn debug_does_not_show_a_token() {
-        let grant = crate::token::grant_for_test("s3cret", Lifetime::Unknown, Instant::now());
+        let grant = crate::token::grant_for_test("s3cret", Lifetime::Unknown, &ManualClock::new());
         assert!(!format!("{grant:?}").contains("s3cret"));
     }
 }

@@ -59,7 +59,13 @@ impl Signer {
     }
 
     pub(crate) fn token(&self, header: &Value, claims: &Value) -> String {
-        let text = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let (header, claims) = (header.to_string(), claims.to_string());
+        self.sign_token(header.as_bytes(), claims.as_bytes())
+    }
+
+    /// A token of these bytes.
+    pub(crate) fn sign_token(&self, header: &[u8], claims: &[u8]) -> String {
+        let text = |part: &[u8]| URL_SAFE_NO_PAD.encode(part);
         let message = format!("{}.{}", text(header), text(claims));
         let signature = URL_SAFE_NO_PAD.encode(self.sign(message.as_bytes()));
         format!("{message}.{signature}")
@@ -399,6 +405,76 @@ fn unusable_keys_are_omitted_individually() {
 }
 
 #[test]
+fn the_reason_why_a_key_is_omitted_is_known() {
+    let signer = es256();
+    let token = signer.token(&json!({"alg": "ES256", "kid": "bad"}), &claims());
+    let unnamed = signer.token(&json!({"alg": "ES256"}), &claims());
+    let with = |name: &str, value: Value| {
+        let mut jwk = signer.jwk("bad");
+        jwk[name] = value;
+        jwk
+    };
+    let bits = |bytes: usize| URL_SAFE_NO_PAD.encode(vec![0xff; bytes]);
+    let rsa = |n: &str, e: &str| json!({"kty": "RSA", "kid": "bad", "n": n, "e": e});
+    let okp = |curve: &str| json!({"kty": "OKP", "kid": "bad", "crv": curve, "x": bits(57)});
+    for (bad, why) in [
+        (rsa(&bits(128), "AQAB"), "an RSA key shorter than 2048 bits"),
+        (rsa(&bits(1025), "AQAB"), "an RSA key longer than 8192 bits"),
+        (rsa("", "AQAB"), "malformed"),
+        (rsa(&bits(256), "AQ"), "malformed"),
+        (rsa(&bits(256), "Ag"), "malformed"),
+        (rsa("not base64!", "AQAB"), "malformed"),
+        (okp("Ed448"), "its curve is not supported"),
+        (okp("X25519"), "its curve is not supported"),
+        (
+            with("crv", json!("secp256k1")),
+            "its curve is not supported",
+        ),
+        (with("crv", json!("P-384")), "malformed"),
+        (with("crv", Value::Null), "malformed"),
+        (with("kty", json!("oct")), "its kind (kty) is not supported"),
+        (with("use", json!("SIG")), "it is not for signatures"),
+        (with("use", json!("enc")), "it is not for signatures"),
+        (with("key_ops", json!(["sign"])), "it is not for signatures"),
+        (with("key_ops", json!("verify")), "malformed"),
+        (with("x", json!("AAAA")), "malformed"),
+    ] {
+        let set = keys(&[bad.clone(), es256().jwk("good")]);
+        let error = verify(&token, &set).unwrap_err().why();
+        assert!(
+            error.contains("publishes its key") && error.contains(why),
+            "{bad}: {error}"
+        );
+        // The token may be signed with any key: the usable one does not verify it.
+        assert_eq!(verify(&unnamed, &set), Err(JwsError::UnknownKey), "{bad}");
+        let error = verify(&unnamed, &keys(std::slice::from_ref(&bad))).unwrap_err();
+        assert!(error.why().contains(why), "{bad}");
+        // Another key with the same id is usable.
+        let replaced = keys(&[bad.clone(), signer.jwk("bad")]);
+        assert_eq!(verify(&token, &replaced), Ok(claims()), "{bad}");
+        let mut extended = keys(&[]);
+        extended.extend(keys(std::slice::from_ref(&bad)));
+        let error = verify(&token, &extended).unwrap_err();
+        assert!(error.why().contains(why), "{bad}");
+    }
+}
+
+#[test]
+fn padding_in_a_key_is_accepted() {
+    for (alg, signer) in signers() {
+        let mut jwk = signer.jwk("k");
+        for name in ["n", "e", "x", "y"] {
+            if let Some(text) = jwk[name].as_str() {
+                let padding = "=".repeat((4 - text.len() % 4) % 4);
+                jwk[name] = format!("{text}{padding}").into();
+            }
+        }
+        let token = signer.token(&json!({"alg": alg, "kid": "k"}), &claims());
+        assert_eq!(verify(&token, &keys(&[jwk])), Ok(claims()), "{alg}");
+    }
+}
+
+#[test]
 fn only_the_strict_compact_serialization_is_accepted() {
     let signer = es256();
     let set = keys(&[signer.jwk("k")]);
@@ -465,11 +541,67 @@ fn a_token_without_a_kid_may_be_signed_by_a_new_key() {
     );
 }
 
+/// A token of three parts with these bytes as its header.
+fn with_header(header: &[u8]) -> String {
+    format!("{}.e30.x", URL_SAFE_NO_PAD.encode(header))
+}
+
 #[test]
 fn lenient_forms_of_a_jwt_are_not_opaque() {
-    assert!(is_jws("eyJhbGciOiJub25lIn0=.e30."), "padding");
-    assert!(is_jws("eyJhbGciOjEsImFsZyI6Mn0.e30.x"), "a repeated name");
-    assert!(is_jws("eyJhbGciOiJub25lIn0..x"), "an empty payload");
+    for (token, why) in [
+        ("eyJhbGciOiJub25lIn0=.e30.", "padding"),
+        ("eyJhbGciOjEsImFsZyI6Mn0.e30.x", "a repeated name"),
+        ("eyJhbGciOiJub25lIn0..x", "an empty payload"),
+        ("e30.e30.x", "no alg"),
+        ("~eyJhbGciOiJub25lIn0.e30.x", "a character of no alphabet"),
+        ("ey~JhbGciOiJub25lIn0.e30.x", "a character of no alphabet"),
+        ("eyJhbGciOiJIUyJ9A.e30.x", "a dangling character"),
+        ("ew.e30.x", "only a brace"),
+    ] {
+        assert!(is_jws(token), "{why}");
+        assert_eq!(verify(token, &keys(&[])), Err(JwsError::Malformed), "{why}");
+    }
+    let utf16 = |text: &str, unit: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        text.encode_utf16().flat_map(unit).collect()
+    };
+    let nested = format!(
+        r#"{{"alg":"none","x":{}{}}}"#,
+        "[".repeat(200),
+        "]".repeat(200)
+    );
+    for (header, why) in [
+        (
+            br#"{"alg":"none","x":"\ud800"}"#.to_vec(),
+            "a lone surrogate",
+        ),
+        (b"{\"alg\":\"none\",\"x\":\"\xff\"}".to_vec(), "UTF-8"),
+        (nested.into_bytes(), "nesting"),
+        (br#"{"alg":"none","x":1E400}"#.to_vec(), "a large number"),
+        (br#"{"alg":"none","x":NaN}"#.to_vec(), "not a number"),
+        (br#"{"alg":"none","x":1,"x":2}"#.to_vec(), "a repeated name"),
+        (br#"{"\u0061lg":"none",}"#.to_vec(), "a trailing comma"),
+        (b"{'alg':'none'}".to_vec(), "other quotes"),
+        (b"\xef\xbb\xbf{\"alg\":\"none\"}".to_vec(), "a mark"),
+        (b"\x0b\x0c\0{\"alg\":\"none\"}".to_vec(), "white space"),
+        (utf16("{\"alg\":\"none\"}", u16::to_le_bytes), "UTF-16LE"),
+        (utf16("{\"alg\":\"none\"}", u16::to_be_bytes), "UTF-16BE"),
+        (
+            utf16("\u{feff}{\"alg\":\"none\"}", u16::to_le_bytes),
+            "UTF-16LE with a mark",
+        ),
+        (
+            utf16("\u{feff}{\"alg\":\"none\"}", u16::to_be_bytes),
+            "UTF-16BE with a mark",
+        ),
+    ] {
+        let token = with_header(&header);
+        assert!(is_jws(&token), "{why}");
+        let parsed = verify(&token, &keys(&[]));
+        assert_eq!(parsed, Err(JwsError::Malformed), "{why}");
+    }
+    let spaced = with_header(b" \t\r\n{\"alg\":\"none\"}");
+    assert!(is_jws(&spaced));
+    assert_eq!(verify(&spaced, &keys(&[])), Err(JwsError::Algorithm));
 }
 
 #[test]
@@ -477,13 +609,34 @@ fn opaque_tokens_are_not_jwts() {
     for opaque in [
         "opaque",
         "a.b.c",
-        "e30.e30.x",
         "ya29.a0AfH6SMBx",
         "a..b",
         "..",
         "v1.MjQ.x.y",
+        // `[]`, `"alg"` and `null` are no objects.
+        "W10.e30.x",
+        "ImFsZyI.e30.x",
+        "bnVsbA.e30.x",
+        // Two parts, and an encrypted token.
+        "eyJhbGciOiJub25lIn0.e30",
+        "eyJhbGciOiJkaXIifQ..aXY.Y3Q.dGFn",
     ] {
         assert!(!is_jws(opaque), "{opaque}");
+    }
+}
+
+#[test]
+fn a_header_is_strict_json() {
+    let signer = es256();
+    let set = keys(&[signer.jwk("k")]);
+    for header in [
+        r#"{"alg":"ES256","kid":"k","x":"\ud800"}"#,
+        r#"{"alg":"ES256","kid":"k","x":1E400}"#,
+        r#"{"alg":"ES256","kid":"k","x":1,"x":1}"#,
+        "\u{feff}{\"alg\":\"ES256\",\"kid\":\"k\"}",
+    ] {
+        let token = signer.sign_token(header.as_bytes(), b"{}");
+        assert_eq!(verify(&token, &set), Err(JwsError::Malformed), "{header}");
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) enum JwsError {
     Critical,
     /// The provider has no such key.
     UnknownKey,
+    /// The provider publishes the key, but it cannot be used.
+    UnusableKey(Unusable),
     /// The signature does not match the key and the signed bytes.
     Signature,
 }
@@ -27,7 +29,7 @@ impl JwsError {
     /// the provider may have replaced a key under the same id.
     pub(crate) fn suggests_newer_keys(self, is_client_supplied: bool) -> bool {
         match self {
-            JwsError::UnknownKey => true,
+            JwsError::UnknownKey | JwsError::UnusableKey(_) => true,
             JwsError::Signature | JwsError::Algorithm => !is_client_supplied,
             JwsError::Malformed | JwsError::Critical => false,
         }
@@ -40,7 +42,51 @@ impl JwsError {
             JwsError::Algorithm => "its algorithm is not allowed",
             JwsError::Critical => "it requires an unknown extension (crit)",
             JwsError::UnknownKey => "its key is not among the provider's keys",
+            JwsError::UnusableKey(unusable) => unusable.why(),
             JwsError::Signature => "its signature is invalid",
+        }
+    }
+}
+
+/// The reason why a published key cannot verify signatures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unusable {
+    /// Its curve is not supported.
+    Curve,
+    /// Its kind (`kty`) is not supported.
+    Kind,
+    /// An RSA key of more than 8192 bits.
+    Long,
+    /// A member is missing or invalid (RFC 7517 section 4, RFC 7518 section 6).
+    Malformed,
+    /// `use` or `key_ops` excludes the verification of signatures.
+    Purpose,
+    /// An RSA key of less than 2048 bits (RFC 7518 section 3.3).
+    Short,
+}
+
+impl Unusable {
+    /// One log-safe phrase, about the token.
+    fn why(self) -> &'static str {
+        match self {
+            Unusable::Curve => {
+                "the provider publishes its key, but the key is not usable: its curve is not supported"
+            }
+            Unusable::Kind => {
+                "the provider publishes its key, but the key is not usable: its kind (kty) is not supported"
+            }
+            Unusable::Long => {
+                "the provider publishes its key, but the key is not usable: it is an RSA key longer than 8192 bits"
+            }
+            Unusable::Malformed => {
+                "the provider publishes its key, but the key is not usable: it is malformed"
+            }
+            Unusable::Purpose => {
+                "the provider publishes its key, but the key is not usable: it is not for signatures (use, key_ops)"
+            }
+            Unusable::Short => {
+                "the provider publishes its key, but the key is not usable: it is an RSA key shorter than 2048 bits"
+            }
         }
     }
 }

@@ -207,7 +207,8 @@ fn unavailable_keys_are_fetched_again() {
 fn claims_of_an_unverifiable_token_are_ignored() {
     let claims =
         json!({"iss": "https://a.example/", "exp": NOW + 3600, "azp": "alice", "scope": "read"});
-    let token = format!("e30.{}.x", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    // The first part is no JSON object.
+    let token = format!("W10.{}.x", URL_SAFE_NO_PAD.encode(claims.to_string()));
     let lab = Lab::new(ScriptedTransport::new(move |seen| match seen.form {
         None => reply(200, META),
         Some(_) => reply(

@@ -1,5 +1,6 @@
 //! Runs the vectors of `tests/vectors`: the same bytes in, the same outcome out, here and in every host.
 
+mod bearer;
 mod configuration;
 mod extraction;
 mod hiding;

@@ -16,7 +16,7 @@ fn policy() {
     run_file("policy.json", 30, run);
 }
 
-/// A token with these `claims` (null: opaque) of the provider `https://idp.example/`, at the time `now`, and the gate's
+/// A token with these `claims` (null: opaque, of the granted `scope`) of the provider `https://idp.example/`, at the time `now`, and the gate's
 /// verdict on it.
 fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
     let gate = Gate::from_json(&config(input)).map_err(|error| error.to_string())?;
@@ -25,19 +25,21 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
         Value::Object(members) => Some(Claims::new(members.clone(), Some("https://idp.example/"))),
         _ => None,
     };
+    let wall = Duration::from_secs(input["now"].as_u64().unwrap());
     let is_client_supplied = input.get("bearer") == Some(&Value::Bool(true));
     let origin = Origin {
         key: Key::for_test(1),
         fingerprint: Fingerprint::for_test(1),
         received: Instant::now(),
+        received_wall: wall,
         is_client_supplied,
     };
     let client_id = input
         .get("client_id")
         .and_then(Value::as_str)
         .unwrap_or("alice");
-    let grant = Grant::new(origin, client_id, "t0ken", Lifetime::Unknown, claims);
-    let wall = Duration::from_secs(input["now"].as_u64().unwrap());
+    let scope = input.get("scope").and_then(Value::as_str);
+    let grant = Grant::new(origin, client_id, "t0ken", Lifetime::Unknown, claims).with_scope(scope);
     // As the engine does it: the id of a pair is judged before its token is looked up.
     let outcome = if !is_client_supplied && !rules.allows_client(client_id.as_bytes()) {
         let denial = Denial::new(Cause::ClientNotAllowed, "");
