@@ -106,7 +106,7 @@ suite_rust() {
 }
 
 suite_model() {
-    run_cargo test -p credgate-core --features model --lib flight_schedules
+    run_cargo test -p credgate-core --features model --lib schedules
 }
 
 suite_properties() {

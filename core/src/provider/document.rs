@@ -141,12 +141,7 @@ impl<T: Send + Sync + 'static> Document<T> {
     where
         F: Future<Output = Result<Fetched<T>, Denial>> + Send + 'static,
     {
-        let fetching = Fetching {
-            document: Document(Arc::clone(&self.0)),
-            env: Arc::clone(env),
-            generation: env.documents(),
-            end,
-        };
+        let fetching = self.fetching(env, end);
         tokio::spawn(async move {
             let deadline = fetching.env.clock.now() + FETCH_TIMEOUT;
             let fetched = fetching.env.within(deadline, fetch).await;
@@ -154,6 +149,15 @@ impl<T: Send + Sync + 'static> Document<T> {
             // Here, or by a panic, the fetch ends.
             drop(fetching);
         });
+    }
+
+    fn fetching(&self, env: &Arc<Env>, end: watch::Sender<()>) -> Fetching<T> {
+        Fetching {
+            document: Document(Arc::clone(&self.0)),
+            env: Arc::clone(env),
+            generation: env.documents(),
+            end,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
@@ -295,4 +299,121 @@ fn late() -> Denial {
         Cause::ProviderTimeout,
         "the provider's metadata or keys did not come in time",
     )
+}
+
+#[cfg(all(test, feature = "model"))]
+mod schedules {
+    use super::*;
+    use crate::http::scripted::{ScriptedTransport, reply};
+    use crate::sys::clock::manual::ManualClock;
+    use shuttle::future::block_on;
+    use shuttle::thread;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    struct Model {
+        document: Document<usize>,
+        env: Arc<Env>,
+        fetches: AtomicUsize,
+    }
+
+    impl Model {
+        fn new() -> Arc<Model> {
+            let transport = Arc::new(ScriptedTransport::new(|_| reply(500, "")));
+            Arc::new(Model {
+                document: Document::default(),
+                env: Arc::new(Env::new(transport, Arc::new(ManualClock::new()))),
+                fetches: AtomicUsize::new(0),
+            })
+        }
+
+        /// As `get` does it; the caller fetches itself, the number of its fetch.
+        fn get(&self, need: &Need<'_, usize>) -> usize {
+            let mut has_waited = false;
+            loop {
+                let step = self.document.state().step(&self.env, need, has_waited);
+                match step {
+                    Step::Done(result) => return *result.unwrap(),
+                    Step::Wait(mut ended) => {
+                        let _ = block_on(ended.changed());
+                        has_waited = true;
+                    }
+                    Step::Fetch(end) => {
+                        let fetching = self.document.fetching(&self.env, end);
+                        thread::yield_now();
+                        let value = self.fetches.fetch_add(1, Ordering::SeqCst) + 1;
+                        fetching.finish(Ok(Fetched {
+                            value,
+                            max_age: None,
+                        }));
+                    }
+                    Step::Sleep(_) => unreachable!("no interval"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn concurrent_first_reads_share_one_fetch_under_any_schedule() {
+        shuttle::check_random(
+            || {
+                let model = Model::new();
+                let readers: Vec<_> = (0..4)
+                    .map(|_| {
+                        let model = Arc::clone(&model);
+                        thread::spawn(move || model.get(&Need::Any))
+                    })
+                    .collect();
+                for reader in readers {
+                    assert_eq!(reader.join().unwrap(), 1);
+                }
+            },
+            20_000,
+        );
+    }
+
+    #[test]
+    fn a_newer_document_is_never_the_insufficient_one_under_any_schedule() {
+        shuttle::check_random(
+            || {
+                let model = Model::new();
+                assert_eq!(model.get(&Need::Any), 1);
+                let old = Arc::clone(&model.document.state().good.as_ref().unwrap().value);
+                let readers: Vec<_> = (0..3)
+                    .map(|_| {
+                        let (model, old) = (Arc::clone(&model), Arc::clone(&old));
+                        thread::spawn(move || {
+                            model.get(&Need::Newer {
+                                than: &old,
+                                interval: Duration::ZERO,
+                                waits: true,
+                            })
+                        })
+                    })
+                    .collect();
+                for reader in readers {
+                    assert_eq!(reader.join().unwrap(), 2);
+                }
+            },
+            20_000,
+        );
+    }
+
+    #[test]
+    fn a_purge_during_a_fetch_forgets_its_document_under_any_schedule() {
+        shuttle::check_random(
+            || {
+                let model = Model::new();
+                let reader = {
+                    let model = Arc::clone(&model);
+                    thread::spawn(move || model.get(&Need::Any))
+                };
+                let before = model.fetches.load(Ordering::SeqCst);
+                model.env.forget_documents();
+                reader.join().unwrap();
+                // A document whose fetch began before the purge is not used after it.
+                assert!(model.get(&Need::Any) > before);
+            },
+            20_000,
+        );
+    }
 }

@@ -7,6 +7,8 @@
 mod breaker;
 mod budget;
 mod permits;
+#[cfg(all(test, feature = "model"))]
+mod schedules;
 
 use crate::cache::flight::Patience;
 use crate::cause::{Cause, Denial};
