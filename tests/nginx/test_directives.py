@@ -25,6 +25,7 @@ GOOD = {
     "NUMBERS": "401 403", "PAIRS": "x-name value", "ARGS": "x-name value", "HEADERS": "x-name claim 1", "PATH": "/dev/null",
 }  # fmt: skip
 OWN = {
+    "allow_addresses": "169.254.10.1 fd00:ec2::/32",
     "issuer": "https://idp.example", "token_endpoint": "https://idp.example/t", "jwks_endpoint": "https://idp.example/k",
     "extra_jwks_uris": "https://idp.example/a https://idp.example/b", "http_proxy": "http://proxy:3128",
     "https_proxy": "http://proxy:3128", "token_endpoint_auth_method": "client_secret_jwt", "basic_encoding": "form",

@@ -126,6 +126,11 @@ pub(crate) struct Config {
     pub(crate) keepalive: bool,
     /// Accept `http://` URLs of loopback addresses and of `localhost`, for development. Not in Kong.
     pub(crate) allow_loopback_http: bool,
+    /// IP addresses, and blocks of them in CIDR notation, that the provider or its proxy may have although they are
+    /// refused by default: loopback addresses that the configuration itself does not name, link-local addresses, and
+    /// those of cloud metadata services. Not in Kong.
+    #[serde(deserialize_with = "list")]
+    pub(crate) allow_addresses: Vec<String>,
     /// Verify the provider's certificate. With false, anyone on the network path can read every secret.
     pub(crate) ssl_verify: bool,
     /// File of PEM certificates to trust. If unset, the system's. In Kong, `lua_ssl_trusted_certificate` of
@@ -321,6 +326,7 @@ impl Default for Config {
             timeout: 10_000,
             keepalive: true,
             allow_loopback_http: false,
+            allow_addresses: Vec::new(),
             ssl_verify: true,
             ssl_trusted_certificate: None,
             tls_client_auth_cert: None,

@@ -90,7 +90,7 @@ fn obstructed(step: Step, url: &Url, obstacle: Obstacle, why: &str) -> Finding {
                  secret is sent there."
             ),
             "For a provider on this machine, while developing, set allow_loopback_http to true. Otherwise look at what \
-             the name resolves to."
+             the name resolves to; if the address is the provider's, add it to allow_addresses."
                 .to_owned(),
         ),
         Obstacle::Network => (

@@ -2,13 +2,14 @@
 
 use crate::config::{Config, value_error};
 use crate::error::{Error, ErrorKind};
+use crate::gate::reach::{Block, Reach};
 use crate::key::FingerprintBuilder;
 use reqwest::header::HeaderValue;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
-use url::{Host, Url};
+use url::Url;
 use zeroize::Zeroizing;
 
 /// The settings of one connection pool.
@@ -21,8 +22,7 @@ pub(crate) struct Connection {
     pub(crate) https_proxy: Option<Proxy>,
     pub(crate) no_proxy: Option<String>,
     pub(crate) keepalive: bool,
-    /// Names may resolve to loopback addresses: the configuration itself contains one.
-    pub(crate) loopback: bool,
+    pub(crate) reach: Reach,
 }
 
 /// The certificates to trust.
@@ -66,7 +66,7 @@ impl Connection {
             )?,
             no_proxy: config.no_proxy.clone(),
             keepalive: config.keepalive,
-            loopback: points_here(config),
+            reach: Reach::compile(config)?,
         })
     }
 
@@ -82,14 +82,17 @@ impl Connection {
             fingerprint.list(proxy.iter().map(|proxy| proxy.url.as_str().as_bytes()));
         }
         fingerprint.list(self.no_proxy.iter().map(String::as_bytes));
-        fingerprint.part(&[u8::from(self.loopback)]);
+        fingerprint.part(&[u8::from(self.reach.loopback)]);
+        let allowed = self.reach.allowed.iter().map(Block::to_string);
+        let allowed: Vec<_> = allowed.collect();
+        fingerprint.list(allowed.iter().map(|block| block.as_bytes()));
     }
 }
 
 impl Hash for Connection {
     /// Hashes no secrets. There are few connections, so collisions are cheap.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.keepalive, self.loopback).hash(state);
+        (self.keepalive, &self.reach).hash(state);
     }
 }
 
@@ -190,33 +193,5 @@ fn file_error(field: &str, path: &Path, why: &str, error: Option<reqwest::Error>
     match error {
         Some(error) => Error::with_source(ErrorKind::ConfigFile, message, error),
         None => Error::new(ErrorKind::ConfigFile, message),
-    }
-}
-
-/// Whether a configured URL is on this machine. If not, no name may resolve to a loopback address: metadata with such
-/// an endpoint would attack other services on the gateway's host.
-fn points_here(config: &Config) -> bool {
-    let configured = [
-        Some(&config.issuer),
-        config.token_endpoint.as_ref(),
-        config.jwks_endpoint.as_ref(),
-        config.http_proxy.as_ref(),
-        config.https_proxy.as_ref(),
-    ];
-    config.allow_loopback_http
-        || configured
-            .into_iter()
-            .flatten()
-            .chain(&config.extra_jwks_uris)
-            .filter_map(|url| Url::parse(url).ok())
-            .any(|url| is_loopback(&url))
-}
-
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
     }
 }

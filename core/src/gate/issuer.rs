@@ -2,8 +2,9 @@
 
 use crate::config::{AuthMethods, Config, value_error};
 use crate::error::Error;
-use crate::gate::connection::{Connection, is_loopback};
+use crate::gate::connection::Connection;
 use crate::gate::headers;
+use crate::gate::reach::is_loopback;
 use crate::key::FingerprintBuilder;
 use reqwest::header::HeaderMap;
 use std::hash::{Hash, Hasher};

@@ -4,6 +4,7 @@ mod clients;
 pub(crate) mod connection;
 pub(crate) mod issuer;
 pub(crate) mod policy;
+pub(crate) mod reach;
 pub(crate) mod retention;
 mod rules;
 mod token_request;

@@ -1,5 +1,6 @@
 //! HTTP to the provider, behind a trait that tests script.
 
+mod address;
 mod fault;
 pub(crate) mod resolve;
 
@@ -78,7 +79,7 @@ pub(crate) struct HttpTransport {
 impl Transport for HttpTransport {
     fn send<'t>(&'t self, connection: &'t Connection, call: Call) -> ResponseFuture<'t> {
         Box::pin(async move {
-            if !url_may_be_reached(&call.url, connection.loopback) {
+            if !url_may_be_reached(&call.url, &connection.reach) {
                 return Err(Fault::Unreachable(
                     Obstacle::Guarded,
                     "an address that is not reached".to_owned(),
@@ -119,7 +120,8 @@ impl HttpTransport {
             .referer(false)
             .tls_version_min(reqwest::tls::Version::TLS_1_2)
             .dns_resolver(Guarded {
-                loopback: connection.loopback,
+                reach: connection.reach.clone(),
+                lookup: resolve::system,
             })
             .pool_max_idle_per_host(if connection.keepalive { 8 } else { 0 })
             // Below five seconds, after which common servers close idle connections, possibly with a request in

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::Config;
+use crate::gate::reach::Reach;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -241,8 +242,9 @@ fn loopback_is_reached_only_if_configured() {
             true,
             r#"{"extra_jwks_uris":["https://b.example/","https://127.0.0.2/"]}"#,
         ),
-        (true, r#"{"http_proxy":"http://127.0.0.1:3128"}"#),
-        (true, r#"{"https_proxy":"http://localhost:3128"}"#),
+        // A proxy on this machine opens loopback for itself, not for endpoints that the metadata names.
+        (false, r#"{"http_proxy":"http://127.0.0.1:3128"}"#),
+        (false, r#"{"https_proxy":"http://localhost:3128"}"#),
     ] {
         let mut json = serde_json::json!({"issuer": "https://a.example/"});
         let more: serde_json::Value = serde_json::from_str(config).unwrap();
@@ -251,7 +253,7 @@ fn loopback_is_reached_only_if_configured() {
             .extend(more.as_object().unwrap().clone());
         let config = Config::from_json(&json.to_string()).unwrap();
         assert_eq!(
-            Connection::compile(&config).unwrap().loopback,
+            Connection::compile(&config).unwrap().reach.loopback,
             named,
             "{json}"
         );
@@ -262,7 +264,7 @@ fn loopback_is_reached_only_if_configured() {
 async fn a_forbidden_address_is_not_connected_to() {
     let server = Server::start(response("200 OK", "", "{}"));
     let outside = Connection {
-        loopback: false,
+        reach: Reach::default(),
         ..connection("{}")
     };
     for url in [
