@@ -122,8 +122,6 @@ def _lines(finding: Finding, width: int) -> Iterator[str]:
 
 
 def _wrong_settings(error: credgate.ConfigError) -> Diagnosis:
-    why = str(error)
-    end = "" if why.endswith(("?", ".")) else "."
     return {
         "verdict": "misconfigured",
         "findings": [
@@ -131,10 +129,11 @@ def _wrong_settings(error: credgate.ConfigError) -> Diagnosis:
                 "step": "configuration",
                 "level": "error",
                 "code": "settings_invalid",
-                "message": f"The settings are invalid: {why}{end}",
+                "message": f"The settings are invalid: {why}{'' if why.endswith(('?', '.')) else '.'}",
                 "remedy": "See core/CONFIGURATION.md, which describes every setting.",
                 "facts": {"code": error.code},
             }
+            for why in str(error).splitlines()
         ],
     }
 

@@ -84,7 +84,7 @@ def test_a_duplicate_directive_is_an_error_unless_repeatable(tmp_path: Path, dir
         ("credgate_token_endpoint_auth_method none", "token_endpoint_auth_method"),
         ("credgate_auth_methods session", "auth_methods"),
         ("credgate_token_endpoint http://idp.example/", "token_endpoint: "),
-        ("credgate_upstream_header content-length sub", "upstream_headers: "),
+        ("credgate_upstream_header content-length sub", "upstream_headers[0].header: "),
         ("credgate_token_post_arg grant_type x", "token_post_args_names: "),
         ("credgate_tls_client_auth_cert /nonexistent.pem", "tls_client_auth_cert: requires tls_client_auth_key"),
         ("credgate_scopes_claim ''", "scopes_claim: "),

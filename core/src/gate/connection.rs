@@ -1,7 +1,7 @@
 //! The connection to a provider: trusted certificates, the gateway's own certificate, and proxies.
 
 use crate::config::{Config, value_error};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Problems};
 use crate::gate::reach::{Block, Reach};
 use crate::key::FingerprintBuilder;
 use reqwest::header::HeaderValue;
@@ -51,22 +51,33 @@ impl Connection {
                 .map(|url| Proxy::parse(field, url, authorization.as_deref()))
                 .transpose()
         };
+        let mut problems = Problems::default();
+        let trust = problems.check(trust(config));
+        let identity = problems.check(identity(config));
+        let http_proxy = problems.check(proxy(
+            "http_proxy",
+            &config.http_proxy,
+            &config.http_proxy_authorization,
+        ));
+        let https_proxy = problems.check(proxy(
+            "https_proxy",
+            &config.https_proxy,
+            &config.https_proxy_authorization,
+        ));
+        let reach = problems.check(Reach::compile(config));
+        let (Some(trust), Some(identity), Some(http_proxy), Some(https_proxy), Some(reach)) =
+            (trust, identity, http_proxy, https_proxy, reach)
+        else {
+            return Err(problems.into_error());
+        };
         Ok(Connection {
-            trust: trust(config)?,
-            identity: identity(config)?,
-            http_proxy: proxy(
-                "http_proxy",
-                &config.http_proxy,
-                &config.http_proxy_authorization,
-            )?,
-            https_proxy: proxy(
-                "https_proxy",
-                &config.https_proxy,
-                &config.https_proxy_authorization,
-            )?,
+            trust,
+            identity,
+            http_proxy,
+            https_proxy,
             no_proxy: config.no_proxy.clone(),
             keepalive: config.keepalive,
-            reach: Reach::compile(config)?,
+            reach,
         })
     }
 
@@ -182,16 +193,31 @@ fn identity(config: &Config) -> Result<Option<Arc<Zeroizing<Vec<u8>>>>, Error> {
 }
 
 fn read(field: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+    if path.to_string_lossy().contains("-----BEGIN") {
+        return Err(value_error(format!(
+            "{field}: must be the path of a file, not its content"
+        )));
+    }
     std::fs::read(path).map(Zeroizing::new).map_err(|error| {
-        let message = format!("{field}: cannot read {}: {error}", path.display());
+        let message = format!("{field}: cannot read {}: {error}", shown(path));
         Error::with_source(ErrorKind::ConfigFile, message, error)
     })
 }
 
 fn file_error(field: &str, path: &Path, why: &str, error: Option<reqwest::Error>) -> Error {
-    let message = format!("{field}: {} {why}", path.display());
+    let message = format!("{field}: {} {why}", shown(path));
     match error {
         Some(error) => Error::with_source(ErrorKind::ConfigFile, message, error),
         None => Error::new(ErrorKind::ConfigFile, message),
+    }
+}
+
+/// The path, if it is certain to be one: the content of a key file may stand in its place.
+fn shown(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if path.is_absolute() && !text.contains(char::is_control) {
+        text.into_owned()
+    } else {
+        "the file".to_owned()
     }
 }

@@ -2,7 +2,7 @@
 //! permission.
 
 use crate::config::{Config, value_error};
-use crate::error::Error;
+use crate::error::{Error, Problems};
 use crate::token::claims::{Claims, Path};
 use serde_json::Value;
 use std::time::Duration;
@@ -53,50 +53,48 @@ impl Breach {
 
 impl Policy {
     pub(crate) fn compile(config: &Config) -> Result<Policy, Error> {
-        let requirement = |field, words: &[String], claim_field, claim: &[String]| {
-            let any: Vec<Vec<String>> = words
-                .iter()
-                .map(|element| element.split_whitespace().map(str::to_owned).collect())
-                .collect();
-            if any.iter().any(Vec::is_empty) {
-                return Err(value_error(format!(
-                    "{field}: an element is empty; remove the field to require nothing"
-                )));
-            }
-            let path = Path::new(claim_field, claim)?;
-            Ok::<_, Error>((!any.is_empty()).then_some(Requirement { field, path, any }))
-        };
-        let required = [
-            requirement(
+        let mut problems = Problems::default();
+        let mut required = Vec::new();
+        for (field, words, claim_field, claim) in [
+            (
                 "scopes_required",
                 &config.scopes_required,
                 "scopes_claim",
                 &config.scopes_claim,
-            )?,
-            requirement(
+            ),
+            (
                 "audience_required",
                 &config.audience_required,
                 "audience_claim",
                 &config.audience_claim,
-            )?,
-            requirement(
+            ),
+            (
                 "roles_required",
                 &config.roles_required,
                 "roles_claim",
                 &config.roles_claim,
-            )?,
-            requirement(
+            ),
+            (
                 "groups_required",
                 &config.groups_required,
                 "groups_claim",
                 &config.groups_claim,
-            )?,
-        ];
+            ),
+        ] {
+            let any = problems.check(any_of(field, words));
+            let path = problems.check(Path::new(claim_field, claim));
+            if let (Some(any), Some(path)) = (any, path)
+                && !any.is_empty()
+            {
+                required.push(Requirement { field, path, any });
+            }
+        }
+        problems.finish()?;
         Ok(Policy {
             verify_claims: config.verify_claims,
             leeway: Duration::from_secs(config.leeway.into()),
             issuers_allowed: config.issuers_allowed.clone(),
-            required: required.into_iter().flatten().collect(),
+            required,
             forbidden: config.claims_forbidden.clone(),
         })
     }
@@ -173,6 +171,20 @@ impl Policy {
             Err(Breach::OtherIssuer)
         }
     }
+}
+
+/// The words of each element.
+fn any_of(field: &str, elements: &[String]) -> Result<Vec<Vec<String>>, Error> {
+    let words = |element: &String| -> Vec<String> {
+        element.split_whitespace().map(str::to_owned).collect()
+    };
+    let any: Vec<_> = elements.iter().map(words).collect();
+    if any.iter().any(Vec::is_empty) {
+        return Err(value_error(format!(
+            "{field}: an element is empty; remove the field to require nothing"
+        )));
+    }
+    Ok(any)
 }
 
 impl Requirement {
