@@ -117,7 +117,8 @@ class Settings(TypedDict, total=False):
     issuers_allowed: Sequence[str]
     # URL of the provider's keys. If unset, "jwks_uri" in the provider's metadata.
     jwks_endpoint: str | None
-    # Keep connections to the provider open between requests. Default: True.
+    # Keep connections to the provider open between requests: over HTTP/2 for 60 seconds, over
+    # HTTP/1.1 for 4. Default: True.
     keepalive: bool
     # Tolerated difference between the clocks of the provider and the gateway, in seconds. Tokens
     # are cached for that much less.

@@ -123,7 +123,7 @@ pub(crate) struct Config {
     // The connection to the provider.
     /// Deadline of an exchange, discovery included, in milliseconds.
     pub(crate) timeout: u32,
-    /// Keep connections to the provider open between requests.
+    /// Keep connections to the provider open between requests: over HTTP/2 for 60 seconds, over HTTP/1.1 for 4.
     pub(crate) keepalive: bool,
     /// Accept `http://` URLs of loopback addresses and of `localhost`, for development. Not in Kong.
     pub(crate) allow_loopback_http: bool,

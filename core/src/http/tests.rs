@@ -1,11 +1,15 @@
 //! The real transport, on sockets of this machine.
 
+mod tls;
+
 use super::*;
 use crate::config::Config;
 use crate::gate::reach::Reach;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use tls::{AUTHORITY, First, TlsServer};
+use tokio::task::JoinSet;
 
 /// A server that answers every request with the same bytes, closes the connection, and records the requests.
 struct Server {
@@ -79,7 +83,7 @@ fn get(url: &str) -> Call {
 }
 
 async fn send(connection: &Connection, call: Call) -> Result<Response, Fault> {
-    HttpTransport::default().send(connection, call).await
+    HttpTransport::new(64).send(connection, call).await
 }
 
 #[tokio::test]
@@ -293,7 +297,7 @@ async fn a_forbidden_address_is_not_connected_to() {
 #[tokio::test]
 async fn connections_are_pooled_per_connection_setting() {
     let server = Server::start(response("200 OK", "", "{}"));
-    let transport = HttpTransport::default();
+    let transport = HttpTransport::new(64);
     let (one, same, other) = (
         connection("{}"),
         connection("{}"),
@@ -302,8 +306,141 @@ async fn connections_are_pooled_per_connection_setting() {
     for way in [&one, &same, &other] {
         assert!(transport.send(way, get(&server.url)).await.is_ok());
     }
-    assert_eq!(transport.clients.lock().unwrap().len(), 2);
+    assert_eq!(transport.pools.lock().unwrap().len(), 2);
     let anybody = connection(r#"{"ssl_verify":false}"#);
     assert!(transport.send(&anybody, get(&server.url)).await.is_ok());
-    assert_eq!(transport.clients.lock().unwrap().len(), 3);
+    assert_eq!(transport.pools.lock().unwrap().len(), 3);
+}
+
+/// Trusts any certificate, as the one of [`TlsServer`] is no server certificate.
+fn unverified() -> Connection {
+    connection(r#"{"ssl_verify":false}"#)
+}
+
+fn token_request(url: &str) -> Call {
+    Call {
+        form: Some(Form {
+            body: Zeroizing::new("grant_type=client_credentials".to_owned()),
+            authorization: None,
+        }),
+        ..get(url)
+    }
+}
+
+/// Sends 1,000 token requests, 64 at a time, and returns the number of handshakes.
+async fn handshakes_of_bursts(server: &TlsServer, transport: HttpTransport) -> usize {
+    let transport = Arc::new(transport);
+    let before = server.requests();
+    let mut sent = 0;
+    while sent < 1000 {
+        let burst = 64.min(1000 - sent);
+        let mut calls = JoinSet::new();
+        for _ in 0..burst {
+            let (transport, url) = (Arc::clone(&transport), server.url());
+            calls.spawn(async move {
+                let response = transport.send(&unverified(), token_request(&url)).await;
+                response.map(|response| response.status)
+            });
+        }
+        for status in calls.join_all().await {
+            assert_eq!(status.unwrap(), 200);
+        }
+        sent += burst;
+    }
+    assert_eq!(server.requests() - before, 1000);
+    server.handshakes()
+}
+
+#[tokio::test]
+async fn bursts_share_one_http2_connection() {
+    let server = TlsServer::start(&["h2", "http/1.1"], First::Responds).await;
+    let transport = HttpTransport::new(64);
+    // The metadata, which comes first.
+    assert!(
+        transport
+            .send(&unverified(), get(&server.url()))
+            .await
+            .is_ok()
+    );
+    let handshakes = handshakes_of_bursts(&server, transport).await;
+    assert!(handshakes <= 2, "{handshakes} handshakes");
+}
+
+#[tokio::test]
+async fn a_first_burst_leads_to_at_most_one_handshake_per_exchange() {
+    let server = TlsServer::start(&["h2", "http/1.1"], First::Responds).await;
+    let handshakes = handshakes_of_bursts(&server, HttpTransport::new(64)).await;
+    assert!(handshakes <= 65, "{handshakes} handshakes");
+}
+
+#[tokio::test]
+async fn http1_connections_are_kept_for_a_whole_burst() {
+    let server = TlsServer::start(&["http/1.1"], First::Responds).await;
+    let handshakes = handshakes_of_bursts(&server, HttpTransport::new(64)).await;
+    assert!(handshakes <= 64, "{handshakes} handshakes");
+}
+
+#[tokio::test]
+async fn a_request_that_http2_did_not_process_is_sent_again() {
+    for first in [First::RefusesStreams, First::GoesAway] {
+        let server = TlsServer::start(&["h2"], first).await;
+        let transport = HttpTransport::new(64);
+        for _ in 0..3 {
+            let reply = transport
+                .send(&unverified(), token_request(&server.url()))
+                .await;
+            assert_eq!(reply.map(|reply| reply.status).unwrap(), 200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_http1_may_have_processed_is_not_sent_again() {
+    let server = TlsServer::start(&["http/1.1"], First::ClosesSecond).await;
+    let transport = HttpTransport::new(64);
+    let send = async || {
+        transport
+            .send(&unverified(), token_request(&server.url()))
+            .await
+    };
+    assert!(send().await.is_ok());
+    let fault = send().await.err();
+    assert!(matches!(fault, Some(Fault::Broken(_))), "{fault:?}");
+    assert_eq!(server.requests(), 2);
+}
+
+#[tokio::test]
+async fn a_provider_may_give_up_http2() {
+    let server = TlsServer::start(&["h2", "http/1.1"], First::Responds).await;
+    let transport = HttpTransport::new(64);
+    assert!(
+        transport
+            .send(&unverified(), get(&server.url()))
+            .await
+            .is_ok()
+    );
+    server.offer_http1_only();
+    assert!(
+        transport
+            .send(&unverified(), get(&server.url()))
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn a_ca_certificate_presented_as_a_server_certificate_is_named() {
+    let server = TlsServer::start(&["h2", "http/1.1"], First::Responds).await;
+    let trust = serde_json::json!({ "ssl_trusted_certificate": AUTHORITY });
+    let fault = send(&connection(&trust.to_string()), get(&server.url()))
+        .await
+        .err();
+    let Some(Fault::Unreachable(obstacle, why)) = fault else {
+        panic!("{fault:?}")
+    };
+    assert_eq!(
+        why,
+        "the server presents a CA certificate as its own; issue a server certificate from it"
+    );
+    assert_eq!(obstacle, Obstacle::CaCertificate);
 }
