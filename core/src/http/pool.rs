@@ -1,6 +1,6 @@
 //! The connections to providers: one pool per connection setting.
 
-use super::resolve::{Guarded, Lookup};
+use super::resolve::{CONNECT_TIMEOUT, Guarded, Lookup};
 use crate::gate::connection::{Connection, Proxy, Trust};
 use reqwest::header::HeaderValue;
 use reqwest::{Client, Error, Request, Response, Version};
@@ -123,6 +123,7 @@ fn builder(
             reach: connection.reach.clone(),
             lookup,
         })
+        .connect_timeout(CONNECT_TIMEOUT)
         .pool_max_idle_per_host(max_idle)
         .http2_keep_alive_interval(PING_INTERVAL)
         .http2_keep_alive_timeout(PING_TIMEOUT);

@@ -5,7 +5,8 @@ use crate::gate::reach::Reach;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::time::Duration;
 use url::{Host, Url};
 
 /// The system's resolver. Forbidden addresses are dropped on every connection, so that a name cannot pass the check and
@@ -49,9 +50,36 @@ impl Resolve for Guarded {
             if addresses.is_empty() {
                 return Err(NoAddress.into());
             }
-            Ok(Box::new(addresses.into_iter()) as Addrs)
+            Ok(Box::new(with_time_for_each(addresses).into_iter()) as Addrs)
         })
     }
+}
+
+/// The deadline of a connection, TLS included.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// The time for one of several addresses.
+const ADDRESS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// hyper divides the connect timeout by the number of addresses of a family, and tries them one after the other; the
+/// second family starts after 300 ms. Placeholders, to which a connection fails at once and without a packet, make that
+/// [`ADDRESS_TIMEOUT`] for each address.
+fn with_time_for_each(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    const PARTS: usize = (CONNECT_TIMEOUT.as_secs() / ADDRESS_TIMEOUT.as_secs()) as usize;
+    const BROADCAST: IpAddr = IpAddr::V4(Ipv4Addr::BROADCAST);
+    const MULTICAST: IpAddr = IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1));
+    for placeholder in [BROADCAST, MULTICAST] {
+        let is_same = |address: &&SocketAddr| address.is_ipv4() == placeholder.is_ipv4();
+        let count = addresses.iter().filter(is_same).count();
+        // One address has the whole time.
+        if count > 1 {
+            let missing = PARTS.saturating_sub(count);
+            addresses.extend(std::iter::repeat_n(
+                SocketAddr::new(placeholder, 0),
+                missing,
+            ));
+        }
+    }
+    addresses
 }
 
 const LOCALHOST: &str = "localhost";
@@ -109,5 +137,25 @@ mod tests {
             assert!(!url_may_be_reached(&url, &reach(false, true)), "{url}");
             assert!(url_may_be_reached(&url, &reach(true, false)), "{url}");
         }
+    }
+
+    #[test]
+    fn each_of_several_addresses_has_one_second() {
+        let addresses = |texts: &[&str]| -> Vec<SocketAddr> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        let timed = |texts: &[&str]| {
+            let all = with_time_for_each(addresses(texts));
+            assert_eq!(all[..texts.len()], addresses(texts)[..]);
+            let of_family = all.iter().filter(|address| address.is_ipv4()).count();
+            (of_family, all.len() - of_family)
+        };
+        assert_eq!(timed(&["10.0.0.1:0", "[fd00::1]:0"]), (1, 1));
+        assert_eq!(timed(&["10.0.0.1:0", "10.0.0.2:0"]), (20, 0));
+        assert_eq!(
+            timed(&["[fd00::1]:0", "10.0.0.2:0", "[fd00::2]:0"]),
+            (1, 20)
+        );
+        assert_eq!(timed(&["10.0.0.1:0"; 21]), (21, 0));
     }
 }

@@ -5,9 +5,11 @@ mod tls;
 use super::*;
 use crate::config::Config;
 use crate::gate::reach::Reach;
+use crate::http::resolve::Lookup;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 use tls::{AUTHORITY, First, TlsServer};
 use tokio::task::JoinSet;
 
@@ -426,6 +428,64 @@ async fn a_provider_may_give_up_http2() {
             .await
             .is_ok()
     );
+}
+
+/// An address whose packets are dropped: a listener with a full queue.
+fn black_hole(address: SocketAddr) -> (tokio::net::TcpListener, Vec<TcpStream>) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(address).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let mut queued = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
+        queued.push(stream);
+    }
+    (listener, queued)
+}
+
+#[tokio::test]
+async fn the_next_address_is_tried_after_a_silent_or_a_refusing_one() {
+    let server = Server::start(response("200 OK", "", "{}"));
+    let port: u16 = server.url.rsplit(':').next().unwrap().parse().unwrap();
+    let _silent = black_hole(([127, 0, 0, 2], port).into());
+    let url = format!("http://idp.example:{port}/");
+    // Nobody listens at 127.0.0.3.
+    let cases: [(u64, Lookup); 3] = [
+        (1500, |_| addresses([2, 1])),
+        (1500, |_| addresses([3, 2, 1])),
+        (300, |_| addresses([3, 1])),
+    ];
+    for (milliseconds, lookup) in cases {
+        let transport = HttpTransport {
+            lookup,
+            ..HttpTransport::new(64)
+        };
+        let connection = connection("{}");
+        let call = transport.send(&connection, get(&url));
+        let reply = tokio::time::timeout(Duration::from_millis(milliseconds), call).await;
+        assert!(matches!(reply, Ok(Ok(_))), "within {milliseconds} ms");
+    }
+}
+
+#[tokio::test]
+async fn a_name_whose_addresses_all_refuse_fails_at_once() {
+    let url = "http://idp.example:9/";
+    let transport = HttpTransport {
+        lookup: |_| addresses([3, 4]),
+        ..HttpTransport::new(64)
+    };
+    let connection = connection("{}");
+    let call = transport.send(&connection, get(url));
+    let fault = tokio::time::timeout(Duration::from_millis(300), call).await;
+    let fault = fault.unwrap().err();
+    assert!(
+        matches!(fault, Some(Fault::Unreachable(Obstacle::Refused, _))),
+        "{fault:?}"
+    );
+}
+
+fn addresses<const N: usize>(last: [u8; N]) -> std::io::Result<Vec<SocketAddr>> {
+    let address = |last| ([127, 0, 0, last], 0).into();
+    Ok(last.into_iter().map(address).collect())
 }
 
 #[tokio::test]
