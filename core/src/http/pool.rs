@@ -1,6 +1,6 @@
 //! The connections to providers: one pool per connection setting.
 
-use super::resolve::{CONNECT_TIMEOUT, Guarded, Lookup};
+use super::resolve::{CONNECT_TIMEOUT, Guarded, Lookup, Turn};
 use crate::gate::connection::{Connection, Proxy, Trust};
 use reqwest::header::HeaderValue;
 use reqwest::{Client, Error, Request, Response, Version};
@@ -25,6 +25,7 @@ pub(super) struct Pool {
     connection: Connection,
     max_idle: usize,
     lookup: Lookup,
+    turn: Turn,
     /// Negotiates the protocol.
     any: Client,
     /// HTTP/2 only: other than `any`, it opens one connection for all concurrent requests. Made when a provider turns
@@ -42,19 +43,28 @@ impl Pool {
         lookup: Lookup,
     ) -> Result<Pool, Error> {
         let max_idle = if connection.keepalive { max_idle } else { 0 };
+        let turn = Turn::default();
         Ok(Pool {
             connection: connection.clone(),
             max_idle,
             lookup,
-            any: builder(connection, max_idle, lookup)?
+            any: builder(connection, max_idle, lookup, turn.clone())?
                 .pool_idle_timeout(HTTP1_IDLE)
                 .build()?,
+            turn,
             http2: OnceLock::new(),
             speak_http2: Mutex::default(),
         })
     }
 
-    pub(super) async fn execute(&self, mut request: Request) -> Result<Response, Error> {
+    pub(super) async fn execute(&self, request: Request) -> Result<Response, Error> {
+        let attempt = self.turn.begin();
+        let response = self.execute_by_protocol(request).await?;
+        attempt.succeed();
+        Ok(response)
+    }
+
+    async fn execute_by_protocol(&self, mut request: Request) -> Result<Response, Error> {
         let origin = request.url().origin();
         if let Some(client) = self.http2(&origin)
             && let Some(again) = request.try_clone()
@@ -85,10 +95,15 @@ impl Pool {
             return None;
         }
         let make = || {
-            builder(&self.connection, self.max_idle, self.lookup)?
-                .pool_idle_timeout(HTTP2_IDLE)
-                .http2_prior_knowledge()
-                .build()
+            builder(
+                &self.connection,
+                self.max_idle,
+                self.lookup,
+                self.turn.clone(),
+            )?
+            .pool_idle_timeout(HTTP2_IDLE)
+            .http2_prior_knowledge()
+            .build()
         };
         self.http2.get_or_init(|| make().ok()).as_ref()
     }
@@ -110,6 +125,7 @@ fn builder(
     connection: &Connection,
     max_idle: usize,
     lookup: Lookup,
+    turn: Turn,
 ) -> Result<reqwest::ClientBuilder, Error> {
     let mut builder = Client::builder()
         .user_agent(concat!("credgate/", env!("CARGO_PKG_VERSION")))
@@ -122,6 +138,7 @@ fn builder(
         .dns_resolver(Guarded {
             reach: connection.reach.clone(),
             lookup,
+            turn,
         })
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_max_idle_per_host(max_idle)

@@ -6,6 +6,8 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use url::{Host, Url};
 
@@ -14,6 +16,45 @@ use url::{Host, Url};
 pub(crate) struct Guarded {
     pub(crate) reach: Reach,
     pub(crate) lookup: Lookup,
+    pub(super) turn: Turn,
+}
+
+/// The position of the address to begin with. It moves on when a request ends without a response, so that a deadline
+/// shorter than [`ADDRESS_TIMEOUT`] reaches one address after the other.
+#[derive(Default, Clone)]
+pub(super) struct Turn(Arc<AtomicUsize>);
+
+/// A request under way. Dropping it without [`Attempt::succeed`] moves the turn on, once for concurrent requests.
+pub(super) struct Attempt<'t> {
+    turn: &'t Turn,
+    began_at: usize,
+    succeeded: bool,
+}
+
+impl Turn {
+    pub(super) fn begin(&self) -> Attempt<'_> {
+        Attempt {
+            turn: self,
+            began_at: self.0.load(Ordering::Relaxed),
+            succeeded: false,
+        }
+    }
+}
+
+impl Attempt<'_> {
+    pub(super) fn succeed(mut self) {
+        self.succeeded = true;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.succeeded {
+            let (turn, next) = (&self.turn.0, self.began_at.wrapping_add(1));
+            let _ =
+                turn.compare_exchange(self.began_at, next, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Resolves a name to addresses, and blocks meanwhile.
@@ -39,6 +80,7 @@ impl std::error::Error for NoAddress {}
 impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
         let lookup = self.lookup;
+        let turn = self.turn.0.load(Ordering::Relaxed);
         let reach = self.reach.clone();
         // A URL of the provider with this name does not come here: see `url_may_be_reached`.
         let is_proxy = reach.proxy_on_loopback && name.as_str() == LOCALHOST;
@@ -50,6 +92,8 @@ impl Resolve for Guarded {
             if addresses.is_empty() {
                 return Err(NoAddress.into());
             }
+            let first = turn % addresses.len();
+            addresses.rotate_left(first);
             Ok(Box::new(with_time_for_each(addresses).into_iter()) as Addrs)
         })
     }
@@ -117,6 +161,7 @@ mod tests {
             let guarded = Guarded {
                 reach,
                 lookup: |_| Ok(vec![([127, 0, 0, 1], 0).into()]),
+                turn: Turn::default(),
             };
             guarded.resolve(name.parse().unwrap()).await.is_ok()
         };

@@ -467,6 +467,29 @@ async fn the_next_address_is_tried_after_a_silent_or_a_refusing_one() {
 }
 
 #[tokio::test]
+async fn after_a_short_deadline_the_next_request_begins_with_the_next_address() {
+    let server = Server::start(response("200 OK", "", "{}"));
+    let port: u16 = server.url.rsplit(':').next().unwrap().parse().unwrap();
+    let _silent = black_hole(([127, 0, 0, 2], port).into());
+    let transport = HttpTransport {
+        lookup: |_| addresses([2, 1]),
+        ..HttpTransport::new(64)
+    };
+    let (connection, url) = (connection("{}"), format!("http://idp.example:{port}/"));
+    let within = async |milliseconds| {
+        // Requests that give up at the same time count once.
+        let calls = [(), ()].map(|()| transport.send(&connection, get(&url)));
+        let [one, other] = calls;
+        let both = async { tokio::join!(one, other) };
+        let both = tokio::time::timeout(Duration::from_millis(milliseconds), both).await;
+        both.is_ok_and(|(one, other)| one.is_ok() && other.is_ok())
+    };
+    assert!(!within(200).await);
+    assert!(within(500).await);
+    assert!(within(500).await);
+}
+
+#[tokio::test]
 async fn a_name_whose_addresses_all_refuse_fails_at_once() {
     let url = "http://idp.example:9/";
     let transport = HttpTransport {
