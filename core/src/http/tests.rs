@@ -412,6 +412,28 @@ async fn a_request_that_http1_may_have_processed_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn an_http2_connection_without_pongs_is_given_up() {
+    let server = TlsServer::start(&["h2"], First::FallsSilent).await;
+    let transport = Arc::new(HttpTransport::new(64));
+    let (ours, url) = (Arc::clone(&transport), server.url());
+    let silent = tokio::spawn(async move { ours.send(&unverified(), get(&url)).await.err() });
+    while server.requests() == 0 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::pause();
+    let fault = tokio::time::timeout(Duration::from_secs(6), silent).await;
+    let fault = fault.expect("before the deadline").unwrap();
+    assert!(matches!(fault, Some(Fault::Broken(_))), "{fault:?}");
+    tokio::time::resume();
+    assert!(
+        transport
+            .send(&unverified(), get(&server.url()))
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
 async fn a_provider_may_give_up_http2() {
     let server = TlsServer::start(&["h2", "http/1.1"], First::Responds).await;
     let transport = HttpTransport::new(64);

@@ -36,6 +36,8 @@ pub(super) enum First {
     RefusesStreams,
     /// HTTP/2: reads a request, and shuts the connection down without having processed any.
     GoesAway,
+    /// HTTP/2: reads a request, and then nothing more.
+    FallsSilent,
     /// HTTP/1.1: closes the connection after it has read the second request.
     ClosesSecond,
 }
@@ -106,7 +108,7 @@ fn acceptor(protocols: &[&str]) -> TlsAcceptor {
 async fn serve(stream: TlsStream<TcpStream>, behaviour: First, requests: &AtomicUsize) {
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     match behaviour {
-        First::GoesAway => go_away(stream, requests).await,
+        First::FallsSilent | First::GoesAway => frames(stream, behaviour, requests).await,
         _ if is_http2 => http2(stream, behaviour, requests).await,
         _ => http1(stream, behaviour, requests).await,
     }
@@ -154,7 +156,7 @@ async fn http1(mut stream: TlsStream<TcpStream>, behaviour: First, requests: &At
 }
 
 /// Speaks in frames (RFC 9113 section 4.1): the server of `h2` cannot disown a stream that it has accepted.
-async fn go_away(mut stream: TlsStream<TcpStream>, requests: &AtomicUsize) {
+async fn frames(mut stream: TlsStream<TcpStream>, behaviour: First, requests: &AtomicUsize) {
     const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     // The last processed stream is 0, the error code NO_ERROR.
     const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -172,6 +174,9 @@ async fn go_away(mut stream: TlsStream<TcpStream>, requests: &AtomicUsize) {
         // HEADERS
         if header[3] == 1 {
             requests.fetch_add(1, Ordering::SeqCst);
+            if behaviour == First::FallsSilent {
+                return std::future::pending().await;
+            }
             stream.write_all(&GOAWAY).await.unwrap();
             stream.flush().await.unwrap();
         }
