@@ -129,13 +129,17 @@ def _wrong_settings(error: credgate.ConfigError) -> Diagnosis:
                 "step": "configuration",
                 "level": "error",
                 "code": "settings_invalid",
-                "message": f"The settings are invalid: {why}{'' if why.endswith(('?', '.')) else '.'}",
+                "message": _sentence(f"The settings are invalid: {why}"),
                 "remedy": "See core/CONFIGURATION.md, which describes every setting.",
                 "facts": {"code": error.code},
             }
             for why in str(error).splitlines()
         ],
     }
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(("?", ".")) else f"{text}."
 
 
 def _secret(options: argparse.Namespace) -> str:
