@@ -267,6 +267,27 @@ fn loopback_is_reached_only_if_configured() {
 }
 
 #[tokio::test]
+async fn a_proxy_on_loopback_is_reached_and_opens_nothing_else() {
+    let proxy = Server::start(response("200 OK", "", "by proxy"));
+    let named = proxy.url.replace("127.0.0.1", "localhost");
+    for http_proxy in [&proxy.url, &named] {
+        let json = serde_json::json!({"issuer": "https://a.example/", "http_proxy": http_proxy});
+        let config = Config::from_json(&json.to_string()).unwrap();
+        let connection = Connection::compile(&config).unwrap();
+        let reply = send(&connection, get("http://idp.example/x")).await;
+        assert_eq!(reply.unwrap().body.as_slice(), b"by proxy");
+        for url in [&proxy.url, &named] {
+            let fault = send(&connection, get(url)).await.err();
+            assert!(
+                matches!(fault, Some(Fault::Unreachable(Obstacle::Guarded, _))),
+                "{url}: {fault:?}"
+            );
+        }
+    }
+    assert_eq!(proxy.asked().len(), 2);
+}
+
+#[tokio::test]
 async fn a_forbidden_address_is_not_connected_to() {
     let server = Server::start(response("200 OK", "", "{}"));
     let outside = Connection {
