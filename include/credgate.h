@@ -446,8 +446,10 @@ const char *credgate_cause_name(int32_t code);
 // "UNKNOWN". NUL-terminated, static.
 const char *credgate_cache_status_name(uint32_t cache_status);
 
-// Returns the message: one line of UTF-8 that describes the error and its
-// remedy. The string belongs to the error.
+// Returns the message: a line of UTF-8 that describes the error and its
+// remedy. A configuration with several problems has a line for each, which
+// begins with the field; a newline separates them. The string belongs to the
+// error.
 int32_t credgate_error_message(const struct credgate_error *error,
                                const char **out_message,
                                size_t *out_len);

@@ -3,7 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// An error for an operator. It contains no secret.
+/// An error for an operator. It contains no secret. A configuration with several problems has one error, whose `Display`
+/// has a line for each, beginning with its field.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -64,6 +65,19 @@ impl Error {
         }
     }
 
+    /// Several errors as one: a line for each, and the kind of the first.
+    fn all(errors: Vec<Error>) -> Option<Error> {
+        let lines: Vec<_> = errors.iter().map(|error| error.message.as_str()).collect();
+        let message = lines.join("\n");
+        let is_one = errors.len() == 1;
+        let first = errors.into_iter().next()?;
+        Some(if is_one {
+            first
+        } else {
+            Error::new(first.kind, message)
+        })
+    }
+
     pub(crate) fn wrong_process() -> Error {
         Error::new(
             ErrorKind::WrongProcess,
@@ -97,5 +111,53 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// The problems of a configuration, which are reported together.
+#[derive(Debug, Default)]
+pub(crate) struct Problems {
+    errors: Vec<Error>,
+    /// The fields without a usable value.
+    fields: Vec<String>,
+}
+
+impl Problems {
+    /// Returns the value, or records the problem.
+    pub(crate) fn check<T>(&mut self, result: Result<T, Error>) -> Option<T> {
+        result.map_err(|error| self.add(error)).ok()
+    }
+
+    /// Records a problem, unless it concerns a field that has one already, and so may be its consequence.
+    pub(crate) fn add(&mut self, error: Error) {
+        let is_consequence = |line: &str| {
+            line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+                .any(|word| self.fields.iter().any(|field| field == word))
+        };
+        let lines = error.message.lines().filter(|line| !is_consequence(line));
+        let lines: Vec<_> = lines.map(|line| Error::new(error.kind, line)).collect();
+        match &lines[..] {
+            [one] if one.message == error.message => self.errors.push(error),
+            _ => self.errors.extend(lines),
+        }
+    }
+
+    /// Records a problem that leaves a field without a usable value.
+    pub(crate) fn add_for(&mut self, field: &str, error: Error) {
+        self.errors.push(error);
+        self.fields.push(field.to_owned());
+    }
+
+    /// # Errors
+    ///
+    /// All recorded problems as one error, if there are any.
+    pub(crate) fn finish(self) -> Result<(), Error> {
+        Error::all(self.errors).map_or(Ok(()), Err)
+    }
+
+    /// The error of a value that cannot be built because of the recorded problems.
+    pub(crate) fn into_error(self) -> Error {
+        Error::all(self.errors)
+            .unwrap_or_else(|| Error::new(ErrorKind::ConfigValue, "the configuration is invalid"))
     }
 }

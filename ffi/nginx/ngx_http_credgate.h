@@ -157,11 +157,13 @@ credgate_engine *ngx_http_credgate_engine_get(void);
 credgate_queue *ngx_http_credgate_engine_queue(void);
 void ngx_http_credgate_engine_log(ngx_log_t *log);
 
-/* error.c: the text of a library error, and the setting that it is about */
+/* error.c: the lines of a library error, and the settings they are about */
 const char *ngx_http_credgate_error_text(credgate_error *error,
     int32_t status, size_t *len);
+ngx_uint_t ngx_http_credgate_error_next(const char **text, size_t *len,
+    ngx_str_t *line);
 ngx_uint_t ngx_http_credgate_error_setting(ngx_array_t *settings,
-    const char *text, size_t len);
+    ngx_str_t *line);
 
 /* headers.c: sets and removes request headers for the upstream */
 ngx_int_t ngx_http_credgate_headers_set(ngx_http_credgate_ctx_t *ctx);

@@ -223,23 +223,27 @@ ngx_http_credgate_compile_log_error(ngx_conf_t *cf, ngx_array_t *settings,
     ngx_http_credgate_setting_t *file, credgate_error *error, int32_t status)
 {
     size_t                        len;
+    ngx_str_t                     line;
     const char                   *text;
     ngx_http_credgate_setting_t  *setting;
 
     text = ngx_http_credgate_error_text(error, status, &len);
 
-    if (file) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "credgate: %V: %*s in %V:%ui", &file->words[1], len,
-                      text, &file->file, file->line);
-        return;
+    while (ngx_http_credgate_error_next(&text, &len, &line)) {
+
+        if (file) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "credgate: %V: %V in %V:%ui", &file->words[1],
+                          &line, &file->file, file->line);
+            continue;
+        }
+
+        setting = settings->elts;
+        setting += ngx_http_credgate_error_setting(settings, &line);
+
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "credgate: %V in %V:%ui",
+                      &line, &setting->file, setting->line);
     }
-
-    setting = settings->elts;
-    setting += ngx_http_credgate_error_setting(settings, text, len);
-
-    ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "credgate: %*s in %V:%ui",
-                  len, text, &setting->file, setting->line);
 }
 
 

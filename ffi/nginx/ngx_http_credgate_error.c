@@ -24,11 +24,39 @@ ngx_http_credgate_error_text(credgate_error *error, int32_t status,
 }
 
 
-/* finds the setting by the name of its field, with which messages begin */
+/* takes the next line of a message: there is one for each problem */
 
 ngx_uint_t
-ngx_http_credgate_error_setting(ngx_array_t *settings, const char *text,
-    size_t len)
+ngx_http_credgate_error_next(const char **text, size_t *len, ngx_str_t *line)
+{
+    u_char  *end;
+
+    if (*len == 0) {
+        return 0;
+    }
+
+    line->data = (u_char *) *text;
+
+    end = ngx_strlchr(line->data, line->data + *len, LF);
+
+    if (end == NULL) {
+        line->len = *len;
+        *len = 0;
+        return 1;
+    }
+
+    line->len = end - line->data;
+    *text += line->len + 1;
+    *len -= line->len + 1;
+
+    return 1;
+}
+
+
+/* finds the setting by the name of its field, with which lines begin */
+
+ngx_uint_t
+ngx_http_credgate_error_setting(ngx_array_t *settings, ngx_str_t *line)
 {
     size_t                        best;
     ngx_str_t                    *name;
@@ -42,8 +70,8 @@ ngx_http_credgate_error_setting(ngx_array_t *settings, const char *text,
     for (i = 0; i < settings->nelts; i++) {
         name = &setting[i].field->name;
 
-        if (name->len > best && name->len <= len
-            && ngx_memcmp(text, name->data, name->len) == 0)
+        if (name->len > best && name->len <= line->len
+            && ngx_memcmp(line->data, name->data, name->len) == 0)
         {
             best = name->len;
             found = i;

@@ -71,6 +71,9 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
       0,
       NULL },
 
+    NGX_HTTP_CREDGATE_SETTING("allow_addresses", NGX_CONF_1MORE,
+                              LIST, "allow_addresses"),
+
     NGX_HTTP_CREDGATE_SETTING("allow_loopback_http", NGX_CONF_TAKE1,
                               FLAG, "allow_loopback_http"),
 

@@ -31,6 +31,7 @@ ngx_http_credgate_options_init_main(ngx_conf_t *cf, void *conf)
 
     size_t                        n, len;
     int32_t                       status;
+    ngx_str_t                     line;
     ngx_uint_t                    i;
     const char                   *text;
     credgate_error               *error;
@@ -59,16 +60,20 @@ ngx_http_credgate_options_init_main(ngx_conf_t *cf, void *conf)
 
         n = sizeof(subject) - 1;
 
-        if (len > n && ngx_memcmp(text, subject, n) == 0) {
-            text += n;
-            len -= n;
+        while (ngx_http_credgate_error_next(&text, &len, &line)) {
+
+            if (line.len > n && ngx_memcmp(line.data, subject, n) == 0) {
+                line.data += n;
+                line.len -= n;
+            }
+
+            i = ngx_http_credgate_error_setting(cgmcf->settings, &line);
+            setting = cgmcf->settings->elts;
+
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "credgate: %V in %V:%ui", &line,
+                          &setting[i].file, setting[i].line);
         }
-
-        i = ngx_http_credgate_error_setting(cgmcf->settings, text, len);
-        setting = cgmcf->settings->elts;
-
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "credgate: %*s in %V:%ui",
-                      len, text, &setting[i].file, setting[i].line);
 
         credgate_error_free(error);
         return NGX_CONF_ERROR;

@@ -26,8 +26,10 @@ pub(crate) unsafe fn report(error: &Error, out_error: *mut *mut credgate_error) 
     Fail(error.kind().code())
 }
 
-/// Returns the message: one line of UTF-8 that describes the error and its
-/// remedy. The string belongs to the error.
+/// Returns the message: a line of UTF-8 that describes the error and its
+/// remedy. A configuration with several problems has a line for each, which
+/// begins with the field; a newline separates them. The string belongs to the
+/// error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_error_message(
     error: *const credgate_error,

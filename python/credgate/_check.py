@@ -122,8 +122,6 @@ def _lines(finding: Finding, width: int) -> Iterator[str]:
 
 
 def _wrong_settings(error: credgate.ConfigError) -> Diagnosis:
-    why = str(error)
-    end = "" if why.endswith(("?", ".")) else "."
     return {
         "verdict": "misconfigured",
         "findings": [
@@ -131,12 +129,17 @@ def _wrong_settings(error: credgate.ConfigError) -> Diagnosis:
                 "step": "configuration",
                 "level": "error",
                 "code": "settings_invalid",
-                "message": f"The settings are invalid: {why}{end}",
+                "message": _sentence(f"The settings are invalid: {why}"),
                 "remedy": "See core/CONFIGURATION.md, which describes every setting.",
                 "facts": {"code": error.code},
             }
+            for why in str(error).splitlines()
         ],
     }
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(("?", ".")) else f"{text}."
 
 
 def _secret(options: argparse.Namespace) -> str:

@@ -29,6 +29,10 @@ class ClaimHeader(TypedDict):
 class Settings(TypedDict, total=False):
     """The configuration of a gate."""
 
+    # IP addresses, and blocks of them in CIDR notation, that the provider or its proxy may have
+    # although they are refused by default: loopback addresses that the configuration itself does
+    # not name, link-local addresses, and those of cloud metadata services. Not in Kong.
+    allow_addresses: Sequence[str]
     # Accept "http://" URLs of loopback addresses and of "localhost", for development. Not in Kong.
     allow_loopback_http: bool
     # Let requests that would be denied with 401 pass without a token. The name of a consumer, as in
@@ -113,7 +117,8 @@ class Settings(TypedDict, total=False):
     issuers_allowed: Sequence[str]
     # URL of the provider's keys. If unset, "jwks_uri" in the provider's metadata.
     jwks_endpoint: str | None
-    # Keep connections to the provider open between requests. Default: True.
+    # Keep connections to the provider open between requests: over HTTP/2 for 60 seconds, over
+    # HTTP/1.1 for 4. Default: True.
     keepalive: bool
     # Tolerated difference between the clocks of the provider and the gateway, in seconds. Tokens
     # are cached for that much less.

@@ -43,7 +43,7 @@ class CredgateError(Exception):
     retry_after: int | None
 
 class ConfigError(CredgateError):
-    """A setting or an engine option is invalid; the message names it.
+    """Settings or engine options are invalid; the message has a line for each.
 
     `code` is the number of the C ABI: 2001 not JSON, 2002 unknown field, 2003 invalid value, 2004
     unreadable file.

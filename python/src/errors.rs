@@ -17,7 +17,7 @@ create_exception!(
     credgate,
     ConfigError,
     CredgateError,
-    "A setting or an engine option is invalid; the message names it.\n\n\
+    "Settings or engine options are invalid; the message has a line for each.\n\n\
      `code` is the number of the C ABI: 2001 not JSON, 2002 unknown field, 2003 invalid value, 2004\n\
      unreadable file."
 );

@@ -133,8 +133,8 @@ static void error_names_the_field_to_change(void)
           == CREDGATE_CONFIG_UNKNOWN_FIELD);
     check(gate == NULL);
     check(credgate_error_message(error, &message, &len) == CREDGATE_OK);
-    check(len == strlen("unknown field \"isuer\": did you mean \"issuer\"?"));
-    check(memcmp(message, "unknown field \"isuer\"", 21) == 0);
+    check(len == strlen("\"isuer\" is an unknown field: did you mean \"issuer\"?"));
+    check(memcmp(message, "\"isuer\" is an unknown field", 27) == 0);
     credgate_error_free(error);
     check(strcmp(credgate_status_name(CREDGATE_CONFIG_UNKNOWN_FIELD),
                  "CONFIG_UNKNOWN_FIELD") == 0);

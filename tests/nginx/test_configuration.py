@@ -46,6 +46,13 @@ def test_a_valid_configuration_passes_without_a_provider(tmp_path: Path) -> None
     assert result.returncode == 0, result.stderr
 
 
+def test_each_mistake_is_reported_with_its_line(tmp_path: Path, check: Callable[..., str]) -> None:
+    said = check("credgate on", f"credgate_issuer {ISSUER}", "credgate_cache_ttl 0", "credgate_scopes_required ' '")
+    for directive, field in (("credgate_cache_ttl", "cache_ttl: "), ("credgate_scopes_required", "scopes_required: ")):
+        line = next(line for line in said.splitlines() if f"credgate: {field}" in line)
+        assert "[emerg]" in line and line.endswith(line_of(tmp_path, directive))
+
+
 @pytest.mark.parametrize("wrapped", [False, True], ids=["plain", "kong"])
 def test_an_unknown_field_error_suggests_the_nearest_field(
     tmp_path: Path, check: Callable[..., str], wrapped: bool
@@ -120,9 +127,9 @@ def test_a_file_and_directives_do_not_mix(
 @pytest.mark.parametrize(
     ("directive", "named"),
     [
-        ("credgate_issuer not-a-url", "not-a-url"),
+        ("credgate_issuer not-a-url", "issuer: is not a URL"),
         ("credgate_issuer http://issuer.example", "http"),
-        ("credgate_issuer ftp://issuer.example", "ftp"),
+        ("credgate_issuer ftp://issuer.example", "issuer: is not https"),
         ("credgate_issuer http://127.0.0.1:1", "loopback"),
         ("credgate_issuer https://user:word@issuer.example", "issuer"),
         ("credgate maybe", "maybe"),

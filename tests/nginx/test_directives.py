@@ -25,6 +25,7 @@ GOOD = {
     "NUMBERS": "401 403", "PAIRS": "x-name value", "ARGS": "x-name value", "HEADERS": "x-name claim 1", "PATH": "/dev/null",
 }  # fmt: skip
 OWN = {
+    "allow_addresses": "169.254.10.1 fd00:ec2::/32",
     "issuer": "https://idp.example", "token_endpoint": "https://idp.example/t", "jwks_endpoint": "https://idp.example/k",
     "extra_jwks_uris": "https://idp.example/a https://idp.example/b", "http_proxy": "http://proxy:3128",
     "https_proxy": "http://proxy:3128", "token_endpoint_auth_method": "client_secret_jwt", "basic_encoding": "form",
@@ -83,7 +84,7 @@ def test_a_duplicate_directive_is_an_error_unless_repeatable(tmp_path: Path, dir
         ("credgate_token_endpoint_auth_method none", "token_endpoint_auth_method"),
         ("credgate_auth_methods session", "auth_methods"),
         ("credgate_token_endpoint http://idp.example/", "token_endpoint: "),
-        ("credgate_upstream_header content-length sub", "upstream_headers: "),
+        ("credgate_upstream_header content-length sub", "upstream_headers[0].header: "),
         ("credgate_token_post_arg grant_type x", "token_post_args_names: "),
         ("credgate_tls_client_auth_cert /nonexistent.pem", "tls_client_auth_cert: requires tls_client_auth_key"),
         ("credgate_scopes_claim ''", "scopes_claim: "),

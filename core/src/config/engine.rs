@@ -1,7 +1,10 @@
 //! The options of an engine: its limits, and its shared store.
 
-use crate::error::{Error, ErrorKind};
+use super::typed;
+use super::unique::Unique;
+use crate::error::{Error, ErrorKind, Problems};
 use serde::Deserialize;
+use serde_json::Value;
 use std::fmt;
 
 /// The options of an engine. The default suits a gateway.
@@ -76,21 +79,16 @@ impl EngineOptions {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ConfigValue`], naming the member.
+    /// [`ErrorKind::ConfigValue`], with a line for each wrong member, naming it.
     pub fn from_json(json: &str) -> Result<EngineOptions, Error> {
-        if !json.trim_start().starts_with('{') {
-            return Err(Error::new(
-                ErrorKind::ConfigValue,
-                "engine options: must be a JSON object",
-            ));
-        }
-        let options: EngineOptions = serde_json::from_str(json).map_err(|error| {
-            Error::with_source(
-                ErrorKind::ConfigValue,
-                format!("engine options: {error}"),
-                error,
-            )
-        })?;
+        let wrong = |why: &str| Error::new(ErrorKind::ConfigValue, format!("{SUBJECT}{why}"));
+        let Unique(value) = serde_json::from_str(json)
+            .map_err(|error| wrong(&format!("must be a JSON object: {error}")))?;
+        let Value::Object(object) = value else {
+            return Err(wrong("must be a JSON object"));
+        };
+        let mut problems = Problems::default();
+        let options: EngineOptions = typed::read(object, SUBJECT, &mut problems);
         for (name, is_zero) in [
             ("cache_max_bytes", options.cache_max_bytes == 0),
             ("cache_max_entries", options.cache_max_entries == 0),
@@ -99,15 +97,15 @@ impl EngineOptions {
             ("provider_pause_max", options.provider_pause_max == 0),
         ] {
             if is_zero {
-                return Err(Error::new(
-                    ErrorKind::ConfigValue,
-                    format!("engine options: {name} must be at least 1"),
-                ));
+                problems.add(wrong(&format!("{name} must be at least 1")));
             }
         }
-        Ok(options)
+        problems.finish().map(|()| options)
     }
 }
+
+/// The beginning of every message.
+pub(crate) const SUBJECT: &str = "engine options: ";
 
 /// The URL of a store. `Debug` does not show its password.
 #[derive(Clone, PartialEq, Eq, Deserialize)]

@@ -1,7 +1,7 @@
 //! Configurations written for Kong: the plugin object, and fields that Credgate does not have.
 
 use super::value_error;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Problems};
 use serde_json::{Map, Value};
 
 /// The members of Kong's plugin object. Only `name` and `config` have an effect.
@@ -24,20 +24,26 @@ const PLUGIN_FIELDS: &[&str] = &[
 ];
 
 /// Returns the configuration inside a plugin object (`{"name": "openid-connect", "config": {…}}`), or the object itself
-/// if it is not one.
-pub(super) fn unwrap_plugin(mut object: Map<String, Value>) -> Result<Map<String, Value>, Error> {
+/// if it is not one. `None` for a plugin object without a configuration, which is a problem.
+pub(super) fn unwrap_plugin(
+    mut object: Map<String, Value>,
+    problems: &mut Problems,
+) -> Option<Map<String, Value>> {
     if !object.contains_key("config") {
-        return Ok(object);
+        return Some(object);
     }
-    super::known_fields(&object, PLUGIN_FIELDS)?;
+    super::drop_unknown(&mut object, PLUGIN_FIELDS, problems);
     if object.get("name").and_then(Value::as_str) != Some("openid-connect") {
-        return Err(value_error(
+        problems.add(value_error(
             "name: a plugin object must be named \"openid-connect\"",
         ));
     }
     match object.remove("config") {
-        Some(Value::Object(config)) => Ok(config),
-        _ => Err(value_error("config: must be an object")),
+        Some(Value::Object(config)) => Some(config),
+        _ => {
+            problems.add(value_error("config: must be an object"));
+            None
+        }
     }
 }
 
@@ -223,27 +229,21 @@ const DEFAULTS: &[(&str, &str)] = &[
 /// Ignored with any value: the cache key always includes the scope.
 const SETTLED: &str = "token_cache_key_include_scope";
 
-/// Removes Kong's fields that Credgate does not have and that are unset. One that is set is an error with a remedy:
-/// ignoring it could open what it was meant to close.
-pub(super) fn drop_unset(config: &mut Map<String, Value>, known: &[&str]) -> Result<(), Error> {
-    let mut refused = None;
+/// Removes Kong's fields that Credgate does not have. One that is set is a problem with a remedy: ignoring it could open
+/// what it was meant to close.
+pub(super) fn drop_unset(config: &mut Map<String, Value>, known: &[&str], problems: &mut Problems) {
     config.retain(|name, value| {
-        let remedy = remedy(name).filter(|_| !known.contains(&name.as_str()));
-        if name == SETTLED || (remedy.is_some() && is_unset(name, value)) {
-            return false;
+        let Some(remedy) = remedy(name).filter(|_| !known.contains(&name.as_str())) else {
+            return name != SETTLED;
+        };
+        if name != SETTLED && !is_unset(name, value) {
+            problems.add(Error::new(
+                ErrorKind::ConfigUnknownField,
+                format!("\"{name}\" is a field of Kong that Credgate does not have: {remedy}"),
+            ));
         }
-        if let Some(remedy) = remedy {
-            refused.get_or_insert_with(|| (name.clone(), remedy));
-        }
-        true
+        false
     });
-    match refused {
-        None => Ok(()),
-        Some((name, remedy)) => Err(Error::new(
-            ErrorKind::ConfigUnknownField,
-            format!("\"{name}\" is a field of Kong that Credgate does not have: {remedy}"),
-        )),
-    }
 }
 
 /// The remedy for a field. An exact name takes precedence over a prefix.
@@ -288,7 +288,10 @@ mod tests {
         let Value::Object(mut config) = config else {
             unreachable!()
         };
-        drop_unset(&mut config, &["issuer"])
+        let mut problems = Problems::default();
+        drop_unset(&mut config, &["issuer"], &mut problems);
+        problems
+            .finish()
             .map(|()| config)
             .map_err(|error| error.to_string())
     }

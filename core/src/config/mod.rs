@@ -4,9 +4,10 @@ pub(crate) mod engine;
 mod kong;
 mod masked;
 mod shapes;
+mod typed;
 mod unique;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Problems};
 use crate::request::Source;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -122,10 +123,15 @@ pub(crate) struct Config {
     // The connection to the provider.
     /// Deadline of an exchange, discovery included, in milliseconds.
     pub(crate) timeout: u32,
-    /// Keep connections to the provider open between requests.
+    /// Keep connections to the provider open between requests: over HTTP/2 for 60 seconds, over HTTP/1.1 for 4.
     pub(crate) keepalive: bool,
     /// Accept `http://` URLs of loopback addresses and of `localhost`, for development. Not in Kong.
     pub(crate) allow_loopback_http: bool,
+    /// IP addresses, and blocks of them in CIDR notation, that the provider or its proxy may have although they are
+    /// refused by default: loopback addresses that the configuration itself does not name, link-local addresses, and
+    /// those of cloud metadata services. Not in Kong.
+    #[serde(deserialize_with = "list")]
+    pub(crate) allow_addresses: Vec<String>,
     /// Verify the provider's certificate. With false, anyone on the network path can read every secret.
     pub(crate) ssl_verify: bool,
     /// File of PEM certificates to trust. If unset, the system's. In Kong, `lua_ssl_trusted_certificate` of
@@ -327,6 +333,7 @@ impl Default for Config {
             timeout: 10_000,
             keepalive: true,
             allow_loopback_http: false,
+            allow_addresses: Vec::new(),
             ssl_verify: true,
             ssl_trusted_certificate: None,
             tls_client_auth_cert: None,
@@ -373,8 +380,12 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads a configuration object, or Kong's plugin object around one.
-    pub(crate) fn from_json(json: &str) -> Result<Config, Error> {
+    /// Reads a configuration object, or Kong's plugin object around one. Fields with a problem have their defaults.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ConfigSyntax`], or a plugin object without a configuration.
+    pub(crate) fn read(json: &str, problems: &mut Problems) -> Result<Config, Error> {
         let Unique(value) = serde_json::from_str(json).map_err(|error| {
             Error::with_source(
                 ErrorKind::ConfigSyntax,
@@ -388,21 +399,25 @@ impl Config {
                 "the configuration must be a JSON object",
             ));
         };
-        let mut config = kong::unwrap_plugin(object)?;
+        let Some(mut config) = kong::unwrap_plugin(object, problems) else {
+            return Err(std::mem::take(problems).into_error());
+        };
         let known = fields();
-        kong::drop_unset(&mut config, &known)?;
-        known_fields(&config, &known)?;
+        kong::drop_unset(&mut config, &known, problems);
+        drop_unknown(&mut config, &known, problems);
         // As in Kong, null scopes request none.
         if let Some(scopes @ Value::Null) = config.get_mut("scopes") {
             *scopes = Value::Array(Vec::new());
         }
         config.retain(|_, value| !value.is_null());
-        serde_path_to_error::deserialize(Value::Object(config)).map_err(|error| {
-            let path = error.path().to_string();
-            let error = error.into_inner();
-            // Only the author of the configuration sees this; it contains no secret of a client.
-            Error::with_source(ErrorKind::ConfigValue, format!("{path}: {error}"), error)
-        })
+        Ok(typed::read(config, "", problems))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn from_json(json: &str) -> Result<Config, Error> {
+        let mut problems = Problems::default();
+        let config = Config::read(json, &mut problems)?;
+        problems.finish().map(|()| config)
     }
 
     /// The effective configuration as JSON, with defaults included and secrets masked.
@@ -447,23 +462,29 @@ fn fields() -> Vec<&'static str> {
     names.0
 }
 
-fn known_fields(object: &Map<String, Value>, known: &[&str]) -> Result<(), Error> {
-    let Some(unknown) = object.keys().find(|name| !known.contains(&name.as_str())) else {
-        return Ok(());
-    };
-    let nearest = known
-        .iter()
-        .map(|name| (strsim::jaro_winkler(unknown, name), name))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(likeness, _)| *likeness > 0.8);
-    let hint = match nearest {
-        Some((_, name)) => format!("did you mean \"{name}\"?"),
-        None => format!("the fields are {}", known.join(", ")),
-    };
-    Err(Error::new(
-        ErrorKind::ConfigUnknownField,
-        format!("unknown field \"{unknown}\": {hint}"),
-    ))
+/// Removes members that are no fields. Each is a problem.
+fn drop_unknown(object: &mut Map<String, Value>, known: &[&str], problems: &mut Problems) {
+    object.retain(|unknown, _| {
+        if known.contains(&unknown.as_str()) {
+            return true;
+        }
+        let nearest = known
+            .iter()
+            .map(|name| (strsim::jaro_winkler(unknown, name), name))
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .filter(|(likeness, _)| *likeness > 0.8)
+            .map(|(_, name)| *name);
+        let hint = match nearest {
+            Some(name) => format!("did you mean \"{name}\"?"),
+            None => format!("the fields are {}", known.join(", ")),
+        };
+        let error = Error::new(
+            ErrorKind::ConfigUnknownField,
+            format!("\"{unknown}\" is an unknown field: {hint}"),
+        );
+        problems.add_for(nearest.unwrap_or(unknown), error);
+        false
+    });
 }
 
 pub(crate) fn value_error(message: impl Into<String>) -> Error {

@@ -8,11 +8,11 @@ fn error(json: &str) -> String {
 fn a_typo_names_the_nearest_field() {
     assert_eq!(
         error(r#"{"isuer":"https://a"}"#),
-        r#"unknown field "isuer": did you mean "issuer"?"#
+        r#""isuer" is an unknown field: did you mean "issuer"?"#
     );
     assert_eq!(
         error(r#"{"name":"openid-connect","config":{"token_post_arg_names":"a"}}"#),
-        r#"unknown field "token_post_arg_names": did you mean "token_post_args_names"?"#
+        r#""token_post_arg_names" is an unknown field: did you mean "token_post_args_names"?"#
     );
     assert!(error(r#"{"zzz":1}"#).contains("the fields are auth_methods, "));
 }
@@ -110,4 +110,121 @@ fn reference(schema: &Value) -> String {
         reference += &format!("| `{name}` | {default} | {meaning} |\n");
     }
     reference
+}
+
+#[test]
+fn an_error_repeats_no_value() {
+    for json in [
+        r#"{"token_headers":"X-Api-Key: s3cret"}"#,
+        r#"{"token_headers":{"X-Api-Key":["s3cret"]}}"#,
+        r#"{"token_headers":{"X-Api-Key: s3cret":"x"}}"#,
+        r#"{"token_headers":{"X-Api-Key: s3cret":5}}"#,
+        r#"{"token_headers_names":["X-Api-Key: s3cret"],"token_headers_values":["x"]}"#,
+        r#"{"token_post_args":"api_key=s3cret"}"#,
+        r#"{"discovery_headers":["s3cret"]}"#,
+        r#"{"timeout":"s3cret"}"#,
+        r#"{"auth_methods":["s3cret"]}"#,
+        r#"{"token_endpoint_auth_method":"s3cret"}"#,
+        r#"{"upstream_headers":[{"header":"s3cret","path":5}]}"#,
+        r#"{"upstream_headers":[{"header":"x s3cret","path":["a"]}]}"#,
+        r#"{"upstream_access_token_header":"authorization:Bearer s3cret"}"#,
+        r#"{"upstream_access_token_header":"authorization s3cret"}"#,
+        r#"{"token_endpoint":"http://idp.example/token?code=s3cret"}"#,
+        r#"{"jwks_endpoint":"s3cret"}"#,
+        r#"{"extra_jwks_uris":["https://idp.example/#s3cret"]}"#,
+        r#"{"https_proxy":"socks://user:s3cret@proxy"}"#,
+        r#"{"https_proxy":"http://proxy","https_proxy_authorization":"s3cret\n"}"#,
+        r#"{"tls_client_auth_cert":"/dev/null","tls_client_auth_key":"-----BEGIN PRIVATE KEY-----\ns3cret"}"#,
+        r#"{"tls_client_auth_cert":"s3cret","tls_client_auth_key":"/dev/null"}"#,
+        r#"{"ssl_trusted_certificate":"-----BEGIN CERTIFICATE-----\ns3cret"}"#,
+        r#"{"clients_allowed":["s3cret\n"]}"#,
+        r#"{"scopes":["\"s3cret"]}"#,
+        r#"{"token_post_args_client":["s3cret","s3cret"]}"#,
+        r#"{"allow_addresses":["s3cret"]}"#,
+        r#"{"cache_tokens_salt":{"s3cret":1}}"#,
+    ] {
+        let mut config: Value = serde_json::from_str(json).unwrap();
+        config["issuer"] = "https://a.example".into();
+        let error = crate::Gate::from_json(&config.to_string()).unwrap_err();
+        let named = |field: &str| json.contains(&format!("\"{field}\":"));
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("s3cret"), "{json}: {shown}");
+        let field = error.to_string();
+        let field = field.split([':', '[']).next().unwrap();
+        assert!(
+            named(field) || named(&format!("{field}_names")),
+            "{json}: {shown}"
+        );
+    }
+    let options = r#"{"store_previous_pepper_files":"redis://user:s3cret@host"}"#;
+    let error = engine::EngineOptions::from_json(options).unwrap_err();
+    let shown = format!("{error} {error:?}");
+    assert!(!shown.contains("s3cret"), "{shown}");
+    assert!(
+        shown.contains("store_previous_pepper_files: invalid type: string"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    let gate = crate::Gate::from_json(
+        r#"{"issuer":"http://a.example","isuers_allowed":"x","session_secret":"x","timeout":"1s","leeway":-1,"cache_ttl":0,
+            "scopes_required":" ","token_headers":{"a b":"x"},"refresh_ahead":7,"https_proxy":"proxy",
+            "ssl_trusted_certificate":"/nonexistent.pem","upstream_headers":[{"header":"host","path":"a"}]}"#,
+    );
+    let error = gate.unwrap_err();
+    let text = error.to_string();
+    let fields: Vec<_> = text
+        .lines()
+        .map(|line| {
+            line.trim_start_matches('"')
+                .split([':', '"'])
+                .next()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            "session_secret",
+            "isuers_allowed",
+            "leeway",
+            "timeout",
+            "ssl_trusted_certificate",
+            "https_proxy",
+            "issuer",
+            "token_headers",
+            "upstream_headers[0].header",
+            "scopes_required",
+            "refresh_ahead",
+            "cache_ttl",
+        ],
+        "{text}"
+    );
+    assert_eq!(error.kind(), ErrorKind::ConfigUnknownField);
+}
+
+#[test]
+fn a_wrong_field_causes_no_further_problems() {
+    let error = |json| crate::Gate::from_json(json).unwrap_err().to_string();
+    for json in [
+        r#"{"isuer":"https://a"}"#,
+        r#"{"issuer":5}"#,
+        r#"{"issuer":"https://a","token_headers_names":5,"token_headers_values":"x"}"#,
+    ] {
+        assert_eq!(error(json).lines().count(), 1, "{}", error(json));
+    }
+}
+
+#[test]
+fn all_problems_of_the_engine_options_are_reported_at_once() {
+    let error = engine::EngineOptions::from_json(
+        r#"{"max_waiting":0,"stroe":"x","store_timeout":"1s","cache_max_bytes":0}"#,
+    );
+    let text = error.unwrap_err().to_string();
+    assert_eq!(text.lines().count(), 4, "{text}");
+    for line in text.lines() {
+        assert!(line.starts_with("engine options: "), "{line}");
+    }
 }

@@ -59,7 +59,7 @@ impl Gate {
         client_secret: &str,
         args: &[(&str, &str)],
     ) -> Result<Diagnosis, Error> {
-        let transport = Arc::new(HttpTransport::default());
+        let transport = Arc::new(HttpTransport::new(1));
         self.check_over(transport, client_id, client_secret, args)
     }
 

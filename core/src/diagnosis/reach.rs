@@ -71,6 +71,13 @@ fn obstructed(step: Step, url: &Url, obstacle: Obstacle, why: &str) -> Finding {
              give them every secret."
                 .to_owned(),
         ),
+        Obstacle::CaCertificate => (
+            "certificate_of_ca",
+            format!("{place} presents a CA certificate as its own."),
+            "Issue a server certificate from it (basicConstraints CA:FALSE, the name in subjectAltName), and install that on \
+             the server. ssl_trusted_certificate stays the CA certificate."
+                .to_owned(),
+        ),
         Obstacle::Certificate => (
             "certificate_invalid",
             format!("{place} presents a certificate that is not valid for it: {why}."),
@@ -90,7 +97,7 @@ fn obstructed(step: Step, url: &Url, obstacle: Obstacle, why: &str) -> Finding {
                  secret is sent there."
             ),
             "For a provider on this machine, while developing, set allow_loopback_http to true. Otherwise look at what \
-             the name resolves to."
+             the name resolves to; if the address is the provider's, add it to allow_addresses."
                 .to_owned(),
         ),
         Obstacle::Network => (

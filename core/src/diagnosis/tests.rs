@@ -147,6 +147,11 @@ fn each_fault_has_its_verdict_and_its_name() {
             "authority_unknown",
         ),
         (
+            unreachable(Obstacle::CaCertificate),
+            Verdict::Unreachable,
+            "certificate_of_ca",
+        ),
+        (
             unreachable(Obstacle::Certificate),
             Verdict::Unreachable,
             "certificate_invalid",

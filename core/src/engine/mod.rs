@@ -44,11 +44,8 @@ impl Engine {
     /// [`ErrorKind::System`] if the system has no randomness; [`ErrorKind::ConfigFile`] if a file named in the options
     /// is unusable.
     pub fn new(options: EngineOptions) -> Result<Engine, Error> {
-        Engine::with_parts(
-            options,
-            Arc::new(HttpTransport::default()),
-            Arc::new(SystemClock),
-        )
+        let transport = Arc::new(HttpTransport::new(options.max_exchanges));
+        Engine::with_parts(options, transport, Arc::new(SystemClock))
     }
 
     /// Returns the engine of this process with these options, and creates it if needed: all hosts in one process share

@@ -23,12 +23,12 @@ impl Clients {
                 "clients_allowed: an empty list allows no client; remove it to allow all clients",
             ));
         }
-        let is_pattern = |text: &&String| {
+        let is_pattern = |text: &String| {
             !text.is_empty() && text.bytes().all(|byte| matches!(byte, 0x20..=0x7e))
         };
-        if let Some(wrong) = patterns.iter().find(|text| !is_pattern(text)) {
+        if let Some(at) = patterns.iter().position(|text| !is_pattern(text)) {
             return Err(value_error(format!(
-                "clients_allowed: {wrong:?} is empty or not printable ASCII"
+                "clients_allowed[{at}]: is empty or not printable ASCII"
             )));
         }
         let (patterns, ids): (Vec<_>, Vec<_>) = patterns

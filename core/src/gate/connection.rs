@@ -1,14 +1,15 @@
 //! The connection to a provider: trusted certificates, the gateway's own certificate, and proxies.
 
 use crate::config::{Config, value_error};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Problems};
+use crate::gate::reach::{Block, Reach};
 use crate::key::FingerprintBuilder;
 use reqwest::header::HeaderValue;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
-use url::{Host, Url};
+use url::Url;
 use zeroize::Zeroizing;
 
 /// The settings of one connection pool.
@@ -21,8 +22,7 @@ pub(crate) struct Connection {
     pub(crate) https_proxy: Option<Proxy>,
     pub(crate) no_proxy: Option<String>,
     pub(crate) keepalive: bool,
-    /// Names may resolve to loopback addresses: the configuration itself contains one.
-    pub(crate) loopback: bool,
+    pub(crate) reach: Reach,
 }
 
 /// The certificates to trust.
@@ -51,22 +51,33 @@ impl Connection {
                 .map(|url| Proxy::parse(field, url, authorization.as_deref()))
                 .transpose()
         };
+        let mut problems = Problems::default();
+        let trust = problems.check(trust(config));
+        let identity = problems.check(identity(config));
+        let http_proxy = problems.check(proxy(
+            "http_proxy",
+            &config.http_proxy,
+            &config.http_proxy_authorization,
+        ));
+        let https_proxy = problems.check(proxy(
+            "https_proxy",
+            &config.https_proxy,
+            &config.https_proxy_authorization,
+        ));
+        let reach = problems.check(Reach::compile(config));
+        let (Some(trust), Some(identity), Some(http_proxy), Some(https_proxy), Some(reach)) =
+            (trust, identity, http_proxy, https_proxy, reach)
+        else {
+            return Err(problems.into_error());
+        };
         Ok(Connection {
-            trust: trust(config)?,
-            identity: identity(config)?,
-            http_proxy: proxy(
-                "http_proxy",
-                &config.http_proxy,
-                &config.http_proxy_authorization,
-            )?,
-            https_proxy: proxy(
-                "https_proxy",
-                &config.https_proxy,
-                &config.https_proxy_authorization,
-            )?,
+            trust,
+            identity,
+            http_proxy,
+            https_proxy,
             no_proxy: config.no_proxy.clone(),
             keepalive: config.keepalive,
-            loopback: points_here(config),
+            reach,
         })
     }
 
@@ -82,14 +93,17 @@ impl Connection {
             fingerprint.list(proxy.iter().map(|proxy| proxy.url.as_str().as_bytes()));
         }
         fingerprint.list(self.no_proxy.iter().map(String::as_bytes));
-        fingerprint.part(&[u8::from(self.loopback)]);
+        fingerprint.part(&[u8::from(self.reach.loopback)]);
+        let allowed = self.reach.allowed.iter().map(Block::to_string);
+        let allowed: Vec<_> = allowed.collect();
+        fingerprint.list(allowed.iter().map(|block| block.as_bytes()));
     }
 }
 
 impl Hash for Connection {
     /// Hashes no secrets. There are few connections, so collisions are cheap.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.keepalive, self.loopback).hash(state);
+        (self.keepalive, &self.reach).hash(state);
     }
 }
 
@@ -179,44 +193,31 @@ fn identity(config: &Config) -> Result<Option<Arc<Zeroizing<Vec<u8>>>>, Error> {
 }
 
 fn read(field: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+    if path.to_string_lossy().contains("-----BEGIN") {
+        return Err(value_error(format!(
+            "{field}: must be the path of a file, not its content"
+        )));
+    }
     std::fs::read(path).map(Zeroizing::new).map_err(|error| {
-        let message = format!("{field}: cannot read {}: {error}", path.display());
+        let message = format!("{field}: cannot read {}: {error}", shown(path));
         Error::with_source(ErrorKind::ConfigFile, message, error)
     })
 }
 
 fn file_error(field: &str, path: &Path, why: &str, error: Option<reqwest::Error>) -> Error {
-    let message = format!("{field}: {} {why}", path.display());
+    let message = format!("{field}: {} {why}", shown(path));
     match error {
         Some(error) => Error::with_source(ErrorKind::ConfigFile, message, error),
         None => Error::new(ErrorKind::ConfigFile, message),
     }
 }
 
-/// Whether a configured URL is on this machine. If not, no name may resolve to a loopback address: metadata with such
-/// an endpoint would attack other services on the gateway's host.
-fn points_here(config: &Config) -> bool {
-    let configured = [
-        Some(&config.issuer),
-        config.token_endpoint.as_ref(),
-        config.jwks_endpoint.as_ref(),
-        config.http_proxy.as_ref(),
-        config.https_proxy.as_ref(),
-    ];
-    config.allow_loopback_http
-        || configured
-            .into_iter()
-            .flatten()
-            .chain(&config.extra_jwks_uris)
-            .filter_map(|url| Url::parse(url).ok())
-            .any(|url| is_loopback(&url))
-}
-
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
+/// The path, if it is certain to be one: the content of a key file may stand in its place.
+fn shown(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if path.is_absolute() && !text.contains(char::is_control) {
+        text.into_owned()
+    } else {
+        "the file".to_owned()
     }
 }

@@ -1,9 +1,10 @@
 //! The issuer of a configuration: its metadata, overrides of the metadata, and the connection to it.
 
 use crate::config::{AuthMethods, Config, value_error};
-use crate::error::Error;
-use crate::gate::connection::{Connection, is_loopback};
+use crate::error::{Error, Problems};
+use crate::gate::connection::Connection;
 use crate::gate::headers;
+use crate::gate::reach::is_loopback;
 use crate::key::FingerprintBuilder;
 use reqwest::header::HeaderMap;
 use std::hash::{Hash, Hasher};
@@ -36,53 +37,60 @@ const OPENID: &str = "/.well-known/openid-configuration";
 const OAUTH: &str = "/.well-known/oauth-authorization-server";
 
 impl Issuer {
-    pub(crate) fn compile(config: &Config, connection: Connection) -> Result<Issuer, Error> {
+    pub(crate) fn compile(config: &Config) -> Result<Issuer, Error> {
+        let mut problems = Problems::default();
+        let connection = problems.check(Connection::compile(config));
         let allow = config.allow_loopback_http;
         let one = |field: &str, text: &str| {
             endpoint(text, allow).map_err(|why| value_error(format!("{field}: {why}")))
         };
         let optional =
             |field, text: &Option<String>| text.as_deref().map(|text| one(field, text)).transpose();
-        let url = one("issuer", &config.issuer)?;
-        if url.query().is_some() {
-            return Err(value_error("issuer: must not have a query"));
+        let url = problems.check(issuer_url(&config.issuer, one));
+        let token_endpoint = problems.check(optional("token_endpoint", &config.token_endpoint));
+        let jwks_endpoint = problems.check(optional("jwks_endpoint", &config.jwks_endpoint));
+        let extra_jwks = config.extra_jwks_uris.iter().enumerate();
+        let extra_jwks = extra_jwks
+            .filter_map(|(at, uri)| problems.check(one(&format!("extra_jwks_uris[{at}]"), uri)))
+            .collect();
+        let headers = problems.check(headers(
+            [
+                "discovery_headers",
+                "discovery_headers_names",
+                "discovery_headers_values",
+            ],
+            &config.discovery_headers,
+            &config.discovery_headers_names,
+            &config.discovery_headers_values,
+        ));
+        let exchanges = config
+            .auth_methods
+            .contains(&AuthMethods::ClientCredentials);
+        if config.using_pseudo_issuer && exchanges && config.token_endpoint.is_none() {
+            problems.add(value_error(
+                "token_endpoint: is required with using_pseudo_issuer, which disables discovery",
+            ));
         }
+        let (Some(connection), Some(url), Some(headers), Some(token_endpoint), Some(jwks_endpoint)) =
+            (connection, url, headers, token_endpoint, jwks_endpoint)
+        else {
+            return Err(problems.into_error());
+        };
+        problems.finish()?;
         let (id, discovery) = locate(&url);
-        let issuer = Issuer {
+        Ok(Issuer {
             id,
             configured: config.issuer.clone(),
             discovery,
             is_pseudo: config.using_pseudo_issuer,
-            token_endpoint: optional("token_endpoint", &config.token_endpoint)?,
-            jwks_endpoint: optional("jwks_endpoint", &config.jwks_endpoint)?,
-            extra_jwks: config
-                .extra_jwks_uris
-                .iter()
-                .map(|uri| one("extra_jwks_uris", uri))
-                .collect::<Result<_, _>>()?,
-            headers: headers(
-                [
-                    "discovery_headers",
-                    "discovery_headers_names",
-                    "discovery_headers_values",
-                ],
-                &config.discovery_headers,
-                &config.discovery_headers_names,
-                &config.discovery_headers_values,
-            )?,
+            token_endpoint,
+            jwks_endpoint,
+            extra_jwks,
+            headers,
             rediscovery: Duration::from_secs(config.rediscovery_lifetime.into()),
             allow_loopback_http: allow,
             connection,
-        };
-        let exchanges = config
-            .auth_methods
-            .contains(&AuthMethods::ClientCredentials);
-        if issuer.is_pseudo && exchanges && issuer.token_endpoint.is_none() {
-            return Err(value_error(
-                "token_endpoint: is required with using_pseudo_issuer, which disables discovery",
-            ));
-        }
-        Ok(issuer)
+        })
     }
 
     /// The host, for the realm of a challenge.
@@ -140,35 +148,40 @@ fn locate(url: &Url) -> (String, Url) {
     }
 }
 
+/// Parses the configured issuer with `parse`.
+fn issuer_url(text: &str, parse: impl Fn(&str, &str) -> Result<Url, Error>) -> Result<Url, Error> {
+    if text.is_empty() {
+        return Err(value_error(
+            "issuer: is missing; set it to the provider's issuer, or to its well-known URL",
+        ));
+    }
+    let url = parse("issuer", text)?;
+    if url.query().is_some() {
+        return Err(value_error("issuer: must not have a query"));
+    }
+    Ok(url)
+}
+
 /// Parses a URL that may receive secrets: https, or http to a loopback address if allowed; without user info and
-/// fragment. The error is a log-safe phrase.
-pub(crate) fn endpoint(text: &str, allow_loopback_http: bool) -> Result<Url, String> {
-    // Messages repeat the text only if it cannot contain a password.
-    let shown = if text.contains('@') {
-        "it".to_owned()
-    } else {
-        format!("{text:?}")
-    };
-    let url = Url::parse(text).map_err(|error| format!("{shown} is not a URL: {error}"))?;
+/// fragment. The error does not repeat the text, whose query may be a secret.
+pub(crate) fn endpoint(text: &str, allow_loopback_http: bool) -> Result<Url, &'static str> {
+    let url = Url::parse(text).map_err(|_| "is not a URL")?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not contain a user name or password".to_owned());
+        return Err("must not contain a user name or password");
     }
     if !url.has_host() {
-        return Err(format!("{shown} has no host"));
+        return Err("has no host");
     }
-    let is_loopback = is_loopback(&url);
     match url.scheme() {
         "https" => {}
-        "http" if is_loopback && allow_loopback_http => {}
-        "http" if is_loopback => {
-            return Err(format!(
-                "{shown} is not https (for development, set allow_loopback_http)"
-            ));
+        "http" if is_loopback(&url) && allow_loopback_http => {}
+        "http" if is_loopback(&url) => {
+            return Err("is not https (for development, set allow_loopback_http)");
         }
-        _ => return Err(format!("{shown} is not https")),
+        _ => return Err("is not https"),
     }
     if url.fragment().is_some() {
-        return Err(format!("{shown} has a fragment"));
+        return Err("must not have a fragment");
     }
     Ok(url)
 }
@@ -178,9 +191,7 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn issuer(json: &str) -> Result<Issuer, Error> {
-        let config = Config::from_json(json)?;
-        let connection = Connection::compile(&config)?;
-        Issuer::compile(&config, connection)
+        Issuer::compile(&Config::from_json(json)?)
     }
 
     fn parse(configured: &str) -> Result<(String, String), String> {

@@ -4,6 +4,7 @@ mod clients;
 pub(crate) mod connection;
 pub(crate) mod issuer;
 pub(crate) mod policy;
+pub(crate) mod reach;
 pub(crate) mod retention;
 mod rules;
 mod token_request;
@@ -13,7 +14,7 @@ pub use rules::Rules;
 pub(crate) use token_request::{TokenRequest, headers};
 
 use crate::config::Config;
-use crate::error::Error;
+use crate::error::{Error, Problems};
 use crate::request::Request;
 use crate::request::extract::body_kind;
 use crate::request::hide;
@@ -35,9 +36,13 @@ impl Gate {
     ///
     /// # Errors
     ///
-    /// Every error [`is_config_fault`](Error::is_config_fault) and names the field to change.
+    /// Every error [`is_config_fault`](Error::is_config_fault) and names the field to change; with several problems, it
+    /// has a line for each.
     pub fn from_json(json: &str) -> Result<Gate, Error> {
-        Rules::compile(&Config::from_json(json)?).map(|rules| Gate {
+        let mut problems = Problems::default();
+        let config = Config::read(json, &mut problems)?;
+        let rules = Rules::compile(&config, problems)?;
+        Ok(Gate {
             rules: Arc::new(rules),
         })
     }

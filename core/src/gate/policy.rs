@@ -2,7 +2,7 @@
 //! permission.
 
 use crate::config::{Config, value_error};
-use crate::error::Error;
+use crate::error::{Error, Problems};
 use crate::token::Grant;
 use crate::token::claims::{Claims, Path};
 use serde_json::Value;
@@ -71,43 +71,51 @@ impl Breach {
 
 impl Policy {
     pub(crate) fn compile(config: &Config) -> Result<Policy, Error> {
-        let requirement = |field, words: &[String], claims: Vec<Path>| {
-            let any: Vec<Vec<String>> = words
-                .iter()
-                .map(|element| element.split_whitespace().map(str::to_owned).collect())
-                .collect();
-            if any.iter().any(Vec::is_empty) {
-                return Err(value_error(format!(
-                    "{field}: an element is empty; remove the field to require nothing"
-                )));
-            }
-            let is_scope = |claim: &Path| claim.is_member(SCOPE_CLAIMS[0]);
-            Ok::<_, Error>((!any.is_empty()).then_some(Requirement {
-                field,
-                is_granted_scope: field == SCOPES && claims.iter().any(is_scope),
-                claims,
-                any,
-            }))
-        };
-        let claim = |field, path: &[String]| Ok::<_, Error>(vec![Path::new(field, path)?]);
+        let mut problems = Problems::default();
+        let one = |field, path: &[String]| Path::new(field, path).map(|path| vec![path]);
         let scopes = match &config.scopes_claim {
-            Some(path) => claim("scopes_claim", path)?,
-            None => SCOPE_CLAIMS.map(Path::member).into(),
+            Some(path) => one("scopes_claim", path),
+            None => Ok(SCOPE_CLAIMS.map(Path::member).into()),
         };
-        let audience = claim("audience_claim", &config.audience_claim)?;
-        let roles = claim("roles_claim", &config.roles_claim)?;
-        let groups = claim("groups_claim", &config.groups_claim)?;
-        let required = [
-            requirement(SCOPES, &config.scopes_required, scopes)?,
-            requirement("audience_required", &config.audience_required, audience)?,
-            requirement("roles_required", &config.roles_required, roles)?,
-            requirement("groups_required", &config.groups_required, groups)?,
-        ];
+        let mut required = Vec::new();
+        for (field, words, claims) in [
+            (SCOPES, &config.scopes_required, scopes),
+            (
+                "audience_required",
+                &config.audience_required,
+                one("audience_claim", &config.audience_claim),
+            ),
+            (
+                "roles_required",
+                &config.roles_required,
+                one("roles_claim", &config.roles_claim),
+            ),
+            (
+                "groups_required",
+                &config.groups_required,
+                one("groups_claim", &config.groups_claim),
+            ),
+        ] {
+            let any = problems.check(any_of(field, words));
+            let claims: Option<Vec<Path>> = problems.check(claims);
+            if let (Some(any), Some(claims)) = (any, claims)
+                && !any.is_empty()
+            {
+                let is_scope = |claim: &Path| claim.is_member(SCOPE_CLAIMS[0]);
+                required.push(Requirement {
+                    field,
+                    is_granted_scope: field == SCOPES && claims.iter().any(is_scope),
+                    claims,
+                    any,
+                });
+            }
+        }
+        problems.finish()?;
         Ok(Policy {
             verify_claims: config.verify_claims,
             leeway: Duration::from_secs(config.leeway.into()),
             issuers_allowed: config.issuers_allowed.clone(),
-            required: required.into_iter().flatten().collect(),
+            required,
             forbidden: config.claims_forbidden.clone(),
         })
     }
@@ -207,6 +215,20 @@ impl Policy {
             Err(Breach::OtherIssuer)
         }
     }
+}
+
+/// The words of each element.
+fn any_of(field: &str, elements: &[String]) -> Result<Vec<Vec<String>>, Error> {
+    let words = |element: &String| -> Vec<String> {
+        element.split_whitespace().map(str::to_owned).collect()
+    };
+    let any: Vec<_> = elements.iter().map(words).collect();
+    if any.iter().any(Vec::is_empty) {
+        return Err(value_error(format!(
+            "{field}: an element is empty; remove the field to require nothing"
+        )));
+    }
+    Ok(any)
 }
 
 impl Requirement {

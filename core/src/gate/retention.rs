@@ -1,7 +1,7 @@
 //! The time for which a gate caches tokens and refusals.
 
 use crate::config::{Config, value_error};
-use crate::error::Error;
+use crate::error::{Error, Problems};
 use crate::token::{Grant, Lifetime};
 use std::time::{Duration, Instant};
 
@@ -38,8 +38,9 @@ const JITTER: f64 = 0.1;
 
 impl Retention {
     pub(crate) fn compile(config: &Config) -> Result<Retention, Error> {
+        let mut problems = Problems::default();
         if !(0.1..=1.0).contains(&config.refresh_ahead) {
-            return Err(value_error(
+            problems.add(value_error(
                 "refresh_ahead: must be between 0.1 and 1 (1 disables refreshes)",
             ));
         }
@@ -48,11 +49,12 @@ impl Retention {
             ("cache_ttl_max", config.cache_ttl_max),
         ] {
             if seconds == Some(0) {
-                return Err(value_error(format!(
+                problems.add(value_error(format!(
                     "{field}: must be at least 1 (seconds); to disable caching, set cache_tokens to false"
                 )));
             }
         }
+        problems.finish()?;
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         Ok(Retention {
             tokens: config.cache_tokens,

@@ -5,8 +5,7 @@ use super::clients::Clients;
 use super::token_request::arg_names;
 use super::upstream::{Upstream, header_value};
 use crate::config::{AuthMethods, Config, value_error};
-use crate::error::Error;
-use crate::gate::connection::Connection;
+use crate::error::{Error, Problems};
 use crate::gate::issuer::Issuer;
 use crate::gate::policy::Policy;
 use crate::gate::retention::Retention;
@@ -44,21 +43,39 @@ pub struct Rules {
 }
 
 impl Rules {
-    pub(crate) fn compile(config: &Config) -> Result<Rules, Error> {
-        check(config)?;
-        let connection = Connection::compile(config)?;
-        let issuer = Issuer::compile(config, connection)?;
-        let request = TokenRequest::compile(config)?;
+    /// `problems`: those of reading the configuration.
+    pub(crate) fn compile(config: &Config, mut problems: Problems) -> Result<Rules, Error> {
+        check(config, &mut problems);
+        let issuer = problems.check(Issuer::compile(config));
+        let request = problems.check(TokenRequest::compile(config));
+        let fixed_args = request.as_ref().map_or(&[][..], |request| &request.args);
+        let args = problems.check(arg_names(config, fixed_args));
+        let clients_allowed = config.clients_allowed.as_deref().map(Clients::compile);
+        let clients_allowed = problems.check(clients_allowed.transpose());
+        let realm = issuer.as_ref().map_or("", Issuer::host);
+        let upstream = problems.check(Upstream::compile(config, realm));
+        let policy = problems.check(Policy::compile(config));
+        let retention = problems.check(Retention::compile(config));
         let verify_signature = config.verify_signature
             && !config
                 .ignore_signature
                 .contains(&AuthMethods::ClientCredentials);
-        if !issuer.may_have_keys() && (verify_signature || uses(config, AuthMethods::Bearer)) {
-            return Err(value_error(
+        let may_have_keys = issuer.as_ref().is_none_or(Issuer::may_have_keys);
+        if !may_have_keys && (verify_signature || uses(config, AuthMethods::Bearer)) {
+            problems.add(value_error(
                 "jwks_endpoint: is required to verify signatures, because using_pseudo_issuer disables discovery; set \
                  it, or set verify_signature to false",
             ));
         }
+        let (Some(issuer), Some(request), Some(args), Some(clients_allowed)) =
+            (issuer, request, args, clients_allowed)
+        else {
+            return Err(problems.into_error());
+        };
+        let (Some(upstream), Some(policy), Some(retention)) = (upstream, policy, retention) else {
+            return Err(problems.into_error());
+        };
+        problems.finish()?;
         let pairs = uses(config, AuthMethods::ClientCredentials);
         let within = |place| pairs && config.client_credentials_param_type.contains(&place);
         Ok(Rules {
@@ -68,23 +85,19 @@ impl Rules {
                 body: within(Source::Body),
                 bearer: uses(config, AuthMethods::Bearer),
                 basic_encoding: config.basic_encoding,
-                args: arg_names(config, &request.args)?,
+                args,
                 max_body_bytes: config.max_body_bytes,
             },
-            clients_allowed: config
-                .clients_allowed
-                .as_deref()
-                .map(Clients::compile)
-                .transpose()?,
+            clients_allowed,
             hide: config.hide_credentials,
             run_on_preflight: config.run_on_preflight,
             anonymous: config.anonymous,
             fingerprint: fingerprint(config, &issuer, &request, verify_signature),
-            upstream: Upstream::compile(config, issuer.host())?,
+            upstream,
             timeout: Duration::from_millis(config.timeout.into()),
             verify_signature,
-            policy: Policy::compile(config)?,
-            retention: Retention::compile(config)?,
+            policy,
+            retention,
             purge_on: config.purge_token_on_upstream_status_codes.clone(),
             refusals: [
                 config.refusals_per_client,
@@ -147,46 +160,38 @@ fn uses(config: &Config, method: AuthMethods) -> bool {
     config.auth_methods.contains(&method)
 }
 
-fn check(config: &Config) -> Result<(), Error> {
-    let wrong = |message: &str| Err(value_error(message));
+fn check(config: &Config, problems: &mut Problems) {
+    let mut wrong = |message: &str| problems.add(value_error(message));
     if config.auth_methods.is_empty() {
-        return wrong("auth_methods: must contain \"client_credentials\" or \"bearer\"");
+        wrong("auth_methods: must contain \"client_credentials\" or \"bearer\"");
     }
     if config.timeout == 0 {
-        return wrong("timeout: must be at least 1 (milliseconds)");
+        wrong("timeout: must be at least 1 (milliseconds)");
     }
     if config.client_credentials_param_type.is_empty() {
-        return wrong("client_credentials_param_type: must contain header, query or body");
-    }
-    if config.issuer.is_empty() {
-        return wrong(
-            "issuer: is missing; set it to the provider's issuer, or to its well-known URL",
-        );
+        wrong("client_credentials_param_type: must contain header, query or body");
     }
     if config.ignore_signature.contains(&AuthMethods::Bearer)
         || (!config.verify_signature && uses(config, AuthMethods::Bearer))
     {
-        return wrong(
+        wrong(
             "verify_signature: bearer requires it, because only the signature proves a client's own token; set it to \
              true, without bearer in ignore_signature, or remove bearer from auth_methods",
         );
     }
     if !config.verify_claims && uses(config, AuthMethods::Bearer) {
-        return wrong(
+        wrong(
             "verify_claims: bearer requires it, because a client's own token may have expired; set it to true, or \
              remove bearer from auth_methods",
         );
     }
     if !config.verify_claims && !config.issuers_allowed.is_empty() {
-        return wrong(
-            "issuers_allowed: has no effect while verify_claims is false; remove one of them",
-        );
+        wrong("issuers_allowed: has no effect while verify_claims is false; remove one of them");
     }
     let statuses = &config.purge_token_on_upstream_status_codes;
     if statuses.iter().any(|status| !(400..=599).contains(status)) {
-        return wrong("purge_token_on_upstream_status_codes: must be between 400 and 599");
+        wrong("purge_token_on_upstream_status_codes: must be between 400 and 599");
     }
-    Ok(())
 }
 
 /// Covers exactly the settings that can change a client's token, or its verification.

@@ -77,7 +77,7 @@ fn an_invalid_value_is_refused_with_its_field() {
     for (config, starts) in [
         (
             r#"{"issuer":"https://a","auth_methods":["session"]}"#,
-            "auth_methods[0]: unknown variant `session`",
+            "auth_methods[0]: unknown value, expected one of \"client_credentials\"",
         ),
         (
             r#"{"issuer":"https://a","auth_methods":[]}"#,

@@ -1,7 +1,7 @@
 //! The token request of a gate.
 
 use crate::config::{Config, Encoding, TokenAuth, value_error};
-use crate::error::Error;
+use crate::error::{Error, Problems};
 use crate::key::FingerprintBuilder;
 use crate::request::args::ArgNames;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -48,22 +48,29 @@ const OUR_HEADERS: [&str; 9] = [
 
 impl TokenRequest {
     pub(crate) fn compile(config: &Config) -> Result<TokenRequest, Error> {
+        let mut problems = Problems::default();
+        let args = problems.check(args(config));
+        let headers = problems.check(headers(
+            [
+                "token_headers",
+                "token_headers_names",
+                "token_headers_values",
+            ],
+            &config.token_headers,
+            &config.token_headers_names,
+            &config.token_headers_values,
+        ));
+        let scope = problems.check(match &config.scopes {
+            Some(scopes) => scope(scopes),
+            None => Ok(Some(DEFAULT_SCOPE.to_owned())),
+        });
+        let (Some(args), Some(headers), Some(scope)) = (args, headers, scope) else {
+            return Err(problems.into_error());
+        };
         Ok(TokenRequest {
-            args: args(config)?,
-            headers: headers(
-                [
-                    "token_headers",
-                    "token_headers_names",
-                    "token_headers_values",
-                ],
-                &config.token_headers,
-                &config.token_headers_names,
-                &config.token_headers_values,
-            )?,
-            scope: match &config.scopes {
-                Some(scopes) => scope(scopes)?,
-                None => Some(DEFAULT_SCOPE.to_owned()),
-            },
+            args,
+            headers,
+            scope,
             scope_is_default: config.scopes.is_none(),
             auth: config.token_endpoint_auth_method,
             basic_encoding: config.token_endpoint_basic_encoding,
@@ -110,33 +117,33 @@ pub(crate) fn arg_names(config: &Config, args: &[(String, String)]) -> Result<Ar
 
     let callers = ("token_post_args_client", &config.token_post_args_client);
     let host = ("token_post_args_host", &config.token_post_args_host);
+    let mut problems = Problems::default();
     for (field, names) in [callers, host] {
-        let wrong = |message: String| Err(value_error(format!("{field}: {message}")));
+        let mut wrong = |message: String| problems.add(value_error(format!("{field}{message}")));
         if names.len() > MAX_NAMES {
-            return wrong(format!("must not contain more than {MAX_NAMES} names"));
+            wrong(format!(": must not contain more than {MAX_NAMES} names"));
         }
         for (at, name) in names.iter().enumerate() {
             if name.is_empty() || names[..at].contains(name) {
-                return wrong(format!("{name:?} is empty or appears twice"));
-            }
-            if name != "scope" && OURS.contains(&name.as_str()) {
-                return wrong(format!(
-                    "\"{name}\" cannot come with a request; the exchange sets it"
+                wrong(format!("[{at}]: is empty or appears twice"));
+            } else if name != "scope" && OURS.contains(&name.as_str()) {
+                wrong(format!(
+                    ": \"{name}\" cannot come with a request; the exchange sets it"
                 ));
-            }
-            if args.iter().any(|(fixed, _)| fixed == name) {
-                return wrong(format!(
-                    "\"{name}\" is also configured with a fixed value; remove one of them"
+            } else if args.iter().any(|(fixed, _)| fixed == name) {
+                wrong(format!(
+                    ": \"{name}\" is also configured with a fixed value; remove one of them"
                 ));
             }
         }
     }
     if let Some(name) = host.1.iter().find(|name| callers.1.contains(name)) {
-        return Err(value_error(format!(
+        problems.add(value_error(format!(
             "{}: \"{name}\" is also in {}; either the host or the client sets it",
             host.0, callers.0
         )));
     }
+    problems.finish()?;
     Ok(ArgNames::new(callers.1, host.1))
 }
 
@@ -174,21 +181,30 @@ pub(crate) fn headers(
     values: &[String],
 ) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
+    let mut problems = Problems::default();
     for (name, value) in pairs(fields, map, names, values)? {
-        let wrong = |why: &str| value_error(format!("{}: {name:?} {why}", fields[0]));
-        let header =
-            HeaderName::try_from(name.as_str()).map_err(|_| wrong("is not a valid header name"))?;
+        let Ok(header) = HeaderName::try_from(name.as_str()) else {
+            // Not repeated: it may be a header line, with its value.
+            let message = format!("{}: a name is not a valid header name", fields[0]);
+            problems.add(value_error(message));
+            continue;
+        };
+        let mut wrong =
+            |why: &str| problems.add(value_error(format!("{}: \"{name}\" {why}", fields[0])));
         if OUR_HEADERS.contains(&header.as_str()) {
-            return Err(wrong("cannot be set here; the request itself sets it"));
+            wrong("cannot be set here; the request itself sets it");
         }
-        // The message does not repeat the value, which may be a secret.
-        let mut value = HeaderValue::try_from(value).map_err(|_| wrong("has an invalid value"))?;
-        value.set_sensitive(true);
-        if headers.insert(header, value).is_some() {
-            return Err(wrong("appears twice"));
+        match HeaderValue::try_from(value) {
+            Ok(mut value) => {
+                value.set_sensitive(true);
+                if headers.insert(header, value).is_some() {
+                    wrong("appears twice");
+                }
+            }
+            Err(_) => wrong("has an invalid value"),
         }
     }
-    Ok(headers)
+    problems.finish().map(|()| headers)
 }
 
 fn args(config: &Config) -> Result<Vec<(String, String)>, Error> {
@@ -202,9 +218,10 @@ fn args(config: &Config) -> Result<Vec<(String, String)>, Error> {
         &config.token_post_args_names,
         &config.token_post_args_values,
     )?;
+    let mut problems = Problems::default();
     for (name, _) in &args {
         if name.is_empty() {
-            return Err(value_error("token_post_args_names: a name is empty"));
+            problems.add(value_error("token_post_args_names: a name is empty"));
         }
         if OURS.contains(&name.as_str()) {
             let remedy = if name == "scope" {
@@ -212,7 +229,7 @@ fn args(config: &Config) -> Result<Vec<(String, String)>, Error> {
             } else {
                 "; the exchange sets it"
             };
-            return Err(value_error(format!(
+            problems.add(value_error(format!(
                 "token_post_args_names: \"{name}\" cannot be set here{remedy}"
             )));
         }
@@ -220,24 +237,23 @@ fn args(config: &Config) -> Result<Vec<(String, String)>, Error> {
     let audience = config.audience.join(" ");
     if !audience.is_empty() {
         if args.iter().any(|(name, _)| name == "audience") {
-            return Err(value_error(
+            problems.add(value_error(
                 "audience: is also in token_post_args; use one of them",
             ));
         }
         args.insert(0, ("audience".to_owned(), audience));
     }
-    Ok(args)
+    problems.finish().map(|()| args)
 }
 
 /// The value of `scope` (RFC 6749 section 3.3); `None` for an empty list.
 fn scope(scopes: &[String]) -> Result<Option<String>, Error> {
     let is_scope_char = |byte: u8| matches!(byte, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e);
-    for scope in scopes {
-        if !scope.bytes().all(is_scope_char) {
-            return Err(value_error(format!(
-                "scopes: {scope:?} contains a character that is not allowed in a scope"
-            )));
-        }
+    let is_wrong = |scope: &String| !scope.bytes().all(is_scope_char);
+    if let Some(at) = scopes.iter().position(is_wrong) {
+        return Err(value_error(format!(
+            "scopes[{at}]: contains a character that is not allowed in a scope"
+        )));
     }
     let scope = scopes
         .iter()

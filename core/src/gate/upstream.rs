@@ -2,7 +2,7 @@
 
 use crate::cause::Cause;
 use crate::config::{Config, value_error};
-use crate::error::Error;
+use crate::error::{Error, Problems};
 use crate::token::Grant;
 use crate::token::claims::{Claims, Path};
 use base64::Engine as _;
@@ -49,8 +49,13 @@ const RESERVED: [&str; 10] = [
 impl Upstream {
     /// `realm`: the provider's host.
     pub(crate) fn compile(config: &Config, realm: &str) -> Result<Upstream, Error> {
-        let token_header = TokenHeader::parse(&config.upstream_access_token_header)?;
-        let claim_headers = claim_headers(config, token_header.as_ref())?;
+        let mut problems = Problems::default();
+        let token_header = problems.check(TokenHeader::parse(&config.upstream_access_token_header));
+        let taken = token_header.as_ref().and_then(Option::as_ref);
+        let claim_headers = problems.check(claim_headers(config, taken));
+        let (Some(token_header), Some(claim_headers)) = (token_header, claim_headers) else {
+            return Err(problems.into_error());
+        };
         let challenge = format!("Bearer realm=\"{realm}\"");
         let with_error = |error: &str| {
             if config.expose_error_code {
@@ -110,9 +115,8 @@ impl TokenHeader {
         let (name, scheme) = text.split_once(':').unwrap_or((text, ""));
         let name = header_name(FIELD, name)?;
         if !scheme.is_empty() && !is_token(scheme) {
-            return Err(value_error(format!(
-                "{FIELD}: {scheme:?} is not a valid scheme"
-            )));
+            // Not repeated: it may be a token.
+            return Err(value_error(format!("{FIELD}: has an invalid scheme")));
         }
         Ok(Some(TokenHeader {
             name,
@@ -149,27 +153,45 @@ fn claim_headers(
             claims.len()
         )));
     }
+    let mut problems = Problems::default();
     let mut headers: Vec<(String, Path)> = Vec::new();
-    let nested = config
-        .upstream_headers
-        .iter()
-        .map(|one| ("upstream_headers", &one.header, &one.path[..]));
+    let nested = config.upstream_headers.iter().enumerate().map(|(at, one)| {
+        let field = format!("upstream_headers[{at}]");
+        (
+            format!("{field}.header"),
+            &one.header,
+            format!("{field}.path"),
+            &one.path[..],
+        )
+    });
     let flat = names
         .iter()
         .zip(claims)
-        .map(|(name, claim)| ("upstream_headers_names", name, std::slice::from_ref(claim)));
-    for (field, name, path) in nested.chain(flat) {
-        let name = header_name(field, name)?;
+        .enumerate()
+        .map(|(at, (name, claim))| {
+            let claim_field = format!("upstream_headers_claims[{at}]");
+            (
+                format!("upstream_headers_names[{at}]"),
+                name,
+                claim_field,
+                std::slice::from_ref(claim),
+            )
+        });
+    for (field, name, path_field, path) in nested.chain(flat) {
+        let path = problems.check(Path::new(&path_field, path));
+        let Some(name) = problems.check(header_name(&field, name)) else {
+            continue;
+        };
         let is_taken = token_header.is_some_and(|token| is_same(&token.name, &name))
             || headers.iter().any(|(other, _)| is_same(other, &name));
         if is_taken {
-            return Err(value_error(format!(
+            problems.add(value_error(format!(
                 "{field}: the header \"{name}\" appears twice"
             )));
         }
-        headers.push((name, Path::new(field, path)?));
+        headers.extend(path.map(|path| (name, path)));
     }
-    Ok(headers)
+    problems.finish().map(|()| headers)
 }
 
 /// Many upstreams do not distinguish `_` and `-`.
@@ -185,9 +207,8 @@ fn is_same(one: &str, other: &str) -> bool {
 fn header_name(field: &str, name: &str) -> Result<String, Error> {
     let name = name.to_ascii_lowercase();
     if !is_token(&name) {
-        return Err(value_error(format!(
-            "{field}: {name:?} is not a valid header name"
-        )));
+        // Not repeated: it may be a header line, with its value.
+        return Err(value_error(format!("{field}: is not a valid header name")));
     }
     if RESERVED.contains(&name.as_str()) {
         return Err(value_error(format!(

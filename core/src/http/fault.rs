@@ -19,6 +19,8 @@ pub(crate) enum Fault {
 pub(crate) enum Obstacle {
     /// No trusted CA signed the certificate.
     Authority,
+    /// The server presents a CA certificate as its own.
+    CaCertificate,
     /// The certificate is not valid for this name or at this time.
     Certificate,
     /// The address is forbidden.
@@ -35,12 +37,15 @@ pub(crate) enum Obstacle {
 
 impl Fault {
     pub(super) fn of(error: &reqwest::Error) -> Fault {
-        let reason = reason(error);
-        if error.is_connect() {
-            Fault::Unreachable(Obstacle::of(error), reason)
-        } else {
-            Fault::Broken(reason)
+        if !error.is_connect() {
+            return Fault::Broken(reason(error));
         }
+        let obstacle = Obstacle::of(error);
+        let reason = match obstacle {
+            Obstacle::CaCertificate => CA_CERTIFICATE.to_owned(),
+            _ => reason(error),
+        };
+        Fault::Unreachable(obstacle, reason)
     }
 }
 
@@ -76,11 +81,22 @@ impl Obstacle {
             rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
                 Obstacle::Authority
             }
+            rustls::Error::InvalidCertificate(rustls::CertificateError::Other(why))
+                if why.to_string().contains(CA_USED_AS_END_ENTITY) =>
+            {
+                Obstacle::CaCertificate
+            }
             rustls::Error::InvalidCertificate(_) => Obstacle::Certificate,
             _ => Obstacle::Tls,
         }
     }
 }
+
+const CA_CERTIFICATE: &str =
+    "the server presents a CA certificate as its own; issue a server certificate from it";
+
+/// The error of webpki, which is not among rustls's own.
+const CA_USED_AS_END_ENTITY: &str = "CaUsedAsEndEntity";
 
 /// The innermost error, from the system or the TLS library. The outer ones repeat URLs.
 pub(super) fn reason(error: &reqwest::Error) -> String {

@@ -1,21 +1,25 @@
 //! HTTP to the provider, behind a trait that tests script.
 
+mod address;
 mod fault;
+mod pool;
 pub(crate) mod resolve;
 
 pub(crate) use fault::{Fault, Obstacle};
 
-use crate::gate::connection::{Connection, Proxy, Trust};
-use crate::http::resolve::{Guarded, url_may_be_reached};
+use crate::gate::connection::Connection;
+use crate::http::pool::Pool;
+use crate::http::resolve::{Lookup, url_may_be_reached};
 use bytes::Bytes;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
     RETRY_AFTER,
 };
+use reqwest::{Method, Request};
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use url::Url;
 use zeroize::Zeroizing;
@@ -73,115 +77,80 @@ pub(crate) trait Transport: Send + Sync {
 }
 
 /// The real transport: one connection pool per connection setting.
-#[derive(Default)]
 pub(crate) struct HttpTransport {
-    clients: Mutex<HashMap<Connection, reqwest::Client>>,
+    max_exchanges: usize,
+    lookup: Lookup,
+    pools: Mutex<HashMap<Connection, Arc<Pool>>>,
 }
 
 impl Transport for HttpTransport {
     fn send<'t>(&'t self, connection: &'t Connection, call: Call) -> ResponseFuture<'t> {
         Box::pin(async move {
-            if !url_may_be_reached(&call.url, connection.loopback) {
+            if !url_may_be_reached(&call.url, &connection.reach) {
                 return Err(Fault::Unreachable(
                     Obstacle::Guarded,
                     "an address that is not reached".to_owned(),
                 ));
             }
-            let client = self
-                .client(connection)
+            let pool = self
+                .pool(connection)
                 .map_err(|error| Fault::Unreachable(Obstacle::Tls, fault::reason(&error)))?;
-            let headers = call.headers;
-            let request = match call.form {
-                None => client.get(call.url),
-                Some(form) => post(&client, call.url, form)?,
-            };
-            let response = request
-                .header(ACCEPT, "application/json")
-                .headers(headers)
-                .send()
+            let max_answer = call.max_answer;
+            let response = pool
+                .execute(request(call)?)
                 .await
                 .map_err(|error| Fault::of(&error))?;
-            read(response, call.max_answer).await
+            read(response, max_answer).await
         })
     }
 }
 
 impl HttpTransport {
-    fn client(&self, connection: &Connection) -> Result<reqwest::Client, reqwest::Error> {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(connection) {
-            return Ok(client.clone());
+    /// `max_exchanges`: the maximum number of concurrent exchanges at one provider. As many idle connections are kept.
+    pub(crate) fn new(max_exchanges: usize) -> HttpTransport {
+        HttpTransport {
+            max_exchanges,
+            lookup: resolve::system,
+            pools: Mutex::default(),
         }
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("credgate/", env!("CARGO_PKG_VERSION")))
-            // A redirect would send the secret to an address that is not configured.
-            .redirect(reqwest::redirect::Policy::none())
-            // Neither the environment nor the library may send a secret elsewhere, or twice.
-            .no_proxy()
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .tls_version_min(reqwest::tls::Version::TLS_1_2)
-            .dns_resolver(Guarded {
-                loopback: connection.loopback,
-            })
-            .pool_max_idle_per_host(if connection.keepalive { 8 } else { 0 })
-            // Below five seconds, after which common servers close idle connections, possibly with a request in
-            // progress.
-            .pool_idle_timeout(Duration::from_secs(4));
-        builder = match &connection.trust {
-            Trust::System => builder,
-            Trust::Only(pem) => builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem)?),
-            Trust::Anybody => builder.tls_danger_accept_invalid_certs(true),
-        };
-        if let Some(identity) = &connection.identity {
-            builder = builder.identity(reqwest::Identity::from_pem(identity)?);
+    }
+
+    fn pool(&self, connection: &Connection) -> Result<Arc<Pool>, reqwest::Error> {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = pools.get(connection) {
+            return Ok(Arc::clone(pool));
         }
-        let no_proxy = connection.no_proxy.as_deref();
-        if let Some(one) = &connection.http_proxy {
-            builder = builder.proxy(proxy(
-                one,
-                reqwest::Proxy::http(one.url.as_str())?,
-                no_proxy,
-            ));
-        }
-        if let Some(one) = &connection.https_proxy {
-            builder = builder.proxy(proxy(
-                one,
-                reqwest::Proxy::https(one.url.as_str())?,
-                no_proxy,
-            ));
-        }
-        let client = builder.build()?;
-        clients.insert(connection.clone(), client.clone());
-        Ok(client)
+        let pool = Arc::new(Pool::new(connection, self.max_exchanges, self.lookup)?);
+        pools.insert(connection.clone(), Arc::clone(&pool));
+        Ok(pool)
     }
 }
 
-fn proxy(configured: &Proxy, proxy: reqwest::Proxy, no_proxy: Option<&str>) -> reqwest::Proxy {
-    let proxy = proxy.no_proxy(no_proxy.and_then(reqwest::NoProxy::from_string));
-    let authorization = configured.authorization.as_ref();
-    match authorization.and_then(|value| HeaderValue::from_str(value).ok()) {
-        Some(mut value) => {
-            value.set_sensitive(true);
-            proxy.custom_http_auth(value)
-        }
-        None => proxy,
-    }
-}
-
-fn post(client: &reqwest::Client, url: Url, form: Form) -> Result<reqwest::RequestBuilder, Fault> {
-    let request = client
-        .post(url)
-        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-        // The bytes own the form, which is wiped after the last of them is sent.
-        .body(Bytes::from_owner(form.body));
-    let Some(authorization) = form.authorization else {
-        return Ok(request);
+fn request(call: Call) -> Result<Request, Fault> {
+    let method = match call.form {
+        Some(_) => Method::POST,
+        None => Method::GET,
     };
-    let mut value = HeaderValue::from_str(&authorization)
-        .map_err(|_| Fault::Broken("the credentials do not fit a header".to_owned()))?;
-    value.set_sensitive(true);
-    Ok(request.header(AUTHORIZATION, value))
+    let mut request = Request::new(method, call.url);
+    if let Some(form) = call.form {
+        // The bytes own the form, which is wiped after the last of them is sent.
+        *request.body_mut() = Some(Bytes::from_owner(form.body).into());
+        let headers = request.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
+        if let Some(authorization) = form.authorization {
+            let mut value = HeaderValue::from_str(&authorization)
+                .map_err(|_| Fault::Broken("the credentials do not fit a header".to_owned()))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+    }
+    let headers = request.headers_mut();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.extend(call.headers);
+    Ok(request)
 }
 
 async fn read(mut response: reqwest::Response, max: usize) -> Result<Response, Fault> {

@@ -1,14 +1,68 @@
 //! Name resolution, without forbidden addresses.
 
+use super::address::may_be_reached;
+use crate::gate::reach::Reach;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use url::{Host, Url};
 
-/// The system's resolver. Addresses of this machine or its cloud's metadata service are dropped on every connection, so
-/// that a name cannot pass the check and then change.
+/// The system's resolver. Forbidden addresses are dropped on every connection, so that a name cannot pass the check and
+/// then change.
 pub(crate) struct Guarded {
-    pub(crate) loopback: bool,
+    pub(crate) reach: Reach,
+    pub(crate) lookup: Lookup,
+    pub(super) turn: Turn,
+}
+
+/// The position of the address to begin with. It moves on when a request ends without a response, so that a deadline
+/// shorter than [`ADDRESS_TIMEOUT`] reaches one address after the other.
+#[derive(Default, Clone)]
+pub(super) struct Turn(Arc<AtomicUsize>);
+
+/// A request under way. Dropping it without [`Attempt::succeed`] moves the turn on, once for concurrent requests.
+pub(super) struct Attempt<'t> {
+    turn: &'t Turn,
+    began_at: usize,
+    succeeded: bool,
+}
+
+impl Turn {
+    pub(super) fn begin(&self) -> Attempt<'_> {
+        Attempt {
+            turn: self,
+            began_at: self.0.load(Ordering::Relaxed),
+            succeeded: false,
+        }
+    }
+}
+
+impl Attempt<'_> {
+    pub(super) fn succeed(mut self) {
+        self.succeeded = true;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.succeeded {
+            let (turn, next) = (&self.turn.0, self.began_at.wrapping_add(1));
+            let _ =
+                turn.compare_exchange(self.began_at, next, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Resolves a name to addresses, and blocks meanwhile.
+pub(crate) type Lookup = fn(&str) -> io::Result<Vec<SocketAddr>>;
+
+/// The system's [`Lookup`].
+pub(crate) fn system(name: &str) -> io::Result<Vec<SocketAddr>> {
+    Ok((name, 0).to_socket_addrs()?.collect())
 }
 
 /// A name resolves to forbidden addresses only.
@@ -25,49 +79,67 @@ impl std::error::Error for NoAddress {}
 
 impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
-        let loopback = self.loopback;
+        let lookup = self.lookup;
+        let turn = self.turn.0.load(Ordering::Relaxed);
+        let reach = self.reach.clone();
+        // A URL of the provider with this name does not come here: see `url_may_be_reached`.
+        let is_proxy = reach.proxy_on_loopback && name.as_str() == LOCALHOST;
+        let loopback = reach.loopback || is_proxy;
         Box::pin(async move {
-            let resolved = tokio::task::spawn_blocking(move || {
-                (name.as_str(), 0)
-                    .to_socket_addrs()
-                    .map(|addresses| addresses.collect::<Vec<SocketAddr>>())
-            })
-            .await??;
-            let allowed: Vec<_> = resolved
-                .into_iter()
-                .filter(|address| may_be_reached(address.ip(), loopback))
-                .collect();
-            if allowed.is_empty() {
+            let mut addresses =
+                tokio::task::spawn_blocking(move || lookup(name.as_str())).await??;
+            addresses.retain(|address| may_be_reached(address.ip(), loopback, &reach));
+            if addresses.is_empty() {
                 return Err(NoAddress.into());
             }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
+            let first = turn % addresses.len();
+            addresses.rotate_left(first);
+            Ok(Box::new(with_time_for_each(addresses).into_iter()) as Addrs)
         })
     }
 }
 
-/// Addresses in a URL are not resolved, so they are checked separately.
-pub(crate) fn url_may_be_reached(url: &Url, loopback: bool) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => may_be_reached(address.into(), loopback),
-        Some(Host::Ipv6(address)) => may_be_reached(address.into(), loopback),
-        Some(Host::Domain(name)) => loopback || name != "localhost",
-        None => false,
+/// The deadline of a connection, TLS included.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// The time for one of several addresses.
+const ADDRESS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// hyper divides the connect timeout by the number of addresses of a family, and tries them one after the other; the
+/// second family starts after 300 ms. Placeholders, to which a connection fails at once and without a packet, make that
+/// [`ADDRESS_TIMEOUT`] for each address.
+fn with_time_for_each(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    const PARTS: usize = (CONNECT_TIMEOUT.as_secs() / ADDRESS_TIMEOUT.as_secs()) as usize;
+    const BROADCAST: IpAddr = IpAddr::V4(Ipv4Addr::BROADCAST);
+    const MULTICAST: IpAddr = IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1));
+    for placeholder in [BROADCAST, MULTICAST] {
+        let is_same = |address: &&SocketAddr| address.is_ipv4() == placeholder.is_ipv4();
+        let count = addresses.iter().filter(is_same).count();
+        // One address has the whole time.
+        if count > 1 {
+            let missing = PARTS.saturating_sub(count);
+            addresses.extend(std::iter::repeat_n(
+                SocketAddr::new(placeholder, 0),
+                missing,
+            ));
+        }
     }
+    addresses
 }
 
-fn may_be_reached(address: IpAddr, loopback: bool) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            !(v4.is_unspecified()
-                || v4.is_link_local()
-                || v4.is_multicast()
-                || v4 == Ipv4Addr::BROADCAST)
-                && (loopback || !v4.is_loopback())
+const LOCALHOST: &str = "localhost";
+
+/// Addresses in a URL of the provider are not resolved, so they are checked separately.
+pub(crate) fn url_may_be_reached(url: &Url, reach: &Reach) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => may_be_reached(address.into(), reach.loopback, reach),
+        Some(Host::Ipv6(address)) => may_be_reached(address.into(), reach.loopback, reach),
+        Some(Host::Domain(LOCALHOST)) => {
+            reach.loopback
+                || reach.allows(Ipv4Addr::LOCALHOST.into())
+                || reach.allows(Ipv6Addr::LOCALHOST.into())
         }
-        IpAddr::V6(v6) => {
-            !(v6.is_unspecified() || v6.is_unicast_link_local() || v6.is_multicast())
-                && (loopback || !v6.is_loopback())
-        }
+        Some(Host::Domain(_)) => true,
+        None => false,
     }
 }
 
@@ -75,35 +147,60 @@ fn may_be_reached(address: IpAddr, loopback: bool) -> bool {
 mod tests {
     use super::*;
 
-    #[test]
-    fn forbidden_addresses_are_refused() {
-        for (address, outside, here) in [
-            ("93.184.216.34", true, true),
-            ("10.1.2.3", true, true),
-            ("127.0.0.1", false, true),
-            ("127.8.8.8", false, true),
-            ("169.254.169.254", false, false),
-            ("0.0.0.0", false, false),
-            ("224.0.0.1", false, false),
-            ("255.255.255.255", false, false),
-            ("::1", false, true),
-            ("::", false, false),
-            ("::ffff:127.0.0.1", false, true),
-            ("::ffff:169.254.169.254", false, false),
-            ("fe80::1", false, false),
-            ("fd00::1", true, true),
-            ("2606:4700::1", true, true),
-        ] {
-            let ip = address.parse().unwrap();
-            assert_eq!(may_be_reached(ip, false), outside, "{address}");
-            assert_eq!(may_be_reached(ip, true), here, "{address}");
+    fn reach(loopback: bool, proxy_on_loopback: bool) -> Reach {
+        Reach {
+            loopback,
+            proxy_on_loopback,
+            allowed: Vec::new(),
         }
     }
 
     #[tokio::test]
     async fn a_name_that_resolves_to_loopback_is_refused() {
-        let resolve = |loopback| Guarded { loopback }.resolve("localhost".parse().unwrap());
-        assert!(resolve(false).await.is_err());
-        assert!(resolve(true).await.is_ok());
+        let resolve = async |reach, name: &str| {
+            let guarded = Guarded {
+                reach,
+                lookup: |_| Ok(vec![([127, 0, 0, 1], 0).into()]),
+                turn: Turn::default(),
+            };
+            guarded.resolve(name.parse().unwrap()).await.is_ok()
+        };
+        assert!(!resolve(reach(false, false), "localhost").await);
+        assert!(resolve(reach(true, false), "localhost").await);
+        assert!(resolve(reach(false, true), "localhost").await);
+        assert!(!resolve(reach(false, true), "idp.example").await);
+    }
+
+    #[test]
+    fn a_proxy_on_loopback_opens_no_loopback_url() {
+        for url in [
+            "https://localhost/token",
+            "https://127.0.0.1/token",
+            "https://[::1]/",
+        ] {
+            let url = url.parse().unwrap();
+            assert!(!url_may_be_reached(&url, &reach(false, true)), "{url}");
+            assert!(url_may_be_reached(&url, &reach(true, false)), "{url}");
+        }
+    }
+
+    #[test]
+    fn each_of_several_addresses_has_one_second() {
+        let addresses = |texts: &[&str]| -> Vec<SocketAddr> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        let timed = |texts: &[&str]| {
+            let all = with_time_for_each(addresses(texts));
+            assert_eq!(all[..texts.len()], addresses(texts)[..]);
+            let of_family = all.iter().filter(|address| address.is_ipv4()).count();
+            (of_family, all.len() - of_family)
+        };
+        assert_eq!(timed(&["10.0.0.1:0", "[fd00::1]:0"]), (1, 1));
+        assert_eq!(timed(&["10.0.0.1:0", "10.0.0.2:0"]), (20, 0));
+        assert_eq!(
+            timed(&["[fd00::1]:0", "10.0.0.2:0", "[fd00::2]:0"]),
+            (1, 20)
+        );
+        assert_eq!(timed(&["10.0.0.1:0"; 21]), (21, 0));
     }
 }

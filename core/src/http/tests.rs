@@ -1,10 +1,17 @@
 //! The real transport, on sockets of this machine.
 
+mod tls;
+
 use super::*;
 use crate::config::Config;
+use crate::gate::reach::Reach;
+use crate::http::resolve::Lookup;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
+use tls::{AUTHORITY, First, TlsServer};
+use tokio::task::JoinSet;
 
 /// A server that answers every request with the same bytes, closes the connection, and records the requests.
 struct Server {
@@ -78,7 +85,7 @@ fn get(url: &str) -> Call {
 }
 
 async fn send(connection: &Connection, call: Call) -> Result<Response, Fault> {
-    HttpTransport::default().send(connection, call).await
+    HttpTransport::new(64).send(connection, call).await
 }
 
 #[tokio::test]
@@ -241,8 +248,9 @@ fn loopback_is_reached_only_if_configured() {
             true,
             r#"{"extra_jwks_uris":["https://b.example/","https://127.0.0.2/"]}"#,
         ),
-        (true, r#"{"http_proxy":"http://127.0.0.1:3128"}"#),
-        (true, r#"{"https_proxy":"http://localhost:3128"}"#),
+        // A proxy on this machine opens loopback for itself, not for endpoints that the metadata names.
+        (false, r#"{"http_proxy":"http://127.0.0.1:3128"}"#),
+        (false, r#"{"https_proxy":"http://localhost:3128"}"#),
     ] {
         let mut json = serde_json::json!({"issuer": "https://a.example/"});
         let more: serde_json::Value = serde_json::from_str(config).unwrap();
@@ -251,7 +259,7 @@ fn loopback_is_reached_only_if_configured() {
             .extend(more.as_object().unwrap().clone());
         let config = Config::from_json(&json.to_string()).unwrap();
         assert_eq!(
-            Connection::compile(&config).unwrap().loopback,
+            Connection::compile(&config).unwrap().reach.loopback,
             named,
             "{json}"
         );
@@ -259,10 +267,31 @@ fn loopback_is_reached_only_if_configured() {
 }
 
 #[tokio::test]
+async fn a_proxy_on_loopback_is_reached_and_opens_nothing_else() {
+    let proxy = Server::start(response("200 OK", "", "by proxy"));
+    let named = proxy.url.replace("127.0.0.1", "localhost");
+    for http_proxy in [&proxy.url, &named] {
+        let json = serde_json::json!({"issuer": "https://a.example/", "http_proxy": http_proxy});
+        let config = Config::from_json(&json.to_string()).unwrap();
+        let connection = Connection::compile(&config).unwrap();
+        let reply = send(&connection, get("http://idp.example/x")).await;
+        assert_eq!(reply.unwrap().body.as_slice(), b"by proxy");
+        for url in [&proxy.url, &named] {
+            let fault = send(&connection, get(url)).await.err();
+            assert!(
+                matches!(fault, Some(Fault::Unreachable(Obstacle::Guarded, _))),
+                "{url}: {fault:?}"
+            );
+        }
+    }
+    assert_eq!(proxy.asked().len(), 2);
+}
+
+#[tokio::test]
 async fn a_forbidden_address_is_not_connected_to() {
     let server = Server::start(response("200 OK", "", "{}"));
     let outside = Connection {
-        loopback: false,
+        reach: Reach::default(),
         ..connection("{}")
     };
     for url in [
@@ -291,7 +320,7 @@ async fn a_forbidden_address_is_not_connected_to() {
 #[tokio::test]
 async fn connections_are_pooled_per_connection_setting() {
     let server = Server::start(response("200 OK", "", "{}"));
-    let transport = HttpTransport::default();
+    let transport = HttpTransport::new(64);
     let (one, same, other) = (
         connection("{}"),
         connection("{}"),
@@ -300,8 +329,244 @@ async fn connections_are_pooled_per_connection_setting() {
     for way in [&one, &same, &other] {
         assert!(transport.send(way, get(&server.url)).await.is_ok());
     }
-    assert_eq!(transport.clients.lock().unwrap().len(), 2);
+    assert_eq!(transport.pools.lock().unwrap().len(), 2);
     let anybody = connection(r#"{"ssl_verify":false}"#);
     assert!(transport.send(&anybody, get(&server.url)).await.is_ok());
-    assert_eq!(transport.clients.lock().unwrap().len(), 3);
+    assert_eq!(transport.pools.lock().unwrap().len(), 3);
+}
+
+/// Trusts any certificate, as the one of [`TlsServer`] is no server certificate.
+fn unverified() -> Connection {
+    connection(r#"{"ssl_verify":false}"#)
+}
+
+fn token_request(url: &str) -> Call {
+    Call {
+        form: Some(Form {
+            body: Zeroizing::new("grant_type=client_credentials".to_owned()),
+            authorization: None,
+        }),
+        ..get(url)
+    }
+}
+
+/// Sends 1,000 token requests, 64 at a time, and returns the number of handshakes.
+async fn handshakes_of_bursts(server: &TlsServer, transport: HttpTransport) -> usize {
+    let transport = Arc::new(transport);
+    let before = server.requests();
+    let mut sent = 0;
+    while sent < 1000 {
+        let burst = 64.min(1000 - sent);
+        let mut calls = JoinSet::new();
+        for _ in 0..burst {
+            let (transport, url) = (Arc::clone(&transport), server.url());
+            calls.spawn(async move {
+                let response = transport.send(&unverified(), token_request(&url)).await;
+                response.map(|response| response.status)
+            });
+        }
+        for status in calls.join_all().await {
+            assert_eq!(status.unwrap(), 200);
+        }
+        sent += burst;
+    }
+    assert_eq!(server.requests() - before, 1000);
+    server.handshakes()
+}
+
+#[tokio::test]
+async fn bursts_share_one_http2_connection() {
+    let server = TlsServer::start(&["h2", "http/1.1"], First::Responds).await;
+    let transport = HttpTransport::new(64);
+    // The metadata, which comes first.
+    assert!(
+        transport
+            .send(&unverified(), get(&server.url()))
+            .await
+            .is_ok()
+    );
+    let handshakes = handshakes_of_bursts(&server, transport).await;
+    assert!(handshakes <= 2, "{handshakes} handshakes");
+}
+
+#[tokio::test]
+async fn a_first_burst_leads_to_at_most_one_handshake_per_exchange() {
+    let server = TlsServer::start(&["h2", "http/1.1"], First::Responds).await;
+    let handshakes = handshakes_of_bursts(&server, HttpTransport::new(64)).await;
+    assert!(handshakes <= 65, "{handshakes} handshakes");
+}
+
+#[tokio::test]
+async fn http1_connections_are_kept_for_a_whole_burst() {
+    let server = TlsServer::start(&["http/1.1"], First::Responds).await;
+    let handshakes = handshakes_of_bursts(&server, HttpTransport::new(64)).await;
+    assert!(handshakes <= 64, "{handshakes} handshakes");
+}
+
+#[tokio::test]
+async fn a_request_that_http2_did_not_process_is_sent_again() {
+    for first in [First::RefusesStreams, First::GoesAway] {
+        let server = TlsServer::start(&["h2"], first).await;
+        let transport = HttpTransport::new(64);
+        for _ in 0..3 {
+            let reply = transport
+                .send(&unverified(), token_request(&server.url()))
+                .await;
+            assert_eq!(reply.map(|reply| reply.status).unwrap(), 200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_http1_may_have_processed_is_not_sent_again() {
+    let server = TlsServer::start(&["http/1.1"], First::ClosesSecond).await;
+    let transport = HttpTransport::new(64);
+    let send = async || {
+        transport
+            .send(&unverified(), token_request(&server.url()))
+            .await
+    };
+    assert!(send().await.is_ok());
+    let fault = send().await.err();
+    assert!(matches!(fault, Some(Fault::Broken(_))), "{fault:?}");
+    assert_eq!(server.requests(), 2);
+}
+
+#[tokio::test]
+async fn an_http2_connection_without_pongs_is_given_up() {
+    let server = TlsServer::start(&["h2"], First::FallsSilent).await;
+    let transport = Arc::new(HttpTransport::new(64));
+    let (ours, url) = (Arc::clone(&transport), server.url());
+    let silent = tokio::spawn(async move { ours.send(&unverified(), get(&url)).await.err() });
+    while server.requests() == 0 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::pause();
+    let fault = tokio::time::timeout(Duration::from_secs(6), silent).await;
+    let fault = fault.expect("before the deadline").unwrap();
+    assert!(matches!(fault, Some(Fault::Broken(_))), "{fault:?}");
+    tokio::time::resume();
+    assert!(
+        transport
+            .send(&unverified(), get(&server.url()))
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn a_provider_may_give_up_http2() {
+    let server = TlsServer::start(&["h2", "http/1.1"], First::Responds).await;
+    let transport = HttpTransport::new(64);
+    assert!(
+        transport
+            .send(&unverified(), get(&server.url()))
+            .await
+            .is_ok()
+    );
+    server.offer_http1_only();
+    assert!(
+        transport
+            .send(&unverified(), get(&server.url()))
+            .await
+            .is_ok()
+    );
+}
+
+/// An address whose packets are dropped: a listener with a full queue.
+fn black_hole(address: SocketAddr) -> (tokio::net::TcpListener, Vec<TcpStream>) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(address).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let mut queued = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
+        queued.push(stream);
+    }
+    (listener, queued)
+}
+
+#[tokio::test]
+async fn the_next_address_is_tried_after_a_silent_or_a_refusing_one() {
+    let server = Server::start(response("200 OK", "", "{}"));
+    let port: u16 = server.url.rsplit(':').next().unwrap().parse().unwrap();
+    let _silent = black_hole(([127, 0, 0, 2], port).into());
+    let url = format!("http://idp.example:{port}/");
+    // Nobody listens at 127.0.0.3.
+    let cases: [(u64, Lookup); 3] = [
+        (1500, |_| addresses([2, 1])),
+        (1500, |_| addresses([3, 2, 1])),
+        (300, |_| addresses([3, 1])),
+    ];
+    for (milliseconds, lookup) in cases {
+        let transport = HttpTransport {
+            lookup,
+            ..HttpTransport::new(64)
+        };
+        let connection = connection("{}");
+        let call = transport.send(&connection, get(&url));
+        let reply = tokio::time::timeout(Duration::from_millis(milliseconds), call).await;
+        assert!(matches!(reply, Ok(Ok(_))), "within {milliseconds} ms");
+    }
+}
+
+#[tokio::test]
+async fn after_a_short_deadline_the_next_request_begins_with_the_next_address() {
+    let server = Server::start(response("200 OK", "", "{}"));
+    let port: u16 = server.url.rsplit(':').next().unwrap().parse().unwrap();
+    let _silent = black_hole(([127, 0, 0, 2], port).into());
+    let transport = HttpTransport {
+        lookup: |_| addresses([2, 1]),
+        ..HttpTransport::new(64)
+    };
+    let (connection, url) = (connection("{}"), format!("http://idp.example:{port}/"));
+    let within = async |milliseconds| {
+        // Requests that give up at the same time count once.
+        let calls = [(), ()].map(|()| transport.send(&connection, get(&url)));
+        let [one, other] = calls;
+        let both = async { tokio::join!(one, other) };
+        let both = tokio::time::timeout(Duration::from_millis(milliseconds), both).await;
+        both.is_ok_and(|(one, other)| one.is_ok() && other.is_ok())
+    };
+    assert!(!within(200).await);
+    assert!(within(500).await);
+    assert!(within(500).await);
+}
+
+#[tokio::test]
+async fn a_name_whose_addresses_all_refuse_fails_at_once() {
+    let url = "http://idp.example:9/";
+    let transport = HttpTransport {
+        lookup: |_| addresses([3, 4]),
+        ..HttpTransport::new(64)
+    };
+    let connection = connection("{}");
+    let call = transport.send(&connection, get(url));
+    let fault = tokio::time::timeout(Duration::from_millis(300), call).await;
+    let fault = fault.unwrap().err();
+    assert!(
+        matches!(fault, Some(Fault::Unreachable(Obstacle::Refused, _))),
+        "{fault:?}"
+    );
+}
+
+fn addresses<const N: usize>(last: [u8; N]) -> std::io::Result<Vec<SocketAddr>> {
+    let address = |last| ([127, 0, 0, last], 0).into();
+    Ok(last.into_iter().map(address).collect())
+}
+
+#[tokio::test]
+async fn a_ca_certificate_presented_as_a_server_certificate_is_named() {
+    let server = TlsServer::start(&["h2", "http/1.1"], First::Responds).await;
+    let trust = serde_json::json!({ "ssl_trusted_certificate": AUTHORITY });
+    let fault = send(&connection(&trust.to_string()), get(&server.url()))
+        .await
+        .err();
+    let Some(Fault::Unreachable(obstacle, why)) = fault else {
+        panic!("{fault:?}")
+    };
+    assert_eq!(
+        why,
+        "the server presents a CA certificate as its own; issue a server certificate from it"
+    );
+    assert_eq!(obstacle, Obstacle::CaCertificate);
 }

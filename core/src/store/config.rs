@@ -6,8 +6,8 @@ pub(crate) use super::redis::Address as RedisAddress;
 #[cfg(not(feature = "redis"))]
 pub(crate) use std::convert::Infallible as RedisAddress;
 
-use crate::config::engine::{EngineOptions, StoreUrl};
-use crate::error::{Error, ErrorKind};
+use crate::config::engine::{EngineOptions, SUBJECT, StoreUrl};
+use crate::error::{Error, ErrorKind, Problems};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -55,52 +55,62 @@ impl StoreConfig {
                 Ok(None)
             };
         };
-        let location = Location::parse(url)?;
-        let pepper_file = options
-            .store_pepper_file
-            .as_deref()
-            .map(|path| absolute("store_pepper_file", path))
-            .transpose()?;
-        if pepper_file.is_none() && location.requires_pepper_file() {
-            return Err(wrong(
+        let mut problems = Problems::default();
+        let location = problems.check(Location::parse(url));
+        let mut file = |option: &str, path: &Option<String>| {
+            let path = path.as_deref().map(|path| absolute(option, path));
+            problems.check(path.transpose()).flatten()
+        };
+        let pepper_file = file("store_pepper_file", &options.store_pepper_file);
+        let ca_file = file("store_ca_file", &options.store_ca_file);
+        let requires_pepper = location
+            .as_ref()
+            .is_some_and(Location::requires_pepper_file);
+        if options.store_pepper_file.is_none() && requires_pepper {
+            problems.add(wrong(
                 "store_pepper_file",
                 "is required with Redis: a file with at least 32 random bytes, the same on every host",
             ));
         }
-        let previous = options.store_previous_pepper_files.iter();
+        let previous = options.store_previous_pepper_files.iter().enumerate();
+        let previous_pepper_files = previous
+            .filter_map(|(at, path)| {
+                let option = format!("store_previous_pepper_files[{at}]");
+                problems.check(absolute(&option, path))
+            })
+            .collect();
+        let identity = problems.check(identity(options));
         if options.store_timeout == Some(0) {
-            return Err(wrong("store_timeout", "must be at least 1 (milliseconds)"));
+            problems.add(wrong("store_timeout", "must be at least 1 (milliseconds)"));
         }
         if !(MIN_BYTES..=MAX_BYTES).contains(&options.store_max_bytes) {
-            return Err(wrong(
+            problems.add(wrong(
                 "store_max_bytes",
                 "must be between 1048576 (1 MiB) and 1099511627776 (1 TiB)",
             ));
         }
         let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '{' | '}');
         if options.store_prefix.len() > 64 || !options.store_prefix.chars().all(is_plain) {
-            return Err(wrong(
+            problems.add(wrong(
                 "store_prefix",
                 "must be at most 64 printable ASCII characters without spaces and braces",
             ));
         }
+        let (Some(location), Some(identity)) = (location, identity) else {
+            return Err(problems.into_error());
+        };
+        problems.finish()?;
         Ok(Some(StoreConfig {
             location,
             pepper_file,
-            previous_pepper_files: previous
-                .map(|path| absolute("store_previous_pepper_files", path))
-                .collect::<Result<_, _>>()?,
+            previous_pepper_files,
             timeout: options
                 .store_timeout
                 .map(|milliseconds| Duration::from_millis(milliseconds.into())),
             prefix: options.store_prefix.clone(),
             max_bytes: options.store_max_bytes,
-            ca_file: options
-                .store_ca_file
-                .as_deref()
-                .map(|path| absolute("store_ca_file", path))
-                .transpose()?,
-            identity: identity(options)?,
+            ca_file,
+            identity,
             metrics: options.store_metrics,
         }))
     }
@@ -195,10 +205,7 @@ fn absolute(option: &str, path: &str) -> Result<PathBuf, Error> {
 }
 
 fn wrong(option: &str, why: &str) -> Error {
-    Error::new(
-        ErrorKind::ConfigValue,
-        format!("engine options: {option} {why}"),
-    )
+    Error::new(ErrorKind::ConfigValue, format!("{SUBJECT}{option} {why}"))
 }
 
 #[cfg(all(test, feature = "redis", feature = "sqlite"))]
@@ -225,7 +232,7 @@ mod tests {
             ),
             (
                 r#"{"store":"sqlite:/a","store_previous_pepper_files":["p"]}"#,
-                "store_previous_pepper_files ",
+                "store_previous_pepper_files[0] ",
             ),
             (
                 r#"{"store":"sqlite:/a","store_timeout":0}"#,
@@ -253,6 +260,24 @@ mod tests {
             );
             assert!(!text.contains("s3cret"), "{text}");
         }
+    }
+
+    #[test]
+    fn all_problems_are_reported_at_once() {
+        let error = compile(
+            r#"{"store":"redis://user:s3cret@host:x","store_pepper_file":"s3cret","store_timeout":0,"store_max_bytes":1,
+                "store_prefix":"s3cret {","store_ca_file":"s3cret","store_client_key_file":"s3cret",
+                "store_previous_pepper_files":["redis://user:s3cret@host","/p"]}"#,
+        );
+        let text = error.err().unwrap().to_string();
+        assert_eq!(text.lines().count(), 8, "{text}");
+        assert!(!text.contains("s3cret"), "{text}");
+        assert!(
+            text.contains(
+                "engine options: store_previous_pepper_files[0] must be an absolute path"
+            ),
+            "{text}"
+        );
     }
 
     #[test]
