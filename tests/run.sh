@@ -232,7 +232,7 @@ suite_providers() {
     need_keycloak || ready=
     need_hydra || ready=
     if [[ -z $ready ]]; then
-        echo "FAILED  providers: Keycloak or Ory Hydra cannot be installed"
+        echo "FAILED  providers: Keycloak or Ory Hydra is not available"
         ((failed[$suite] += 1))
         return
     fi
