@@ -153,7 +153,7 @@ _install_keycloak() {
 need_hydra() {
   local out=$ROOT/target/hydra
   _installed "$out" "$HYDRA_VERSION" && return
-  need_command go "Go 1.21 or later compiles Ory Hydra" || return
+  need_command go "Go 1.22 or later compiles Ory Hydra" || return
   need_apt gcc libc6-dev
   quietly "compiling Ory Hydra, which takes minutes" _install_hydra "$out"
 }

@@ -240,7 +240,7 @@ suite_providers() {
     build_library
     build_module
     install_package
-    run_pytest --dist loadgroup providers
+    run_pytest providers
 }
 
 suite_demo() {

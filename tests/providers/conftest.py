@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from support.gateway import Gateway, NginxGateway, PythonGateway, Start, four_settings
 from support.hydra import Hydra
@@ -15,15 +17,16 @@ from support.real_provider import RealProvider
 PROVIDERS = ("keycloak", "hydra")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of a provider run in one process, which starts that provider once (`--dist loadgroup`)."""
-    for item in items:
-        chosen = getattr(item, "callspec", None)
-        names = {*getattr(item, "fixturenames", ()), *(chosen.params.values() if chosen else ())}
-        for provider in PROVIDERS:
-            if provider in names:
-                item.add_marker(pytest.mark.xdist_group(provider))
+class ByProvider(LoadScopeScheduling):
+    """Runs all tests of a provider in one process, which starts that provider once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        parameters = nodeid.partition("[")[2]
+        return next((provider for provider in PROVIDERS if provider in parameters), nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByProvider:
+    return ByProvider(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -39,25 +42,29 @@ def _hydra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hydra]:
         yield hydra
 
 
-@pytest.fixture
-def keycloak(_keycloak: Keycloak) -> Keycloak:
+def running(request: pytest.FixtureRequest) -> RealProvider:
+    provider: RealProvider = request.getfixturevalue(f"_{request.param}")
+    provider.revive()
+    return provider
+
+
+# With one parameter each, so that the names of all tests contain their provider.
+@pytest.fixture(params=["keycloak"])
+def keycloak(request: pytest.FixtureRequest) -> RealProvider:
     """Keycloak, running."""
-    _keycloak.revive()
-    return _keycloak
+    return running(request)
 
 
-@pytest.fixture
-def hydra(_hydra: Hydra) -> Hydra:
+@pytest.fixture(params=["hydra"])
+def hydra(request: pytest.FixtureRequest) -> RealProvider:
     """Ory Hydra, running."""
-    _hydra.revive()
-    return _hydra
+    return running(request)
 
 
 @pytest.fixture(params=PROVIDERS)
-def idp(request: pytest.FixtureRequest) -> RealProvider:
+def provider(request: pytest.FixtureRequest) -> RealProvider:
     """Each of the providers, running."""
-    provider: RealProvider = request.getfixturevalue(request.param)
-    return provider
+    return running(request)
 
 
 @pytest.fixture

@@ -14,16 +14,16 @@ INSUFFICIENT = (403, "token_insufficient")
 SCOPES_CLAIM = {"Keycloak": "scope", "Ory Hydra": "scp"}
 
 
-def test_a_token_with_the_required_audience_is_forwarded(idp: RealProvider, gateway: Start) -> None:
-    client = idp.register()
-    decision = gateway(idp.issuer, audience_required=[AUDIENCE]).ask(client)
+def test_a_token_with_the_required_audience_is_forwarded(provider: RealProvider, gateway: Start) -> None:
+    client = provider.register()
+    decision = gateway(provider.issuer, audience_required=[AUDIENCE]).ask(client)
     assert decision.http_status == 200, decision
     assert AUDIENCE in decision.claims["aud"]
 
 
-def test_a_token_without_the_required_audience_is_denied(idp: RealProvider, gateway: Start) -> None:
-    client = idp.register()
-    started = gateway(idp.issuer, audience_required=[ELSEWHERE])
+def test_a_token_without_the_required_audience_is_denied(provider: RealProvider, gateway: Start) -> None:
+    client = provider.register()
+    started = gateway(provider.issuer, audience_required=[ELSEWHERE])
     for _ in range(2):
         decision = started.ask(client)
         assert (decision.http_status, decision.cause) == INSUFFICIENT, decision
@@ -35,39 +35,41 @@ def test_keycloak_ignores_a_requested_audience(keycloak: Keycloak, gateway: Star
     assert (decision.http_status, decision.cause) == INSUFFICIENT, decision
 
 
-def test_requested_scopes_are_in_the_token(idp: RealProvider, through_nginx: Start) -> None:
-    client = idp.register(scopes=["openid", "api:read", "api:write"])
-    decision = through_nginx(idp.issuer, scopes=["api:read"]).ask(client)
+def test_requested_scopes_are_in_the_token(provider: RealProvider, through_nginx: Start) -> None:
+    client = provider.register(scopes=["openid", "api:read", "api:write"])
+    decision = through_nginx(provider.issuer, scopes=["api:read"]).ask(client)
     assert decision.http_status == 200, decision
     assert "api:read" in decision.scopes
     assert not {"api:write", "openid"} & set(decision.scopes)
 
 
-def test_a_scope_that_the_client_may_not_have_is_forbidden(idp: RealProvider, through_nginx: Start) -> None:
-    client = idp.register(scopes=["api:read"])
-    exchanges = Exchanges(idp)
-    started = through_nginx(idp.issuer, scopes=["api:write"], cache_ttl_neg=60)
+def test_a_scope_that_the_client_may_not_have_is_forbidden(provider: RealProvider, through_nginx: Start) -> None:
+    client = provider.register(scopes=["api:read"])
+    exchanges = Exchanges(provider)
+    started = through_nginx(provider.issuer, scopes=["api:write"], cache_ttl_neg=60)
     decisions = [started.ask(client) for _ in range(3)]
     assert [(one.http_status, one.cause) for one in decisions] == [(403, "client_forbidden")] * 3, decisions
     assert exchanges.count == 1
 
 
 @pytest.mark.parametrize("claim", ["configured", "default"])
-def test_required_scopes_are_found_in_the_providers_claim(idp: RealProvider, through_nginx: Start, claim: str) -> None:
-    client = idp.register(scopes=["api:read", "api:write"])
-    named = {"scopes_claim": [SCOPES_CLAIM[idp.name]]} if claim == "configured" else {}
+def test_required_scopes_are_found_in_the_providers_claim(
+    provider: RealProvider, through_nginx: Start, claim: str
+) -> None:
+    client = provider.register(scopes=["api:read", "api:write"])
+    named = {"scopes_claim": [SCOPES_CLAIM[provider.name]]} if claim == "configured" else {}
     started = through_nginx(
-        idp.issuer, scopes=["api:read", "api:write"], scopes_required=["api:read api:write"], **named
+        provider.issuer, scopes=["api:read", "api:write"], scopes_required=["api:read api:write"], **named
     )
     decision = started.ask(client)
     assert decision.http_status == 200, decision
     assert {"api:read", "api:write"} <= set(decision.scopes)
 
 
-def test_a_token_without_a_required_scope_is_denied(idp: RealProvider, through_nginx: Start) -> None:
-    client = idp.register(scopes=["api:read", "api:write"])
-    required = {"scopes_claim": [SCOPES_CLAIM[idp.name]], "scopes_required": ["api:read api:write"]}
-    decision = through_nginx(idp.issuer, scopes=["api:read"], **required).ask(client)
+def test_a_token_without_a_required_scope_is_denied(provider: RealProvider, through_nginx: Start) -> None:
+    client = provider.register(scopes=["api:read", "api:write"])
+    required = {"scopes_claim": [SCOPES_CLAIM[provider.name]], "scopes_required": ["api:read api:write"]}
+    decision = through_nginx(provider.issuer, scopes=["api:read"], **required).ask(client)
     assert (decision.http_status, decision.cause) == INSUFFICIENT, decision
 
 
@@ -81,9 +83,9 @@ def test_required_roles_are_found_by_their_path(keycloak: Keycloak, through_ngin
     assert (decision.http_status, decision.cause) == INSUFFICIENT, decision
 
 
-def test_a_client_with_openid_gets_it_by_default(idp: RealProvider, through_nginx: Start) -> None:
-    client = idp.register(scopes=["openid"])
-    assert "openid" in through_nginx(idp.issuer).ask(client).scopes
+def test_a_client_with_openid_gets_it_by_default(provider: RealProvider, through_nginx: Start) -> None:
+    client = provider.register(scopes=["openid"])
+    assert "openid" in through_nginx(provider.issuer).ask(client).scopes
 
 
 @pytest.mark.parametrize("first", ["without", "with"])

@@ -29,32 +29,32 @@ def refusals(gateway: Gateway, client: Client, requests: int) -> list[str]:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_the_four_settings_forward_a_token_and_no_secret(idp: RealProvider, gateway: Start, source: str) -> None:
-    client = idp.register()
-    exchanges = Exchanges(idp)
-    started = gateway(idp.issuer + WELL_KNOWN)
+def test_the_four_settings_forward_a_token_and_no_secret(provider: RealProvider, gateway: Start, source: str) -> None:
+    client = provider.register()
+    exchanges = Exchanges(provider)
+    started = gateway(provider.issuer + WELL_KNOWN)
     first, second = (started.ask(client, source) for _ in range(2))
     assert [first.cache_status, second.cache_status] == ["MISS", "HIT"], first
     assert first.token == second.token
     assert first.token
-    claims = idp.verified(first.token)
+    claims = provider.verified(first.token)
     assert claims["client_id"] == client.id
     assert AUDIENCE in claims["aud"]
     assert exchanges.count == 1
 
 
-def test_one_token_serves_all_sources(idp: RealProvider, gateway: Start) -> None:
-    client = idp.register()
-    exchanges = Exchanges(idp)
-    started = gateway(idp.issuer)
+def test_one_token_serves_all_sources(provider: RealProvider, gateway: Start) -> None:
+    client = provider.register()
+    exchanges = Exchanges(provider)
+    started = gateway(provider.issuer)
     assert len({started.ask(client, source).token for source in SOURCES}) == 1
     assert exchanges.count == 1
 
 
-def test_a_wrong_secret_is_refused_once_and_the_refusal_is_cached(idp: RealProvider, through_nginx: Start) -> None:
-    client = idp.register()
-    exchanges = Exchanges(idp)
-    started = through_nginx(idp.issuer, token_endpoint_auth_method="client_secret_post", cache_ttl_neg=60)
+def test_a_wrong_secret_is_refused_once_and_the_refusal_is_cached(provider: RealProvider, through_nginx: Start) -> None:
+    client = provider.register()
+    exchanges = Exchanges(provider)
+    started = through_nginx(provider.issuer, token_endpoint_auth_method="client_secret_post", cache_ttl_neg=60)
     assert refusals(started, client.wrong(), 4) == ["MISS", "NEGATIVE", "NEGATIVE", "NEGATIVE"]
     assert exchanges.count == 1
     assert started.ask(client).cache_status == "MISS"
@@ -63,19 +63,21 @@ def test_a_wrong_secret_is_refused_once_and_the_refusal_is_cached(idp: RealProvi
     assert exchanges.count == 2
 
 
-def test_a_wrong_secret_is_tried_at_most_once_by_each_auth_method(idp: RealProvider, through_nginx: Start) -> None:
-    client = idp.register()
-    exchanges = Exchanges(idp)
-    started = through_nginx(idp.issuer, cache_ttl_neg=60)
+def test_a_wrong_secret_is_tried_at_most_once_by_each_auth_method(provider: RealProvider, through_nginx: Start) -> None:
+    client = provider.register()
+    exchanges = Exchanges(provider)
+    started = through_nginx(provider.issuer, cache_ttl_neg=60)
     assert refusals(started, client.wrong(), 4) == ["MISS", "NEGATIVE", "NEGATIVE", "NEGATIVE"]
     assert exchanges.count <= 2
     assert started.ask(client).http_status == 200
 
 
-def test_an_unknown_client_id_is_refused_and_the_refusal_is_cached(idp: RealProvider, through_nginx: Start) -> None:
-    client = idp.new_client()
-    exchanges = Exchanges(idp)
-    started = through_nginx(idp.issuer, token_endpoint_auth_method="client_secret_post", cache_ttl_neg=60)
+def test_an_unknown_client_id_is_refused_and_the_refusal_is_cached(
+    provider: RealProvider, through_nginx: Start
+) -> None:
+    client = provider.new_client()
+    exchanges = Exchanges(provider)
+    started = through_nginx(provider.issuer, token_endpoint_auth_method="client_secret_post", cache_ttl_neg=60)
     assert refusals(started, client, 3) == ["MISS", "NEGATIVE", "NEGATIVE"]
     assert exchanges.count == 1
 

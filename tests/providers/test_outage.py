@@ -38,12 +38,12 @@ def endure(gateway: Gateway, cached: Client, cold: list[Client]) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
 def test_cached_clients_are_served_in_an_outage_and_cold_ones_soon_after(
-    idp: RealProvider, through_nginx: Start, number: int
+    provider: RealProvider, through_nginx: Start, number: int
 ) -> None:
-    cached, late, *cold = (idp.register() for _ in range(4))
-    started = through_nginx(idp.issuer, timeout=2000)
-    assert started.ask(cached).http_status == 200
-    with idp.outage(number):
+    cached, late, *cold = (provider.register() for _ in range(4))
+    started = through_nginx(provider.issuer, timeout=3000)
+    until(lambda: started.ask(cached).http_status == 200, "a token to cache")
+    with provider.outage(number):
         endure(started, cached, cold)
     ready = time.monotonic()
 
@@ -61,11 +61,11 @@ def test_cached_clients_are_served_in_an_outage_and_cold_ones_soon_after(
 
 
 def test_a_client_without_a_token_is_served_when_the_provider_starts_after_the_gateway(
-    idp: RealProvider, through_nginx: Start
+    provider: RealProvider, through_nginx: Start
 ) -> None:
-    client = idp.register()
-    with idp.outage(signal.SIGKILL):
-        started = through_nginx(idp.issuer)
+    client = provider.register()
+    with provider.outage(signal.SIGKILL):
+        started = through_nginx(provider.issuer)
         for _ in range(3):
             assert started.ask(client).http_status in UNAVAILABLE
     until(lambda: started.ask(client).http_status == 200, "a token", RECOVERY)
