@@ -123,6 +123,53 @@ _need_packages() {
   fi
 }
 
+# The providers of the suite `providers`, which Debian does not package.
+KEYCLOAK_VERSION=26.0.8
+HYDRA_VERSION=v2.3.0
+# The replacement in Hydra's own go.mod, which Go ignores in a dependency.
+HYDRA_REPLACE=github.com/gobuffalo/pop/v6=github.com/ory/pop/v6@v6.2.1-0.20241121111754-e5dfc0f3344b
+
+# need_keycloak: target/keycloak/bin/kc.sh, from Maven's repository, built for a database in a file.
+need_keycloak() {
+  local out=$ROOT/target/keycloak status=0
+  need_command java "Keycloak runs on Java 17 or later (Debian: default-jre-headless)" || status=1
+  _installed "$out" "$KEYCLOAK_VERSION" && return "$status"
+  need_command mvn "Maven downloads Keycloak (Debian: maven)" || status=1
+  [ "$status" -eq 0 ] || return "$status"
+  quietly "installing Keycloak, which takes two minutes" _install_keycloak "$out"
+}
+
+_install_keycloak() {
+  local out=$1 archive=keycloak-quarkus-dist
+  rm -rf "$out" && mkdir -p "$out/download" && (
+    cd "$out" && mvn -q -B dependency:copy -DoutputDirectory="$out/download" \
+      -Dartifact="org.keycloak:$archive:$KEYCLOAK_VERSION:tar.gz" &&
+      tar -xzf "download/$archive-$KEYCLOAK_VERSION.tar.gz" --strip-components=1 && rm -r download &&
+      bin/kc.sh build --db=dev-file --health-enabled=true
+  ) && echo "$KEYCLOAK_VERSION" >"$out/installed"
+}
+
+# need_hydra: target/hydra/hydra, compiled by Go with SQLite. Compiling it takes three minutes on two processors.
+need_hydra() {
+  local out=$ROOT/target/hydra
+  _installed "$out" "$HYDRA_VERSION" && return
+  need_command go "Go 1.22 or later compiles Ory Hydra" || return
+  need_apt gcc libc6-dev
+  quietly "compiling Ory Hydra, which takes minutes" _install_hydra "$out"
+}
+
+_install_hydra() {
+  local out=$1
+  rm -rf "$out" && mkdir -p "$out" && (
+    cd "$out" && go mod init hydra && go mod edit -replace="$HYDRA_REPLACE" &&
+      go get "github.com/ory/hydra/v2@$HYDRA_VERSION" &&
+      go build -tags sqlite,json1 -o hydra github.com/ory/hydra/v2
+  ) && echo "$HYDRA_VERSION" >"$out/installed"
+}
+
+# _installed DIRECTORY VERSION: is that version there, completely?
+_installed() { [ "$(cat "$1/installed" 2>/dev/null)" = "$2" ]; }
+
 # build_current_nginx: target/nginx-current/{nginx,ngx_http_credgate_module.so}, from the source that a crate carries.
 build_current_nginx() {
   local out=$ROOT/target/nginx-current

@@ -5,7 +5,7 @@
 #   tests/run.sh SUITE...           these suites only
 #   tests/run.sh header --update    writes include/credgate.h, the configuration's reference and its Python types anew
 #
-# Suites: lint rust model c nginx store current sanitized lua python demo; by name only: properties coverage crates.
+# Suites: lint rust model c nginx store current sanitized lua python demo; by name only: properties coverage crates providers.
 # Ends with 0 when every test passed.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.." || exit
 source tests/lib.sh
 
 readonly suites=(lint rust model c nginx store current sanitized lua python demo)
-readonly by_name=(properties coverage crates)
+readonly by_name=(properties coverage crates providers)
 readonly results=target/tests
 readonly bin=$ROOT/target/venv/bin
 declare -A passed=() failed=() seconds=()
@@ -223,6 +223,24 @@ suite_python() {
     check stubtest "$bin/stubtest" --ignore-disjoint-bases credgate
     run_pytest python
     run_pytest --doctest-modules --pyargs credgate
+}
+
+# nginx and Python with two providers of other projects. This suite alone needs Java, Maven and Go.
+suite_providers() {
+    need_apt nginx nginx-dev
+    local ready=yes
+    need_keycloak || ready=
+    need_hydra || ready=
+    if [[ -z $ready ]]; then
+        echo "FAILED  providers: Keycloak or Ory Hydra is not available"
+        ((failed[$suite] += 1))
+        return
+    fi
+    need_venv
+    build_library
+    build_module
+    install_package
+    run_pytest providers
 }
 
 suite_demo() {
