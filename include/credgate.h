@@ -557,7 +557,7 @@ void credgate_outcome_release(struct credgate_outcome *outcome);
 // Another call with the same options returns another handle of the same
 // engine. The options are a JSON object, or NULL for the defaults:
 // {"cache_max_bytes": 67108864, "cache_max_entries": 100000, "max_waiting":
-// 10000, "max_exchanges": 64, "provider_pause_max": 10}, and the options of the
+// 10000, "max_exchanges": 64, "provider_pause_max": 5}, and the options of the
 // store in which processes share tokens: "store"
 // ("sqlite:/run/credgate/tokens.db", or "redis://host:6379/0", "rediss://...",
 // "redis+unix:///path/to/socket", "redis+sentinel://host:26379/name/0"),

@@ -128,6 +128,9 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
     NGX_HTTP_CREDGATE_SETTING("expose_error_code", NGX_CONF_TAKE1,
                               FLAG, "expose_error_code"),
 
+    NGX_HTTP_CREDGATE_SETTING("extra_jwks_issuers", NGX_CONF_1MORE,
+                              LIST, "extra_jwks_issuers"),
+
     NGX_HTTP_CREDGATE_SETTING("extra_jwks_uris", NGX_CONF_1MORE,
                               LIST, "extra_jwks_uris"),
 

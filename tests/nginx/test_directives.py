@@ -28,6 +28,7 @@ OWN = {
     "allow_addresses": "169.254.10.1 fd00:ec2::/32",
     "issuer": "https://idp.example", "token_endpoint": "https://idp.example/t", "jwks_endpoint": "https://idp.example/k",
     "extra_jwks_uris": "https://idp.example/a https://idp.example/b", "http_proxy": "http://proxy:3128",
+    "extra_jwks_issuers": "https://idp.example a",
     "https_proxy": "http://proxy:3128", "token_endpoint_auth_method": "client_secret_jwt", "basic_encoding": "form",
     "token_endpoint_basic_encoding": "raw", "auth_methods": "bearer client_credentials", "refresh_ahead": "0.5",
     "client_credentials_param_type": "query header", "ignore_signature": "client_credentials", "ssl_verify": "off",

@@ -21,7 +21,7 @@ pub struct EngineOptions {
     /// Maximum number of concurrent exchanges at one provider; further ones wait. Default: 64.
     pub max_exchanges: usize,
     /// Maximum time for which an open circuit breaker keeps exchanges from a provider, in seconds. Cached tokens are
-    /// served meanwhile. Default: 10.
+    /// served meanwhile. Default: 5.
     pub provider_pause_max: u32,
     /// URL of the store that shares tokens with other processes. `sqlite:/run/credgate/tokens.db` shares with processes
     /// of this host. `redis://host:6379/0`, `rediss://…` (TLS), `redis+unix:///path/of/a/socket` and
@@ -59,7 +59,7 @@ impl Default for EngineOptions {
             cache_max_entries: 100_000,
             max_waiting: 10_000,
             max_exchanges: 64,
-            provider_pause_max: 10,
+            provider_pause_max: 5,
             store: None,
             store_pepper_file: None,
             store_previous_pepper_files: Vec::new(),

@@ -65,6 +65,11 @@ pub(crate) struct Config {
     /// URLs of further keys of the provider.
     #[serde(deserialize_with = "list")]
     pub(crate) extra_jwks_uris: Vec<String>,
+    /// Issuers whose keys `extra_jwks_uris` contain, in the same order, each of them as its tokens have it in `iss`. A
+    /// token is verified with the keys of its own issuer only. Default: all are further keys of `issuer`. Required if
+    /// `issuers_allowed` names another issuer. Not in Kong.
+    #[serde(deserialize_with = "list")]
+    pub(crate) extra_jwks_issuers: Vec<String>,
     /// Minimum interval between two refreshes of the metadata, and between two refreshes of the keys, in seconds; 5
     /// seconds after a failure.
     pub(crate) rediscovery_lifetime: u32,
@@ -314,6 +319,7 @@ impl Default for Config {
             token_endpoint: None,
             jwks_endpoint: None,
             extra_jwks_uris: Vec::new(),
+            extra_jwks_issuers: Vec::new(),
             rediscovery_lifetime: 30,
             discovery_headers: BTreeMap::new(),
             discovery_headers_names: Vec::new(),

@@ -23,7 +23,10 @@ pub(crate) struct Issuer {
     pub(crate) is_pseudo: bool,
     pub(crate) token_endpoint: Option<Url>,
     pub(crate) jwks_endpoint: Option<Url>,
+    /// Further addresses of its keys.
     pub(crate) extra_jwks: Vec<Url>,
+    /// The addresses of other issuers' keys, by `iss`.
+    pub(crate) foreign_jwks: Vec<(String, Url)>,
     pub(crate) headers: HeaderMap,
     /// The minimum interval between two refreshes of metadata, or of keys.
     pub(crate) rediscovery: Duration,
@@ -53,6 +56,7 @@ impl Issuer {
         let extra_jwks = extra_jwks
             .filter_map(|(at, uri)| problems.check(one(&format!("extra_jwks_uris[{at}]"), uri)))
             .collect();
+        problems.check(check_extra_jwks(config));
         let headers = problems.check(headers(
             [
                 "discovery_headers",
@@ -78,6 +82,7 @@ impl Issuer {
         };
         problems.finish()?;
         let (id, discovery) = locate(&url);
+        let (extra_jwks, foreign_jwks) = by_issuer(extra_jwks, &config.extra_jwks_issuers, &id);
         Ok(Issuer {
             id,
             configured: config.issuer.clone(),
@@ -86,6 +91,7 @@ impl Issuer {
             token_endpoint,
             jwks_endpoint,
             extra_jwks,
+            foreign_jwks,
             headers,
             rediscovery: Duration::from_secs(config.rediscovery_lifetime.into()),
             allow_loopback_http: allow,
@@ -118,6 +124,11 @@ impl Issuer {
         ] {
             fingerprint.list(urls.iter().map(|url| url.as_bytes()));
         }
+        let foreign = self.foreign_jwks.iter();
+        let foreign: Vec<_> = foreign
+            .flat_map(|(issuer, url)| [issuer.as_bytes(), url.as_str().as_bytes()])
+            .collect();
+        fingerprint.list(foreign.into_iter());
         let headers = self.headers.iter();
         let headers: Vec<_> = headers
             .flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()])
@@ -131,6 +142,48 @@ impl Hash for Issuer {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.discovery.hash(state);
     }
+}
+
+/// Checks that every further key has an issuer: a key of one issuer must not sign tokens of another.
+fn check_extra_jwks(config: &Config) -> Result<(), Error> {
+    let (uris, issuers) = (&config.extra_jwks_uris, &config.extra_jwks_issuers);
+    let own = config.issuer.trim_end_matches('/');
+    let is_own = |issuer: &String| issuer.trim_end_matches('/') == own;
+    if issuers.is_empty() {
+        if !uris.is_empty() && !config.issuers_allowed.iter().all(is_own) {
+            return Err(value_error(
+                "extra_jwks_issuers: is required with extra_jwks_uris, because issuers_allowed names another issuer: list \
+                 the issuer of each URL",
+            ));
+        }
+        return Ok(());
+    }
+    if issuers.len() != uris.len() {
+        return Err(value_error(
+            "extra_jwks_issuers: must list one issuer for each of extra_jwks_uris",
+        ));
+    }
+    let is_allowed = |issuer: &String| is_own(issuer) || config.issuers_allowed.contains(issuer);
+    if !issuers.iter().all(is_allowed) {
+        return Err(value_error(
+            "extra_jwks_issuers: names an issuer that issuers_allowed lacks",
+        ));
+    }
+    Ok(())
+}
+
+/// The addresses of an issuer's own keys, and of other issuers' keys.
+fn by_issuer(urls: Vec<Url>, issuers: &[String], id: &str) -> (Vec<Url>, Vec<(String, Url)>) {
+    let (mut own, mut foreign) = (Vec::new(), Vec::new());
+    for (at, url) in urls.into_iter().enumerate() {
+        match issuers.get(at) {
+            Some(issuer) if issuer.trim_end_matches('/') != id => {
+                foreign.push((issuer.clone(), url));
+            }
+            _ => own.push(url),
+        }
+    }
+    (own, foreign)
 }
 
 /// The identifier and the URL of the metadata, from an issuer or from the full well-known URL of either standard.

@@ -343,11 +343,12 @@ impl Exchange<'_> {
     ) -> Result<Jws<'t>, Unverified> {
         let (provider, env) = (self.provider, self.env);
         let jws = Jws::parse(token).map_err(Unverified::Fault)?;
-        let keys = provider.keys(env, metadata).await;
+        let issuer = jws.issuer();
+        let keys = provider.keys(env, metadata, issuer).await;
         let keys = keys.map_err(Unverified::Denial)?;
         let verified = match jws.verify(&keys) {
             Err(fault) if fault.suggests_newer_keys(is_client_supplied) => {
-                let newer = provider.newer_keys(env, metadata, &keys, is_client_supplied);
+                let newer = provider.newer_keys(env, metadata, issuer, &keys, is_client_supplied);
                 let newer = newer.await.map_err(Unverified::Denial)?;
                 jws.verify(&newer)
             }

@@ -22,9 +22,11 @@ use document::{Document, Need};
 use health::Health;
 use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use url::Url;
 
 /// One provider of an engine.
 pub(crate) struct Provider {
@@ -32,9 +34,16 @@ pub(crate) struct Provider {
     pub(crate) health: Health,
     metadata: Document<Metadata>,
     keys: Document<KeySet>,
+    /// The keys of other issuers, by `iss`.
+    foreign_keys: HashMap<String, ForeignKeys>,
     /// By client id and gate.
     habits: Cache<Key, Habits, UnitWeighter, KeyHash>,
     has_noted_default_scope: AtomicBool,
+}
+
+struct ForeignKeys {
+    addresses: Vec<Url>,
+    keys: Document<KeySet>,
 }
 
 /// The way in which the provider accepts one client.
@@ -53,7 +62,18 @@ const AFTER_EXCHANGE: Duration = Duration::from_secs(1);
 
 impl Provider {
     pub(crate) fn new(issuer: Issuer, max_exchanges: usize, longest_pause: Duration) -> Provider {
+        let mut foreign_keys = HashMap::<String, ForeignKeys>::new();
+        for (issuer, address) in &issuer.foreign_jwks {
+            let keys = foreign_keys
+                .entry(issuer.clone())
+                .or_insert_with(|| ForeignKeys {
+                    addresses: Vec::new(),
+                    keys: Document::default(),
+                });
+            keys.addresses.push(address.clone());
+        }
         Provider {
+            foreign_keys,
             health: Health::new(&issuer.id, max_exchanges, longest_pause),
             issuer,
             metadata: Document::default(),
@@ -128,13 +148,15 @@ impl Provider {
         self.metadata.get(env, need, fetch).await
     }
 
-    /// Returns the provider's keys, without waiting unless there are none yet.
+    /// Returns the keys of a token's issuer (`iss`), without waiting unless there are none yet: the provider's own, unless
+    /// the configuration has others.
     pub(crate) async fn keys(
         &self,
         env: &Arc<Env>,
         metadata: &Metadata,
+        issuer: Option<&str>,
     ) -> Result<Arc<KeySet>, Denial> {
-        self.keys_for(env, metadata, Need::Any).await
+        self.keys_for(env, metadata, issuer, Need::Any).await
     }
 
     /// Returns newer keys than those that did not suffice for a token, if there are any. A client's own token, which
@@ -143,6 +165,7 @@ impl Provider {
         &self,
         env: &Arc<Env>,
         metadata: &Metadata,
+        issuer: Option<&str>,
         than: &Arc<KeySet>,
         is_client_supplied: bool,
     ) -> Result<Arc<KeySet>, Denial> {
@@ -155,16 +178,22 @@ impl Provider {
             },
             waits: !is_client_supplied,
         };
-        self.keys_for(env, metadata, need).await
+        self.keys_for(env, metadata, issuer, need).await
     }
 
     async fn keys_for(
         &self,
         env: &Arc<Env>,
         metadata: &Metadata,
+        issuer: Option<&str>,
         need: Need<'_, KeySet>,
     ) -> Result<Arc<KeySet>, Denial> {
-        if metadata.jwks.is_empty() {
+        let foreign = issuer.and_then(|issuer| self.foreign_keys.get(issuer));
+        let (keys, addresses) = match foreign {
+            Some(foreign) => (&foreign.keys, &foreign.addresses),
+            None => (&self.keys, &metadata.jwks),
+        };
+        if addresses.is_empty() {
             return Err(Denial::new(
                 Cause::TokenUnverifiable,
                 format!(
@@ -174,10 +203,10 @@ impl Provider {
             ));
         }
         let fetch = |env: Arc<Env>| {
-            let (issuer, addresses) = (self.issuer.clone(), metadata.jwks.clone());
+            let (issuer, addresses) = (self.issuer.clone(), addresses.clone());
             async move { jwks_fetch::fetch(&issuer, &addresses, &env).await }
         };
-        self.keys.get(env, need, fetch).await
+        keys.get(env, need, fetch).await
     }
 }
 

@@ -135,6 +135,11 @@ impl<'t> Jws<'t> {
         &self.header.alg
     }
 
+    /// The issuer that the token names. It is proven only by a key of this issuer.
+    pub(crate) fn issuer(&self) -> Option<&str> {
+        self.claims.get("iss")?.as_str()
+    }
+
     pub(crate) fn into_claims(self) -> Map<String, Value> {
         self.claims
     }

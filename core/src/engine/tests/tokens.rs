@@ -73,8 +73,13 @@ impl Signing {
     }
 
     fn publish(&self) {
+        *self.published.write().unwrap() = self.keys();
+    }
+
+    /// The present key, as a key set.
+    fn keys(&self) -> Value {
         let (kid, signer) = &*self.signer.read().unwrap();
-        *self.published.write().unwrap() = json!({ "keys": [signer.jwk(kid)] });
+        json!({ "keys": [signer.jwk(kid)] })
     }
 }
 
@@ -155,6 +160,49 @@ fn extra_jwks_uris_are_keys_of_the_provider() {
     }
     lab.engine.purge(&lab.gate, Some("alice")).unwrap();
     assert_eq!(status_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
+}
+
+#[test]
+fn a_key_of_one_issuer_does_not_sign_for_another() {
+    let (provider, lab) = Signing::lab(
+        r#"{"auth_methods":["bearer"],"issuers_allowed":["https://a.example/","https://b.example/"],
+            "extra_jwks_uris":["https://b.example/jwks"],"extra_jwks_issuers":["https://b.example/"]}"#,
+    );
+    let ask_as = |issuer: &str| {
+        provider.claim("iss", json!(issuer));
+        let token = format!("Bearer {}", provider.token());
+        status_and_cause(&ask(&lab, &lab.gate, &token))
+    };
+    assert_eq!(ask_as("https://a.example/"), "MISS");
+    assert_eq!(ask_as("https://b.example/"), "MISS TokenInvalid");
+    // The key of the other issuer.
+    provider.rotate("k2");
+    *provider.further.write().unwrap() = provider.keys();
+    assert_eq!(ask_as("https://a.example/"), "MISS TokenInvalid");
+    lab.advance(30);
+    assert_eq!(ask_as("https://b.example/"), "MISS");
+    assert_eq!(ask_as("https://a.example/"), "MISS TokenInvalid");
+}
+
+#[test]
+fn keys_without_an_issuer_are_an_error_where_there_are_several() {
+    let error = |config: &str| {
+        let config = config.replacen('{', r#"{"issuer":"https://a.example","#, 1);
+        Gate::from_json(&config)
+            .map(|_| ())
+            .unwrap_err()
+            .to_string()
+    };
+    let several = r#"{"issuers_allowed":["https://a.example/","https://b.example/"],"#;
+    let keys = r#""extra_jwks_uris":["https://b.example/jwks"]"#;
+    assert!(error(&format!("{several}{keys}}}")).starts_with("extra_jwks_issuers: is required"));
+    for issuers in ["[\"https://b.example/\",\"x\"]", "[\"https://c.example/\"]"] {
+        let config = format!(r#"{several}{keys},"extra_jwks_issuers":{issuers}}}"#);
+        assert!(
+            error(&config).starts_with("extra_jwks_issuers: "),
+            "{config}"
+        );
+    }
 }
 
 #[test]
