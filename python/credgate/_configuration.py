@@ -85,6 +85,10 @@ class Settings(TypedDict, total=False):
     eagerly_expire: int
     # Add the error code to "WWW-Authenticate" (RFC 6750 section 3.1). Default: True.
     expose_error_code: bool
+    # Issuers whose keys "extra_jwks_uris" contain, in the same order, each of them as its tokens
+    # have it in "iss". A token is verified with the keys of its own issuer only. Default: all are
+    # further keys of "issuer". Required if "issuers_allowed" names another issuer. Not in Kong.
+    extra_jwks_issuers: Sequence[str]
     # URLs of further keys of the provider.
     extra_jwks_uris: Sequence[str]
     # The "message" in the body of a 403. Default: "Forbidden".
