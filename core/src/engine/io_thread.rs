@@ -4,6 +4,7 @@ use crate::cache::flight::Patience;
 use crate::cache::{Landed, Purpose, Shared};
 use crate::cause::{Cause, Denial};
 use crate::error::{Error, ErrorKind};
+use crate::gate::Rules;
 use crate::gate::issuer::Issuer;
 use crate::key::Key;
 use crate::outcome::CacheStatus;
@@ -14,7 +15,7 @@ use crate::sys::thread::Thread;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -158,7 +159,13 @@ struct Io {
     shared: Arc<Shared>,
     sharing: Option<Arc<Sharing>>,
     limits: Limits,
-    providers: HashMap<Issuer, Arc<Provider>>,
+    providers: HashMap<Issuer, Tenancy>,
+}
+
+/// A provider and the gates that use it.
+struct Tenancy {
+    provider: Arc<Provider>,
+    gates: Vec<Weak<Rules>>,
 }
 
 impl Io {
@@ -190,7 +197,7 @@ impl Io {
         let Some(purpose) = &landing.purpose else {
             return;
         };
-        let provider = self.provider(&purpose.rules.issuer);
+        let provider = self.provider(&purpose.rules);
         let shared = Arc::clone(&self.shared);
         let sharing = self.sharing.clone();
         tokio::spawn(async move {
@@ -230,17 +237,57 @@ impl Io {
         });
     }
 
-    fn provider(&mut self, issuer: &Issuer) -> Arc<Provider> {
-        if let Some(provider) = self.providers.get(issuer) {
-            return Arc::clone(provider);
+    fn provider(&mut self, rules: &Arc<Rules>) -> Arc<Provider> {
+        let issuer = &rules.issuer;
+        if !self.providers.contains_key(issuer) {
+            self.forget_unused();
         }
-        let provider = Arc::new(Provider::new(
-            issuer.clone(),
-            self.limits.max_exchanges,
-            self.limits.longest_pause,
-        ));
-        self.providers.insert(issuer.clone(), Arc::clone(&provider));
-        provider
+        let limits = self.limits;
+        let tenancy = self
+            .providers
+            .entry(issuer.clone())
+            .or_insert_with(|| Tenancy {
+                provider: Arc::new(Provider::new(
+                    issuer.clone(),
+                    limits.max_exchanges,
+                    limits.longest_pause,
+                )),
+                gates: Vec::new(),
+            });
+        let is_it = |gate: &Weak<Rules>| std::ptr::eq(gate.as_ptr(), Arc::as_ptr(rules));
+        if !tenancy.gates.iter().any(is_it) {
+            tenancy.gates.retain(|gate| gate.strong_count() > 0);
+            tenancy.gates.push(Arc::downgrade(rules));
+        }
+        Arc::clone(&tenancy.provider)
+    }
+
+    /// Drops the providers whose gates are gone, before another one is added: a host may make gates for ever new issuers.
+    fn forget_unused(&mut self) {
+        let unused = self
+            .providers
+            .extract_if(|_, tenancy| !tenancy.is_used())
+            .map(|(issuer, _)| issuer);
+        let unused: Vec<_> = unused.collect();
+        let env = &self.shared.env;
+        for issuer in unused {
+            let mut others = self.providers.keys();
+            if !others.any(|other| other.connection == issuer.connection) {
+                env.transport.forget(&issuer.connection);
+            }
+            let mut others = self.providers.keys();
+            if !others.any(|other| other.id == issuer.id) {
+                env.metrics.forget_provider(&issuer.id);
+            }
+        }
+    }
+}
+
+impl Tenancy {
+    /// A gate exists, or an exchange is in progress.
+    fn is_used(&self) -> bool {
+        Arc::strong_count(&self.provider) > 1
+            || self.gates.iter().any(|gate| gate.strong_count() > 0)
     }
 }
 

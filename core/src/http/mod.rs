@@ -19,7 +19,7 @@ use reqwest::{Method, Request};
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use url::Url;
 use zeroize::Zeroizing;
@@ -74,6 +74,9 @@ pub(crate) type ResponseFuture<'t> =
 /// Sends a call. The caller owns the deadline: dropping the future abandons the call.
 pub(crate) trait Transport: Send + Sync {
     fn send<'t>(&'t self, connection: &'t Connection, call: Call) -> ResponseFuture<'t>;
+
+    /// Closes the connections with these settings, which no provider uses any longer.
+    fn forget(&self, _connection: &Connection) {}
 }
 
 /// The real transport: one connection pool per connection setting.
@@ -103,6 +106,10 @@ impl Transport for HttpTransport {
             read(response, max_answer).await
         })
     }
+
+    fn forget(&self, connection: &Connection) {
+        self.pools().remove(connection);
+    }
 }
 
 impl HttpTransport {
@@ -116,13 +123,17 @@ impl HttpTransport {
     }
 
     fn pool(&self, connection: &Connection) -> Result<Arc<Pool>, reqwest::Error> {
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pools = self.pools();
         if let Some(pool) = pools.get(connection) {
             return Ok(Arc::clone(pool));
         }
         let pool = Arc::new(Pool::new(connection, self.max_exchanges, self.lookup)?);
         pools.insert(connection.clone(), Arc::clone(&pool));
         Ok(pool)
+    }
+
+    fn pools(&self) -> MutexGuard<'_, HashMap<Connection, Arc<Pool>>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

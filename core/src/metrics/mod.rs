@@ -241,6 +241,15 @@ impl Metrics {
         self.provider(issuer, |provider| provider.is_paused = is_open);
     }
 
+    /// Drops the labels of an issuer that no provider has any longer.
+    pub(crate) fn forget_provider(&self, issuer: &str) {
+        let mut providers = self
+            .providers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        providers.remove(issuer);
+    }
+
     pub(crate) fn note_limits(&self, issuer: &str, limits: &[(&'static str, String)]) {
         if limits.is_empty() {
             return;

@@ -661,3 +661,51 @@ fn host_credentials_count_towards_the_length_limit() {
     assert_eq!(ask(2048, 1), "NONE 400 TooLong");
     assert_eq!(ask(1, 2045), "NONE 400 TooLong");
 }
+
+#[test]
+fn providers_end_with_their_last_gate() {
+    let lab = Lab::new(ScriptedTransport::new(|seen| match &seen.form {
+        None => {
+            let issuer = seen
+                .url
+                .trim_end_matches("/.well-known/openid-configuration");
+            let document = format!(r#"{{"issuer":"{issuer}","token_endpoint":"{issuer}/token"}}"#);
+            reply(200, &document)
+        }
+        Some(_) => reply(
+            200,
+            r#"{"access_token":"t","token_type":"Bearer","expires_in":60}"#,
+        ),
+    }));
+    let ask = |number: usize| {
+        let config =
+            format!(r#"{{"issuer":"https://tenant{number}.example","verify_signature":false}}"#);
+        let tenant = Gate::from_json(&config).unwrap();
+        let request = Request {
+            query: Some(b"client_id=a&client_secret=b"),
+            ..Request::default()
+        };
+        let outcome = lab.engine.authenticate_blocking(&tenant, &request).unwrap();
+        assert!(matches!(outcome, Outcome::Allow(_)));
+        tenant
+    };
+    let kept = ask(0);
+    for number in 1..100 {
+        ask(number);
+        lab.settle();
+    }
+    let issuers: Vec<_> = lab
+        .engine
+        .metrics()
+        .unwrap()
+        .providers
+        .into_keys()
+        .collect();
+    assert!(
+        issuers.contains(&"https://tenant0.example".to_owned()),
+        "its gate exists"
+    );
+    // The last ones go when the next provider comes.
+    assert!(issuers.len() <= 4, "{issuers:?}");
+    drop(kept);
+}
