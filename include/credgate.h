@@ -475,8 +475,8 @@ int32_t credgate_gate_wants_body(const struct credgate_gate *gate,
                                  int64_t content_length,
                                  bool *out_wants);
 
-// Returns the deadline of a whole exchange in milliseconds, including
-// discovery: no outcome takes longer.
+// Returns the maximum time that a request waits for its token, in
+// milliseconds: no outcome takes longer.
 int32_t credgate_gate_timeout(const struct credgate_gate *gate,
                               uint32_t *out_milliseconds);
 

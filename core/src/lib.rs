@@ -34,7 +34,7 @@
 //! | [`store`] | What do processes and hosts share? `lead` elects the process that exchanges. |
 //! | [`diagnosis`] | Why does a configuration not work? |
 //! | [`metrics`] | How much has happened? |
-//! | [`sys`] | What do all others build on? Clocks, processes, threads, locks, secrets, the circuit breaker. |
+//! | [`sys`] | What do all others build on? Clocks, processes, threads, locks, secrets, a circuit breaker. |
 //! | `testing` | Does it work as a whole? Vectors, properties, thread schedules. |
 //!
 //! The root has the types that they share: [`cause`] (every denial with its HTTP status), [`outcome`], [`key`] (the

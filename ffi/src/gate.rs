@@ -69,8 +69,8 @@ pub unsafe extern "C" fn credgate_gate_wants_body(
     })
 }
 
-/// Returns the deadline of a whole exchange in milliseconds, including
-/// discovery: no outcome takes longer.
+/// Returns the maximum time that a request waits for its token, in
+/// milliseconds: no outcome takes longer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_timeout(
     gate: *const credgate_gate,

@@ -1,6 +1,6 @@
 """The settings of a gate, from core/config.schema.json (`tests/run.sh header --update`)."""
 
-# ruff: noqa: ERA001 - the description of a setting may look like code.
+# ruff: noqa: ERA001, RUF100 - the description of a setting may look like code.
 
 from __future__ import annotations
 
@@ -135,8 +135,9 @@ class Settings(TypedDict, total=False):
     # Statuses of the upstream, from 400 to 599, that drop the token from the cache. A token younger
     # than 10 seconds is kept. In Kong, not a field of this plugin. Default: [401].
     purge_token_on_upstream_status_codes: Sequence[int]
-    # Minimum interval between two refreshes of the metadata, and between two refreshes of the keys,
-    # in seconds; 5 seconds after a failure. Default: 30.
+    # Minimum interval between two fetches of the metadata, and between two fetches of the keys for
+    # clients' own tokens, in seconds; 5 seconds after a failure. For tokens from the token
+    # endpoint, the interval is one second. Default: 30.
     rediscovery_lifetime: int
     # Fraction of a token's time in the cache, from 0.1 to 1, after which a cache hit starts a
     # refresh in the background. 1 disables refreshes. Not in Kong. Default: 0.8.
@@ -157,8 +158,8 @@ class Settings(TypedDict, total=False):
     # Authenticate "OPTIONS" requests. With false, they pass without a token and without the
     # client's credentials. Default: True.
     run_on_preflight: bool
-    # Scopes to request; an empty list sends no "scope". If unset, "openid", and no "scope" once the
-    # provider has refused it with "invalid_scope".
+    # Scopes to request; an empty list sends no "scope". If unset, "openid", and no "scope" for a
+    # client to which the provider has refused it with "invalid_scope".
     scopes: Sequence[str] | None
     # Path of the claim with the token's scopes: names of members, and positions in arrays from 1.
     # If unset, "scope", or "scp" if the token has no "scope". An opaque token has the scope of the
@@ -174,7 +175,8 @@ class Settings(TypedDict, total=False):
     # Verify the provider's certificate. With false, anyone on the network path can read every
     # secret. Default: True.
     ssl_verify: bool
-    # Deadline of an exchange, discovery included, in milliseconds. Default: 10000.
+    # Maximum time that a request waits for its token, in milliseconds. A token request that has
+    # begun continues. Default: 10000.
     timeout: int
     # File with the PEM certificate that the gateway presents to the provider (mutual TLS). Requires
     # "tls_client_auth_key". Not in Kong.
@@ -185,7 +187,9 @@ class Settings(TypedDict, total=False):
     token_endpoint: str | None
     # Client authentication at the token endpoint: "client_secret_post", "client_secret_basic" or
     # "client_secret_jwt". If unset, "client_secret_post" if the provider's metadata lists it, else
-    # "client_secret_basic". Kong's "client_auth" is an alias.
+    # "client_secret_basic"; if it lists both and responds with "invalid_client", the other one is
+    # tried once, and the accepted one is remembered for the client. Kong's "client_auth" is an
+    # alias.
     token_endpoint_auth_method: _TokenAuth | None
     # Encoding of id and secret inside the "Authorization: Basic" sent to the provider: "form" (RFC
     # 6749 section 2.3.1), or "raw" for providers that do not decode it. Not in Kong. Default:

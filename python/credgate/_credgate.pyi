@@ -239,7 +239,7 @@ class Gate:
         """The names in token_post_args_host: arguments that each request may set."""
     @property
     def timeout(self) -> float:
-        """The deadline of a whole exchange, including discovery, in seconds."""
+        """The maximum time that a request waits for its token, in seconds."""
 
 def configure(**options: object) -> None:
     """Set the engine options of this process and of its future children.

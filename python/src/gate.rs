@@ -211,7 +211,7 @@ impl Gate {
         self.0.args().iter().map(String::as_str).collect()
     }
 
-    /// The deadline of a whole exchange, including discovery, in seconds.
+    /// The maximum time that a request waits for its token, in seconds.
     #[getter]
     fn timeout(&self) -> f64 {
         self.0.timeout().as_secs_f64()

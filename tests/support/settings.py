@@ -17,7 +17,7 @@ TYPES = {"boolean": "bool", "integer": "int", "number": "float", "string": "str"
 HEAD = '''\
 """The settings of a gate, from core/config.schema.json (`tests/run.sh header --update`)."""
 
-# ruff: noqa: ERA001 - the description of a setting may look like code.
+# ruff: noqa: ERA001, RUF100 - the description of a setting may look like code.
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ impl Purges {
         let mut targets = self.targets();
         let number = self.latest() + 1;
         targets.note(target, number);
-        // After the target: whoever sees the number finds the target.
+        // After the target: a thread that sees the number finds the target.
         self.latest.store(number, Ordering::SeqCst);
     }
 

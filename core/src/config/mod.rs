@@ -70,8 +70,8 @@ pub(crate) struct Config {
     /// `issuers_allowed` names another issuer. Not in Kong.
     #[serde(deserialize_with = "list")]
     pub(crate) extra_jwks_issuers: Vec<String>,
-    /// Minimum interval between two refreshes of the metadata, and between two refreshes of the keys, in seconds; 5
-    /// seconds after a failure.
+    /// Minimum interval between two fetches of the metadata, and between two fetches of the keys for clients' own tokens,
+    /// in seconds; 5 seconds after a failure. For tokens from the token endpoint, the interval is one second.
     pub(crate) rediscovery_lifetime: u32,
     /// Additional headers of requests for metadata and keys.
     pub(crate) discovery_headers: BTreeMap<String, String>,
@@ -84,16 +84,17 @@ pub(crate) struct Config {
 
     // The token request.
     /// Client authentication at the token endpoint: `client_secret_post`, `client_secret_basic` or `client_secret_jwt`.
-    /// If unset, `client_secret_post` if the provider's metadata lists it, else `client_secret_basic`. Kong's
-    /// `client_auth` is an alias.
+    /// If unset, `client_secret_post` if the provider's metadata lists it, else `client_secret_basic`; if it lists both
+    /// and responds with `invalid_client`, the other one is tried once, and the accepted one is remembered for the
+    /// client. Kong's `client_auth` is an alias.
     #[serde(alias = "client_auth", deserialize_with = "shapes::one")]
     #[cfg_attr(test, schemars(with = "Option<TokenAuth>"))]
     pub(crate) token_endpoint_auth_method: Option<TokenAuth>,
     /// Encoding of id and secret inside the `Authorization: Basic` sent to the provider: `form` (RFC 6749 section
     /// 2.3.1), or `raw` for providers that do not decode it. Not in Kong.
     pub(crate) token_endpoint_basic_encoding: Encoding,
-    /// Scopes to request; an empty list sends no `scope`. If unset, `openid`, and no `scope` once the provider has
-    /// refused it with `invalid_scope`.
+    /// Scopes to request; an empty list sends no `scope`. If unset, `openid`, and no `scope` for a client to which the
+    /// provider has refused it with `invalid_scope`.
     #[serde(deserialize_with = "some_list")]
     pub(crate) scopes: Option<Vec<String>>,
     /// The `audience` argument of the token request; several values are joined with spaces.
@@ -126,7 +127,7 @@ pub(crate) struct Config {
     pub(crate) token_headers_values: Vec<String>,
 
     // The connection to the provider.
-    /// Deadline of an exchange, discovery included, in milliseconds.
+    /// Maximum time that a request waits for its token, in milliseconds. A token request that has begun continues.
     pub(crate) timeout: u32,
     /// Keep connections to the provider open between requests: over HTTP/2 for 60 seconds, over HTTP/1.1 for 4.
     pub(crate) keepalive: bool,

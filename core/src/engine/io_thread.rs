@@ -21,7 +21,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// A command for the thread.
 pub(crate) enum Command {
-    Fly(Job),
+    Fly(Box<Job>),
     /// Watch the deadlines of a flight's waiters.
     Watch(Key),
     /// Write pending purges to the store.
@@ -175,7 +175,7 @@ impl Io {
         }
         while let Some(command) = commands.recv().await {
             match (command, &self.sharing) {
-                (Command::Fly(job), _) => self.fly(job),
+                (Command::Fly(job), _) => self.fly(*job),
                 (Command::Watch(key), _) => {
                     let shared = Arc::clone(&self.shared);
                     tokio::spawn(async move { watch(&shared, &key).await });
