@@ -7,7 +7,7 @@ use super::recorder::{Asked, Page, Seen};
 use super::says;
 use super::token_request::STEP;
 use crate::cause::Cause;
-use crate::config::TokenAuth;
+use crate::config::{Encoding, TokenAuth};
 use crate::provider::oauth_error;
 use std::borrow::Cow;
 
@@ -146,26 +146,21 @@ impl Check<'_> {
         (verdict, finding)
     }
 
-    fn has_tried_both_methods(&self) -> bool {
-        let mut methods = self.token_requests().map(|(_, asked)| asked.auth);
-        let first = methods.next();
-        methods.any(|method| Some(method) != first)
-    }
-
     fn credentials_remedy(&self, asked: &Asked, error: Option<&str>) -> String {
         let is_plain = self.secret.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let mut remedy = String::from(
             "Compare id and secret with the provider's: the same tenant and environment, a secret that is not expired or \
              replaced.",
         );
-        if !self.has_tried_both_methods() {
+        if self.methods().len() == 1 {
             remedy.push_str(&format!(
                 " If both are right, the application may be registered for another way to authenticate than {}: set \
                  token_endpoint_auth_method.",
                 auth_name(asked.auth)
             ));
         }
-        if asked.auth == TokenAuth::ClientSecretBasic && !is_plain {
+        let is_raw = self.rules.request.basic_encoding == Encoding::Raw;
+        if asked.auth == TokenAuth::ClientSecretBasic && !is_plain && !is_raw {
             remedy.push_str(
                 " Some providers do not decode special characters in a secret as the standard requires: try \
                  token_endpoint_basic_encoding raw.",

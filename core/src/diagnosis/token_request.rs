@@ -6,6 +6,7 @@ use super::finding::{Diagnosis, Finding, Step};
 use super::reach::{place, took, unanswered};
 use super::recorder::{Asked, Page, Seen};
 use super::says;
+use crate::config::TokenAuth;
 
 pub(super) const STEP: Step = Step::TokenRequest;
 
@@ -16,29 +17,20 @@ impl Check<'_> {
             // Not even sent: the metadata may name no token endpoint.
             return false;
         };
-        if let Some((_, first)) = requests
-            .first()
-            .filter(|(_, first)| first.auth != asked.auth)
+        let is_granted = matches!(&seen.answer, Some(Ok(page)) if page.status == 200);
+        if let [first, .., _] = &self.methods()[..]
+            && is_granted
         {
-            let [first, other] = [auth_name(first.auth), auth_name(asked.auth)];
-            let is_granted = matches!(&seen.answer, Some(Ok(page)) if page.status == 200);
-            report.add(if is_granted {
-                let message = format!(
-                    "The provider lists two authentication methods, and accepts this client with {other} only \
-                     ({first}: invalid_client). The gateway tries both, and remembers the accepted one of each client."
-                );
-                let remedy = format!(
-                    "If all clients of the gate use it, set token_endpoint_auth_method to {other}: that saves a request at \
-                     each start."
-                );
-                Finding::warning(STEP, "other_auth_method", message).remedy(remedy)
-            } else {
-                let message = format!(
-                    "The provider lists two authentication methods, and does not accept this client with {first} or \
-                     {other}."
-                );
-                Finding::notice(STEP, "both_auth_methods", message)
-            });
+            let accepted = auth_name(asked.auth);
+            let message = format!(
+                "The provider lists two authentication methods, and accepts this client with {accepted} only ({}: \
+                 invalid_client). The gateway tries both, and remembers the accepted one of each client.",
+                auth_name(*first)
+            );
+            report.add(Finding::warning(STEP, "other_auth_method", message).remedy(format!(
+                "If all clients of the gate use it, set token_endpoint_auth_method to {accepted}: that saves a request \
+                 at each start."
+            )));
         }
         if requests.iter().any(|(_, one)| one.scope != asked.scope) {
             report.add(
@@ -132,7 +124,18 @@ impl Check<'_> {
             } else {
                 wishes.join(" and ")
             },
-            auth_name(asked.auth)
+            self.methods()
+                .into_iter()
+                .map(auth_name)
+                .collect::<Vec<_>>()
+                .join(", then ")
         )
+    }
+
+    /// The authentication methods of the token requests, in order.
+    pub(super) fn methods(&self) -> Vec<TokenAuth> {
+        let mut methods: Vec<_> = self.token_requests().map(|(_, asked)| asked.auth).collect();
+        methods.dedup();
+        methods
     }
 }
