@@ -6,6 +6,7 @@ use super::finding::{Diagnosis, Finding, Step};
 use super::reach::{place, took, unanswered};
 use super::recorder::{Asked, Page, Seen};
 use super::says;
+use crate::config::TokenAuth;
 
 pub(super) const STEP: Step = Step::TokenRequest;
 
@@ -16,29 +17,18 @@ impl Check<'_> {
             // Not even sent: the metadata may name no token endpoint.
             return false;
         };
-        if let Some((_, first)) = requests
-            .first()
-            .filter(|(_, first)| first.auth != asked.auth)
-        {
-            let [first, other] = [auth_name(first.auth), auth_name(asked.auth)];
-            let is_granted = matches!(&seen.answer, Some(Ok(page)) if page.status == 200);
-            report.add(if is_granted {
-                let message = format!(
-                    "The provider lists two authentication methods, and accepts this client with {other} only \
-                     ({first}: invalid_client). The gateway tries both, and remembers the accepted one of each client."
-                );
-                let remedy = format!(
-                    "If all clients of the gate use it, set token_endpoint_auth_method to {other}: that saves a request at \
-                     each start."
-                );
-                Finding::warning(STEP, "other_auth_method", message).remedy(remedy)
-            } else {
-                let message = format!(
-                    "The provider lists two authentication methods, and does not accept this client with {first} or \
-                     {other}."
-                );
-                Finding::notice(STEP, "both_auth_methods", message)
-            });
+        let is_granted = matches!(&seen.answer, Some(Ok(page)) if page.status == 200);
+        if let Some(first) = self.first_auth(asked).filter(|_| is_granted) {
+            let [first, other] = [auth_name(first), auth_name(asked.auth)];
+            let message = format!(
+                "The provider lists two authentication methods, and accepts this client with {other} only ({first}: \
+                 invalid_client). The gateway tries both, and remembers the accepted one of each client."
+            );
+            let remedy = format!(
+                "If all clients of the gate use it, set token_endpoint_auth_method to {other}: that saves a request at \
+                 each start."
+            );
+            report.add(Finding::warning(STEP, "other_auth_method", message).remedy(remedy));
         }
         if requests.iter().any(|(_, one)| one.scope != asked.scope) {
             report.add(
@@ -110,6 +100,12 @@ impl Check<'_> {
         finding
     }
 
+    /// The authentication method of the first request, if that of this one is another.
+    pub(super) fn first_auth(&self, asked: &Asked) -> Option<TokenAuth> {
+        let (_, first) = self.token_requests().next()?;
+        (first.auth != asked.auth).then_some(first.auth)
+    }
+
     /// The requested parameters, and the client's authentication.
     pub(super) fn was_asked(&self, asked: &Asked) -> String {
         let named = |what: &str, value: &str| format!("the {what} {value}");
@@ -125,8 +121,13 @@ impl Check<'_> {
             asked.scope.as_deref().map(|value| named("scope", value)),
         ];
         let wishes: Vec<_> = wishes.into_iter().flatten().collect();
+        // A granted request needs no word about the one before.
+        let first = match self.first_auth(asked) {
+            Some(first) if self.granted().is_none() => format!("{}, then ", auth_name(first)),
+            _ => String::new(),
+        };
         format!(
-            "Requested: {}; client authentication: {}.",
+            "Requested: {}; client authentication: {first}{}.",
             if wishes.is_empty() {
                 "no audience".to_owned()
             } else {
