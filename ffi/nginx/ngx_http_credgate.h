@@ -62,6 +62,7 @@ typedef struct {
 typedef struct {
     ngx_array_t                      *settings;  /* engine options */
     ngx_str_t                         options;   /* the same as JSON */
+    ngx_array_t                      *warnings;  /* logged, of strings */
 } ngx_http_credgate_main_conf_t;
 
 

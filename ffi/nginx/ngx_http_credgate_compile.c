@@ -19,6 +19,8 @@ static void ngx_http_credgate_compile_log_error(ngx_conf_t *cf,
     credgate_error *error, int32_t status);
 static ngx_int_t ngx_http_credgate_compile_host_args(ngx_conf_t *cf,
     ngx_http_credgate_loc_conf_t *cglcf);
+static ngx_int_t ngx_http_credgate_compile_log_warnings(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *cglcf);
 static void ngx_http_credgate_compile_free_gate(void *data);
 
 
@@ -26,10 +28,8 @@ char *
 ngx_http_credgate_compile_gate(ngx_conf_t *cf,
     ngx_http_credgate_loc_conf_t *cglcf)
 {
-    size_t                        n, len;
     int32_t                       status;
     ngx_str_t                     json;
-    const char                   *text;
     credgate_error               *error;
     ngx_pool_cleanup_t           *cln;
     ngx_http_credgate_setting_t  *file;
@@ -74,13 +74,8 @@ ngx_http_credgate_compile_gate(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    for (n = 0;
-         credgate_gate_warning(cglcf->gate, n, &text, &len) == CREDGATE_OK;
-         n++)
-    {
-        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "credgate: %*s in %V:%ui", len, text, &cglcf->file,
-                      cglcf->line);
+    if (ngx_http_credgate_compile_log_warnings(cf, cglcf) != NGX_OK) {
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
@@ -300,6 +295,63 @@ ngx_http_credgate_compile_host_args(ngx_conf_t *cf,
         }
 
         *value = setting[i].value;
+    }
+
+    return NGX_OK;
+}
+
+
+/* logs each warning once, with the first location that causes it */
+
+static ngx_int_t
+ngx_http_credgate_compile_log_warnings(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *cglcf)
+{
+    size_t                          n, len;
+    ngx_str_t                      *warning;
+    ngx_uint_t                      i;
+    const char                     *text;
+    ngx_http_credgate_main_conf_t  *cgmcf;
+
+    cgmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_credgate_module);
+
+    if (cgmcf->warnings == NULL) {
+        cgmcf->warnings = ngx_array_create(cf->pool, 4, sizeof(ngx_str_t));
+        if (cgmcf->warnings == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    for (n = 0;
+         credgate_gate_warning(cglcf->gate, n, &text, &len) == CREDGATE_OK;
+         n++)
+    {
+        warning = cgmcf->warnings->elts;
+
+        for (i = 0; i < cgmcf->warnings->nelts; i++) {
+            if (warning[i].len == len
+                && ngx_memcmp(warning[i].data, text, len) == 0)
+            {
+                break;
+            }
+        }
+
+        if (i < cgmcf->warnings->nelts) {
+            continue;
+        }
+
+        warning = ngx_array_push(cgmcf->warnings);
+        if (warning == NULL) {
+            return NGX_ERROR;
+        }
+
+        /* the gate owns the text, and lives as long as the pool */
+        warning->len = len;
+        warning->data = (u_char *) text;
+
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "credgate: %V in %V:%ui", warning, &cglcf->file,
+                      cglcf->line);
     }
 
     return NGX_OK;

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SECRET = "CREDGATE_CLIENT_SECRET"  # noqa: S105
 STATUS = {"ok": 0, "refused": 3, "unreachable": 4, "misconfigured": 5}
+WARNED = 6  # with --strict; Python itself ends with 1 after an unhandled exception
 LAST = {
     "ok": "It works: a gateway with these settings lets this client in.",
     "refused": "Refused: the provider does not accept this client.",
@@ -40,9 +41,10 @@ prompts for it, or reads it from a file (--secret-file) or from {SECRET}.
 The output contains neither the secret nor the token.
 """
 EPILOG = """\
-exit status: 0 ok · 2 the command line is invalid · 3 refused: the provider does not accept the
-client · 4 unreachable: the provider is down, failing, rate-limiting or too slow ·
-5 misconfigured: a setting must be changed, here or at the provider
+exit status: 0 ok: the gate lets the client in · 2 the command line is invalid · 3 refused: the
+provider does not accept the client · 4 unreachable: the provider is down, failing, rate-limiting or
+too slow · 5 misconfigured: a setting must be changed, here or at the provider; also if the client
+gets a token that the gate denies · 6 with --strict: ok, with warnings
 """
 
 
@@ -70,6 +72,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         help="a value that requests carry (token_post_args_host, token_post_args_client)",
     )
     parser.add_argument("--json", action="store_true", help="print the diagnosis as JSON")
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help=f"count warnings as failures: exit status {WARNED} instead of 0",
+    )
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -82,23 +89,33 @@ def run(options: argparse.Namespace) -> int:
     else:
         args = dict(_arguments.pair(options, "--arg", text) for text in options.arg)
         diagnosis = gate.check(options.client_id, _secret(options), args)
-    shown = json.dumps(diagnosis, indent=2) if options.json else text(diagnosis)
+    status = _status(diagnosis, strict=options.strict)
+    shown = json.dumps(diagnosis, indent=2) if options.json else text(diagnosis, status)
     sys.stdout.write(f"{shown}\n")
-    return STATUS[diagnosis["verdict"]]
+    return status
 
 
-def text(diagnosis: Diagnosis) -> str:
+def text(diagnosis: Diagnosis, status: int) -> str:
     """Return a diagnosis as text for a terminal."""
     width = min(shutil.get_terminal_size((100, 24)).columns, 100)
     lines = [line for finding in diagnosis["findings"] for line in _lines(finding, width)]
     verdict = diagnosis["verdict"]
     last = LAST[verdict]
-    warnings = sum(finding["level"] == "warning" for finding in diagnosis["findings"])
-    if verdict != "ok":
-        last += f" (exit status {STATUS[verdict]})"
-    elif warnings:
+    if verdict == "ok" and _warns(diagnosis):
         last += " See the warnings above."
+    if status:
+        last += f" (exit status {status})"
     return "\n".join([*lines, "", last])
+
+
+def _status(diagnosis: Diagnosis, *, strict: bool) -> int:
+    if strict and diagnosis["verdict"] == "ok" and _warns(diagnosis):
+        return WARNED
+    return STATUS[diagnosis["verdict"]]
+
+
+def _warns(diagnosis: Diagnosis) -> bool:
+    return any(finding["level"] == "warning" for finding in diagnosis["findings"])
 
 
 def _lines(finding: Finding, width: int) -> Iterator[str]:

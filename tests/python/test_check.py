@@ -162,6 +162,7 @@ def held(scripted: Scripted) -> dict[str, Any]:
 
 
 AUDIENCE = {"audience": "https://example.com/"}
+NO_SERVICE_ACCOUNT = "Client not enabled to retrieve service account"
 FAULTS: dict[str, tuple[str, Fault]] = {
     "host name that does not resolve": ("unreachable", lambda _: {"issuer": "https://nobody.invalid"}),
     "connection refused": ("unreachable", lambda _: {"issuer": f"http://127.0.0.1:{free_port()}"}),
@@ -169,13 +170,26 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "unknown setting": ("misconfigured", lambda _: {"audiense": "x"}),
     "client not in clients_allowed": ("misconfigured", lambda _: {"clients_allowed": ["team-a-*"]}),
     "dangerous settings": ("ok", lambda _: {"hide_credentials": False}),
-    "bearer only": ("ok", lambda _: {"auth_methods": ["bearer"]}),
+    "bearer only": ("misconfigured", lambda _: {"auth_methods": ["bearer"]}),
+    "bearer only, with a JWT": (
+        "ok",
+        signed({**AUDIENCE, "auth_methods": ["bearer"], "audience_required": "https://example.com/"}),
+    ),
     "no metadata": ("misconfigured", discovery(status=404, json={"error": "not_found"})),
     "HTML page at the well-known URL": ("misconfigured", discovery(body="<!doctype html><title>Sign in</title>")),
     "metadata that is not JSON": ("misconfigured", discovery(body="hello")),
     "metadata that is not an object": ("misconfigured", discovery(json=["a"])),
     "metadata without issuer": ("misconfigured", discovery(merge={"issuer": None})),
     "metadata of another issuer": ("misconfigured", discovery(merge={"issuer": "https://other.example"})),
+    "metadata of an issuer without https": ("misconfigured", discovery(merge={"issuer": "http://provider.example:8080"})),
+    "token endpoint and keys without https": (
+        "misconfigured",
+        discovery(merge={"token_endpoint": "http://provider.example/token", "jwks_uri": "http://provider.example/keys"}),
+    ),
+    "token endpoint with a fragment": (
+        "misconfigured",
+        discovery(merge={"token_endpoint": "https://provider.example/token#x"}),
+    ),
     "token endpoint without https": ("misconfigured", discovery(merge={"token_endpoint": "http://provider.example/token"})),
     "jwks_uri without https": ("misconfigured", discovery(merge={"jwks_uri": "http://provider.example/keys"})),
     "no token endpoint": ("misconfigured", discovery(merge={"token_endpoint": None})),
@@ -197,6 +211,27 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "wrong secret, with Basic": (
         "refused",
         refused(401, {"error": "invalid_client"}, token_endpoint_auth_method="client_secret_basic"),
+    ),
+    "wrong secret, with Basic that is not encoded": (
+        "refused",
+        refused(
+            401,
+            {"error": "invalid_client"},
+            token_endpoint_auth_method="client_secret_basic",
+            token_endpoint_basic_encoding="raw",
+        ),
+    ),
+    "client that must use the other authentication method": (
+        "ok",
+        granted(AUDIENCE, status=401, json={"error": "invalid_client"}, times=1),
+    ),
+    "client that both authentication methods do not authenticate": (
+        "refused",
+        refused(401, {"error": "invalid_client"}, **AUDIENCE),
+    ),
+    "client without a service account": (
+        "refused",
+        refused(401, {"error": "unauthorized_client", "error_description": NO_SERVICE_ACCOUNT}),
     ),
     "web application firewall": ("unreachable", refused(403, "<!doctype html><title>Request blocked</title>")),
     "grant not allowed for the client": ("refused", refused(400, {"error": "unauthorized_client"})),
@@ -331,6 +366,23 @@ def test_json_output_contains_the_facts(check: Check, provider: Provider) -> Non
     assert facts["signature"]["algorithm"] == "RS256"
     assert "eyJ" not in printed
     assert check({}, "--issuer", "nonsense", "--json")[0] == 5
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_strict_counts_warnings_as_failures(options: tuple[str, ...], check: Check, over_tls: Scripted, authority: Authority) -> None:
+    config = {"issuer": over_tls.issuer, "ssl_trusted_certificate": str(authority.ca), "audience": "https://example.com/"}
+    assert check(config, "--strict", *options)[0] == 0
+    config["hide_credentials"] = False
+    assert check(config, *options)[0] == 0
+    status, printed = check(config, "--strict", *options)
+    assert status == 6
+    if options:
+        assert json.loads(printed)["verdict"] == "ok"
+    else:
+        assert printed.endswith("See the warnings above. (exit status 6)")
+    # A failure keeps its own status.
+    config["scopes_required"] = "write"
+    assert check(config, "--strict", *options)[0] == 5
 
 
 def test_options_override_a_configuration_in_kongs_format(check: Check, scripted: Scripted) -> None:

@@ -56,7 +56,7 @@ pub(super) fn configuration(
                 .remedy("Change the setting, unless you need it."),
         );
     }
-    if !(rules.places.header || rules.places.query || rules.places.body) {
+    if !rules.places.exchanges() {
         report.add(
             Finding::warning(
                 STEP,

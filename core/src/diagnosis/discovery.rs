@@ -6,8 +6,10 @@ use super::reach::{no_document, place, took, unanswered};
 use super::recorder::{Page, Seen};
 use super::says;
 use crate::config::TokenAuth;
+use crate::gate::issuer::endpoint;
 use crate::provider::{Flaw, Metadata, read_metadata};
 use serde_json::{Map, Value};
+use url::Url;
 
 const STEP: Step = Step::Discovery;
 
@@ -16,6 +18,11 @@ const ISSUERS: &str = "The issuer is the provider's identifier in its metadata: 
      https://HOST/realms/REALM (Keycloak), https://ORG.okta.com/oauth2/default (Okta), \
      https://login.microsoftonline.com/TENANT/v2.0 (Entra ID). The full well-known URL will do as well. For a provider \
      that publishes no metadata, set using_pseudo_issuer and token_endpoint.";
+
+/// For a provider behind a proxy that terminates TLS.
+const PUBLIC_URL: &str = "Tell the provider its public https URL. Keycloak: KC_HOSTNAME=https://HOST, and \
+     KC_PROXY_HEADERS=xforwarded behind a proxy that sends X-Forwarded headers. Other providers have a setting for their \
+     public URL or issuer.";
 
 impl Check<'_> {
     pub(super) fn discovery(&self, report: &mut Diagnosis) -> bool {
@@ -62,7 +69,6 @@ impl Check<'_> {
     fn flawed(&self, flaw: Flaw, seen: &Seen, page: &Page, remedy: &str) -> Finding {
         let url = &seen.url;
         let document = members(page);
-        let member = |name: &str| document.get(name).map(says::value).unwrap_or_default();
         let configured = &self.rules.issuer.id;
         let finding = match flaw {
             Flaw::NoMetadata => Finding::error(
@@ -73,8 +79,25 @@ impl Check<'_> {
                 ),
             )
             .remedy(remedy),
-            Flaw::OtherIssuer => {
-                let other = member("issuer");
+            Flaw::OtherIssuer(named) if self.is_plain_http(&named) => {
+                let other = says::shown(&named);
+                Finding::error(
+                    STEP,
+                    "insecure_issuer",
+                    format!(
+                        "The metadata at {url} names the issuer {other}, which is http, but the settings say {configured}. \
+                         The usual reason is a proxy that terminates TLS: the provider does not know its public URL."
+                    ),
+                )
+                .remedy(format!(
+                    "{PUBLIC_URL} The gateway accepts no http issuer. If the provider cannot be changed, set \
+                     using_pseudo_issuer to true, token_endpoint and jwks_endpoint to its https addresses, and \
+                     issuers_allowed to {other}, which its tokens name."
+                ))
+                .fact("issuer", other)
+            }
+            Flaw::OtherIssuer(named) => {
+                let other = says::shown(&named);
                 Finding::error(
                     STEP,
                     "other_issuer",
@@ -89,36 +112,69 @@ impl Check<'_> {
                 ))
                 .fact("issuer", other)
             }
-            Flaw::TokenEndpoint | Flaw::JwksUri => {
-                let name = if flaw == Flaw::JwksUri {
-                    "jwks_uri"
-                } else {
-                    "token_endpoint"
-                };
-                let named = member(name);
-                let instead = if flaw == Flaw::JwksUri {
-                    "jwks_endpoint"
-                } else {
-                    name
-                };
-                Finding::error(
-                    STEP,
-                    "insecure_endpoint",
-                    format!(
-                        "The metadata at {url} names {named} as its {name}: that is not an https URL without user name and \
-                         fragment, and secrets are sent to no other."
-                    ),
-                )
-                .remedy(format!(
-                    "Have the provider publish its https address (behind a proxy it must often be configured), or \
-                     set {instead} to it."
-                ))
-                .fact(name, named)
-            }
+            Flaw::TokenEndpoint(_) | Flaw::JwksUri(_) => self.insecure_endpoints(url, &document),
         };
         finding
             .fact("url", url.as_str())
             .fact("status", page.status)
+    }
+
+    /// All at once: to mend one would only reveal the next.
+    fn insecure_endpoints(&self, url: &Url, document: &Map<String, Value>) -> Finding {
+        let issuer = &self.rules.issuer;
+        let insecure: Vec<_> = [
+            ("token_endpoint", "token_endpoint", &issuer.token_endpoint),
+            ("jwks_uri", "jwks_endpoint", &issuer.jwks_endpoint),
+        ]
+        .into_iter()
+        .filter(|(_, _, configured)| configured.is_none())
+        .filter_map(|(name, setting, _)| Some((name, setting, document.get(name)?.as_str()?)))
+        .filter(|(_, _, named)| endpoint(named, issuer.allow_loopback_http).is_err())
+        .collect();
+        let named: Vec<_> = insecure
+            .iter()
+            .map(|(name, _, named)| format!("{} as its {name}", says::shown(named)))
+            .collect();
+        let settings: Vec<_> = insecure.iter().map(|(_, setting, _)| *setting).collect();
+        let is_http = insecure
+            .iter()
+            .all(|(_, _, named)| self.is_plain_http(named));
+        let (why, remedy) = if is_http {
+            (
+                "http, but secrets are sent and keys are fetched over https only. The usual reason is a proxy that terminates \
+                 TLS: the provider does not know its public URL.",
+                PUBLIC_URL,
+            )
+        } else {
+            (
+                "not an https URL without user name and fragment, and secrets are sent to no other.",
+                "Have the provider publish an https URL without user name and fragment.",
+            )
+        };
+        let address = if settings.len() == 1 {
+            "address"
+        } else {
+            "addresses"
+        };
+        let finding = Finding::error(
+            STEP,
+            "insecure_endpoint",
+            format!("The metadata at {url} names {}: {why}", named.join(" and ")),
+        )
+        .remedy(format!(
+            "{remedy} Or set {} to the https {address}, if the provider responds there.",
+            settings.join(" and ")
+        ));
+        insecure.iter().fold(finding, |finding, (name, _, named)| {
+            finding.fact(name, says::shown(named))
+        })
+    }
+
+    /// Whether this is an http URL that the gate does not accept.
+    fn is_plain_http(&self, url: &str) -> bool {
+        let scheme = url.get(..7).unwrap_or_default();
+        scheme.eq_ignore_ascii_case("http://")
+            && endpoint(url, self.rules.issuer.allow_loopback_http).is_err()
     }
 
     fn good(&self, report: &mut Diagnosis, metadata: &Metadata, seen: &Seen, page: &Page) {

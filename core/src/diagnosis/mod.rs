@@ -25,10 +25,11 @@ use crate::error::{Error, ErrorKind};
 use crate::gate::{Gate, Rules};
 use crate::http::{HttpTransport, Transport};
 use crate::key::MacKey;
-use crate::provider::exchange::Exchange;
+use crate::provider::exchange::{Exchange, Work};
 use crate::provider::health::Parties;
 use crate::provider::{Metadata, Provider};
 use crate::sys::clock::SystemClock;
+use crate::sys::secret::Secret;
 use crate::token::Grant;
 use configuration::configuration;
 use recorder::{Asked, Page, Recorder, Seen};
@@ -97,11 +98,18 @@ impl Gate {
                 },
                 patience: &|| None,
             };
-            let (result, metadata) = runtime.block_on(async {
+            let (result, brought, metadata) = runtime.block_on(async {
                 let result = exchange.run(&work).await;
+                let brought = match &result {
+                    Ok(grant) if !self.rules.places.exchanges() => {
+                        let token = Secret::new(grant.token());
+                        exchange.run(&Work::Verify(token)).await.err()
+                    }
+                    _ => None,
+                };
                 // Known by now, or unavailable.
                 let metadata = provider.metadata(&env).await;
-                (result, metadata.ok())
+                (result, brought, metadata.ok())
             });
             let token = result.as_ref().ok().map(Grant::token);
             let check = Check {
@@ -110,6 +118,7 @@ impl Gate {
                 metadata,
                 hidden: Hidden::new(client_id, client_secret, token),
                 result,
+                brought,
                 secret: client_secret,
                 wall: env.clock.wall(),
             };
@@ -126,6 +135,8 @@ struct Check<'c> {
     seen: Vec<Seen>,
     metadata: Option<Arc<Metadata>>,
     result: Result<Grant, Denial>,
+    /// The denial of the same token, if the gate only verifies tokens that clients bring.
+    brought: Option<Denial>,
     secret: &'c str,
     hidden: Hidden,
     /// The time since the Unix epoch.

@@ -8,12 +8,14 @@ use super::says;
 use super::token_request::STEP;
 use crate::cause::Cause;
 use crate::config::{Encoding, TokenAuth};
-use crate::provider::oauth_error;
+use crate::provider::{lacks_service_account, oauth_error};
 use std::borrow::Cow;
 
 const GRANT: &str = "Allow the grant to the application at the provider. Auth0: Applications, Advanced Settings, Grant Types, \
      and authorize it for the API; Okta: an application of the type API Services; Keycloak: Client authentication and \
      Service account roles; Cognito: an app client with a secret and the grant.";
+const SERVICE_ACCOUNT: &str = "At Keycloak, open the client's settings, and enable Client authentication and Service account \
+     roles (Capability config).";
 const CLIENT: &str = "At the provider, authorize the application for the API (Auth0: Applications, APIs, the API's Machine to \
      Machine tab). The audience must be the API's identifier letter by letter, a trailing slash included.";
 const SCOPES: &str = "Set scopes to scopes that are defined at the provider and allowed to this client. Okta wants one of the \
@@ -56,11 +58,20 @@ impl Check<'_> {
                 ),
                 BLOCKED.into(),
             ),
+            // Beside the status of a wrong secret.
+            (Some(Cause::CredentialsRefused), _) if lacks_service_account(&page.body) => (
+                Verdict::Refused,
+                "no_service_account",
+                format!(
+                    "The client has no service account at the provider, which the client credentials grant requires ({said})."
+                ),
+                SERVICE_ACCOUNT.into(),
+            ),
             (Some(Cause::CredentialsRefused), _) => (
                 Verdict::Refused,
                 "credentials_refused",
                 format!("The provider does not accept this client id with this secret ({said}). {was_asked}"),
-                self.credentials_remedy(asked, error).into(),
+                self.credentials_remedy(asked).into(),
             ),
             (_, Some("invalid_scope")) => (
                 Verdict::Misconfigured,
@@ -146,31 +157,34 @@ impl Check<'_> {
         (verdict, finding)
     }
 
-    fn credentials_remedy(&self, asked: &Asked, error: Option<&str>) -> String {
+    fn credentials_remedy(&self, asked: &Asked) -> String {
         let is_plain = self.secret.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let mut remedy = String::from(
             "Compare id and secret with the provider's: the same tenant and environment, a secret that is not expired or \
              replaced.",
         );
-        if self.methods().len() == 1 {
+        if self.first_auth(asked).is_none() {
             remedy.push_str(&format!(
                 " If both are right, the application may be registered for another way to authenticate than {}: set \
                  token_endpoint_auth_method.",
                 auth_name(asked.auth)
             ));
         }
-        let is_raw = self.rules.request.basic_encoding == Encoding::Raw;
-        if asked.auth == TokenAuth::ClientSecretBasic && !is_plain && !is_raw {
-            remedy.push_str(
-                " Some providers do not decode special characters in a secret as the standard requires: try \
-                 token_endpoint_basic_encoding raw.",
-            );
-        }
-        if error == Some("unauthorized_client") {
-            remedy.push_str(
-                " Keycloak responds alike if the client has no service account: enable Client authentication and \
-                 Service account roles.",
-            );
+        if asked.auth == TokenAuth::ClientSecretBasic && !is_plain {
+            let (other, why) = match self.rules.request.basic_encoding {
+                Encoding::Form => (
+                    "raw",
+                    "some providers do not decode special characters in a secret as the standard requires",
+                ),
+                Encoding::Raw => (
+                    "form",
+                    "the standard requires special characters in a secret to be encoded",
+                ),
+            };
+            remedy.push_str(&format!(
+                " If the application is registered for client_secret_basic, set \
+                 token_endpoint_basic_encoding to {other}: {why}."
+            ));
         }
         remedy
     }

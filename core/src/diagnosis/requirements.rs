@@ -1,7 +1,7 @@
 //! Whether the gate would let the token pass.
 
 use super::Check;
-use super::finding::{Diagnosis, Finding, Step, Verdict};
+use super::finding::{Diagnosis, Finding, Step, Verdict, sentence};
 use super::says;
 use crate::gate::policy::{Breach, Comparison};
 use crate::token::Grant;
@@ -17,6 +17,15 @@ impl Check<'_> {
         let claims = grant.claims.as_ref();
         let claim = |name: &str| claims.and_then(|claims| claims.get(name));
         let finding = match self.rules.policy.check(grant, self.wall) {
+            Ok(()) if let Some(denial) = &self.brought => Finding::error(
+                STEP,
+                "bearer_refused",
+                format!("The gate only verifies tokens that clients bring, and denies this one. {}", sentence(&denial.detail)),
+            )
+            .remedy(
+                "Have the provider issue signed JWTs as access tokens (RFC 9068), or add \"client_credentials\" to \
+                 auth_methods.",
+            ),
             Ok(()) => {
                 let message = if self.rules.policy.is_empty() {
                     "The gate has no further requirements: it allows the client."

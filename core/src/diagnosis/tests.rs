@@ -530,3 +530,180 @@ fn missing_claims_are_explained() {
     });
     assert_eq!(words(&unkept), ["token_not_kept"]);
 }
+
+#[test]
+fn metadata_of_a_provider_behind_a_tls_proxy_is_explained() {
+    let explained = |document: String| {
+        let diagnosis = over("{}", move |_| reply(200, &document));
+        assert_eq!(diagnosis.verdict(), Verdict::Misconfigured);
+        last(&diagnosis).clone()
+    };
+    let issuer = explained(DOCUMENT.replace("https://a.example/\"", "http://a.example:8080/\""));
+    let remedy = issuer.remedy.unwrap();
+    assert_eq!(issuer.code, "insecure_issuer");
+    assert!(issuer.message.contains("http://a.example:8080/"));
+    assert!(!remedy.contains("set issuer to"), "{remedy}");
+    for part in [
+        "KC_HOSTNAME",
+        "using_pseudo_issuer",
+        "issuers_allowed to http://a.example:8080/",
+    ] {
+        assert!(remedy.contains(part), "{part}: {remedy}");
+    }
+
+    let keys = r#"{"jwks_uri":"http://a.example/keys","#;
+    let document = DOCUMENT.replacen('{', keys, 1);
+    let endpoint = explained(document.replace("https://a.example/t", "http://a.example/t"));
+    assert_eq!(endpoint.code, "insecure_endpoint");
+    // Both at once, not one after the other.
+    for part in ["http://a.example/token", "http://a.example/keys"] {
+        assert!(
+            endpoint.message.contains(part),
+            "{part}: {}",
+            endpoint.message
+        );
+    }
+    let remedy = endpoint.remedy.unwrap();
+    for part in ["KC_HOSTNAME", "token_endpoint and jwks_endpoint"] {
+        assert!(remedy.contains(part), "{part}: {remedy}");
+    }
+}
+
+#[test]
+fn the_settings_advised_for_an_http_issuer_are_valid() {
+    let claims = json!({"iss": "http://a.example:8080"});
+    let config = r#"{"using_pseudo_issuer":true,"token_endpoint":"https://a.example/token",
+        "jwks_endpoint":"https://a.example/keys","issuers_allowed":["http://a.example:8080"]}"#;
+    assert_eq!(signed(config, &claims, published).verdict(), Verdict::Ok);
+}
+
+#[test]
+fn the_other_basic_encoding_is_advised() {
+    for (configured, advised) in [
+        ("", "raw"),
+        (r#","token_endpoint_basic_encoding":"form""#, "raw"),
+        (r#","token_endpoint_basic_encoding":"raw""#, "form"),
+    ] {
+        let config =
+            format!(r#"{{"token_endpoint_auth_method":"client_secret_basic"{configured}}}"#);
+        let diagnosis = check(&config, || reply(401, r#"{"error":"invalid_client"}"#));
+        let remedy = last(&diagnosis).remedy.as_deref().unwrap_or_default();
+        let advice = format!("set token_endpoint_basic_encoding to {advised}");
+        assert!(remedy.contains(&advice), "{configured}: {remedy}");
+    }
+}
+
+#[test]
+fn a_client_without_a_service_account_is_told_apart_from_a_wrong_secret() {
+    for (description, code) in [
+        (
+            "Client not enabled to retrieve service account",
+            "no_service_account",
+        ),
+        (
+            "Public client not allowed to retrieve service account",
+            "no_service_account",
+        ),
+        (
+            "Bearer-only client not allowed to retrieve service account",
+            "no_service_account",
+        ),
+        (
+            "Invalid client or Invalid client credentials",
+            "credentials_refused",
+        ),
+    ] {
+        let body = json!({"error": "unauthorized_client", "error_description": description});
+        let diagnosis = check("{}", move || reply(401, &body.to_string()));
+        let finding = last(&diagnosis);
+        assert_eq!(
+            (diagnosis.verdict(), finding.code),
+            (Verdict::Refused, code)
+        );
+        assert!(!finding.message.contains("service account") || code == "no_service_account");
+    }
+}
+
+/// The findings if a provider that lists both methods responds with `first` to client_secret_post, and with `second` to
+/// client_secret_basic.
+fn both_methods(first: (u16, &'static str), second: (u16, &'static str)) -> Diagnosis {
+    let document = DOCUMENT.replace(
+        r#"["client_secret_post"]"#,
+        r#"["client_secret_post","client_secret_basic"]"#,
+    );
+    over(r#"{"audience":"x"}"#, move |sent| match sent.form {
+        None => reply(200, &document),
+        Some(_) if sent.authorization.is_some() => reply(second.0, second.1),
+        Some(_) => reply(first.0, first.1),
+    })
+}
+
+#[test]
+fn both_authentication_methods_are_explained() {
+    const REFUSED: (u16, &str) = (401, r#"{"error":"invalid_client"}"#);
+    let granted = both_methods(
+        REFUSED,
+        (
+            200,
+            r#"{"access_token":"t","token_type":"Bearer","expires_in":99}"#,
+        ),
+    );
+    assert_eq!(granted.verdict(), Verdict::Ok);
+    assert_eq!(words(&granted), ["other_auth_method"]);
+
+    let refused = both_methods(REFUSED, REFUSED);
+    assert_eq!(words(&refused), ["credentials_refused"]);
+    let finding = last(&refused);
+    let named = "client authentication: client_secret_post, then client_secret_basic.";
+    assert!(finding.message.contains(named), "{}", finding.message);
+    // A success is a notice; neither method is one.
+    let codes: Vec<_> = refused.findings().iter().map(|one| one.code).collect();
+    assert_eq!(codes, ["well_formed", "found", "credentials_refused"]);
+
+    // The second response is no refusal of the credentials.
+    for (second, code) in [
+        (
+            (400, r#"{"error":"unauthorized_client"}"#),
+            "grant_not_allowed",
+        ),
+        ((503, ""), "provider_failed"),
+    ] {
+        let diagnosis = both_methods(REFUSED, second);
+        assert_eq!(words(&diagnosis), [code]);
+        let told = diagnosis.to_json();
+        assert!(!told.contains("does not accept this client"), "{told}");
+    }
+}
+
+#[test]
+fn a_check_never_passes_a_token_that_the_gate_denies() {
+    let claims = json!({"iss": "https://a.example/", "aud": "y", "scope": "read", "email": "e"});
+    for requirement in [
+        r#""audience_required":"x""#,
+        r#""scopes_required":"write""#,
+        r#""roles_required":"admin""#,
+        r#""groups_required":"ops""#,
+        r#""claims_forbidden":"email""#,
+        r#""issuers_allowed":["https://b.example"]"#,
+    ] {
+        let diagnosis = signed(&format!("{{{requirement}}}"), &claims, published);
+        assert_eq!(diagnosis.verdict(), Verdict::Misconfigured, "{requirement}");
+    }
+
+    // A gate that only verifies tokens denies what it cannot verify.
+    const BEARER: &str = r#"{"auth_methods":["bearer"],"audience_required":"y"}"#;
+    let opaque = check(r#"{"auth_methods":["bearer"]}"#, || {
+        reply(
+            200,
+            r#"{"access_token":"t","token_type":"Bearer","expires_in":99}"#,
+        )
+    });
+    assert_eq!(opaque.verdict(), Verdict::Misconfigured);
+    assert_eq!(last(&opaque).code, "bearer_refused");
+    let endless = signed(BEARER, &claims, published);
+    assert_eq!(last(&endless).code, "bearer_refused");
+    assert!(last(&endless).message.contains("It has no exp"));
+    let claims =
+        json!({"iss": "https://a.example/", "aud": "y", "sub": "alice", "exp": 4_102_444_800u64});
+    assert_eq!(signed(BEARER, &claims, published).verdict(), Verdict::Ok);
+}

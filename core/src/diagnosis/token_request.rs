@@ -18,19 +18,17 @@ impl Check<'_> {
             return false;
         };
         let is_granted = matches!(&seen.answer, Some(Ok(page)) if page.status == 200);
-        if let [first, .., _] = &self.methods()[..]
-            && is_granted
-        {
-            let accepted = auth_name(asked.auth);
+        if let Some(first) = self.first_auth(asked).filter(|_| is_granted) {
+            let [first, other] = [auth_name(first), auth_name(asked.auth)];
             let message = format!(
-                "The provider lists two authentication methods, and accepts this client with {accepted} only ({}: \
-                 invalid_client). The gateway tries both, and remembers the accepted one of each client.",
-                auth_name(*first)
+                "The provider lists two authentication methods, and accepts this client with {other} only ({first}: \
+                 invalid_client). The gateway tries both, and remembers the accepted one of each client."
             );
-            report.add(Finding::warning(STEP, "other_auth_method", message).remedy(format!(
-                "If all clients of the gate use it, set token_endpoint_auth_method to {accepted}: that saves a request \
-                 at each start."
-            )));
+            let remedy = format!(
+                "If all clients of the gate use it, set token_endpoint_auth_method to {other}: that saves a request at \
+                 each start."
+            );
+            report.add(Finding::warning(STEP, "other_auth_method", message).remedy(remedy));
         }
         if requests.iter().any(|(_, one)| one.scope != asked.scope) {
             report.add(
@@ -102,6 +100,12 @@ impl Check<'_> {
         finding
     }
 
+    /// The authentication method of the first request, if that of this one is another.
+    pub(super) fn first_auth(&self, asked: &Asked) -> Option<TokenAuth> {
+        let (_, first) = self.token_requests().next()?;
+        (first.auth != asked.auth).then_some(first.auth)
+    }
+
     /// The requested parameters, and the client's authentication.
     pub(super) fn was_asked(&self, asked: &Asked) -> String {
         let named = |what: &str, value: &str| format!("the {what} {value}");
@@ -117,25 +121,19 @@ impl Check<'_> {
             asked.scope.as_deref().map(|value| named("scope", value)),
         ];
         let wishes: Vec<_> = wishes.into_iter().flatten().collect();
+        // A granted request needs no word about the one before.
+        let first = match self.first_auth(asked) {
+            Some(first) if self.granted().is_none() => format!("{}, then ", auth_name(first)),
+            _ => String::new(),
+        };
         format!(
-            "Requested: {}; client authentication: {}.",
+            "Requested: {}; client authentication: {first}{}.",
             if wishes.is_empty() {
                 "no audience".to_owned()
             } else {
                 wishes.join(" and ")
             },
-            self.methods()
-                .into_iter()
-                .map(auth_name)
-                .collect::<Vec<_>>()
-                .join(", then ")
+            auth_name(asked.auth)
         )
-    }
-
-    /// The authentication methods of the token requests, in order.
-    pub(super) fn methods(&self) -> Vec<TokenAuth> {
-        let mut methods: Vec<_> = self.token_requests().map(|(_, asked)| asked.auth).collect();
-        methods.dedup();
-        methods
     }
 }

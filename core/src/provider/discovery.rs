@@ -1,6 +1,7 @@
 //! The provider's metadata: OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2.
 
 use super::document::Fetched;
+use super::quote;
 use super::refusal::with_retry_after;
 use crate::cause::{Cause, Denial};
 use crate::config::TokenAuth;
@@ -66,7 +67,7 @@ pub(super) async fn fetch(issuer: &Issuer, env: &Env) -> Result<Fetched<Metadata
     match reply.status {
         200 => {
             let value = read(issuer, &reply.body).map_err(|flaw| {
-                let detail = format!("{what}: {}", flaw.why());
+                let detail = format!("{what}: {}", flaw.why(issuer));
                 Denial::new(Cause::ProviderResponseInvalid, detail)
             })?;
             Ok(Fetched {
@@ -100,24 +101,35 @@ pub(super) fn refused(what: &str, reply: &Response, wall: Duration) -> Denial {
 }
 
 /// The reason why a document must not be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Flaw {
     NoMetadata,
-    OtherIssuer,
-    TokenEndpoint,
-    JwksUri,
+    /// It names this issuer.
+    OtherIssuer(String),
+    /// It names this URL.
+    TokenEndpoint(String),
+    /// It names this URL.
+    JwksUri(String),
 }
 
 impl Flaw {
     /// One log-safe phrase.
-    pub(crate) fn why(self) -> &'static str {
+    fn why(&self, issuer: &Issuer) -> String {
+        let insecure = |name: &str, named: &str| {
+            let quoted = quote::url(named).map(|url| format!(" {url}"));
+            let quoted = quoted.unwrap_or_default();
+            format!("its {name}{quoted} is not an https URL without user name and fragment")
+        };
         match self {
-            Flaw::NoMetadata => "not a JSON object with issuer and token_endpoint, each once",
-            Flaw::OtherIssuer => "it names another issuer than the one configured",
-            Flaw::TokenEndpoint => {
-                "its token_endpoint is not an https URL without user name and fragment"
+            Flaw::NoMetadata => {
+                "not a JSON object with issuer and token_endpoint, each once".to_owned()
             }
-            Flaw::JwksUri => "its jwks_uri is not an https URL without user name and fragment",
+            Flaw::OtherIssuer(named) => match quote::url(named) {
+                Some(named) => format!("it names the issuer {named}, not {}", issuer.id),
+                None => format!("it names another issuer than {}", issuer.id),
+            },
+            Flaw::TokenEndpoint(named) => insecure("token_endpoint", named),
+            Flaw::JwksUri(named) => insecure("jwks_uri", named),
         }
     }
 }
@@ -126,9 +138,11 @@ pub(crate) fn read(issuer: &Issuer, body: &[u8]) -> Result<Metadata, Flaw> {
     let document: Document = json_object(body).ok_or(Flaw::NoMetadata)?;
     // RFC 8414 section 3.3: identical, up to the trailing slash, which a well-known URL does not show.
     if document.issuer.trim_end_matches('/') != issuer.id {
-        return Err(Flaw::OtherIssuer);
+        return Err(Flaw::OtherIssuer(document.issuer));
     }
-    let url = |text: &str, flaw| endpoint(text, issuer.allow_loopback_http).map_err(|_| flaw);
+    let url = |text: &str, flaw: fn(String) -> Flaw| {
+        endpoint(text, issuer.allow_loopback_http).map_err(|_| flaw(text.to_owned()))
+    };
     let token_endpoint = match (&issuer.token_endpoint, &document.token_endpoint) {
         (Some(configured), _) => Some(configured.clone()),
         (None, Some(text)) => Some(url(text, Flaw::TokenEndpoint)?),
@@ -227,6 +241,54 @@ mod tests {
         ] {
             let document = DOCUMENT.replace("https://a.example/\"", &format!("{other}\""));
             assert!(read(&document).is_err(), "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_log_line_names_the_issuer_and_the_endpoint_that_the_metadata_names() {
+        let detail = |name: &str, value: &str| {
+            let mut document: serde_json::Value = serde_json::from_str(DOCUMENT).unwrap();
+            document[name] = value.into();
+            let scripted = ScriptedTransport::new(move |_| reply(200, &document.to_string()));
+            let env = Env::new(Arc::new(scripted), Arc::new(ManualClock::new()));
+            async move { fetch(&issuer(), &env).await.err().unwrap().detail }
+        };
+        for (name, value, expected) in [
+            (
+                "issuer",
+                "http://a.example:8080/realms/r",
+                "it names the issuer http://a.example:8080/realms/r, not https://a.example",
+            ),
+            (
+                "token_endpoint",
+                "http://a.example/token",
+                "its token_endpoint http://a.example/token is not an https URL without user name and fragment",
+            ),
+            (
+                "jwks_uri",
+                "http://a.example/keys",
+                "its jwks_uri http://a.example/keys is not an https URL without user name and fragment",
+            ),
+        ] {
+            let detail = detail(name, value).await;
+            assert!(detail.ends_with(expected), "{detail}");
+        }
+        let long = format!("https://{}", "a".repeat(300));
+        for other in [
+            "",
+            "nobody",
+            "https://user:pass@b.example",
+            "https://b.example/?token=x",
+            "https://b.example/\n[emerg] forged",
+            "https://b.example/\u{1b}[2J",
+            "javascript:alert(1)",
+            &long,
+        ] {
+            let detail = detail("issuer", other).await;
+            assert!(
+                detail.ends_with(": it names another issuer than https://a.example"),
+                "{detail}"
+            );
         }
     }
 

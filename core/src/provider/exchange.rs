@@ -4,7 +4,7 @@
 
 use super::health::{Attempt, Candidate, Parties, Verdict};
 use super::refusal::{busy_for_all, is_invalid_client, is_invalid_scope, refusal, unanswered};
-use super::{Metadata, Provider, token_request};
+use super::{Metadata, Provider, quote, token_request};
 use crate::cache::flight::Patience;
 use crate::cause::{Cause, Denial};
 use crate::config::TokenAuth;
@@ -110,7 +110,7 @@ impl Exchange<'_> {
             return grant.map_err(Denial::spent);
         }
         let wall = self.env.clock.wall();
-        let denial = refusal(&metadata, &reply, wall);
+        let denial = refusal(&metadata, credentials, &reply, wall);
         attempt.report(match denial.cause {
             Cause::CredentialsRefused | Cause::ClientForbidden => Verdict::Refused,
             Cause::RequestRefused => Verdict::Rejected,
@@ -258,7 +258,10 @@ impl Exchange<'_> {
                 .verify(metadata, token, false)
                 .await
                 .map_err(|denial| match denial {
-                    Unverified::Fault(fault) => self.unverifiable(fault.why()),
+                    Unverified::Fault(fault) => {
+                        let signer = quote::signer(token, Some(credentials));
+                        self.unverifiable(&format!("{}{signer}", fault.why()))
+                    }
                     Unverified::Denial(denial) => denial,
                 })?;
             Some(jws.into_claims())
@@ -292,7 +295,10 @@ impl Exchange<'_> {
             .verify(&metadata, token, true)
             .await
             .map_err(|denial| match denial {
-                Unverified::Fault(fault) => invalid(fault.why()),
+                Unverified::Fault(fault) => {
+                    let signer = quote::signer(token, None);
+                    invalid(&format!("{}{signer}", fault.why()))
+                }
                 Unverified::Denial(denial) => denial,
             })?;
         if !jws.may_be_access_token() {

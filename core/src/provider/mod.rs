@@ -5,11 +5,12 @@ mod document;
 pub(crate) mod exchange;
 pub(crate) mod health;
 mod jwks_fetch;
+mod quote;
 mod refusal;
 mod token_request;
 
 pub(crate) use discovery::{Flaw, Metadata, read as read_metadata};
-pub(crate) use refusal::{is_markup, oauth_error};
+pub(crate) use refusal::{is_markup, lacks_service_account, oauth_error};
 
 use crate::cause::{Cause, Denial};
 use crate::config::TokenAuth;

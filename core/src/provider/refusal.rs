@@ -2,7 +2,8 @@
 
 use crate::cause::{Cause, Denial};
 use crate::http::{Fault, Response};
-use crate::provider::Metadata;
+use crate::provider::{Metadata, quote};
+use crate::request::credentials::Credentials;
 use crate::token::json_object;
 use serde::Deserialize;
 use std::time::Duration;
@@ -74,9 +75,17 @@ const OTHER_WORDS: [&str; 3] = [
     "too_many_requests",
 ];
 
+/// An error that is neither known nor fit to be quoted.
+const OWN: &str = "(an error of its own)";
+
 /// The denial for a status other than 200. A refusal is a 401 of the token endpoint, or an OAuth error about the client.
 /// All else is the provider's or the configuration's trouble. `wall`: the time since the Unix epoch.
-pub(super) fn refusal(metadata: &Metadata, reply: &Response, wall: Duration) -> Denial {
+pub(super) fn refusal(
+    metadata: &Metadata,
+    credentials: &Credentials,
+    reply: &Response,
+    wall: Duration,
+) -> Denial {
     let error = OAuthError::read(&reply.body);
     let evidence = error.as_ref().and_then(OAuthError::cause);
     let cause = match (reply.status, evidence) {
@@ -92,12 +101,15 @@ pub(super) fn refusal(metadata: &Metadata, reply: &Response, wall: Duration) -> 
         _ => Cause::ProviderResponseInvalid,
     };
     let endpoint = metadata.token_endpoint.as_ref().map_or("", Url::as_str);
-    let word = error.as_ref().map_or("", OAuthError::shown);
-    let response = format!("HTTP {} {word}", reply.status);
-    let mut denial = Denial::new(
-        cause,
-        format!("token endpoint {endpoint}: {}", response.trim_end()),
-    );
+    let mut detail = format!("token endpoint {endpoint}: HTTP {}", reply.status);
+    if let Some(error) = &error {
+        detail.push(' ');
+        detail.push_str(error.quoted(credentials));
+        if error.lacks_service_account() {
+            detail.push_str(" (the client has no service account)");
+        }
+    }
+    let mut denial = Denial::new(cause, detail);
     denial.is_permanent = reply.status == 400 && evidence.is_some();
     with_retry_after(denial, reply, wall)
 }
@@ -148,10 +160,13 @@ fn retry_after(value: &str, wall: Duration) -> Option<u32> {
 
 /// An OAuth error response (RFC 6749 section 5.2).
 struct OAuthError {
-    /// If it is a known one.
+    error: String,
+    /// The same, if it is a known one.
     word: Option<&'static str>,
     /// The description mentions an audience.
     is_about_audience: bool,
+    /// The description mentions a service account.
+    is_about_service_account: bool,
 }
 
 impl OAuthError {
@@ -164,12 +179,15 @@ impl OAuthError {
 
         let response: ErrorResponse = json_object(body)?;
         let mut known = EVIDENCE.iter().map(|(word, ..)| *word).chain(OTHER_WORDS);
+        let word = known.find(|word| *word == response.error);
         let description = response.error_description.as_ref();
+        let description = description.and_then(|text| text.as_str());
+        let description = description.unwrap_or_default().to_ascii_lowercase();
         Some(OAuthError {
-            word: known.find(|word| *word == response.error),
-            is_about_audience: description
-                .and_then(|text| text.as_str())
-                .is_some_and(|text| text.to_ascii_lowercase().contains("audience")),
+            error: response.error,
+            word,
+            is_about_audience: description.contains("audience"),
+            is_about_service_account: description.contains("service account"),
         })
     }
 
@@ -183,13 +201,25 @@ impl OAuthError {
         Some(*cause)
     }
 
-    /// Only known words are shown: the provider chooses the others.
-    fn shown(&self) -> &'static str {
-        self.word.unwrap_or("(an error of its own)")
+    /// Keycloak: a client that must not use this grant, beside a 401 as for a wrong secret.
+    fn lacks_service_account(&self) -> bool {
+        self.word == Some("unauthorized_client") && self.is_about_service_account
+    }
+
+    /// A known word, or one that may be quoted: the provider chooses it.
+    fn quoted(&self, credentials: &Credentials) -> &str {
+        self.word
+            .or_else(|| quote::error_word(&self.error, credentials))
+            .unwrap_or(OWN)
     }
 }
 
 /// The `error` of an OAuth error response, fit to be shown.
 pub(crate) fn oauth_error(body: &[u8]) -> Option<&'static str> {
-    OAuthError::read(body).map(|error| error.shown())
+    OAuthError::read(body).map(|error| error.word.unwrap_or(OWN))
+}
+
+/// Whether the provider refuses the client because it has no service account.
+pub(crate) fn lacks_service_account(body: &[u8]) -> bool {
+    OAuthError::read(body).is_some_and(|error| error.lacks_service_account())
 }

@@ -222,6 +222,120 @@ async fn refusals_are_classified_by_status_then_by_error() {
 }
 
 #[tokio::test]
+async fn a_refusal_shows_the_providers_own_word_unless_it_repeats_credentials() {
+    let refused = |id: &'static str, secret: &'static str, error: &str| {
+        let body = serde_json::json!({ "error": error }).to_string();
+        async move {
+            let methods = "[\"client_secret_post\"]";
+            let (result, _) = run(GATE, methods, id, secret, move || reply(400, &body)).await;
+            result.unwrap_err().detail.to_string()
+        }
+    };
+    for word in ["tenant_disabled", "quirk"] {
+        let detail = refused("alice", "Kanarie7Qz", word).await;
+        assert!(detail.ends_with(&format!("HTTP 400 {word}")), "{detail}");
+    }
+    for (id, secret, word) in [
+        // Not a word.
+        ("alice", "Kanarie7Qz", "Out of cheese"),
+        ("alice", "Kanarie7Qz", "UPPER"),
+        ("alice", "Kanarie7Qz", "line\nfeed"),
+        ("alice", "Kanarie7Qz", "digits_7"),
+        ("alice", "Kanarie7Qz", ""),
+        ("alice", "Kanarie7Qz", "_"),
+        (
+            "alice",
+            "Kanarie7Qz",
+            "a_word_of_more_than_forty_letters_is_not_a_word",
+        ),
+        // A part of the id or the secret, or one of them in it.
+        ("alice", "kanarie", "kanarie"),
+        ("alice", "KANARIE", "no_kanarie_here"),
+        ("alice", "kanarie_vogel_wellensittich", "kanarie_vogel"),
+        (
+            "alice",
+            "kanarie_vogel_wellensittich",
+            "no_kanarie_vogel_here",
+        ),
+        ("alice", "Kanarie7Qz", "unknown_alice"),
+        ("unknown_alice", "Kanarie7Qz", "alice"),
+    ] {
+        let detail = refused(id, secret, word).await;
+        assert!(
+            detail.ends_with("HTTP 400 (an error of its own)"),
+            "{detail}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_names_a_missing_service_account() {
+    let body = r#"{"error":"unauthorized_client","error_description":"Client not enabled to retrieve service account"}"#;
+    let denial = denial(move || reply(401, body)).await;
+    assert_eq!(denial.cause, Cause::CredentialsRefused);
+    let expected = "HTTP 401 unauthorized_client (the client has no service account)";
+    assert!(denial.detail.ends_with(expected), "{}", denial.detail);
+}
+
+/// The detail of a token that no key of the provider verifies, with this header.
+async fn unverified(header: serde_json::Value) -> String {
+    let signer = crate::token::tests::es256();
+    let token = signer.token(&header, &serde_json::json!({"iss": "https://a.example"}));
+    let answer = serde_json::json!({"access_token": token, "token_type": "Bearer"}).to_string();
+    let document = document("null").replacen('{', r#"{"jwks_uri":"https://a.example/keys","#, 1);
+    let scripted = ScriptedTransport::new(move |seen| match seen.form {
+        None if seen.url.ends_with("/keys") => reply(200, r#"{"keys":[]}"#),
+        None => reply(200, &document),
+        Some(_) => reply(200, &answer),
+    });
+    let bench = Bench::new(GATE, Arc::new(scripted));
+    // Newer keys are not fetched at once.
+    let passing = async {
+        loop {
+            bench.clock.advance(Duration::from_secs(1));
+            tokio::task::yield_now().await;
+        }
+    };
+    let denial = tokio::select! {
+        result = bench.exchange("alice", "Kanarie7Qz") => result.unwrap_err(),
+        () = passing => unreachable!(),
+    };
+    assert_eq!(denial.cause, Cause::TokenUnverifiable);
+    denial.detail.to_string()
+}
+
+#[tokio::test]
+async fn an_unverified_token_is_named_by_key_id_and_algorithm() {
+    use serde_json::json;
+    for (header, expected) in [
+        (
+            json!({"alg": "ES256", "kid": "k1_-.A"}),
+            "its key is not among the provider's keys; kid k1_-.A, alg ES256",
+        ),
+        (
+            json!({"alg": "HS256"}),
+            "its algorithm is not allowed; no kid, alg HS256",
+        ),
+        (
+            json!({"alg": "ES256", "kid": "k\n[emerg] forged"}),
+            "; kid not shown, alg ES256",
+        ),
+        (
+            json!({"alg": "ES256", "kid": "k".repeat(200)}),
+            "; kid not shown, alg ES256",
+        ),
+        (
+            json!({"alg": "ES256", "kid": "Kanarie7Qz"}),
+            "; kid not shown, alg ES256",
+        ),
+        (json!({"alg": 7, "kid": 7}), "it is malformed"),
+    ] {
+        let detail = unverified(header).await;
+        assert!(detail.ends_with(expected), "{detail}");
+    }
+}
+
+#[tokio::test]
 async fn retry_after_is_passed_on_within_bounds() {
     for (retry_after, expect) in [
         (Some("30"), 30),

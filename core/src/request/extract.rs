@@ -32,6 +32,13 @@ pub(crate) struct Places {
     pub(crate) max_body_bytes: usize,
 }
 
+impl Places {
+    /// Whether the gate takes pairs, which it exchanges.
+    pub(crate) fn exchanges(&self) -> bool {
+        self.header || self.query || self.body
+    }
+}
+
 /// The credentials that a request presents.
 #[derive(Clone, Copy)]
 pub(crate) enum Presented<'s> {
