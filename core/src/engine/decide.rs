@@ -351,7 +351,7 @@ impl Inner {
             landing: Landing::new(Arc::clone(&self.shared), purpose),
         };
         match self.runtime() {
-            Ok(runtime) => runtime.submit(Command::Fly(Box::new(job))),
+            Ok(runtime) => runtime.submit(Command::Fly(job)),
             Err(error) => job
                 .landing
                 .deny(Denial::new(Cause::Internal, error.to_string())),

@@ -20,8 +20,12 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// A command for the thread.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would be one more allocation on the host's thread for each miss"
+)]
 pub(crate) enum Command {
-    Fly(Box<Job>),
+    Fly(Job),
     /// Watch the deadlines of a flight's waiters.
     Watch(Key),
     /// Write pending purges to the store.
@@ -175,7 +179,7 @@ impl Io {
         }
         while let Some(command) = commands.recv().await {
             match (command, &self.sharing) {
-                (Command::Fly(job), _) => self.fly(*job),
+                (Command::Fly(job), _) => self.fly(job),
                 (Command::Watch(key), _) => {
                     let shared = Arc::clone(&self.shared);
                     tokio::spawn(async move { watch(&shared, &key).await });
