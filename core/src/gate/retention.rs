@@ -19,6 +19,8 @@ pub(crate) struct Retention {
     /// The time before its end in which a token is no longer served.
     margin: Duration,
     refresh_ahead: f64,
+    /// The part of its time in the cache in which no token is due, in 1/256.
+    fresh_share: u64,
 }
 
 /// The age of a cached token.
@@ -63,6 +65,7 @@ impl Retention {
             max: config.cache_ttl_max.map_or(Duration::MAX, seconds),
             margin: seconds(config.leeway) + seconds(config.eagerly_expire),
             refresh_ahead: config.refresh_ahead,
+            fresh_share: (256.0 * config.refresh_ahead * (1.0 - JITTER)) as u64,
         })
     }
 
@@ -80,11 +83,18 @@ impl Retention {
         (!kept.is_zero()).then_some(kept)
     }
 
+    /// The seconds after which the refresh of some token is due, or fewer.
+    fn surely_fresh(&self, kept: Duration) -> u64 {
+        (kept.as_secs().saturating_mul(self.fresh_share) >> 8).saturating_sub(1)
+    }
+
     /// `wall`: the time since the Unix epoch.
     pub(crate) fn age(&self, grant: &Grant, now: Instant, wall: Duration) -> Age {
         let age = grant.age(now, wall);
         match self.kept(grant) {
             None => Age::Over,
+            // Most hits, in whole seconds.
+            Some(kept) if age.as_secs() < self.surely_fresh(kept) => Age::Fresh,
             Some(kept) if age >= kept => Age::Over,
             Some(kept) => {
                 let ahead = self.refresh_ahead * (1.0 - JITTER * grant.key.fraction());
