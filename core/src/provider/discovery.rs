@@ -28,7 +28,7 @@ pub(crate) struct Metadata {
 }
 
 /// The maximum size of a document, in bytes.
-pub(super) const MAX_DOCUMENT: usize = 1024 * 1024;
+const MAX_DOCUMENT: usize = 1024 * 1024;
 
 /// A repeated member is an error.
 #[derive(Deserialize)]
@@ -54,33 +54,42 @@ impl Metadata {
 
 pub(super) async fn fetch(issuer: &Issuer, env: &Env) -> Result<Fetched<Metadata>, Denial> {
     let what = format!("discovery at {}", issuer.discovery);
+    let read = |body: &[u8]| read(issuer, body).map_err(|flaw| flaw.why(issuer).to_string());
+    let started = env.clock.now();
+    let fetched = fetch_document(issuer, &issuer.discovery, &what, env, read).await;
+    env.metrics.discovery.observe(env.clock.now() - started);
+    fetched
+}
+
+/// Fetches a document. `what`: its name for log lines. `read` returns a log-safe phrase if the document is invalid.
+pub(super) async fn fetch_document<T>(
+    issuer: &Issuer,
+    url: &Url,
+    what: &str,
+    env: &Env,
+    read: impl FnOnce(&[u8]) -> Result<T, String>,
+) -> Result<Fetched<T>, Denial> {
     let call = Call {
-        url: issuer.discovery.clone(),
+        url: url.clone(),
         form: None,
         headers: issuer.headers.clone(),
         max_answer: MAX_DOCUMENT,
     };
-    let started = env.clock.now();
     let sent = env.transport.send(&issuer.connection, call).await;
-    env.metrics.discovery.observe(env.clock.now() - started);
-    let reply = sent.map_err(|fault| unavailable(&what, &fault))?;
-    match reply.status {
-        200 => {
-            let value = read(issuer, &reply.body).map_err(|flaw| {
-                let detail = format!("{what}: {}", flaw.why(issuer));
-                Denial::new(Cause::ProviderResponseInvalid, detail)
-            })?;
-            Ok(Fetched {
-                value,
-                max_age: reply.max_age,
-            })
-        }
-        _ => Err(refused(&what, &reply, env.clock.wall())),
+    let reply = sent.map_err(|fault| unavailable(what, &fault))?;
+    if reply.status != 200 {
+        return Err(refused(what, &reply, env.clock.wall()));
     }
+    let value = read(&reply.body)
+        .map_err(|why| Denial::new(Cause::ProviderResponseInvalid, format!("{what}: {why}")))?;
+    Ok(Fetched {
+        value,
+        max_age: reply.max_age,
+    })
 }
 
 /// The denial for a call without a response.
-pub(super) fn unavailable(what: &str, fault: &Fault) -> Denial {
+fn unavailable(what: &str, fault: &Fault) -> Denial {
     let (cause, why) = match fault {
         Fault::Unreachable(_, why) => (Cause::ProviderUnreachable, why.as_str()),
         Fault::Broken(why) => (Cause::ProviderFailed, why.as_str()),
@@ -90,7 +99,7 @@ pub(super) fn unavailable(what: &str, fault: &Fault) -> Denial {
 }
 
 /// The denial for a status other than 200.
-pub(super) fn refused(what: &str, reply: &Response, wall: Duration) -> Denial {
+fn refused(what: &str, reply: &Response, wall: Duration) -> Denial {
     let cause = match reply.status {
         429 => Cause::ProviderBusy,
         500..=599 => Cause::ProviderFailed,

@@ -2,12 +2,11 @@
 //!
 //! [RFC 7517]: https://www.rfc-editor.org/rfc/rfc7517
 
-use super::discovery::{MAX_DOCUMENT, refused, unavailable};
+use super::discovery::fetch_document;
 use super::document::Fetched;
-use crate::cause::{Cause, Denial};
+use crate::cause::Denial;
 use crate::env::Env;
 use crate::gate::issuer::Issuer;
-use crate::http::Call;
 use crate::token::KeySet;
 use url::Url;
 
@@ -33,26 +32,8 @@ pub(super) async fn fetch(
 }
 
 async fn fetch_one(issuer: &Issuer, url: &Url, env: &Env) -> Result<Fetched<KeySet>, Denial> {
-    let what = format!("keys at {url}");
-    let call = Call {
-        url: url.clone(),
-        form: None,
-        headers: issuer.headers.clone(),
-        max_answer: MAX_DOCUMENT,
+    let read = |body: &[u8]| {
+        KeySet::parse(body).ok_or_else(|| "not a JSON object with a list of keys".to_owned())
     };
-    let sent = env.transport.send(&issuer.connection, call).await;
-    let reply = sent.map_err(|fault| unavailable(&what, &fault))?;
-    match reply.status {
-        200 => {
-            let value = KeySet::parse(&reply.body).ok_or_else(|| {
-                let detail = format!("{what}: not a JSON object with a list of keys");
-                Denial::new(Cause::ProviderResponseInvalid, detail)
-            })?;
-            Ok(Fetched {
-                value,
-                max_age: reply.max_age,
-            })
-        }
-        _ => Err(refused(&what, &reply, env.clock.wall())),
-    }
+    fetch_document(issuer, url, &format!("keys at {url}"), env, read).await
 }
