@@ -10,6 +10,8 @@
 
 use crate::request::credentials::MAX_LEN;
 use crate::sys::secret::wipe;
+use quick_cache::UnitWeighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::hint::black_box;
 use std::mem::MaybeUninit;
@@ -249,6 +251,20 @@ impl FingerprintBuilder {
 fn update_with_length(hasher: &mut blake3::Hasher, part: &[u8]) {
     hasher.update(&(part.len() as u64).to_le_bytes());
     hasher.update(part);
+}
+
+/// A bounded map by [`Key`], from which the entries in little use are evicted.
+pub(crate) type KeyCache<T> = Cache<Key, T, UnitWeighter, KeyHash>;
+
+/// An empty map of at most `max` entries.
+pub(crate) fn key_cache<T: Clone>(max: usize) -> KeyCache<T> {
+    Cache::with(
+        max,
+        max as u64,
+        UnitWeighter,
+        KeyHash::default(),
+        DefaultLifecycle::default(),
+    )
 }
 
 /// The hasher of maps keyed by [`Key`]: a key is already uniform and secret, so eight of its bytes are the hash.

@@ -2,14 +2,12 @@
 
 use super::purges::{Checked, Purges};
 use crate::cause::Denial;
-use crate::key::{Fingerprint, Key, KeyHash};
-use quick_cache::UnitWeighter;
-use quick_cache::sync::{Cache, DefaultLifecycle};
+use crate::key::{Fingerprint, Key, KeyCache, key_cache};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Refusals by key. A space of their own keeps a flood of wrong secrets from evicting tokens.
-pub(crate) struct Refusals(Cache<Key, Arc<Refusal>, UnitWeighter, KeyHash>);
+pub(crate) struct Refusals(KeyCache<Arc<Refusal>>);
 
 /// A refusal, and the client that it refuses.
 pub(crate) struct Refusal {
@@ -26,13 +24,7 @@ const MAX_REFUSALS: usize = 10_000;
 
 impl Refusals {
     pub(crate) fn new() -> Refusals {
-        Refusals(Cache::with(
-            MAX_REFUSALS,
-            MAX_REFUSALS as u64,
-            UnitWeighter,
-            KeyHash::default(),
-            DefaultLifecycle::default(),
-        ))
+        Refusals(key_cache(MAX_REFUSALS))
     }
 
     /// The cached denial, unless it has expired or is purged.

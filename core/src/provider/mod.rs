@@ -17,12 +17,10 @@ use crate::config::TokenAuth;
 use crate::env::Env;
 use crate::gate::issuer::Issuer;
 use crate::journal::Level;
-use crate::key::{Key, KeyHash};
+use crate::key::{Key, KeyCache, key_cache};
 use crate::token::KeySet;
 use document::{Document, Need};
 use health::Health;
-use quick_cache::UnitWeighter;
-use quick_cache::sync::{Cache, DefaultLifecycle};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,7 +36,7 @@ pub(crate) struct Provider {
     /// The keys of other issuers, by `iss`.
     foreign_keys: HashMap<String, ForeignKeys>,
     /// By client id and gate.
-    habits: Cache<Key, Habits, UnitWeighter, KeyHash>,
+    habits: KeyCache<Habits>,
     has_noted_default_scope: AtomicBool,
 }
 
@@ -79,13 +77,7 @@ impl Provider {
             issuer,
             metadata: Document::default(),
             keys: Document::default(),
-            habits: Cache::with(
-                MAX_HABITS,
-                MAX_HABITS as u64,
-                UnitWeighter,
-                KeyHash::default(),
-                DefaultLifecycle::default(),
-            ),
+            habits: key_cache(MAX_HABITS),
             has_noted_default_scope: AtomicBool::new(false),
         }
     }

@@ -11,13 +11,11 @@ use crate::cache::purges::PurgeTarget;
 use crate::cache::{Landed, Purpose, Shared};
 use crate::config::engine::EngineOptions;
 use crate::error::Error;
-use crate::key::{Key, KeyHash};
+use crate::key::{KeyCache, key_cache};
 use crate::metrics::{Snapshot, add};
 use crate::outcome::CacheStatus;
 use crate::provider::exchange::{Exchange, Work};
 use crate::token::Grant;
-use quick_cache::UnitWeighter;
-use quick_cache::sync::{Cache, DefaultLifecycle};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -34,7 +32,7 @@ pub(crate) struct Sharing {
     /// Locked while purges are written or read, so that a purge of this process is not taken for another's.
     purging: Mutex<()>,
     /// Hashes of tokens that an upstream rejected, by cache key: not accepted from the store again.
-    distrusted: Cache<Key, [u8; 32], UnitWeighter, KeyHash>,
+    distrusted: KeyCache<[u8; 32]>,
     /// The number of flights that wait for other processes.
     pub(super) waiting: AtomicU32,
     /// The exchange of metrics between processes, if enabled.
@@ -74,13 +72,7 @@ impl Sharing {
             peppers: Peppers::new(config)?,
             purged: Purged::new(shared.env.clock.wall()),
             purging: Mutex::default(),
-            distrusted: Cache::with(
-                MAX_DISTRUSTED,
-                MAX_DISTRUSTED as u64,
-                UnitWeighter,
-                KeyHash::default(),
-                DefaultLifecycle::default(),
-            ),
+            distrusted: key_cache(MAX_DISTRUSTED),
             waiting: AtomicU32::new(0),
             tallies: config.metrics.then(Tallies::new),
         }))

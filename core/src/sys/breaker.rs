@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 /// The number of consecutive failures that open the breaker.
 const FAILURES: u32 = 5;
+
 /// The breaker of one kind of calls.
 pub(crate) struct Breaker {
     state: Mutex<State>,

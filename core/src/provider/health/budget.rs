@@ -2,16 +2,14 @@
 //! one is empty, unknown clients are denied without an exchange.
 
 use crate::cause::Cause;
-use crate::key::{Key, KeyHash};
-use quick_cache::UnitWeighter;
-use quick_cache::sync::{Cache, DefaultLifecycle};
+use crate::key::{Key, KeyCache, key_cache};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Token buckets by client, gate or source. The number is bounded: a gate's own bucket limits its refusals, so a flood of
 /// client ids does not evict the buckets that matter.
-pub(super) struct Budgets(Cache<Key, Arc<Bucket>, UnitWeighter, KeyHash>);
+pub(super) struct Budgets(KeyCache<Arc<Bucket>>);
 
 /// The maximum number of buckets.
 const BUCKETS: usize = 10_000;
@@ -28,13 +26,7 @@ struct Level {
 
 impl Budgets {
     pub(super) fn new() -> Budgets {
-        Budgets(Cache::with(
-            BUCKETS,
-            BUCKETS as u64,
-            UnitWeighter,
-            KeyHash::default(),
-            DefaultLifecycle::default(),
-        ))
+        Budgets(key_cache(BUCKETS))
     }
 
     /// Whether another exchange may be risked; otherwise the cause of the last draw, and the time until then.

@@ -15,19 +15,17 @@ use crate::cause::{Cause, Denial};
 use crate::env::Env;
 use crate::gate::Rules;
 use crate::journal::Level;
-use crate::key::{Key, KeyHash};
+use crate::key::{Key, KeyCache, key_cache};
 use breaker::{Breaker, BreakerState, Evidence, Subject};
 use budget::Budgets;
 use permits::{Permit, Permits};
-use quick_cache::UnitWeighter;
-use quick_cache::sync::{Cache, DefaultLifecycle};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) struct Health {
     issuer: String,
-    known: Cache<Key, (), UnitWeighter, KeyHash>,
+    known: KeyCache<()>,
     budgets: Budgets,
     breaker: Breaker,
     permits: Permits,
@@ -105,13 +103,7 @@ impl Health {
     pub(super) fn new(issuer: &str, max_exchanges: usize, longest_pause: Duration) -> Health {
         Health {
             issuer: issuer.to_owned(),
-            known: Cache::with(
-                MAX_KNOWN,
-                MAX_KNOWN as u64,
-                UnitWeighter,
-                KeyHash::default(),
-                DefaultLifecycle::default(),
-            ),
+            known: key_cache(MAX_KNOWN),
             budgets: Budgets::new(),
             breaker: Breaker::new(longest_pause),
             permits: Permits::new(max_exchanges),
