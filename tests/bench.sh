@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Measures a hit through nginx, one in Python, what a Python client pays for its token, and a look into the shared stores,
-# each beside what else there is and in the same rounds; writes target/bench/figures.json.
+# Measures a hit through nginx, one in Python, the cost of a token to a Python client, and parts of the core such as a
+# lookup in the shared stores, each beside its alternatives and in the same rounds; writes target/bench/figures.json.
 #
-#   tests/bench.sh [--rounds N] [--seconds N]     7 rounds of 2 seconds each, unless told otherwise; not for the stores
-#   tests/bench.sh nginx|python|stores [...]      one of them alone
+#   tests/bench.sh [--rounds N] [--seconds N]     7 rounds of 2 seconds each, unless told otherwise; not for the core
+#   tests/bench.sh nginx|python|core [...]        one of them alone
 #
 # Requests per second are for comparing within one run: machines are shared and noisy. Instructions per request are not.
 set -euo pipefail
@@ -13,7 +13,7 @@ source tests/lib.sh
 
 readonly python=$ROOT/target/venv/bin/python
 only=
-[[ ${1-} =~ ^(nginx|python|stores)$ ]] && only=$1 && shift
+[[ ${1-} =~ ^(nginx|python|core)$ ]] && only=$1 && shift
 need_lab
 need_venv
 need_apt nginx openssl util-linux
@@ -32,11 +32,11 @@ bench_python() {
     (cd tests && "$python" -m bench.python "$@" && "$python" -m bench.clients "$@")
 }
 
-bench_stores() {
+bench_core() {
     need_apt redis-server
-    (cd tests && "$python" -m bench.stores)
+    (cd tests && "$python" -m bench.core)
 }
 
-for part in ${only:-nginx python stores}; do
+for part in ${only:-nginx python core}; do
     "bench_$part" "$@"
 done

@@ -1,6 +1,6 @@
 //! The cost of a read from each shared store, compared with the bare database query.
 //!
-//! `cargo bench -p credgate-core --features bench` needs `redis-server`. `tests/bench.sh stores` prints the table.
+//! `cargo bench -p credgate-core --features bench` needs `redis-server`. `tests/bench.sh core` prints the table.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark may panic")]
 
 use credgate_core::EngineOptions;

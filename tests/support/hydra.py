@@ -46,7 +46,9 @@ class Hydra(RealProvider):
             run(self.program, "migrate", "sql", "--yes", "--config", self.configuration, self.dsn)
 
     def healthy(self) -> bool:
-        return all(ask(port, "/health/ready").status == 200 for port in (self.port, self.admin_port))
+        # Hydra makes its RSA keys when they are first used, which takes seconds: with the key set, before any test.
+        targets = [(self.port, "/health/ready"), (self.admin_port, "/health/ready"), (self.port, "/.well-known/jwks.json")]
+        return all(ask(port, target).status == 200 for port, target in targets)
 
     def register(
         self,

@@ -18,11 +18,12 @@ use crate::outcome::CacheStatus;
 use crate::provider::health::Parties;
 use crate::sys::sync::atomic::{AtomicU64, Ordering};
 use crate::token::Grant;
-use purges::{Checked, Purges};
+use purges::{Checked, PurgeTarget, Purges};
 use refusals::{Refusal, Refusals};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokens::TokenCache;
+use tokio::sync::Notify;
 
 /// The state that flights fill and hits read.
 pub(crate) struct Shared {
@@ -30,7 +31,9 @@ pub(crate) struct Shared {
     pub(crate) refusals: Refusals,
     pub(crate) flights: Flights,
     pub(crate) env: Arc<Env>,
-    pub(crate) purges: Purges,
+    purges: Purges,
+    /// Wakes the I/O thread after a purge, to drop the purged tokens.
+    pub(crate) purged: Notify,
     /// Counts purges that other processes made: a value whose flight began before one is not cached.
     foreign_purges: AtomicU64,
 }
@@ -118,6 +121,7 @@ impl Shared {
             flights: Flights::new(options.max_waiting),
             env,
             purges: Purges::default(),
+            purged: Notify::new(),
             foreign_purges: AtomicU64::new(0),
         }
     }
@@ -141,12 +145,12 @@ impl Shared {
 
     /// The cached token, of any age, unless it is purged.
     pub(crate) fn token(&self, key: &Key) -> Option<Arc<Grant>> {
-        self.cache.get(key).filter(|grant| !self.is_purged(grant))
+        self.cache.get(key).filter(|grant| !self.drop_purged(grant))
     }
 
     /// The same, without marking it as used.
     pub(crate) fn peek(&self, key: &Key) -> Option<Arc<Grant>> {
-        self.cache.peek(key).filter(|grant| !self.is_purged(grant))
+        self.cache.peek(key).filter(|grant| !self.drop_purged(grant))
     }
 
     /// The cached refusal, unless it has expired or is purged.
@@ -154,9 +158,33 @@ impl Shared {
         self.refusals.get(key, now, &self.purges)
     }
 
+    /// Drops a token if it is purged, and returns whether it is.
+    fn drop_purged(&self, grant: &Grant) -> bool {
+        let is_purged = self.is_purged(grant);
+        if is_purged {
+            self.drop_exactly(grant);
+        }
+        is_purged
+    }
+
+    /// Drops a token unless another one has replaced it.
+    pub(crate) fn drop_exactly(&self, grant: &Grant) -> bool {
+        let is_dropped = self.cache.remove_exactly(grant);
+        if is_dropped {
+            add(&self.env.metrics.purged);
+        }
+        is_dropped
+    }
+
     fn is_purged(&self, grant: &Grant) -> bool {
         self.purges
             .covers(&grant.checked, &grant.fingerprint, grant.client_id())
+    }
+
+    /// Purges a target: hits no longer see its tokens; the I/O thread drops them.
+    pub(crate) fn purge(&self, target: &PurgeTarget) {
+        self.purges.purge(target);
+        self.purged.notify_one();
     }
 
     /// Drops the purged tokens from the cache.

@@ -28,7 +28,7 @@ struct Targets {
     everything: u64,
     gates: HashMap<Fingerprint, u64>,
     clients: HashMap<Box<str>, Client>,
-    /// The number of purges since everything was purged: at least the number of targets.
+    /// The number of targets since everything was purged.
     count: usize,
 }
 
@@ -89,22 +89,27 @@ impl Purges {
 
 impl Targets {
     fn note(&mut self, target: &PurgeTarget, number: u64) {
-        self.count += 1;
-        match (target.gate, &target.client_id) {
-            _ if self.count > MAX_TARGETS => self.forget_before(number),
-            (None, None) => self.forget_before(number),
-            (Some(gate), None) => {
-                self.gates.insert(gate, number);
-            }
-            (gate, Some(client_id)) => {
-                let client = self.clients.entry(client_id.clone()).or_default();
-                match gate {
-                    None => client.everywhere = number,
-                    Some(gate) => {
-                        client.gates.insert(gate, number);
-                    }
+        let Some(client_id) = &target.client_id else {
+            return match target.gate {
+                None => self.forget_before(number),
+                Some(gate) => {
+                    let earlier = self.gates.insert(gate, number);
+                    self.count_new(earlier.is_none(), number);
                 }
-            }
+            };
+        };
+        let client = self.clients.entry(client_id.clone()).or_default();
+        let is_new = match target.gate {
+            None => std::mem::replace(&mut client.everywhere, number) == 0,
+            Some(gate) => client.gates.insert(gate, number).is_none(),
+        };
+        self.count_new(is_new, number);
+    }
+
+    fn count_new(&mut self, is_new: bool, number: u64) {
+        self.count += usize::from(is_new);
+        if self.count > MAX_TARGETS {
+            self.forget_before(number);
         }
     }
 
@@ -189,6 +194,15 @@ mod tests {
         let targets = purges.targets();
         assert!(targets.clients.len() <= MAX_TARGETS);
         drop(targets);
+        for _ in 0..250 {
+            purges.purge(&target(None, Some("c249")));
+        }
+        let later = Checked::at(purges.latest());
+        purges.purge(&target(None, Some("c249")));
+        assert!(
+            !purges.covers(&later, &gate(1), "c0"),
+            "the same target again is not one more"
+        );
         assert!(purges.covers(&early, &gate(1), "c0"));
         assert!(
             purges.covers(&early, &gate(1), "another"),

@@ -396,11 +396,7 @@ impl Inner {
         if target.client_id.is_none() {
             self.shared.env.forget_documents();
         }
-        self.shared.purges.purge(target);
-        // Without the thread there is no token.
-        if let Some(runtime) = self.runtime.get() {
-            runtime.submit(Command::Sweep);
-        }
+        self.shared.purge(target);
     }
 
     /// Drops a token that an upstream refused, unless another one has replaced it.
@@ -408,11 +404,7 @@ impl Inner {
         if let Some(sharing) = self.sharing.as_ref() {
             sharing.distrust(grant);
         }
-        let is_dropped = self.shared.cache.remove_exactly(grant);
-        if is_dropped {
-            add(&self.shared.env.metrics.purged);
-        }
-        is_dropped
+        self.shared.drop_exactly(grant)
     }
 }
 

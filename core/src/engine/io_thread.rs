@@ -30,8 +30,6 @@ pub(crate) enum Command {
     Watch(Key),
     /// Write pending purges to the store.
     WritePurges,
-    /// Drop purged tokens.
-    Sweep,
 }
 
 /// The work of a flight.
@@ -61,6 +59,9 @@ pub(crate) struct Limits {
     /// The longest pause of the circuit breaker.
     pub(crate) longest_pause: Duration,
 }
+
+/// The shortest time from one look for purged tokens to the next.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The maximum number of threads that resolve names.
 const MAX_RESOLVERS: usize = 4;
@@ -177,6 +178,7 @@ impl Io {
         if let Some(sharing) = &self.sharing {
             tokio::spawn(Arc::clone(sharing).follow());
         }
+        tokio::spawn(sweep(Arc::clone(&self.shared)));
         while let Some(command) = commands.recv().await {
             match (command, &self.sharing) {
                 (Command::Fly(job), _) => self.fly(job),
@@ -189,7 +191,6 @@ impl Io {
                     tokio::spawn(async move { sharing.write_purges().await });
                 }
                 (Command::WritePurges, None) => {}
-                (Command::Sweep, _) => self.shared.sweep(),
             }
         }
         if let Some(sharing) = &self.sharing {
@@ -292,6 +293,16 @@ impl Tenancy {
     fn is_used(&self) -> bool {
         Arc::strong_count(&self.provider) > 1
             || self.gates.iter().any(|gate| gate.strong_count() > 0)
+    }
+}
+
+/// Drops purged tokens after purges. Purges of many clients one by one share a look at the whole cache, which delays
+/// exchanges.
+async fn sweep(shared: Arc<Shared>) {
+    loop {
+        shared.purged.notified().await;
+        shared.sweep();
+        tokio::time::sleep(SWEEP_INTERVAL).await;
     }
 }
 

@@ -1,4 +1,4 @@
-"""The cost of the shared stores, from the benchmarks of core/benches/stores.rs: `python -m bench.stores`."""
+"""The cost of parts of the core, from the criterion benchmarks of core/benches: `python -m bench.core`."""
 
 import json
 import os
@@ -12,8 +12,10 @@ from support.process import ROOT
 CRITERION = ROOT / "target" / "criterion"
 CONCURRENT = 64
 
-# Group: title, number of questions in one measurement, and the cases; the first is the baseline of the ratios.
+# Group: title, number of calls in one measurement, and the cases; the first is the baseline of the ratios.
 GROUPS = {
+    "clients_allowed": ("A miss, with N clients allowed", 1, ["0", "1", "1000", "10000"]),
+    "purge": ("A purge, with N tokens cached", 1, ["100", "100000"]),
     "sqlite": ("SQLite, on a tmpfs", 1, ["prepared_read", "look"]),
     "sqlite_concurrent": (f"SQLite, {CONCURRENT} at once", CONCURRENT, ["look", "put"]),
     "redis": ("Redis, over a Unix socket", 1, ["get", "look"]),
@@ -22,15 +24,18 @@ GROUPS = {
 
 
 def measure() -> dict[str, Any]:
-    """Run the benchmarks; return for each group its cases: microseconds per question, and the ratio to the first."""
+    """Run the benchmarks; return for each group its cases: microseconds per call, and the ratio to the first."""
     shutil.rmtree(CRITERION, ignore_errors=True)
     subprocess.run(
-        ["cargo", "bench", "--quiet", "--locked", "-p", "credgate-core", "--features", "bench", "--bench", "stores"],
+        [
+            *("cargo", "bench", "--quiet", "--locked", "-p", "credgate-core", "--features", "bench"),
+            *("--bench", "engine", "--bench", "stores"),
+        ],
         cwd=ROOT, env=os.environ, check=True, capture_output=True, timeout=1800,
     )  # fmt: skip
     figures: dict[str, Any] = {}
-    for group, (_, questions, cases) in GROUPS.items():
-        times = {case: median(group, case) / questions / 1000 for case in cases}
+    for group, (_, calls, cases) in GROUPS.items():
+        times = {case: median(group, case) / calls / 1000 for case in cases}
         figures[group] = {
             case: {"microseconds": round(time, 3), "ratio_to_first": round(time / times[cases[0]], 3)}
             for case, time in times.items()
@@ -45,20 +50,20 @@ def median(group: str, case: str) -> float:
 
 
 def table(figures: dict[str, Any]) -> str:
-    lines = [f"{'store':28} {'question':16} {'us':>8} {'per second':>11} {'ratio to the first':>19}"]
+    lines = [f"{'part':32} {'case':16} {'us':>8} {'per second':>11} {'ratio to the first':>19}"]
     for group, (title, _, cases) in GROUPS.items():
         for case in cases:
             figure = figures[group][case]
             time = figure["microseconds"]
-            lines.append(f"{title:28} {case:16} {time:8.1f} {1e6 / time:11,.0f} {figure['ratio_to_first']:19.2f}")
+            lines.append(f"{title:32} {case:16} {time:8.2f} {1e6 / time:11,.0f} {figure['ratio_to_first']:19.2f}")
             title = ""
     return "\n".join(lines)
 
 
 def main() -> None:
-    print("· shared stores ...", flush=True)
+    print("· parts of the core ...", flush=True)
     figures = measure()
-    write({"stores": figures})
+    write({"core": figures})
     print(f"\n{table(figures)}\n\nMedians of one run. {NAME}")
 
 
