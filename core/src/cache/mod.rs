@@ -150,7 +150,9 @@ impl Shared {
 
     /// The same, without marking it as used.
     pub(crate) fn peek(&self, key: &Key) -> Option<Arc<Grant>> {
-        self.cache.peek(key).filter(|grant| !self.drop_purged(grant))
+        self.cache
+            .peek(key)
+            .filter(|grant| !self.drop_purged(grant))
     }
 
     /// The cached refusal, unless it has expired or is purged.
