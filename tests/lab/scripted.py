@@ -2,9 +2,10 @@
 
     scripted.py PORT [CERT KEY]
 
-Unscripted, it grants every client a token that names it, and refuses secrets that begin with "wrong".
+Unscripted, it grants every client a token that names it, and refuses secrets that begin with "wrong". A scripted refusal
+is for those secrets only.
 
-    POST /_control/script   {"endpoint": "token", "discovery" or "jwks", "times": N or null for ever, and any of
+    POST /_control/script   {"endpoint": "token", "refusal", "discovery" or "jwks", "times": N or null for ever, any of
                              "status", "headers" (an object), "body" (text) or "json", "repeat" (the body, N times),
                              "hang_up" (true), "pause" (seconds before each byte)}
                             "merge" (an object) changes members of the usual answer; null removes one.
@@ -35,7 +36,7 @@ class Scripted:
         self.reset()
 
     def reset(self) -> None:
-        self.scripts: dict[str, list[dict[str, Any]]] = {"token": [], "discovery": [], "jwks": []}
+        self.scripts: dict[str, list[dict[str, Any]]] = {"token": [], "refusal": [], "discovery": [], "jwks": []}
         self.counts = {"token": 0, "discovery": 0}
         self.last: dict[str, Any] | None = None
         self.open.set()
@@ -85,6 +86,8 @@ class Scripted:
         finally:
             self.waiting -= 1
         client, secret = _credentials(request, form)
+        if secret.startswith("wrong") and self.scripts["refusal"]:
+            return self.scripted("refusal", {})
         if secret.startswith("wrong") and not self.scripts["token"]:
             return Response.json({"error": "invalid_client", "error_description": "client authentication failed"}, 401)
         usual = {"access_token": f"token-of-{client}", "token_type": "Bearer", "expires_in": 3600}
