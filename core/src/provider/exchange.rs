@@ -1,23 +1,22 @@
-//! One client credentials grant at a token endpoint ([RFC 6749 section 4.4]), and the verification of a token.
+//! One client credentials grant at a token endpoint ([RFC 6749 section 4.4]).
 //!
 //! [RFC 6749 section 4.4]: https://www.rfc-editor.org/rfc/rfc6749#section-4.4
 
 use super::health::{Attempt, Candidate, Parties, Verdict};
 use super::refusal::{busy_for_all, is_invalid_client, is_invalid_scope, refusal, unanswered};
+use super::verify::Unverified;
 use super::{Metadata, Provider, quote, token_request};
 use crate::cache::flight::Patience;
 use crate::cause::{Cause, Denial};
 use crate::config::TokenAuth;
 use crate::env::Env;
 use crate::gate::Rules;
-use crate::gate::policy::Breach;
 use crate::http::{Call, Fault, Response};
 use crate::key::Key;
 use crate::request::credentials::Credentials;
 use crate::sys::secret::Secret;
 use crate::token::claims::Claims;
-use crate::token::{Grant, Origin, TokenResponse, remaining, unverified_claims};
-use crate::token::{Jws, JwsError, is_jws};
+use crate::token::{Grant, Origin, TokenResponse, is_jws, unverified_claims};
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -42,6 +41,12 @@ pub(crate) struct Exchange<'e> {
     pub(crate) parties: Parties,
     /// `None`: nobody waits for it any longer.
     pub(crate) patience: &'e (dyn Fn() -> Option<Patience> + Send + Sync),
+}
+
+/// A response of the token endpoint, and the scope that was requested.
+struct Answered<'a> {
+    reply: Response,
+    scope: Option<&'a str>,
 }
 
 /// A token request without a response.
@@ -78,20 +83,15 @@ impl Exchange<'_> {
         };
         let attempt = self.provider.health.admit(self.env, &candidate).await?;
         let mut sent = self.negotiate(&attempt, &metadata, credentials).await;
-        if let Ok((
-            Response {
-                status: 404 | 405 | 410,
-                ..
-            },
-            _,
-        )) = sent
+        if let Ok(answered) = &sent
+            && matches!(answered.reply.status, 404 | 405 | 410)
             && let Some(newer) = self.moved(&metadata).await
             && attempt.may_retry()
         {
             metadata = newer;
             sent = self.negotiate(&attempt, &metadata, credentials).await;
         }
-        let (reply, requested) = match sent {
+        let Answered { reply, scope } = match sent {
             Ok(answered) => answered,
             Err(Unanswered { verdict, denial }) => {
                 attempt.report(verdict);
@@ -104,9 +104,7 @@ impl Exchange<'_> {
         if reply.status == 200 {
             attempt.report(Verdict::Granted);
             let response = TokenResponse::read(&reply.body)?;
-            let grant = self
-                .grant(&metadata, credentials, requested, &response)
-                .await;
+            let grant = self.grant(&metadata, credentials, scope, &response).await;
             return grant.map_err(Denial::spent);
         }
         let wall = self.env.clock.wall();
@@ -130,15 +128,14 @@ impl Exchange<'_> {
             .filter(|newer| newer.token_endpoint != metadata.token_endpoint)
     }
 
-    /// The response to the token request, and the scope that it requested, in the way in which the provider accepts it of
-    /// this client: without the default scope, or with the other authentication method. The exchange remembers the
+    /// The response to the token request in the way in which the provider accepts it of this client: without the default scope, or with the other authentication method. The exchange remembers the
     /// accepted way.
     async fn negotiate<'c>(
         &'c self,
         attempt: &Attempt<'_>,
         metadata: &Metadata,
         credentials: &'c Credentials,
-    ) -> Result<(Response, Option<&'c str>), Unanswered> {
+    ) -> Result<Answered<'c>, Unanswered> {
         let (provider, request, client) = (self.provider, &self.rules.request, self.parties.client);
         let known = provider.habits(&client);
         let mut habits = known;
@@ -176,7 +173,8 @@ impl Exchange<'_> {
         if habits != known {
             provider.note_habits(client, habits);
         }
-        Ok((reply, form.scope))
+        let scope = form.scope;
+        Ok(Answered { reply, scope })
     }
 
     /// The caller's scope, if the gate accepts one.
@@ -283,93 +281,13 @@ impl Exchange<'_> {
         Ok(Grant::new(origin, client_id, token, lifetime, claims).with_scope(scope))
     }
 
-    /// Verifies a client's own token: signature, type, issuer and times (RFC 9068 section 4).
-    async fn verify_client_supplied(&self, token: &str) -> Result<Grant, Denial> {
-        let invalid = |why: &str| Denial::new(Cause::TokenInvalid, why);
-        if !is_jws(token) {
-            return Err(invalid("it is no JWT"));
-        }
-        let origin = self.origin(true);
-        let metadata = self.provider.metadata(self.env).await?;
-        let jws = self
-            .verify(&metadata, token, true)
-            .await
-            .map_err(|denial| match denial {
-                Unverified::Fault(fault) => {
-                    let signer = quote::signer(token, None);
-                    invalid(&format!("{}{signer}", fault.why()))
-                }
-                Unverified::Denial(denial) => denial,
-            })?;
-        if !jws.may_be_access_token() {
-            return Err(invalid("its typ is not an access token's"));
-        }
-        let claims = Claims::new(jws.into_claims(), Some(&metadata.issuer));
-        if claims.are_of_id_token() {
-            return Err(invalid("it is an ID token"));
-        }
-        // Its client must prove possession of the key (RFC 7800 section 3.1).
-        if claims.get("cnf").is_some() {
-            return Err(invalid(
-                "it is bound to a key (cnf), which the gate does not verify",
-            ));
-        }
-        let wall = self.env.clock.wall();
-        if claims.get("exp").is_none() {
-            return Err(invalid("it has no exp"));
-        }
-        match self.rules.policy.check_claims(&claims, wall) {
-            Err(Breach::Insufficient(_)) | Ok(()) => {}
-            Err(breach) => return Err(invalid(breach.why())),
-        }
-        let client_id = ["client_id", "azp", "appid", "cid", "sub"]
-            .into_iter()
-            .filter_map(|name| claims.text(name))
-            .find(|id| !id.is_empty())
-            .filter(|id| !id.chars().any(char::is_control))
-            .ok_or_else(|| invalid("it names no client"))?
-            .to_owned();
-        let lifetime = remaining(&claims, wall);
-        Ok(Grant::new(
-            origin,
-            &client_id,
-            token,
-            lifetime,
-            Some(claims),
-        ))
-    }
-
-    /// Verifies a token with the provider's keys, and with newer ones if these do not suffice. A key may also be replaced
-    /// under the same id; a client's own token is no reason to suspect that.
-    async fn verify<'t>(
-        &self,
-        metadata: &Metadata,
-        token: &'t str,
-        is_client_supplied: bool,
-    ) -> Result<Jws<'t>, Unverified> {
-        let (provider, env) = (self.provider, self.env);
-        let jws = Jws::parse(token).map_err(Unverified::Fault)?;
-        let issuer = jws.issuer();
-        let keys = provider.keys(env, metadata, issuer).await;
-        let keys = keys.map_err(Unverified::Denial)?;
-        let verified = match jws.verify(&keys) {
-            Err(fault) if fault.suggests_newer_keys(is_client_supplied) => {
-                let newer = provider.newer_keys(env, metadata, issuer, &keys, is_client_supplied);
-                let newer = newer.await.map_err(Unverified::Denial)?;
-                jws.verify(&newer)
-            }
-            verified => verified,
-        };
-        verified.map(|()| jws).map_err(Unverified::Fault)
-    }
-
     fn unverifiable(&self, why: &str) -> Denial {
         let detail = format!("the token of {}: {why}", self.provider.issuer.id);
         Denial::new(Cause::TokenUnverifiable, detail)
     }
 
     /// The origin of a token that is received now.
-    fn origin(&self, is_client_supplied: bool) -> Origin {
+    pub(super) fn origin(&self, is_client_supplied: bool) -> Origin {
         Origin {
             key: self.key,
             fingerprint: self.rules.fingerprint,
@@ -384,12 +302,6 @@ impl Exchange<'_> {
 pub(crate) fn late(issuer: &str, timeout: Duration) -> Denial {
     let detail = format!("{issuer} did not respond within {timeout:?}");
     Denial::new(Cause::ProviderTimeout, detail)
-}
-
-/// The reason why a token does not verify: its own fault, or unavailable keys.
-enum Unverified {
-    Fault(JwsError),
-    Denial(Denial),
 }
 
 fn token_endpoint(metadata: &Metadata) -> Result<&Url, Denial> {

@@ -8,6 +8,7 @@ mod jwks_fetch;
 mod quote;
 mod refusal;
 mod token_request;
+mod verify;
 
 pub(crate) use discovery::{Flaw, Metadata, read as read_metadata};
 pub(crate) use refusal::{is_markup, lacks_service_account, oauth_error};

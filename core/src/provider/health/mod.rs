@@ -268,7 +268,7 @@ impl Parties {
         }
     }
 
-    /// The budgets, with their size per minute.
+    /// The budgets, with their size per minute: the client's own first.
     fn buckets(&self, [client, gate, source]: [u32; 3]) -> impl Iterator<Item = (Key, u32)> {
         [
             Some((self.client, client)),
@@ -288,12 +288,8 @@ impl Attempt<'_> {
             return true;
         }
         let (budgets, now) = (&self.health.budgets, self.env.clock.now());
-        let [_, gate, source] = self.limits;
-        let shared = [
-            Some((self.parties.gate, gate)),
-            self.parties.source.map(|key| (key, source)),
-        ];
-        shared.into_iter().flatten().all(|(key, per_minute)| {
+        let mut shared = self.parties.buckets(self.limits).skip(1);
+        shared.all(|(key, per_minute)| {
             budgets.draw(key, per_minute, Cause::TooManyRefusals, now);
             budgets.check(&key, per_minute, now).is_ok()
         })

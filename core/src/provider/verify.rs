@@ -1,0 +1,96 @@
+//! The verification of tokens: a client's own, and those of a token endpoint.
+
+use super::exchange::Exchange;
+use super::{Metadata, quote};
+use crate::cause::{Cause, Denial};
+use crate::gate::policy::Breach;
+use crate::token::claims::Claims;
+use crate::token::{Grant, Jws, JwsError, is_jws, remaining};
+
+/// The reason why a token does not verify: its own fault, or unavailable keys.
+pub(super) enum Unverified {
+    Fault(JwsError),
+    Denial(Denial),
+}
+
+impl Exchange<'_> {
+    /// Verifies a client's own token: signature, type, issuer and times (RFC 9068 section 4).
+    pub(super) async fn verify_client_supplied(&self, token: &str) -> Result<Grant, Denial> {
+        let invalid = |why: &str| Denial::new(Cause::TokenInvalid, why);
+        if !is_jws(token) {
+            return Err(invalid("it is no JWT"));
+        }
+        let origin = self.origin(true);
+        let metadata = self.provider.metadata(self.env).await?;
+        let jws = self
+            .verify(&metadata, token, true)
+            .await
+            .map_err(|denial| match denial {
+                Unverified::Fault(fault) => {
+                    let signer = quote::signer(token, None);
+                    invalid(&format!("{}{signer}", fault.why()))
+                }
+                Unverified::Denial(denial) => denial,
+            })?;
+        if !jws.may_be_access_token() {
+            return Err(invalid("its typ is not an access token's"));
+        }
+        let claims = Claims::new(jws.into_claims(), Some(&metadata.issuer));
+        if claims.are_of_id_token() {
+            return Err(invalid("it is an ID token"));
+        }
+        // Its client must prove possession of the key (RFC 7800 section 3.1).
+        if claims.get("cnf").is_some() {
+            return Err(invalid(
+                "it is bound to a key (cnf), which the gate does not verify",
+            ));
+        }
+        let wall = self.env.clock.wall();
+        if claims.get("exp").is_none() {
+            return Err(invalid("it has no exp"));
+        }
+        match self.rules.policy.check_claims(&claims, wall) {
+            Err(Breach::Insufficient(_)) | Ok(()) => {}
+            Err(breach) => return Err(invalid(breach.why())),
+        }
+        let client_id = ["client_id", "azp", "appid", "cid", "sub"]
+            .into_iter()
+            .filter_map(|name| claims.text(name))
+            .find(|id| !id.is_empty())
+            .filter(|id| !id.chars().any(char::is_control))
+            .ok_or_else(|| invalid("it names no client"))?
+            .to_owned();
+        let lifetime = remaining(&claims, wall);
+        Ok(Grant::new(
+            origin,
+            &client_id,
+            token,
+            lifetime,
+            Some(claims),
+        ))
+    }
+
+    /// Verifies a token with the provider's keys, and with newer ones if these do not suffice. A key may also be replaced
+    /// under the same id; a client's own token is no reason to suspect that.
+    pub(super) async fn verify<'t>(
+        &self,
+        metadata: &Metadata,
+        token: &'t str,
+        is_client_supplied: bool,
+    ) -> Result<Jws<'t>, Unverified> {
+        let (provider, env) = (self.provider, self.env);
+        let jws = Jws::parse(token).map_err(Unverified::Fault)?;
+        let issuer = jws.issuer();
+        let keys = provider.keys(env, metadata, issuer).await;
+        let keys = keys.map_err(Unverified::Denial)?;
+        let verified = match jws.verify(&keys) {
+            Err(fault) if fault.suggests_newer_keys(is_client_supplied) => {
+                let newer = provider.newer_keys(env, metadata, issuer, &keys, is_client_supplied);
+                let newer = newer.await.map_err(Unverified::Denial)?;
+                jws.verify(&newer)
+            }
+            verified => verified,
+        };
+        verified.map(|()| jws).map_err(Unverified::Fault)
+    }
+}
