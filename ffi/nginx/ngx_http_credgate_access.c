@@ -53,6 +53,7 @@ ngx_int_t
 ngx_http_credgate_access_handler(ngx_http_request_t *r)
 {
     ngx_int_t                      rc;
+    credgate_gate                 *gate;
     ngx_http_credgate_ctx_t       *ctx;
     ngx_http_credgate_loc_conf_t  *cglcf;
 
@@ -71,17 +72,19 @@ ngx_http_credgate_access_handler(ngx_http_request_t *r)
         }
     }
 
+    gate = ngx_http_credgate_gates_find(r);
+
     switch (ctx->state) {
 
     case NGX_HTTP_CREDGATE_STATE_DONE:
 
         /* a gate decides once, even after an internal redirect */
 
-        if (ctx->gate == cglcf->gate) {
+        if (ctx->gate == gate) {
             return ngx_http_credgate_access_verdict(ctx);
         }
 
-        if (ngx_http_credgate_access_restart(ctx, cglcf->gate) != NGX_OK) {
+        if (ngx_http_credgate_access_restart(ctx, gate) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
@@ -99,7 +102,7 @@ ngx_http_credgate_access_handler(ngx_http_request_t *r)
         /* fall through */
 
     default: /* NGX_HTTP_CREDGATE_STATE_START */
-        ctx->gate = cglcf->gate;
+        ctx->gate = gate;
     }
 
     /* hide the query first, because any later path may forward or log it */
