@@ -174,7 +174,8 @@ _installed() { [ "$(cat "$1/installed" 2>/dev/null)" = "$2" ]; }
 build_current_nginx() {
   local out=$ROOT/target/nginx-current
   _need_nginx "$out"
-  quietly "building the module for it" env CREDGATE_OUT="$out" "$ROOT/ffi/nginx/build.sh" "$out/source"
+  quietly "building the module for it" env CREDGATE_OUT="$out" CREDGATE_NGINX="$out/nginx" \
+    "$ROOT/ffi/nginx/build.sh" "$out/source"
 }
 
 # build_sanitized: target/sanitized/{nginx,ngx_http_credgate_module.so,…/libcredgate.so}, with AddressSanitizer, and the
@@ -193,7 +194,7 @@ build_sanitized() {
 # build_sanitized_module TREE OUT: OUT/ngx_http_credgate_module.so from TREE/{ffi/nginx,include}, for build_sanitized's nginx.
 build_sanitized_module() {
   local out=$ROOT/target/sanitized undefined=-fsanitize=address,undefined
-  env CREDGATE_OUT="$2" CREDGATE_LIB="$out/$(rustc --print host-tuple)/debug" CREDGATE_LD_OPT=$undefined \
+  env CREDGATE_OUT="$2" CREDGATE_NGINX="$out/nginx" CREDGATE_LIB="$out/$(rustc --print host-tuple)/debug" CREDGATE_LD_OPT=$undefined \
     CREDGATE_CC_OPT="$undefined -fno-omit-frame-pointer -O1 -DNGX_DEBUG_PALLOC=1" "$1/ffi/nginx/build.sh" "$out/source"
 }
 
