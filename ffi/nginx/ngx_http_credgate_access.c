@@ -63,6 +63,9 @@ ngx_http_credgate_access_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "credgate access handler");
+
     ctx = ngx_http_credgate_ctx_get(r);
 
     if (ctx == NULL) {
@@ -181,6 +184,13 @@ ngx_http_credgate_access_abandon(ngx_http_credgate_ctx_t *ctx)
 static ngx_int_t
 ngx_http_credgate_access_verdict(ngx_http_credgate_ctx_t *ctx)
 {
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ctx->request->connection->log, 0,
+                   "credgate verdict: %ui, cache status: %s, cause: %s",
+                   (ngx_uint_t) ctx->outcome.http_status,
+                   credgate_cache_status_name(ctx->outcome.cache_status),
+                   ctx->outcome.http_status
+                   ? credgate_cause_name(ctx->outcome.code) : "none");
+
     /*
      * A request that is allowed by credentials from another source has none
      * in its body.

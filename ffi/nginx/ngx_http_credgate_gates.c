@@ -233,6 +233,9 @@ ngx_http_credgate_gates_select(ngx_http_request_t *r,
         if (gate[i].provider.len == v->len
             && ngx_memcmp(gate[i].provider.data, v->data, v->len) == 0)
         {
+            ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                           "credgate provider: \"%V\"", &gate[i].provider);
+
             return &gate[i];
         }
     }
