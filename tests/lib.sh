@@ -201,7 +201,7 @@ build_sanitized_module() {
 # _need_nginx OUT [CC_OPT LD_OPT]: OUT/nginx from OUT/source, both from the crate that carries the current source.
 _need_nginx() {
   need_apt build-essential libssl-dev libpcre2-dev zlib1g-dev
-  [ -x "$1/nginx" ] || quietly "building a current nginx" _build_nginx "$@"
+  "$1/nginx" -V 2>&1 | grep -q -- --with-http_v3_module || quietly "building a current nginx" _build_nginx "$@"
 }
 
 _build_nginx() {
@@ -217,8 +217,8 @@ _build_nginx() {
       configure=./configure
       [ -x "$configure" ] || configure=auto/configure
       "$configure" --with-compat --with-threads --with-poll_module --with-select_module \
-        --with-http_ssl_module --with-http_v2_module --with-http_realip_module --with-http_auth_request_module \
-        --with-http_stub_status_module --with-cc-opt="${2-}" --with-ld-opt="${3-}" &&
+        --with-http_ssl_module --with-http_v2_module --with-http_v3_module --with-http_realip_module \
+        --with-http_auth_request_module --with-http_stub_status_module --with-cc-opt="${2-}" --with-ld-opt="${3-}" &&
         make -j2 && cp objs/nginx "$out/nginx" && make clean
     )
 }
