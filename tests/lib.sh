@@ -201,7 +201,7 @@ build_sanitized_module() {
 # _need_nginx OUT [CC_OPT LD_OPT]: OUT/nginx from OUT/source, both from the crate that carries the current source.
 _need_nginx() {
   need_apt build-essential libssl-dev libpcre2-dev zlib1g-dev
-  "$1/nginx" -V 2>&1 | grep -q -- --with-http_v3_module || quietly "building a current nginx" _build_nginx "$@"
+  [[ $("$1/nginx" -V 2>&1) == *--with-http_v3_module* ]] || quietly "building a current nginx" _build_nginx "$@"
 }
 
 _build_nginx() {

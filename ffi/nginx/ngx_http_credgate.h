@@ -293,6 +293,9 @@ void ngx_http_credgate_wait_stop(ngx_http_credgate_ctx_t *ctx);
 ngx_uint_t ngx_http_credgate_words_is_group(ngx_str_t *written,
     ngx_str_t *directive);
 ngx_command_t *ngx_http_credgate_words_directive(ngx_str_t *field);
+#define ngx_http_credgate_words_is(word, text)                                \
+    ((word)->len == sizeof(text) - 1                                          \
+     && ngx_memcmp((word)->data, text, sizeof(text) - 1) == 0)
 void ngx_http_credgate_words_next(ngx_str_t *text, ngx_str_t *word);
 u_char *ngx_http_credgate_words_translate(u_char *p, ngx_str_t *text,
     ngx_str_t *like);

@@ -247,7 +247,8 @@ static u_char *
 ngx_http_credgate_error_subject(u_char *p, ngx_str_t *about, ngx_str_t *name,
     ngx_http_credgate_setting_t *setting)
 {
-    u_char  *s, *last;
+    u_char     *s, *last;
+    ngx_str_t   rest, word;
 
     s = about->data;
     last = s + about->len;
@@ -269,16 +270,26 @@ ngx_http_credgate_error_subject(u_char *p, ngx_str_t *about, ngx_str_t *name,
         s++;
     }
 
-    if (s + 1 < last
-        && (s[1] < 'a' || s[1] > 'z'
-            || ngx_strncmp(s + 1, "invalid", sizeof("invalid") - 1) == 0
-            || ngx_strncmp(s + 1, "unknown", sizeof("unknown") - 1) == 0))
+    about->len = last - s;
+    about->data = s;
+
+    if (about->len < 2) {
+        return p;
+    }
+
+    /* a sentence goes on with a verb, and anything else follows a colon */
+
+    rest.data = s + 1;
+    rest.len = about->len - 1;
+
+    ngx_http_credgate_words_next(&rest, &word);
+
+    if (word.len == 0 || word.data[0] < 'a' || word.data[0] > 'z'
+        || ngx_http_credgate_words_is(&word, "invalid")
+        || ngx_http_credgate_words_is(&word, "unknown"))
     {
         *p++ = ':';
     }
-
-    about->len = last - s;
-    about->data = s;
 
     return p;
 }

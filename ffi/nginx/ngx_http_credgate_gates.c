@@ -211,10 +211,15 @@ ngx_http_credgate_gates_select(ngx_http_request_t *r,
     ngx_http_variable_value_t     *v;
     ngx_http_credgate_loc_conf_t  *cglcf;
 
-    cglcf = ngx_http_get_module_loc_conf(r, ngx_http_credgate_module);
-    gate = cglcf->gates->elts;
-
     *value = NULL;
+
+    cglcf = ngx_http_get_module_loc_conf(r, ngx_http_credgate_module);
+
+    if (cglcf->gates == NULL) {
+        return NULL;
+    }
+
+    gate = cglcf->gates->elts;
 
     if (cglcf->variable == NGX_CONF_UNSET) {
         return gate;

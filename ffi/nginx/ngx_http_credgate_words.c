@@ -10,10 +10,6 @@
 #define NGX_HTTP_CREDGATE_PREFIX   "credgate_"
 #define NGX_HTTP_CREDGATE_LONGEST  63
 
-#define ngx_http_credgate_words_is(word, text)                                \
-    ((word)->len == sizeof(text) - 1                                          \
-     && ngx_memcmp((word)->data, text, sizeof(text) - 1) == 0)
-
 
 static ngx_uint_t ngx_http_credgate_words_distance(ngx_str_t *a,
     ngx_str_t *b);
