@@ -83,7 +83,7 @@ typedef struct {
 } ngx_http_credgate_srv_conf_t;
 
 
-/* a gate compiled for a location: with a variable, one for each provider */
+/* a gate compiled for a location */
 
 typedef struct {
     ngx_str_t                         provider;  /* empty: no provider */

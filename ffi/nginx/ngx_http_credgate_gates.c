@@ -14,7 +14,11 @@ static ngx_http_credgate_gate_t *ngx_http_credgate_gates_select(
     ngx_http_request_t *r, ngx_http_variable_value_t **value);
 
 
-/* compiles the gate of a location, or with a variable one per provider */
+/*
+ * Compiles the gate of a location.  With a variable there is one for each
+ * provider, after one that denies: a redirect must not take a request that
+ * another gate has allowed past it.
+ */
 
 char *
 ngx_http_credgate_gates_compile(ngx_conf_t *cf,
@@ -43,6 +47,10 @@ ngx_http_credgate_gates_compile(ngx_conf_t *cf,
 
     cgmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_credgate_module);
     provider = cgmcf->providers->elts;
+
+    if (ngx_http_credgate_gates_add(cf, cglcf, &provider[0]) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     for (i = 0; i < cgmcf->providers->nelts; i++) {
         if (ngx_http_credgate_gates_add(cf, cglcf, &provider[i])
@@ -139,7 +147,7 @@ ngx_http_credgate_gates_check_unused(ngx_conf_t *cf)
 }
 
 
-/* If the variable names no provider, any gate will do: it denies. */
+/* the first gate denies, if the variable names no provider */
 
 credgate_gate *
 ngx_http_credgate_gates_find(ngx_http_request_t *r)
@@ -234,7 +242,7 @@ ngx_http_credgate_gates_select(ngx_http_request_t *r,
         return NULL;
     }
 
-    for (i = 0; i < cglcf->gates->nelts; i++) {
+    for (i = 1; i < cglcf->gates->nelts; i++) {
         if (gate[i].provider.len == v->len
             && ngx_memcmp(gate[i].provider.data, v->data, v->len) == 0)
         {

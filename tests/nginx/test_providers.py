@@ -199,6 +199,20 @@ def test_a_provider_selected_by_the_query_survives_the_removal_of_credentials(
     assert "client_id" not in upstream.last["line"]
 
 
+def test_a_provider_that_is_unknown_after_a_redirect_denies_an_allowed_request(
+    nginx: Start, scripted: Scripted, upstream: Upstream
+) -> None:
+    server = nginx(
+        "credgate on; credgate_provider $choice;"
+        + location("/", "set $choice red", "try_files /nowhere @next")
+        + location("@next", "set $choice $arg_next", f"proxy_pass {upstream.url}"),
+        http=block("red", *local(scripted, "r")) + block("blue", *local(scripted, "b")),
+    )
+    for choice, status in {"red": 200, "blue": 200, "green": 500, "": 500}.items():
+        assert ask(server.port, f"/?next={choice}", headers=ALICE.basic).status == status
+    assert len(upstream.seen) == 2
+
+
 # Mistakes
 
 
