@@ -150,7 +150,7 @@ def tenants(nginx: Start, scripted: Scripted, upstream: Upstream) -> Nginx:
     variable = "token_post_arg colour $name"
     return nginx(
         using("$tenant", upstream, "error_page 500 @page")
-        + using("$tenant", upstream, path="/plain/")
+        + using("$tenant", upstream, "add_header X-Cause $credgate_cause always", path="/plain/")
         + location("@page", f"proxy_pass {upstream.url}"),
         http=TENANTS + block("red", *local(scripted, "r", variable)) + block("blue", *local(scripted, "b", "scopes s")),
     )
@@ -177,6 +177,7 @@ def test_an_unknown_provider_is_denied_and_forwards_nothing(
         request["headers"] = {**request.get("headers", {}), "X-Tenant": tenant}
         answer = ask(tenants.port, **request)
         assert answer.status == 500
+        assert answer.header("X-Cause") == ("internal" if path == "/plain/" else None)
     assert [seen["line"].split()[1].split("?")[0] for seen in upstream.seen] == ["/"]
     assert ALICE.secret not in str(upstream.seen)
     assert not values_of(upstream.last, "authorization")
