@@ -174,7 +174,8 @@ _installed() { [ "$(cat "$1/installed" 2>/dev/null)" = "$2" ]; }
 build_current_nginx() {
   local out=$ROOT/target/nginx-current
   _need_nginx "$out"
-  quietly "building the module for it" env CREDGATE_OUT="$out" "$ROOT/ffi/nginx/build.sh" "$out/source"
+  quietly "building the module for it" env CREDGATE_OUT="$out" CREDGATE_NGINX="$out/nginx" \
+    "$ROOT/ffi/nginx/build.sh" "$out/source"
 }
 
 # build_sanitized: target/sanitized/{nginx,ngx_http_credgate_module.so,…/libcredgate.so}, with AddressSanitizer, and the
@@ -193,14 +194,14 @@ build_sanitized() {
 # build_sanitized_module TREE OUT: OUT/ngx_http_credgate_module.so from TREE/{ffi/nginx,include}, for build_sanitized's nginx.
 build_sanitized_module() {
   local out=$ROOT/target/sanitized undefined=-fsanitize=address,undefined
-  env CREDGATE_OUT="$2" CREDGATE_LIB="$out/$(rustc --print host-tuple)/debug" CREDGATE_LD_OPT=$undefined \
+  env CREDGATE_OUT="$2" CREDGATE_NGINX="$out/nginx" CREDGATE_LIB="$out/$(rustc --print host-tuple)/debug" CREDGATE_LD_OPT=$undefined \
     CREDGATE_CC_OPT="$undefined -fno-omit-frame-pointer -O1 -DNGX_DEBUG_PALLOC=1" "$1/ffi/nginx/build.sh" "$out/source"
 }
 
 # _need_nginx OUT [CC_OPT LD_OPT]: OUT/nginx from OUT/source, both from the crate that carries the current source.
 _need_nginx() {
   need_apt build-essential libssl-dev libpcre2-dev zlib1g-dev
-  [ -x "$1/nginx" ] || quietly "building a current nginx" _build_nginx "$@"
+  [[ $("$1/nginx" -V 2>&1) == *--with-http_v3_module* ]] || quietly "building a current nginx" _build_nginx "$@"
 }
 
 _build_nginx() {
@@ -216,8 +217,8 @@ _build_nginx() {
       configure=./configure
       [ -x "$configure" ] || configure=auto/configure
       "$configure" --with-compat --with-threads --with-poll_module --with-select_module \
-        --with-http_ssl_module --with-http_v2_module --with-http_realip_module --with-http_auth_request_module \
-        --with-http_stub_status_module --with-cc-opt="${2-}" --with-ld-opt="${3-}" &&
+        --with-http_ssl_module --with-http_v2_module --with-http_v3_module --with-http_realip_module \
+        --with-http_auth_request_module --with-http_stub_status_module --with-cc-opt="${2-}" --with-ld-opt="${3-}" &&
         make -j2 && cp objs/nginx "$out/nginx" && make clean
     )
 }

@@ -177,7 +177,7 @@ suite_lua() {
     run_pytest lua
 }
 
-# The nginx suite once more, with an nginx that is newer than Debian's.
+# The nginx suite once more, with an nginx that is newer than Debian's; HTTP/3 and the static module with that one only.
 suite_current() {
     need_apt nginx valgrind openssl redis-server
     need_lab
@@ -185,7 +185,7 @@ suite_current() {
     build_library
     build_current_nginx
     CREDGATE_NGINX=$ROOT/target/nginx-current/nginx \
-        CREDGATE_NGINX_MODULE=$ROOT/target/nginx-current/ngx_http_credgate_module.so run_pytest nginx
+        CREDGATE_NGINX_MODULE=$ROOT/target/nginx-current/ngx_http_credgate_module.so run_pytest nginx current
 }
 
 # The nginx suite once more, with sanitizers in nginx, the module and the library, and first with faults for them to find.

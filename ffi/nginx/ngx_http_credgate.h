@@ -59,9 +59,21 @@ typedef struct {
 } ngx_http_credgate_setting_t;
 
 
+/* a block "credgate_provider" */
+
+typedef struct {
+    ngx_str_t                         name;
+    ngx_array_t                      *settings;
+    ngx_str_t                         file;
+    ngx_uint_t                        line;
+    ngx_flag_t                        used;      /* compiled in a location */
+} ngx_http_credgate_provider_t;
+
+
 typedef struct {
     ngx_array_t                      *settings;  /* engine options */
     ngx_str_t                         options;   /* the same as JSON */
+    ngx_array_t                      *providers;
     ngx_array_t                      *warnings;  /* logged, of strings */
 } ngx_http_credgate_main_conf_t;
 
@@ -71,13 +83,29 @@ typedef struct {
 } ngx_http_credgate_srv_conf_t;
 
 
+/* a gate compiled for a location */
+
+typedef struct {
+    ngx_str_t                         provider;  /* empty: no provider */
+    ngx_array_t                      *settings;
+    credgate_gate                    *handle;
+    ngx_array_t                      *host_args; /* of complex values */
+} ngx_http_credgate_gate_t;
+
+
 typedef struct {
     ngx_uint_t                        enable;    /* 0, 1 or OPTIONAL */
-    ngx_array_t                      *settings;
     ngx_str_t                         file;      /* of "credgate on" */
     ngx_uint_t                        line;
-    credgate_gate                    *gate;
-    ngx_array_t                      *host_args; /* of complex values */
+
+    ngx_array_t                      *settings;  /* override the provider's */
+    ngx_array_t                      *outer;     /* the provider overrides */
+    ngx_str_t                         provider;  /* a name or a variable */
+    ngx_int_t                         variable;  /* its index, or UNSET */
+    ngx_str_t                         provider_file;
+    ngx_uint_t                        provider_line;
+
+    ngx_array_t                      *gates;
     ngx_flag_t                        purge_remote;
 } ngx_http_credgate_loc_conf_t;
 
@@ -133,9 +161,9 @@ ngx_int_t ngx_http_credgate_body_read(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_body_hide(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_body_drop(ngx_http_credgate_ctx_t *ctx);
 
-/* compile.c: makes a gate from the settings of a location */
+/* compile.c: makes a gate from settings, for the "credgate" of a location */
 char *ngx_http_credgate_compile_gate(ngx_conf_t *cf,
-    ngx_http_credgate_loc_conf_t *cglcf);
+    ngx_http_credgate_loc_conf_t *cglcf, ngx_http_credgate_gate_t *gate);
 
 /* conf.c: the directives of a location, and their inheritance */
 void *ngx_http_credgate_conf_create_srv(ngx_conf_t *cf);
@@ -146,6 +174,10 @@ char *ngx_http_credgate_conf_enable(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_credgate_conf_set(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_credgate_conf_add(ngx_conf_t *cf,
+    ngx_http_credgate_field_t *field, ngx_array_t **settings);
+ngx_int_t ngx_http_credgate_conf_override(ngx_conf_t *cf, ngx_array_t *inner,
+    ngx_array_t *outer, ngx_array_t **merged);
 
 /* ctx.c: the context of a request, from creation to cleanup */
 ngx_http_credgate_ctx_t *ngx_http_credgate_ctx_create(ngx_http_request_t *r);
@@ -158,13 +190,30 @@ credgate_engine *ngx_http_credgate_engine_get(void);
 credgate_queue *ngx_http_credgate_engine_queue(void);
 void ngx_http_credgate_engine_log(ngx_log_t *log);
 
-/* error.c: the lines of a library error, and the settings they are about */
+/* error.c: errors of the library, in the words of the directives */
 const char *ngx_http_credgate_error_text(credgate_error *error,
     int32_t status, size_t *len);
 ngx_uint_t ngx_http_credgate_error_next(const char **text, size_t *len,
     ngx_str_t *line);
-ngx_uint_t ngx_http_credgate_error_setting(ngx_array_t *settings,
-    ngx_str_t *line);
+void ngx_http_credgate_error_log(ngx_conf_t *cf, credgate_error *error,
+    int32_t status, ngx_array_t *settings, ngx_str_t *file, ngx_uint_t line);
+void ngx_http_credgate_error_warn(ngx_conf_t *cf, ngx_str_t *warning,
+    ngx_array_t *settings, ngx_str_t *file, ngx_uint_t line);
+
+/* file.c: the gate's configuration, written from settings or read */
+char *ngx_http_credgate_file_json(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *cglcf, ngx_array_t *settings,
+    ngx_str_t *json);
+ngx_http_credgate_setting_t *ngx_http_credgate_file_setting(
+    ngx_array_t *settings);
+
+/* gates.c: the gates of a location, and the one that a request gets */
+char *ngx_http_credgate_gates_compile(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *cglcf);
+ngx_int_t ngx_http_credgate_gates_check_unused(ngx_conf_t *cf);
+credgate_gate *ngx_http_credgate_gates_find(ngx_http_request_t *r);
+ngx_int_t ngx_http_credgate_gates_args(ngx_http_credgate_ctx_t *ctx,
+    ngx_array_t **args);
 
 /* headers.c: sets and removes request headers for the upstream */
 ngx_int_t ngx_http_credgate_headers_set(ngx_http_credgate_ctx_t *ctx);
@@ -211,6 +260,16 @@ ngx_int_t ngx_http_credgate_outcome_keep(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_present_request(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx);
 
+/* provider.c: blocks of settings, and the directive that names one */
+char *ngx_http_credgate_provider_block(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_credgate_provider_use(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_credgate_provider_check(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *cglcf);
+ngx_http_credgate_provider_t *ngx_http_credgate_provider_lookup(
+    ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *nearest);
+
 /* query.c: removes credentials from the query string */
 ngx_int_t ngx_http_credgate_query_redact(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_query_hide(ngx_http_credgate_ctx_t *ctx);
@@ -229,6 +288,19 @@ void ngx_http_credgate_wait_authenticate(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_wait_suspend(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_wait_resume(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_wait_stop(ngx_http_credgate_ctx_t *ctx);
+
+/* words.c: names of directives in place of fields, and the nearest name */
+ngx_uint_t ngx_http_credgate_words_is_group(ngx_str_t *written,
+    ngx_str_t *directive);
+ngx_command_t *ngx_http_credgate_words_directive(ngx_str_t *field);
+#define ngx_http_credgate_words_is(word, text)                                \
+    ((word)->len == sizeof(text) - 1                                          \
+     && ngx_memcmp((word)->data, text, sizeof(text) - 1) == 0)
+void ngx_http_credgate_words_next(ngx_str_t *text, ngx_str_t *word);
+u_char *ngx_http_credgate_words_translate(u_char *p, ngx_str_t *text,
+    ngx_str_t *like);
+void ngx_http_credgate_words_nearer(ngx_str_t *word, ngx_str_t *name,
+    ngx_str_t *nearest, ngx_uint_t *best);
 
 /* worker.c: start and exit of a worker, its events and its timer */
 ngx_int_t ngx_http_credgate_worker_init_process(ngx_cycle_t *cycle);

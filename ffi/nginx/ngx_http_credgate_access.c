@@ -53,6 +53,7 @@ ngx_int_t
 ngx_http_credgate_access_handler(ngx_http_request_t *r)
 {
     ngx_int_t                      rc;
+    credgate_gate                 *gate;
     ngx_http_credgate_ctx_t       *ctx;
     ngx_http_credgate_loc_conf_t  *cglcf;
 
@@ -61,6 +62,9 @@ ngx_http_credgate_access_handler(ngx_http_request_t *r)
     if (!cglcf->enable) {
         return NGX_DECLINED;
     }
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "credgate access handler");
 
     ctx = ngx_http_credgate_ctx_get(r);
 
@@ -71,17 +75,19 @@ ngx_http_credgate_access_handler(ngx_http_request_t *r)
         }
     }
 
+    gate = ngx_http_credgate_gates_find(r);
+
     switch (ctx->state) {
 
     case NGX_HTTP_CREDGATE_STATE_DONE:
 
         /* a gate decides once, even after an internal redirect */
 
-        if (ctx->gate == cglcf->gate) {
+        if (ctx->gate == gate) {
             return ngx_http_credgate_access_verdict(ctx);
         }
 
-        if (ngx_http_credgate_access_restart(ctx, cglcf->gate) != NGX_OK) {
+        if (ngx_http_credgate_access_restart(ctx, gate) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
@@ -99,7 +105,7 @@ ngx_http_credgate_access_handler(ngx_http_request_t *r)
         /* fall through */
 
     default: /* NGX_HTTP_CREDGATE_STATE_START */
-        ctx->gate = cglcf->gate;
+        ctx->gate = gate;
     }
 
     /* hide the query first, because any later path may forward or log it */
@@ -178,6 +184,13 @@ ngx_http_credgate_access_abandon(ngx_http_credgate_ctx_t *ctx)
 static ngx_int_t
 ngx_http_credgate_access_verdict(ngx_http_credgate_ctx_t *ctx)
 {
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ctx->request->connection->log, 0,
+                   "credgate verdict: %ui, cache status: %s, cause: %s",
+                   (ngx_uint_t) ctx->outcome.http_status,
+                   credgate_cache_status_name(ctx->outcome.cache_status),
+                   ctx->outcome.http_status
+                   ? credgate_cause_name(ctx->outcome.code) : "none");
+
     /*
      * A request that is allowed by credentials from another source has none
      * in its body.

@@ -42,6 +42,9 @@ ngx_http_credgate_body_read(ngx_http_credgate_ctx_t *ctx)
         return rc == NGX_DECLINED ? NGX_OK : rc;
     }
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "credgate reads the body: %O", length);
+
     ctx->state = NGX_HTTP_CREDGATE_STATE_READING;
     ctx->body_read = 1;
 

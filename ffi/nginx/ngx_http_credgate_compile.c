@@ -7,34 +7,23 @@
 #include "ngx_http_credgate.h"
 
 
-static char *ngx_http_credgate_compile_json(ngx_conf_t *cf,
-    ngx_http_credgate_loc_conf_t *cglcf, ngx_http_credgate_setting_t *file,
-    ngx_str_t *json);
-static ngx_http_credgate_setting_t *ngx_http_credgate_compile_find_file(
-    ngx_array_t *settings);
-static ngx_int_t ngx_http_credgate_compile_read_file(ngx_conf_t *cf,
-    ngx_http_credgate_setting_t *setting, ngx_str_t *text);
-static void ngx_http_credgate_compile_log_error(ngx_conf_t *cf,
-    ngx_array_t *settings, ngx_http_credgate_setting_t *file,
-    credgate_error *error, int32_t status);
 static ngx_int_t ngx_http_credgate_compile_host_args(ngx_conf_t *cf,
-    ngx_http_credgate_loc_conf_t *cglcf);
+    ngx_http_credgate_gate_t *gate);
 static ngx_int_t ngx_http_credgate_compile_log_warnings(ngx_conf_t *cf,
-    ngx_http_credgate_loc_conf_t *cglcf);
+    ngx_http_credgate_loc_conf_t *cglcf, ngx_http_credgate_gate_t *gate);
 static void ngx_http_credgate_compile_free_gate(void *data);
 
 
 char *
 ngx_http_credgate_compile_gate(ngx_conf_t *cf,
-    ngx_http_credgate_loc_conf_t *cglcf)
+    ngx_http_credgate_loc_conf_t *cglcf, ngx_http_credgate_gate_t *gate)
 {
-    int32_t                       status;
-    ngx_str_t                     json;
-    credgate_error               *error;
-    ngx_pool_cleanup_t           *cln;
-    ngx_http_credgate_setting_t  *file;
+    int32_t              status;
+    ngx_str_t            json;
+    credgate_error      *error;
+    ngx_pool_cleanup_t  *cln;
 
-    if (cglcf->settings == NULL) {
+    if (gate->settings == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "credgate: no \"credgate_issuer\" or "
                       "\"credgate_config\" is defined for the \"credgate\" "
@@ -43,9 +32,7 @@ ngx_http_credgate_compile_gate(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    file = ngx_http_credgate_compile_find_file(cglcf->settings);
-
-    if (ngx_http_credgate_compile_json(cf, cglcf, file, &json)
+    if (ngx_http_credgate_file_json(cf, cglcf, gate->settings, &json)
         != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
@@ -58,187 +45,27 @@ ngx_http_credgate_compile_gate(ngx_conf_t *cf,
 
     error = NULL;
 
-    status = credgate_gate_new((char *) json.data, json.len, &cglcf->gate,
+    status = credgate_gate_new((char *) json.data, json.len, &gate->handle,
                                &error);
     if (status != CREDGATE_OK) {
-        ngx_http_credgate_compile_log_error(cf, cglcf->settings, file, error,
-                                            status);
+        ngx_http_credgate_error_log(cf, error, status, gate->settings,
+                                    &cglcf->file, cglcf->line);
         credgate_error_free(error);
         return NGX_CONF_ERROR;
     }
 
     cln->handler = ngx_http_credgate_compile_free_gate;
-    cln->data = cglcf->gate;
+    cln->data = gate->handle;
 
-    if (ngx_http_credgate_compile_host_args(cf, cglcf) != NGX_OK) {
+    if (ngx_http_credgate_compile_host_args(cf, gate) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_credgate_compile_log_warnings(cf, cglcf) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-/* outputs the gate's configuration, from the settings or from their file */
-
-static char *
-ngx_http_credgate_compile_json(ngx_conf_t *cf,
-    ngx_http_credgate_loc_conf_t *cglcf, ngx_http_credgate_setting_t *file,
-    ngx_str_t *json)
-{
-    ngx_uint_t                    optional;
-    ngx_http_credgate_setting_t  *other;
-
-    optional = (cglcf->enable == NGX_HTTP_CREDGATE_OPTIONAL);
-
-    if (file == NULL) {
-        if (ngx_http_credgate_json_write(cf->pool, cglcf->settings, optional,
-                                         json)
-            != NGX_OK)
-        {
-            return NGX_CONF_ERROR;
-        }
-
-        return NGX_CONF_OK;
-    }
-
-    if (cglcf->settings->nelts > 1) {
-        other = cglcf->settings->elts;
-
-        if (other == file) {
-            other++;
-        }
-
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "credgate: \"%V\" in %V:%ui cannot be combined with "
-                      "\"credgate_config\" in %V:%ui; set it in the file",
-                      &other->words[0], &other->file, other->line,
-                      &file->file, file->line);
-        return NGX_CONF_ERROR;
-    }
-
-    if (optional) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "credgate: \"credgate optional\" in %V:%ui cannot be "
-                      "combined with \"credgate_config\" in %V:%ui; set "
-                      "\"anonymous\" to true in the file",
-                      &cglcf->file, cglcf->line, &file->file, file->line);
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_http_credgate_compile_read_file(cf, file, json) != NGX_OK) {
+    if (ngx_http_credgate_compile_log_warnings(cf, cglcf, gate) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
-}
-
-
-static ngx_http_credgate_setting_t *
-ngx_http_credgate_compile_find_file(ngx_array_t *settings)
-{
-    ngx_uint_t                    i;
-    ngx_http_credgate_setting_t  *setting;
-
-    setting = settings->elts;
-
-    for (i = 0; i < settings->nelts; i++) {
-        if (setting[i].field->type == NGX_HTTP_CREDGATE_TYPE_FILE) {
-            return &setting[i];
-        }
-    }
-
-    return NULL;
-}
-
-
-static ngx_int_t
-ngx_http_credgate_compile_read_file(ngx_conf_t *cf,
-    ngx_http_credgate_setting_t *setting, ngx_str_t *text)
-{
-    size_t       size;
-    ssize_t      n;
-    ngx_int_t    rc;
-    ngx_file_t   file;
-
-    ngx_memzero(&file, sizeof(ngx_file_t));
-    file.name = setting->words[1];
-    file.log = cf->log;
-
-    file.fd = ngx_open_file(file.name.data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-    if (file.fd == NGX_INVALID_FILE) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, ngx_errno,
-                      "credgate: " ngx_open_file_n " \"%V\" failed in %V:%ui",
-                      &file.name, &setting->file, setting->line);
-        return NGX_ERROR;
-    }
-
-    rc = NGX_ERROR;
-
-    if (ngx_fd_info(file.fd, &file.info) == NGX_FILE_ERROR
-        || !ngx_is_file(&file.info))
-    {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "credgate: \"%V\" is not a file in %V:%ui",
-                      &file.name, &setting->file, setting->line);
-        goto done;
-    }
-
-    size = (size_t) ngx_file_size(&file.info);
-
-    text->data = ngx_pnalloc(cf->pool, size + 1);
-    if (text->data == NULL) {
-        goto done;
-    }
-
-    n = ngx_read_file(&file, text->data, size, 0);
-    if (n == NGX_ERROR) {
-        goto done;
-    }
-
-    text->len = n;
-    rc = NGX_OK;
-
-done:
-
-    if (ngx_close_file(file.fd) == NGX_FILE_ERROR) {
-        ngx_log_error(NGX_LOG_ALERT, cf->log, ngx_errno,
-                      ngx_close_file_n " \"%V\" failed", &file.name);
-    }
-
-    return rc;
-}
-
-
-static void
-ngx_http_credgate_compile_log_error(ngx_conf_t *cf, ngx_array_t *settings,
-    ngx_http_credgate_setting_t *file, credgate_error *error, int32_t status)
-{
-    size_t                        len;
-    ngx_str_t                     line;
-    const char                   *text;
-    ngx_http_credgate_setting_t  *setting;
-
-    text = ngx_http_credgate_error_text(error, status, &len);
-
-    while (ngx_http_credgate_error_next(&text, &len, &line)) {
-
-        if (file) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "credgate: %V: %V in %V:%ui", &file->words[1],
-                          &line, &file->file, file->line);
-            continue;
-        }
-
-        setting = settings->elts;
-        setting += ngx_http_credgate_error_setting(settings, &line);
-
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "credgate: %V in %V:%ui",
-                      &line, &setting->file, setting->line);
-    }
 }
 
 
@@ -246,7 +73,7 @@ ngx_http_credgate_compile_log_error(ngx_conf_t *cf, ngx_array_t *settings,
 
 static ngx_int_t
 ngx_http_credgate_compile_host_args(ngx_conf_t *cf,
-    ngx_http_credgate_loc_conf_t *cglcf)
+    ngx_http_credgate_gate_t *gate)
 {
     size_t                         n, len;
     ngx_uint_t                     i;
@@ -255,14 +82,14 @@ ngx_http_credgate_compile_host_args(ngx_conf_t *cf,
     ngx_http_complex_value_t     **value;
     ngx_http_credgate_setting_t   *setting;
 
-    args = &cglcf->host_args;
-    setting = cglcf->settings->elts;
+    args = &gate->host_args;
+    setting = gate->settings->elts;
 
     for (n = 0;
-         credgate_gate_arg(cglcf->gate, n, &name, &len) == CREDGATE_OK;
+         credgate_gate_arg(gate->handle, n, &name, &len) == CREDGATE_OK;
          n++)
     {
-        for (i = 0; i < cglcf->settings->nelts; i++) {
+        for (i = 0; i < gate->settings->nelts; i++) {
 
             if (setting[i].value && setting[i].words[1].len == len
                 && ngx_memcmp(setting[i].words[1].data, name, len) == 0)
@@ -271,7 +98,7 @@ ngx_http_credgate_compile_host_args(ngx_conf_t *cf,
             }
         }
 
-        if (i == cglcf->settings->nelts) {
+        if (i == gate->settings->nelts) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "credgate: token_post_args_host: no value for "
                           "\"%*s\"; replace \"credgate_config\" in %V:%ui "
@@ -305,7 +132,7 @@ ngx_http_credgate_compile_host_args(ngx_conf_t *cf,
 
 static ngx_int_t
 ngx_http_credgate_compile_log_warnings(ngx_conf_t *cf,
-    ngx_http_credgate_loc_conf_t *cglcf)
+    ngx_http_credgate_loc_conf_t *cglcf, ngx_http_credgate_gate_t *gate)
 {
     size_t                          n, len;
     ngx_str_t                      *warning;
@@ -323,7 +150,7 @@ ngx_http_credgate_compile_log_warnings(ngx_conf_t *cf,
     }
 
     for (n = 0;
-         credgate_gate_warning(cglcf->gate, n, &text, &len) == CREDGATE_OK;
+         credgate_gate_warning(gate->handle, n, &text, &len) == CREDGATE_OK;
          n++)
     {
         warning = cgmcf->warnings->elts;
@@ -349,9 +176,8 @@ ngx_http_credgate_compile_log_warnings(ngx_conf_t *cf,
         warning->len = len;
         warning->data = (u_char *) text;
 
-        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "credgate: %V in %V:%ui", warning, &cglcf->file,
-                      cglcf->line);
+        ngx_http_credgate_error_warn(cf, warning, gate->settings,
+                                     &cglcf->file, cglcf->line);
     }
 
     return NGX_OK;

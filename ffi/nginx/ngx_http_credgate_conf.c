@@ -7,10 +7,10 @@
 #include "ngx_http_credgate.h"
 
 
+static ngx_int_t ngx_http_credgate_conf_merge_settings(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *prev, ngx_http_credgate_loc_conf_t *conf);
 static ngx_uint_t ngx_http_credgate_conf_has(ngx_array_t *settings,
     ngx_http_credgate_field_t *field);
-static char *ngx_http_credgate_conf_merge_settings(ngx_conf_t *cf,
-    ngx_http_credgate_loc_conf_t *prev, ngx_http_credgate_loc_conf_t *conf);
 
 
 void *
@@ -33,15 +33,19 @@ ngx_http_credgate_conf_create_loc(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
-     *     conf->settings = NULL;
      *     conf->file = { 0, NULL };
      *     conf->line = 0;
-     *     conf->gate = NULL;
-     *     conf->host_args = NULL;
+     *     conf->settings = NULL;
+     *     conf->outer = NULL;
+     *     conf->provider = { 0, NULL };
+     *     conf->provider_file = { 0, NULL };
+     *     conf->provider_line = 0;
+     *     conf->gates = NULL;
      *     conf->purge_remote = 0;
      */
 
     conf->enable = NGX_CONF_UNSET_UINT;
+    conf->variable = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -89,20 +93,24 @@ ngx_http_credgate_conf_enable(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* records the words of a directive with their file and line */
-
 char *
 ngx_http_credgate_conf_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     char  *p = conf;
 
-    char                          *rv;
-    ngx_array_t                  **settings;
-    ngx_http_credgate_field_t     *field;
-    ngx_http_credgate_setting_t   *setting;
+    return ngx_http_credgate_conf_add(cf, cmd->post,
+                                      (ngx_array_t **) (p + cmd->offset));
+}
 
-    field = cmd->post;
-    settings = (ngx_array_t **) (p + cmd->offset);
+
+/* records the words of a directive with their file and line */
+
+char *
+ngx_http_credgate_conf_add(ngx_conf_t *cf, ngx_http_credgate_field_t *field,
+    ngx_array_t **settings)
+{
+    char                         *rv;
+    ngx_http_credgate_setting_t  *setting;
 
     if (*settings == NULL) {
         *settings = ngx_array_create(cf->pool, 4,
@@ -172,9 +180,10 @@ ngx_http_credgate_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_uint_value(conf->enable, prev->enable, 0);
 
-    inherited = (conf->settings == NULL && conf->enable == prev->enable);
+    inherited = (conf->settings == NULL && conf->provider.data == NULL
+                 && conf->enable == prev->enable);
 
-    if (ngx_http_credgate_conf_merge_settings(cf, prev, conf) != NGX_CONF_OK) {
+    if (ngx_http_credgate_conf_merge_settings(cf, prev, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -185,13 +194,93 @@ ngx_http_credgate_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
     cgscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_credgate_module);
     cgscf->used = 1;
 
-    if (inherited && prev->gate) {
-        conf->gate = prev->gate;
-        conf->host_args = prev->host_args;
+    if (inherited && prev->gates) {
+        conf->gates = prev->gates;
         return NGX_CONF_OK;
     }
 
-    return ngx_http_credgate_compile_gate(cf, conf);
+    return ngx_http_credgate_gates_compile(cf, conf);
+}
+
+
+/*
+ * A provider stands between the levels: the settings of its own level and of
+ * inner ones override it, and it overrides those of outer ones.
+ */
+
+static ngx_int_t
+ngx_http_credgate_conf_merge_settings(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *prev, ngx_http_credgate_loc_conf_t *conf)
+{
+    if (conf->provider.data) {
+
+        if (ngx_http_credgate_provider_check(cf, conf) != NGX_CONF_OK) {
+            return NGX_ERROR;
+        }
+
+        return ngx_http_credgate_conf_override(cf, prev->settings, prev->outer,
+                                               &conf->outer);
+    }
+
+    conf->outer = prev->outer;
+    conf->provider = prev->provider;
+    conf->variable = prev->variable;
+    conf->provider_file = prev->provider_file;
+    conf->provider_line = prev->provider_line;
+
+    return ngx_http_credgate_conf_override(cf, conf->settings, prev->settings,
+                                           &conf->settings);
+}
+
+
+/* the inner settings, and the outer ones of fields that those lack */
+
+ngx_int_t
+ngx_http_credgate_conf_override(ngx_conf_t *cf, ngx_array_t *inner,
+    ngx_array_t *outer, ngx_array_t **merged)
+{
+    ngx_uint_t                    i;
+    ngx_array_t                  *all;
+    ngx_http_credgate_setting_t  *setting, *copy;
+
+    if (inner == NULL || outer == NULL) {
+        *merged = inner ? inner : outer;
+        return NGX_OK;
+    }
+
+    all = ngx_array_create(cf->pool, inner->nelts + outer->nelts,
+                           sizeof(ngx_http_credgate_setting_t));
+    if (all == NULL) {
+        return NGX_ERROR;
+    }
+
+    copy = ngx_array_push_n(all, inner->nelts);
+    if (copy == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(copy, inner->elts,
+               inner->nelts * sizeof(ngx_http_credgate_setting_t));
+
+    setting = outer->elts;
+
+    for (i = 0; i < outer->nelts; i++) {
+
+        if (ngx_http_credgate_conf_has(inner, setting[i].field)) {
+            continue;
+        }
+
+        copy = ngx_array_push(all);
+        if (copy == NULL) {
+            return NGX_ERROR;
+        }
+
+        *copy = setting[i];
+    }
+
+    *merged = all;
+
+    return NGX_OK;
 }
 
 
@@ -211,60 +300,4 @@ ngx_http_credgate_conf_has(ngx_array_t *settings,
     }
 
     return 0;
-}
-
-
-/* inherits the settings of each field that this level does not set */
-
-static char *
-ngx_http_credgate_conf_merge_settings(ngx_conf_t *cf,
-    ngx_http_credgate_loc_conf_t *prev, ngx_http_credgate_loc_conf_t *conf)
-{
-    ngx_uint_t                    i;
-    ngx_array_t                  *own;
-    ngx_http_credgate_setting_t  *setting, *merged;
-
-    if (prev->settings == NULL) {
-        return NGX_CONF_OK;
-    }
-
-    if (conf->settings == NULL) {
-        conf->settings = prev->settings;
-        return NGX_CONF_OK;
-    }
-
-    own = conf->settings;
-
-    conf->settings = ngx_array_create(cf->pool,
-                                      own->nelts + prev->settings->nelts,
-                                      sizeof(ngx_http_credgate_setting_t));
-    if (conf->settings == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    merged = ngx_array_push_n(conf->settings, own->nelts);
-    if (merged == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    ngx_memcpy(merged, own->elts,
-               own->nelts * sizeof(ngx_http_credgate_setting_t));
-
-    setting = prev->settings->elts;
-
-    for (i = 0; i < prev->settings->nelts; i++) {
-
-        if (ngx_http_credgate_conf_has(own, setting[i].field)) {
-            continue;
-        }
-
-        merged = ngx_array_push(conf->settings);
-        if (merged == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        *merged = setting[i];
-    }
-
-    return NGX_CONF_OK;
 }

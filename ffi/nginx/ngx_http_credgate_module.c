@@ -50,6 +50,20 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
       0,
       NULL },
 
+    { ngx_string("credgate_provider"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_credgate_provider_block,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("credgate_provider"),
+      NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_credgate_provider_use,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("credgate_metrics"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_credgate_operate_metrics,
@@ -318,10 +332,10 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
 
 static ngx_http_module_t  ngx_http_credgate_module_ctx = {
     ngx_http_credgate_variables_add,       /* preconfiguration */
-    ngx_http_credgate_module_init,                /* postconfiguration */
+    ngx_http_credgate_module_init,         /* postconfiguration */
 
-    ngx_http_credgate_options_create_main,    /* create main configuration */
-    ngx_http_credgate_options_init_main,      /* init main configuration */
+    ngx_http_credgate_options_create_main, /* create main configuration */
+    ngx_http_credgate_options_init_main,   /* init main configuration */
 
     ngx_http_credgate_conf_create_srv,     /* create server configuration */
     NULL,                                  /* merge server configuration */
@@ -337,11 +351,11 @@ ngx_module_t  ngx_http_credgate_module = {
     ngx_http_credgate_commands,            /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    ngx_http_credgate_options_init_module,         /* init module */
-    ngx_http_credgate_worker_init_process,        /* init process */
+    ngx_http_credgate_options_init_module, /* init module */
+    ngx_http_credgate_worker_init_process, /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    ngx_http_credgate_worker_exit_process,        /* exit process */
+    ngx_http_credgate_worker_exit_process, /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -382,6 +396,10 @@ ngx_http_credgate_module_init(ngx_conf_t *cf)
     }
 
     *h = ngx_http_credgate_access_log_handler;
+
+    if (ngx_http_credgate_gates_check_unused(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     return ngx_http_credgate_zone_add(cf);
 }

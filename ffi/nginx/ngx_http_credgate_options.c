@@ -29,15 +29,9 @@ ngx_http_credgate_options_init_main(ngx_conf_t *cf, void *conf)
 {
     ngx_http_credgate_main_conf_t  *cgmcf = conf;
 
-    size_t                        n, len;
     int32_t                       status;
-    ngx_str_t                     line;
-    ngx_uint_t                    i;
-    const char                   *text;
     credgate_error               *error;
     ngx_http_credgate_setting_t  *setting;
-
-    static const char             subject[] = "engine options: ";
 
     if (cgmcf->settings == NULL) {
         return NGX_CONF_OK;
@@ -56,25 +50,10 @@ ngx_http_credgate_options_init_main(ngx_conf_t *cf, void *conf)
                                    cgmcf->options.len, &error);
 
     if (status != CREDGATE_OK) {
-        text = ngx_http_credgate_error_text(error, status, &len);
+        setting = cgmcf->settings->elts;
 
-        n = sizeof(subject) - 1;
-
-        while (ngx_http_credgate_error_next(&text, &len, &line)) {
-
-            if (line.len > n && ngx_memcmp(line.data, subject, n) == 0) {
-                line.data += n;
-                line.len -= n;
-            }
-
-            i = ngx_http_credgate_error_setting(cgmcf->settings, &line);
-            setting = cgmcf->settings->elts;
-
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "credgate: %V in %V:%ui", &line,
-                          &setting[i].file, setting[i].line);
-        }
-
+        ngx_http_credgate_error_log(cf, error, status, cgmcf->settings,
+                                    &setting->file, setting->line);
         credgate_error_free(error);
         return NGX_CONF_ERROR;
     }

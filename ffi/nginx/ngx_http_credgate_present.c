@@ -82,25 +82,28 @@ ngx_http_credgate_present_copy(ngx_pool_t *pool, ngx_str_t *from,
 ngx_int_t
 ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx)
 {
-    ngx_str_t                       value;
-    ngx_uint_t                      i, n;
-    credgate_string                *arg;
-    ngx_http_request_t             *r;
-    ngx_http_complex_value_t      **values;
-    ngx_http_credgate_loc_conf_t   *cglcf;
+    ngx_str_t                   value;
+    ngx_uint_t                  i, n;
+    ngx_array_t                *args;
+    credgate_string            *arg;
+    ngx_http_request_t         *r;
+    ngx_http_complex_value_t  **values;
 
     r = ctx->request;
-    cglcf = ngx_http_get_module_loc_conf(r, ngx_http_credgate_module);
 
     ctx->presented.args = NULL;
     ctx->presented.args_len = 0;
 
-    if (cglcf->host_args == NULL) {
+    if (ngx_http_credgate_gates_args(ctx, &args) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (args == NULL) {
         return NGX_OK;
     }
 
-    values = cglcf->host_args->elts;
-    n = cglcf->host_args->nelts;
+    values = args->elts;
+    n = args->nelts;
 
     arg = ngx_palloc(r->pool, n * sizeof(credgate_string));
     if (arg == NULL) {

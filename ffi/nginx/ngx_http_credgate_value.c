@@ -10,7 +10,9 @@
 static ngx_int_t ngx_http_credgate_value_full_store(ngx_conf_t *cf,
     ngx_str_t *store);
 static ngx_uint_t ngx_http_credgate_value_has_variables(ngx_array_t *words);
-static ngx_uint_t ngx_http_credgate_value_are_numbers(ngx_array_t *words);
+static ngx_uint_t ngx_http_credgate_value_is_number(ngx_str_t *word);
+static char *ngx_http_credgate_value_invalid(ngx_conf_t *cf, ngx_str_t *value,
+    const char *expected);
 
 
 /* checks the words, and makes paths in them absolute */
@@ -47,40 +49,43 @@ ngx_http_credgate_value_check(ngx_conf_t *cf, ngx_http_credgate_type_e type)
         if (ngx_strcasecmp(value[1].data, (u_char *) "on") != 0
             && ngx_strcasecmp(value[1].data, (u_char *) "off") != 0)
         {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid value \"%V\" in \"%V\" directive, "
-                               "it must be \"on\" or \"off\"",
-                               &value[1], &value[0]);
-            return NGX_CONF_ERROR;
+            return ngx_http_credgate_value_invalid(cf, &value[1],
+                                                   "\"on\" or \"off\"");
         }
 
         break;
 
     case NGX_HTTP_CREDGATE_TYPE_MSEC:
         if (ngx_parse_time(&value[1], 0) == NGX_ERROR) {
-            return "invalid value";
+            return ngx_http_credgate_value_invalid(cf, &value[1],
+                                 "a time such as \"500ms\", \"5s\" or \"1m\"");
         }
 
         break;
 
     case NGX_HTTP_CREDGATE_TYPE_SEC:
         if (ngx_parse_time(&value[1], 1) == NGX_ERROR) {
-            return "invalid value";
+            return ngx_http_credgate_value_invalid(cf, &value[1],
+                          "a time in whole seconds, such as \"5s\" or \"1m\"");
         }
 
         break;
 
     case NGX_HTTP_CREDGATE_TYPE_SIZE:
         if (ngx_parse_size(&value[1]) == NGX_ERROR) {
-            return "invalid value";
+            return ngx_http_credgate_value_invalid(cf, &value[1],
+                                         "a size such as \"64k\" or \"1m\"");
         }
 
         break;
 
     case NGX_HTTP_CREDGATE_TYPE_NUMBER:
     case NGX_HTTP_CREDGATE_TYPE_NUMBERS:
-        if (!ngx_http_credgate_value_are_numbers(cf->args)) {
-            return "invalid number";
+        for (i = 1; i < cf->args->nelts; i++) {
+            if (!ngx_http_credgate_value_is_number(&value[i])) {
+                return ngx_http_credgate_value_invalid(cf, &value[i],
+                                                       "a number");
+            }
         }
 
         break;
@@ -154,38 +159,43 @@ ngx_http_credgate_value_has_variables(ngx_array_t *words)
 /* digits with at most one dot between them, which JSON accepts unquoted */
 
 static ngx_uint_t
-ngx_http_credgate_value_are_numbers(ngx_array_t *words)
+ngx_http_credgate_value_is_number(ngx_str_t *word)
 {
-    size_t       j;
-    ngx_str_t   *word;
-    ngx_uint_t   i, dots;
+    size_t      i;
+    ngx_uint_t  dots;
 
-    word = words->elts;
+    dots = 0;
 
-    for (i = 1; i < words->nelts; i++) {
-        dots = 0;
+    for (i = 0; i < word->len; i++) {
 
-        for (j = 0; j < word[i].len; j++) {
-
-            if (word[i].data[j] == '.' && j && j + 1 < word[i].len) {
-                dots++;
-                continue;
-            }
-
-            if (word[i].data[j] < '0' || word[i].data[j] > '9') {
-                return 0;
-            }
+        if (word->data[i] == '.' && i && i + 1 < word->len) {
+            dots++;
+            continue;
         }
 
-        if (word[i].len == 0 || word[i].len > 15 || dots > 1
-            || (word[i].len > 1 && word[i].data[0] == '0'
-                && word[i].data[1] != '.'))
-        {
+        if (word->data[i] < '0' || word->data[i] > '9') {
             return 0;
         }
     }
 
-    return 1;
+    return word->len && word->len <= 15 && dots <= 1
+           && (word->len == 1 || word->data[0] != '0' || word->data[1] == '.');
+}
+
+
+static char *
+ngx_http_credgate_value_invalid(ngx_conf_t *cf, ngx_str_t *value,
+    const char *expected)
+{
+    ngx_str_t  *directive;
+
+    directive = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" in \"%V\" directive, "
+                       "it must be %s", value, directive, expected);
+
+    return NGX_CONF_ERROR;
 }
 
 

@@ -51,6 +51,9 @@ ngx_http_credgate_wait_authenticate(ngx_http_credgate_ctx_t *ctx)
         return;
 
     case CREDGATE_PENDING:
+        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ctx->request->connection->log, 0,
+                       "credgate waits for a token");
+
         ctx->state = NGX_HTTP_CREDGATE_STATE_WAITING;
         ctx->started = ngx_current_msec;
         return;
@@ -108,6 +111,9 @@ ngx_http_credgate_wait_resume(ngx_http_credgate_ctx_t *ctx)
     ctx->state = NGX_HTTP_CREDGATE_STATE_DONE;
     ctx->waited = ngx_current_msec - ctx->started;
 
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "credgate resumes after %M ms", ctx->waited);
+
     if (r->phase_handler != ctx->phase_handler) {
         /* nginx has redirected the request to a location without a gate */
         return;
@@ -129,6 +135,9 @@ void
 ngx_http_credgate_wait_stop(ngx_http_credgate_ctx_t *ctx)
 {
     if (ctx->state == NGX_HTTP_CREDGATE_STATE_WAITING) {
+        ngx_log_debug0(NGX_LOG_DEBUG_HTTP, ctx->request->connection->log, 0,
+                       "credgate stops waiting");
+
         credgate_ticket_cancel(ngx_http_credgate_engine_queue(), ctx->ticket);
     }
 

@@ -1,6 +1,7 @@
 """`nginx -t` says what is wrong, and where."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,8 @@ def test_a_valid_configuration_passes_without_a_provider(tmp_path: Path) -> None
 
 def test_each_mistake_is_reported_with_its_line(tmp_path: Path, check: Callable[..., str]) -> None:
     said = check("credgate on", f"credgate_issuer {ISSUER}", "credgate_cache_ttl 0", "credgate_scopes_required ' '")
-    for directive, field in (("credgate_cache_ttl", "cache_ttl: "), ("credgate_scopes_required", "scopes_required: ")):
-        line = next(line for line in said.splitlines() if f"credgate: {field}" in line)
+    for directive in ("credgate_cache_ttl", "credgate_scopes_required"):
+        line = next(line for line in said.splitlines() if f'credgate: "{directive}" directive ' in line)
         assert "[emerg]" in line and line.endswith(line_of(tmp_path, directive))
 
 
@@ -127,9 +128,9 @@ def test_a_file_and_directives_do_not_mix(
 @pytest.mark.parametrize(
     ("directive", "named"),
     [
-        ("credgate_issuer not-a-url", "issuer: is not a URL"),
+        ("credgate_issuer not-a-url", '"credgate_issuer" directive is not a URL'),
         ("credgate_issuer http://issuer.example", "http"),
-        ("credgate_issuer ftp://issuer.example", "issuer: is not https"),
+        ("credgate_issuer ftp://issuer.example", '"credgate_issuer" directive is not https'),
         ("credgate_issuer http://127.0.0.1:1", "loopback"),
         ("credgate_issuer https://user:word@issuer.example", "issuer"),
         ("credgate maybe", "maybe"),
@@ -246,3 +247,31 @@ def test_bodies_over_max_body_bytes_are_not_read(
     request = ALICE.request("form")
     assert ask(server.port, **request).status == 200
     assert ask(server.port, **{**request, "body": f"{request['body']}1"}).status == 401
+
+
+def test_all_mistakes_are_reported_at_once_each_in_its_own_line(tmp_path: Path, check: Callable[..., str]) -> None:
+    mistakes = {
+        "credgate_token_post_arg grant_type x": '"credgate_token_post_arg" directive: "grant_type" cannot be set here; the exchange sets it',
+        "credgate_token_post_arg scope x": '"credgate_token_post_arg" directive: "scope" cannot be set here; use "credgate_scopes"',
+        "credgate_upstream_header content-length sub": '"credgate_upstream_header" directive must not be "content-length", which frames or routes the request',
+        "credgate_timeout 0": '"credgate_timeout" directive must be at least 1 (milliseconds)',
+    }  # fmt: skip
+    said = check("credgate on", "credgate_token_post_arg a b", "credgate_upstream_header x-sub sub", *mistakes)
+    for directive, text in mistakes.items():
+        assert f"credgate: {text} in {line_of(tmp_path, directive)}\n" in said
+    missing = "\"credgate_issuer\" directive is missing; set it to the provider's issuer, or to its well-known URL"
+    assert f"credgate: {missing} in {line_of(tmp_path, 'credgate on')}\n" in said
+    assert said.count("[emerg]") == 5
+
+
+def test_a_warning_names_the_directive_and_its_line(tmp_path: Path) -> None:
+    directives = [f"credgate_issuer {ISSUER}", "credgate_ssl_verify off", "credgate_hide_credentials off"]
+    result = Nginx(tmp_path / "checked", location("/", "credgate on", *directives)).check()
+    assert result.returncode == 0
+    for name, text in {
+        "credgate_ssl_verify": "anyone on the network path to the provider can read every secret",
+        "credgate_hide_credentials": "clients' secrets go upstream",
+    }.items():
+        assert f'[warn] credgate: "{name}" directive is "off": {text} in {line_of(tmp_path, name)}\n' in re.sub(
+            r"\] \d+#\d+: ", "] ", result.stderr
+        )

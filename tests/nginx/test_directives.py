@@ -73,24 +73,33 @@ def test_a_duplicate_directive_is_an_error_unless_repeatable(tmp_path: Path, dir
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ("credgate_verify_claims maybe", 'it must be "on" or "off"'),
-        ("credgate_leeway soon", "invalid value"),
-        ("credgate_max_body_bytes lots", "invalid value"),
-        ("credgate_refresh_ahead half", "invalid number"),
-        ("credgate_refresh_ahead .5", "invalid number"),
-        ("credgate_refresh_ahead 0", "refresh_ahead: must be between"),
-        ("credgate_refusals_per_client -1", "invalid number"),
-        ("credgate_refusals_per_client 1.5", "refusals_per_client: invalid"),
-        ("credgate_purge_token_on_upstream_status_codes 200", "purge_token_on_upstream_status_codes: must be"),
-        ("credgate_token_endpoint_auth_method none", "token_endpoint_auth_method"),
-        ("credgate_auth_methods session", "auth_methods"),
-        ("credgate_token_endpoint http://idp.example/", "token_endpoint: "),
-        ("credgate_upstream_header content-length sub", "upstream_headers[0].header: "),
-        ("credgate_token_post_arg grant_type x", "token_post_args_names: "),
-        ("credgate_tls_client_auth_cert /nonexistent.pem", "tls_client_auth_cert: requires tls_client_auth_key"),
-        ("credgate_scopes_claim ''", "scopes_claim: "),
+        ("credgate_verify_claims maybe", 'invalid value "maybe" in "credgate_verify_claims" directive, it must be "on" or "off"'),
+        ("credgate_leeway soon", 'invalid value "soon" in "credgate_leeway" directive, it must be a time in whole seconds, such as "5s" or "1m"'),
+        ("credgate_max_body_bytes lots", 'invalid value "lots" in "credgate_max_body_bytes" directive, it must be a size such as "64k" or "1m"'),
+        ("credgate_refresh_ahead half", 'invalid value "half" in "credgate_refresh_ahead" directive, it must be a number'),
+        ("credgate_refresh_ahead .5", 'invalid value ".5" in "credgate_refresh_ahead" directive, it must be a number'),
+        ("credgate_refresh_ahead 0", 'credgate: "credgate_refresh_ahead" directive must be between 0.1 and 1 (1 disables refreshes)'),
+        ("credgate_refusals_per_client -1", 'invalid value "-1" in "credgate_refusals_per_client" directive, it must be a number'),
+        ("credgate_refusals_per_client 1.5", 'credgate: "credgate_refusals_per_client" directive: invalid type: floating point number, expected a whole number'),
+        ("credgate_purge_token_on_upstream_status_codes 200", 'credgate: "credgate_purge_token_on_upstream_status_codes" directive must be between 400 and 599'),
+        ("credgate_token_endpoint_auth_method none", 'credgate: "credgate_token_endpoint_auth_method" directive: unknown value, expected one of "client_secret_basic", "client_secret_post", "client_secret_jwt"'),
+        ("credgate_auth_methods session", 'credgate: "credgate_auth_methods" directive: unknown value, expected one of "client_credentials", "bearer"'),
+        ("credgate_token_endpoint http://idp.example/", 'credgate: "credgate_token_endpoint" directive is not https'),
+        ("credgate_upstream_header content-length sub", 'credgate: "credgate_upstream_header" directive must not be "content-length", which frames or routes the request'),
+        ("credgate_token_post_arg grant_type x", 'credgate: "credgate_token_post_arg" directive: "grant_type" cannot be set here; the exchange sets it'),
+        ("credgate_tls_client_auth_cert /nonexistent.pem", 'credgate: "credgate_tls_client_auth_cert" directive requires "credgate_tls_client_auth_key"'),
+        ("credgate_scopes_claim ''", 'credgate: "credgate_scopes_claim" directive must name a claim, and no part of the path may be empty'),
+        ("credgate_leeway 500ms", 'invalid value "500ms" in "credgate_leeway" directive, it must be a time in whole seconds, such as "5s" or "1m"'),
+        ("credgate_timeout soon", 'invalid value "soon" in "credgate_timeout" directive, it must be a time such as "500ms", "5s" or "1m"'),
+        ("credgate_token_endpoint_auth_method client_secret_basik", 'credgate: "credgate_token_endpoint_auth_method" directive: unknown value, expected one of "client_secret_basic", "client_secret_post", "client_secret_jwt", did you mean "client_secret_basic"?'),
+        ("credgate_auth_methods bearer client_credential", 'credgate: value 2 of "credgate_auth_methods" directive: unknown value, expected one of "client_credentials", "bearer", did you mean "client_credentials"?'),
+        ("credgate_allow_addresses 10.0.0.1 10.0.0.999", 'credgate: value 2 of "credgate_allow_addresses" directive must be an IP address or a CIDR block, such as 10.0.0.0/8'),
+        ("credgate_token_post_arg scope x", 'credgate: "credgate_token_post_arg" directive: "scope" cannot be set here; use "credgate_scopes"'),
+        ("credgate_cache_ttl 0", 'credgate: "credgate_cache_ttl" directive must be at least 1 (seconds); to disable caching, set "credgate_cache_tokens" to "off"'),
+        ("credgate_tls_client_auth_key /tls_client_auth_key", 'credgate: "credgate_tls_client_auth_key" directive requires "credgate_tls_client_auth_cert"'),
+        ("credgate_scopes_required a ' '", 'credgate: "credgate_scopes_required" directive has an empty element; remove the directive to require nothing'),
     ],
-)
+)  # fmt: skip
 def test_an_error_names_the_line_of_its_directive(tmp_path: Path, wrong: str, says: str) -> None:
     status, message = conf(tmp_path, "credgate_issuer https://idp.example", "credgate_audience a", wrong)
     assert status != 0
@@ -141,20 +150,20 @@ def test_worker_wide_directives_are_unique_and_http_only(tmp_path: Path, directi
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ("credgate_max_waiting 0", "max_waiting must be at least 1"),
-        ("credgate_cache_max_entries many", "invalid number"),
-        ("credgate_cache_max_bytes much", "invalid value"),
-        ("credgate_store memcached://127.0.0.1", "store has the unknown scheme memcached:"),
-        ("credgate_store redis:///0", "store names no host"),
-        ("credgate_store redis://127.0.0.1/first", "store names a database that is not a number"),
-        ("credgate_store redis://127.0.0.1", "store_pepper_file is required with Redis"),
-        ("credgate_store_timeout 0", "store_timeout must be at least 1"),
-        ("credgate_store_max_bytes 1k", "store_max_bytes must be between"),
-        ("credgate_store_prefix 'a b'", "store_prefix must be at most 64"),
-        ("credgate_store_client_cert_file pepper", "store_client_cert_file requires store_client_key_file"),
+        ("credgate_max_waiting 0", 'credgate: "credgate_max_waiting" directive must be at least 1'),
+        ("credgate_cache_max_entries many", 'invalid value "many" in "credgate_cache_max_entries" directive, it must be a number'),
+        ("credgate_cache_max_bytes much", 'invalid value "much" in "credgate_cache_max_bytes" directive, it must be a size such as "64k" or "1m"'),
+        ("credgate_store memcached://127.0.0.1", 'credgate: "credgate_store" directive has the unknown scheme memcached:, use sqlite:/path/of/a/file'),
+        ("credgate_store redis:///0", 'credgate: "credgate_store" directive names no host, as redis://127.0.0.1:6379/0 does'),
+        ("credgate_store redis://127.0.0.1/first", 'credgate: "credgate_store" directive names a database that is not a number'),
+        ("credgate_store redis://127.0.0.1", 'credgate: "credgate_store_pepper_file" directive is required with Redis: a file with at least 32 random bytes, the same on every host'),
+        ("credgate_store_timeout 0", 'credgate: "credgate_store_timeout" directive must be at least 1 (milliseconds)'),
+        ("credgate_store_max_bytes 1k", 'credgate: "credgate_store_max_bytes" directive must be between 1048576 (1 MiB) and 1099511627776 (1 TiB)'),
+        ("credgate_store_prefix 'a b'", 'credgate: "credgate_store_prefix" directive must be at most 64 printable ASCII characters without spaces and braces'),
+        ("credgate_store_client_cert_file pepper", 'credgate: "credgate_store_client_cert_file" directive requires "credgate_store_client_key_file"'),
         ("credgate_store_pepper_file nowhere", '/nowhere" failed'),
     ],
-)
+)  # fmt: skip
 def test_an_error_in_a_worker_wide_directive_names_its_line(tmp_path: Path, wrong: str, says: str) -> None:
     store = [] if wrong.startswith("credgate_store ") else ["credgate_store sqlite:tokens.db"]
     status, message = options(tmp_path, "credgate_max_exchanges 5", *store, wrong)

@@ -97,6 +97,23 @@ def test_audience_depends_on_the_path(tmp_path: Path, upstream: Upstream, here: 
             assert claims["aud"] == audience
 
 
+def test_provider_with_a_name(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
+    with example("credgate_provider tenant {", tmp_path, here).running() as port:
+        assert ask(port, "/reports/7", headers=ALICE.basic).status == 200
+        claims = jwt.decode(bearer(upstream.last), options={"verify_signature": False})
+        assert (claims["aud"], claims["scope"]) == ("https://example.com/", "api:read")
+
+
+def test_provider_by_host(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
+    with example("map $host $api", tmp_path, here).running() as port:
+        for host, audience in {"www": "https://example.com/", "orders": "https://orders.example.com/"}.items():
+            headers = ALICE.basic | {"Host": f"{host}.example.com"}
+            assert ask(port, headers=headers).status == 200
+            claims = jwt.decode(bearer(upstream.last), options={"verify_signature": False})
+            assert claims["aud"] == audience
+        assert ask(port, headers=ALICE.basic | {"Host": "other.example.com"}).status == 500
+
+
 def test_log_of_clients_and_claims(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
     log = tmp_path / "clients.log"
     with example("log_format clients", tmp_path, here | {"/var/log/nginx/clients.log": log}).running() as port:
@@ -255,7 +272,12 @@ def directives() -> list[Directive]:
             Directive(f"credgate_{name}", contexts(flags), words, kind, field) for name, words, kind, field in rows
         ]
     assert len(found) > 75
-    return found
+    # A directive with two rows, one for each of its contexts, has one description.
+    merged: dict[str, Directive] = {}
+    for row in found:
+        first = merged.get(row.name, row)
+        merged[row.name] = row._replace(contexts=list(dict.fromkeys(first.contexts + row.contexts)))
+    return list(merged.values())
 
 
 def variables() -> list[str]:

@@ -475,12 +475,7 @@ fn drop_unknown(object: &mut Map<String, Value>, known: &[&str], problems: &mut 
         if known.contains(&unknown.as_str()) {
             return true;
         }
-        let nearest = known
-            .iter()
-            .map(|name| (strsim::jaro_winkler(unknown, name), name))
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .filter(|(likeness, _)| *likeness > 0.8)
-            .map(|(_, name)| *name);
+        let nearest = nearest(unknown, known);
         let hint = match nearest {
             Some(name) => format!("did you mean \"{name}\"?"),
             None => format!("the fields are {}", known.join(", ")),
@@ -492,6 +487,16 @@ fn drop_unknown(object: &mut Map<String, Value>, known: &[&str], problems: &mut 
         problems.add_for(nearest.unwrap_or(unknown), error);
         false
     });
+}
+
+/// The name that was probably meant.
+fn nearest<'n>(unknown: &str, known: &[&'n str]) -> Option<&'n str> {
+    known
+        .iter()
+        .map(|name| (strsim::jaro_winkler(unknown, name), name))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .map(|(_, name)| *name)
 }
 
 pub(crate) fn value_error(message: impl Into<String>) -> Error {

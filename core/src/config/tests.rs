@@ -5,7 +5,7 @@ fn error(json: &str) -> String {
 }
 
 #[test]
-fn a_typo_names_the_nearest_field() {
+fn a_typo_names_the_nearest_field_or_value() {
     assert_eq!(
         error(r#"{"isuer":"https://a"}"#),
         r#""isuer" is an unknown field: did you mean "issuer"?"#
@@ -13,6 +13,10 @@ fn a_typo_names_the_nearest_field() {
     assert_eq!(
         error(r#"{"name":"openid-connect","config":{"token_post_arg_names":"a"}}"#),
         r#""token_post_arg_names" is an unknown field: did you mean "token_post_args_names"?"#
+    );
+    assert!(
+        error(r#"{"issuer":"https://a","auth_methods":"client_credential"}"#)
+            .ends_with("\"bearer\", did you mean \"client_credentials\"?")
     );
     assert!(error(r#"{"zzz":1}"#).contains("the fields are auth_methods, "));
 }
@@ -22,7 +26,7 @@ fn an_error_names_the_field() {
     for (json, starts) in [
         (
             r#"{"issuer":"https://a","timeout":"1s"}"#,
-            "timeout: invalid type: string",
+            "timeout: invalid type: string, expected a whole number",
         ),
         (
             r#"{"name":"openid-connect","config":{"issuer":5}}"#,

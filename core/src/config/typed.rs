@@ -1,6 +1,6 @@
 //! Values as types. An error names the field and the expected type, never the value, which may be a secret.
 
-use super::Problems;
+use super::{Problems, nearest};
 use crate::error::{Error, ErrorKind};
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{
@@ -77,18 +77,33 @@ impl de::Error for Mismatch {
     }
 
     fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Mismatch {
-        let kind = kind(&unexpected);
+        let (kind, expected) = (kind(&unexpected), shape(expected));
         Mismatch(format!("invalid type: {kind}, expected {expected}"))
     }
 
     fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Mismatch {
-        let kind = kind(&unexpected);
+        let (kind, expected) = (kind(&unexpected), shape(expected));
         Mismatch(format!("invalid value: {kind}, expected {expected}"))
     }
 
-    fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Mismatch {
+    fn unknown_variant(unknown: &str, expected: &'static [&'static str]) -> Mismatch {
+        let hint = nearest(unknown, expected)
+            .map(|value| format!(", did you mean \"{value}\"?"))
+            .unwrap_or_default();
         let expected = expected.join("\", \"");
-        Mismatch(format!("unknown value, expected one of \"{expected}\""))
+        Mismatch(format!(
+            "unknown value, expected one of \"{expected}\"{hint}"
+        ))
+    }
+}
+
+/// The expectation without the names of Rust's types.
+fn shape(expected: &dyn Expected) -> String {
+    let expected = expected.to_string();
+    match expected.as_str() {
+        "u16" | "u32" | "u64" | "usize" => "a whole number".to_owned(),
+        "f64" => "a number".to_owned(),
+        _ => expected,
     }
 }
 

@@ -225,7 +225,7 @@ fn any_of(field: &str, elements: &[String]) -> Result<Vec<Vec<String>>, Error> {
     let any: Vec<_> = elements.iter().map(words).collect();
     if any.iter().any(Vec::is_empty) {
         return Err(value_error(format!(
-            "{field}: an element is empty; remove the field to require nothing"
+            "{field}: has an empty element; remove the field to require nothing"
         )));
     }
     Ok(any)

@@ -175,13 +175,13 @@ fn check(config: &Config, problems: &mut Problems) {
         || (!config.verify_signature && uses(config, AuthMethods::Bearer))
     {
         wrong(
-            "verify_signature: bearer requires it, because only the signature proves a client's own token; set it to \
-             true, without bearer in ignore_signature, or remove bearer from auth_methods",
+            "verify_signature: must be true with bearer, because only the signature proves a client's own token; set it \
+             to true, without bearer in ignore_signature, or remove bearer from auth_methods",
         );
     }
     if !config.verify_claims && uses(config, AuthMethods::Bearer) {
         wrong(
-            "verify_claims: bearer requires it, because a client's own token may have expired; set it to true, or \
+            "verify_claims: must be true with bearer, because a client's own token may have expired; set it to true, or \
              remove bearer from auth_methods",
         );
     }

@@ -221,7 +221,7 @@ fn args(config: &Config) -> Result<Vec<(String, String)>, Error> {
     let mut problems = Problems::default();
     for (name, _) in &args {
         if name.is_empty() {
-            problems.add(value_error("token_post_args_names: a name is empty"));
+            problems.add(value_error("token_post_args_names: has an empty name"));
         }
         if OURS.contains(&name.as_str()) {
             let remedy = if name == "scope" {

@@ -186,7 +186,7 @@ fn claim_headers(
             || headers.iter().any(|(other, _)| is_same(other, &name));
         if is_taken {
             problems.add(value_error(format!(
-                "{field}: the header \"{name}\" appears twice"
+                "{field}: repeats the header \"{name}\""
             )));
         }
         headers.extend(path.map(|path| (name, path)));
@@ -212,7 +212,7 @@ fn header_name(field: &str, name: &str) -> Result<String, Error> {
     }
     if RESERVED.contains(&name.as_str()) {
         return Err(value_error(format!(
-            "{field}: the header \"{name}\" cannot be set; it frames or routes the request"
+            "{field}: must not be \"{name}\", which frames or routes the request"
         )));
     }
     Ok(name)
