@@ -63,6 +63,9 @@ typedef struct {
     ngx_array_t                      *settings;  /* engine options */
     ngx_str_t                         options;   /* the same as JSON */
     ngx_array_t                      *warnings;  /* logged, of strings */
+    ngx_shm_zone_t                   *zone;
+    size_t                            zone_size;
+    unsigned                          store_set:1;  /* or "off" */
 } ngx_http_credgate_main_conf_t;
 
 
@@ -147,6 +150,14 @@ char *ngx_http_credgate_conf_enable(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_credgate_conf_set(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
+/* counters.c: the counters of all workers */
+void *ngx_http_credgate_counters_create(ngx_slab_pool_t *shpool);
+void ngx_http_credgate_counters_open(ngx_slab_pool_t *shpool, void *shared);
+void ngx_http_credgate_counters_publish(credgate_engine *engine,
+    ngx_log_t *log);
+void ngx_http_credgate_counters_leave(credgate_engine *engine);
+ngx_int_t ngx_http_credgate_counters_sum(uint64_t *counters);
+
 /* ctx.c: the context of a request, from creation to cleanup */
 ngx_http_credgate_ctx_t *ngx_http_credgate_ctx_create(ngx_http_request_t *r);
 ngx_http_credgate_ctx_t *ngx_http_credgate_ctx_get(ngx_http_request_t *r);
@@ -215,6 +226,12 @@ ngx_int_t ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_query_redact(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_query_hide(ngx_http_credgate_ctx_t *ctx);
 
+/* store.c: the directory of an SQLite store, and the store by default */
+void ngx_http_credgate_store_take_off(ngx_http_credgate_main_conf_t *cgmcf);
+ngx_int_t ngx_http_credgate_store_add_default(ngx_cycle_t *cycle);
+ngx_int_t ngx_http_credgate_store_prepare(ngx_cycle_t *cycle,
+    ngx_http_credgate_setting_t *setting);
+
 /* value.c: checks the words of a directive by their type */
 char *ngx_http_credgate_value_check(ngx_conf_t *cf,
     ngx_http_credgate_type_e type);
@@ -231,15 +248,15 @@ void ngx_http_credgate_wait_resume(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_wait_stop(ngx_http_credgate_ctx_t *ctx);
 
 /* worker.c: start and exit of a worker, its events and its timer */
+ngx_uint_t ngx_http_credgate_worker_is_used(ngx_cycle_t *cycle);
 ngx_int_t ngx_http_credgate_worker_init_process(ngx_cycle_t *cycle);
 void ngx_http_credgate_worker_exit_process(ngx_cycle_t *cycle);
 
-/* zone.c: counters and purges in memory that the workers share */
+/* zone.c: the memory that the workers share, and purges in it */
+char *ngx_http_credgate_zone_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 ngx_int_t ngx_http_credgate_zone_add(ngx_conf_t *cf);
-void ngx_http_credgate_zone_enter(void);
-void ngx_http_credgate_zone_leave(credgate_engine *engine);
-void ngx_http_credgate_zone_publish(credgate_engine *engine);
-ngx_int_t ngx_http_credgate_zone_sum(uint64_t *counters);
+void ngx_http_credgate_zone_open(ngx_cycle_t *cycle);
 void ngx_http_credgate_zone_announce_purge(ngx_str_t *client_id);
 void ngx_http_credgate_zone_follow_purges(credgate_engine *engine);
 

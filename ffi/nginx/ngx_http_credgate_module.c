@@ -71,6 +71,13 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
       0,
       NULL },
 
+    { ngx_string("credgate_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_credgate_zone_set,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_credgate_main_conf_t, zone_size),
+      NULL },
+
     NGX_HTTP_CREDGATE_SETTING("allow_addresses", NGX_CONF_1MORE,
                               LIST, "allow_addresses"),
 

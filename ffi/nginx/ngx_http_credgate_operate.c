@@ -120,9 +120,10 @@ ngx_http_credgate_operate_counters(ngx_http_request_t *r, ngx_str_t *type,
         return rc;
     }
 
-    ngx_http_credgate_zone_publish(ngx_http_credgate_engine_get());
+    ngx_http_credgate_counters_publish(ngx_http_credgate_engine_get(),
+                                       r->connection->log);
 
-    if (ngx_http_credgate_zone_sum(counters) != NGX_OK) {
+    if (ngx_http_credgate_counters_sum(counters) != NGX_OK) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
