@@ -193,12 +193,14 @@ ngx_http_credgate_store_check_dir(ngx_cycle_t *cycle, u_char *path)
 
     user = ngx_http_credgate_store_user(cycle);
 
-    if (info.st_uid != user || (info.st_mode & (S_IWGRP|S_IWOTH))) {
+    if (!ngx_is_dir(&info) || info.st_uid != user
+        || (info.st_mode & (S_IWGRP|S_IWOTH)))
+    {
         ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
-                      "credgate: workers do not share tokens: \"%s\" must "
-                      "belong to their user %d and must not be writable by "
-                      "others; set \"credgate_store\" to another path, or to "
-                      "\"off\"", path, user);
+                      "credgate: workers do not share tokens: \"%s\" must be "
+                      "a directory that belongs to their user %d and is not "
+                      "writable by others; set \"credgate_store\" to another "
+                      "path, or to \"off\"", path, user);
         return NGX_DECLINED;
     }
 

@@ -351,7 +351,7 @@ async fn a_locked_file_is_busy_but_readable() {
 #[tokio::test]
 async fn a_long_opening_lock_is_busy() {
     let lab = Lab::new();
-    let opening = crate::store::file::Opening::begin(&lab.scratch.file());
+    let opening = crate::store::file::Opening::exclusive(&lab.scratch.file());
     let opening = opening.unwrap().unwrap();
     let store = lab.store();
     assert_eq!(kind(store.look(index(1)).await), StoreFaultKind::Busy);
