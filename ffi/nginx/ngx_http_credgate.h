@@ -200,13 +200,14 @@ void ngx_http_credgate_memory_wipe_preface(ngx_http_request_t *r);
 void ngx_http_credgate_memory_wipe_later(ngx_http_request_t *r);
 void ngx_http_credgate_memory_wipe_received(void);
 
-/* operate.c: the locations for metrics, report and purge */
+/* operate.c: the locations for metrics and report */
 char *ngx_http_credgate_operate_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_credgate_operate_report(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_http_credgate_operate_purge(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
+ngx_int_t ngx_http_credgate_operate_send(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *type, ngx_str_t *body);
+extern ngx_str_t  ngx_http_credgate_json_type;
 
 /* options.c: checks the engine options and their files in the master */
 void *ngx_http_credgate_options_create_main(ngx_conf_t *cf);
@@ -221,6 +222,10 @@ ngx_int_t ngx_http_credgate_outcome_keep(ngx_http_credgate_ctx_t *ctx);
 /* present.c: presents the request to the library */
 ngx_int_t ngx_http_credgate_present_request(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx);
+
+/* purge.c: the location for purges */
+char *ngx_http_credgate_purge_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 /* query.c: removes credentials from the query string */
 ngx_int_t ngx_http_credgate_query_redact(ngx_http_request_t *r);

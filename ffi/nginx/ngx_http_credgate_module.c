@@ -66,7 +66,7 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
 
     { ngx_string("credgate_purge"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
-      ngx_http_credgate_operate_purge,
+      ngx_http_credgate_purge_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
