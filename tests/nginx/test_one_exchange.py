@@ -11,7 +11,7 @@ import pytest
 from conftest import ALICE
 from support.lab import Scripted, Upstream
 from support.nginx import Nginx, guarded, upgradable
-from support.process import gone, until
+from support.process import free_port, until
 from support.store import OPERATING, Start, Volley, all_pending, counted
 
 WORKERS = pwd.getpwnam("www-data")
@@ -21,21 +21,21 @@ def served(scripted: Scripted, upstream: Upstream) -> str:
     return guarded(upstream.url, scripted.issuer) + OPERATING
 
 
-def cold(server: Nginx, scripted: Scripted, count: int = 1000) -> int:
+def cold(server: Nginx, scripted: Scripted, count: int = 1000, port: int = 0) -> int:
     """The exchanges caused by concurrent requests, all of which wait before the provider answers the first."""
     before = scripted.state["token"]
     scripted.hold()
-    volley = Volley([server.port], [ALICE], count)
+    volley = Volley([port or server.port], [ALICE], count)
     all_pending([server], count)
     scripted.release()
     assert set(volley.statuses()) == {200}
     return int(scripted.state["token"]) - before
 
 
-def warm(server: Nginx, scripted: Scripted, count: int = 400) -> int:
+def warm(server: Nginx, scripted: Scripted, count: int = 400, port: int = 0) -> int:
     """The exchanges caused by concurrent requests for a token that a worker has had."""
     before = scripted.state["token"]
-    assert set(Volley([server.port], [ALICE], count).statuses()) == {200}
+    assert set(Volley([port or server.port], [ALICE], count).statuses()) == {200}
     return int(scripted.state["token"]) - before
 
 
@@ -43,17 +43,20 @@ def warm(server: Nginx, scripted: Scripted, count: int = 400) -> int:
 def test_a_thousand_cold_requests_cause_one_exchange_per_host(
     nginx: Start, scripted: Scripted, upstream: Upstream, workers: int
 ) -> None:
-    server = nginx(served(scripted, upstream), workers=workers)
-    assert cold(server, scripted) == 1
+    # With reuseport, each worker gets its share of the requests.
+    port = free_port()
+    spread = f"server {{ listen 127.0.0.1:{port} reuseport;\n{served(scripted, upstream)}}}"
+    server = nginx(OPERATING, http=spread, workers=workers)
+    assert cold(server, scripted, port=port) == 1
     assert counted(server, "failures") == 0
     old = server.reload()
-    assert warm(server, scripted) == 0
-    until(lambda: all(gone(pid) for pid in old), "the old workers' end")
+    assert warm(server, scripted, port=port) == 0
+    until(lambda: len(server.workers) == workers, "the old workers' end")
     old = server.workers
     for pid in old:
         os.kill(pid, signal.SIGKILL)
     until(lambda: len(server.workers - old) == workers, "new workers")
-    assert warm(server, scripted) == 0
+    assert warm(server, scripted, port=port) == 0
     until(lambda: server.errors.count("exited on signal 9") == workers, "the master's report")
     assert len(server.alarms()) == workers, "nginx reports the deaths, and nothing else"
     server.error_log.write_text("")
