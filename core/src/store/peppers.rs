@@ -1,7 +1,7 @@
 //! The current pepper and the previous ones.
 
-use super::pepper::Pepper;
 use super::file::{self, Opening};
+use super::pepper::Pepper;
 use super::{Location, StoreConfig, StoreFault, StoreFaultKind, StoreFuture};
 use crate::error::Error;
 use std::path::{Path, PathBuf};

@@ -139,7 +139,7 @@ impl Disk {
             return Ok(None);
         }
         let inode = self.inode()?;
-        // Whoever opens it alone reports its faults.
+        // The exclusive attempt reports its faults.
         let connection = self.connect_to_ours(statements::is_complete);
         Ok(connection.ok().flatten().and_then(|connection| {
             let open = self.opened(connection, inode);

@@ -65,7 +65,11 @@ fn a_followed_purge_applies_to_the_store_before_it_is_stored() {
     assert_eq!(other.pair("a", "s"), "SHARED a Bearer t1");
     // The process that announces it dies before it stores it.
     other.engine.follow_purge(Some("a")).unwrap();
-    assert_eq!(other.pair("a", "s"), "MISS a Bearer t2", "not from the store");
+    assert_eq!(
+        other.pair("a", "s"),
+        "MISS a Bearer t2",
+        "not from the store"
+    );
     assert_eq!(fleet.lab().pair("a", "s"), "SHARED a Bearer t2");
 }
 

@@ -360,6 +360,15 @@ async fn a_long_opening_lock_is_busy() {
 }
 
 #[tokio::test]
+async fn a_complete_file_is_opened_beside_other_processes() {
+    let lab = Lab::new();
+    put(&lab.store(), 1).await.unwrap();
+    let other = crate::store::file::Opening::shared(&lab.scratch.file());
+    let _opening = other.unwrap().unwrap();
+    assert!(has(&lab.store(), 1).await.unwrap());
+}
+
+#[tokio::test]
 async fn files_of_another_user_are_refused() {
     let lab = Lab::new();
     let file = lab.scratch.file();
