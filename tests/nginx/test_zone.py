@@ -9,8 +9,8 @@ from conftest import ALICE
 from support.http import ask
 from support.lab import Provider, Upstream
 from support.nginx import Nginx, guarded, location
-from support.process import gone, until
-from support.store import OPERATING, Start, Volley
+from support.process import free_port, gone, until
+from support.store import OPERATING, Start, Volley, spread
 
 FULL = 'increase "credgate_zone"'
 
@@ -25,19 +25,19 @@ def served(provider: Provider, upstream: Upstream) -> str:
     return guarded(upstream.url, provider.issuer) + OPERATING
 
 
-def each_worker_gets(server: Nginx, count: int) -> None:
-    """Requests on connections that are all open before the first is answered, so that all workers take part."""
-    assert set(Volley([server.port], [ALICE], count).statuses()) == {200}
+def get(port: int, count: int) -> None:
+    assert set(Volley([port], [ALICE], count).statuses()) == {200}
 
 
 def test_metrics_count_the_requests_of_more_than_128_workers(
     nginx: Start, provider: Provider, upstream: Upstream
 ) -> None:
-    server = nginx(served(provider, upstream), workers=140)
-    each_worker_gets(server, 1000)
+    port = free_port()
+    server = nginx(OPERATING, http=spread(served(provider, upstream), port), workers=140)
+    get(port, 1000)
     until(lambda: total(server) == 1000, "the numbers of all workers")
     old = server.reload()
-    each_worker_gets(server, 500)
+    get(port, 500)
     until(lambda: all(gone(pid) for pid in old), "the old workers' end")
     until(lambda: total(server) == 1500, "the numbers of old and new workers")
     assert FULL not in server.errors
@@ -47,10 +47,11 @@ def test_a_full_zone_is_logged_once_and_loses_no_request(
     nginx: Start, provider: Provider, upstream: Upstream
 ) -> None:
     """The smallest zone has room for some twenty workers. The others are counted when they exit."""
-    server = nginx(served(provider, upstream), http="credgate_zone 64k;", workers=60)
-    each_worker_gets(server, 600)
+    port = free_port()
+    server = nginx(OPERATING, http="credgate_zone 64k;" + spread(served(provider, upstream), port), workers=60)
+    get(port, 600)
     until(lambda: FULL in server.errors, "the warning")
-    assert 0 < total(server) < 600
+    assert total(server) < 600
     old = server.reload()
     until(lambda: all(gone(pid) for pid in old), "the old workers' end")
     until(lambda: total(server) == 600, "the numbers of all workers")
