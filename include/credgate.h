@@ -718,9 +718,10 @@ int32_t credgate_engine_purge(const struct credgate_engine *engine,
                               const char *client_id,
                               size_t client_id_len);
 
-// Repeats a purge of all gates that another process of the host has made with
-// credgate_engine_purge: purges the tokens of a client (NULL: of all clients)
-// in this engine, but not in the shared store.
+// Follows a purge of all gates that another process of the host has made with
+// credgate_engine_purge at most two seconds ago: purges the tokens of a client
+// (NULL: of all clients) in this engine. The other process purges the shared
+// store.
 int32_t credgate_engine_follow_purge(const struct credgate_engine *engine,
                                      const char *client_id,
                                      size_t client_id_len);

@@ -75,6 +75,9 @@ typedef struct {
     ngx_str_t                         options;   /* the same as JSON */
     ngx_array_t                      *providers;
     ngx_array_t                      *warnings;  /* logged, of strings */
+    ngx_shm_zone_t                   *zone;
+    size_t                            zone_size;
+    unsigned                          store_set:1;  /* or "off" */
 } ngx_http_credgate_main_conf_t;
 
 
@@ -179,6 +182,14 @@ char *ngx_http_credgate_conf_add(ngx_conf_t *cf,
 ngx_int_t ngx_http_credgate_conf_override(ngx_conf_t *cf, ngx_array_t *inner,
     ngx_array_t *outer, ngx_array_t **merged);
 
+/* counters.c: the counters of all workers */
+void *ngx_http_credgate_counters_create(ngx_slab_pool_t *shpool);
+void ngx_http_credgate_counters_open(ngx_slab_pool_t *shpool, void *shared);
+void ngx_http_credgate_counters_publish(credgate_engine *engine,
+    ngx_log_t *log);
+void ngx_http_credgate_counters_leave(credgate_engine *engine);
+ngx_int_t ngx_http_credgate_counters_sum(uint64_t *counters);
+
 /* ctx.c: the context of a request, from creation to cleanup */
 ngx_http_credgate_ctx_t *ngx_http_credgate_ctx_create(ngx_http_request_t *r);
 ngx_http_credgate_ctx_t *ngx_http_credgate_ctx_get(ngx_http_request_t *r);
@@ -238,13 +249,14 @@ void ngx_http_credgate_memory_wipe_preface(ngx_http_request_t *r);
 void ngx_http_credgate_memory_wipe_later(ngx_http_request_t *r);
 void ngx_http_credgate_memory_wipe_received(void);
 
-/* operate.c: the locations for metrics, report and purge */
+/* operate.c: the locations for metrics and report */
 char *ngx_http_credgate_operate_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_credgate_operate_report(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_http_credgate_operate_purge(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
+ngx_int_t ngx_http_credgate_operate_send(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *type, ngx_str_t *body);
+extern ngx_str_t  ngx_http_credgate_json_type;
 
 /* options.c: checks the engine options and their files in the master */
 void *ngx_http_credgate_options_create_main(ngx_conf_t *cf);
@@ -270,9 +282,19 @@ char *ngx_http_credgate_provider_check(ngx_conf_t *cf,
 ngx_http_credgate_provider_t *ngx_http_credgate_provider_lookup(
     ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *nearest);
 
+/* purge.c: the location for purges */
+char *ngx_http_credgate_purge_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
 /* query.c: removes credentials from the query string */
 ngx_int_t ngx_http_credgate_query_redact(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_query_hide(ngx_http_credgate_ctx_t *ctx);
+
+/* store.c: the directory of an SQLite store, and the store by default */
+void ngx_http_credgate_store_take_off(ngx_http_credgate_main_conf_t *cgmcf);
+ngx_int_t ngx_http_credgate_store_add_default(ngx_cycle_t *cycle);
+ngx_int_t ngx_http_credgate_store_prepare(ngx_cycle_t *cycle,
+    ngx_http_credgate_setting_t *setting);
 
 /* value.c: checks the words of a directive by their type */
 char *ngx_http_credgate_value_check(ngx_conf_t *cf,
@@ -303,15 +325,15 @@ void ngx_http_credgate_words_nearer(ngx_str_t *word, ngx_str_t *name,
     ngx_str_t *nearest, ngx_uint_t *best);
 
 /* worker.c: start and exit of a worker, its events and its timer */
+ngx_uint_t ngx_http_credgate_worker_is_used(ngx_cycle_t *cycle);
 ngx_int_t ngx_http_credgate_worker_init_process(ngx_cycle_t *cycle);
 void ngx_http_credgate_worker_exit_process(ngx_cycle_t *cycle);
 
-/* zone.c: counters and purges in memory that the workers share */
+/* zone.c: the memory that the workers share, and purges in it */
+char *ngx_http_credgate_zone_set(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 ngx_int_t ngx_http_credgate_zone_add(ngx_conf_t *cf);
-void ngx_http_credgate_zone_enter(void);
-void ngx_http_credgate_zone_leave(credgate_engine *engine);
-void ngx_http_credgate_zone_publish(credgate_engine *engine);
-ngx_int_t ngx_http_credgate_zone_sum(uint64_t *counters);
+void ngx_http_credgate_zone_open(ngx_cycle_t *cycle);
 void ngx_http_credgate_zone_announce_purge(ngx_str_t *client_id);
 void ngx_http_credgate_zone_follow_purges(credgate_engine *engine);
 

@@ -80,9 +80,16 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
 
     { ngx_string("credgate_purge"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
-      ngx_http_credgate_operate_purge,
+      ngx_http_credgate_purge_set,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("credgate_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_credgate_zone_set,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_credgate_main_conf_t, zone_size),
       NULL },
 
     NGX_HTTP_CREDGATE_SETTING("allow_addresses", NGX_CONF_1MORE,

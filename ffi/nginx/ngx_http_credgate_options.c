@@ -11,14 +11,21 @@ static ngx_int_t ngx_http_credgate_options_check_readable(ngx_cycle_t *cycle,
     ngx_http_credgate_setting_t *setting);
 static ngx_uint_t ngx_http_credgate_options_in_group(ngx_cycle_t *cycle,
     ngx_core_conf_t *ccf, gid_t group);
-static ngx_int_t ngx_http_credgate_options_prepare_store(ngx_cycle_t *cycle,
-    ngx_http_credgate_setting_t *setting);
 
 
 void *
 ngx_http_credgate_options_create_main(ngx_conf_t *cf)
 {
-    return ngx_pcalloc(cf->pool, sizeof(ngx_http_credgate_main_conf_t));
+    ngx_http_credgate_main_conf_t  *cgmcf;
+
+    cgmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_credgate_main_conf_t));
+    if (cgmcf == NULL) {
+        return NULL;
+    }
+
+    cgmcf->zone_size = NGX_CONF_UNSET_SIZE;
+
+    return cgmcf;
 }
 
 
@@ -34,6 +41,12 @@ ngx_http_credgate_options_init_main(ngx_conf_t *cf, void *conf)
     ngx_http_credgate_setting_t  *setting;
 
     if (cgmcf->settings == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    ngx_http_credgate_store_take_off(cgmcf);
+
+    if (cgmcf->settings->nelts == 0) {
         return NGX_CONF_OK;
     }
 
@@ -74,19 +87,19 @@ ngx_http_credgate_options_init_module(ngx_cycle_t *cycle)
     cgmcf = ngx_http_cycle_get_module_main_conf(cycle,
                                                 ngx_http_credgate_module);
 
-    if (cgmcf == NULL || cgmcf->settings == NULL) {
+    if (cgmcf == NULL) {
         return NGX_OK;
     }
 
-    setting = cgmcf->settings->elts;
+    setting = cgmcf->settings ? cgmcf->settings->elts : NULL;
 
-    for (i = 0; i < cgmcf->settings->nelts; i++) {
+    for (i = 0; setting && i < cgmcf->settings->nelts; i++) {
 
         switch (setting[i].field->type) {
 
         case NGX_HTTP_CREDGATE_TYPE_STORE:
             if (!ngx_test_config
-                && ngx_http_credgate_options_prepare_store(cycle, &setting[i])
+                && ngx_http_credgate_store_prepare(cycle, &setting[i])
                    != NGX_OK)
             {
                 return NGX_ERROR;
@@ -109,7 +122,13 @@ ngx_http_credgate_options_init_module(ngx_cycle_t *cycle)
         }
     }
 
-    return NGX_OK;
+    if (cgmcf->store_set || ngx_test_config
+        || !ngx_http_credgate_worker_is_used(cycle))
+    {
+        return NGX_OK;
+    }
+
+    return ngx_http_credgate_store_add_default(cycle);
 }
 
 
@@ -195,76 +214,4 @@ ngx_http_credgate_options_in_group(ngx_cycle_t *cycle, ngx_core_conf_t *ccf,
     }
 
     return 0;
-}
-
-
-/*
- * Makes the directory of an SQLite file, with the workers' user as its owner.
- * An existing directory keeps its owner, because others may use it.
- */
-
-static ngx_int_t
-ngx_http_credgate_options_prepare_store(ngx_cycle_t *cycle,
-    ngx_http_credgate_setting_t *setting)
-{
-    u_char           *path, *end;
-    ngx_err_t         err;
-    ngx_str_t        *url;
-    ngx_core_conf_t  *ccf;
-    ngx_file_info_t   info;
-
-    url = &setting->words[1];
-
-    if (ngx_strncmp(url->data, "sqlite:/", 8) != 0) {
-        return NGX_OK;
-    }
-
-    path = ngx_pnalloc(cycle->pool, url->len);
-    if (path == NULL) {
-        return NGX_ERROR;
-    }
-
-    (void) ngx_cpystrn(path, url->data + 7, url->len - 7 + 1);
-
-    end = (u_char *) strrchr((char *) path, '/');
-    *end = '\0';
-
-    if (end == path) {
-        return NGX_OK;
-    }
-
-    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
-
-    if (ngx_create_dir(path, 0700) == NGX_FILE_ERROR) {
-        err = ngx_errno;
-
-        if (err != NGX_EEXIST) {
-            ngx_log_error(NGX_LOG_EMERG, cycle->log, err,
-                          "credgate: " ngx_create_dir_n " \"%s\" failed "
-                          "in %V:%ui", path, &setting->file, setting->line);
-            return NGX_ERROR;
-        }
-
-    } else if (geteuid() == 0
-               && chown((char *) path, ccf->user, ccf->group) == -1)
-    {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
-                      "credgate: chown(\"%s\", %d) failed in %V:%ui",
-                      path, ccf->user, &setting->file, setting->line);
-        return NGX_ERROR;
-    }
-
-    if (geteuid() == 0
-        && ngx_file_info(path, &info) != NGX_FILE_ERROR
-        && info.st_uid != ccf->user)
-    {
-        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
-                      "credgate: \"%s\" is owned by user %d, but workers run "
-                      "as user %d and need write permission to share tokens "
-                      "in %V:%ui",
-                      path, info.st_uid, ccf->user, &setting->file,
-                      setting->line);
-    }
-
-    return NGX_OK;
 }

@@ -13,7 +13,6 @@
 #define NGX_HTTP_CREDGATE_TICK  1000
 
 
-static ngx_uint_t ngx_http_credgate_worker_is_used(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_credgate_worker_start(ngx_cycle_t *cycle);
 static void ngx_http_credgate_worker_wake_handler(ngx_event_t *ev);
 static void ngx_http_credgate_worker_tick_handler(ngx_event_t *ev);
@@ -33,6 +32,8 @@ ngx_http_credgate_worker_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    ngx_http_credgate_zone_open(cycle);
+
     if (!ngx_http_credgate_worker_is_used(cycle)) {
         return NGX_OK;
     }
@@ -46,8 +47,6 @@ ngx_http_credgate_worker_init_process(ngx_cycle_t *cycle)
         ngx_http_credgate_worker_exit_process(cycle);
         return NGX_OK;
     }
-
-    ngx_http_credgate_zone_enter();
 
     /* debug logs take a descriptor from the connection of an event */
 
@@ -80,7 +79,7 @@ ngx_http_credgate_worker_exit_process(ngx_cycle_t *cycle)
 
     if (engine) {
         ngx_http_credgate_engine_log(cycle->log);
-        ngx_http_credgate_zone_leave(engine);
+        ngx_http_credgate_counters_leave(engine);
     }
 
     /* on SIGTERM nginx destroys no pools, and requests may still wait */
@@ -89,7 +88,9 @@ ngx_http_credgate_worker_exit_process(ngx_cycle_t *cycle)
 }
 
 
-static ngx_uint_t
+/* tests for a gate in any server */
+
+ngx_uint_t
 ngx_http_credgate_worker_is_used(ngx_cycle_t *cycle)
 {
     ngx_uint_t                      i;
@@ -184,7 +185,7 @@ ngx_http_credgate_worker_tick_handler(ngx_event_t *ev)
     }
 
     ngx_http_credgate_memory_wipe_received();
-    ngx_http_credgate_zone_publish(engine);
+    ngx_http_credgate_counters_publish(engine, ev->log);
     ngx_http_credgate_zone_follow_purges(engine);
     ngx_http_credgate_engine_log(ev->log);
 

@@ -12,27 +12,20 @@
  * purges, which each carries out in its own cache.
  */
 
-#define NGX_HTTP_CREDGATE_SLOTS      128
 #define NGX_HTTP_CREDGATE_PURGES     64
 #define NGX_HTTP_CREDGATE_MAX_ID     255
-#define NGX_HTTP_CREDGATE_ZONE_SIZE  (256 * 1024)
+#define NGX_HTTP_CREDGATE_ZONE_SIZE  (1024 * 1024)
+#define NGX_HTTP_CREDGATE_ZONE_MIN   (64 * 1024)
 
 
 typedef struct {
-    ngx_pid_t   pid;                           /* 0: unused */
-    uint64_t    counters[CREDGATE_COUNTERS];
-} ngx_http_credgate_slot_t;
-
-
-typedef struct {
-    size_t      len;                           /* 0: all clients */
-    u_char      client_id[NGX_HTTP_CREDGATE_MAX_ID];
+    size_t                     len;            /* 0: all clients */
+    u_char                     client_id[NGX_HTTP_CREDGATE_MAX_ID];
 } ngx_http_credgate_purge_t;
 
 
 typedef struct {
-    uint64_t                   ended[CREDGATE_COUNTERS];
-    ngx_http_credgate_slot_t   slots[NGX_HTTP_CREDGATE_SLOTS];
+    void                      *counters;
     ngx_atomic_t               purges;         /* their total number */
     ngx_http_credgate_purge_t  purge[NGX_HTTP_CREDGATE_PURGES];
 } ngx_http_credgate_shared_t;
@@ -40,31 +33,58 @@ typedef struct {
 
 static ngx_int_t ngx_http_credgate_zone_init(ngx_shm_zone_t *zone,
     void *data);
-static void ngx_http_credgate_zone_retire(ngx_http_credgate_slot_t *slot);
-static ngx_uint_t ngx_http_credgate_zone_is_alive(ngx_pid_t pid);
 
 
 static ngx_slab_pool_t             *ngx_http_credgate_shpool;
 static ngx_http_credgate_shared_t  *ngx_http_credgate_shared;
-static ngx_http_credgate_slot_t    *ngx_http_credgate_slot;
 static ngx_atomic_uint_t            ngx_http_credgate_purges_seen;
+
+
+char *
+ngx_http_credgate_zone_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_credgate_main_conf_t  *cgmcf = conf;
+
+    char       *rv;
+    ngx_str_t  *value;
+
+    rv = ngx_conf_set_size_slot(cf, cmd, conf);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    if (cgmcf->zone_size < NGX_HTTP_CREDGATE_ZONE_MIN) {
+        value = cf->args->elts;
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "size \"%V\" in \"%V\" directive is too small, "
+                           "it must be at least 64k", &value[1], &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
 
 
 ngx_int_t
 ngx_http_credgate_zone_add(ngx_conf_t *cf)
 {
-    ngx_str_t        name;
-    ngx_shm_zone_t  *zone;
+    ngx_str_t                       name;
+    ngx_http_credgate_main_conf_t  *cgmcf;
+
+    cgmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_credgate_module);
+
+    ngx_conf_init_size_value(cgmcf->zone_size, NGX_HTTP_CREDGATE_ZONE_SIZE);
 
     ngx_str_set(&name, "credgate");
 
-    zone = ngx_shared_memory_add(cf, &name, NGX_HTTP_CREDGATE_ZONE_SIZE,
-                                 &ngx_http_credgate_module);
-    if (zone == NULL) {
+    cgmcf->zone = ngx_shared_memory_add(cf, &name, cgmcf->zone_size,
+                                        &ngx_http_credgate_module);
+    if (cgmcf->zone == NULL) {
         return NGX_ERROR;
     }
 
-    zone->init = ngx_http_credgate_zone_init;
+    cgmcf->zone->init = ngx_http_credgate_zone_init;
 
     return NGX_OK;
 }
@@ -73,153 +93,55 @@ ngx_http_credgate_zone_add(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_credgate_zone_init(ngx_shm_zone_t *zone, void *data)
 {
-    ngx_http_credgate_shpool = (ngx_slab_pool_t *) zone->shm.addr;
+    ngx_slab_pool_t             *shpool;
+    ngx_http_credgate_shared_t  *shared;
 
     if (data) {
         /* counters survive a reload */
         zone->data = data;
-
-    } else {
-        zone->data = ngx_slab_calloc(ngx_http_credgate_shpool,
-                                     sizeof(ngx_http_credgate_shared_t));
-        if (zone->data == NULL) {
-            return NGX_ERROR;
-        }
+        return NGX_OK;
     }
 
-    ngx_http_credgate_shared = zone->data;
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
 
-    return NGX_OK;
-}
-
-
-/* takes a slot, after retiring those of workers that were killed */
-
-void
-ngx_http_credgate_zone_enter(void)
-{
-    ngx_uint_t                 i;
-    ngx_http_credgate_slot_t  *slot;
-
-    if (ngx_http_credgate_shared == NULL) {
-        return;
-    }
-
-    ngx_shmtx_lock(&ngx_http_credgate_shpool->mutex);
-
-    for (i = 0; i < NGX_HTTP_CREDGATE_SLOTS; i++) {
-        slot = &ngx_http_credgate_shared->slots[i];
-
-        if (slot->pid && !ngx_http_credgate_zone_is_alive(slot->pid)) {
-            ngx_http_credgate_zone_retire(slot);
-        }
-
-        if (slot->pid == 0 && ngx_http_credgate_slot == NULL) {
-            slot->pid = ngx_pid;
-            ngx_http_credgate_slot = slot;
-        }
-    }
-
-    ngx_http_credgate_purges_seen = ngx_http_credgate_shared->purges;
-
-    ngx_shmtx_unlock(&ngx_http_credgate_shpool->mutex);
-}
-
-
-void
-ngx_http_credgate_zone_leave(credgate_engine *engine)
-{
-    if (ngx_http_credgate_slot == NULL) {
-        return;
-    }
-
-    ngx_http_credgate_zone_publish(engine);
-
-    ngx_shmtx_lock(&ngx_http_credgate_shpool->mutex);
-    ngx_http_credgate_zone_retire(ngx_http_credgate_slot);
-    ngx_shmtx_unlock(&ngx_http_credgate_shpool->mutex);
-
-    ngx_http_credgate_slot = NULL;
-}
-
-
-void
-ngx_http_credgate_zone_publish(credgate_engine *engine)
-{
-    uint64_t  counters[CREDGATE_COUNTERS];
-
-    if (ngx_http_credgate_slot == NULL
-        || credgate_engine_counters(engine, counters, CREDGATE_COUNTERS)
-           != CREDGATE_OK)
-    {
-        return;
-    }
-
-    ngx_shmtx_lock(&ngx_http_credgate_shpool->mutex);
-    ngx_memcpy(ngx_http_credgate_slot->counters, counters, sizeof(counters));
-    ngx_shmtx_unlock(&ngx_http_credgate_shpool->mutex);
-}
-
-
-/* sums the counters of all workers, including those that have exited */
-
-ngx_int_t
-ngx_http_credgate_zone_sum(uint64_t *counters)
-{
-    ngx_uint_t                 i, n;
-    ngx_http_credgate_slot_t  *slot;
-
-    if (ngx_http_credgate_shared == NULL) {
+    shared = ngx_slab_calloc(shpool, sizeof(ngx_http_credgate_shared_t));
+    if (shared == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_shmtx_lock(&ngx_http_credgate_shpool->mutex);
-
-    ngx_memcpy(counters, ngx_http_credgate_shared->ended,
-               CREDGATE_COUNTERS * sizeof(uint64_t));
-
-    for (i = 0; i < NGX_HTTP_CREDGATE_SLOTS; i++) {
-        slot = &ngx_http_credgate_shared->slots[i];
-
-        if (slot->pid && !ngx_http_credgate_zone_is_alive(slot->pid)) {
-            ngx_http_credgate_zone_retire(slot);
-            /* the base of the sum has changed: start again */
-            ngx_memcpy(counters, ngx_http_credgate_shared->ended,
-                       CREDGATE_COUNTERS * sizeof(uint64_t));
-            i = (ngx_uint_t) -1;
-            continue;
-        }
-
-        for (n = 0; slot->pid && n < CREDGATE_COUNTERS; n++) {
-            counters[n] += slot->counters[n];
-        }
+    shared->counters = ngx_http_credgate_counters_create(shpool);
+    if (shared->counters == NULL) {
+        return NGX_ERROR;
     }
 
-    ngx_shmtx_unlock(&ngx_http_credgate_shpool->mutex);
+    /* a worker without room for its counters logs one warning itself */
+    shpool->log_nomem = 0;
+
+    zone->data = shared;
 
     return NGX_OK;
 }
 
 
-/* keeps cumulative counters; gauges end with their process */
+/* a failed reload must not change the zone of workers that start later */
 
-static void
-ngx_http_credgate_zone_retire(ngx_http_credgate_slot_t *slot)
+void
+ngx_http_credgate_zone_open(ngx_cycle_t *cycle)
 {
-    ngx_uint_t  n;
+    ngx_http_credgate_main_conf_t  *cgmcf;
 
-    for (n = CREDGATE_GAUGES; n < CREDGATE_COUNTERS; n++) {
-        ngx_http_credgate_shared->ended[n] += slot->counters[n];
+    cgmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                                ngx_http_credgate_module);
+    if (cgmcf == NULL) {
+        return;
     }
 
-    ngx_memzero(slot, sizeof(ngx_http_credgate_slot_t));
-}
+    ngx_http_credgate_shpool = (ngx_slab_pool_t *) cgmcf->zone->shm.addr;
+    ngx_http_credgate_shared = cgmcf->zone->data;
+    ngx_http_credgate_purges_seen = ngx_http_credgate_shared->purges;
 
-
-static ngx_uint_t
-ngx_http_credgate_zone_is_alive(ngx_pid_t pid)
-{
-    return kill(pid, 0) == 0 || ngx_errno != NGX_ESRCH;
+    ngx_http_credgate_counters_open(ngx_http_credgate_shpool,
+                                    ngx_http_credgate_shared->counters);
 }
 
 

@@ -197,9 +197,10 @@ pub unsafe extern "C" fn credgate_engine_purge(
     })
 }
 
-/// Repeats a purge of all gates that another process of the host has made with
-/// credgate_engine_purge: purges the tokens of a client (NULL: of all clients)
-/// in this engine, but not in the shared store.
+/// Follows a purge of all gates that another process of the host has made with
+/// credgate_engine_purge at most two seconds ago: purges the tokens of a client
+/// (NULL: of all clients) in this engine. The other process purges the shared
+/// store.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_engine_follow_purge(
     engine: *const credgate_engine,

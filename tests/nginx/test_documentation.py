@@ -300,7 +300,7 @@ FIELDS: dict[str, Any] = json.loads((ROOT / "core/config.schema.json").read_text
 UNITS = {"s": 1, "m": 60, "h": 3600}
 DIRECTIVES = directives()
 # Their default is a rule, in words or in the code.
-BY_RULE = {"scopes", "store_timeout"}
+BY_RULE = {"scopes", "store", "store_timeout"}
 
 
 def engine_defaults() -> dict[str, object]:
@@ -377,6 +377,7 @@ def test_documented_defaults_by_rule() -> None:
     (scope,) = re.findall(constant, (ROOT / "core/src/gate/token_request.rs").read_text())
     assert FIELDS["scopes"]["default"] is None
     assert documented("credgate_scopes")["Default"] == f"`credgate_scopes {scope};`"
+    assert documented("credgate_store")["Default"] == "a SQLite file beside `client_body_temp_path`"
     stores = [(ROOT / "core/src/store" / file).read_text() for file in ("redis/mod.rs", "sqlite/mod.rs")]
     timeouts = [re.findall(r"TIMEOUT: Duration = Duration::from_millis\((\d+)\)", store)[0] for store in stores]
     assert re.findall(r"`(\d+)ms`", documented("credgate_store_timeout")["Default"]) == timeouts

@@ -6,11 +6,9 @@ CREDGATE_LONG=1 makes it often: 200 reloads, 1,000 clients that leave.
 import os
 import random
 import resource
-import shutil
 import signal
 import socket
 import struct
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +20,8 @@ from conftest import ALICE, BOB
 from support.h2 import H2Connection
 from support.http import SOURCES, Client, ask
 from support.lab import Provider, Scripted, Upstream
-from support.nginx import BINARY, Nginx, guarded, location, waiting
-from support.process import gone, until
+from support.nginx import Nginx, guarded, location, upgradable, waiting
+from support.process import until
 
 Start = Callable[..., Nginx]
 
@@ -185,39 +183,10 @@ def test_killed_workers_are_replaced_and_others_keep_serving(
 
 
 def test_a_binary_upgrade_hands_over(provider: Provider, upstream: Upstream, tmp_path: Path) -> None:
-    # Only an nginx that is a daemon upgrades itself.
     server = Nginx(tmp_path / "nginx", guarded(upstream.url, provider.issuer) + METRICS)
-    server.conf.write_text(server.conf.read_text().replace("daemon off;", "daemon on;"))
-    # It executes what it was called by, and looks nowhere.
-    binary = shutil.which(BINARY)
-    assert binary
-    subprocess.run([binary if part == BINARY else part for part in server.arguments], check=True, timeout=30)
-    pid_file = server.directory / "nginx.pid"
-    # The calling process exits before the daemon has written its pid.
-    until(lambda: read_pid(pid_file), "the first master's number")
-    masters = [read_pid(pid_file)]
-    try:
-        until(server.ready, "the first master")
+    with upgradable(server) as upgrade:
         assert ask(server.port, headers=ALICE.basic).status == 200
-        os.kill(masters[0], signal.SIGUSR2)
-        until(lambda: read_pid(pid_file) not in (None, masters[0]), "the new master")
-        masters.append(read_pid(pid_file))
-        assert ask(server.port, headers=ALICE.basic).status == 200
-        os.kill(masters[0], signal.SIGQUIT)
-        until(lambda: gone(masters[0]), "the first master's end")
+        upgrade()
         for _ in range(5):
             assert ask(server.port, headers=ALICE.basic).status == 200
-    finally:
-        for master in masters:
-            if not gone(master):
-                os.kill(master, signal.SIGQUIT)
-                until(lambda master=master: gone(master), "the end")
     assert server.alarms() == []
-
-
-def read_pid(file: Path) -> int | None:
-    """None while there is none: a signal to 0 would be one to all of this process's group."""
-    try:
-        return int(file.read_text())
-    except (OSError, ValueError):
-        return None

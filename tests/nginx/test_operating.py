@@ -3,8 +3,10 @@
 import json
 import re
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from conftest import ALICE, BOB
 from support.http import Answer, Client, ask
 from support.lab import Provider, Scripted, Upstream
 from support.nginx import AUDIENCE, Nginx, guarded, location
-from support.process import until
+from support.process import free_port, until
 
 Start = Callable[..., Nginx]
 
@@ -60,7 +62,7 @@ def test_metrics_cover_all_workers_and_survive_their_exit(
     server = nginx(guarded(upstream.url, provider.issuer) + OPERATING, workers=4)
     for number in range(40):
         assert ask(server.port, headers=ALICE.basic).status == 200, number
-    total = lambda: requests(server, "allow", "hit") + requests(server, "allow", "miss")  # noqa: E731
+    total = lambda: sum(requests(server, "allow", status) for status in ("miss", "shared", "hit"))  # noqa: E731
     until(lambda: total() == 40, "the numbers of all workers")
     before = server.workers
     server.kill(signal.SIGHUP)
@@ -121,6 +123,39 @@ def test_a_purge_request_must_name_a_client_or_all(nginx: Start, provider: Provi
         answer = ask(server.port, target, method="POST")
         assert (answer.status, "?client_id=ID" in answer.json()["message"]) == (400, True), target
     assert ask(server.port, "/purge?client_id=%ff", method="POST").status == 400
+
+
+FORWARDED = {
+    "Forwarded": "for=198.51.100.7",
+    "Via": "1.1 proxy",
+    "X-Forwarded-For": "198.51.100.7",
+    "x-real-ip": "127.0.0.1",
+}
+
+
+@pytest.mark.parametrize("header", FORWARDED)
+def test_a_purge_forwarded_by_a_proxy_is_refused(
+    nginx: Start, provider: Provider, upstream: Upstream, header: str
+) -> None:
+    """Its sender may be anyone, although it comes over loopback."""
+    server = nginx(guarded(upstream.url, provider.issuer) + OPERATING + location("= /any", "credgate_purge remote"))
+    assert ask(server.port, headers=ALICE.basic).status == 200
+    sent: dict[str, Any] = {"method": "POST", "headers": {header: FORWARDED[header]}}
+    assert ask(server.port, "/purge?all", **sent).status == 403
+    assert ask(server.port, headers=ALICE.basic).header("X-Credgate-Status") == "HIT"
+    assert "[error] " in server.errors and f'purge refused, because "{header.lower()}"' in server.errors
+    assert ask(server.port, "/any?all", **sent).json() == PURGED
+
+
+def test_a_purge_over_the_proxy_protocol_is_refused(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    port = free_port()
+    http = f"server {{ listen 127.0.0.1:{port} proxy_protocol; {OPERATING} }}"
+    server = nginx(guarded(upstream.url, provider.issuer), http=http)
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(b"PROXY TCP4 127.0.0.1 127.0.0.1 40000 80\r\n")
+        connection.sendall(b"POST /purge?all HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        assert connection.recv(12) == b"HTTP/1.1 403"
+    assert 'purge refused, because "PROXY protocol"' in server.errors
 
 
 def test_a_token_refused_upstream_is_dropped_unless_brand_new(

@@ -33,6 +33,8 @@ class Example:
         self.conf = directory / "nginx.conf"
         module = "" if "load_module" in text else modules
         blocks = text if "http {" in text else f"http {{\n{text}\n}}"
+        # The tokens are stored beside it.
+        blocks = blocks.replace("http {", f"http {{\nclient_body_temp_path {directory}/body;", 1)
         self.conf.write_text(f"{module}\n{blocks}\nevents {{}}\npid {directory}/pid;\ndaemon off;\nuser root;\n")
 
     @contextmanager

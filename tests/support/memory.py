@@ -14,4 +14,9 @@ def memory(pid: int) -> Iterator[bytes]:
                 continue
             start, end = (int(bound, 16) for bound in bounds.split("-"))
             file.seek(start)
-            yield file.read(end - start)
+            try:
+                mapping = file.read(end - start)
+            except OSError:
+                # A thread has unmapped it meanwhile.
+                continue
+            yield mapping

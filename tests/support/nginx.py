@@ -2,14 +2,16 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 from support.http import ask
-from support.process import ROOT, Service, free_port, until
+from support.process import ROOT, Service, free_port, gone, until
 
 MODULE = Path(os.environ.get("CREDGATE_NGINX_MODULE", ROOT / "target/nginx/ngx_http_credgate_module.so"))
 BINARY = os.environ.get("CREDGATE_NGINX", "nginx")
@@ -162,3 +164,45 @@ server {{
 
     def __enter__(self) -> Self:
         return self.start()
+
+
+@contextmanager
+def upgradable(server: Nginx) -> Iterator[Callable[[], None]]:
+    """Runs the server as a daemon, and gives a function that upgrades the binary: only a daemon upgrades itself."""
+    server.conf.write_text(server.conf.read_text().replace("daemon off;", "daemon on;"))
+    # It executes what it was called by, and looks nowhere.
+    binary = shutil.which(BINARY)
+    assert binary
+    subprocess.run([binary if part == BINARY else part for part in server.arguments], check=True, timeout=30)
+    pid_file = server.directory / "nginx.pid"
+    masters: list[int] = []
+
+    def await_master() -> None:
+        # The calling process exits before the daemon has written its pid.
+        until(lambda: _read_pid(pid_file) not in (None, *masters), "the master's number")
+        masters.append(_read_pid(pid_file) or 0)
+        until(server.ready, "the master")
+
+    def upgrade() -> None:
+        os.kill(masters[-1], signal.SIGUSR2)
+        await_master()
+        os.kill(masters[-2], signal.SIGWINCH)
+        os.kill(masters[-2], signal.SIGQUIT)
+        until(lambda: gone(masters[-2]), "the first master's end")
+
+    try:
+        await_master()
+        yield upgrade
+    finally:
+        for master in masters:
+            if not gone(master):
+                os.kill(master, signal.SIGQUIT)
+                until(lambda master=master: gone(master), "the end")
+
+
+def _read_pid(file: Path) -> int | None:
+    """None while there is none: a signal to 0 would be one to all of this process's group."""
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return None

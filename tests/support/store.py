@@ -38,6 +38,11 @@ def gateway(
     return nginx(served, http=store, **options)
 
 
+def spread(served: str, port: int) -> str:
+    """One more server, whose workers all get their share of the connections."""
+    return f"server {{ listen 127.0.0.1:{port} reuseport;\n{served}}}\n"
+
+
 def lua_gateway(
     nginx: Start, provider: Scripted, upstream: Upstream, *more: str, workers: int = 1, **options: object
 ) -> Nginx:

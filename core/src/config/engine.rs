@@ -36,7 +36,7 @@ pub struct EngineOptions {
     pub store_pepper_file: Option<String>,
     /// Previous pepper files; tokens sealed with them can still be read. Default: none.
     pub store_previous_pepper_files: Vec<String>,
-    /// Deadline of a store operation, in milliseconds. Default: 20 for Redis, 250 for SQLite.
+    /// Deadline of a store operation, in milliseconds. Default: 20 for Redis, 1,000 for SQLite.
     pub store_timeout: Option<u32>,
     /// Prefix of all keys in Redis, written `{prefix}` so that all keys share one Cluster slot. Default: `credgate:`.
     pub store_prefix: String,

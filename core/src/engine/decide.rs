@@ -391,8 +391,17 @@ impl Inner {
         self.purge_here(target);
     }
 
+    /// Follows a purge that another process of this host has made.
+    pub(super) fn follow_purge(&self, target: &PurgeTarget) {
+        // The store comes first here too: the other process may not have stored the purge yet.
+        if let Some(sharing) = self.sharing.as_ref() {
+            sharing.follow_purge(target.clone());
+        }
+        self.purge_here(target);
+    }
+
     /// Applies a purge to this process.
-    pub(super) fn purge_here(&self, target: &PurgeTarget) {
+    fn purge_here(&self, target: &PurgeTarget) {
         if target.client_id.is_none() {
             self.shared.env.forget_documents();
         }

@@ -167,15 +167,15 @@ impl Engine {
         Ok(())
     }
 
-    /// Applies a purge that another process made with [`Engine::purge_all`]: purges this engine, and leaves the shared
-    /// store to the other process.
+    /// Follows a purge that another process of this host made with [`Engine::purge_all`] at most two seconds ago: purges
+    /// this engine, and leaves the shared store to the other process.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::WrongProcess`] after a fork.
     pub fn follow_purge(&self, client_id: Option<&str>) -> Result<(), Error> {
         self.inner.check_process()?;
-        self.inner.purge_here(&PurgeTarget {
+        self.inner.follow_purge(&PurgeTarget {
             gate: None,
             client_id: client_id.map(Box::from),
         });

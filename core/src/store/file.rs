@@ -8,10 +8,14 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
 
 /// For the user of this process only.
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
+/// The maximum number of attempts, a millisecond apart, while another process creates or opens the file.
+const OPENING_TRIES: u32 = 500;
 
 /// Creates a file's directory if it is missing (its parent must exist), and checks it.
 pub(super) fn prepare_directory(file: &Path) -> Result<(), StoreFault> {
@@ -94,15 +98,19 @@ pub(super) fn prepare_file(path: &Path) -> Result<bool, StoreFault> {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(fault(path, error)),
         _ => {}
     }
-    let found = fs::symlink_metadata(path).map_err(|error| fault(path, &error))?;
-    check_file(
-        path,
-        found.is_file(),
-        found.uid(),
-        found.mode(),
-        geteuid().as_raw(),
-    )?;
+    check_existing(path)?;
     Ok(made.is_ok())
+}
+
+/// Checks a file of ours; returns whether it exists.
+pub(super) fn check_existing(path: &Path) -> Result<bool, StoreFault> {
+    let found = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        found => found.map_err(|error| fault(path, &error))?,
+    };
+    let user = geteuid().as_raw();
+    check_file(path, found.is_file(), found.uid(), found.mode(), user)?;
+    Ok(true)
 }
 
 fn check_file(
@@ -159,20 +167,48 @@ pub(super) fn create_whole(path: &Path, content: &[u8]) -> io::Result<()> {
 pub(super) struct Opening(#[expect(dead_code, reason = "the open descriptor keeps the lock")] File);
 
 impl Opening {
-    /// `None` if another process has it.
-    pub(super) fn begin(store: &Path) -> Result<Option<Opening>, StoreFault> {
+    /// To open a complete file. `None` if another process creates or replaces it.
+    pub(super) fn shared(store: &Path) -> Result<Option<Opening>, StoreFault> {
+        Opening::begin(store, File::try_lock_shared)
+    }
+
+    /// To create or replace the file. `None` if another process opens, creates or replaces it.
+    pub(super) fn exclusive(store: &Path) -> Result<Option<Opening>, StoreFault> {
+        Opening::begin(store, File::try_lock)
+    }
+
+    fn begin(
+        store: &Path,
+        lock: impl FnOnce(&File) -> Result<(), fs::TryLockError>,
+    ) -> Result<Option<Opening>, StoreFault> {
         let path = with_suffix(store, ".lock");
         prepare_file(&path)?;
         let file = OpenOptions::new()
             .write(true)
             .open(&path)
             .map_err(|error| fault(&path, &error))?;
-        match file.try_lock() {
+        match lock(&file) {
             Ok(()) => Ok(Some(Opening(file))),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(error)) => Err(fault(&path, &error)),
         }
     }
+}
+
+/// Repeats an attempt that is `None` while another process has the lock.
+pub(super) fn patiently<T>(
+    store: &Path,
+    mut attempt: impl FnMut() -> Result<Option<T>, StoreFault>,
+) -> Result<T, StoreFault> {
+    for _ in 0..OPENING_TRIES {
+        if let Some(done) = attempt()? {
+            return Ok(done);
+        }
+        sleep(Duration::from_millis(1));
+    }
+    let path = with_suffix(store, ".lock");
+    let detail = format!("another process has locked {} for too long", path.display());
+    Err(StoreFault::new(StoreFaultKind::Busy, detail))
 }
 
 /// The path with a suffix.

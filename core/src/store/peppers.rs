@@ -1,16 +1,17 @@
 //! The current pepper and the previous ones.
 
+use super::file::{self, Opening};
 use super::pepper::Pepper;
-use super::{Location, StoreConfig, StoreFault, StoreFaultKind, StoreFuture, file};
+use super::{Location, StoreConfig, StoreFault, StoreFaultKind, StoreFuture};
 use crate::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio::sync::OnceCell;
 
 /// See the module.
 pub(super) struct Peppers {
     current: OnceCell<Pepper>,
-    /// The file of the current pepper, created if missing.
-    path: Option<PathBuf>,
+    /// The SQLite file, beside which the current pepper is created if missing.
+    store: Option<PathBuf>,
     previous: Vec<Pepper>,
 }
 
@@ -26,8 +27,8 @@ impl Peppers {
         let previous = config.previous_pepper_files.iter();
         Ok(Peppers {
             current: OnceCell::new_with(current),
-            path: match &config.location {
-                Location::Sqlite(path) => Some(file::with_suffix(path, ".pepper")),
+            store: match &config.location {
+                Location::Sqlite(path) => Some(path.clone()),
                 Location::Redis(_) => None,
             },
             previous: previous
@@ -44,11 +45,8 @@ impl Peppers {
     /// The current pepper; the first call reads it on a thread that may block.
     pub(super) fn current<'s>(&'s self) -> StoreFuture<'s, &'s Pepper> {
         Box::pin(self.current.get_or_try_init(|| async {
-            let path = self.path.clone().unwrap_or_default();
-            let read = tokio::task::spawn_blocking(move || {
-                file::prepare_directory(&path)?;
-                Pepper::read_or_make(&path).map_err(|error| file::fault(&path, &error))
-            });
+            let store = self.store.clone().unwrap_or_default();
+            let read = tokio::task::spawn_blocking(move || read_or_make(&store));
             read.await.unwrap_or_else(|error| {
                 Err(StoreFault::new(
                     StoreFaultKind::Unreachable,
@@ -66,4 +64,20 @@ impl Peppers {
     pub(super) fn previous(&self) -> &[Pepper] {
         &self.previous
     }
+}
+
+/// Reads the pepper beside a SQLite file. One process creates it: writing it through to the disk takes long if all do.
+fn read_or_make(store: &Path) -> Result<Pepper, StoreFault> {
+    file::prepare_directory(store)?;
+    let path = file::with_suffix(store, ".pepper");
+    let read = || Pepper::read_or_make(&path).map_err(|error| file::fault(&path, &error));
+    file::patiently(store, || {
+        if path.exists() {
+            return read().map(Some);
+        }
+        match Opening::exclusive(store)? {
+            Some(_opening) => read().map(Some),
+            None => Ok(None),
+        }
+    })
 }

@@ -28,21 +28,25 @@ struct State {
     /// All existing purges have been read once: any further one is new, regardless of clocks.
     is_settled: bool,
     known: HashMap<TargetId, u64>,
-    /// Made by this process, and not in the store yet.
+    /// Made on this host, and perhaps not in the store yet.
     pending: Vec<Pending>,
 }
 
-/// A purge made by this process.
+/// A purge made by this process, or announced by another one of this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pending {
     pub(super) target: PurgeTarget,
     /// The number of times it was made before it reached the store.
     times: u64,
+    /// The time since the Unix epoch when this process heard of it. The other process stores it, unless it dies first.
+    pub(super) announced: Option<Duration>,
 }
 
 /// The maximum number of targets; beyond it, one purge of everything replaces them. Purges are remembered for a month,
 /// at some fifty bytes each.
 const MAX_KNOWN: usize = if cfg!(test) { 1000 } else { 50_000 };
+/// The maximum time between a purge and its announcement in another process.
+const ANNOUNCED_WITHIN: Duration = Duration::from_secs(2);
 
 /// The targets that cover a token.
 pub(super) fn target_ids(pepper: &Pepper, gate: &Fingerprint, client_id: &str) -> [TargetId; 4] {
@@ -70,10 +74,20 @@ impl Purged {
 
     /// Begins a purge in this process. It applies from now on.
     pub(super) fn begin(&self, target: PurgeTarget) {
+        self.add(target, None);
+    }
+
+    /// Applies a purge that another process of this host has made, whether it is in the store yet or not.
+    pub(super) fn follow(&self, target: PurgeTarget, wall: Duration) {
+        self.add(target, Some(wall));
+    }
+
+    fn add(&self, target: PurgeTarget, announced: Option<Duration>) {
         let mut state = self.state();
         // The store may be about to number the previous one, and this one is later.
         if let Some(pending) = state.pending.iter_mut().find(|one| one.target == target) {
             pending.times += 1;
+            pending.announced = pending.announced.and(announced);
             return;
         }
         let target = if state.pending.len() + state.known.len() < MAX_KNOWN {
@@ -85,7 +99,24 @@ impl Purged {
                 client_id: None,
             }
         };
-        state.pending.push(Pending { target, times: 1 });
+        state.pending.push(Pending {
+            target,
+            times: 1,
+            announced,
+        });
+    }
+
+    /// Whether an announced purge is among the known ones of the store.
+    pub(super) fn is_stored(&self, pending: &Pending, pepper: &Pepper) -> bool {
+        let Some(announced) = pending.announced else {
+            return false;
+        };
+        let made = announced.saturating_sub(ANNOUNCED_WITHIN);
+        let state = self.state();
+        [pending.target.id(pepper), pepper.target_id(None, None)]
+            .iter()
+            .filter_map(|id| state.known.get(id))
+            .any(|number| Duration::from_millis(*number) >= made)
     }
 
     /// The oldest purge that is not in the store.

@@ -4,7 +4,7 @@ use super::guard::{Guard, jittered};
 use super::lead::{Lead, wait_deadline};
 use super::pepper::Pepper;
 use super::peppers::Peppers;
-use super::purged::{Purged, target_ids};
+use super::purged::{Pending, Purged, target_ids};
 use super::tallies::Tallies;
 use super::{MAX_PURGES, Store, StoreConfig, TargetId};
 use crate::cache::purges::PurgeTarget;
@@ -43,6 +43,9 @@ pub(crate) struct Sharing {
 const MAX_DISTRUSTED: usize = 1000;
 /// The interval between two reads of purges.
 const POLL: Duration = Duration::from_secs(1);
+/// The maximum number of reads, and the pause after each, while another process stores a purge that it announced.
+const ANNOUNCED_TRIES: u32 = 25;
+const ANNOUNCED_PAUSE: Duration = Duration::from_millis(2);
 
 impl Sharing {
     /// `None` if the options name no store.
@@ -113,15 +116,24 @@ impl Sharing {
         self.purged.begin(target);
     }
 
-    /// Stores the purges made by this process.
+    /// Follows a purge that another process of this host has made and stores.
+    pub(crate) fn follow_purge(&self, target: PurgeTarget) {
+        self.purged.follow(target, self.shared.env.clock.wall());
+    }
+
+    /// Stores the purges made by this process, and those of other processes that did not store them.
     pub(crate) async fn write_purges(&self) {
         if self.purged.pending().is_none() {
             return;
         }
         let _one = self.purging.lock().await;
         while let Some(pending) = self.purged.pending() {
-            if self.pepper().await.is_none() {
+            let Some(pepper) = self.pepper().await else {
                 return;
+            };
+            if pending.announced.is_some() && self.is_stored(&pending, pepper).await {
+                self.purged.end(&pending, Vec::new());
+                continue;
             }
             // Under each pepper: another process may know only a previous one.
             let mut numbers = Vec::new();
@@ -135,6 +147,20 @@ impl Sharing {
             }
             self.purged.end(&pending, numbers);
         }
+    }
+
+    /// Waits for the process that announced a purge to store it. False if it does not.
+    async fn is_stored(&self, pending: &Pending, pepper: &Pepper) -> bool {
+        for _ in 0..ANNOUNCED_TRIES {
+            if self.read_purges(pepper).await.is_none() {
+                return false;
+            }
+            if self.purged.is_stored(pending, pepper) {
+                return true;
+            }
+            sleep(ANNOUNCED_PAUSE).await;
+        }
+        false
     }
 
     /// Records that an upstream rejected this token: it is not accepted from the store again.
@@ -206,6 +232,11 @@ impl Sharing {
     /// `None` if the store fails.
     pub(super) async fn learn_purges(&self, pepper: &Pepper) -> Option<()> {
         let _one = self.purging.lock().await;
+        self.read_purges(pepper).await
+    }
+
+    /// As [`Sharing::learn_purges`], for callers that hold the lock.
+    async fn read_purges(&self, pepper: &Pepper) -> Option<()> {
         loop {
             let after = self.purged.latest();
             let purges = self.store.read(|store| store.purges(after)).await?;

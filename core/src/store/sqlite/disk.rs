@@ -40,8 +40,6 @@ const SET_ASIDE_EVERY: Duration = Duration::from_secs(3600);
 const SET_ASIDE: &str = "; it was set aside (.corrupt), and a new file is created";
 /// SQLite's default page size, and the block size of the usual file systems.
 const PAGE: u64 = 4096;
-/// The maximum number of waits, one millisecond each, for another process that creates or opens the file.
-const OPENING_TRIES: u32 = 150;
 
 impl Disk {
     pub(super) fn new(path: &Path, max_bytes: u64, clock: Arc<dyn Clock>) -> Disk {
@@ -120,12 +118,41 @@ impl Disk {
 
     fn open(&mut self) -> Result<Open, StoreFault> {
         file::prepare_directory(&self.path)?;
-        let _opening = self.opening()?;
+        let path = self.path.clone();
+        file::patiently(&path, || {
+            if let Some(open) = self.open_complete()? {
+                return Ok(Some(open));
+            }
+            match Opening::exclusive(&path)? {
+                Some(_opening) => self.open_or_create().map(Some),
+                None => Ok(None),
+            }
+        })
+    }
+
+    /// Opens a complete file, as many processes may at the same time. `None` if it is missing or incomplete.
+    fn open_complete(&self) -> Result<Option<Open>, StoreFault> {
+        let Some(_opening) = Opening::shared(&self.path)? else {
+            return Ok(None);
+        };
+        if !file::check_existing(&self.path)? {
+            return Ok(None);
+        }
+        let inode = self.inode()?;
+        // The exclusive attempt reports its faults.
+        let connection = self.connect_to_ours(statements::is_complete);
+        Ok(connection.ok().flatten().and_then(|connection| {
+            let open = self.opened(connection, inode);
+            (!open.has_moved()).then_some(open)
+        }))
+    }
+
+    fn open_or_create(&mut self) -> Result<Open, StoreFault> {
         if file::prepare_file(&self.path)? {
             // SQLite would read the remains of a deleted file as this one's.
             self.remove_logs();
         }
-        let inode = inode(&self.path).map_err(|error| file::fault(&self.path, &error))?;
+        let inode = self.inode()?;
         let connection = match self.connect() {
             Err(mut fault)
                 if fault.kind == StoreFaultKind::Corrupt && self.set_aside_now(inode)? =>
@@ -135,11 +162,7 @@ impl Disk {
             }
             connected => connected?,
         };
-        let open = Open {
-            connection,
-            inode,
-            is_memory: self.is_memory(),
-        };
+        let open = self.opened(connection, inode);
         if open.has_moved() {
             return Err(StoreFault::new(
                 StoreFaultKind::Busy,
@@ -149,20 +172,22 @@ impl Disk {
         Ok(open)
     }
 
-    fn opening(&self) -> Result<Opening, StoreFault> {
-        for _ in 0..OPENING_TRIES {
-            if let Some(opening) = Opening::begin(&self.path)? {
-                return Ok(opening);
-            }
-            sleep(Duration::from_millis(1));
+    fn opened(&self, connection: Connection, inode: (u64, u64)) -> Open {
+        Open {
+            connection,
+            inode,
+            is_memory: self.is_memory(),
         }
-        let path = with_suffix(&self.path, ".lock");
-        let detail = format!("another process has locked {} for too long", path.display());
-        Err(StoreFault::new(StoreFaultKind::Busy, detail))
+    }
+
+    fn inode(&self) -> Result<(u64, u64), StoreFault> {
+        inode(&self.path).map_err(|error| file::fault(&self.path, &error))
     }
 
     fn connect(&self) -> Result<Connection, StoreFault> {
-        let connection = self.connect_to_ours().map_err(|error| fault(&error))?;
+        let connection = self
+            .connect_to_ours(statements::is_ours)
+            .map_err(|error| fault(&error))?;
         connection.ok_or_else(|| {
             StoreFault::new(
                 StoreFaultKind::Foreign,
@@ -171,13 +196,16 @@ impl Disk {
         })
     }
 
-    fn connect_to_ours(&self) -> rusqlite::Result<Option<Connection>> {
+    fn connect_to_ours(
+        &self,
+        is_usable: impl Fn(&Connection) -> rusqlite::Result<bool>,
+    ) -> rusqlite::Result<Option<Connection>> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&self.path, flags)?;
         let is_patient = Arc::clone(&self.is_patient);
         let wait = move |times| is_patient.load(Ordering::Relaxed) && wait_for_others(times);
         connection.busy_handler(Some(wait))?;
-        if !statements::is_ours(&connection)? {
+        if !is_usable(&connection)? {
             return Ok(None);
         }
         // An empty file needs no sync.
@@ -201,7 +229,8 @@ impl Disk {
     }
 
     fn set_aside(&mut self, inode: (u64, u64)) -> Result<bool, StoreFault> {
-        let _opening = self.opening()?;
+        let path = self.path.clone();
+        let _opening = file::patiently(&path, || Opening::exclusive(&path))?;
         self.set_aside_now(inode)
     }
 
@@ -248,14 +277,14 @@ fn inode(path: &Path) -> std::io::Result<(u64, u64)> {
 }
 
 /// Other processes lock the file for microseconds unless they are descheduled; SQLite's own handler starts with a
-/// millisecond. Waits about 100 milliseconds in all, less than the exchange that this may save.
+/// millisecond. Waits about half a second in all, for a host with many more workers than processors.
 fn wait_for_others(times: i32) -> bool {
     if times < 20 {
         sleep(Duration::from_micros(50));
     } else {
         sleep(Duration::from_micros(500));
     }
-    times < 200
+    times < 1000
 }
 
 fn fault(error: &rusqlite::Error) -> StoreFault {

@@ -44,8 +44,8 @@ struct Worker {
 
 type Job = Box<dyn FnOnce(&mut Disk) + Send>;
 
-/// The deadline of a call by default: a busy disk takes that long, a tmpfs never does.
-const DEFAULT_TIMEOUT: Duration = Duration::from_millis(250);
+/// The deadline of a call by default: a busy disk takes that long, or a host with many more workers than processors.
+const DEFAULT_TIMEOUT: Duration = Duration::from_millis(1000);
 /// A read costs microseconds.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(20));
 

@@ -29,21 +29,29 @@ pub(super) const COUNT: usize = 32;
 /// The maximum number of expired or evicted entries to delete at a time.
 const SWEEP: u32 = 32;
 
+/// Whether the file has all tables.
+pub(super) fn is_complete(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(kind(connection)? == (APPLICATION, VERSION))
+}
+
+/// The application and the version that the file names.
+fn kind(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get(0));
+    Ok((number("application_id")?, number("user_version")?))
+}
+
 /// Whether the file is empty, or one of ours.
 pub(super) fn is_ours(connection: &Connection) -> rusqlite::Result<bool> {
-    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let (application, version) = (number("application_id")?, number("user_version")?);
-    if application == 0 && version == 0 {
+    if kind(connection)? == (0, 0) {
         let tables = "SELECT count(*) FROM sqlite_schema";
         return connection.query_row(tables, [], |row| Ok(row.get::<_, i64>(0)? == 0));
     }
-    Ok(application == APPLICATION && version == VERSION)
+    is_complete(connection)
 }
 
 /// Creates missing tables. Writes nothing if there are none missing.
 pub(super) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
-    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    if number("user_version")? == VERSION {
+    if is_complete(connection)? {
         return Ok(());
     }
     let transaction = begin(connection)?;

@@ -58,6 +58,44 @@ fn a_purge_reaches_all_sharing_engines() {
 }
 
 #[test]
+fn a_followed_purge_applies_to_the_store_before_it_is_stored() {
+    let (_, fleet) = Numbering::fleet();
+    let (one, other) = (fleet.lab(), fleet.lab());
+    assert_eq!(one.pair("a", "s"), "MISS a Bearer t1");
+    assert_eq!(other.pair("a", "s"), "SHARED a Bearer t1");
+    // The process that announces it dies before it stores it.
+    other.engine.follow_purge(Some("a")).unwrap();
+    assert_eq!(
+        other.pair("a", "s"),
+        "MISS a Bearer t2",
+        "not from the store"
+    );
+    assert_eq!(fleet.lab().pair("a", "s"), "SHARED a Bearer t2");
+}
+
+#[test]
+fn a_followed_purge_is_stored_once() {
+    let (_, fleet) = Numbering::fleet();
+    let (one, other) = (fleet.lab(), fleet.lab());
+    for lab in [&one, &other] {
+        lab.pair("a", "s");
+    }
+    one.engine.purge_all(Some("a")).unwrap();
+    assert_eq!(one.pair("a", "s"), "MISS a Bearer t2");
+    let number = || {
+        fleet
+            .file()
+            .query_row("SELECT max(number) FROM purge", [], |row| {
+                row.get::<_, i64>(0)
+            })
+    };
+    let stored = number().unwrap();
+    other.engine.follow_purge(Some("a")).unwrap();
+    assert_eq!(other.pair("a", "s"), "SHARED a Bearer t2");
+    assert_eq!(number(), Ok(stored));
+}
+
+#[test]
 fn purge_is_applied_despite_clock_skew() {
     const DAY: i64 = 86_400;
     let (_, fleet) = Numbering::fleet();

@@ -351,12 +351,21 @@ async fn a_locked_file_is_busy_but_readable() {
 #[tokio::test]
 async fn a_long_opening_lock_is_busy() {
     let lab = Lab::new();
-    let opening = crate::store::file::Opening::begin(&lab.scratch.file());
+    let opening = crate::store::file::Opening::exclusive(&lab.scratch.file());
     let opening = opening.unwrap().unwrap();
     let store = lab.store();
     assert_eq!(kind(store.look(index(1)).await), StoreFaultKind::Busy);
     drop(opening);
     store.look(index(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_complete_file_is_opened_beside_other_processes() {
+    let lab = Lab::new();
+    put(&lab.store(), 1).await.unwrap();
+    let other = crate::store::file::Opening::shared(&lab.scratch.file());
+    let _opening = other.unwrap().unwrap();
+    assert!(has(&lab.store(), 1).await.unwrap());
 }
 
 #[tokio::test]

@@ -1,0 +1,225 @@
+
+/*
+ * Copyright (C) Credgate authors
+ */
+
+
+#include "ngx_http_credgate.h"
+
+
+/*
+ * Each worker publishes its counters in a slot of the zone.  When a worker
+ * ends, its slot is free again, and its counters are kept in a common sum.
+ */
+
+typedef struct {
+    ngx_queue_t   queue;
+    ngx_pid_t     pid;
+    uint64_t      counters[CREDGATE_COUNTERS];
+} ngx_http_credgate_slot_t;
+
+
+typedef struct {
+    ngx_queue_t   slots;
+    uint64_t      ended[CREDGATE_COUNTERS];
+    ngx_uint_t    full;                        /* it has been logged */
+} ngx_http_credgate_counters_t;
+
+
+static void ngx_http_credgate_counters_take_slot(ngx_log_t *log);
+static void ngx_http_credgate_counters_retire_dead(void);
+static void ngx_http_credgate_counters_retire(ngx_http_credgate_slot_t *slot);
+static void ngx_http_credgate_counters_keep(uint64_t *counters);
+
+
+static ngx_slab_pool_t               *ngx_http_credgate_shpool;
+static ngx_http_credgate_counters_t  *ngx_http_credgate_counters;
+static ngx_http_credgate_slot_t      *ngx_http_credgate_slot;
+
+
+void *
+ngx_http_credgate_counters_create(ngx_slab_pool_t *shpool)
+{
+    ngx_http_credgate_counters_t  *shared;
+
+    shared = ngx_slab_calloc(shpool, sizeof(ngx_http_credgate_counters_t));
+
+    if (shared) {
+        ngx_queue_init(&shared->slots);
+    }
+
+    return shared;
+}
+
+
+void
+ngx_http_credgate_counters_open(ngx_slab_pool_t *shpool, void *shared)
+{
+    ngx_http_credgate_shpool = shpool;
+    ngx_http_credgate_counters = shared;
+}
+
+
+/* a worker without a slot tries again, because others end */
+
+void
+ngx_http_credgate_counters_publish(credgate_engine *engine, ngx_log_t *log)
+{
+    uint64_t  counters[CREDGATE_COUNTERS];
+
+    if (ngx_http_credgate_counters == NULL
+        || credgate_engine_counters(engine, counters, CREDGATE_COUNTERS)
+           != CREDGATE_OK)
+    {
+        return;
+    }
+
+    ngx_shmtx_lock(&ngx_http_credgate_shpool->mutex);
+
+    if (ngx_http_credgate_slot == NULL) {
+        ngx_http_credgate_counters_take_slot(log);
+    }
+
+    if (ngx_http_credgate_slot) {
+        ngx_memcpy(ngx_http_credgate_slot->counters, counters,
+                   sizeof(counters));
+    }
+
+    ngx_shmtx_unlock(&ngx_http_credgate_shpool->mutex);
+}
+
+
+static void
+ngx_http_credgate_counters_take_slot(ngx_log_t *log)
+{
+    ngx_http_credgate_slot_t  *slot;
+
+    ngx_http_credgate_counters_retire_dead();
+
+    slot = ngx_slab_calloc_locked(ngx_http_credgate_shpool,
+                                  sizeof(ngx_http_credgate_slot_t));
+    if (slot) {
+        slot->pid = ngx_pid;
+        ngx_queue_insert_tail(&ngx_http_credgate_counters->slots,
+                              &slot->queue);
+        ngx_http_credgate_slot = slot;
+        return;
+    }
+
+    if (!ngx_http_credgate_counters->full) {
+        ngx_http_credgate_counters->full = 1;
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "credgate: metrics lack workers until they exit, "
+                      "because their zone is full: increase "
+                      "\"credgate_zone\"");
+    }
+}
+
+
+void
+ngx_http_credgate_counters_leave(credgate_engine *engine)
+{
+    uint64_t  counters[CREDGATE_COUNTERS];
+
+    if (ngx_http_credgate_counters == NULL
+        || credgate_engine_counters(engine, counters, CREDGATE_COUNTERS)
+           != CREDGATE_OK)
+    {
+        return;
+    }
+
+    ngx_shmtx_lock(&ngx_http_credgate_shpool->mutex);
+
+    if (ngx_http_credgate_slot) {
+        ngx_memcpy(ngx_http_credgate_slot->counters, counters,
+                   sizeof(counters));
+        ngx_http_credgate_counters_retire(ngx_http_credgate_slot);
+        ngx_http_credgate_slot = NULL;
+
+    } else {
+        ngx_http_credgate_counters_keep(counters);
+    }
+
+    ngx_shmtx_unlock(&ngx_http_credgate_shpool->mutex);
+}
+
+
+/* sums the counters of all workers, including those that have exited */
+
+ngx_int_t
+ngx_http_credgate_counters_sum(uint64_t *counters)
+{
+    ngx_uint_t                 n;
+    ngx_queue_t               *q;
+    ngx_http_credgate_slot_t  *slot;
+
+    if (ngx_http_credgate_counters == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_shmtx_lock(&ngx_http_credgate_shpool->mutex);
+
+    ngx_http_credgate_counters_retire_dead();
+
+    ngx_memcpy(counters, ngx_http_credgate_counters->ended,
+               CREDGATE_COUNTERS * sizeof(uint64_t));
+
+    for (q = ngx_queue_head(&ngx_http_credgate_counters->slots);
+         q != ngx_queue_sentinel(&ngx_http_credgate_counters->slots);
+         q = ngx_queue_next(q))
+    {
+        slot = ngx_queue_data(q, ngx_http_credgate_slot_t, queue);
+
+        for (n = 0; n < CREDGATE_COUNTERS; n++) {
+            counters[n] += slot->counters[n];
+        }
+    }
+
+    ngx_shmtx_unlock(&ngx_http_credgate_shpool->mutex);
+
+    return NGX_OK;
+}
+
+
+/* retires the slots of workers that were killed */
+
+static void
+ngx_http_credgate_counters_retire_dead(void)
+{
+    ngx_queue_t               *q, *next;
+    ngx_http_credgate_slot_t  *slot;
+
+    for (q = ngx_queue_head(&ngx_http_credgate_counters->slots);
+         q != ngx_queue_sentinel(&ngx_http_credgate_counters->slots);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        slot = ngx_queue_data(q, ngx_http_credgate_slot_t, queue);
+
+        if (kill(slot->pid, 0) == -1 && ngx_errno == NGX_ESRCH) {
+            ngx_http_credgate_counters_retire(slot);
+        }
+    }
+}
+
+
+static void
+ngx_http_credgate_counters_retire(ngx_http_credgate_slot_t *slot)
+{
+    ngx_http_credgate_counters_keep(slot->counters);
+    ngx_queue_remove(&slot->queue);
+    ngx_slab_free_locked(ngx_http_credgate_shpool, slot);
+}
+
+
+/* keeps cumulative counters; gauges end with their process */
+
+static void
+ngx_http_credgate_counters_keep(uint64_t *counters)
+{
+    ngx_uint_t  n;
+
+    for (n = CREDGATE_GAUGES; n < CREDGATE_COUNTERS; n++) {
+        ngx_http_credgate_counters->ended[n] += counters[n];
+    }
+}
