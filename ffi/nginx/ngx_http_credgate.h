@@ -64,6 +64,7 @@ typedef struct {
     ngx_array_t                      *settings;  /* engine options */
     ngx_str_t                         options;   /* the same as JSON */
     ngx_array_t                      *warnings;  /* logged, of strings */
+    ngx_int_t                         remote_user;  /* variable's index */
 } ngx_http_credgate_main_conf_t;
 
 
@@ -136,6 +137,7 @@ ngx_int_t ngx_http_credgate_body_hide(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_body_drop(ngx_http_credgate_ctx_t *ctx);
 
 /* bypass.c: the precontent phase, for requests that no gate has allowed */
+ngx_int_t ngx_http_credgate_bypass_init(ngx_conf_t *cf);
 ngx_int_t ngx_http_credgate_bypass_handler(ngx_http_request_t *r);
 
 /* compile.c: makes a gate from the settings of a location */

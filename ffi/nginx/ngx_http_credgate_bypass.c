@@ -10,6 +10,20 @@
 static ngx_int_t ngx_http_credgate_bypass_hide(ngx_http_credgate_ctx_t *ctx);
 
 
+ngx_int_t
+ngx_http_credgate_bypass_init(ngx_conf_t *cf)
+{
+    ngx_str_t                       name = ngx_string("remote_user");
+    ngx_http_credgate_main_conf_t  *cgmcf;
+
+    cgmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_credgate_module);
+
+    cgmcf->remote_user = ngx_http_get_variable_index(cf, &name);
+
+    return cgmcf->remote_user == NGX_ERROR ? NGX_ERROR : NGX_OK;
+}
+
+
 /*
  * Removes credentials and forged headers from a request that goes on without
  * its gate's consent: another module of "satisfy any" has let it in, or an
@@ -19,8 +33,9 @@ static ngx_int_t ngx_http_credgate_bypass_hide(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t
 ngx_http_credgate_bypass_handler(ngx_http_request_t *r)
 {
-    ngx_http_credgate_ctx_t       *ctx;
-    ngx_http_credgate_loc_conf_t  *cglcf;
+    ngx_http_credgate_ctx_t        *ctx;
+    ngx_http_credgate_loc_conf_t   *cglcf;
+    ngx_http_credgate_main_conf_t  *cgmcf;
 
     if (r != r->main) {
         return NGX_DECLINED;
@@ -41,8 +56,20 @@ ngx_http_credgate_bypass_handler(ngx_http_request_t *r)
     cglcf = ngx_http_get_module_loc_conf(r, ngx_http_credgate_module);
 
     if (cglcf->enable) {
+
         /* an error page keeps the headers of the denial */
+
         ngx_http_credgate_answer_withdraw(ctx);
+
+        /* nginx keeps the name that "auth_basic" has accepted */
+
+        cgmcf = ngx_http_get_module_main_conf(r, ngx_http_credgate_module);
+
+        if (r->headers_in.user.len
+            && ngx_http_get_indexed_variable(r, cgmcf->remote_user) == NULL)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
 
     return ngx_http_credgate_bypass_hide(ctx);

@@ -400,5 +400,9 @@ ngx_http_credgate_module_init(ngx_conf_t *cf)
 
     *h = ngx_http_credgate_access_log_handler;
 
+    if (ngx_http_credgate_bypass_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return ngx_http_credgate_zone_add(cf);
 }

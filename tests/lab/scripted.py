@@ -11,7 +11,7 @@ Unscripted, it grants every client a token that names it, and refuses secrets th
     POST /_control/hold     token requests wait ...
     POST /_control/release  ... until here
     POST /_control/reset    forget scripts and counts, release everybody
-    GET  /_control/state    {"token", "discovery", "waiting", "last"}: counts, and the last token request
+    GET  /_control/state    {"token", "discovery", "waiting", "by_client", "last"}: counts, and the last token request
 """
 
 import asyncio
@@ -19,6 +19,7 @@ import base64
 import json
 import ssl
 import sys
+from collections import Counter
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -37,6 +38,7 @@ class Scripted:
     def reset(self) -> None:
         self.scripts: dict[str, list[dict[str, Any]]] = {"token": [], "discovery": [], "jwks": []}
         self.counts = {"token": 0, "discovery": 0}
+        self.by_client: Counter[str] = Counter()
         self.last: dict[str, Any] | None = None
         self.open.set()
 
@@ -64,7 +66,7 @@ class Scripted:
                 self.open.set()
             case "reset":
                 self.reset()
-        return Response.json({**self.counts, "waiting": self.waiting, "last": self.last})
+        return Response.json({**self.counts, "waiting": self.waiting, "by_client": self.by_client, "last": self.last})
 
     def metadata(self) -> dict[str, Any]:
         return {
@@ -85,6 +87,7 @@ class Scripted:
         finally:
             self.waiting -= 1
         client, secret = _credentials(request, form)
+        self.by_client[client] += 1
         if secret.startswith("wrong") and not self.scripts["token"]:
             return Response.json({"error": "invalid_client", "error_description": "client authentication failed"}, 401)
         usual = {"access_token": f"token-of-{client}", "token_type": "Bearer", "expires_in": 3600}
