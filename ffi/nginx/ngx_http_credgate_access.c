@@ -61,7 +61,7 @@ ngx_http_credgate_access_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_credgate_ctx_get(r);
 
-    if (ctx == NULL || ctx->gate != cglcf->gate) {
+    if (ctx == NULL) {
         /* fail closed: the preaccess handler has not run */
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -61,7 +61,7 @@ ngx_http_credgate_bypass_handler(ngx_http_request_t *r)
 
         ngx_http_credgate_answer_withdraw(ctx);
 
-        /* nginx keeps the name that "auth_basic" has accepted */
+        /* evaluates "$remote_user" for logs and headers, for the last time */
 
         cgmcf = ngx_http_get_module_main_conf(r, ngx_http_credgate_module);
 
