@@ -41,7 +41,7 @@ ngx_http_credgate_headers_clear(ngx_http_credgate_ctx_t *ctx)
 }
 
 
-/* removes all headers that the gate may set, from a request that bypasses it */
+/* removes all headers that the gate may set, because it is bypassed */
 
 ngx_int_t
 ngx_http_credgate_headers_strip(ngx_http_credgate_ctx_t *ctx)
