@@ -20,6 +20,7 @@ ngx_int_t
 ngx_http_credgate_enter_handler(ngx_http_request_t *r)
 {
     ngx_int_t                      rc;
+    ngx_uint_t                     dry_run;
     ngx_http_credgate_ctx_t       *ctx;
     ngx_http_credgate_loc_conf_t  *cglcf;
 
@@ -42,11 +43,13 @@ ngx_http_credgate_enter_handler(ngx_http_request_t *r)
         }
     }
 
+    dry_run = (cglcf->enable == NGX_HTTP_CREDGATE_DRY_RUN);
+
     switch (ctx->state) {
 
     case NGX_HTTP_CREDGATE_STATE_DONE:
 
-        if (ctx->gate == cglcf->gate) {
+        if (ctx->gate == cglcf->gate && ctx->dry_run == dry_run) {
             return NGX_DECLINED;
         }
 
@@ -70,10 +73,10 @@ ngx_http_credgate_enter_handler(ngx_http_request_t *r)
     }
 
     ctx->gate = cglcf->gate;
-    ctx->dry_run = (cglcf->enable == NGX_HTTP_CREDGATE_DRY_RUN);
+    ctx->dry_run = dry_run;
     ctx->bypassed = 0;
 
-    if (ctx->dry_run) {
+    if (dry_run) {
         return NGX_DECLINED;
     }
 
