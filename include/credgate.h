@@ -512,6 +512,12 @@ int32_t credgate_gate_deny(const struct credgate_gate *gate,
                            int32_t code,
                            struct credgate_outcome *outcome);
 
+// Fills *outcome for a request that the host lets in without this gate's
+// decision, for example because of its address: an allow without a token,
+// whose headers only remove those of the client.
+int32_t credgate_gate_bypass(const struct credgate_gate *gate,
+                             struct credgate_outcome *outcome);
+
 // Copies the headers of an allowed request, from number `first` on, at most
 // `capacity` of them, to an array whose elements have `header_size` bytes:
 // sizeof(credgate_header). *out_count is their number. For each header the

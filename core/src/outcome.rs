@@ -25,6 +25,12 @@ impl Outcome {
         Outcome::of_denial(&gate.rules, Denial::new(cause, ""), CacheStatus::None)
     }
 
+    /// The outcome of a request that a host lets in without this gate's decision: an allow without a token. Its headers
+    /// only remove those of the client.
+    pub fn bypass(gate: &Gate) -> Outcome {
+        Outcome::without_token(&gate.rules, CacheStatus::None)
+    }
+
     /// The outcome of a gate's policy on a token. `wall`: the time since the Unix epoch.
     pub(crate) fn of_grant(
         rules: &Arc<Rules>,

@@ -16,6 +16,7 @@
 
 
 #define NGX_HTTP_CREDGATE_OPTIONAL  2
+#define NGX_HTTP_CREDGATE_DRY_RUN   3
 
 
 /* determines how a directive's words are checked and written as JSON */
@@ -77,6 +78,7 @@ typedef struct {
     ngx_array_t                      *warnings;  /* logged, of strings */
     ngx_shm_zone_t                   *zone;
     size_t                            zone_size;
+    ngx_int_t                         remote_user;  /* variable's index */
     unsigned                          store_set:1;  /* or "off" */
 } ngx_http_credgate_main_conf_t;
 
@@ -97,7 +99,7 @@ typedef struct {
 
 
 typedef struct {
-    ngx_uint_t                        enable;    /* 0, 1 or OPTIONAL */
+    ngx_uint_t                        enable;    /* 0, 1, OPTIONAL, DRY_RUN */
     ngx_str_t                         file;      /* of "credgate on" */
     ngx_uint_t                        line;
 
@@ -146,13 +148,14 @@ typedef struct {
     unsigned                          body_hidden:1;
     unsigned                          applied:1;     /* headers are set */
     unsigned                          logged:1;
+    unsigned                          dry_run:1;     /* of its location */
+    unsigned                          bypassed:1;    /* no gate decides */
 } ngx_http_credgate_ctx_t;
 
 
 /* access.c: the phase handlers */
 ngx_int_t ngx_http_credgate_access_post_read_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_access_handler(ngx_http_request_t *r);
-ngx_int_t ngx_http_credgate_access_precontent_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_access_log_handler(ngx_http_request_t *r);
 
 /* answer.c: the response of a denial */
@@ -163,6 +166,10 @@ void ngx_http_credgate_answer_withdraw(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_body_read(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_body_hide(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_body_drop(ngx_http_credgate_ctx_t *ctx);
+
+/* bypass.c: the precontent phase, for requests that no gate has allowed */
+ngx_int_t ngx_http_credgate_bypass_init(ngx_conf_t *cf);
+ngx_int_t ngx_http_credgate_bypass_handler(ngx_http_request_t *r);
 
 /* compile.c: makes a gate from settings, for the "credgate" of a location */
 char *ngx_http_credgate_compile_gate(ngx_conf_t *cf,
@@ -193,6 +200,8 @@ ngx_int_t ngx_http_credgate_counters_sum(uint64_t *counters);
 /* ctx.c: the context of a request, from creation to cleanup */
 ngx_http_credgate_ctx_t *ngx_http_credgate_ctx_create(ngx_http_request_t *r);
 ngx_http_credgate_ctx_t *ngx_http_credgate_ctx_get(ngx_http_request_t *r);
+ngx_int_t ngx_http_credgate_ctx_restart(ngx_http_credgate_ctx_t *ctx);
+ngx_int_t ngx_http_credgate_ctx_abandon(ngx_http_credgate_ctx_t *ctx);
 
 /* engine.c: the engine and the queue of this worker */
 ngx_int_t ngx_http_credgate_engine_open(ngx_cycle_t *cycle, int *fd);
@@ -200,6 +209,9 @@ void ngx_http_credgate_engine_close(void);
 credgate_engine *ngx_http_credgate_engine_get(void);
 credgate_queue *ngx_http_credgate_engine_queue(void);
 void ngx_http_credgate_engine_log(ngx_log_t *log);
+
+/* enter.c: the preaccess phase of a location with a gate */
+ngx_int_t ngx_http_credgate_enter_handler(ngx_http_request_t *r);
 
 /* error.c: errors of the library, in the words of the directives */
 const char *ngx_http_credgate_error_text(credgate_error *error,
@@ -229,6 +241,7 @@ ngx_int_t ngx_http_credgate_gates_args(ngx_http_credgate_ctx_t *ctx,
 /* headers.c: sets and removes request headers for the upstream */
 ngx_int_t ngx_http_credgate_headers_set(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_headers_clear(ngx_http_credgate_ctx_t *ctx);
+ngx_int_t ngx_http_credgate_headers_strip(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_headers_remove_authorization(
     ngx_http_credgate_ctx_t *ctx);
 

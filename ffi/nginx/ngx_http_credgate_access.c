@@ -7,12 +7,9 @@
 #include "ngx_http_credgate.h"
 
 
-static ngx_int_t ngx_http_credgate_access_restart(ngx_http_credgate_ctx_t *ctx,
-    credgate_gate *gate);
-static ngx_int_t ngx_http_credgate_access_abandon(
-    ngx_http_credgate_ctx_t *ctx);
 static ngx_int_t ngx_http_credgate_access_verdict(
     ngx_http_credgate_ctx_t *ctx);
+static void ngx_http_credgate_access_log_dry_run(ngx_http_credgate_ctx_t *ctx);
 
 
 /* overwrites secrets in the request line before any other handler runs */
@@ -53,7 +50,6 @@ ngx_int_t
 ngx_http_credgate_access_handler(ngx_http_request_t *r)
 {
     ngx_int_t                      rc;
-    credgate_gate                 *gate;
     ngx_http_credgate_ctx_t       *ctx;
     ngx_http_credgate_loc_conf_t  *cglcf;
 
@@ -69,49 +65,14 @@ ngx_http_credgate_access_handler(ngx_http_request_t *r)
     ctx = ngx_http_credgate_ctx_get(r);
 
     if (ctx == NULL) {
-        ctx = ngx_http_credgate_ctx_create(r);
-        if (ctx == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-    }
-
-    gate = ngx_http_credgate_gates_find(r);
-
-    switch (ctx->state) {
-
-    case NGX_HTTP_CREDGATE_STATE_DONE:
-
-        /* a gate decides once, even after an internal redirect */
-
-        if (ctx->gate == gate) {
-            return ngx_http_credgate_access_verdict(ctx);
-        }
-
-        if (ngx_http_credgate_access_restart(ctx, gate) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        break;
-
-    case NGX_HTTP_CREDGATE_STATE_READING:
-    case NGX_HTTP_CREDGATE_STATE_WAITING:
-
-        /* a suspended request runs no phases, so this is a redirect */
-
-        if (ngx_http_credgate_access_abandon(ctx) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        /* fall through */
-
-    default: /* NGX_HTTP_CREDGATE_STATE_START */
-        ctx->gate = gate;
-    }
-
-    /* hide the query first, because any later path may forward or log it */
-
-    if (ngx_http_credgate_query_hide(ctx) != NGX_OK) {
+        /* fail closed: the preaccess handler has not run */
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* a gate decides once, even after an internal redirect */
+
+    if (ctx->state == NGX_HTTP_CREDGATE_STATE_DONE) {
+        return ngx_http_credgate_access_verdict(ctx);
     }
 
     ctx->phase_handler = r->phase_handler;
@@ -133,54 +94,6 @@ ngx_http_credgate_access_handler(ngx_http_request_t *r)
 }
 
 
-/* after a redirect to a location with another gate, that gate decides too */
-
-static ngx_int_t
-ngx_http_credgate_access_restart(ngx_http_credgate_ctx_t *ctx,
-    credgate_gate *gate)
-{
-    if (ctx->applied && ngx_http_credgate_headers_clear(ctx) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_credgate_answer_withdraw(ctx);
-
-    if (ngx_http_credgate_outcome_keep(ctx) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ctx->gate = gate;
-    ctx->state = NGX_HTTP_CREDGATE_STATE_START;
-    ctx->applied = 0;
-    ctx->logged = 0;
-
-    return NGX_OK;
-}
-
-
-/*
- * Ends reading or waiting that nginx has interrupted: the body failed to
- * arrive and an error page follows, or the client closed the connection and a
- * "post_action" follows.  A gate there starts anew, without a body.
- */
-
-static ngx_int_t
-ngx_http_credgate_access_abandon(ngx_http_credgate_ctx_t *ctx)
-{
-    if (ctx->state == NGX_HTTP_CREDGATE_STATE_READING
-        && ngx_http_credgate_body_drop(ctx) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    ngx_http_credgate_wait_stop(ctx);
-
-    ctx->state = NGX_HTTP_CREDGATE_STATE_START;
-
-    return NGX_OK;
-}
-
-
 static ngx_int_t
 ngx_http_credgate_access_verdict(ngx_http_credgate_ctx_t *ctx)
 {
@@ -190,6 +103,11 @@ ngx_http_credgate_access_verdict(ngx_http_credgate_ctx_t *ctx)
                    credgate_cache_status_name(ctx->outcome.cache_status),
                    ctx->outcome.http_status
                    ? credgate_cause_name(ctx->outcome.code) : "none");
+
+    if (ctx->dry_run) {
+        ngx_http_credgate_access_log_dry_run(ctx);
+        return NGX_DECLINED;
+    }
 
     /*
      * A request that is allowed by credentials from another source has none
@@ -209,65 +127,55 @@ ngx_http_credgate_access_verdict(ngx_http_credgate_ctx_t *ctx)
         return ngx_http_credgate_answer_send(ctx);
     }
 
-    if (ctx->applied) {
-        return NGX_OK;
-    }
-
     /* fail closed: the library has not filled in the outcome */
 
     if (ctx->outcome.cache_status == CREDGATE_CACHE_STATUS_NONE) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_http_credgate_headers_set(ctx) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (!ctx->applied) {
+
+        if (ngx_http_credgate_headers_set(ctx) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ctx->applied = 1;
     }
 
-    ctx->applied = 1;
+    /* without a token, "satisfy any" leaves the decision to other modules */
 
-    return NGX_OK;
+    return ctx->outcome.authorization_len ? NGX_OK : NGX_DECLINED;
 }
 
 
-/*
- * Removes Basic credentials from a request that reaches the upstream without
- * this module's consent: another module of "satisfy any" has let it in, or an
- * error page has redirected it to a location without a gate.
- */
-
-ngx_int_t
-ngx_http_credgate_access_precontent_handler(ngx_http_request_t *r)
+static void
+ngx_http_credgate_access_log_dry_run(ngx_http_credgate_ctx_t *ctx)
 {
-    ngx_table_elt_t          *h;
-    ngx_http_credgate_ctx_t  *ctx;
+    ngx_log_t         *log;
+    credgate_outcome  *outcome;
 
-    if (r != r->main) {
-        return NGX_DECLINED;
+    if (ctx->logged) {
+        return;
     }
 
-    ctx = ngx_http_credgate_ctx_get(r);
+    ctx->logged = 1;
 
-    if (ctx == NULL || ctx->applied) {
-        return NGX_DECLINED;
+    log = ctx->request->connection->log;
+    outcome = &ctx->outcome;
+
+    if (outcome->http_status) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "credgate: dry run: would deny with %uD, cause: %s%s%*s",
+                      outcome->http_status,
+                      credgate_cause_name(outcome->code),
+                      outcome->detail_len ? ", " : "",
+                      outcome->detail_len, outcome->detail);
+        return;
     }
 
-    if (ctx->state == NGX_HTTP_CREDGATE_STATE_READING
-        && ngx_http_credgate_access_abandon(ctx) != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    h = r->headers_in.authorization;
-
-    if (h && h->value.len >= sizeof("Basic") - 1
-        && ngx_strncasecmp(h->value.data, (u_char *) "Basic",
-                           sizeof("Basic") - 1)
-           == 0)
-    {
-        ngx_http_credgate_headers_remove_authorization(ctx);
-    }
-
-    return NGX_DECLINED;
+    ngx_log_error(NGX_LOG_INFO, log, 0,
+                  "credgate: dry run: would allow, cache status: %s",
+                  credgate_cache_status_name(outcome->cache_status));
 }
 
 

@@ -91,7 +91,7 @@ ngx_http_credgate_answer_add_headers(ngx_http_credgate_ctx_t *ctx)
 
     /* an error page with a gate gets here a second time */
 
-    if (outcome->challenge_len && r->headers_out.www_authenticate == NULL) {
+    if (outcome->challenge_len && ctx->challenge == NULL) {
         value.data = (u_char *) outcome->challenge;
         value.len = outcome->challenge_len;
 
@@ -102,7 +102,10 @@ ngx_http_credgate_answer_add_headers(ngx_http_credgate_ctx_t *ctx)
             return NGX_ERROR;
         }
 
-        r->headers_out.www_authenticate = h;
+        if (r->headers_out.www_authenticate == NULL) {
+            r->headers_out.www_authenticate = h;
+        }
+
         ctx->challenge = h;
     }
 

@@ -84,7 +84,15 @@ ngx_http_credgate_body_handler(ngx_http_request_t *r)
 
     rc = ngx_http_credgate_body_gather(ctx);
 
-    if (rc == NGX_OK) {
+    if (ctx->bypassed) {
+        ctx->state = NGX_HTTP_CREDGATE_STATE_START;
+
+        if (rc != NGX_OK) {
+            ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+            return;
+        }
+
+    } else if (rc == NGX_OK) {
         ngx_http_credgate_wait_authenticate(ctx);
 
     } else {

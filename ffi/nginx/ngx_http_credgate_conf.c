@@ -60,6 +60,7 @@ ngx_http_credgate_conf_enable(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         { ngx_string("off"), 0 },
         { ngx_string("on"), 1 },
         { ngx_string("optional"), NGX_HTTP_CREDGATE_OPTIONAL },
+        { ngx_string("dry_run"), NGX_HTTP_CREDGATE_DRY_RUN },
         { ngx_null_string, 0 }
     };
 
@@ -86,7 +87,7 @@ ngx_http_credgate_conf_enable(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "invalid value \"%V\" in \"%V\" directive, it must be "
-                       "\"on\", \"off\" or \"optional\"",
+                       "\"on\", \"off\", \"optional\" or \"dry_run\"",
                        &value[1], &value[0]);
 
     return NGX_CONF_ERROR;

@@ -69,6 +69,52 @@ ngx_http_credgate_ctx_get(ngx_http_request_t *r)
 }
 
 
+/* forgets the decision of a gate, before another gate decides */
+
+ngx_int_t
+ngx_http_credgate_ctx_restart(ngx_http_credgate_ctx_t *ctx)
+{
+    if (ctx->applied && ngx_http_credgate_headers_clear(ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_credgate_answer_withdraw(ctx);
+
+    if (ngx_http_credgate_outcome_keep(ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ctx->state = NGX_HTTP_CREDGATE_STATE_START;
+    ctx->applied = 0;
+    ctx->logged = 0;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Ends reading or waiting that nginx has interrupted: the body failed to
+ * arrive and an error page follows, or the client closed the connection and a
+ * "post_action" follows.  A gate there starts anew, without a body.
+ */
+
+ngx_int_t
+ngx_http_credgate_ctx_abandon(ngx_http_credgate_ctx_t *ctx)
+{
+    if (ctx->state == NGX_HTTP_CREDGATE_STATE_READING
+        && ngx_http_credgate_body_drop(ctx) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_http_credgate_wait_stop(ctx);
+
+    ctx->state = NGX_HTTP_CREDGATE_STATE_START;
+
+    return NGX_OK;
+}
+
+
 static void
 ngx_http_credgate_ctx_cleanup(void *data)
 {

@@ -11,7 +11,7 @@
 
 
 static ngx_int_t ngx_http_credgate_headers_apply(ngx_http_credgate_ctx_t *ctx,
-    ngx_uint_t set);
+    credgate_outcome *outcome, ngx_uint_t set);
 static ngx_int_t ngx_http_credgate_headers_set_one(
     ngx_http_credgate_ctx_t *ctx, credgate_header *header);
 static ngx_uint_t ngx_http_credgate_headers_same_name(ngx_str_t *name,
@@ -28,7 +28,7 @@ static void ngx_http_credgate_headers_remove(ngx_http_request_t *r,
 ngx_int_t
 ngx_http_credgate_headers_set(ngx_http_credgate_ctx_t *ctx)
 {
-    return ngx_http_credgate_headers_apply(ctx, 1);
+    return ngx_http_credgate_headers_apply(ctx, &ctx->outcome, 1);
 }
 
 
@@ -37,21 +37,47 @@ ngx_http_credgate_headers_set(ngx_http_credgate_ctx_t *ctx)
 ngx_int_t
 ngx_http_credgate_headers_clear(ngx_http_credgate_ctx_t *ctx)
 {
-    return ngx_http_credgate_headers_apply(ctx, 0);
+    return ngx_http_credgate_headers_apply(ctx, &ctx->outcome, 0);
+}
+
+
+/* removes all headers that the gate may set, because it is bypassed */
+
+ngx_int_t
+ngx_http_credgate_headers_strip(ngx_http_credgate_ctx_t *ctx)
+{
+    ngx_int_t         rc;
+    credgate_outcome  outcome;
+
+    ngx_memzero(&outcome, sizeof(credgate_outcome));
+    outcome.struct_size = sizeof(credgate_outcome);
+
+    if (credgate_gate_bypass(ctx->gate, &outcome) != CREDGATE_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_credgate_headers_apply(ctx, &outcome, 0);
+
+    credgate_outcome_release(&outcome);
+
+    ngx_http_credgate_headers_remove_authorization(ctx);
+
+    return rc;
 }
 
 
 static ngx_int_t
-ngx_http_credgate_headers_apply(ngx_http_credgate_ctx_t *ctx, ngx_uint_t set)
+ngx_http_credgate_headers_apply(ngx_http_credgate_ctx_t *ctx,
+    credgate_outcome *outcome, ngx_uint_t set)
 {
     size_t           i, n, first;
     credgate_header  headers[NGX_HTTP_CREDGATE_HEADERS_BATCH];
 
-    if (ctx->outcome.authorization_only) {
+    if (outcome->authorization_only) {
         headers[0].name = "authorization";
         headers[0].name_len = sizeof("authorization") - 1;
-        headers[0].value = set ? ctx->outcome.authorization : NULL;
-        headers[0].value_len = ctx->outcome.authorization_len;
+        headers[0].value = set ? outcome->authorization : NULL;
+        headers[0].value_len = outcome->authorization_len;
 
         return ngx_http_credgate_headers_set_one(ctx, &headers[0]);
     }
@@ -59,7 +85,7 @@ ngx_http_credgate_headers_apply(ngx_http_credgate_ctx_t *ctx, ngx_uint_t set)
     first = 0;
 
     do {
-        if (credgate_outcome_headers(&ctx->outcome, first, headers,
+        if (credgate_outcome_headers(outcome, first, headers,
                                      NGX_HTTP_CREDGATE_HEADERS_BATCH,
                                      sizeof(credgate_header), &n)
             != CREDGATE_OK)

@@ -11,7 +11,7 @@ static ngx_int_t ngx_http_credgate_module_init(ngx_conf_t *cf);
 
 
 #define NGX_HTTP_CREDGATE_CONF                                                \
-    NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
+    NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_HTTP_LMT_CONF
 
 
 /*
@@ -58,7 +58,7 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
       NULL },
 
     { ngx_string("credgate_provider"),
-      NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_HTTP_LMT_CONF|NGX_CONF_TAKE1,
       ngx_http_credgate_provider_use,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -371,6 +371,7 @@ ngx_module_t  ngx_http_credgate_module = {
 static ngx_int_t
 ngx_http_credgate_module_init(ngx_conf_t *cf)
 {
+    ngx_array_t                *access;
     ngx_http_handler_pt        *h;
     ngx_http_core_main_conf_t  *cmcf;
 
@@ -383,10 +384,26 @@ ngx_http_credgate_module_init(ngx_conf_t *cf)
 
     *h = ngx_http_credgate_access_post_read_handler;
 
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers);
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers);
     if (h == NULL) {
         return NGX_ERROR;
     }
+
+    *h = ngx_http_credgate_enter_handler;
+
+    /*
+     * nginx runs the handlers of a phase from the last to the first.  The gate
+     * is the first, so that it sees no request that another module refuses.
+     */
+
+    access = &cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers;
+
+    if (ngx_array_push(access) == NULL) {
+        return NGX_ERROR;
+    }
+
+    h = access->elts;
+    ngx_memmove(h + 1, h, (access->nelts - 1) * sizeof(ngx_http_handler_pt));
 
     *h = ngx_http_credgate_access_handler;
 
@@ -395,7 +412,7 @@ ngx_http_credgate_module_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    *h = ngx_http_credgate_access_precontent_handler;
+    *h = ngx_http_credgate_bypass_handler;
 
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
     if (h == NULL) {
@@ -403,6 +420,10 @@ ngx_http_credgate_module_init(ngx_conf_t *cf)
     }
 
     *h = ngx_http_credgate_access_log_handler;
+
+    if (ngx_http_credgate_bypass_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     if (ngx_http_credgate_gates_check_unused(cf) != NGX_OK) {
         return NGX_ERROR;

@@ -25,9 +25,6 @@ ngx_http_credgate_present_request(ngx_http_credgate_ctx_t *ctx)
     presented->method = (char *) r->method_name.data;
     presented->method_len = r->method_name.len;
 
-    presented->peer = (char *) r->connection->addr_text.data;
-    presented->peer_len = r->connection->addr_text.len;
-
     if (r->headers_in.authorization) {
         if (ngx_http_credgate_present_copy(r->pool,
                                            &r->headers_in.authorization->value,
@@ -90,6 +87,11 @@ ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx)
     ngx_http_complex_value_t  **values;
 
     r = ctx->request;
+
+    /* the realip module may have replaced it since */
+
+    ctx->presented.peer = (char *) r->connection->addr_text.data;
+    ctx->presented.peer_len = r->connection->addr_text.len;
 
     ctx->presented.args = NULL;
     ctx->presented.args_len = 0;

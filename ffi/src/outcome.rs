@@ -280,6 +280,24 @@ pub unsafe extern "C" fn credgate_gate_deny(
     })
 }
 
+/// Fills *outcome for a request that the host lets in without this gate's
+/// decision, for example because of its address: an allow without a token,
+/// whose headers only remove those of the client.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_gate_bypass(
+    gate: *const credgate_gate,
+    outcome: *mut credgate_outcome,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes a valid gate and a struct of at least its struct_size bytes, or NULL.
+        unsafe {
+            let gate = handle::borrow(gate)?;
+            Target::new(outcome)?.set(Outcome::bypass(&gate.0));
+        }
+        Ok(CREDGATE_OK)
+    })
+}
+
 /// Copies the headers of an allowed request, from number `first` on, at most
 /// `capacity` of them, to an array whose elements have `header_size` bytes:
 /// sizeof(credgate_header). *out_count is their number. For each header the

@@ -219,6 +219,14 @@ static void check_requests(credgate_gate *gate, credgate_engine *engine,
     check_canaries(outcome);
     check_canaries(request);
     puts("a denial");
+
+    check(credgate_gate_bypass(gate, &outcome.known) == CREDGATE_OK);
+    check(outcome.known.http_status == 0);
+    check(outcome.known.authorization_len == 0);
+    check(outcome.known.authorization_only == 0);
+    credgate_outcome_release(&outcome.known);
+    check_canaries(outcome);
+    puts("a bypass");
 }
 
 

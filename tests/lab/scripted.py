@@ -12,7 +12,7 @@ is for those secrets only.
     POST /_control/hold     token requests wait ...
     POST /_control/release  ... until here
     POST /_control/reset    forget scripts and counts, release everybody
-    GET  /_control/state    {"token", "discovery", "waiting", "last"}: counts, and the last token request
+    GET  /_control/state    {"token", "discovery", "waiting", "by_client", "last"}: counts, and the last token request
 """
 
 import asyncio
@@ -20,6 +20,7 @@ import base64
 import json
 import ssl
 import sys
+from collections import Counter
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -38,6 +39,7 @@ class Scripted:
     def reset(self) -> None:
         self.scripts: dict[str, list[dict[str, Any]]] = {"token": [], "refusal": [], "discovery": [], "jwks": []}
         self.counts = {"token": 0, "discovery": 0}
+        self.by_client: Counter[str] = Counter()
         self.last: dict[str, Any] | None = None
         self.open.set()
 
@@ -65,7 +67,7 @@ class Scripted:
                 self.open.set()
             case "reset":
                 self.reset()
-        return Response.json({**self.counts, "waiting": self.waiting, "last": self.last})
+        return Response.json({**self.counts, "waiting": self.waiting, "by_client": self.by_client, "last": self.last})
 
     def metadata(self) -> dict[str, Any]:
         return {
@@ -86,6 +88,7 @@ class Scripted:
         finally:
             self.waiting -= 1
         client, secret = _credentials(request, form)
+        self.by_client[client] += 1
         if secret.startswith("wrong") and self.scripts["refusal"]:
             return self.scripted("refusal", {})
         if secret.startswith("wrong") and not self.scripts["token"]:

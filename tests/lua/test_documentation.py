@@ -10,15 +10,15 @@ import pytest
 
 from conftest import ALICE
 from support.examples import Example, blocks
-from support.http import SOURCES, ask
-from support.lab import Authority, Provider, Upstream, bearer
+from support.http import SOURCES, Connection, ask
+from support.lab import Authority, Provider, Upstream, bearer, values_of
 from support.openresty import LOAD
 from support.process import ROOT, free_port
 
 LUA = ROOT / "ffi/lua"
 README = (LUA / "README.md").read_text()
 
-SYNOPSIS, REDIRECTS = blocks("nginx", README)
+SYNOPSIS, BESIDE, REDIRECTS = blocks("nginx", README)
 
 
 def here(provider: Provider, authority: Authority) -> dict[str, object]:
@@ -78,6 +78,37 @@ def test_second_gate_after_a_redirect_denies_and_logs_the_reason(
         assert ask(example.ports[1], headers=ALICE.basic).status == 401
         assert not upstream.last
     assert "credgate: no credentials after an internal redirect" in (tmp_path / "error.log").read_text()
+
+
+def test_anonymous_requests_are_left_to_other_access_modules(
+    tmp_path: Path, tls_provider: Provider, upstream: Upstream, authority: Authority
+) -> None:
+    places = {
+        **here(tls_provider, authority),
+        "http://127.0.0.1:8083": upstream.url,
+        'auth_methods = { "client_credentials" }': 'auth_methods = { "client_credentials" }, anonymous = true,'
+        ' upstream_headers_names = { "X-Client" }, upstream_headers_claims = { "sub" }',
+        "allow 192.0.2.0/24": "allow 127.0.0.2",
+    }
+    text = "error_log error.log notice;\n" + BESIDE
+    example = Example(SYNOPSIS.rstrip().removesuffix("}") + text + "}", tmp_path, places, LOAD)
+    forged = {"X-Client": "forged", "X-CLIENT": "forged"}
+    with example.running():
+        port = example.ports[1]
+        assert ask(port, headers=forged).status == ask(port, headers=ALICE.wrong().basic).status == 403
+        assert not upstream.last
+        assert ask(port, headers=ALICE.basic | forged).status == 200
+        assert bearer(upstream.last) and values_of(upstream.last, "x-client") == ["alice"]
+        # Any address of loopback is this machine's.
+        allowed = Connection(port)
+        allowed.raw.source_address = ("127.0.0.2", 0)
+        assert allowed.ask(headers=ALICE.basic | forged).status == 200
+        allowed.close()
+        assert values_of(upstream.last, "authorization") == values_of(upstream.last, "x-client") == []
+        for client in (ALICE, ALICE.wrong()):
+            assert ask(port, "/trial/", headers=client.basic).status == 200
+            assert values_of(upstream.last, "authorization") == [client.basic["Authorization"]]
+    assert "dry run: allowed" in (tmp_path / "error.log").read_text()
 
 
 def test_every_method_is_documented() -> None:

@@ -211,10 +211,10 @@ def test_files_readable_through_a_group_of_the_workers_are_accepted(
     assert ask(server.port, headers=ALICE.basic).status == 200
 
 
-def test_credgate_takes_on_off_or_optional(tmp_path: Path) -> None:
+def test_credgate_takes_four_modes(tmp_path: Path) -> None:
     assert conf(tmp_path, "credgate_issuer https://idp.example", mode="optional")[0] == 0
     status, message = conf(tmp_path, "credgate_issuer https://idp.example", mode="maybe")
-    assert status != 0 and '"on", "off" or "optional"' in message
+    assert status != 0 and '"on", "off", "optional" or "dry_run"' in message
     (tmp_path / "gate.json").write_text('{"issuer":"https://idp.example"}')
     status, message = conf(tmp_path, f"credgate_config {tmp_path}/gate.json", mode="optional")
     assert status != 0 and 'set "anonymous" to true in the file' in message

@@ -138,7 +138,9 @@ def test_rate_limit_for_each_client(tmp_path: Path, here: dict[str, object]) -> 
         assert ask(port, headers=ALICE.wrong().basic).status == 401
 
 
-def test_passwords_beside_credentials(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
+def test_passwords_beside_credentials(
+    tmp_path: Path, tls_provider: Provider, upstream: Upstream, here: dict[str, object]
+) -> None:
     people = tmp_path / "people"
     people.write_text("ann:{PLAIN}password\n")
     with example("auth_basic people", tmp_path, here | {"/etc/nginx/people": people}).running() as port:
@@ -146,10 +148,38 @@ def test_passwords_beside_credentials(tmp_path: Path, upstream: Upstream, here: 
         assert bearer(upstream.last)
         assert ask(port, headers=Client("ann", "password").basic).status == 200
         assert values_of(upstream.last, "authorization") == []
-        denied = ask(port, headers=ALICE.wrong().basic)
-        assert denied.status == 401
-        assert denied.body == b"Ask for credentials at https://example.com/"
-        assert denied.all("WWW-Authenticate")
+        for client, challenges in ((ALICE.wrong(), 2), (Client("ann", "typo"), 1)):
+            denied = ask(port, headers=client.basic)
+            assert denied.status == 401
+            assert denied.body == b"Ask for credentials at https://example.com/"
+            assert len(denied.all("WWW-Authenticate")) == challenges
+    # Those with alice's secrets, right and wrong, and none with a person's password.
+    assert set(tls_provider.count["by_client"]) == {"alice"}
+
+
+def test_cache_of_responses_for_each_client(
+    tmp_path: Path, upstream: Upstream, here: dict[str, object]
+) -> None:
+    with example("proxy_cache_path", tmp_path, here | {"/var/cache/nginx/orders": tmp_path / "orders"}).running() as port:
+        for client in (ALICE, BOB):
+            tokens = {bearer(ask(port, **client.request(source, "/x")).json()) for source in ("header", "query") * 2}
+            (token,) = tokens
+            assert jwt.decode(token, options={"verify_signature": False})["sub"] == client.id
+        assert ask(port, "/x").status == 401
+    assert len(upstream.seen) == 4
+
+
+def test_dry_run(tmp_path: Path, upstream: Upstream, authority: Authority, here: dict[str, object]) -> None:
+    trusted = f"credgate dry_run; credgate_ssl_trusted_certificate {authority.ca};"
+    log = tmp_path / "decisions.log"
+    del here["credgate on;"]
+    replaced = here | {"credgate dry_run;": trusted, "/var/log/nginx/decisions.log": log}
+    with example("log_format decisions", tmp_path, replaced).running() as port:
+        for client in (ALICE, ALICE.wrong()):
+            assert ask(port, headers=client.basic).status == 200
+            assert values_of(upstream.last, "authorization") == [client.basic["Authorization"]]
+        until(lambda: log.read_text().count("\n") == 2, "the log")
+    assert log.read_text() == "GET / HTTP/1.1 MISS -\nGET / HTTP/1.1 MISS credentials_refused\n"
 
 
 def test_operations_endpoints(tmp_path: Path) -> None:

@@ -79,6 +79,20 @@ def test_a_truncated_body_is_not_forwarded_by_an_unguarded_error_page(
     assert ALICE.traces(seen["raw"]) == BOB.traces(seen["raw"]) == []
 
 
+@pytest.mark.parametrize("at_once", [True, False], ids=["at-once", "late"])
+@pytest.mark.parametrize("status", BROKEN)
+def test_a_truncated_body_of_a_request_that_its_address_lets_in_is_not_forwarded(
+    nginx: Start, scripted: Scripted, upstream: Upstream, status: int, at_once: bool
+) -> None:
+    allowed = ["satisfy any", "allow 127.0.0.1", f"client_max_body_size {MOST}", "error_page 400 413 = @open"]
+    server = nginx(guarded(upstream.url, scripted.issuer, *allowed) + location("@open", f"proxy_pass {upstream.url}"))
+    answer = broken_body(server, ALICE.parameters, BROKEN[status], BOB.basic, at_once=at_once)
+    assert answer.status == 200
+    seen = answer.json()
+    assert (seen["body"], values_of(seen, "authorization")) == ("", [])
+    assert ALICE.traces(seen["raw"]) == BOB.traces(seen["raw"]) == []
+
+
 def test_a_truncated_http_2_body_gets_a_guarded_error_page(
     nginx: Start, provider: Provider, upstream: Upstream
 ) -> None:

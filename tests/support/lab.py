@@ -106,7 +106,7 @@ class Scripted(Part):
 
     @property
     def state(self) -> Any:
-        """{"token", "discovery", "waiting", "last"}, see lab/scripted.py."""
+        """{"token", "discovery", "waiting", "by_client", "last"}, see lab/scripted.py."""
         return self.control("/_control/state")
 
     def script(self, endpoint: str = "token", **answer: Any) -> None:

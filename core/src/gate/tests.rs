@@ -1,4 +1,5 @@
 use super::*;
+use crate::outcome::Outcome;
 use crate::request::Request;
 use std::time::Duration;
 
@@ -173,4 +174,26 @@ fn an_optional_gate_differs_in_anonymous_only() {
     let mut expected = config(&gate);
     expected["anonymous"] = true.into();
     assert_eq!(config(&optional), expected);
+}
+
+#[test]
+fn a_bypass_only_removes_headers() {
+    let bypass = |json: &str| match Outcome::bypass(&gate(json)) {
+        Outcome::Allow(allow) => {
+            assert_eq!(allow.authorization(), None);
+            let headers = allow.headers();
+            headers
+                .map(|(name, value)| (name.to_owned(), value.map(|text| text.into_owned())))
+                .collect::<Vec<_>>()
+        }
+        Outcome::Deny(deny) => panic!("{deny:?}"),
+    };
+    let removed = |name: &str| (name.to_owned(), None);
+    assert_eq!(bypass(SEED), [removed("authorization")]);
+    let json = r#"{"issuer":"https://a.example","anonymous":true,"upstream_access_token_header":"X-Token",
+        "upstream_headers_claims":["sub"],"upstream_headers_names":["x_client"]}"#;
+    assert_eq!(
+        bypass(json),
+        ["authorization", "x-token", "x_client"].map(removed)
+    );
 }

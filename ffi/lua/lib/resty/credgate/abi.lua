@@ -107,6 +107,8 @@ void credgate_gate_free(struct credgate_gate *gate);
 int32_t credgate_gate_deny(const struct credgate_gate *gate,
                            int32_t code,
                            struct credgate_outcome *outcome);
+int32_t credgate_gate_bypass(const struct credgate_gate *gate,
+                             struct credgate_outcome *outcome);
 int32_t credgate_outcome_headers(struct credgate_outcome *outcome,
                                  size_t first,
                                  struct credgate_header *headers,

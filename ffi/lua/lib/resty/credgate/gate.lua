@@ -324,6 +324,21 @@ local function keeps_authorization_for_others(denial, options)
 end
 
 
+-- Removes the headers that the gate may set, in every spelling, from the
+-- current request. `Authorization` stays, because it may hold the credentials.
+function _M.clear_headers(self)
+    local bypass = outcomes.new_struct()
+
+    C.credgate_gate_bypass(self.handle, bypass)
+
+    for name in pairs(outcomes.headers { struct = bypass }) do
+        if name ~= "authorization" then
+            http_request.clear_header(name)
+        end
+    end
+end
+
+
 -- Authenticates the current request. Allows it with its token, and returns the
 -- client id and the cache status; or sends the denial.
 function _M.access(self, options)
@@ -375,6 +390,11 @@ function _M.access(self, options)
 
         if not keeps_authorization_for_others(denial, options) then
             http_request.remove_authorization()
+        end
+
+        if options and options.on_denied then
+            -- The request may go on.
+            self:clear_headers()
         end
 
         return denials.send(denial, options)

@@ -352,6 +352,17 @@ local function is_authorization(header)
 end
 
 
+-- Removes the client's headers of a name, in any spelling.
+function _M.clear_header(name)
+    if name:find("[-_]") then
+        clear_spellings(name)
+
+    else
+        ngx_req.clear_header(name)
+    end
+end
+
+
 local function set_header(header, variable)
     local text = header.value ~= nil and ffi_str(header.value, header.value_len)
 
@@ -362,11 +373,9 @@ local function set_header(header, variable)
 
     local name = ffi_str(header.name, header.name_len)
 
-    if name:find("[-_]") then
-        clear_spellings(name)
-
-    elseif not text then
-        ngx_req.clear_header(name)
+    -- Without another spelling, setting it replaces it.
+    if not text or name:find("[-_]") then
+        _M.clear_header(name)
     end
 
     if text then
