@@ -304,7 +304,6 @@ ngx_int_t ngx_http_credgate_query_redact(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_query_hide(ngx_http_credgate_ctx_t *ctx);
 
 /* store.c: the directory of an SQLite store, and the store by default */
-void ngx_http_credgate_store_take_off(ngx_http_credgate_main_conf_t *cgmcf);
 ngx_int_t ngx_http_credgate_store_add_default(ngx_cycle_t *cycle);
 ngx_int_t ngx_http_credgate_store_prepare(ngx_cycle_t *cycle,
     ngx_http_credgate_setting_t *setting);

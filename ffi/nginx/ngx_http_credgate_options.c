@@ -7,6 +7,8 @@
 #include "ngx_http_credgate.h"
 
 
+static void ngx_http_credgate_options_take_off(
+    ngx_http_credgate_main_conf_t *cgmcf);
 static ngx_int_t ngx_http_credgate_options_check_readable(ngx_cycle_t *cycle,
     ngx_http_credgate_setting_t *setting);
 static ngx_uint_t ngx_http_credgate_options_in_group(ngx_cycle_t *cycle,
@@ -44,7 +46,7 @@ ngx_http_credgate_options_init_main(ngx_conf_t *cf, void *conf)
         return NGX_CONF_OK;
     }
 
-    ngx_http_credgate_store_take_off(cgmcf);
+    ngx_http_credgate_options_take_off(cgmcf);
 
     if (cgmcf->settings->nelts == 0) {
         return NGX_CONF_OK;
@@ -72,6 +74,36 @@ ngx_http_credgate_options_init_main(ngx_conf_t *cf, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* "credgate_store off" is no option of the engine: the default is no store */
+
+static void
+ngx_http_credgate_options_take_off(ngx_http_credgate_main_conf_t *cgmcf)
+{
+    ngx_uint_t                    i;
+    ngx_http_credgate_setting_t  *setting;
+
+    setting = cgmcf->settings->elts;
+
+    for (i = 0; i < cgmcf->settings->nelts; i++) {
+
+        if (setting[i].field->type != NGX_HTTP_CREDGATE_TYPE_STORE) {
+            continue;
+        }
+
+        cgmcf->store_set = 1;
+
+        if (ngx_strcmp(setting[i].words[1].data, "off") == 0) {
+            cgmcf->settings->nelts--;
+            ngx_memmove(&setting[i], &setting[i + 1],
+                        (cgmcf->settings->nelts - i)
+                        * sizeof(ngx_http_credgate_setting_t));
+        }
+
+        return;
+    }
 }
 
 

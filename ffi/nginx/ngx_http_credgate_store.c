@@ -22,36 +22,6 @@ static ngx_http_credgate_field_t  ngx_http_credgate_store_field = {
 };
 
 
-/* "credgate_store off" is no option of the engine: the default is no store */
-
-void
-ngx_http_credgate_store_take_off(ngx_http_credgate_main_conf_t *cgmcf)
-{
-    ngx_uint_t                    i;
-    ngx_http_credgate_setting_t  *setting;
-
-    setting = cgmcf->settings->elts;
-
-    for (i = 0; i < cgmcf->settings->nelts; i++) {
-
-        if (setting[i].field->type != NGX_HTTP_CREDGATE_TYPE_STORE) {
-            continue;
-        }
-
-        cgmcf->store_set = 1;
-
-        if (ngx_strcmp(setting[i].words[1].data, "off") == 0) {
-            cgmcf->settings->nelts--;
-            ngx_memmove(&setting[i], &setting[i + 1],
-                        (cgmcf->settings->nelts - i)
-                        * sizeof(ngx_http_credgate_setting_t));
-        }
-
-        return;
-    }
-}
-
-
 /*
  * Without "credgate_store", the workers share their tokens in a file beside
  * the directory of "client_body_temp_path".  A default must not keep nginx
