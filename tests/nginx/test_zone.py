@@ -62,7 +62,7 @@ def test_a_worker_without_room_gets_the_room_of_a_killed_one(
     nginx: Start, provider: Provider, upstream: Upstream
 ) -> None:
     server = nginx(served(provider, upstream), http="credgate_zone 64k;", workers=60)
-    until(lambda: FULL in server.errors, "the warning")
+    until(lambda: FULL in server.errors and len(server.workers) == 60, "the warning, and all workers")
     old = server.workers
     for pid in old:
         os.kill(pid, signal.SIGKILL)
