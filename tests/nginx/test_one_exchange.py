@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ALICE
 from support.lab import Scripted, Upstream
-from support.nginx import Nginx, guarded, upgradable
+from support.nginx import MANY_WORKERS, Nginx, guarded, upgradable
 from support.process import free_port, until
 from support.store import OPERATING, Start, Volley, all_pending, counted, spread
 
@@ -39,7 +39,7 @@ def warm(server: Nginx, scripted: Scripted, count: int = 400, port: int = 0) -> 
     return int(scripted.state["token"]) - before
 
 
-@pytest.mark.parametrize("workers", [4, 140])
+@pytest.mark.parametrize("workers", [4, MANY_WORKERS])
 def test_a_thousand_cold_requests_cause_one_exchange_per_host(
     nginx: Start, scripted: Scripted, upstream: Upstream, workers: int
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from conftest import ALICE
 from support.http import ask
 from support.lab import Provider, Upstream
-from support.nginx import Nginx, guarded, location
+from support.nginx import MANY_WORKERS, Nginx, guarded, location
 from support.process import free_port, gone, until
 from support.store import OPERATING, Start, Volley, spread
 
@@ -33,7 +33,7 @@ def test_metrics_count_the_requests_of_more_than_128_workers(
     nginx: Start, provider: Provider, upstream: Upstream
 ) -> None:
     port = free_port()
-    server = nginx(OPERATING, http=spread(served(provider, upstream), port), workers=140)
+    server = nginx(OPERATING, http=spread(served(provider, upstream), port), workers=MANY_WORKERS)
     get(port, 1000)
     until(lambda: total(server) == 1000, "the numbers of all workers")
     old = server.reload()
@@ -48,26 +48,26 @@ def test_a_full_zone_is_logged_once_and_loses_no_request(
 ) -> None:
     """The smallest zone has room for some twenty workers. The others are counted when they exit."""
     port = free_port()
-    server = nginx(OPERATING, http="credgate_zone 64k;" + spread(served(provider, upstream), port), workers=60)
-    get(port, 600)
+    server = nginx(OPERATING, http="credgate_zone 64k;" + spread(served(provider, upstream), port), workers=30)
+    get(port, 300)
     until(lambda: FULL in server.errors, "the warning")
-    assert total(server) < 600
+    assert total(server) < 300
     old = server.reload()
     until(lambda: all(gone(pid) for pid in old), "the old workers' end")
-    until(lambda: total(server) == 600, "the numbers of all workers")
+    until(lambda: total(server) == 300, "the numbers of all workers")
     assert server.errors.count(FULL) == 1
 
 
 def test_a_worker_without_room_gets_the_room_of_a_killed_one(
     nginx: Start, provider: Provider, upstream: Upstream
 ) -> None:
-    server = nginx(served(provider, upstream), http="credgate_zone 64k;", workers=60)
-    until(lambda: FULL in server.errors and len(server.workers) == 60, "the warning, and all workers")
+    server = nginx(served(provider, upstream), http="credgate_zone 64k;", workers=30)
+    until(lambda: FULL in server.errors and len(server.workers) == 30, "the warning, and all workers")
     old = server.workers
     for pid in old:
         os.kill(pid, signal.SIGKILL)
-    until(lambda: len(server.workers - old) == 60, "new workers")
-    until(lambda: server.errors.count("exited on signal 9") == 60, "the master's report")
+    until(lambda: len(server.workers - old) == 30, "new workers")
+    until(lambda: server.errors.count("exited on signal 9") == 30, "the master's report")
     assert ask(server.port, headers=ALICE.basic).status == 200
     server.reload()
     until(lambda: total(server) == 1, "the number of the exited worker")
