@@ -468,12 +468,22 @@ int32_t credgate_gate_new(const char *json,
 
 // Returns whether the body of this request may contain credentials, so that
 // the host must read it and set it in the request: depends on the method, the
-// media type and the length in bytes (-1: not known yet). Ignores the body in
-// *request.
+// media type and the length in bytes (-1: not known yet). A body of unknown
+// length is not wanted beside an Authorization header that the gate searches.
+// Ignores the body in *request.
 int32_t credgate_gate_wants_body(const struct credgate_gate *gate,
                                  const struct credgate_request *request,
                                  int64_t content_length,
                                  bool *out_wants);
+
+// Copies the client id that the request presents to out, with any secret: for
+// the log of a denial. It is printable ASCII and may contain quotation marks.
+// Returns CREDGATE_EMPTY if there are no credentials, or malformed ones.
+int32_t credgate_gate_presented_client_id(const struct credgate_gate *gate,
+                                          const struct credgate_request *request,
+                                          char *out,
+                                          size_t capacity,
+                                          size_t *out_len);
 
 // Returns the maximum time that a request waits for its token, in
 // milliseconds: no outcome takes longer.
@@ -679,6 +689,16 @@ int32_t credgate_gate_hide_body(const struct credgate_gate *gate,
 // Overwrites the value of every client_secret in a query string in place with
 // '*', in any spelling of the name, for logging. The length stays the same.
 int32_t credgate_query_redact(char *query, size_t query_len);
+
+// Overwrites the value of every client_secret in any text in place with '*': in
+// a log line, a URI, a form or a JSON object. The length stays the same.
+int32_t credgate_text_redact(char *text,
+                             size_t text_len);
+
+// Returns whether credgate_text_redact would change the text.
+int32_t credgate_text_contains_secret(const char *text,
+                                      size_t text_len,
+                                      bool *out_contains);
 
 // Writes an engine's counters and gauges as `count` numbers, at least
 // CREDGATE_COUNTERS_V1; numbers that the library does not know are 0. A host

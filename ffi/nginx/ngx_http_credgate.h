@@ -80,6 +80,12 @@ typedef struct {
     size_t                            zone_size;
     ngx_int_t                         remote_user;  /* variable's index */
     unsigned                          store_set:1;  /* or "off" */
+
+    /* indexes of variables, if any server has a gate */
+
+    ngx_int_t                         authorization_index;
+    ngx_int_t                         token_index;
+    ngx_int_t                         body_index;  /* NGX_ERROR: not used */
 } ngx_http_credgate_main_conf_t;
 
 
@@ -137,6 +143,7 @@ typedef struct {
     ngx_table_elt_t                  *challenge;     /* of a denial */
     ngx_table_elt_t                  *retry_after;   /* of a denial */
     ngx_str_t                         preread;   /* body read with header */
+    off_t                             body_received;
 
     credgate_outcome                  outcome;
     uint64_t                          ticket;
@@ -145,16 +152,16 @@ typedef struct {
     ngx_msec_t                        waited;    /* its duration */
 
     unsigned                          body_read:1;
+    unsigned                          body_limited:1;
     unsigned                          body_hidden:1;
     unsigned                          applied:1;     /* headers are set */
-    unsigned                          logged:1;
+    unsigned                          logged:1;      /* the denial */
     unsigned                          dry_run:1;     /* of its location */
     unsigned                          bypassed:1;    /* no gate decides */
 } ngx_http_credgate_ctx_t;
 
 
 /* access.c: the phase handlers */
-ngx_int_t ngx_http_credgate_access_post_read_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_access_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_access_log_handler(ngx_http_request_t *r);
 
@@ -162,10 +169,10 @@ ngx_int_t ngx_http_credgate_access_log_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_answer_send(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_answer_withdraw(ngx_http_credgate_ctx_t *ctx);
 
-/* body.c: reads the request body, and removes credentials from it */
-ngx_int_t ngx_http_credgate_body_read(ngx_http_credgate_ctx_t *ctx);
+/* body.c: removes credentials from the request body */
 ngx_int_t ngx_http_credgate_body_hide(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_body_drop(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_body_discard(ngx_http_credgate_ctx_t *ctx);
 
 /* bypass.c: the precontent phase, for requests that no gate has allowed */
 ngx_int_t ngx_http_credgate_bypass_init(ngx_conf_t *cf);
@@ -174,6 +181,9 @@ ngx_int_t ngx_http_credgate_bypass_handler(ngx_http_request_t *r);
 /* compile.c: makes a gate from settings, for the "credgate" of a location */
 char *ngx_http_credgate_compile_gate(ngx_conf_t *cf,
     ngx_http_credgate_loc_conf_t *cglcf, ngx_http_credgate_gate_t *gate);
+
+/* conceal.c: hides secrets from the log formats */
+ngx_int_t ngx_http_credgate_conceal_handler(ngx_http_request_t *r);
 
 /* conf.c: the directives of a location, and their inheritance */
 void *ngx_http_credgate_conf_create_srv(ngx_conf_t *cf);
@@ -202,6 +212,11 @@ ngx_http_credgate_ctx_t *ngx_http_credgate_ctx_create(ngx_http_request_t *r);
 ngx_http_credgate_ctx_t *ngx_http_credgate_ctx_get(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_ctx_restart(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_ctx_abandon(ngx_http_credgate_ctx_t *ctx);
+
+/* denial.c: the log entry of a denied client */
+ngx_int_t ngx_http_credgate_denial_client_id(ngx_http_credgate_ctx_t *ctx,
+    ngx_str_t *id);
+void ngx_http_credgate_denial_log(ngx_http_credgate_ctx_t *ctx);
 
 /* engine.c: the engine and the queue of this worker */
 ngx_int_t ngx_http_credgate_engine_open(ngx_cycle_t *cycle, int *fd);
@@ -249,12 +264,15 @@ void ngx_http_credgate_headers_remove_authorization(
 ngx_int_t ngx_http_credgate_json_write(ngx_pool_t *pool,
     ngx_array_t *settings, ngx_uint_t optional, ngx_str_t *json);
 
+/* log.c: keeps secrets out of the logs of all servers */
+ngx_int_t ngx_http_credgate_log_init(ngx_conf_t *cf);
+ngx_int_t ngx_http_credgate_log_post_read_handler(ngx_http_request_t *r);
+
 /* memory.c: overwrites secrets in nginx's buffers */
 void ngx_http_credgate_memory_overwrite_authorization(
     ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_memory_overwrite_query(ngx_http_credgate_ctx_t *ctx,
     ngx_str_t *query);
-void ngx_http_credgate_memory_redact(u_char *query, size_t len);
 ngx_uint_t ngx_http_credgate_memory_within(ngx_str_t *part, u_char *start,
     u_char *end);
 void ngx_http_credgate_memory_wipe_body(ngx_http_credgate_ctx_t *ctx);
@@ -302,6 +320,22 @@ char *ngx_http_credgate_purge_set(ngx_conf_t *cf, ngx_command_t *cmd,
 /* query.c: removes credentials from the query string */
 ngx_int_t ngx_http_credgate_query_redact(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_query_hide(ngx_http_credgate_ctx_t *ctx);
+
+/* read.c: reads the request body */
+ngx_int_t ngx_http_credgate_read_init(ngx_conf_t *cf);
+ngx_int_t ngx_http_credgate_read_body(ngx_http_credgate_ctx_t *ctx);
+
+/* redact.c: overwrites secrets in values, and forgets evaluated variables */
+void ngx_http_credgate_redact_query(u_char *query, size_t len);
+void ngx_http_credgate_redact_text(u_char *text, size_t len);
+void ngx_http_credgate_redact_copy(ngx_pool_t *pool, ngx_str_t *value);
+ngx_uint_t ngx_http_credgate_redact_is_needed(u_char *text, size_t len);
+void ngx_http_credgate_redact_forget(ngx_http_request_t *r,
+    ngx_str_t *replaced);
+void ngx_http_credgate_redact_variables(ngx_http_request_t *r,
+    ngx_uint_t again);
+void ngx_http_credgate_redact_authorization(ngx_http_request_t *r,
+    ngx_table_elt_t *h);
 
 /* store.c: the directory of an SQLite store, and the store by default */
 ngx_int_t ngx_http_credgate_store_add_default(ngx_cycle_t *cycle);

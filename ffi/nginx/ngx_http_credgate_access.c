@@ -12,31 +12,6 @@ static ngx_int_t ngx_http_credgate_access_verdict(
 static void ngx_http_credgate_access_log_dry_run(ngx_http_credgate_ctx_t *ctx);
 
 
-/* overwrites secrets in the request line before any other handler runs */
-
-ngx_int_t
-ngx_http_credgate_access_post_read_handler(ngx_http_request_t *r)
-{
-    ngx_http_credgate_srv_conf_t  *cgscf;
-
-    if (r->args.len == 0) {
-        return NGX_DECLINED;
-    }
-
-    cgscf = ngx_http_get_module_srv_conf(r, ngx_http_credgate_module);
-
-    if (!cgscf->used) {
-        return NGX_DECLINED;
-    }
-
-    if (ngx_http_credgate_query_redact(r) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return NGX_DECLINED;
-}
-
-
 /*
  *              no body                            OK
  *     START ------------------> authenticate --------------------> DONE
@@ -77,7 +52,7 @@ ngx_http_credgate_access_handler(ngx_http_request_t *r)
 
     ctx->phase_handler = r->phase_handler;
 
-    rc = ngx_http_credgate_body_read(ctx);
+    rc = ngx_http_credgate_read_body(ctx);
 
     if (rc != NGX_OK) {
         return rc;

@@ -20,7 +20,7 @@ ngx_http_credgate_answer_send(ngx_http_credgate_ctx_t *ctx)
 {
     ngx_int_t                  rc;
     ngx_str_t                  type, body;
-    ngx_uint_t                 status, level;
+    ngx_uint_t                 status;
     credgate_outcome          *outcome;
     ngx_http_request_t        *r;
     ngx_http_complex_value_t   cv;
@@ -30,17 +30,7 @@ ngx_http_credgate_answer_send(ngx_http_credgate_ctx_t *ctx)
     outcome = &ctx->outcome;
     status = outcome->http_status;
 
-    if (outcome->detail_len && !ctx->logged) {
-        ctx->logged = 1;
-
-        /* operators act on faults of the provider, not on those of clients */
-
-        level = status < NGX_HTTP_INTERNAL_SERVER_ERROR ? NGX_LOG_INFO
-                                                        : NGX_LOG_ERR;
-
-        ngx_log_error(level, r->connection->log, 0, "credgate: %*s",
-                      outcome->detail_len, outcome->detail);
-    }
+    ngx_http_credgate_denial_log(ctx);
 
     if (ngx_http_credgate_answer_add_headers(ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

@@ -7,195 +7,10 @@
 #include "ngx_http_credgate.h"
 
 
-static void ngx_http_credgate_body_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_credgate_body_wanted(ngx_http_credgate_ctx_t *ctx,
-    off_t length);
-static ngx_int_t ngx_http_credgate_body_gather(ngx_http_credgate_ctx_t *ctx);
 static ngx_int_t ngx_http_credgate_body_replace(ngx_http_credgate_ctx_t *ctx,
     u_char *body, size_t len);
-
-
-/* returns NGX_OK if no body is read, else the phase handler's return code */
-
-ngx_int_t
-ngx_http_credgate_body_read(ngx_http_credgate_ctx_t *ctx)
-{
-    off_t                length;
-    ngx_int_t            rc;
-    ngx_http_request_t  *r;
-
-    r = ctx->request;
-
-    if (ctx->body_read) {
-        return NGX_OK;
-    }
-
-    length = r->headers_in.chunked ? -1 : r->headers_in.content_length_n;
-
-    if (length == 0 || (length < 0 && !r->headers_in.chunked)) {
-        return NGX_OK;
-    }
-
-    rc = ngx_http_credgate_body_wanted(ctx, length);
-
-    if (rc != NGX_OK) {
-        return rc == NGX_DECLINED ? NGX_OK : rc;
-    }
-
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "credgate reads the body: %O", length);
-
-    ctx->state = NGX_HTTP_CREDGATE_STATE_READING;
-    ctx->body_read = 1;
-
-    if (r->header_in) {
-        ctx->preread.data = r->header_in->pos;
-        ctx->preread.len = r->header_in->last - r->header_in->pos;
-    }
-
-    r->request_body_in_single_buf = 1;
-
-    rc = ngx_http_read_client_request_body(r, ngx_http_credgate_body_handler);
-
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        return rc;
-    }
-
-    ngx_http_finalize_request(r, NGX_DONE);
-
-    return NGX_DONE;
-}
-
-
-static void
-ngx_http_credgate_body_handler(ngx_http_request_t *r)
-{
-    ngx_int_t                 rc;
-    ngx_http_credgate_ctx_t  *ctx;
-
-    ctx = ngx_http_credgate_ctx_get(r);
-
-    if (r->phase_handler != ctx->phase_handler) {
-        /* nginx has redirected the request, but read on */
-        return;
-    }
-
-    r->preserve_body = 1;
-
-    rc = ngx_http_credgate_body_gather(ctx);
-
-    if (ctx->bypassed) {
-        ctx->state = NGX_HTTP_CREDGATE_STATE_START;
-
-        if (rc != NGX_OK) {
-            ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
-            return;
-        }
-
-    } else if (rc == NGX_OK) {
-        ngx_http_credgate_wait_authenticate(ctx);
-
-    } else {
-        ctx->state = NGX_HTTP_CREDGATE_STATE_DONE;
-        ngx_http_credgate_outcome_deny(ctx, CREDGATE_INTERNAL);
-    }
-
-    if (ctx->state == NGX_HTTP_CREDGATE_STATE_WAITING) {
-        ngx_http_credgate_wait_suspend(ctx);
-        return;
-    }
-
-    r->write_event_handler = ngx_http_core_run_phases;
-    ngx_http_core_run_phases(r);
-}
-
-
-/* returns NGX_OK, NGX_DECLINED, or a status code on failure */
-
-static ngx_int_t
-ngx_http_credgate_body_wanted(ngx_http_credgate_ctx_t *ctx, off_t length)
-{
-    bool  wanted;
-
-    if (credgate_gate_wants_body(ctx->gate, &ctx->presented, length, &wanted)
-        != CREDGATE_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return wanted ? NGX_OK : NGX_DECLINED;
-}
-
-
-/* copies the body to the presented request, if the gate wants it */
-
-static ngx_int_t
-ngx_http_credgate_body_gather(ngx_http_credgate_ctx_t *ctx)
-{
-    off_t                     length;
-    u_char                   *p, *body;
-    size_t                    size;
-    ssize_t                   n;
-    ngx_int_t                 rc;
-    ngx_buf_t                *b;
-    ngx_chain_t              *cl;
-    ngx_http_request_t       *r;
-    ngx_http_request_body_t  *rb;
-
-    r = ctx->request;
-    rb = r->request_body;
-    length = 0;
-
-    if (rb == NULL) {
-        return NGX_OK;
-    }
-
-    for (cl = rb->bufs; cl; cl = cl->next) {
-        length += ngx_buf_size(cl->buf);
-    }
-
-    rc = ngx_http_credgate_body_wanted(ctx, length);
-
-    if (rc != NGX_OK) {
-        return rc == NGX_DECLINED ? NGX_OK : NGX_ERROR;
-    }
-
-    body = ngx_pnalloc(r->pool, (size_t) length);
-    if (body == NULL) {
-        return NGX_ERROR;
-    }
-
-    /* from now on the cleanup handler wipes the copy */
-
-    ctx->presented.body = (char *) body;
-    ctx->presented.body_len = (size_t) length;
-
-    p = body;
-
-    for (cl = rb->bufs; cl; cl = cl->next) {
-        b = cl->buf;
-        size = (size_t) ngx_buf_size(b);
-
-        if (ngx_buf_in_memory(b)) {
-            p = ngx_cpymem(p, b->pos, size);
-            continue;
-        }
-
-        if (!b->in_file) {
-            continue;
-        }
-
-        n = ngx_read_file(b->file, p, size, b->file_pos);
-
-        if (n == NGX_ERROR || (size_t) n != size) {
-            return NGX_ERROR;
-        }
-
-        p += size;
-    }
-
-    return NGX_OK;
-}
+static ngx_int_t ngx_http_credgate_body_rewrite_file(
+    ngx_http_credgate_ctx_t *ctx, u_char *body, size_t len);
 
 
 /* replaces the body with a copy without credentials */
@@ -253,11 +68,13 @@ static ngx_int_t
 ngx_http_credgate_body_replace(ngx_http_credgate_ctx_t *ctx, u_char *body,
     size_t len)
 {
-    ngx_buf_t                *b;
-    ngx_chain_t              *cl;
-    ngx_table_elt_t          *h;
-    ngx_http_request_t       *r;
-    ngx_http_request_body_t  *rb;
+    ngx_buf_t                      *b;
+    ngx_chain_t                    *cl;
+    ngx_table_elt_t                *h;
+    ngx_http_request_t             *r;
+    ngx_http_request_body_t        *rb;
+    ngx_http_variable_value_t      *v;
+    ngx_http_credgate_main_conf_t  *cgmcf;
 
     r = ctx->request;
     rb = r->request_body;
@@ -265,6 +82,14 @@ ngx_http_credgate_body_replace(ngx_http_credgate_ctx_t *ctx, u_char *body,
     ctx->body_hidden = 1;
 
     ngx_http_credgate_memory_wipe_body(ctx);
+
+    cgmcf = ngx_http_get_module_main_conf(r, ngx_http_credgate_module);
+
+    if (cgmcf->body_index != NGX_ERROR) {
+        v = &r->variables[cgmcf->body_index];
+        v->valid = 0;
+        v->not_found = 0;
+    }
 
     cl = ngx_alloc_chain_link(r->pool);
     if (cl == NULL) {
@@ -286,9 +111,14 @@ ngx_http_credgate_body_replace(ngx_http_credgate_ctx_t *ctx, u_char *body,
     cl->buf = b;
     cl->next = NULL;
 
+    if (rb->temp_file
+        && ngx_http_credgate_body_rewrite_file(ctx, body, len) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     rb->bufs = cl;
     rb->buf = b;
-    rb->temp_file = NULL;
 
     r->headers_in.content_length_n = len;
     r->headers_in.chunked = 0;
@@ -306,4 +136,67 @@ ngx_http_credgate_body_replace(ngx_http_credgate_ctx_t *ctx, u_char *body,
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * A file of "client_body_in_file_only" has a name and may outlive the request,
+ * so it gets the new body in place.  The upstream receives it from memory.
+ */
+
+static ngx_int_t
+ngx_http_credgate_body_rewrite_file(ngx_http_credgate_ctx_t *ctx,
+    u_char *body, size_t len)
+{
+    ngx_file_t               *file;
+    ngx_http_request_body_t  *rb;
+
+    rb = ctx->request->request_body;
+    file = &rb->temp_file->file;
+
+    if (ftruncate(file->fd, 0) == -1) {
+        ngx_log_error(NGX_LOG_CRIT, ctx->request->connection->log, ngx_errno,
+                      "credgate: ftruncate() \"%V\" failed", &file->name);
+        return NGX_ERROR;
+    }
+
+    if (!ctx->request->request_body_in_file_only || len == 0) {
+        rb->temp_file = NULL;
+        return NGX_OK;
+    }
+
+    file->offset = 0;
+    file->sys_offset = 0;
+
+    if (ngx_write_file(file, body, len, 0) == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    rb->temp_file->offset = len;
+
+    return NGX_OK;
+}
+
+
+/* removes a body that the log must not show, or leave in a file */
+
+void
+ngx_http_credgate_body_discard(ngx_http_credgate_ctx_t *ctx)
+{
+    ngx_temp_file_t          *tf;
+    ngx_http_request_body_t  *rb;
+
+    rb = ctx->request->request_body;
+    tf = rb->temp_file;
+
+    ngx_http_credgate_memory_wipe_body(ctx);
+
+    if (tf && tf->file.fd != NGX_INVALID_FILE
+        && ftruncate(tf->file.fd, 0) == -1)
+    {
+        ngx_log_error(NGX_LOG_CRIT, ctx->request->connection->log, ngx_errno,
+                      "credgate: ftruncate() \"%V\" failed", &tf->file.name);
+    }
+
+    rb->bufs = NULL;
 }

@@ -84,7 +84,7 @@ ngx_http_credgate_bypass_hide(ngx_http_credgate_ctx_t *ctx)
     ctx->bypassed = 1;
     ctx->phase_handler = ctx->request->phase_handler;
 
-    rc = ngx_http_credgate_body_read(ctx);
+    rc = ngx_http_credgate_read_body(ctx);
 
     if (rc != NGX_OK) {
         return rc;

@@ -46,6 +46,8 @@ ngx_http_credgate_memory_overwrite_authorization(ngx_http_credgate_ctx_t *ctx)
 
     h = ctx->request->headers_in.authorization;
 
+    ngx_http_credgate_redact_authorization(ctx->request, h);
+
     if (h == NULL || h->value.len == 0 || h == ctx->authorization) {
         return;
     }
@@ -83,16 +85,7 @@ ngx_http_credgate_memory_overwrite_query(ngx_http_credgate_ctx_t *ctx,
     if (ngx_http_credgate_memory_within(query, uri->data, uri->data + uri->len)
         || ngx_http_credgate_memory_owns(ctx, &whole))
     {
-        ngx_http_credgate_memory_redact(query->data, query->len);
-    }
-}
-
-
-void
-ngx_http_credgate_memory_redact(u_char *query, size_t len)
-{
-    if (credgate_query_redact((char *) query, len) != CREDGATE_OK) {
-        ngx_memset(query, '*', len);
+        ngx_http_credgate_redact_query(query->data, query->len);
     }
 }
 

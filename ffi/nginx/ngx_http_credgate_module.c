@@ -377,13 +377,6 @@ ngx_http_credgate_module_init(ngx_conf_t *cf)
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_POST_READ_PHASE].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = ngx_http_credgate_access_post_read_handler;
-
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers);
     if (h == NULL) {
         return NGX_ERROR;
@@ -421,7 +414,10 @@ ngx_http_credgate_module_init(ngx_conf_t *cf)
 
     *h = ngx_http_credgate_access_log_handler;
 
-    if (ngx_http_credgate_bypass_init(cf) != NGX_OK) {
+    if (ngx_http_credgate_bypass_init(cf) != NGX_OK
+        || ngx_http_credgate_log_init(cf) != NGX_OK
+        || ngx_http_credgate_read_init(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

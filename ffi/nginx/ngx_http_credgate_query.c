@@ -44,7 +44,7 @@ ngx_http_credgate_query_redact(ngx_http_request_t *r)
         }
     }
 
-    ngx_http_credgate_memory_redact(args.data, args.len);
+    ngx_http_credgate_redact_query(args.data, args.len);
 
     last = r->request_line.data + r->request_line.len;
 
@@ -58,7 +58,7 @@ ngx_http_credgate_query_redact(ngx_http_request_t *r)
             p++;
             len = last - p;
 
-            ngx_http_credgate_memory_redact(p, ngx_min(args.len, len));
+            ngx_http_credgate_redact_query(p, ngx_min(args.len, len));
         }
     }
 
@@ -76,12 +76,15 @@ ngx_int_t
 ngx_http_credgate_query_hide(ngx_http_credgate_ctx_t *ctx)
 {
     u_char              *p;
-    ngx_str_t            uri, query;
+    ngx_str_t            uri, old_uri, old_args, query;
     ngx_http_request_t  *r;
 
     r = ctx->request;
 
     uri = r->unparsed_uri;
+    old_uri = uri;
+    old_args = r->args;
+
     p = ngx_strlchr(uri.data, uri.data + uri.len, '?');
 
     if (p) {
@@ -111,7 +114,18 @@ ngx_http_credgate_query_hide(ngx_http_credgate_ctx_t *ctx)
 
     /* a rewrite may have built other arguments from the client's */
 
-    return ngx_http_credgate_query_hide_string(ctx, &r->args);
+    if (ngx_http_credgate_query_hide_string(ctx, &r->args) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (r->unparsed_uri.data != old_uri.data || r->args.data != old_args.data)
+    {
+        ngx_http_credgate_redact_forget(r, &old_uri);
+        ngx_http_credgate_redact_forget(r, &old_args);
+        ngx_http_credgate_redact_variables(r, 1);
+    }
+
+    return NGX_OK;
 }
 
 

@@ -11,6 +11,10 @@ static ngx_int_t ngx_http_credgate_variable_cache_status(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_credgate_variable_client_id(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_credgate_variable_presented(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_credgate_variable_authorization(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_credgate_variable_cause(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_credgate_variable_exchange_time(
@@ -39,6 +43,14 @@ static ngx_http_variable_t  ngx_http_credgate_vars[] = {
 
     { ngx_string("credgate_client_id"), NULL,
       ngx_http_credgate_variable_client_id, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("credgate_presented_client_id"), NULL,
+      ngx_http_credgate_variable_presented, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("credgate_authorization"), NULL,
+      ngx_http_credgate_variable_authorization, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("credgate_cause"), NULL,
@@ -123,6 +135,54 @@ ngx_http_credgate_variable_client_id(ngx_http_request_t *r,
 
     return ngx_http_credgate_variable_set(v, ctx->outcome.client_id,
                                           ctx->outcome.client_id_len);
+}
+
+
+/* the id of a denied client too, escaped for logs */
+
+static ngx_int_t
+ngx_http_credgate_variable_presented(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_int_t                 rc;
+    ngx_str_t                 id;
+    ngx_http_credgate_ctx_t  *ctx;
+
+    ctx = ngx_http_credgate_variable_ctx(r);
+
+    rc = ctx ? ngx_http_credgate_denial_client_id(ctx, &id) : NGX_DECLINED;
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_credgate_variable_client_id(r, v, data);
+    }
+
+    return ngx_http_credgate_variable_set(v, (char *) id.data, id.len);
+}
+
+
+/* the forwarded token, for upstreams; not for logs */
+
+static ngx_int_t
+ngx_http_credgate_variable_authorization(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_credgate_ctx_t  *ctx;
+
+    ctx = ngx_http_credgate_variable_ctx(r);
+
+    if (ctx == NULL || !ctx->applied || ctx->outcome.authorization_len == 0
+        || r->logged)
+    {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    return ngx_http_credgate_variable_set(v, ctx->outcome.authorization,
+                                          ctx->outcome.authorization_len);
 }
 
 

@@ -42,8 +42,9 @@ pub unsafe extern "C" fn credgate_gate_new(
 
 /// Returns whether the body of this request may contain credentials, so that
 /// the host must read it and set it in the request: depends on the method, the
-/// media type and the length in bytes (-1: not known yet). Ignores the body in
-/// *request.
+/// media type and the length in bytes (-1: not known yet). A body of unknown
+/// length is not wanted beside an Authorization header that the gate searches.
+/// Ignores the body in *request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_wants_body(
     gate: *const credgate_gate,
@@ -66,6 +67,31 @@ pub unsafe extern "C" fn credgate_gate_wants_body(
                 .wants_body(&request, u64::try_from(content_length).ok()),
         );
         Ok(CREDGATE_OK)
+    })
+}
+
+/// Copies the client id that the request presents to out, with any secret: for
+/// the log of a denial. It is printable ASCII and may contain quotation marks.
+/// Returns CREDGATE_EMPTY if there are no credentials, or malformed ones.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_gate_presented_client_id(
+    gate: *const credgate_gate,
+    request: *const credgate_request,
+    out: *mut c_char,
+    capacity: usize,
+    out_len: *mut usize,
+) -> i32 {
+    boundary(|| {
+        let mut scratch = request::scratch();
+        // SAFETY: C passes valid pointers or NULL.
+        unsafe {
+            let gate = handle::borrow(gate)?;
+            let request = request::borrow(request, &mut scratch)?;
+            match gate.0.presented_client_id(&request) {
+                Some(id) => bytes::write(id.as_bytes(), out, capacity, out_len),
+                None => Ok(CREDGATE_EMPTY),
+            }
+        }
     })
 }
 

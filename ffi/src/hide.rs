@@ -5,7 +5,7 @@ use crate::bytes;
 use crate::gate::credgate_gate;
 use crate::handle::{self, Out};
 use crate::status::{CREDGATE_BUFFER_TOO_SMALL, CREDGATE_OK};
-use credgate_core::redact_query;
+use credgate_core::{redact_query, redact_text, text_contains_secret};
 use std::ffi::c_char;
 
 /// Copies a query string to out as the upstream should receive it: without its
@@ -67,6 +67,37 @@ pub unsafe extern "C" fn credgate_query_redact(query: *mut c_char, query_len: us
     boundary(|| {
         // SAFETY: C passes a valid pointer or NULL.
         redact_query(unsafe { bytes::writable(query, query_len) }?);
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// Overwrites the value of every client_secret in any text in place with '*': in
+/// a log line, a URI, a form or a JSON object. The length stays the same.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_text_redact(text: *mut c_char, text_len: usize) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes a valid pointer or NULL.
+        redact_text(unsafe { bytes::writable(text, text_len) }?);
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// Returns whether credgate_text_redact would change the text.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_text_contains_secret(
+    text: *const c_char,
+    text_len: usize,
+    out_contains: *mut bool,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL.
+        let (text, out_contains) = unsafe {
+            (
+                bytes::optional(text, text_len)?.unwrap_or_default(),
+                Out::required(out_contains)?,
+            )
+        };
+        out_contains.set(text_contains_secret(text));
         Ok(CREDGATE_OK)
     })
 }

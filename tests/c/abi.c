@@ -275,6 +275,8 @@ static void connection_receives_a_byte_when_an_outcome_arrives(
 static void credentials_are_hidden_and_redacted(credgate_gate *gate)
 {
     char out[64], query[] = "a=1&client_secret=b&client_id=c&d=%20";
+    char line[] = "GET /?client_secret=b HTTP/1.1";
+    bool contains;
     const char json[] = "{\"client_id\":\"a\",\"x\":1,\"client_secret\":\"b\"}";
     size_t len;
 
@@ -289,6 +291,12 @@ static void credentials_are_hidden_and_redacted(credgate_gate *gate)
     check(len == strlen(json));
     check(credgate_query_redact(query, strlen(query)) == CREDGATE_OK);
     check(strcmp(query, "a=1&client_secret=*&client_id=c&d=%20") == 0);
+    check(credgate_text_contains_secret(text(line), &contains) == CREDGATE_OK
+          && contains);
+    check(credgate_text_redact(line, strlen(line)) == CREDGATE_OK);
+    check(strcmp(line, "GET /?client_secret=* HTTP/1.1") == 0);
+    check(credgate_text_contains_secret(text(line), &contains) == CREDGATE_OK
+          && !contains);
     puts("credentials_are_hidden_and_redacted");
 }
 

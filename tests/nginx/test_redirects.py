@@ -21,7 +21,7 @@ MOST = 200
 BROKEN = {413: f"{MOST:x}\r\n{'x' * MOST}\r\n0\r\n\r\n".encode(), 400: b"no chunk\r\n"}
 
 
-def broken_body(server: Nginx, first: str, then: bytes, headers: dict[str, str], *, at_once: bool = False) -> Answer:
+def broken_body(server: Nginx, first: str, then: bytes, target: str = "/", *, at_once: bool = False) -> Answer:
     """The answer to a form whose first piece is good. The fault arrives `at_once`, or after the first piece has been read."""
     connection = Connection(server.port)
 
@@ -36,7 +36,7 @@ def broken_body(server: Nginx, first: str, then: bytes, headers: dict[str, str],
 
     try:
         # Not to be split into chunks: they are.
-        connection.raw.request("POST", "/", pieces(), {**FORM, **headers, "Transfer-Encoding": "chunked"})
+        connection.raw.request("POST", target, pieces(), {**FORM, "Transfer-Encoding": "chunked"})
         return connection.receive()
     finally:
         connection.close()
@@ -54,9 +54,9 @@ def test_a_truncated_body_gets_a_guarded_error_page(
         + location("@page", f"proxy_pass {upstream.url}")
     )
     # The received part of the body is not parsed for credentials.
-    assert broken_body(server, ALICE.parameters, BROKEN[status], {}, at_once=at_once).status == 401
+    assert broken_body(server, ALICE.parameters, BROKEN[status], at_once=at_once).status == 401
     assert provider.count["token"] == 0
-    answer = broken_body(server, ALICE.parameters, BROKEN[status], BOB.basic, at_once=at_once)
+    answer = broken_body(server, ALICE.parameters, BROKEN[status], f"/?{BOB.parameters}", at_once=at_once)
     assert answer.status == 200
     seen = answer.json()
     assert bearer(seen) and seen["body"] == ""
@@ -72,7 +72,7 @@ def test_a_truncated_body_is_not_forwarded_by_an_unguarded_error_page(
         guarded(upstream.url, provider.issuer, f"client_max_body_size {MOST}", "error_page 400 413 = @open")
         + location("@open", f"proxy_pass {upstream.url}")
     )
-    answer = broken_body(server, ALICE.parameters, BROKEN[status], BOB.basic, at_once=at_once)
+    answer = broken_body(server, ALICE.parameters, BROKEN[status], f"/?{BOB.parameters}", at_once=at_once)
     assert answer.status == 200
     seen = answer.json()
     assert seen["body"] == ""
@@ -174,7 +174,7 @@ def test_variables_of_a_gate_stay_valid_after_a_redirect_to_another(
         assert ask(server.port, headers=ALICE.basic).status == 200
     until(lambda: (tmp_path / "shown.log").read_text().count("\n") == 2, "the log")
     for line in (tmp_path / "shown.log").read_text().splitlines():
-        assert re.fullmatch(r"\d+ alice Bearer eyJ[\w.-]+", line), line
+        assert re.fullmatch(r"\d+ alice Bearer \*", line), line
 
 
 @pytest.mark.parametrize(("status", "header"), [(401, "WWW-Authenticate"), (503, "Retry-After")])

@@ -16,8 +16,9 @@ pub(crate) use token_request::{TokenRequest, headers};
 use crate::config::Config;
 use crate::error::{Error, Problems};
 use crate::request::Request;
-use crate::request::extract::body_kind;
+use crate::request::extract::{Presented, ascii, body_kind, extract, header_decides};
 use crate::request::hide;
+use crate::request::scratch::{Scratch, ScratchBuffer};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,12 +74,25 @@ impl Gate {
 
     /// Whether this gate searches the body of this request, so that the host should read it into [`Request::body`].
     /// Decides by place, method, media type and length (`None`: not known in advance). Call it again once the length is
-    /// known.
+    /// known. A body of unknown length is not wanted beside an `Authorization` header that the gate searches.
     pub fn wants_body(&self, request: &Request<'_>, content_length: Option<u64>) -> bool {
         let places = &self.rules.places;
         body_kind(places, request).is_some()
-            && content_length
-                .is_none_or(|length| length > 0 && length <= places.max_body_bytes as u64)
+            && match content_length {
+                Some(length) => length > 0 && length <= places.max_body_bytes as u64,
+                None => !header_decides(places, request),
+            }
+    }
+
+    /// The client id that the request presents, with any secret: for log lines. `None` if the gate finds no credentials,
+    /// or finds malformed ones.
+    pub fn presented_client_id(&self, request: &Request<'_>) -> Option<String> {
+        let mut buffer = ScratchBuffer::new();
+        let scratch = &mut Scratch::new(&mut buffer);
+        match extract(&self.rules.places, request, scratch) {
+            Ok(Presented::Pair(pair)) => Some(ascii(pair.client_id).to_owned()),
+            _ => None,
+        }
     }
 
     /// Copies a query string to `out` for the upstream. If the gate hides credentials and searches the query, omits the

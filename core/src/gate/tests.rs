@@ -163,6 +163,44 @@ fn a_body_is_wanted_only_if_it_can_contain_credentials() {
 }
 
 #[test]
+fn a_body_of_unknown_length_is_not_wanted_beside_a_header_that_decides() {
+    let form = |authorization: &'static [u8]| Request {
+        method: b"POST",
+        content_type: Some(b"application/x-www-form-urlencoded"),
+        authorization: Some(authorization),
+        ..Request::default()
+    };
+    let any = gate(r#"{"issuer":"https://a"}"#);
+    assert!(!any.wants_body(&form(b"Basic YTpi"), None));
+    assert!(any.wants_body(&form(b"Basic YTpi"), Some(10)));
+    assert!(any.wants_body(&form(b"Bearer x"), None));
+    let tokens = gate(r#"{"issuer":"https://a","auth_methods":["client_credentials","bearer"]}"#);
+    assert!(!tokens.wants_body(&form(b"Bearer x"), None));
+    let elsewhere = gate(r#"{"issuer":"https://a","client_credentials_param_type":["body"]}"#);
+    assert!(elsewhere.wants_body(&form(b"Basic YTpi"), None));
+    let args = gate(r#"{"issuer":"https://a","token_post_args_client":["tenant"]}"#);
+    assert!(args.wants_body(&form(b"Basic YTpi"), None));
+}
+
+#[test]
+fn a_presented_client_id_needs_no_right_secret() {
+    let gate = gate(r#"{"issuer":"https://a"}"#);
+    let id = |query: &'static [u8]| {
+        gate.presented_client_id(&Request {
+            query: Some(query),
+            ..Request::default()
+        })
+    };
+    assert_eq!(
+        id(b"client_id=a%22b&client_secret=wrong"),
+        Some("a\"b".into())
+    );
+    assert_eq!(id(b"client_id=a"), None);
+    assert_eq!(id(b"client_id=a%0a&client_secret=b"), None);
+    assert_eq!(id(b""), None);
+}
+
+#[test]
 fn an_optional_gate_differs_in_anonymous_only() {
     let gate =
         Gate::from_json(r#"{"issuer":"https://a.example","hide_credentials":false}"#).unwrap();

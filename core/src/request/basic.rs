@@ -68,6 +68,11 @@ pub(super) fn bearer(value: &[u8]) -> Result<Option<&str>, Cause> {
     Ok(Some(token))
 }
 
+/// Whether the value has this scheme.
+pub(super) fn has_scheme(value: &[u8], wanted: &[u8]) -> bool {
+    after_scheme(value, wanted).is_some()
+}
+
 /// The value after the scheme and one or more spaces; the scheme is compared as a whole and case-insensitively.
 fn after_scheme<'v>(value: &'v [u8], wanted: &[u8]) -> Option<&'v [u8]> {
     let value = trim(value);

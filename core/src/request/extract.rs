@@ -165,6 +165,17 @@ pub(crate) fn body_kind(places: &Places, request: &Request<'_>) -> Option<BodyKi
     }
 }
 
+/// Whether the `Authorization` header is a place of this gate, so that the body adds nothing to the decision.
+pub(crate) fn header_decides(places: &Places, request: &Request<'_>) -> bool {
+    let is = |scheme| {
+        request
+            .authorization
+            .is_some_and(|value| basic::has_scheme(value, scheme))
+    };
+    places.args.callers().is_empty()
+        && ((places.header && is(b"basic")) || (places.bearer && is(b"bearer")))
+}
+
 impl<'s> PresentedPair<'s> {
     /// The arguments of the request: numbers of the gate's names, and values (UTF-8), in the order of the names.
     pub(crate) fn args(&self) -> impl ExactSizeIterator<Item = (u8, &'s [u8])> {

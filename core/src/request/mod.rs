@@ -9,6 +9,7 @@ pub(crate) mod hide;
 pub(crate) mod json;
 mod names;
 mod pair;
+pub(crate) mod redact;
 pub(crate) mod scratch;
 mod span;
 #[cfg(test)]

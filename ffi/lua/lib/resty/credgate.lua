@@ -4,6 +4,7 @@
 local library = require "resty.credgate.library"
 local process = require "resty.credgate.process"
 local gates = require "resty.credgate.gate"
+local http_request = require "resty.credgate.request"
 local ffi = require "ffi"
 
 
@@ -99,6 +100,12 @@ local function counters_as(write)
     end
 
     return nil, message(status)
+end
+
+
+-- Overwrites the secrets in the request line and the query, for the logs.
+function _M.redact()
+    http_request.redact()
 end
 
 

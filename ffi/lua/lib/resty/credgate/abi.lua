@@ -90,6 +90,11 @@ int32_t credgate_gate_wants_body(const struct credgate_gate *gate,
                                  const struct credgate_request *request,
                                  int64_t content_length,
                                  bool *out_wants);
+int32_t credgate_gate_presented_client_id(const struct credgate_gate *gate,
+                                          const struct credgate_request *request,
+                                          char *out,
+                                          size_t capacity,
+                                          size_t *out_len);
 int32_t credgate_gate_timeout(const struct credgate_gate *gate,
                               uint32_t *out_milliseconds);
 int32_t credgate_gate_config(const struct credgate_gate *gate,
@@ -178,6 +183,10 @@ int32_t credgate_gate_hide_body(const struct credgate_gate *gate,
                                 size_t capacity,
                                 size_t *out_len);
 int32_t credgate_query_redact(char *query, size_t query_len);
+int32_t credgate_text_redact(char *text, size_t text_len);
+int32_t credgate_text_contains_secret(const char *text,
+                                      size_t text_len,
+                                      bool *out_contains);
 int32_t credgate_engine_counters(const struct credgate_engine *engine,
                                  uint64_t *out_counters,
                                  size_t count);

@@ -343,13 +343,15 @@ end
 -- client id and the cache status; or sends the denial.
 function _M.access(self, options)
     local method = get_method()
+    local uri_variable = options and options.uri_variable
     local body, content_type
 
     http_request.fill(request, method)
 
     -- The library ignores the body of a GET: most requests save the call.
     if method ~= "GET" then
-        body, content_type = http_request.read_body(self.handle, request, method)
+        body, content_type = http_request.read_body(self.handle, request, method,
+                                                    uri_variable)
     end
 
     local invalid = self.arg_names
@@ -357,7 +359,7 @@ function _M.access(self, options)
 
     if invalid then
         -- nginx logs the request line with the error.
-        http_request.hide_query(self.handle, request)
+        http_request.hide_query(self.handle, request, uri_variable)
         error(invalid, 2)
     end
 
@@ -367,7 +369,7 @@ function _M.access(self, options)
     local status, own_queue = authenticate(self, struct, http_request.fill_peer)
 
     -- Before any wait: if the client disconnects, nginx logs the request.
-    http_request.hide_query(self.handle, request)
+    http_request.hide_query(self.handle, request, uri_variable)
 
     if body then
         http_request.hide_body(self.handle, body, content_type)

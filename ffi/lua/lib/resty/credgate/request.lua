@@ -161,22 +161,40 @@ local function is_from_client(r, bytes, len)
 end
 
 
--- Whether a query contains a secret in any place. Overwrites its copy in
--- `buffer`.
 local function contains_secret(query, len)
-    C.credgate_query_redact(buffer, len)
-
-    for i = 0, len - 1 do
-        if buffer[i] ~= query[i] then
-            return true
-        end
-    end
-
-    return false
+    return C.credgate_text_contains_secret(query, len, wants) ~= abi.OK
+           or wants[0]
 end
 
 
-local function hide_query(gate, query, len)
+-- The path as the client sent it, with the query for the upstream: nginx has no
+-- function that changes the query and leaves the path.
+local function uri_without_credentials(gate, r)
+    read_variable(r, "request_uri")
+
+    local uri, len = value[0], tonumber(value_len[0])
+    local path = find(uri, QUESTION_MARK, 0, len)
+    local query = path + 1
+
+    if query >= len then
+        return ffi_str(uri, path)
+    end
+
+    reserve(len)
+
+    if C.credgate_gate_hide_query(gate, uri + query, len - query, buffer,
+                                  capacity, out_len) ~= abi.OK
+    then
+        error("credgate: cannot remove the credentials from the query")
+    end
+
+    local left = ffi_str(buffer, out_len[0])
+
+    return ffi_str(uri, path) .. (left ~= "" and "?" .. left or "")
+end
+
+
+local function hide_query(gate, query, len, uri_variable)
     reserve(len)
 
     if C.credgate_gate_hide_query(gate, query, len, buffer, capacity, out_len)
@@ -200,6 +218,10 @@ local function hide_query(gate, query, len)
 
     local r = get_request()
 
+    if uri_variable then
+        ngx_var[uri_variable] = uri_without_credentials(gate, r)
+    end
+
     ngx_req.set_uri_args(forwarded)
 
     if query_copy or is_from_client(r, query, len) then
@@ -212,16 +234,36 @@ end
 
 
 -- Removes credentials from the query for the upstream, and overwrites secrets
--- for the logs.
-function _M.hide_query(gate, request)
+-- for the logs. With a variable, puts the URI without credentials into it.
+function _M.hide_query(gate, request, uri_variable)
     if request.query ~= nil then
-        hide_query(gate, request.query, tonumber(request.query_len))
+        hide_query(gate, request.query, tonumber(request.query_len),
+                   uri_variable)
     end
 end
 
 
+-- Overwrites secrets in the request line and the query of the current request,
+-- which no gate may have searched. Other phases must not need them any more.
+function _M.redact()
+    local r = get_request()
+
+    redact_query_of(r, "request")
+
+    if read_variable(r, "args") then
+        local query, len = value[0], value_len[0]
+
+        if is_from_client(r, query, len) then
+            C.credgate_query_redact(query, len)
+        end
+    end
+
+    redact_query_of(r, "request_uri")
+end
+
+
 -- Hides the query, and returns a copy of the original and its length.
-local function take_query(gate, request)
+local function take_query(gate, request, uri_variable)
     if request.query == nil then
         return nil, 0
     end
@@ -230,7 +272,7 @@ local function take_query(gate, request)
     local query = ffi.new("char[?]", len)
 
     ffi.copy(query, request.query, len)
-    _M.hide_query(gate, request)
+    _M.hide_query(gate, request, uri_variable)
 
     return query, len
 end
@@ -262,7 +304,7 @@ end
 -- Reads the body into the struct if it may contain credentials. May yield.
 -- Returns the body and its type; the caller keeps them alive while the library
 -- reads them.
-function _M.read_body(gate, request, method)
+function _M.read_body(gate, request, method, uri_variable)
     local content_type = ngx_var.http_content_type
     local length = tonumber(ngx_var.http_content_length)
 
@@ -277,7 +319,7 @@ function _M.read_body(gate, request, method)
     end
 
     -- If the client disconnects meanwhile, nginx logs the request.
-    local query, query_len = take_query(gate, request)
+    local query, query_len = take_query(gate, request, uri_variable)
 
     ngx_req.read_body()
 

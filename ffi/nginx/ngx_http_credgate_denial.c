@@ -1,0 +1,125 @@
+
+/*
+ * Copyright (C) Credgate authors
+ */
+
+
+#include "ngx_http_credgate.h"
+
+
+/* a longer client id is cut in logs */
+
+#define NGX_HTTP_CREDGATE_DENIAL_ID  64
+
+
+/*
+ * The id that a request presents, with any secret.  The bytes that could end a
+ * quotation or a line are escaped, so a client cannot forge a log entry.
+ */
+
+ngx_int_t
+ngx_http_credgate_denial_client_id(ngx_http_credgate_ctx_t *ctx,
+    ngx_str_t *id)
+{
+    char        *presented;
+    u_char      *p, *last, ch;
+    size_t       len;
+    ngx_pool_t  *pool;
+
+    static u_char  hex[] = "0123456789ABCDEF";
+
+    pool = ctx->request->pool;
+
+    ngx_str_null(id);
+    len = 0;
+
+    /* without a buffer, the library only returns the length */
+
+    (void) credgate_gate_presented_client_id(ctx->gate, &ctx->presented, NULL,
+                                             0, &len);
+    if (len == 0) {
+        return NGX_DECLINED;
+    }
+
+    presented = ngx_pnalloc(pool, len);
+    if (presented == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (credgate_gate_presented_client_id(ctx->gate, &ctx->presented,
+                                          presented, len, &len)
+        != CREDGATE_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    len = ngx_min(len, NGX_HTTP_CREDGATE_DENIAL_ID);
+
+    id->data = ngx_pnalloc(pool, len * 4);
+    if (id->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = id->data;
+    last = (u_char *) presented + len;
+
+    for ( /* void */ ; (u_char *) presented < last; presented++) {
+        ch = (u_char) *presented;
+
+        if (ch < 0x20 || ch > 0x7e || ch == '"' || ch == '\\') {
+            *p++ = '\\';
+            *p++ = 'x';
+            *p++ = hex[ch >> 4];
+            *p++ = hex[ch & 0xf];
+            continue;
+        }
+
+        *p++ = ch;
+    }
+
+    id->len = p - id->data;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Operators act on faults of the provider.  Refused clients are logged with
+ * their id, one line for each request, for tools that count them.
+ */
+
+void
+ngx_http_credgate_denial_log(ngx_http_credgate_ctx_t *ctx)
+{
+    ngx_log_t         *log;
+    ngx_str_t          id;
+    ngx_uint_t         status, level;
+    credgate_outcome  *outcome;
+
+    if (ctx->logged) {
+        return;
+    }
+
+    ctx->logged = 1;
+
+    log = ctx->request->connection->log;
+    outcome = &ctx->outcome;
+    status = outcome->http_status;
+
+    if ((status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_FORBIDDEN
+         || status == NGX_HTTP_TOO_MANY_REQUESTS)
+        && ngx_http_credgate_denial_client_id(ctx, &id) == NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "credgate: client \"%V\" denied: %s", &id,
+                      credgate_cause_name(outcome->code));
+    }
+
+    if (outcome->detail_len) {
+        level = status < NGX_HTTP_INTERNAL_SERVER_ERROR ? NGX_LOG_INFO
+                                                        : NGX_LOG_ERR;
+
+        ngx_log_error(level, log, 0, "credgate: %*s", outcome->detail_len,
+                      outcome->detail);
+    }
+}
