@@ -233,8 +233,6 @@ ngx_http_credgate_gates_select(ngx_http_request_t *r,
         return gate;
     }
 
-    /* not flushed: a gate that hides the query must not select another one */
-
     v = ngx_http_get_indexed_variable(r, cglcf->variable);
     *value = v;
 
@@ -248,6 +246,13 @@ ngx_http_credgate_gates_select(ngx_http_request_t *r,
         {
             ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                            "credgate provider: \"%V\"", &gate[i].provider);
+
+            /*
+             * The value may be a part of the query.  It must outlast the
+             * removal of credentials, which makes nginx forget such values.
+             */
+
+            v->data = gate[i].provider.data;
 
             return &gate[i];
         }
