@@ -89,8 +89,8 @@ ngx_http_credgate_redact_forget(ngx_http_request_t *r, ngx_str_t *replaced)
 
 /*
  * Variables such as those of "map" and "set" are copies.  With "again", nginx
- * evaluates them once more, from the new values; but the value of a "set" would
- * be lost.  Its variable has its index as data.
+ * evaluates them once more, from the new values.  The value of a "set" would be
+ * lost, so it is redacted instead; its variable has its index as data.
  */
 
 void

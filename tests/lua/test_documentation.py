@@ -18,7 +18,7 @@ from support.process import ROOT, free_port
 LUA = ROOT / "ffi/lua"
 README = (LUA / "README.md").read_text()
 
-SYNOPSIS, BESIDE, REDIRECTS = blocks("nginx", README)
+SYNOPSIS, URI, REDACT, BESIDE, REDIRECTS = blocks("nginx", README)
 
 
 def here(provider: Provider, authority: Authority) -> dict[str, object]:
@@ -40,6 +40,21 @@ def test_synopsis_authenticates_every_source(
         upstream.reset()
         assert ask(port, headers=ALICE.wrong().basic).status == 401
         assert not upstream.last
+
+
+def test_uri_variable_and_redact_work_as_documented(
+    tmp_path: Path, tls_provider: Provider, upstream: Upstream, authority: Authority
+) -> None:
+    # Both in the nginx of the synopsis: the location instead of its own, redact on the level of http.
+    start, end = SYNOPSIS.index("        location / {"), SYNOPSIS.rindex("    }\n}")
+    text = SYNOPSIS[:start] + URI + SYNOPSIS[end:]
+    text = text.replace("http {\n", f"http {{\n{REDACT}access_log {tmp_path}/access.log combined;\n", 1)
+    places = {**here(tls_provider, authority), "http://127.0.0.1:8080": upstream.url}
+    with Example(text, tmp_path, places, LOAD).running() as port:
+        assert ask(port, f"/a%2Fb//c?{ALICE.parameters}").status == 200
+        assert upstream.last["line"].split()[1] == "/a%2Fb//c"
+    log = (tmp_path / "access.log").read_text()
+    assert "/a%2Fb//c?" in log and ALICE.traces(log) == []
 
 
 @pytest.mark.parametrize("up", ["application", "backup"])

@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from support.examples import Example, blocks
 from support.http import SOURCES, Client, ask
 from support.lab import Authority, Provider, Upstream, bearer, values_of
 from support.nginx import BINARY, MODULE
-from support.process import ROOT, free_port, until
+from support.process import ROOT, until
 from support.redis import PASSWORD, RIGHTS, USER, Redis
 from support.store import a_pepper
 
@@ -216,24 +215,6 @@ def test_hosts_share_a_redis_server(tmp_path: Path, authority: Authority, here: 
         with example("rediss:", tmp_path, here).running() as port:
             assert ask(port, headers=ALICE.basic).status == 200
             assert redis.keys("v") == 1
-
-
-def test_requests_refused_by_nginx_are_not_logged(tmp_path: Path, upstream: Upstream) -> None:
-    files = {f"/var/log/nginx/{name}.log": tmp_path / f"{name}.log" for name in ("access", "error")}
-    served = example("$loggable", tmp_path, files)
-    served.ports.append(free_port())
-    server = f"server {{ listen 127.0.0.1:{served.ports[0]}; location / {{ return 204; }} }}\n}}"
-    served.conf.write_text(served.conf.read_text().replace("\n}", server, 1))
-    with served.running() as port:
-        twice = b"".join(f"Authorization: {ALICE.basic['Authorization']}\r\n".encode() for _ in range(2))
-        with socket.create_connection(("127.0.0.1", port)) as connection:
-            connection.sendall(b"GET /?client_secret=s3cret HTTP/1.1\r\nHost: x\r\n" + twice + b"\r\n")
-            assert connection.recv(12) == b"HTTP/1.1 400"
-        assert ask(port, "/seen").status == 204
-        until(lambda: "/seen" in files["/var/log/nginx/access.log"].read_text(), "the log")
-    for file in files.values():
-        assert "s3cret" not in file.read_text()
-        assert not ALICE.traces(file.read_bytes())
 
 
 def test_every_example_has_a_test() -> None:
