@@ -44,12 +44,7 @@ def broken_body(
 
     try:
         # Not to be split into chunks: they are.
-        connection.raw.request(
-            "POST",
-            target,
-            pieces(),
-            {**FORM, **(headers or {}), "Transfer-Encoding": "chunked"},
-        )
+        connection.raw.request("POST", target, pieces(), {**FORM, **(headers or {}), "Transfer-Encoding": "chunked"})
         return connection.receive()
     finally:
         connection.close()
@@ -67,14 +62,9 @@ def test_a_truncated_body_gets_a_guarded_error_page(
         + location("@page", f"proxy_pass {upstream.url}")
     )
     # The received part of the body is not parsed for credentials.
-    assert (
-        broken_body(server, ALICE.parameters, BROKEN[status], at_once=at_once).status
-        == 401
-    )
+    assert broken_body(server, ALICE.parameters, BROKEN[status], at_once=at_once).status == 401
     assert provider.count["token"] == 0
-    answer = broken_body(
-        server, ALICE.parameters, BROKEN[status], f"/?{BOB.parameters}", at_once=at_once
-    )
+    answer = broken_body(server, ALICE.parameters, BROKEN[status], f"/?{BOB.parameters}", at_once=at_once)
     assert answer.status == 200
     seen = answer.json()
     assert bearer(seen) and seen["body"] == ""
@@ -87,17 +77,10 @@ def test_a_truncated_body_is_not_forwarded_by_an_unguarded_error_page(
     nginx: Start, provider: Provider, upstream: Upstream, status: int, at_once: bool
 ) -> None:
     server = nginx(
-        guarded(
-            upstream.url,
-            provider.issuer,
-            f"client_max_body_size {MOST}",
-            "error_page 400 413 = @open",
-        )
+        guarded(upstream.url, provider.issuer, f"client_max_body_size {MOST}", "error_page 400 413 = @open")
         + location("@open", f"proxy_pass {upstream.url}")
     )
-    answer = broken_body(
-        server, ALICE.parameters, BROKEN[status], f"/?{BOB.parameters}", at_once=at_once
-    )
+    answer = broken_body(server, ALICE.parameters, BROKEN[status], f"/?{BOB.parameters}", at_once=at_once)
     assert answer.status == 200
     seen = answer.json()
     assert seen["body"] == ""
@@ -109,19 +92,9 @@ def test_a_truncated_body_is_not_forwarded_by_an_unguarded_error_page(
 def test_a_truncated_body_of_a_request_that_its_address_lets_in_is_not_forwarded(
     nginx: Start, scripted: Scripted, upstream: Upstream, status: int, at_once: bool
 ) -> None:
-    allowed = [
-        "satisfy any",
-        "allow 127.0.0.1",
-        f"client_max_body_size {MOST}",
-        "error_page 400 413 = @open",
-    ]
-    server = nginx(
-        guarded(upstream.url, scripted.issuer, *allowed)
-        + location("@open", f"proxy_pass {upstream.url}")
-    )
-    answer = broken_body(
-        server, ALICE.parameters, BROKEN[status], headers=BOB.basic, at_once=at_once
-    )
+    allowed = ["satisfy any", "allow 127.0.0.1", f"client_max_body_size {MOST}", "error_page 400 413 = @open"]
+    server = nginx(guarded(upstream.url, scripted.issuer, *allowed) + location("@open", f"proxy_pass {upstream.url}"))
+    answer = broken_body(server, ALICE.parameters, BROKEN[status], headers=BOB.basic, at_once=at_once)
     assert answer.status == 200
     seen = answer.json()
     assert (seen["body"], values_of(seen, "authorization")) == ("", [])
@@ -151,15 +124,8 @@ def test_a_truncated_http_2_body_gets_a_guarded_error_page(
 def test_a_denied_request_forwards_no_secret_to_an_unguarded_error_page(
     nginx: Start, provider: Provider, upstream: Upstream, satisfy: str, source: str
 ) -> None:
-    denied = [
-        f"satisfy {satisfy}",
-        *(["deny all"] if satisfy == "any" else []),
-        "error_page 401 403 = @login",
-    ]
-    server = nginx(
-        guarded(upstream.url, provider.issuer, *denied)
-        + location("@login", f"proxy_pass {upstream.url}")
-    )
+    denied = [f"satisfy {satisfy}", *(["deny all"] if satisfy == "any" else []), "error_page 401 403 = @login"]
+    server = nginx(guarded(upstream.url, provider.issuer, *denied) + location("@login", f"proxy_pass {upstream.url}"))
     for client in (ALICE.wrong(), Client("nobody", "Zeisig8Hv+/%&=")):
         answer = ask(server.port, **client.request(source))
         assert answer.status == 200
@@ -177,11 +143,7 @@ def test_a_post_action_is_not_resumed_by_an_abandoned_exchange(
             "\n".join(f"{directive};" for directive in gate(scripted.issuer))
             + location("/", f"proxy_pass {upstream.url}")
             + location("= /left", "post_action /after", f"proxy_pass {upstream.url}")
-            + location(
-                "= /after",
-                f"credgate {guard}",
-                f"proxy_pass http://127.0.0.1:{after.getsockname()[1]}",
-            )
+            + location("= /after", f"credgate {guard}", f"proxy_pass http://127.0.0.1:{after.getsockname()[1]}")
         )
         leaving, staying = Connection(server.port), Connection(server.port)
         leaving.send("/left", headers=ALICE.basic)
@@ -209,19 +171,10 @@ def test_variables_of_a_gate_stay_valid_after_a_redirect_to_another(
 ) -> None:
     shown = ["$credgate_claim_exp", "$credgate_client_id", "$http_authorization"]
     down = f"http://127.0.0.1:{free_port()}"
-    headers = [
-        f"proxy_set_header X-{number} {variable}"
-        for number, variable in enumerate(shown)
-    ]
+    headers = [f"proxy_set_header X-{number} {variable}" for number, variable in enumerate(shown)]
     server = nginx(
         f"access_log {tmp_path}/shown.log shown;"
-        + guarded(
-            down,
-            provider.issuer,
-            "credgate_cache_tokens off",
-            *headers,
-            "error_page 502 = @other",
-        )
+        + guarded(down, provider.issuer, "credgate_cache_tokens off", *headers, "error_page 502 = @other")
         + guarded(upstream.url, provider.issuer, path="@other"),
         http=f"log_format shown '{' '.join(shown)}';",
     )
@@ -232,28 +185,14 @@ def test_variables_of_a_gate_stay_valid_after_a_redirect_to_another(
         assert re.fullmatch(r"\d+ alice Bearer \*", line), line
 
 
-@pytest.mark.parametrize(
-    ("status", "header"), [(401, "WWW-Authenticate"), (503, "Retry-After")]
-)
+@pytest.mark.parametrize(("status", "header"), [(401, "WWW-Authenticate"), (503, "Retry-After")])
 def test_a_denial_leaves_no_headers_after_a_redirect_to_an_allowing_gate(
-    nginx: Start,
-    provider: Provider,
-    scripted: Scripted,
-    upstream: Upstream,
-    status: int,
-    header: str,
+    nginx: Start, provider: Provider, scripted: Scripted, upstream: Upstream, status: int, header: str
 ) -> None:
-    scripted.script(
-        status=status, json={"error": "invalid_client"}, headers={"Retry-After": "7"}
-    )
+    scripted.script(status=status, json={"error": "invalid_client"}, headers={"Retry-After": "7"})
     server = nginx(
         guarded(upstream.url, scripted.issuer)
-        + guarded(
-            upstream.url,
-            scripted.issuer,
-            "error_page 401 502 503 = @other",
-            path="/led/",
-        )
+        + guarded(upstream.url, scripted.issuer, "error_page 401 502 503 = @other", path="/led/")
         + guarded(upstream.url, provider.issuer, path="@other")
     )
     assert ask(server.port, headers=ALICE.basic).header(header)
