@@ -12,7 +12,7 @@ static void ngx_http_credgate_conceal_line(ngx_http_request_t *r);
 static void ngx_http_credgate_conceal_body(ngx_http_request_t *r,
     ngx_http_credgate_ctx_t *ctx, ngx_http_credgate_main_conf_t *cgmcf);
 static void ngx_http_credgate_conceal_authorization(ngx_http_request_t *r,
-    ngx_http_credgate_main_conf_t *cgmcf);
+    ngx_http_credgate_ctx_t *ctx, ngx_http_credgate_main_conf_t *cgmcf);
 
 
 /*
@@ -73,7 +73,7 @@ ngx_http_credgate_conceal_handler(ngx_http_request_t *r)
     }
 
     ngx_http_credgate_conceal_body(r, ctx, cgmcf);
-    ngx_http_credgate_conceal_authorization(r, cgmcf);
+    ngx_http_credgate_conceal_authorization(r, ctx, cgmcf);
 
     return NGX_OK;
 }
@@ -208,11 +208,11 @@ ngx_http_credgate_conceal_body(ngx_http_request_t *r,
 
 static void
 ngx_http_credgate_conceal_authorization(ngx_http_request_t *r,
-    ngx_http_credgate_main_conf_t *cgmcf)
+    ngx_http_credgate_ctx_t *ctx, ngx_http_credgate_main_conf_t *cgmcf)
 {
     static ngx_str_t  schemes[] = {
-        ngx_string("Basic *"),
         ngx_string("Bearer *"),
+        ngx_string("Basic *"),
         ngx_string("*")
     };
 
@@ -235,6 +235,12 @@ ngx_http_credgate_conceal_authorization(ngx_http_request_t *r,
     }
 
     for (i = 0; i < 2; i++) {
+
+        if (ctx && h == ctx->authorization) {
+            /* the token of the gate */
+            break;
+        }
+
         if (h->value.len >= schemes[i].len - 1
             && ngx_strncasecmp(h->value.data, schemes[i].data,
                                schemes[i].len - 1)
