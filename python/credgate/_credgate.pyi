@@ -192,10 +192,12 @@ class Gate:
         method: Text,
         content_type: Text | None,
         content_length: int | None = None,
+        authorization: Text | None = None,
     ) -> bool:
         """Return whether the body can contain credentials for this gate and must be passed to it.
 
-        `content_length` is in bytes, None if unknown. Call it again once the length is known.
+        `content_length` is in bytes, None if unknown. Call it again once the length is known. A
+        body of unknown length is not wanted beside an `authorization` that the gate searches.
         """
     @overload
     def hide_query(self, query: bytes | bytearray) -> bytes: ...

@@ -35,17 +35,27 @@ def variable(name: str) -> str:
 class Body:
     """The body of a request. `whole` is None unless all of it has been read."""
 
-    def __init__(self, gate: Gate, method: str | bytes, content_type: bytes | None) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        method: str | bytes,
+        authorization: bytes | None,
+        content_type: bytes | None,
+    ) -> None:
         """Create it before anything has been read."""
         self._gate = gate
         self._method = method
+        self._authorization = authorization
         self._content_type = content_type
         self.whole: bytes | None = None
 
     def is_wanted(self, size: int | None) -> bool:
         """Return whether it can contain credentials, given its size in bytes if known."""
         return self._gate.wants_body(
-            method=self._method, content_type=self._content_type, content_length=size
+            method=self._method,
+            authorization=self._authorization,
+            content_type=self._content_type,
+            content_length=size,
         )
 
     def without_credentials(self) -> bytes | None:

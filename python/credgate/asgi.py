@@ -83,10 +83,13 @@ class Middleware:
 class _Body(Body):
     """The body of a request. Passes it on to the application."""
 
-    def __init__(
-        self, gate: Gate, scope: Scope, content_type: bytes | None, receive: Receive
-    ) -> None:
-        super().__init__(gate, scope.get("method", "GET"), content_type)
+    def __init__(self, gate: Gate, scope: Scope, headers: Headers, receive: Receive) -> None:
+        super().__init__(
+            gate,
+            scope.get("method", "GET"),
+            _joined(headers, b"authorization"),
+            _joined(headers, b"content-type"),
+        )
         self._receive = receive
         self._first: Message | None = None
         self.disconnected = False
@@ -94,7 +97,7 @@ class _Body(Body):
     @classmethod
     async def read(cls, gate: Gate, scope: Scope, headers: Headers, receive: Receive) -> _Body:
         """Read the body, up to max_body_bytes, if it can contain credentials."""
-        body = cls(gate, scope, _joined(headers, b"content-type"), receive)
+        body = cls(gate, scope, headers, receive)
         announced = length((_joined(headers, b"content-length") or b"").decode("latin-1"))
         if scope["type"] != "http" or not body.is_wanted(announced):
             return body

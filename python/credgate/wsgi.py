@@ -78,7 +78,8 @@ class _Body(Body):
     def __init__(self, gate: Gate, environ: WSGIEnvironment) -> None:
         """Read the body, up to max_body_bytes, if it can contain credentials."""
         method = _sent(environ, "REQUEST_METHOD") or b"GET"
-        super().__init__(gate, method, _sent(environ, "CONTENT_TYPE"))
+        authorization = _sent(environ, "HTTP_AUTHORIZATION")
+        super().__init__(gate, method, authorization, _sent(environ, "CONTENT_TYPE"))
         announced = length(environ.get("CONTENT_LENGTH"))
         ends = announced is not None or environ.get("wsgi.input_terminated")
         if ends and self.is_wanted(announced):

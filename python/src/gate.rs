@@ -108,16 +108,19 @@ impl Gate {
 
     /// Return whether the body can contain credentials for this gate and must be passed to it.
     ///
-    /// `content_length` is in bytes, None if unknown. Call it again once the length is known.
-    #[pyo3(signature = (*, method, content_type, content_length=None))]
+    /// `content_length` is in bytes, None if unknown. Call it again once the length is known. A body of unknown length is
+    /// not wanted beside an `authorization` that the gate searches.
+    #[pyo3(signature = (*, method, content_type, content_length=None, authorization=None))]
     fn wants_body(
         &self,
         method: Text,
         content_type: Option<Text>,
         content_length: Option<u64>,
+        authorization: Option<Text>,
     ) -> bool {
         let parts = Parts {
             method: Some(method),
+            authorization,
             content_type,
             ..Parts::default()
         };

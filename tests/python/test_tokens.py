@@ -192,7 +192,7 @@ def test_the_attributes_of_a_gate() -> None:
     assert made.config["timeout"] == 1500
 
 
-def test_wants_body_depends_on_method_media_type_and_length() -> None:
+def test_wants_body_depends_on_method_media_type_length_and_header() -> None:
     made = gate("https://idp.example", max_body_bytes=100)
     form = "application/x-www-form-urlencoded"
     assert made.wants_body(method="POST", content_type=form)
@@ -202,6 +202,9 @@ def test_wants_body_depends_on_method_media_type_and_length() -> None:
     assert not made.wants_body(method="GET", content_type=form)
     assert not made.wants_body(method="POST", content_type="text/plain")
     assert not made.wants_body(method="POST", content_type=None)
+    assert not made.wants_body(method="POST", content_type=form, authorization="Basic YTpi")
+    assert made.wants_body(method="POST", content_type=form, authorization="Basic YTpi", content_length=100)
+    assert made.wants_body(method="POST", content_type=form, authorization="Bearer t")
     elsewhere = gate("https://idp.example", client_credentials_param_type=["header"])
     assert not elsewhere.wants_body(method="POST", content_type=form)
 
