@@ -101,6 +101,7 @@ typedef struct {
     ngx_array_t                      *settings;
     credgate_gate                    *handle;
     ngx_array_t                      *host_args; /* of complex values */
+    ngx_uint_t                        denies;    /* for lack of a provider */
 } ngx_http_credgate_gate_t;
 
 
@@ -133,6 +134,7 @@ typedef struct {
     ngx_http_request_t               *request;
     ngx_pool_t                       *pool;      /* the request's own */
     credgate_gate                    *gate;
+    ngx_http_credgate_gate_t         *selected;  /* its settings */
     ngx_http_credgate_state_e         state;
     ngx_int_t                         phase_handler;  /* of this module */
 
@@ -249,9 +251,7 @@ ngx_http_credgate_setting_t *ngx_http_credgate_file_setting(
 char *ngx_http_credgate_gates_compile(ngx_conf_t *cf,
     ngx_http_credgate_loc_conf_t *cglcf);
 ngx_int_t ngx_http_credgate_gates_check_unused(ngx_conf_t *cf);
-credgate_gate *ngx_http_credgate_gates_find(ngx_http_request_t *r);
-ngx_int_t ngx_http_credgate_gates_args(ngx_http_credgate_ctx_t *ctx,
-    ngx_array_t **args);
+ngx_http_credgate_gate_t *ngx_http_credgate_gates_find(ngx_http_request_t *r);
 
 /* headers.c: sets and removes request headers for the upstream */
 ngx_int_t ngx_http_credgate_headers_set(ngx_http_credgate_ctx_t *ctx);

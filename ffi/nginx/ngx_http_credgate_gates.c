@@ -11,7 +11,7 @@ static char *ngx_http_credgate_gates_add(ngx_conf_t *cf,
     ngx_http_credgate_loc_conf_t *cglcf,
     ngx_http_credgate_provider_t *provider);
 static ngx_http_credgate_gate_t *ngx_http_credgate_gates_select(
-    ngx_http_request_t *r, ngx_http_variable_value_t **value);
+    ngx_http_request_t *r, ngx_http_credgate_loc_conf_t *cglcf);
 
 
 /*
@@ -25,6 +25,7 @@ ngx_http_credgate_gates_compile(ngx_conf_t *cf,
     ngx_http_credgate_loc_conf_t *cglcf)
 {
     ngx_uint_t                      i;
+    ngx_http_credgate_gate_t       *gate;
     ngx_http_credgate_provider_t   *provider;
     ngx_http_credgate_main_conf_t  *cgmcf;
 
@@ -51,6 +52,9 @@ ngx_http_credgate_gates_compile(ngx_conf_t *cf,
     if (ngx_http_credgate_gates_add(cf, cglcf, &provider[0]) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
+
+    gate = cglcf->gates->elts;
+    gate->denies = 1;
 
     for (i = 0; i < cgmcf->providers->nelts; i++) {
         if (ngx_http_credgate_gates_add(cf, cglcf, &provider[i])
@@ -147,55 +151,62 @@ ngx_http_credgate_gates_check_unused(ngx_conf_t *cf)
 }
 
 
-/* the first gate denies, if the variable names no provider */
-
-credgate_gate *
+ngx_http_credgate_gate_t *
 ngx_http_credgate_gates_find(ngx_http_request_t *r)
 {
-    ngx_http_credgate_gate_t      *gate;
-    ngx_http_variable_value_t     *value;
     ngx_http_credgate_loc_conf_t  *cglcf;
-
-    gate = ngx_http_credgate_gates_select(r, &value);
-
-    if (gate == NULL) {
-        cglcf = ngx_http_get_module_loc_conf(r, ngx_http_credgate_module);
-        gate = cglcf->gates->elts;
-    }
-
-    return gate->handle;
-}
-
-
-/* outputs the values for the token request, or NULL; fails to deny */
-
-ngx_int_t
-ngx_http_credgate_gates_args(ngx_http_credgate_ctx_t *ctx,
-    ngx_array_t **args)
-{
-    size_t                         len;
-    u_char                         escaped[3 * 64];
-    ngx_http_request_t            *r;
-    ngx_http_credgate_gate_t      *gate;
-    ngx_http_variable_value_t     *value;
-    ngx_http_credgate_loc_conf_t  *cglcf;
-
-    r = ctx->request;
-
-    gate = ngx_http_credgate_gates_select(r, &value);
-
-    if (gate && gate->handle == ctx->gate) {
-        *args = gate->host_args;
-        return NGX_OK;
-    }
 
     cglcf = ngx_http_get_module_loc_conf(r, ngx_http_credgate_module);
 
+    if (cglcf->variable == NGX_CONF_UNSET) {
+        return cglcf->gates->elts;
+    }
+
+    return ngx_http_credgate_gates_select(r, cglcf);
+}
+
+
+/* the first gate denies, if the variable names no provider */
+
+static ngx_http_credgate_gate_t *
+ngx_http_credgate_gates_select(ngx_http_request_t *r,
+    ngx_http_credgate_loc_conf_t *cglcf)
+{
+    size_t                      len;
+    u_char                      escaped[3 * 64];
+    ngx_uint_t                  i;
+    ngx_http_credgate_gate_t   *gate;
+    ngx_http_variable_value_t  *v;
+
+    gate = cglcf->gates->elts;
+    v = ngx_http_get_indexed_variable(r, cglcf->variable);
     len = 0;
 
-    if (value && !value->not_found) {
-        len = (u_char *) ngx_escape_uri(escaped, value->data,
-                                        ngx_min(value->len, 64),
+    if (v && !v->not_found) {
+
+        for (i = 1; i < cglcf->gates->nelts; i++) {
+
+            if (gate[i].provider.len == v->len
+                && ngx_memcmp(gate[i].provider.data, v->data, v->len) == 0)
+            {
+                ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                               "credgate provider: \"%V\"",
+                               &gate[i].provider);
+
+                /*
+                 * The value may be a part of the query.  It must outlast the
+                 * removal of credentials, which makes nginx forget such
+                 * values.
+                 */
+
+                v->data = gate[i].provider.data;
+
+                return &gate[i];
+            }
+        }
+
+        len = (u_char *) ngx_escape_uri(escaped, v->data,
+                                        ngx_min(v->len, 64),
                                         NGX_ESCAPE_URI_COMPONENT)
               - escaped;
     }
@@ -204,59 +215,5 @@ ngx_http_credgate_gates_args(ngx_http_credgate_ctx_t *ctx,
                   "credgate: \"%V\" names no provider: \"%*s\"",
                   &cglcf->provider, len, escaped);
 
-    return NGX_ERROR;
-}
-
-
-/* NULL: the value of the variable is not the name of a provider */
-
-static ngx_http_credgate_gate_t *
-ngx_http_credgate_gates_select(ngx_http_request_t *r,
-    ngx_http_variable_value_t **value)
-{
-    ngx_uint_t                     i;
-    ngx_http_credgate_gate_t      *gate;
-    ngx_http_variable_value_t     *v;
-    ngx_http_credgate_loc_conf_t  *cglcf;
-
-    *value = NULL;
-
-    cglcf = ngx_http_get_module_loc_conf(r, ngx_http_credgate_module);
-
-    if (cglcf->gates == NULL) {
-        return NULL;
-    }
-
-    gate = cglcf->gates->elts;
-
-    if (cglcf->variable == NGX_CONF_UNSET) {
-        return gate;
-    }
-
-    v = ngx_http_get_indexed_variable(r, cglcf->variable);
-    *value = v;
-
-    if (v == NULL || v->not_found) {
-        return NULL;
-    }
-
-    for (i = 1; i < cglcf->gates->nelts; i++) {
-        if (gate[i].provider.len == v->len
-            && ngx_memcmp(gate[i].provider.data, v->data, v->len) == 0)
-        {
-            ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                           "credgate provider: \"%V\"", &gate[i].provider);
-
-            /*
-             * The value may be a part of the query.  It must outlast the
-             * removal of credentials, which makes nginx forget such values.
-             */
-
-            v->data = gate[i].provider.data;
-
-            return &gate[i];
-        }
-    }
-
-    return NULL;
+    return &gate[0];
 }

@@ -96,9 +96,11 @@ ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx)
     ctx->presented.args = NULL;
     ctx->presented.args_len = 0;
 
-    if (ngx_http_credgate_gates_args(ctx, &args) != NGX_OK) {
+    if (ctx->selected->denies) {
         return NGX_ERROR;
     }
+
+    args = ctx->selected->host_args;
 
     if (args == NULL) {
         return NGX_OK;
