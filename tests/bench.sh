@@ -20,7 +20,7 @@ need_apt nginx openssl util-linux
 mkdir -p target/bench
 
 bench_nginx() {
-    need_apt nginx-dev libnginx-mod-http-lua lua-cjson lua-resty-core lua-resty-lrucache wrk valgrind
+    need_apt nginx-dev libnginx-mod-http-lua lua-cjson lua-resty-core lua-resty-lrucache wrk valgrind libc6-dbg
     build_library
     build_module
     (cd tests && "$python" -m bench "$@")

@@ -80,8 +80,9 @@ def wrk(port: int, seconds: int) -> float:
     return float(rate[1])
 
 
-def instructions(directory: Path, case: Case, upstream: int) -> float:
-    """User-space instructions of the proxy for one request on a connection that is kept, by callgrind."""
+def instructions(directory: Path, case: Case, upstream: int) -> dict[str, float]:
+    """User-space instructions of the proxy for one request on a connection that is kept, by callgrind: all of them, and
+    those of the C library's allocator, whose cost depends on the place of unrelated long-lived blocks in its heap."""
     out = directory / "callgrind.out"
     wrapper = ("valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}", "--quiet")
     with Proxy(directory / "nginx", case, upstream, wrapper=wrapper).start(120) as proxy:
@@ -96,9 +97,29 @@ def instructions(directory: Path, case: Case, upstream: int) -> float:
         subprocess.run([*switch, "off", str(proxy.pid)], check=True, capture_output=True, timeout=60)
         connection.close()
         proxy.stop(signal.SIGTERM, 60)
-    totals = re.search(r"^totals: (\d+)", out.read_text(), re.MULTILINE)
+    text = out.read_text()
+    totals = re.search(r"^totals: (\d+)", text, re.MULTILINE)
     assert totals, "callgrind counted nothing"
-    return int(totals[1]) / COUNTED
+    return {"all": int(totals[1]) / COUNTED, "allocator": of_file(text, "malloc.c") / COUNTED}
+
+
+def of_file(profile: str, name: str) -> int:
+    """The instructions of one source file, in callgrind's format: names are numbered at their first use, and the line
+    after `calls=` has the cost of the callee."""
+    wanted, current, is_call, total = set[str](), "", False, 0
+    for line in profile.splitlines():
+        if file := re.match(r"f[lie]=\((\d+)\)(?: (.*))?", line):
+            current = file[1]
+            if file[2] and Path(file[2]).name == name:
+                wanted.add(current)
+        elif line.startswith("calls="):
+            is_call = True
+        elif re.match(r"[+*\-\d]", line):
+            if current in wanted and not is_call:
+                total += int(line.split()[-1])
+            is_call = False
+    assert wanted, f"no function of {name}: are the symbols of the C library (libc6-dbg) installed?"
+    return total
 
 
 def a_token(provider: Provider, directory: Path) -> str:
@@ -140,8 +161,9 @@ def measure(rounds: int, seconds: int) -> dict[str, Any]:
             "what": case.what,
             "requests_per_second": [round(rate) for rate in rates[case.name]],
             "ratio_to_bare": [round(value, 3) for value in quartiles(ratios)],
-            "instructions_per_request": round(counts[case.name]),
-            "instructions_beyond_bare": round(counts[case.name] - counts["bare"]),
+            "instructions_per_request": round(counts[case.name]["all"]),
+            "instructions_beyond_bare": round(counts[case.name]["all"] - counts["bare"]["all"]),
+            "allocator_beyond_bare": round(counts[case.name]["allocator"] - counts["bare"]["allocator"]),
         }
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} processors, {platform.release()}",
@@ -152,13 +174,13 @@ def measure(rounds: int, seconds: int) -> dict[str, Any]:
 
 
 def table(figures: dict[str, Any]) -> str:
-    lines = [f"{'case':13} {'req/s':>8} {'ratio to bare':>22} {'instructions':>13} {'beyond bare':>12}  what"]
+    lines = [f"{'case':13} {'req/s':>8} {'ratio to bare':>22} {'instructions':>13} {'beyond bare':>12} {'allocator':>10}  what"]
     for name, case in figures["cases"].items():
         low, middle, high = case["ratio_to_bare"]
         rate = statistics.median(case["requests_per_second"])
         lines.append(
             f"{name:13} {rate:8.0f} {middle:8.2f} ({low:.2f}..{high:.2f}) {case['instructions_per_request']:15,}"
-            f" {case['instructions_beyond_bare']:12,}  {case['what']}"
+            f" {case['instructions_beyond_bare']:12,} {case['allocator_beyond_bare']:10,}  {case['what']}"
         )
     return "\n".join(lines)
 
@@ -167,7 +189,7 @@ def main() -> None:
     given = options()
     figures = measure(given.rounds, given.seconds)
     write(figures)
-    print(f"\n{table(figures)}\n\nMedians; ratios are of the same round, with quartiles. {NAME}")
+    print(f"\n{table(figures)}\n\nMedians; ratios are of the same round, with quartiles. "allocator": its part of "beyond bare". {NAME}")
 
 
 if __name__ == "__main__":
