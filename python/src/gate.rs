@@ -108,8 +108,8 @@ impl Gate {
 
     /// Return whether the body can contain credentials for this gate and must be passed to it.
     ///
-    /// `content_length` is in bytes, None if unknown. Call it again once the length is known. A body of unknown length is
-    /// not wanted beside an `authorization` that the gate searches.
+    /// `content_length` is in bytes, None if unknown. Call it again once the length is known. A
+    /// body of unknown length is not wanted beside an `authorization` that the gate searches.
     #[pyo3(signature = (*, method, content_type, content_length=None, authorization=None))]
     fn wants_body(
         &self,
