@@ -209,7 +209,7 @@ fn an_exchange_during_a_purge_is_never_served_again_under_any_schedule() {
             let before = model.shared.start();
             let purging = {
                 let model = Arc::clone(&model);
-                shuttle::thread::spawn(move || model.shared.purges.purge(&everything()))
+                shuttle::thread::spawn(move || model.shared.purge(&everything()))
             };
             let landing = {
                 let model = Arc::clone(&model);
