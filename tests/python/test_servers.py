@@ -22,7 +22,11 @@ BIN = Path(sys.executable).parent
 EXAMPLES = HERE.parent.parent / "python/examples"
 PROCESSES = 2
 
-GUNICORN = [BIN / "gunicorn", "--workers", str(PROCESSES), "--access-logfile", "-", "--bind", "127.0.0.1:PORT", "--no-control-socket"]
+# A worker that is still starting can miss the SIGTERM of its master, which then waits for the graceful timeout.
+GUNICORN = [
+    BIN / "gunicorn", "--workers", str(PROCESSES), "--graceful-timeout", "5", "--access-logfile", "-",
+    "--bind", "127.0.0.1:PORT", "--no-control-socket",
+]  # fmt: skip
 UWSGI = [
     BIN / "uwsgi", "--master", "--processes", str(PROCESSES), "--http-socket", "127.0.0.1:PORT", "--die-on-term",
     "--need-app", "--log-format", '"%(credgate_request)" %(status)', "--module",
