@@ -189,7 +189,8 @@ def main() -> None:
     given = options()
     figures = measure(given.rounds, given.seconds)
     write(figures)
-    print(f"\n{table(figures)}\n\nMedians; ratios are of the same round, with quartiles. "allocator": its part of "beyond bare". {NAME}")
+    print(f"\n{table(figures)}\n\nMedians; ratios are of the same round, with quartiles.")
+    print(f"The last count is the allocator's part of the instructions beyond bare. {NAME}")
 
 
 if __name__ == "__main__":
