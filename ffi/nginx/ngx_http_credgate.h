@@ -133,8 +133,7 @@ typedef enum {
 typedef struct {
     ngx_http_request_t               *request;
     ngx_pool_t                       *pool;      /* the request's own */
-    credgate_gate                    *gate;
-    ngx_http_credgate_gate_t         *selected;  /* its settings */
+    ngx_http_credgate_gate_t         *gate;
     ngx_http_credgate_state_e         state;
     ngx_int_t                         phase_handler;  /* of this module */
 

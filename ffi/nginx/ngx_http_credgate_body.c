@@ -29,7 +29,7 @@ ngx_http_credgate_body_hide(ngx_http_credgate_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    if (credgate_gate_hide_body(ctx->gate, presented->content_type,
+    if (credgate_gate_hide_body(ctx->gate->handle, presented->content_type,
                                 presented->content_type_len,
                                 presented->body, presented->body_len,
                                 body, presented->body_len, &len)

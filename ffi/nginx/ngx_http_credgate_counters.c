@@ -26,6 +26,8 @@ typedef struct {
 } ngx_http_credgate_counters_t;
 
 
+static ngx_int_t ngx_http_credgate_counters_read(credgate_engine *engine,
+    uint64_t *counters);
 static void ngx_http_credgate_counters_take_slot(ngx_log_t *log);
 static void ngx_http_credgate_counters_retire_dead(void);
 static void ngx_http_credgate_counters_retire(ngx_http_credgate_slot_t *slot);
@@ -60,6 +62,22 @@ ngx_http_credgate_counters_open(ngx_slab_pool_t *shpool, void *shared)
 }
 
 
+/* the worker's own */
+
+static ngx_int_t
+ngx_http_credgate_counters_read(credgate_engine *engine, uint64_t *counters)
+{
+    if (ngx_http_credgate_counters == NULL
+        || credgate_engine_counters(engine, counters, CREDGATE_COUNTERS)
+           != CREDGATE_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
 /* a worker without a slot tries again, because others end */
 
 void
@@ -67,10 +85,7 @@ ngx_http_credgate_counters_publish(credgate_engine *engine, ngx_log_t *log)
 {
     uint64_t  counters[CREDGATE_COUNTERS];
 
-    if (ngx_http_credgate_counters == NULL
-        || credgate_engine_counters(engine, counters, CREDGATE_COUNTERS)
-           != CREDGATE_OK)
-    {
+    if (ngx_http_credgate_counters_read(engine, counters) != NGX_OK) {
         return;
     }
 
@@ -121,10 +136,7 @@ ngx_http_credgate_counters_leave(credgate_engine *engine)
 {
     uint64_t  counters[CREDGATE_COUNTERS];
 
-    if (ngx_http_credgate_counters == NULL
-        || credgate_engine_counters(engine, counters, CREDGATE_COUNTERS)
-           != CREDGATE_OK)
-    {
+    if (ngx_http_credgate_counters_read(engine, counters) != NGX_OK) {
         return;
     }
 

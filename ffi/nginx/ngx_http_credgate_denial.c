@@ -35,8 +35,8 @@ ngx_http_credgate_denial_client_id(ngx_http_credgate_ctx_t *ctx,
 
     /* without a buffer, the library only returns the length */
 
-    (void) credgate_gate_presented_client_id(ctx->gate, &ctx->presented, NULL,
-                                             0, &len);
+    (void) credgate_gate_presented_client_id(ctx->gate->handle,
+                                             &ctx->presented, NULL, 0, &len);
     if (len == 0) {
         return NGX_DECLINED;
     }
@@ -46,7 +46,7 @@ ngx_http_credgate_denial_client_id(ngx_http_credgate_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    if (credgate_gate_presented_client_id(ctx->gate, &ctx->presented,
+    if (credgate_gate_presented_client_id(ctx->gate->handle, &ctx->presented,
                                           presented, len, &len)
         != CREDGATE_OK)
     {

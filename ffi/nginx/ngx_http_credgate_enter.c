@@ -51,7 +51,7 @@ ngx_http_credgate_enter_handler(ngx_http_request_t *r)
 
     case NGX_HTTP_CREDGATE_STATE_DONE:
 
-        if (ctx->gate == gate->handle && ctx->dry_run == dry_run) {
+        if (ctx->gate == gate && ctx->dry_run == dry_run) {
             return NGX_DECLINED;
         }
 
@@ -74,8 +74,7 @@ ngx_http_credgate_enter_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->gate = gate->handle;
-    ctx->selected = gate;
+    ctx->gate = gate;
     ctx->dry_run = dry_run;
     ctx->bypassed = 0;
 
@@ -108,7 +107,7 @@ ngx_http_credgate_enter_subrequest(ngx_http_request_t *r,
 
     if (cglcf->enable == NGX_HTTP_CREDGATE_DRY_RUN
         || (ctx && ctx->applied
-            && ctx->gate == ngx_http_credgate_gates_find(r)->handle))
+            && ctx->gate == ngx_http_credgate_gates_find(r)))
     {
         return NGX_DECLINED;
     }

@@ -52,7 +52,7 @@ ngx_http_credgate_headers_strip(ngx_http_credgate_ctx_t *ctx)
     ngx_memzero(&outcome, sizeof(credgate_outcome));
     outcome.struct_size = sizeof(credgate_outcome);
 
-    if (credgate_gate_bypass(ctx->gate, &outcome) != CREDGATE_OK) {
+    if (credgate_gate_bypass(ctx->gate->handle, &outcome) != CREDGATE_OK) {
         return NGX_ERROR;
     }
 

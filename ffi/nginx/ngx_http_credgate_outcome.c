@@ -21,7 +21,7 @@ ngx_http_credgate_outcome_deny(ngx_http_credgate_ctx_t *ctx, int32_t code)
 
     credgate_outcome_release(outcome);
 
-    if (credgate_gate_deny(ctx->gate, code, outcome) != CREDGATE_OK) {
+    if (credgate_gate_deny(ctx->gate->handle, code, outcome) != CREDGATE_OK) {
         /* fail closed */
         outcome->http_status = NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -96,11 +96,11 @@ ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx)
     ctx->presented.args = NULL;
     ctx->presented.args_len = 0;
 
-    if (ctx->selected->denies) {
+    if (ctx->gate->denies) {
         return NGX_ERROR;
     }
 
-    args = ctx->selected->host_args;
+    args = ctx->gate->host_args;
 
     if (args == NULL) {
         return NGX_OK;

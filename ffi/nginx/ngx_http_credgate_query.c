@@ -147,8 +147,8 @@ ngx_http_credgate_query_hide_string(ngx_http_credgate_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    if (credgate_gate_hide_query(ctx->gate, (char *) query->data, query->len,
-                                 out, query->len, &len)
+    if (credgate_gate_hide_query(ctx->gate->handle, (char *) query->data,
+                                 query->len, out, query->len, &len)
         != CREDGATE_OK)
     {
         return NGX_ERROR;

@@ -187,7 +187,8 @@ ngx_http_credgate_read_wanted(ngx_http_credgate_ctx_t *ctx, off_t length)
         presented.authorization_len = 0;
     }
 
-    if (credgate_gate_wants_body(ctx->gate, &presented, length, &wanted)
+    if (credgate_gate_wants_body(ctx->gate->handle, &presented, length,
+                                 &wanted)
         != CREDGATE_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

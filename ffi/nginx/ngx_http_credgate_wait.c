@@ -42,8 +42,8 @@ ngx_http_credgate_wait_authenticate(ngx_http_credgate_ctx_t *ctx)
 
     ngx_http_credgate_zone_follow_purges(ngx_http_credgate_engine_get());
 
-    status = credgate_authenticate(ctx->gate, queue, &ctx->presented, ctx,
-                                   &ctx->outcome, &ctx->ticket);
+    status = credgate_authenticate(ctx->gate->handle, queue, &ctx->presented,
+                                   ctx, &ctx->outcome, &ctx->ticket);
 
     switch (status) {
 
@@ -75,7 +75,7 @@ ngx_http_credgate_wait_suspend(ngx_http_credgate_ctx_t *ctx)
 
     r = ctx->request;
 
-    if (credgate_gate_timeout(ctx->gate, &timeout) != CREDGATE_OK) {
+    if (credgate_gate_timeout(ctx->gate->handle, &timeout) != CREDGATE_OK) {
         timeout = 0;
     }
 
