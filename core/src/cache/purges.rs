@@ -89,24 +89,17 @@ impl Purges {
 
 impl Targets {
     fn note(&mut self, target: &PurgeTarget, number: u64) {
-        let Some(client_id) = &target.client_id else {
-            return match target.gate {
-                None => self.forget_before(number),
-                Some(gate) => {
-                    let earlier = self.gates.insert(gate, number);
-                    self.count_new(earlier.is_none(), number);
+        let is_new = match (target.gate, &target.client_id) {
+            (None, None) => return self.forget_before(number),
+            (Some(gate), None) => self.gates.insert(gate, number).is_none(),
+            (gate, Some(client_id)) => {
+                let client = self.clients.entry(client_id.clone()).or_default();
+                match gate {
+                    None => std::mem::replace(&mut client.everywhere, number) == 0,
+                    Some(gate) => client.gates.insert(gate, number).is_none(),
                 }
-            };
+            }
         };
-        let client = self.clients.entry(client_id.clone()).or_default();
-        let is_new = match target.gate {
-            None => std::mem::replace(&mut client.everywhere, number) == 0,
-            Some(gate) => client.gates.insert(gate, number).is_none(),
-        };
-        self.count_new(is_new, number);
-    }
-
-    fn count_new(&mut self, is_new: bool, number: u64) {
         self.count += usize::from(is_new);
         if self.count > MAX_TARGETS {
             self.forget_before(number);

@@ -128,8 +128,8 @@ impl Exchange<'_> {
             .filter(|newer| newer.token_endpoint != metadata.token_endpoint)
     }
 
-    /// The response to the token request in the way in which the provider accepts it of this client: without the default scope, or with the other authentication method. The exchange remembers the
-    /// accepted way.
+    /// The response to the token request in the way in which the provider accepts it of this client: without the default
+    /// scope, or with the other authentication method. The exchange remembers the accepted way.
     async fn negotiate<'c>(
         &'c self,
         attempt: &Attempt<'_>,
