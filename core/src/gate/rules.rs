@@ -6,6 +6,7 @@ use super::token_request::arg_names;
 use super::upstream::{Upstream, header_value};
 use crate::config::{AuthMethods, Config, value_error};
 use crate::error::{Error, Problems};
+use crate::gate::introspection::Introspection;
 use crate::gate::issuer::Issuer;
 use crate::gate::policy::Policy;
 use crate::gate::retention::Retention;
@@ -13,7 +14,7 @@ use crate::key::{Fingerprint, FingerprintBuilder};
 use crate::request::Source;
 use crate::request::extract::Places;
 use crate::sys::clock::{Clock, SystemClock};
-use crate::token::Grant;
+use crate::token::{Grant, is_jws};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct Rules {
     pub(crate) anonymous: bool,
     pub(crate) issuer: Issuer,
     pub(crate) request: TokenRequest,
+    /// `None`: the gate introspects no tokens.
+    pub(crate) introspection: Option<Introspection>,
     pub(crate) timeout: Duration,
     /// Whether the signatures of tokens from exchanges are verified.
     pub(crate) verify_signature: bool,
@@ -60,8 +63,11 @@ impl Rules {
             && !config
                 .ignore_signature
                 .contains(&AuthMethods::ClientCredentials);
+        let introspection = problems.check(Introspection::compile(config));
+        let pairs = uses(config, AuthMethods::ClientCredentials);
         let may_have_keys = issuer.as_ref().is_none_or(Issuer::may_have_keys);
-        if !may_have_keys && (verify_signature || uses(config, AuthMethods::Bearer)) {
+        let verifies = (verify_signature && pairs) || uses(config, AuthMethods::Bearer);
+        if !may_have_keys && verifies {
             problems.add(value_error(
                 "jwks_endpoint: is required to verify signatures, because using_pseudo_issuer disables discovery; set \
                  it, or set verify_signature to false",
@@ -72,18 +78,20 @@ impl Rules {
         else {
             return Err(problems.into_error());
         };
-        let (Some(upstream), Some(policy), Some(retention)) = (upstream, policy, retention) else {
+        let (Some(upstream), Some(policy), Some(retention), Some(introspection)) =
+            (upstream, policy, retention, introspection)
+        else {
             return Err(problems.into_error());
         };
         problems.finish()?;
-        let pairs = uses(config, AuthMethods::ClientCredentials);
         let within = |place| pairs && config.client_credentials_param_type.contains(&place);
         Ok(Rules {
             places: Places {
                 header: within(Source::Header),
                 query: within(Source::Query),
                 body: within(Source::Body),
-                bearer: uses(config, AuthMethods::Bearer),
+                bearer: uses(config, AuthMethods::Bearer)
+                    || uses(config, AuthMethods::Introspection),
                 basic_encoding: config.basic_encoding,
                 args,
                 max_body_bytes: config.max_body_bytes,
@@ -92,7 +100,13 @@ impl Rules {
             hide: config.hide_credentials,
             run_on_preflight: config.run_on_preflight,
             anonymous: config.anonymous,
-            fingerprint: fingerprint(config, &issuer, &request, verify_signature),
+            fingerprint: fingerprint(
+                config,
+                &issuer,
+                &request,
+                introspection.as_ref(),
+                verify_signature,
+            ),
             upstream,
             timeout: Duration::from_millis(config.timeout.into()),
             verify_signature,
@@ -108,6 +122,7 @@ impl Rules {
             warnings: warnings(config, verify_signature),
             issuer,
             request,
+            introspection,
         })
     }
 
@@ -149,6 +164,12 @@ impl Rules {
         Some(self.retention.kept(grant)?.saturating_sub(age))
     }
 
+    /// The introspection of a token, if the gate introspects tokens of its kind.
+    pub(crate) fn introspects(&self, token: &str) -> Option<&Introspection> {
+        let introspection = self.introspection.as_ref()?;
+        (introspection.jwts || !is_jws(token)).then_some(introspection)
+    }
+
     pub(crate) fn allows_client(&self, client_id: &[u8]) -> bool {
         self.clients_allowed
             .as_ref()
@@ -163,7 +184,7 @@ fn uses(config: &Config, method: AuthMethods) -> bool {
 fn check(config: &Config, problems: &mut Problems) {
     let mut wrong = |message: &str| problems.add(value_error(message));
     if config.auth_methods.is_empty() {
-        wrong("auth_methods: must contain \"client_credentials\" or \"bearer\"");
+        wrong("auth_methods: must contain \"client_credentials\", \"bearer\" or \"introspection\"");
     }
     if config.timeout == 0 {
         wrong("timeout: must be at least 1 (milliseconds)");
@@ -185,6 +206,20 @@ fn check(config: &Config, problems: &mut Problems) {
              remove bearer from auth_methods",
         );
     }
+    if config
+        .ignore_signature
+        .contains(&AuthMethods::Introspection)
+    {
+        wrong(
+            "ignore_signature: must not contain introspection, which verifies no signature; remove it",
+        );
+    }
+    if !config.verify_claims && uses(config, AuthMethods::Introspection) {
+        wrong(
+            "verify_claims: must be true with introspection, because the response may be about another issuer's token; \
+             set it to true, or remove introspection from auth_methods",
+        );
+    }
     if !config.verify_claims && !config.issuers_allowed.is_empty() {
         wrong("issuers_allowed: has no effect while verify_claims is false; remove one of them");
     }
@@ -199,6 +234,7 @@ fn fingerprint(
     config: &Config,
     issuer: &Issuer,
     request: &TokenRequest,
+    introspection: Option<&Introspection>,
     verify_signature: bool,
 ) -> Fingerprint {
     let mut fingerprint = FingerprintBuilder::new();
@@ -210,6 +246,9 @@ fn fingerprint(
     // A gate that verifies signatures must not get a token from one that does not.
     fingerprint.part(&[u8::from(verify_signature)]);
     fingerprint.list(config.cache_tokens_salt.iter().map(|salt| salt.as_bytes()));
+    if let Some(introspection) = introspection {
+        introspection.fingerprint(issuer, &mut fingerprint);
+    }
     fingerprint.finish()
 }
 
@@ -227,6 +266,13 @@ fn warnings(config: &Config, verify_signature: bool) -> Vec<&'static str> {
             uses(config, AuthMethods::Bearer) && config.audience_required.is_empty(),
             "auth_methods contains bearer, and audience_required is empty: any access token of the issuer is accepted, \
              including tokens for other APIs, and ID tokens that look like access tokens",
+        ),
+        (
+            uses(config, AuthMethods::Introspection)
+                && !uses(config, AuthMethods::Bearer)
+                && config.audience_required.is_empty(),
+            "auth_methods contains introspection, and audience_required is empty: any active token of the issuer is \
+             accepted, including tokens for other APIs",
         ),
         (
             !config.hide_credentials,
