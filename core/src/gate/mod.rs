@@ -2,6 +2,7 @@
 
 mod clients;
 pub(crate) mod connection;
+pub(crate) mod introspection;
 pub(crate) mod issuer;
 pub(crate) mod own;
 pub(crate) mod policy;

@@ -13,7 +13,7 @@ pub(crate) use assertion::client_assertion;
 pub use grant::Grant;
 pub(crate) use grant::{Lifetime, Origin};
 pub(crate) use jwks::KeySet;
-pub(crate) use jws::{Jws, is_jws};
+pub(crate) use jws::{Jws, UniqueObject, is_jws};
 pub(crate) use response::{
     MAX_TOKEN, TokenResponse, is_b64token, json_object, remaining, unverified_claims,
 };
