@@ -1,6 +1,6 @@
 //! Numbers in Prometheus's text format, version 0.0.4.
 
-use super::{Latency, Snapshot};
+use super::{ClientRequests, Latency, Snapshot};
 use std::fmt::{self, Write as _};
 
 impl fmt::Display for Snapshot {
@@ -20,6 +20,7 @@ impl fmt::Display for Snapshot {
                 )?;
             }
         }
+        ClientRequests::write(&self.clients, f)?;
         family(
             f,
             "credgate_denied_total",
@@ -147,6 +148,35 @@ impl fmt::Display for Snapshot {
     }
 }
 
+impl ClientRequests {
+    /// The requests of clients in Prometheus's text format; empty without clients.
+    pub fn text(clients: &[ClientRequests]) -> String {
+        let mut text = String::new();
+        // A `String` accepts everything.
+        let _ = ClientRequests::write(clients, &mut text);
+        text
+    }
+
+    fn write(clients: &[ClientRequests], f: &mut dyn fmt::Write) -> fmt::Result {
+        const NAME: &str = "credgate_client_requests_total";
+
+        if clients.is_empty() {
+            return Ok(());
+        }
+        family(f, NAME, "counter", "Requests, by client and result.")?;
+        for client in clients {
+            let id = escape(&client.client_id);
+            for (result, count) in [("allowed", client.allowed), ("denied", client.denied)] {
+                writeln!(
+                    f,
+                    "{NAME}{{client_id=\"{id}\",result=\"{result}\"}} {count}"
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Latency {
     fn write(&self, f: &mut fmt::Formatter<'_>, name: &str, help: &str) -> fmt::Result {
         family(f, name, "histogram", help)?;
@@ -159,7 +189,7 @@ impl Latency {
     }
 }
 
-fn family(f: &mut fmt::Formatter<'_>, name: &str, kind: &str, help: &str) -> fmt::Result {
+fn family(f: &mut dyn fmt::Write, name: &str, kind: &str, help: &str) -> fmt::Result {
     writeln!(f, "# HELP {name} {help}")?;
     writeln!(f, "# TYPE {name} {kind}")
 }

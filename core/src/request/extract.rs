@@ -48,6 +48,16 @@ pub(crate) enum Presented<'s> {
     Token(&'s str),
 }
 
+impl<'s> Presented<'s> {
+    /// The id of a pair; empty for a client's own token.
+    pub(crate) fn client_id(&self) -> &'s [u8] {
+        match self {
+            Presented::Pair(pair) => pair.client_id,
+            Presented::Token(_) => b"",
+        }
+    }
+}
+
 /// A pair: printable ASCII, neither half empty.
 #[derive(Clone, Copy)]
 pub(crate) struct PresentedPair<'s> {
