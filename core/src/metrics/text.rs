@@ -20,7 +20,10 @@ impl fmt::Display for Snapshot {
                 )?;
             }
         }
-        ClientRequests::write(&self.clients, f)?;
+        let clients = self.clients.iter();
+        f.write_str(&ClientRequests::text(
+            clients.map(|client| (&*client.client_id, client.allowed, client.denied)),
+        ))?;
         family(
             f,
             "credgate_denied_total",
@@ -149,31 +152,29 @@ impl fmt::Display for Snapshot {
 }
 
 impl ClientRequests {
-    /// The requests of clients in Prometheus's text format; empty without clients.
-    pub fn text(clients: &[ClientRequests]) -> String {
-        let mut text = String::new();
-        // A `String` accepts everything.
-        let _ = ClientRequests::write(clients, &mut text);
-        text
-    }
-
-    fn write(clients: &[ClientRequests], f: &mut dyn fmt::Write) -> fmt::Result {
+    /// The requests of clients in Prometheus's text format: ids, allowed and denied requests. Empty without clients.
+    pub fn text<'c>(clients: impl IntoIterator<Item = (&'c str, u64, u64)>) -> String {
         const NAME: &str = "credgate_client_requests_total";
 
-        if clients.is_empty() {
-            return Ok(());
-        }
-        family(f, NAME, "counter", "Requests, by client and result.")?;
-        for client in clients {
-            let id = escape(&client.client_id);
-            for (result, count) in [("allowed", client.allowed), ("denied", client.denied)] {
-                writeln!(
-                    f,
+        let mut text = String::new();
+        for (client_id, allowed, denied) in clients {
+            if text.is_empty() {
+                let _ = family(
+                    &mut text,
+                    NAME,
+                    "counter",
+                    "Requests, by client and result.",
+                );
+            }
+            let id = escape(client_id);
+            for (result, count) in [("allowed", allowed), ("denied", denied)] {
+                let _ = writeln!(
+                    text,
                     "{NAME}{{client_id=\"{id}\",result=\"{result}\"}} {count}"
-                )?;
+                );
             }
         }
-        Ok(())
+        text
     }
 }
 
