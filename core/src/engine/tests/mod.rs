@@ -1,8 +1,10 @@
 mod caching;
+mod clients;
 mod limits;
 #[cfg(feature = "sqlite")]
 mod sharing;
 mod tokens;
+mod traceparent;
 
 use super::*;
 use crate::cache::completions::Ticket;
