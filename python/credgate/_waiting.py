@@ -9,19 +9,17 @@ import asyncio
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 from weakref import WeakKeyDictionary
 
 from credgate import _credgate
 
 if TYPE_CHECKING:
-    from typing import Union
-
     from credgate import _trio
     from credgate._credgate import Allow, Deny, Request
 
-    Loop = Union[asyncio.AbstractEventLoop, _trio.Loop]
-    Future = Union[asyncio.Future[Allow | Deny], _trio.Future]
+Loop = Union[asyncio.AbstractEventLoop, "_trio.Loop"]
+Future = Union["asyncio.Future[Allow | Deny]", "_trio.Future"]
 
 
 class Mailbox:
