@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import sys
@@ -65,6 +66,7 @@ def run(options: argparse.Namespace) -> int:
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
     logger = logging.getLogger("credgate.proxy")
     logger.setLevel(logging.INFO)
+    logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -87,6 +89,11 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         logger.info("\nStopped.")
     return 0
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """Return whether a record is worth showing: Ctrl-C cancels the responses that are streaming."""
+    return not (record.exc_info and record.exc_info[0] is asyncio.CancelledError)
 
 
 def _listen(options: argparse.Namespace) -> tuple[str, socket.socket]:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -131,8 +132,7 @@ def test_the_response_is_streamed(tmp_path: Path, provider: Provider) -> None:
 
 
 def test_the_request_is_streamed(tmp_path: Path, provider: Provider) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with listening() as (listener, url):
         with running(tmp_path, provider.issuer, url) as service, connected(service) as client:
             head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nAuthorization: {ALICE.basic['Authorization']}\r\n\r\n"
             client.sendall(f"{head}first".encode())
@@ -146,8 +146,7 @@ def test_the_request_is_streamed(tmp_path: Path, provider: Provider) -> None:
 
 
 def test_an_incomplete_request_is_incomplete_upstream(tmp_path: Path, provider: Provider) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with listening() as (listener, url):
         with running(tmp_path, provider.issuer, url) as service:
             with connected(service) as client:
                 head = f"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nAuthorization: {ALICE.basic['Authorization']}\r\n\r\n"
@@ -160,8 +159,7 @@ def test_an_incomplete_request_is_incomplete_upstream(tmp_path: Path, provider: 
 
 
 def test_an_incomplete_response_is_incomplete_downstream(tmp_path: Path, provider: Provider) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with listening() as (listener, url):
         with running(tmp_path, provider.issuer, url) as service, connected(service) as client:
             client.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: {ALICE.basic['Authorization']}\r\n\r\n".encode())
             accepted, _ = listener.accept()
@@ -175,8 +173,7 @@ def test_an_incomplete_response_is_incomplete_downstream(tmp_path: Path, provide
 
 
 def test_a_client_that_leaves_ends_the_response_of_the_upstream(tmp_path: Path, provider: Provider) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with listening() as (listener, url):
         with running(tmp_path, provider.issuer, url) as service:
             with connected(service) as client:
                 client.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: {ALICE.basic['Authorization']}\r\n\r\n".encode())
@@ -187,6 +184,21 @@ def test_a_client_that_leaves_ends_the_response_of_the_upstream(tmp_path: Path, 
             with accepted:
                 accepted.settimeout(30)
                 assert accepted.recv(1) == b"", "the proxy has closed its connection"
+
+
+def test_ctrl_c_ends_a_response_that_is_streaming(tmp_path: Path, provider: Provider) -> None:
+    with listening() as (listener, url):
+        with running(tmp_path, provider.issuer, url, "--optional") as service, connected(service) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            accepted, _ = listener.accept()
+            with accepted:
+                received(accepted, b"\r\n\r\n")
+                accepted.sendall(b"HTTP/1.1 200 OK\r\n\r\ndata: 1\n\n")
+                received(client, b"data: 1\n\n\r\n")
+                service.kill(signal.SIGINT)
+                assert service.wait() == 0
+            assert service.log.read_text().endswith("\nStopped.\n")
+            assert "Traceback" not in service.log.read_text()
 
 
 def test_a_connection_serves_several_clients_requests(proxy: Service, upstream: Upstream) -> None:
@@ -295,6 +307,13 @@ def sent(proxy: Service, request: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=30) as connection:
         connection.sendall(request)
         return b"".join(iter(lambda: connection.recv(4096), b""))
+
+
+@contextmanager
+def listening() -> Iterator[tuple[socket.socket, str]]:
+    """An upstream whose bytes the test sends, and its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener, f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def connected(proxy: Service) -> socket.socket:
