@@ -145,6 +145,16 @@ def test_the_request_is_streamed(tmp_path: Path, provider: Provider) -> None:
                 assert received(client, b"\r\n\r\n").startswith(b"HTTP/1.1 204 ")
 
 
+def test_a_client_that_expects_100_continue_gets_it(proxy: Service, upstream: Upstream) -> None:
+    with connected(proxy) as client:
+        head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nAuthorization: {ALICE.basic['Authorization']}\r\n"
+        client.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        assert received(client, b"\r\n\r\n").startswith(b"HTTP/1.1 100 ")
+        client.sendall(b"body")
+        assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+    assert (upstream.last["body"], values_of(upstream.last, "expect")) == ("body", [])
+
+
 def test_an_incomplete_request_is_incomplete_upstream(tmp_path: Path, provider: Provider) -> None:
     with listening() as (listener, url):
         with running(tmp_path, provider.issuer, url) as service:
