@@ -30,6 +30,8 @@ __all__ = ["create_app"]
 
 LAST_PORT = 65535
 TIMEOUT = httpx2.Timeout(60).as_dict()
+# Headers that a client cannot hide from the gate by naming them in Connection.
+SEARCHED = {"authorization", "content-type"}
 FRAMING = {"content-length", "transfer-encoding"}
 # C0 and C1 control characters, which would control the terminal.
 CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
@@ -53,12 +55,12 @@ def create_app(gate: Gate, upstream: str, *, optional: bool = False) -> App:
         if scope["type"] != "http":
             message = f"cannot forward a connection of type {scope['type']!r}"
             raise ValueError(message)
-        is_websocket = (b"upgrade", b"websocket") in scope["headers"]
+        upgrades = [value.lower() for _, value in _named(scope["headers"], {"upgrade"})]
         scope["credgate.proxy"] = {}
         # Before the gate sets its headers. A copy of the scope would leave the server's unredacted.
-        scope["headers"] = _end_to_end(scope["headers"], keep={"authorization", *FRAMING})
+        scope["headers"] = _end_to_end(scope["headers"], keep={*SEARCHED, *FRAMING})
         send = _logging(send, scope)
-        if is_websocket:
+        if b"websocket" in upgrades:
             await _respond(send, 501, "The development proxy does not carry WebSocket connections")
         else:
             await guarded(scope, receive, send)

@@ -100,6 +100,13 @@ def test_hop_by_hop_headers_are_not_forwarded(proxy: Service, upstream: Upstream
     assert (values_of(seen, "x-client"), values_of(seen, "x-forwarded-for")) == (["alice"], ["127.0.0.1"])
 
 
+def test_connection_does_not_hide_the_type_of_a_body_from_the_gate(proxy: Service, upstream: Upstream) -> None:
+    request = ALICE.request("form")
+    request["headers"] = {**request["headers"], "Connection": "content-type, content-length"}
+    assert ask(proxy.port, **request).status == 200
+    assert upstream.last["body"] == "keep=1"
+
+
 def test_a_denial_reaches_a_client_that_is_still_sending(proxy: Service) -> None:
     for _ in range(5):
         response = ask(proxy.port, method="POST", headers=FORM, body=b"x" * 5_000_000)
@@ -220,8 +227,9 @@ def test_a_connection_serves_several_clients_requests(proxy: Service, upstream: 
     connection.close()
 
 
-def test_a_websocket_handshake_is_not_implemented(proxy: Service, upstream: Upstream) -> None:
-    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AA" * 11 + "=="}
+@pytest.mark.parametrize("name", ["websocket", "WebSocket"])
+def test_a_websocket_handshake_is_not_implemented(name: str, proxy: Service, upstream: Upstream) -> None:
+    upgrade = {"Connection": "Upgrade", "Upgrade": name, "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AA" * 11 + "=="}
     response = ask(proxy.port, headers={**ALICE.basic, **upgrade})
     assert (response.status, upstream.seen) == (501, [])
     assert response.json() == {"message": "The development proxy does not carry WebSocket connections"}
