@@ -112,13 +112,14 @@ def _listen(options: argparse.Namespace) -> tuple[str, socket.socket]:
 
 
 def _welcome(here: str, gate: credgate.Gate, options: argparse.Namespace, *, is_local: bool) -> str:
+    is_own = bool(gate.config.get("client_id"))  # requests bring no credentials
     settings = f"--config {options.config}" if options.config else "..."
     lines = [
         f"credgate {credgate.__version__}: {here} -> {options.upstream}, for development only.",
         f"Exchanges credentials at {gate.config['issuer']}.",
         "",
         "Try, in another terminal:",
-        f'    curl -i -u "$CLIENT_ID:$CLIENT_SECRET" {here}/',
+        *([] if is_own else [f'    curl -i -u "$CLIENT_ID:$CLIENT_SECRET" {here}/']),
         f"    curl -i {here}/",
         "",
         "Explain how the provider responds to these settings:",

@@ -78,6 +78,16 @@ def test_the_banner_shows_commands_to_try(proxy: Service) -> None:
     assert "python -m credgate check --config" in log
 
 
+def test_the_banner_of_a_gate_with_own_credentials_shows_no_credentials(tmp_path: Path, provider: Provider, upstream: Upstream) -> None:
+    own = ("--set", f"client_id={ALICE.id}", "--set", f"client_secret={json.dumps(ALICE.secret)}")
+    with running(tmp_path, provider.issuer, upstream.url, *own) as service:
+        assert ask(service.port).status == 200
+        assert bearer(upstream.last)
+        log = service.log.read_text()
+    assert f"curl -i http://127.0.0.1:{service.port}/" in log and "curl -i -u" not in log
+    assert ALICE.traces(log) == []
+
+
 @pytest.mark.parametrize("client", [ALICE, None])
 def test_chunked_bodies_are_forwarded(client: Any, proxy: Service, upstream: Upstream) -> None:
     pieces = [b"a=1&", b"b=2&", b"c" * 5000] if client else [ALICE.parameters.encode(), b"&keep=1"]
