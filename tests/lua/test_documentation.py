@@ -60,14 +60,13 @@ def test_uri_variable_and_redact_work_as_documented(
 def test_an_api_key_selects_the_credentials(
     tmp_path: Path, tls_provider: Provider, upstream: Upstream, authority: Authority
 ) -> None:
-    text = SYNOPSIS.rstrip().removesuffix("}").rstrip().removesuffix("}") + OWN + "}}"
     places = {**here(tls_provider, authority), "http://127.0.0.1:8080": upstream.url, '"s3cret"': json.dumps(ALICE.secret)}
-    with Example(text, tmp_path, places, LOAD).running() as port:
-        assert ask(port, "/keys/x", headers={"X-Api-Key": "key-7f3a-of-alice"}).status == 200
+    with Example(OWN, tmp_path, places, LOAD).running() as port:
+        assert ask(port, headers={"X-Api-Key": "key-7f3a-of-alice"}).status == 200
         assert bearer(upstream.last) and values_of(upstream.last, "x-api-key") == []
         upstream.reset()
         for headers in ({}, {"X-Api-Key": "key"}, ALICE.basic):
-            assert ask(port, "/keys/x", headers=headers).status == 401
+            assert ask(port, headers=headers).status == 401
         assert not upstream.last
 
 
