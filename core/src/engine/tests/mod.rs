@@ -1,5 +1,6 @@
 mod caching;
 mod limits;
+mod own;
 #[cfg(feature = "sqlite")]
 mod sharing;
 mod tokens;
