@@ -1,4 +1,4 @@
-"""The parts that the `Auth` classes of httpx and requests share."""
+"""The parts that the `Auth` classes of all client libraries share."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from credgate import Gate, Token
+
+UNAUTHORIZED = 401
+ENCRYPTED = {"https", "wss"}
 
 
 class Client:
@@ -47,12 +50,12 @@ class Client:
 
     def _may_go_to(self, scheme: str, find_host: Callable[[], str]) -> bool:
         """Return whether a request must carry the token; raise ValueError if it is unsafe."""
-        if scheme == "https" and self._hosts is None:
+        if scheme in ENCRYPTED and self._hosts is None:
             return True  # finding the host costs more than the token
         host = find_host()
         if self._hosts is not None and host.lower() not in self._hosts:
             return False
-        if scheme != "https" and not is_here(host):
+        if scheme not in ENCRYPTED and not is_here(host):
             message = f"will not send a token to {scheme}://{host} unencrypted: use https"
             raise ValueError(message)
         return True
