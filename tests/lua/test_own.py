@@ -49,7 +49,7 @@ def test_the_clients_own_parameters_pass_unchanged(
     assert ask(server.port, f"/?{query}", method="POST", headers=headers, body=body).status == 200
     assert upstream.last["line"].split()[1] == f"/?{query}" and upstream.last["body"] == body
     assert values_of(upstream.last, "authorization") == ["Basic YXBwOnB3"]
-    assert values_of(upstream.last, "x-token") == ["Bearer token-of-alice"] or values_of(upstream.last, "x-token") == ["token-of-alice"]
+    assert values_of(upstream.last, "x-token") == ["token-of-alice"]
 
 
 def test_the_callers_credentials_are_exchanged(nginx: Start, provider: Provider, upstream: Upstream) -> None:
@@ -74,7 +74,7 @@ def test_authenticate_and_token_take_them_too(nginx: Start, scripted: Scripted, 
         is(outcome.client_id, " ", outcome.source)
         is(gate:authenticate({ client_id = "bob" }).cause)
         is(gate:authenticate({}).cause)
-        is(mine:token())
+        is((mine:token()))
         is(select(2, mine:token()).client_id)
         is((gate:token()))
         is(pcall(gate.token, gate, "bob"))
@@ -84,5 +84,5 @@ def test_authenticate_and_token_take_them_too(nginx: Start, scripted: Scripted, 
     lines = ask(server.port).body.decode().splitlines()
     assert lines[:2] == ["bob host", "empty_credential"]
     assert lines[2] == "no_credentials"
-    assert lines[3].startswith("token-of-alice") and lines[4:6] == ["alice", "nil"]
+    assert lines[3:6] == ["token-of-alice", "alice", "nil"]
     assert all(line.startswith("false") and "must be strings" in line for line in lines[6:])
