@@ -162,9 +162,7 @@ def _sentence(text: str) -> str:
     return text if text.endswith(("?", ".")) else f"{text}."
 
 
-def _credentials(
-    options: argparse.Namespace, gate: credgate.Gate
-) -> tuple[str | None, str | None]:
+def _credentials(options: argparse.Namespace, gate: credgate.Gate) -> tuple[str | None, str | None]:
     """Return id and secret of the client; None for the gateway's own."""
     if options.client_id is not None:
         return options.client_id, _secret(options)

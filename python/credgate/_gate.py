@@ -43,8 +43,8 @@ class Gate(_credgate.Gate):
         Pass the parts of the request unchanged: `query` is without "?" and not decoded. Reject a
         request with several Authorization headers before calling this. `args` are values for the
         gate's token_post_args_host. If `client_id` and `client_secret` are given, the request is
-        not searched for credentials; an empty one is a denial. `peer` is the IP address of the client: exchanges without a
-        token are counted for it (refusals_per_source).
+        not searched for credentials; an empty one is a denial. `peer` is the IP address of the
+        client: exchanges without a token are counted for it (refusals_per_source).
         """
         result = self._authenticate(
             method, authorization, query, content_type, body, args, client_id, client_secret, peer
