@@ -9,6 +9,8 @@
 
 static ngx_int_t ngx_http_credgate_compile_host_args(ngx_conf_t *cf,
     ngx_http_credgate_gate_t *gate);
+static ngx_int_t ngx_http_credgate_compile_traceparent(ngx_conf_t *cf,
+    ngx_http_credgate_gate_t *gate);
 static ngx_int_t ngx_http_credgate_compile_log_warnings(ngx_conf_t *cf,
     ngx_http_credgate_loc_conf_t *cglcf, ngx_http_credgate_gate_t *gate);
 static void ngx_http_credgate_compile_free_gate(void *data);
@@ -63,6 +65,10 @@ ngx_http_credgate_compile_gate(ngx_conf_t *cf,
     cln->data = gate->handle;
 
     if (ngx_http_credgate_compile_host_args(cf, gate) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_credgate_compile_traceparent(cf, gate) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -130,6 +136,33 @@ ngx_http_credgate_compile_host_args(ngx_conf_t *cf,
         }
 
         *value = setting[i].value;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * The gate gets host arguments, if it has none: requests of other gates pay
+ * nothing for the header.
+ */
+
+static ngx_int_t
+ngx_http_credgate_compile_traceparent(ngx_conf_t *cf,
+    ngx_http_credgate_gate_t *gate)
+{
+    if (credgate_gate_wants_traceparent(gate->handle, &gate->traceparent)
+        != CREDGATE_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (gate->traceparent && gate->host_args == NULL) {
+        gate->host_args = ngx_array_create(cf->pool, 1,
+                                           sizeof(ngx_http_complex_value_t *));
+        if (gate->host_args == NULL) {
+            return NGX_ERROR;
+        }
     }
 
     return NGX_OK;

@@ -1,9 +1,11 @@
 mod caching;
+mod clients;
 mod limits;
 mod own;
 #[cfg(feature = "sqlite")]
 mod sharing;
 mod tokens;
+mod traceparent;
 
 use super::*;
 use crate::cache::completions::Ticket;

@@ -6,6 +6,7 @@ mod extraction;
 mod hiding;
 mod policy;
 mod token;
+mod traceparent;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
