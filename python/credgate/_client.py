@@ -20,13 +20,13 @@ class Client:
     def __init__(
         self,
         gate: Gate,
-        client_id: str,
-        client_secret: str,
+        client_id: str | None = None,
+        client_secret: str | None = None,
         *,
         args: Mapping[str, str | None] | None = None,
         hosts: Collection[str] | None = None,
     ) -> None:
-        """Create it for one client.
+        """Create it for one client. Without id and secret, that is the gate's own (client_id).
 
         `args` are values for the gate's token_post_args_host. `hosts` are the only hosts that
         receive the token, without ports; None: all hosts.
@@ -38,7 +38,8 @@ class Client:
 
     def __repr__(self) -> str:
         """Show the client id, not the secret."""
-        return f"<{type(self).__module__}.Auth client_id={self._pair[0]!r}>"
+        client_id = self._pair[0] or self._gate.config["client_id"]
+        return f"<{type(self).__module__}.Auth client_id={client_id!r}>"
 
     def _token(self) -> Token:
         """Return the token; on a miss, wait for the exchange."""

@@ -114,6 +114,8 @@ def _listen(options: argparse.Namespace) -> tuple[str, socket.socket]:
 def _welcome(here: str, gate: credgate.Gate, options: argparse.Namespace, *, is_local: bool) -> str:
     is_own = bool(gate.config.get("client_id"))  # requests bring no credentials
     settings = f"--config {options.config}" if options.config else "..."
+    if not is_own:
+        settings += ' --client-id "$CLIENT_ID"'
     lines = [
         f"credgate {credgate.__version__}: {here} -> {options.upstream}, for development only.",
         f"Exchanges credentials at {gate.config['issuer']}.",
@@ -123,7 +125,7 @@ def _welcome(here: str, gate: credgate.Gate, options: argparse.Namespace, *, is_
         f"    curl -i {here}/",
         "",
         "Explain how the provider responds to these settings:",
-        f'    python -m credgate check {settings} --client-id "$CLIENT_ID"',
+        f"    python -m credgate check {settings}",
         "",
         "Press Ctrl-C to stop. Requests:",
     ]

@@ -38,13 +38,13 @@ class Auth(Client):
     def __init__(
         self,
         gate: Gate,
-        client_id: str,
-        client_secret: str,
+        client_id: str | None = None,
+        client_secret: str | None = None,
         *,
         args: Mapping[str, str | None] | None = None,
         hosts: Collection[str],
     ) -> None:
-        """Create it for one client.
+        """Create it for one client. Without id and secret, that is the gate's own (client_id).
 
         `args` are values for the gate's token_post_args_host. `hosts` are the only hosts that
         receive the token, without ports.

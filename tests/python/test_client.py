@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -284,6 +285,14 @@ def test_one_auth_serves_concurrent_requests(name: str, scripted: Scripted) -> N
     assert scripted.state["token"] == 1
 
 
+def test_a_gate_with_own_credentials_needs_no_others(send: Send, provider: Provider) -> None:
+    with_gate = fresh_gate(provider.issuer, client_id=ALICE.id, client_secret=ALICE.secret)
+    with serving(ok) as api:
+        assert send(with_gate, api.url, client=SimpleNamespace(id=None, secret=None)) == 200
+        assert bearer(api.seen[0]).startswith("eyJ")
+    assert provider.count["by_client"]["alice"] == 1
+
+
 def test_aiohttp_needs_the_hosts_that_receive_the_token() -> None:
     with pytest.raises(TypeError, match="hosts"):
         credgate.aiohttp.Auth(fresh_gate("https://a.example"), ALICE.id, ALICE.secret)  # type: ignore[call-arg]
@@ -294,3 +303,5 @@ def test_repr_contains_no_secret(module: Any) -> None:
     auth = module.Auth(fresh_gate("https://a.example"), ALICE.id, ALICE.secret, hosts=["a.example"])
     assert ALICE.traces(repr(auth)) == []
     assert repr(auth) == f"<{module.__name__}.Auth client_id='alice'>"
+    own = module.Auth(fresh_gate("https://a.example", client_id="own", client_secret=ALICE.secret), hosts=["a.example"])
+    assert repr(own) == f"<{module.__name__}.Auth client_id='own'>"

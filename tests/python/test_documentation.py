@@ -69,7 +69,7 @@ def test_the_python_blocks_run_in_order(
         exec(compile(here(code, documented, authority, **address), f"README.md, block {number}", "exec"), namespace)
         if number == 0:
             assert namespace["headers"]["authorization"].startswith("Bearer eyJ")
-    assert len(api.seen) == 4, "one request of each client library"
+    assert len(api.seen) == 5, "one request of each example of client-side authentication"
     credgate.close()
     credgate.configure()
     for added in set(REGISTRY._collector_to_names) - before:

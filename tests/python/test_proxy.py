@@ -85,6 +85,7 @@ def test_the_banner_of_a_gate_with_own_credentials_shows_no_credentials(tmp_path
         assert bearer(upstream.last)
         log = service.log.read_text()
     assert f"curl -i http://127.0.0.1:{service.port}/" in log and "curl -i -u" not in log
+    assert "python -m credgate check ...\n" in log
     assert ALICE.traces(log) == []
 
 
