@@ -215,6 +215,11 @@ class Settings(TypedDict, total=False):
     token_post_args_names: Sequence[str]
     # Values of "token_post_args_names", in the same order.
     token_post_args_values: Sequence[str]
+    # Send the "traceparent" header of the client's request (W3C Trace Context) with the token
+    # request that it causes, so that the provider's spans join the client's trace. A malformed
+    # value is not sent, and "tracestate" never: it holds data of the client's tracing systems, and
+    # the provider belongs to another party. Not in Kong.
+    traceparent: bool
     # The "message" in the body of a 401. Default: "Unauthorized".
     unauthorized_error_message: str
     # Header that carries the token upstream: "name:scheme", or "name" for the token alone. An empty
