@@ -1,4 +1,5 @@
 mod caching;
+mod endpoints;
 mod limits;
 #[cfg(feature = "sqlite")]
 mod sharing;
