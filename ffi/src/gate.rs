@@ -57,8 +57,10 @@ pub unsafe extern "C" fn credgate_gate_token_endpoint(
     out_gate: *mut *mut credgate_gate,
     out_error: *mut *mut credgate_error,
 ) -> i32 {
-    // SAFETY: C passes valid pointers or NULL.
-    boundary(|| unsafe { derive(gate, out_gate, out_error, Gate::token_endpoint) })
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL.
+        unsafe { derive(gate, out_gate, out_error, Gate::token_endpoint) }
+    })
 }
 
 /// Derives the gate of a service that other proxies ask about their requests
@@ -75,8 +77,10 @@ pub unsafe extern "C" fn credgate_gate_check(
     out_gate: *mut *mut credgate_gate,
     out_error: *mut *mut credgate_error,
 ) -> i32 {
-    // SAFETY: C passes valid pointers or NULL.
-    boundary(|| unsafe { derive(gate, out_gate, out_error, Gate::external) })
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL.
+        unsafe { derive(gate, out_gate, out_error, Gate::external) }
+    })
 }
 
 /// # Safety
