@@ -6,9 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from conftest import ALICE, BOB
-from support.endpoints import CHECKS, GRANT, TOKEN_REQUESTS, replay_checks, replay_token_requests, token_request
+from support.endpoints import (
+    CHECKS,
+    GRANT,
+    TOKEN_REQUESTS,
+    replay_checks,
+    replay_token_requests,
+    token_request,
+)
 from support.http import FORM, Connection, ask
 from support.lab import Provider, Scripted, Upstream, bearer
 from support.nginx import Nginx, location

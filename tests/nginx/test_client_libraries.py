@@ -8,10 +8,13 @@ import pytest
 import requests
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session as AuthlibSession
-from oauthlib.oauth2 import BackendApplicationClient, InvalidClientError, InvalidScopeError
-from requests_oauthlib import OAuth2Session
-
 from conftest import ALICE, BOB
+from oauthlib.oauth2 import (
+    BackendApplicationClient,
+    InvalidClientError,
+    InvalidScopeError,
+)
+from requests_oauthlib import OAuth2Session
 from support.http import Client
 from support.lab import Authority, Provider, Upstream, bearer
 from support.nginx import Nginx, gate, guarded, location
@@ -35,7 +38,12 @@ def server(nginx: Start, provider: Provider, authority: Authority, upstream: Ups
         + location(
             "= /tenant/.well-known/openid-configuration", "default_type application/json", f"return 200 '{metadata}'"
         )
-        + guarded(upstream.url, provider.issuer, "credgate_auth_methods bearer", "credgate_audience_required https://example.com/")
+        + guarded(
+            upstream.url,
+            provider.issuer,
+            "credgate_auth_methods bearer",
+            "credgate_audience_required https://example.com/",
+        )
     )
     server.tls = tls
     return server
@@ -82,7 +90,9 @@ def test_requests_oauthlib(
         with OAuth2Session(client=client) as session:
             basic = requests.auth.HTTPBasicAuth(ALICE.id, quote(ALICE.secret, safe=""))
             form = {"client_secret": ALICE.secret, "include_client_id": True}
-            token = session.fetch_token(url(server), **({"auth": basic, "include_client_id": include_id} if in_header else form))
+            token = session.fetch_token(
+                url(server), **({"auth": basic, "include_client_id": include_id} if in_header else form)
+            )
             assert token["expires_in"] > 0
             upstream_accepts(server, token["access_token"])
     assert provider.count["token"] == 1
@@ -93,9 +103,7 @@ def test_requests_oauthlib(
         session.fetch_token(url(server), client_secret=ALICE.secret, include_client_id=True)
 
 
-def test_msal(
-    server: Nginx, provider: Provider, authority: Authority, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_msal(server: Nginx, provider: Provider, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.ca))
 
     def app(client: Client) -> msal.ConfidentialClientApplication:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from conftest import ALICE, BOB
 from support.envoy import Envoy
 from support.http import FORM, ask

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from conftest import ALICE, BOB
 from support.endpoints import CHECKS, replay_checks
 from support.http import FORM, Connection, ask

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import jwt
 import pytest
-
 from conftest import ALICE, BOB
-from support.endpoints import GRANT, TOKEN_REQUESTS, replay_token_requests, token_request
+from support.endpoints import (
+    GRANT,
+    TOKEN_REQUESTS,
+    replay_token_requests,
+    token_request,
+)
 from support.h2 import H2Connection
 from support.http import FORM, Connection, ask
 from support.lab import Provider, Scripted, Upstream, bearer
@@ -121,8 +125,7 @@ def test_http_2(server: Nginx, provider: Provider) -> None:
 
 def test_modules_of_the_access_phase_guard_it(nginx: Start, provider: Provider) -> None:
     server = nginx(
-        endpoint(provider.issuer, "deny all")
-        + endpoint(provider.issuer, "limit_req zone=one", path="= /limited"),
+        endpoint(provider.issuer, "deny all") + endpoint(provider.issuer, "limit_req zone=one", path="= /limited"),
         http="limit_req_zone $binary_remote_addr zone=one:1m rate=1r/m;",
     )
     assert token_request(server.port, ALICE).status == 403
@@ -139,9 +142,7 @@ def test_satisfy_any_does_not_open_it(nginx: Start, provider: Provider) -> None:
 
 
 def test_a_provider_block_configures_it(nginx: Start, provider: Provider) -> None:
-    settings = "".join(
-        f"{directive.removeprefix('credgate_')};\n" for directive in gate(provider.issuer)[1:]
-    )
+    settings = "".join(f"{directive.removeprefix('credgate_')};\n" for directive in gate(provider.issuer)[1:])
     http = f"credgate_provider one {{ {settings} }}\nmap $http_x_tenant $tenant {{ default none; one one; }}"
     server = nginx(location("= /token", "credgate_provider $tenant", "credgate_token"), http=http)
     headers = {**ALICE.basic, **FORM}
@@ -204,8 +205,11 @@ def test_another_mode_is_refused(nginx: Start, provider: Provider, mode: str) ->
 
 @pytest.mark.parametrize("mode", ["off", "optional", "dry_run"])
 def test_another_mode_is_not_inherited(nginx: Start, provider: Provider, mode: str) -> None:
-    server = nginx(f"credgate {mode};\n" + "".join(f"{one};\n" for one in gate(provider.issuer)[1:])
-                   + location("= /token", "credgate_token"))
+    server = nginx(
+        f"credgate {mode};\n"
+        + "".join(f"{one};\n" for one in gate(provider.issuer)[1:])
+        + location("= /token", "credgate_token")
+    )
     assert token_request(server.port, ALICE).status == 200
     assert token_request(server.port, ALICE.wrong()).status == 401
 

@@ -10,9 +10,12 @@ import credgate
 import credgate.asgi
 import credgate.wsgi
 import pytest
-
 from conftest import ALICE
-from support.endpoints import CHECKS, GRANT, TOKEN_REQUESTS, replay_checks, replay_token_requests
+from support.endpoints import (
+    GRANT,
+    replay_checks,
+    replay_token_requests,
+)
 from support.lab import Provider, Scripted
 from support.replay import configuration
 from support.vectors import Vector
@@ -50,7 +53,6 @@ def asgi(app: Any, vector: Vector) -> tuple[int, dict[str, str], bytes]:
 
 def wsgi(app: Any, vector: Vector) -> tuple[int, dict[str, str], bytes]:
     """Runs a WSGI application without a server."""
-
 
     started: list[Any] = []
     body = vector.bytes("body") or b""
@@ -144,9 +146,7 @@ def test_a_gate_that_does_not_fit_raises(scripted: Scripted) -> None:
     bearer = credgate.Gate(
         issuer=scripted.issuer, allow_loopback_http=True, auth_methods=["bearer"], audience_required=["a"]
     )
-    query = credgate.Gate(
-        issuer=scripted.issuer, allow_loopback_http=True, client_credentials_param_type=["query"]
-    )
+    query = credgate.Gate(issuer=scripted.issuer, allow_loopback_http=True, client_credentials_param_type=["query"])
     for module in (credgate.asgi, credgate.wsgi):
         with pytest.raises(credgate.ConfigError, match="^auth_methods"):
             module.TokenEndpoint(bearer)

@@ -74,4 +74,3 @@ def exchanged(vector: Vector, status: int, scripted: Scripted) -> list[str]:
     wanted |= dict(vector.expect.get("args", []))
     sent = {name: form.get(name) for name in wanted}
     return [] if (status, sent) == (200, wanted) else [f"{vector.id}: expected {wanted}, came {status} {sent}"]
-

@@ -8,6 +8,8 @@ import envoy
 
 from support.process import Service, free_port
 
+FILTERS = "type.googleapis.com/envoy.extensions.filters"
+
 
 def cluster(name: str, port: int) -> dict[str, Any]:
     endpoint = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}
@@ -27,20 +29,20 @@ class Envoy(Service):
         file = directory / "envoy.json"
         route = {"match": {"prefix": "/"}, "route": {"cluster": "upstream"}}
         manager = {
-            "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            "@type": f"{FILTERS}.network.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": "test",
             "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
             "http_filters": [
                 {
                     "name": "envoy.filters.http.ext_authz",
                     "typed_config": {
-                        "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+                        "@type": f"{FILTERS}.http.ext_authz.v3.ExtAuthz",
                         **authorization,
                     },
                 },
                 {
                     "name": "envoy.filters.http.router",
-                    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+                    "typed_config": {"@type": f"{FILTERS}.http.router.v3.Router"},
                 },
             ],
         }

@@ -158,7 +158,7 @@ impl Inner {
     fn look_up_in<'r>(
         &self,
         rules: &'r Arc<Rules>,
-        places: &Places,
+        places: &'r Places,
         request: &Request<'r>,
         scratch: &'r mut Scratch<'_>,
         message: &mut Message,

@@ -90,12 +90,20 @@ impl Entry {
 }
 
 impl Rules {
-    pub(super) fn as_token_endpoint(&self) -> Result<Rules, Error> {
-        if !self.places.exchanges() {
-            return Err(value_error(
-                "auth_methods: must contain \"client_credentials\" for a token endpoint, which exchanges the credentials of \
-                 clients",
-            ));
+    pub(crate) fn as_token_endpoint(&self) -> Result<Rules, Error> {
+        let unfit = if self.own.is_some() {
+            Some("client_id: must not be set")
+        } else if self.places.host {
+            Some("client_credentials_param_type: must not be \"host\"")
+        } else if !self.places.exchanges() {
+            Some("auth_methods: must contain \"client_credentials\"")
+        } else {
+            None
+        };
+        if let Some(unfit) = unfit {
+            return Err(value_error(format!(
+                "{unfit} for a token endpoint, which exchanges the credentials of clients"
+            )));
         }
         let places = Places {
             header: false,
@@ -121,7 +129,6 @@ impl Rules {
             anonymous: false,
             entry: Entry::TokenEndpoint(Box::new(endpoint)),
             effective: self.effective_but([
-                ("auth_methods", json!(["client_credentials"])),
                 (
                     "client_credentials_param_type",
                     json!([Source::Header, Source::Body]),
@@ -134,7 +141,7 @@ impl Rules {
     }
 
     pub(super) fn as_external(&self) -> Result<Rules, Error> {
-        if !self.places.header && !self.places.bearer {
+        if !self.places.header && !self.places.bearer && self.places.are_searched() {
             return Err(value_error(
                 "client_credentials_param_type: must contain \"header\" for an external check, which searches neither query \
                  nor body",

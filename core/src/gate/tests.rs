@@ -238,11 +238,25 @@ fn a_bypass_only_removes_headers() {
 
 #[test]
 fn a_token_endpoint_needs_a_gate_that_exchanges_credentials() {
-    let bearer =
-        gate(r#"{"issuer":"https://a","auth_methods":["bearer"],"audience_required":["a"]}"#);
-    let error = bearer.token_endpoint().unwrap_err();
-    assert!(error.is_config_fault());
-    assert!(error.to_string().starts_with("auth_methods: "), "{error}");
+    for (settings, field) in [
+        (
+            r#""auth_methods":["bearer"],"audience_required":["a"]"#,
+            "auth_methods: ",
+        ),
+        (
+            r#""client_id":"own","client_secret":"s3cret""#,
+            "client_id: ",
+        ),
+        (
+            r#""client_credentials_param_type":["host"]"#,
+            "client_credentials_param_type: ",
+        ),
+    ] {
+        let gate = gate(&format!(r#"{{"issuer":"https://a",{settings}}}"#));
+        let error = gate.token_endpoint().unwrap_err();
+        assert!(error.is_config_fault());
+        assert!(error.to_string().starts_with(field), "{error}");
+    }
 }
 
 #[test]

@@ -89,13 +89,7 @@ impl TokenRequest {
             .map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
             .unzip();
         fingerprint.list(names.into_iter()).list(values.into_iter());
-        let auth: &[u8] = match self.auth {
-            None => b"",
-            Some(TokenAuth::ClientSecretBasic) => b"basic",
-            Some(TokenAuth::ClientSecretPost) => b"post",
-            Some(TokenAuth::ClientSecretJwt) => b"jwt",
-        };
-        fingerprint.part(auth);
+        fingerprint.part(self.auth.map_or("", TokenAuth::name).as_bytes());
         fingerprint.part(&[u8::from(self.basic_encoding == Encoding::Raw)]);
     }
 }

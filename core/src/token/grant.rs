@@ -189,9 +189,8 @@ impl Grant {
     /// `age`: since the receipt of the token.
     fn token_response_at(&self, age: Duration) -> String {
         let token = self.token();
-        let scope = self
-            .granted_scope()
-            .map(|scope| Value::from(&*scope).to_string());
+        let scope = self.granted_scope().filter(|scope| !scope.is_empty());
+        let scope = scope.map(|scope| Value::from(&*scope).to_string());
         let scope = scope.as_deref().unwrap_or_default();
         // Written in one allocation, which the caller can wipe. A token has no character that JSON escapes.
         let mut response = String::with_capacity(128 + token.len() + scope.len());
@@ -213,6 +212,18 @@ impl Grant {
         }
         response.push('}');
         response
+    }
+
+    /// The names of the members of that response.
+    pub(crate) fn token_response_members(&self) -> Vec<&'static str> {
+        let mut members = vec!["access_token", "token_type"];
+        if self.lifetime != Lifetime::Unknown {
+            members.push("expires_in");
+        }
+        if self.granted_scope().is_some_and(|scope| !scope.is_empty()) {
+            members.push("scope");
+        }
+        members
     }
 
     /// The scope of the token, space-separated: that of a JWT is in its claims (RFC 9068 section 2.2.3, or `scp`).
