@@ -407,9 +407,9 @@ static void derived_gates_have_places_and_responses_of_their_own(
     credgate_outcome_release(&outcome);
 
     check(credgate_gate_token_endpoint(gate, &endpoint, NULL) == CREDGATE_OK);
+    request = make_request(NULL);
     request.method = "POST";
     request.method_len = 4;
-    request.query = NULL;
     request.content_type = "application/x-www-form-urlencoded";
     request.content_type_len = strlen(request.content_type);
     request.body = form;
