@@ -120,7 +120,7 @@ pub use journal::{Level, Record};
 pub use metrics::{Latency, ProviderState, Snapshot};
 pub use outcome::{Allow, CacheStatus, Deny, Outcome};
 pub use request::redact::{redact_query, redact_text, text_contains_secret};
-pub use request::{Request, Source};
+pub use request::{CredentialHeaders, Request, Source};
 pub use sys::process;
 pub use token::Grant;
 

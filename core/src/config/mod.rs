@@ -30,9 +30,15 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "list")]
     pub(crate) auth_methods: Vec<AuthMethods>,
     /// Places to search for id and secret: `header` (`Authorization: Basic`), `query` and `body` (`client_id` and
-    /// `client_secret`; in a body, of a form or a JSON object). Credentials in more than one place are denied with 400.
+    /// `client_secret`; in a body, of a form or a JSON object), and `headers` (`client_id_header` and
+    /// `client_secret_header`, which add it by default). Credentials in more than one place are denied with 400.
     #[serde(deserialize_with = "list")]
     pub(crate) client_credentials_param_type: Vec<Source>,
+    /// Header with the client's id, such as `X-Client-Id`. Requires `client_secret_header`. Both values are printable
+    /// ASCII, without any encoding. Not in Kong.
+    pub(crate) client_id_header: Option<String>,
+    /// Header with the client's secret, such as `X-Client-Secret`. Requires `client_id_header`. Not in Kong.
+    pub(crate) client_secret_header: Option<String>,
     /// Encoding of id and secret inside the client's `Authorization: Basic`: `raw`, or `form` for clients that follow
     /// RFC 6749 section 2.3.1. Not in Kong.
     pub(crate) basic_encoding: Encoding,
@@ -42,8 +48,8 @@ pub(crate) struct Config {
     /// clients may use it. Not in Kong.
     #[serde(deserialize_with = "some_list")]
     pub(crate) clients_allowed: Option<Vec<String>>,
-    /// Remove the client's credentials from the header, the query and the body before the request goes upstream. A
-    /// token in `Authorization` replaces the client's header even with false.
+    /// Remove the client's credentials from the headers, the query and the body before the request goes upstream. A token
+    /// in `Authorization` replaces the client's header even with false.
     pub(crate) hide_credentials: bool,
     /// Authenticate `OPTIONS` requests. With false, they pass without a token and without the client's credentials.
     pub(crate) run_on_preflight: bool,
@@ -248,7 +254,16 @@ pub(crate) struct Config {
     /// Names of the headers for `upstream_headers_claims`, in the same order.
     #[serde(deserialize_with = "list")]
     pub(crate) upstream_headers_names: Vec<String>,
-    /// Add the error code to `WWW-Authenticate` (RFC 6750 section 3.1).
+    /// Challenges in `WWW-Authenticate`, of `basic` and `bearer`. If unset, `basic` if `header` is a place; and `bearer`
+    /// if it is not, if clients may bring tokens, or with `resource_metadata`. A browser asks its user for a password
+    /// if it gets `basic`. Not in Kong.
+    #[serde(deserialize_with = "some_list")]
+    pub(crate) challenges: Option<Vec<Challenge>>,
+    /// URL of the protected resource's metadata, for clients that find their provider by it (RFC 9728 section 5.1). A
+    /// parameter of the `bearer` challenge. Not in Kong.
+    pub(crate) resource_metadata: Option<String>,
+    /// Add the error code to the `bearer` challenge, and the scopes to request if the token lacks one (RFC 6750 section
+    /// 3).
     pub(crate) expose_error_code: bool,
     /// The `message` in the body of a 401.
     pub(crate) unauthorized_error_message: String,
@@ -281,6 +296,17 @@ pub(crate) enum TokenAuth {
     ClientSecretJwt,
 }
 
+/// A challenge to a client that is not authenticated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Challenge {
+    /// `Basic` (RFC 7617).
+    Basic,
+    /// `Bearer` (RFC 6750).
+    Bearer,
+}
+
 /// The encoding of an id and a secret inside Basic credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -309,6 +335,8 @@ impl Default for Config {
         Config {
             auth_methods: vec![AuthMethods::ClientCredentials],
             client_credentials_param_type: vec![Source::Header, Source::Query, Source::Body],
+            client_id_header: None,
+            client_secret_header: None,
             basic_encoding: Encoding::Raw,
             max_body_bytes: 64 * 1024,
             clients_allowed: None,
@@ -379,6 +407,8 @@ impl Default for Config {
             upstream_headers: Vec::new(),
             upstream_headers_claims: Vec::new(),
             upstream_headers_names: Vec::new(),
+            challenges: None,
+            resource_metadata: None,
             expose_error_code: true,
             unauthorized_error_message: "Unauthorized".to_owned(),
             forbidden_error_message: "Forbidden".to_owned(),
@@ -417,7 +447,13 @@ impl Config {
             *scopes = Value::Array(Vec::new());
         }
         config.retain(|_, value| !value.is_null());
-        Ok(typed::read(config, "", problems))
+        let has_places = config.contains_key("client_credentials_param_type");
+        let mut config: Config = typed::read(config, "", problems);
+        if !has_places && config.client_id_header.is_some() && config.client_secret_header.is_some()
+        {
+            config.client_credentials_param_type.push(Source::Headers);
+        }
+        Ok(config)
     }
 
     #[cfg(test)]

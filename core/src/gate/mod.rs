@@ -1,7 +1,9 @@
 //! A gate: one compiled configuration.
 
+mod challenge;
 mod clients;
 pub(crate) mod connection;
+mod header_name;
 pub(crate) mod issuer;
 pub(crate) mod policy;
 pub(crate) mod reach;
@@ -15,10 +17,11 @@ pub(crate) use token_request::{TokenRequest, headers};
 
 use crate::config::Config;
 use crate::error::{Error, Problems};
-use crate::request::Request;
 use crate::request::extract::{Presented, ascii, body_kind, extract, header_decides};
 use crate::request::hide;
+use crate::request::named;
 use crate::request::scratch::{Scratch, ScratchBuffer};
+use crate::request::{CredentialHeaders, Request};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +73,28 @@ impl Gate {
     /// The names of the arguments whose values are in [`Request::args`] (`token_post_args_host`), in the same order.
     pub fn args(&self) -> &[String] {
         self.rules.places.args.host()
+    }
+
+    /// The names of the headers with the client's id and secret (`client_id_header`, `client_secret_header`), in lower
+    /// case; empty if the gate names none.
+    pub fn credential_headers(&self) -> &[String] {
+        self.rules
+            .places
+            .headers
+            .as_ref()
+            .map_or(&[], |names| names)
+    }
+
+    /// Selects the values for [`Request::headers`] from all headers of a request. A name counts in any case. Another
+    /// header whose name differs only in `_` and `-` makes it repeated.
+    pub fn select_headers<'h>(
+        &self,
+        headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
+    ) -> CredentialHeaders<'h> {
+        match &self.rules.places.headers {
+            Some(names) => named::select(names, headers),
+            None => CredentialHeaders::default(),
+        }
     }
 
     /// Whether this gate searches the body of this request, so that the host should read it into [`Request::body`].

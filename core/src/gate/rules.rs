@@ -2,6 +2,7 @@
 
 use super::TokenRequest;
 use super::clients::Clients;
+use super::header_name::credential_headers;
 use super::token_request::arg_names;
 use super::upstream::{Upstream, header_value};
 use crate::config::{AuthMethods, Config, value_error};
@@ -53,7 +54,9 @@ impl Rules {
         let clients_allowed = config.clients_allowed.as_deref().map(Clients::compile);
         let clients_allowed = problems.check(clients_allowed.transpose());
         let realm = issuer.as_ref().map_or("", Issuer::host);
-        let upstream = problems.check(Upstream::compile(config, realm));
+        let headers = problems.check(credential_headers(config));
+        let named = headers.as_ref().and_then(Option::as_ref);
+        let upstream = problems.check(Upstream::compile(config, realm, named));
         let policy = problems.check(Policy::compile(config));
         let retention = problems.check(Retention::compile(config));
         let verify_signature = config.verify_signature
@@ -67,8 +70,8 @@ impl Rules {
                  it, or set verify_signature to false",
             ));
         }
-        let (Some(issuer), Some(request), Some(args), Some(clients_allowed)) =
-            (issuer, request, args, clients_allowed)
+        let (Some(issuer), Some(request), Some(args), Some(clients_allowed), Some(headers)) =
+            (issuer, request, args, clients_allowed, headers)
         else {
             return Err(problems.into_error());
         };
@@ -84,6 +87,8 @@ impl Rules {
                 query: within(Source::Query),
                 body: within(Source::Body),
                 bearer: uses(config, AuthMethods::Bearer),
+                is_rare: uses(config, AuthMethods::Bearer) || headers.is_some(),
+                headers,
                 basic_encoding: config.basic_encoding,
                 args,
                 max_body_bytes: config.max_body_bytes,
@@ -128,19 +133,17 @@ impl Rules {
         &'r self,
         grant: Option<&'r Grant>,
     ) -> impl Iterator<Item = (&'r str, Option<Cow<'r, str>>)> {
-        let token = self.upstream.token_header.as_ref();
-        // Without hide_credentials, the client's own Authorization stays.
-        let is_replaced = token.is_some_and(|token| token.name == "authorization");
-        let hidden = (self.hide && !is_replaced).then_some(("authorization", None));
+        let upstream = &self.upstream;
+        let hidden = upstream.hidden.iter().map(|name| (name.as_str(), None));
+        let token = upstream.token_header.as_ref();
         let token =
             token.map(move |header| (header.name.as_str(), grant.map(|grant| header.value(grant))));
         let claims = grant.and_then(|grant| grant.claims.as_ref());
-        let named = self
-            .upstream
+        let named = upstream
             .claim_headers
             .iter()
             .map(move |(name, path)| (name.as_str(), header_value(claims, path)));
-        hidden.into_iter().chain(token).chain(named)
+        hidden.chain(token).chain(named)
     }
 
     /// The remaining time for which this gate serves a token; `None` if it does not cache it.
@@ -169,7 +172,7 @@ fn check(config: &Config, problems: &mut Problems) {
         wrong("timeout: must be at least 1 (milliseconds)");
     }
     if config.client_credentials_param_type.is_empty() {
-        wrong("client_credentials_param_type: must contain header, query or body");
+        wrong("client_credentials_param_type: must contain header, query, body or headers");
     }
     if config.ignore_signature.contains(&AuthMethods::Bearer)
         || (!config.verify_signature && uses(config, AuthMethods::Bearer))
