@@ -22,6 +22,7 @@ build = {
       ["resty.credgate.abi"] = "lib/resty/credgate/abi.lua",
       ["resty.credgate.denial"] = "lib/resty/credgate/denial.lua",
       ["resty.credgate.gate"] = "lib/resty/credgate/gate.lua",
+      ["resty.credgate.headers"] = "lib/resty/credgate/headers.lua",
       ["resty.credgate.library"] = "lib/resty/credgate/library.lua",
       ["resty.credgate.outcome"] = "lib/resty/credgate/outcome.lua",
       ["resty.credgate.process"] = "lib/resty/credgate/process.lua",

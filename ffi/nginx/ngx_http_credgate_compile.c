@@ -57,6 +57,10 @@ ngx_http_credgate_compile_gate(ngx_conf_t *cf,
     cln->handler = ngx_http_credgate_compile_free_gate;
     cln->data = gate->handle;
 
+    if (ngx_http_credgate_names_compile(cf, cglcf, gate) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     if (ngx_http_credgate_compile_host_args(cf, gate) != NGX_OK) {
         return NGX_CONF_ERROR;
     }

@@ -9,7 +9,7 @@ from credgate._credgate import Request, to_token
 from credgate._waiting import wait
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from credgate._credgate import Allow, Deny, Token
     from credgate._types import Text
@@ -37,6 +37,7 @@ class Gate(_credgate.Gate):
         client_id: Text | None = None,
         client_secret: Text | None = None,
         peer: Text | None = None,
+        headers: Iterable[tuple[Text, Text]] | None = None,
     ) -> Allow | Deny:
         """Authenticate a request; on a miss, wait for the exchange.
 
@@ -44,10 +45,20 @@ class Gate(_credgate.Gate):
         request with several Authorization headers before calling this. `args` are values for the
         gate's token_post_args_host. If `client_id` and `client_secret` are given, the request is
         not searched for credentials. `peer` is the IP address of the client: exchanges without a
-        token are counted for it (refusals_per_source).
+        token are counted for it (refusals_per_source). `headers` are names and values, as received;
+        the gate reads only those that it names (client_id_header, client_secret_header).
         """
         result = self._authenticate(
-            method, authorization, query, content_type, body, args, client_id, client_secret, peer
+            method,
+            authorization,
+            query,
+            content_type,
+            body,
+            args,
+            client_id,
+            client_secret,
+            peer,
+            headers,
         )
         return result.wait() if type(result) is Request else result
 
@@ -63,13 +74,23 @@ class Gate(_credgate.Gate):
         client_id: Text | None = None,
         client_secret: Text | None = None,
         peer: Text | None = None,
+        headers: Iterable[tuple[Text, Text]] | None = None,
     ) -> Allow | Deny:
         """Authenticate a request; on a miss, await the exchange without blocking the event loop.
 
         The arguments are those of `authenticate`. Cancelling the task does not cancel the exchange.
         """
         result = self._authenticate(
-            method, authorization, query, content_type, body, args, client_id, client_secret, peer
+            method,
+            authorization,
+            query,
+            content_type,
+            body,
+            args,
+            client_id,
+            client_secret,
+            peer,
+            headers,
         )
         return await wait(result) if type(result) is Request else result
 

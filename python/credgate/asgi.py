@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from credgate import redact_query
-from credgate._middleware import DESCRIBING, Body, entries, length, spelling
+from credgate._middleware import DESCRIBING, Body, Headers, entries, length, spelling
 
 if TYPE_CHECKING:
     from credgate import Allow, Deny, Gate
@@ -24,7 +24,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
 
 
 class Middleware:
@@ -66,6 +65,7 @@ class Middleware:
             content_type=_joined(headers, b"content-type"),
             body=body.whole,
             peer=(scope.get("client") or [None])[0],
+            headers=headers,
         )
         if not outcome.allowed:
             await _deny(outcome, scope, receive, send)
@@ -89,6 +89,7 @@ class _Body(Body):
             scope.get("method", "GET"),
             _joined(headers, b"authorization"),
             _joined(headers, b"content-type"),
+            headers,
         )
         self._receive = receive
         self._first: Message | None = None

@@ -4,6 +4,7 @@ local library = require "resty.credgate.library"
 local process = require "resty.credgate.process"
 local waiting = require "resty.credgate.waiting"
 local http_request = require "resty.credgate.request"
+local credential_headers = require "resty.credgate.headers"
 local outcomes = require "resty.credgate.outcome"
 local denials = require "resty.credgate.denial"
 local ffi = require "ffi"
@@ -64,6 +65,29 @@ local function arg_names_of(handle)
 end
 
 
+-- The headers that the gate names for id and secret, if any. They are hidden
+-- unless hide_credentials is false.
+local function credential_headers_of(handle)
+    local names = {}
+
+    while C.credgate_gate_credential_header(handle, #names, text, len) == OK do
+        names[#names + 1] = ffi_str(text[0], len[0])
+    end
+
+    if not names[1] then
+        return nil
+    end
+
+    local headers = credential_headers.new(names[1], names[2])
+    local bypass = outcomes.new_struct()
+
+    C.credgate_gate_bypass(handle, bypass)
+    headers.are_hidden = outcomes.headers { struct = bypass }[names[2]] ~= nil
+
+    return headers
+end
+
+
 -- Compiles a configuration in JSON, and logs its warnings. Returns nil and the
 -- error if it is invalid.
 function _M.new(json)
@@ -90,6 +114,7 @@ function _M.new(json)
         handle = handle,
         timeout = milliseconds[0] / 1000,
         arg_names = arg_names[1] and arg_names,
+        headers = credential_headers_of(handle),
     }, methods)
 end
 
@@ -255,13 +280,22 @@ local function authenticate_table(self, fields)
     request.args, request.args_len = nil, 0
 
     local invalid = self.arg_names and fill_args(self, fields.args)
+                    or self.headers
+                    and credential_headers.fill_from_table(request, self.headers,
+                                                           fields.headers or {})
 
     if invalid then
         error(invalid, 3)
     end
 
     local struct = outcomes.new_struct()
-    local outcome, err = await(self, struct, authenticate(self, struct))
+    local status, own_queue = authenticate(self, struct)
+
+    if self.headers then
+        credential_headers.empty(request)
+    end
+
+    local outcome, err = await(self, struct, status, own_queue)
 
     if not outcome then
         return nil, err
@@ -278,6 +312,10 @@ function _M.authenticate(self, fields)
         error("credgate: request must be a table", 2)
     end
 
+    if fields.headers ~= nil and type(fields.headers) ~= "table" then
+        error("credgate: headers must be a table", 2)
+    end
+
     local outcome, err = authenticate_table(self, {
         method = fields.method,
         authorization = fields.authorization,
@@ -285,6 +323,7 @@ function _M.authenticate(self, fields)
         content_type = fields.content_type,
         body = fields.body,
         peer = fields.peer,
+        headers = fields.headers,
         args = fields.args,
     })
 
@@ -344,14 +383,23 @@ end
 function _M.access(self, options)
     local method = get_method()
     local uri_variable = options and options.uri_variable
+    local headers = self.headers
     local body, content_type
 
     http_request.fill(request, method)
+
+    if headers then
+        credential_headers.fill(request, headers)
+    end
 
     -- The library ignores the body of a GET: most requests save the call.
     if method ~= "GET" then
         body, content_type = http_request.read_body(self.handle, request, method,
                                                     uri_variable)
+
+        if headers then
+            credential_headers.fill(request, headers)
+        end
     end
 
     local invalid = self.arg_names
@@ -379,6 +427,14 @@ function _M.access(self, options)
         http_request.overwrite_authorization(request)
     end
 
+    if headers then
+        credential_headers.empty(request)
+
+        if headers.are_hidden then
+            credential_headers.overwrite_secret(headers)
+        end
+    end
+
     local outcome, err, code = await(self, struct, status, own_queue)
 
     if keeps_outcome and outcome then
@@ -392,6 +448,11 @@ function _M.access(self, options)
 
         if not keeps_authorization_for_others(denial, options) then
             http_request.remove_authorization()
+        end
+
+        if headers then
+            http_request.clear_header(headers.id)
+            http_request.clear_header(headers.secret)
         end
 
         if options and options.on_denied then
