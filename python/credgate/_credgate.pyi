@@ -72,8 +72,7 @@ class Allow:
         """One of "HIT", "STALE", "MISS", "JOINED", "SHARED", "ANONYMOUS" or "PREFLIGHT"."""
     @property
     def source(self) -> str | None:
-        """The place of the credentials: "header", "query", "body", "headers" or "host". None without
-        token."""
+        """The place: "header", "query", "body", "headers" or "host". None without a token."""
     @property
     def client_id(self) -> str | None:
         """The id of the client. None if the request passes without a token."""
@@ -245,8 +244,10 @@ class Gate:
         """The names in token_post_args_host: arguments that each request may set."""
     @property
     def credential_headers(self) -> list[str]:
-        """The names of the headers with the client's id and secret, in lower case; empty if the gate
-        names none (client_id_header, client_secret_header)."""
+        """The names of the headers with the client's id and secret, in lower case.
+
+        Empty if the gate names none (client_id_header, client_secret_header).
+        """
     @property
     def timeout(self) -> float:
         """The maximum time that a request waits for its token, in seconds."""

@@ -13,7 +13,16 @@ import io
 import sys
 from typing import TYPE_CHECKING, Any
 
-from credgate._middleware import DESCRIBING, Body, Headers, entries, hidden, length, redacted, variable
+from credgate._middleware import (
+    DESCRIBING,
+    Body,
+    Headers,
+    entries,
+    hidden,
+    length,
+    redacted,
+    variable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -221,8 +221,9 @@ impl Gate {
         self.0.args().iter().map(String::as_str).collect()
     }
 
-    /// The names of the headers with the client's id and secret, in lower case; empty if the gate
-    /// names none (client_id_header, client_secret_header).
+    /// The names of the headers with the client's id and secret, in lower case.
+    ///
+    /// Empty if the gate names none (client_id_header, client_secret_header).
     #[getter]
     fn credential_headers(&self) -> Vec<&str> {
         let names = self.0.credential_headers();

@@ -56,8 +56,7 @@ impl Allow {
         self.0.cache_status().name()
     }
 
-    /// The place of the credentials: "header", "query", "body", "headers" or "host". None without
-    /// token.
+    /// The place: "header", "query", "body", "headers" or "host". None without a token.
     #[getter]
     fn source(&self) -> Option<&'static str> {
         Some(match self.0.source()? {
