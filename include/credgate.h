@@ -389,8 +389,8 @@ typedef struct credgate_outcome {
     const char *authorization;
     // Its length in bytes.
     size_t authorization_len;
-    // Deny: the value of the WWW-Authenticate header, with one challenge or two;
-    // empty: no such header.
+    // Deny: the value of the WWW-Authenticate header: one challenge, or two with
+    // a comma between them. Empty: no such header.
     const char *challenge;
     // Its length in bytes.
     size_t challenge_len;

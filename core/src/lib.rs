@@ -1,7 +1,7 @@
 //! Credgate authenticates headless clients at a gateway.
 //!
-//! A machine client sends its `client_id` and `client_secret` with an ordinary request (HTTP Basic, query string or
-//! body). Credgate, inside the gateway process, exchanges them at the OpenID provider's token endpoint with the OAuth
+//! A machine client sends its `client_id` and `client_secret` with an ordinary request (HTTP Basic, query string,
+//! body, or two headers). Credgate, inside the gateway process, exchanges them at the OpenID provider's token endpoint with the OAuth
 //! 2.0 client credentials grant ([RFC 6749 section 4.4]), caches the token, and returns the header that the gateway
 //! forwards upstream: `Authorization: Bearer …`. The secret goes no further.
 //!
@@ -45,7 +45,7 @@
 //! On the host's thread, which makes no allocation and no system call on a hit:
 //!
 //! 1. [`Queue::authenticate`] calls [`Inner::look`].
-//! 2. [`extract`] finds the pair in the header, query or body, or the client's own token. It decodes into a buffer of
+//! 2. [`extract`] finds the pair in a header, query or body, or the client's own token. It decodes into a buffer of
 //!    the thread, which is wiped afterwards. A malformed request is denied here.
 //! 3. [`MacKey::pair`] computes the cache key: a MAC over gate, id, secret and arguments.
 //! 4. If the [`TokenCache`] has the token, [`Policy::check`] judges it, and the call returns: a **hit**. Past
