@@ -47,8 +47,8 @@
  * there, its sizeof. The library reads and writes no byte behind it, treats
  * fields that the host does not have as 0, and leaves bytes that the library
  * does not know untouched; a newer host zeroes its structs first. The elements
- * of an array have the size that is passed with the array: arg_size and
- * header_size. The sizes of version 1 are the minimum; a smaller size is
+ * of an array have the size that is passed with the array: arg_size,
+ * header_size and client_size. The sizes of version 1 are the minimum; a smaller size is
  * CREDGATE_INVALID_ARGUMENT. Arrays of counters may have any length from
  * CREDGATE_COUNTERS_V1 on; for a shorter one credgate_engine_counters returns
  * CREDGATE_BUFFER_TOO_SMALL, and other functions CREDGATE_INVALID_ARGUMENT.
@@ -135,6 +135,19 @@
 
 // The client id is not in clients_allowed.
 #define CREDGATE_CLIENT_NOT_ALLOWED 3010
+
+// A token endpoint got something else than a form with grant_type, or
+// credentials in the query.
+#define CREDGATE_TOKEN_REQUEST_INVALID 3101
+
+// A token endpoint got another grant_type than client_credentials.
+#define CREDGATE_UNSUPPORTED_GRANT_TYPE 3102
+
+// A token endpoint got another scope than the gate requests.
+#define CREDGATE_SCOPE_NOT_ALLOWED 3103
+
+// A token endpoint got another audience or resource than the gate requests.
+#define CREDGATE_TARGET_NOT_ALLOWED 3104
 
 // The provider refused these credentials.
 #define CREDGATE_CREDENTIALS_REFUSED 4001
@@ -232,9 +245,6 @@
 // The host supplied the credentials; there is nothing to hide.
 #define CREDGATE_SOURCE_HOST 4
 
-// The two headers that the gate names.
-#define CREDGATE_SOURCE_HEADERS 5
-
 // The number of numbers that this header knows.
 #define CREDGATE_COUNTERS 138
 
@@ -270,9 +280,10 @@ typedef struct credgate_error credgate_error;
 // A compiled configuration: the issuer, the places of credentials, the token
 // request, the requirements on tokens.
 //
-// Methods: credgate_gate_new, credgate_gate_config, credgate_gate_warning,
-// credgate_gate_arg, credgate_gate_credential_header,
-// credgate_gate_wants_body, credgate_gate_timeout, credgate_gate_free.
+// Methods: credgate_gate_new, credgate_gate_token_endpoint,
+// credgate_gate_check, credgate_gate_config, credgate_gate_warning,
+// credgate_gate_arg, credgate_gate_wants_body, credgate_gate_timeout,
+// credgate_gate_free.
 typedef struct credgate_gate credgate_gate;
 
 // The outcomes for one event loop.
@@ -326,7 +337,8 @@ typedef struct credgate_request {
     // sizeof(credgate_string), if there are values.
     size_t arg_size;
     // A client id that the host already knows, or NULL: the library extracts
-    // id and secret from the request.
+    // id and secret from the request, or uses the gate's own. An empty one is
+    // a denial.
     const char *client_id;
     // Its length in bytes.
     size_t client_id_len;
@@ -339,27 +351,19 @@ typedef struct credgate_request {
     const char *peer;
     // Its length in bytes.
     size_t peer_len;
-    // The value of the header that credgate_gate_credential_header names first,
-    // the client's id, or NULL.
-    const char *client_id_header;
+    // The value of the traceparent header, or NULL. Ignored unless
+    // credgate_gate_wants_traceparent returns true.
+    const char *traceparent;
     // Its length in bytes.
-    size_t client_id_header_len;
-    // The value of the header that it names second, the client's secret, or
-    // NULL.
-    const char *client_secret_header;
-    // Its length in bytes.
-    size_t client_secret_header_len;
-    // 1: the request has one of these headers more than once, also with '_' in
-    // place of '-' or the reverse, and is denied. 0: it has not.
-    uint32_t repeated_header;
+    size_t traceparent_len;
 } credgate_request;
 
 // The result of authenticating a request: allow or deny. Strings belong to the
 // outcome and live until credgate_outcome_release.
 //
 // Methods: credgate_outcome_headers, credgate_outcome_claim,
-// credgate_outcome_expires_in, credgate_outcome_upstream_status,
-// credgate_outcome_release.
+// credgate_outcome_expires_in, credgate_outcome_token_response,
+// credgate_outcome_upstream_status, credgate_outcome_release.
 typedef struct credgate_outcome {
     // In: sizeof(credgate_outcome).
     uint32_t struct_size;
@@ -389,8 +393,7 @@ typedef struct credgate_outcome {
     const char *authorization;
     // Its length in bytes.
     size_t authorization_len;
-    // Deny: the value of the WWW-Authenticate header: one challenge, or two with
-    // a comma between them. Empty: no such header.
+    // Deny: the value of the WWW-Authenticate header; empty: no such header.
     const char *challenge;
     // Its length in bytes.
     size_t challenge_len;
@@ -398,7 +401,8 @@ typedef struct credgate_outcome {
     const char *content_type;
     // Its length in bytes.
     size_t content_type_len;
-    // Deny: the body of the response, JSON.
+    // Deny: the body of the response, JSON. Of a token endpoint: the error
+    // response of RFC 6749 section 5.2.
     const char *body;
     // Its length in bytes.
     size_t body_len;
@@ -440,6 +444,19 @@ typedef struct credgate_completion {
     // releases the outcome.
     struct credgate_outcome *outcome;
 } credgate_completion;
+
+// The requests of a client: see the engine option "metrics_clients".
+typedef struct credgate_client {
+    // Its id: printable ASCII, at most 255 bytes. "other": all requests
+    // without counters of their own.
+    const char *client_id;
+    // Its length in bytes.
+    size_t client_id_len;
+    // Its allowed requests.
+    uint64_t allowed;
+    // Its denied requests.
+    uint64_t denied;
+} credgate_client;
 
 #ifdef __cplusplus
 extern "C" {
@@ -483,6 +500,32 @@ int32_t credgate_gate_new(const char *json,
                           struct credgate_gate **out_gate,
                           struct credgate_error **out_error);
 
+// Derives the gate of a token endpoint that answers from the cache (RFC 6749
+// section 3.2). It allows only token requests: POST of a form with
+// grant_type=client_credentials, with the credentials in Authorization: Basic
+// or in the form. scope, audience and resource must be in
+// token_post_args_client or equal what the gate requests. Its denials are
+// error responses (section 5.2), and credgate_outcome_token_response returns
+// the body of a success. Every response needs "Cache-Control: no-store".
+//
+// Both gates share their tokens. The caller frees both, in any order. A gate
+// that exchanges no credentials of clients is a configuration error.
+int32_t credgate_gate_token_endpoint(const struct credgate_gate *gate,
+                                     struct credgate_gate **out_gate,
+                                     struct credgate_error **out_error);
+
+// Derives the gate of a service that other proxies ask about their requests
+// (nginx's auth_request, Traefik's ForwardAuth, Envoy's ext_authz). It searches
+// headers only: such a service sees neither query nor body of the original
+// request, or can remove nothing from them. The service responds with the
+// denial, or with 200 and the headers of credgate_outcome_headers.
+//
+// Both gates share their tokens. The caller frees both, in any order. A gate
+// that searches no header is a configuration error.
+int32_t credgate_gate_check(const struct credgate_gate *gate,
+                            struct credgate_gate **out_gate,
+                            struct credgate_error **out_error);
+
 // Returns whether the body of this request may contain credentials, so that
 // the host must read it and set it in the request: depends on the method, the
 // media type and the length in bytes (-1: not known yet). A body of unknown
@@ -492,6 +535,11 @@ int32_t credgate_gate_wants_body(const struct credgate_gate *gate,
                                  const struct credgate_request *request,
                                  int64_t content_length,
                                  bool *out_wants);
+
+// Returns whether the gate forwards a request's traceparent to the provider,
+// so that the host must look the header up and set it in the request.
+int32_t credgate_gate_wants_traceparent(const struct credgate_gate *gate,
+                                        bool *out_wants);
 
 // Copies the client id that the request presents to out, with any secret: for
 // the log of a denial. It is printable ASCII and may contain quotation marks.
@@ -521,6 +569,13 @@ int32_t credgate_gate_warning(const struct credgate_gate *gate,
                               const char **out_text,
                               size_t *out_len);
 
+// Returns whether the gate searches requests for credentials. If not
+// (client_id, or the place host), something else must decide which requests
+// may pass, and the warning of index 0 says so: a host that knows of another
+// guard may leave it out.
+int32_t credgate_gate_searches_requests(const struct credgate_gate *gate,
+                                        bool *out_searches);
+
 // Returns the name of an argument of the token request that takes its value
 // from credgate_request's args, one for each index from 0; CREDGATE_EMPTY
 // after the last one. The string belongs to the gate.
@@ -528,15 +583,6 @@ int32_t credgate_gate_arg(const struct credgate_gate *gate,
                           size_t index,
                           const char **out_name,
                           size_t *out_len);
-
-// Returns the name of a header with the client's credentials, in lower case:
-// the id for index 0, the secret for index 1; CREDGATE_EMPTY after that, and if
-// the gate names no headers. Their values belong into credgate_request's
-// client_id_header and client_secret_header. The string belongs to the gate.
-int32_t credgate_gate_credential_header(const struct credgate_gate *gate,
-                                        size_t index,
-                                        const char **out_name,
-                                        size_t *out_len);
 
 // Frees a gate. Waiting requests are not affected.
 void credgate_gate_free(struct credgate_gate *gate);
@@ -591,6 +637,16 @@ int32_t credgate_outcome_upstream_status(const struct credgate_outcome *outcome,
                                          uint32_t http_status,
                                          bool *out_dropped);
 
+// Returns the body of a token endpoint's success response (RFC 6749 section
+// 5.1): a JSON object with access_token, token_type, expires_in (the rest of
+// the provider's lifetime in whole seconds; absent if it is unknown) and scope
+// (absent if it is unknown). Its media type is application/json, and the
+// response needs the header "Cache-Control: no-store". CREDGATE_EMPTY: there
+// is no token. The string contains the token and belongs to the outcome.
+int32_t credgate_outcome_token_response(struct credgate_outcome *outcome,
+                                        const char **out_json,
+                                        size_t *out_len);
+
 // Releases the strings of an outcome and empties it. Does nothing to an
 // outcome that was released before, or that was zeroed and never filled.
 void credgate_outcome_release(struct credgate_outcome *outcome);
@@ -607,6 +663,8 @@ void credgate_outcome_release(struct credgate_outcome *outcome);
 // "store_previous_pepper_files" (a list), "store_timeout" (milliseconds),
 // "store_prefix", "store_ca_file", "store_client_cert_file",
 // "store_client_key_file", "store_max_bytes", "store_metrics" (true or false).
+// "metrics_clients" is the maximum number of clients that have counters of
+// their own (0, the default: none; see credgate_engine_clients).
 int32_t credgate_engine_new(const char *json,
                             size_t json_len,
                             struct credgate_engine **out_engine,
@@ -777,6 +835,31 @@ int32_t credgate_engine_purge(const struct credgate_engine *engine,
 int32_t credgate_engine_follow_purge(const struct credgate_engine *engine,
                                      const char *client_id,
                                      size_t client_id_len);
+
+// Copies the counters of clients, from position `first` on, at most `capacity`
+// of them, to an array whose elements have `client_size` bytes:
+// sizeof(credgate_client). *out_count is their number. Position 0 is "other";
+// the clients follow in the order of their first token, and never change their
+// position. All numbers only grow, and a host may add up those of several
+// processes by their ids. Without the option "metrics_clients" there are none.
+// The strings belong to the engine.
+int32_t credgate_engine_clients(const struct credgate_engine *engine,
+                                size_t first,
+                                struct credgate_client *clients,
+                                size_t capacity,
+                                size_t client_size,
+                                size_t *out_count);
+
+// Writes the counters of `count` clients in Prometheus's text format, version
+// 0.0.4: to append to the text of credgate_counters_text. No clients: an empty
+// text. CREDGATE_BUFFER_TOO_SMALL: *out_len is the capacity that the text
+// needs.
+int32_t credgate_clients_text(const struct credgate_client *clients,
+                              size_t count,
+                              size_t client_size,
+                              char *out,
+                              size_t capacity,
+                              size_t *out_len);
 
 #ifdef __cplusplus
 }  // extern "C"

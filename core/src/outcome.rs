@@ -1,8 +1,10 @@
 //! The outcome of a request: allow or deny.
 
 use crate::cause::{Cause, Denial};
+use crate::gate::endpoint::TokenEndpoint;
 use crate::gate::policy::{Breach, SCOPES};
 use crate::gate::{Gate, Rules};
+use crate::metrics::Metrics;
 use crate::request::Source;
 use crate::token::Grant;
 use std::borrow::Cow;
@@ -31,25 +33,27 @@ impl Outcome {
         Outcome::without_token(&gate.rules, CacheStatus::None)
     }
 
-    /// The outcome of a gate's policy on a token. `wall`: the time since the Unix epoch.
+    /// The outcome of a gate's policy on a token, counted. `wall`: the time since the Unix epoch.
     pub(crate) fn of_grant(
         rules: &Arc<Rules>,
         grant: Arc<Grant>,
         cache_status: CacheStatus,
         source: Source,
         wall: Duration,
+        metrics: &Metrics,
     ) -> Outcome {
         let verdict = rules.policy.check(&grant, wall);
-        Outcome::of_verdict(rules, grant, verdict, cache_status, source)
+        Outcome::of_verdict(rules, grant, verdict, cache_status, source, metrics)
     }
 
-    /// The outcome of a policy's verdict on a token.
+    /// The outcome of a policy's verdict on a token, counted.
     pub(crate) fn of_verdict(
         rules: &Arc<Rules>,
         grant: Arc<Grant>,
         verdict: Result<(), Breach>,
         cache_status: CacheStatus,
         source: Source,
+        metrics: &Metrics,
     ) -> Outcome {
         let denial = match verdict {
             // The id of a pair was checked before its token was looked up.
@@ -57,6 +61,7 @@ impl Outcome {
                 if !grant.is_client_supplied
                     || rules.allows_client(grant.client_id().as_bytes()) =>
             {
+                grant.requests.allow(cache_status);
                 return Outcome::Allow(Allow {
                     rules: Arc::clone(rules),
                     grant: Some(grant),
@@ -67,7 +72,9 @@ impl Outcome {
             Ok(()) => Denial::new(Cause::ClientNotAllowed, ""),
             Err(breach) => breach.denial(grant.is_client_supplied),
         };
-        Outcome::of_denial(rules, denial, cache_status)
+        let outcome = Outcome::of_denial(rules, denial, cache_status);
+        metrics.count(&outcome, &grant.requests);
+        outcome
     }
 
     /// A denial; if the gate allows anonymous requests, a 401 becomes an anonymous allow.
@@ -219,6 +226,11 @@ impl Allow {
         self.grant.as_deref()?.claim(name)
     }
 
+    /// The success response of a token endpoint: see [`Grant::token_response`]. `None` without a token.
+    pub fn token_response(&self) -> Option<String> {
+        self.grant.as_deref().map(Grant::token_response)
+    }
+
     /// The owners of the strings: the gate's rules, and the token.
     pub fn into_parts(self) -> (Arc<Rules>, Option<Arc<Grant>>) {
         (self.rules, self.grant)
@@ -271,7 +283,10 @@ impl Deny {
 
     /// The HTTP status.
     pub fn http_status(&self) -> u16 {
-        self.denial.cause.response().0
+        match self.rules.token_endpoint() {
+            Some(_) => TokenEndpoint::response(self.denial.cause).0,
+            None => self.denial.cause.response().0,
+        }
     }
 
     /// The value of `WWW-Authenticate`, on a 401 and for insufficient tokens: one challenge, or two with a comma between
@@ -279,12 +294,21 @@ impl Deny {
     ///
     /// [RFC 9110 section 11.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1
     pub fn challenge(&self) -> Option<&str> {
-        self.rules.upstream.challenge(&self.denial)
+        match self.rules.token_endpoint() {
+            Some(endpoint) => endpoint.challenge(self.denial.cause),
+            None => self.rules.upstream.challenge(&self.denial),
+        }
     }
 
-    /// The body, JSON: `{"message": …}`, as Kong sends it.
+    /// The body, JSON: `{"message": …}`, as Kong sends it. Of a token endpoint: `{"error": …, "error_description": …}`
+    /// ([RFC 6749 section 5.2]).
+    ///
+    /// [RFC 6749 section 5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
     pub fn body(&self) -> &str {
-        self.rules.upstream.body(self.denial.cause)
+        match self.rules.token_endpoint() {
+            Some(_) => TokenEndpoint::response(self.denial.cause).1,
+            None => self.rules.upstream.body(self.denial.cause),
+        }
     }
 
     /// The media type of the body.

@@ -18,11 +18,15 @@
 #define NGX_HTTP_CREDGATE_OPTIONAL  2
 #define NGX_HTTP_CREDGATE_DRY_RUN   3
 
+#define NGX_HTTP_CREDGATE_TOKEN     1
+#define NGX_HTTP_CREDGATE_CHECK     2
+
 
 /* determines how a directive's words are checked and written as JSON */
 
 typedef enum {
     NGX_HTTP_CREDGATE_TYPE_STRING = 0,
+    NGX_HTTP_CREDGATE_TYPE_VALUE,     /* a string that takes variables */
     NGX_HTTP_CREDGATE_TYPE_PATH,
     NGX_HTTP_CREDGATE_TYPE_PATHS,
     NGX_HTTP_CREDGATE_TYPE_STORE,     /* a URL, or "sqlite:" and a path */
@@ -76,10 +80,13 @@ typedef struct {
     ngx_str_t                         options;   /* the same as JSON */
     ngx_array_t                      *providers;
     ngx_array_t                      *warnings;  /* logged, of strings */
+    ngx_array_t                      *unguarded; /* locations to check */
     ngx_shm_zone_t                   *zone;
     size_t                            zone_size;
+    ngx_uint_t                        metrics_clients;
     ngx_int_t                         remote_user;  /* variable's index */
     unsigned                          store_set:1;  /* or "off" */
+    unsigned                          endpoints:1;  /* a location has one */
 
     /* indexes of variables, if any server has a gate */
 
@@ -102,13 +109,20 @@ typedef struct {
     ngx_array_t                      *settings;
     credgate_gate                    *handle;
     ngx_array_t                      *host_args; /* of complex values */
+    bool                              traceparent;  /* is forwarded */
+    ngx_http_complex_value_t         *client_id; /* NULL: no variables */
+    ngx_http_complex_value_t         *client_secret;
     ngx_str_t                        *headers;   /* of id and secret */
     ngx_uint_t                        denies;    /* for lack of a provider */
+    ngx_uint_t                        plain;     /* nothing to evaluate */
+    ngx_uint_t                        guarded;   /* requests are searched */
 } ngx_http_credgate_gate_t;
 
 
 typedef struct {
     ngx_uint_t                        enable;    /* 0, 1, OPTIONAL, DRY_RUN */
+    ngx_uint_t                        endpoint;  /* 0, TOKEN, CHECK */
+    ngx_flag_t                        access;    /* decides in that phase */
     ngx_str_t                         file;      /* of "credgate on" */
     ngx_uint_t                        line;
 
@@ -160,6 +174,7 @@ typedef struct {
     unsigned                          body_hidden:1;
     unsigned                          applied:1;     /* headers are set */
     unsigned                          logged:1;      /* the denial */
+    unsigned                          no_store:1;    /* is in the response */
     unsigned                          dry_run:1;     /* of its location */
     unsigned                          bypassed:1;    /* no gate decides */
 } ngx_http_credgate_ctx_t;
@@ -172,6 +187,10 @@ ngx_int_t ngx_http_credgate_access_log_handler(ngx_http_request_t *r);
 /* answer.c: the response of a denial */
 ngx_int_t ngx_http_credgate_answer_send(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_answer_withdraw(ngx_http_credgate_ctx_t *ctx);
+ngx_int_t ngx_http_credgate_answer_add_no_store(ngx_http_credgate_ctx_t *ctx,
+    ngx_uint_t endpoint);
+ngx_table_elt_t *ngx_http_credgate_answer_add_header(ngx_http_request_t *r,
+    ngx_str_t *name, ngx_str_t *value);
 
 /* body.c: removes credentials from the request body */
 ngx_int_t ngx_http_credgate_body_hide(ngx_http_credgate_ctx_t *ctx);
@@ -182,9 +201,20 @@ void ngx_http_credgate_body_discard(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_bypass_init(ngx_conf_t *cf);
 ngx_int_t ngx_http_credgate_bypass_handler(ngx_http_request_t *r);
 
+/* clients.c: the requests of each client in all workers */
+size_t ngx_http_credgate_clients_size(ngx_uint_t max);
+void *ngx_http_credgate_clients_create(ngx_slab_pool_t *shpool);
+void ngx_http_credgate_clients_open(ngx_slab_pool_t *shpool, void *shared,
+    ngx_uint_t max, ngx_log_t *log);
+void ngx_http_credgate_clients_publish(credgate_engine *engine);
+ngx_int_t ngx_http_credgate_clients_text(ngx_pool_t *pool, ngx_str_t *text);
+
 /* compile.c: makes a gate from settings, for the "credgate" of a location */
 char *ngx_http_credgate_compile_gate(ngx_conf_t *cf,
     ngx_http_credgate_loc_conf_t *cglcf, ngx_http_credgate_gate_t *gate);
+ngx_int_t ngx_http_credgate_compile_log_warning(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *cglcf, ngx_http_credgate_gate_t *gate,
+    const char *text, size_t len);
 
 /* conceal.c: hides secrets from the log formats */
 ngx_int_t ngx_http_credgate_conceal_handler(ngx_http_request_t *r);
@@ -222,12 +252,27 @@ ngx_int_t ngx_http_credgate_denial_client_id(ngx_http_credgate_ctx_t *ctx,
     ngx_str_t *id);
 void ngx_http_credgate_denial_log(ngx_http_credgate_ctx_t *ctx);
 
+/* endpoint.c: locations that return tokens, or answer other proxies */
+ngx_int_t ngx_http_credgate_endpoint_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_credgate_endpoint_content_handler(ngx_http_request_t *r);
+
 /* engine.c: the engine and the queue of this worker */
 ngx_int_t ngx_http_credgate_engine_open(ngx_cycle_t *cycle, int *fd);
 void ngx_http_credgate_engine_close(void);
 credgate_engine *ngx_http_credgate_engine_get(void);
 credgate_queue *ngx_http_credgate_engine_queue(void);
 void ngx_http_credgate_engine_log(ngx_log_t *log);
+
+/* endpoints.c: their directives, and the gates that they derive */
+char *ngx_http_credgate_endpoints_token(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_credgate_endpoints_check(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_credgate_endpoints_merge(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *prev, ngx_http_credgate_loc_conf_t *conf);
+int32_t ngx_http_credgate_endpoints_derive(
+    ngx_http_credgate_loc_conf_t *cglcf, credgate_gate **gate,
+    credgate_error **error);
 
 /* enter.c: the preaccess phase of a location with a gate */
 ngx_int_t ngx_http_credgate_enter_handler(ngx_http_request_t *r);
@@ -254,6 +299,11 @@ char *ngx_http_credgate_gates_compile(ngx_conf_t *cf,
     ngx_http_credgate_loc_conf_t *cglcf);
 ngx_int_t ngx_http_credgate_gates_check_unused(ngx_conf_t *cf);
 ngx_http_credgate_gate_t *ngx_http_credgate_gates_find(ngx_http_request_t *r);
+
+/* guard.c: warns about gates that ask for nothing, in unguarded locations */
+ngx_int_t ngx_http_credgate_guard_add(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *cglcf);
+ngx_int_t ngx_http_credgate_guard_check(ngx_conf_t *cf);
 
 /* headers.c: sets and removes request headers for the upstream */
 ngx_int_t ngx_http_credgate_headers_set(ngx_http_credgate_ctx_t *ctx);
@@ -317,6 +367,12 @@ ngx_int_t ngx_http_credgate_options_init_module(ngx_cycle_t *cycle);
 void ngx_http_credgate_outcome_deny(ngx_http_credgate_ctx_t *ctx,
     int32_t code);
 ngx_int_t ngx_http_credgate_outcome_keep(ngx_http_credgate_ctx_t *ctx);
+
+/* own.c: an id and a secret from variables */
+ngx_int_t ngx_http_credgate_own_compile(ngx_conf_t *cf,
+    ngx_http_credgate_gate_t *gate, ngx_array_t **settings);
+ngx_int_t ngx_http_credgate_own_present(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_own_withdraw(ngx_http_credgate_ctx_t *ctx);
 
 /* present.c: presents the request to the library */
 ngx_int_t ngx_http_credgate_present_request(ngx_http_credgate_ctx_t *ctx);

@@ -64,6 +64,20 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
       0,
       NULL },
 
+    { ngx_string("credgate_token"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_credgate_endpoints_token,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("credgate_check"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_credgate_endpoints_check,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("credgate_metrics"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_credgate_operate_metrics,
@@ -136,6 +150,15 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
 
     NGX_HTTP_CREDGATE_SETTING("client_credentials_param_type", NGX_CONF_1MORE,
                               LIST, "client_credentials_param_type"),
+
+    NGX_HTTP_CREDGATE_SETTING("client_id", NGX_CONF_TAKE1,
+                              VALUE, "client_id"),
+
+    NGX_HTTP_CREDGATE_SETTING("client_secret", NGX_CONF_TAKE1,
+                              VALUE, "client_secret"),
+
+    NGX_HTTP_CREDGATE_SETTING("client_secret_file", NGX_CONF_TAKE1,
+                              PATH, "client_secret_file"),
 
     NGX_HTTP_CREDGATE_SETTING("client_id_header", NGX_CONF_TAKE1,
                               STRING, "client_id_header"),
@@ -285,6 +308,9 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
     NGX_HTTP_CREDGATE_SETTING("token_post_args_client", NGX_CONF_1MORE,
                               LIST, "token_post_args_client"),
 
+    NGX_HTTP_CREDGATE_SETTING("traceparent", NGX_CONF_TAKE1,
+                              FLAG, "traceparent"),
+
     NGX_HTTP_CREDGATE_SETTING("unauthorized_error_message", NGX_CONF_TAKE1,
                               STRING, "unauthorized_error_message"),
 
@@ -314,6 +340,9 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
 
     NGX_HTTP_CREDGATE_OPTION("max_waiting", NGX_CONF_TAKE1,
                              NUMBER, "max_waiting"),
+
+    NGX_HTTP_CREDGATE_OPTION("metrics_clients", NGX_CONF_TAKE1,
+                             NUMBER, "metrics_clients"),
 
     NGX_HTTP_CREDGATE_OPTION("provider_pause_max", NGX_CONF_TAKE1,
                              SEC, "provider_pause_max"),
@@ -383,9 +412,10 @@ ngx_module_t  ngx_http_credgate_module = {
 static ngx_int_t
 ngx_http_credgate_module_init(ngx_conf_t *cf)
 {
-    ngx_array_t                *access;
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
+    ngx_array_t                    *access;
+    ngx_http_handler_pt            *h;
+    ngx_http_core_main_conf_t      *cmcf;
+    ngx_http_credgate_main_conf_t  *cgmcf;
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
@@ -419,6 +449,17 @@ ngx_http_credgate_module_init(ngx_conf_t *cf)
 
     *h = ngx_http_credgate_bypass_handler;
 
+    cgmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_credgate_module);
+
+    if (cgmcf->endpoints) {
+        h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        *h = ngx_http_credgate_endpoint_handler;
+    }
+
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
     if (h == NULL) {
         return NGX_ERROR;
@@ -433,7 +474,9 @@ ngx_http_credgate_module_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    if (ngx_http_credgate_gates_check_unused(cf) != NGX_OK) {
+    if (ngx_http_credgate_gates_check_unused(cf) != NGX_OK
+        || ngx_http_credgate_guard_check(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

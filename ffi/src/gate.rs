@@ -6,15 +6,18 @@ use crate::error::{credgate_error, report};
 use crate::handle::{self, Out};
 use crate::request::{self, credgate_request};
 use crate::status::{CREDGATE_EMPTY, CREDGATE_OK};
-use credgate_core::Gate;
+use credgate_core::{Error, Gate};
 use std::ffi::c_char;
 
 /// A compiled configuration: the issuer, the places of credentials, the token
 /// request, the requirements on tokens.
 ///
-/// Methods: credgate_gate_new, credgate_gate_config, credgate_gate_warning,
+/// Methods: credgate_gate_new, credgate_gate_token_endpoint,
+/// credgate_gate_check, credgate_gate_config, credgate_gate_warning,
 /// credgate_gate_arg, credgate_gate_credential_header,
-/// credgate_gate_wants_body, credgate_gate_timeout, credgate_gate_free.
+/// credgate_gate_searches_requests,
+/// credgate_gate_wants_body, credgate_gate_wants_traceparent,
+/// credgate_gate_timeout, credgate_gate_free.
 pub struct credgate_gate(pub(crate) Gate);
 
 /// Compiles a configuration: a JSON object, or Kong's plugin object. Starts no
@@ -40,6 +43,67 @@ pub unsafe extern "C" fn credgate_gate_new(
     })
 }
 
+/// Derives the gate of a token endpoint that answers from the cache (RFC 6749
+/// section 3.2). It allows only token requests: POST of a form with
+/// grant_type=client_credentials, with the credentials in Authorization: Basic
+/// or in the form. scope, audience and resource must be in
+/// token_post_args_client or equal what the gate requests. Its denials are
+/// error responses (section 5.2), and credgate_outcome_token_response returns
+/// the body of a success. Every response needs "Cache-Control: no-store".
+///
+/// Both gates share their tokens. The caller frees both, in any order. A gate
+/// that exchanges no credentials of clients is a configuration error.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_gate_token_endpoint(
+    gate: *const credgate_gate,
+    out_gate: *mut *mut credgate_gate,
+    out_error: *mut *mut credgate_error,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL.
+        unsafe { derive(gate, out_gate, out_error, Gate::token_endpoint) }
+    })
+}
+
+/// Derives the gate of a service that other proxies ask about their requests
+/// (nginx's auth_request, Traefik's ForwardAuth, Envoy's ext_authz). It searches
+/// headers only: such a service sees neither query nor body of the original
+/// request, or can remove nothing from them. The service responds with the
+/// denial, or with 200 and the headers of credgate_outcome_headers.
+///
+/// Both gates share their tokens. The caller frees both, in any order. A gate
+/// that searches no header is a configuration error.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_gate_check(
+    gate: *const credgate_gate,
+    out_gate: *mut *mut credgate_gate,
+    out_error: *mut *mut credgate_error,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL.
+        unsafe { derive(gate, out_gate, out_error, Gate::external) }
+    })
+}
+
+/// # Safety
+///
+/// As [`Out::required`]; the gate is valid or NULL.
+unsafe fn derive(
+    gate: *const credgate_gate,
+    out_gate: *mut *mut credgate_gate,
+    out_error: *mut *mut credgate_error,
+    derived: impl FnOnce(&Gate) -> Result<Gate, Error>,
+) -> Result<i32, Fail> {
+    // SAFETY: the caller guarantees the pointers.
+    unsafe {
+        let gate = handle::borrow(gate)?;
+        let out_gate = Out::required(out_gate)?;
+        let derived = derived(&gate.0).map_err(|error| report(&error, out_error))?;
+        out_gate.set(handle::give(credgate_gate(derived)));
+    }
+    Ok(CREDGATE_OK)
+}
+
 /// Returns whether the body of this request may contain credentials, so that
 /// the host must read it and set it in the request: depends on the method, the
 /// media type and the length in bytes (-1: not known yet). A body of unknown
@@ -58,7 +122,7 @@ pub unsafe extern "C" fn credgate_gate_wants_body(
         let (gate, request, out_wants) = unsafe {
             (
                 handle::borrow(gate)?,
-                request::borrow(request, &mut scratch)?,
+                request::borrow(request, false, &mut scratch)?,
                 Out::required(out_wants)?,
             )
         };
@@ -66,6 +130,21 @@ pub unsafe extern "C" fn credgate_gate_wants_body(
             gate.0
                 .wants_body(&request, u64::try_from(content_length).ok()),
         );
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// Returns whether the gate forwards a request's traceparent to the provider,
+/// so that the host must look the header up and set it in the request.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_gate_wants_traceparent(
+    gate: *const credgate_gate,
+    out_wants: *mut bool,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL.
+        let (gate, out_wants) = unsafe { (handle::borrow(gate)?, Out::required(out_wants)?) };
+        out_wants.set(gate.0.wants_traceparent());
         Ok(CREDGATE_OK)
     })
 }
@@ -86,7 +165,7 @@ pub unsafe extern "C" fn credgate_gate_presented_client_id(
         // SAFETY: C passes valid pointers or NULL.
         unsafe {
             let gate = handle::borrow(gate)?;
-            let request = request::borrow(request, &mut scratch)?;
+            let request = request::borrow(request, false, &mut scratch)?;
             match gate.0.presented_client_id(&request) {
                 Some(id) => bytes::write(id.as_bytes(), out, capacity, out_len),
                 None => Ok(CREDGATE_EMPTY),
@@ -149,6 +228,23 @@ pub unsafe extern "C" fn credgate_gate_warning(
             let warnings = gate.0.warnings();
             set_text(warnings.get(index).copied(), out_text, out_len)
         }
+    })
+}
+
+/// Returns whether the gate searches requests for credentials. If not
+/// (client_id, or the place host), something else must decide which requests
+/// may pass, and the warning of index 0 says so: a host that knows of another
+/// guard may leave it out.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_gate_searches_requests(
+    gate: *const credgate_gate,
+    out_searches: *mut bool,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL.
+        let (gate, out_searches) = unsafe { (handle::borrow(gate)?, Out::required(out_searches)?) };
+        out_searches.set(gate.0.searches_requests());
+        Ok(CREDGATE_OK)
     })
 }
 

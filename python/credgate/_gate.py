@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from credgate import _credgate
 from credgate._credgate import Request, to_token
@@ -37,6 +37,7 @@ class Gate(_credgate.Gate):
         client_id: Text | None = None,
         client_secret: Text | None = None,
         peer: Text | None = None,
+        traceparent: Text | None = None,
         headers: Iterable[tuple[Text, Text]] | None = None,
     ) -> Allow | Deny:
         """Authenticate a request; on a miss, wait for the exchange.
@@ -44,8 +45,10 @@ class Gate(_credgate.Gate):
         Pass the parts of the request unchanged: `query` is without "?" and not decoded. Reject a
         request with several Authorization headers before calling this. `args` are values for the
         gate's token_post_args_host. If `client_id` and `client_secret` are given, the request is
-        not searched for credentials. `peer` is the IP address of the client: exchanges without a
-        token are counted for it (refusals_per_source). `headers` are names and values, as received;
+        not searched for credentials; an empty one is a denial. `peer` is the IP address of the
+        client: exchanges without a token are counted for it (refusals_per_source). `traceparent` is
+        the header of that name, which the token request gets if the gate forwards it
+        (`wants_traceparent`). `headers` are names and values, as received;
         the gate reads only those that it names (client_id_header, client_secret_header).
         """
         result = self._authenticate(
@@ -58,6 +61,7 @@ class Gate(_credgate.Gate):
             client_id,
             client_secret,
             peer,
+            traceparent,
             headers,
         )
         return result.wait() if type(result) is Request else result
@@ -74,6 +78,7 @@ class Gate(_credgate.Gate):
         client_id: Text | None = None,
         client_secret: Text | None = None,
         peer: Text | None = None,
+        traceparent: Text | None = None,
         headers: Iterable[tuple[Text, Text]] | None = None,
     ) -> Allow | Deny:
         """Authenticate a request; on a miss, await the exchange without blocking the event loop.
@@ -90,28 +95,48 @@ class Gate(_credgate.Gate):
             client_id,
             client_secret,
             peer,
+            traceparent,
             headers,
         )
         return await wait(result) if type(result) is Request else result
 
+    @overload
+    def token(self, *, args: Mapping[str, Text | None] | None = None) -> Token: ...
+    @overload
     def token(
         self,
         client_id: Text,
         client_secret: Text,
         args: Mapping[str, Text | None] | None = None,
+    ) -> Token: ...
+    def token(
+        self,
+        client_id: Text | None = None,
+        client_secret: Text | None = None,
+        args: Mapping[str, Text | None] | None = None,
     ) -> Token:
         """Return the token of a client; on a miss, wait for the exchange.
 
-        Raises DeniedError if there is no token. `args` are values for the gate's
+        Raises DeniedError if there is no token. Without an id and a secret, the client is the
+        gateway's own (client_id in the configuration). `args` are values for the gate's
         token_post_args_host.
         """
         result = self._token(client_id, client_secret, args)
         return to_token(result.wait()) if type(result) is Request else result
 
+    @overload
+    async def token_async(self, *, args: Mapping[str, Text | None] | None = None) -> Token: ...
+    @overload
     async def token_async(
         self,
         client_id: Text,
         client_secret: Text,
+        args: Mapping[str, Text | None] | None = None,
+    ) -> Token: ...
+    async def token_async(
+        self,
+        client_id: Text | None = None,
+        client_secret: Text | None = None,
         args: Mapping[str, Text | None] | None = None,
     ) -> Token:
         """Return the token of a client; on a miss, await the exchange. See `token`."""
@@ -125,3 +150,21 @@ class Gate(_credgate.Gate):
         tokens.
         """
         return type(self)(self._optional())
+
+    def token_endpoint(self) -> Gate:
+        """Return the gate of a token endpoint: it allows only the requests of RFC 6749.
+
+        Its denials are the error responses of section 5.2, and `token_response` of its outcomes is
+        the body of a success. Every response needs "Cache-Control: no-store". Both gates share
+        their tokens. Raises ConfigError if this gate exchanges no credentials of clients.
+        `credgate.asgi.TokenEndpoint` and `credgate.wsgi.TokenEndpoint` use it.
+        """
+        return type(self)(self._token_endpoint())
+
+    def external(self) -> Gate:
+        """Return the gate of a service that other proxies ask: it searches headers only.
+
+        Both gates share their tokens. Raises ConfigError if this gate searches no header.
+        `credgate.asgi.Check` and `credgate.wsgi.Check` use it.
+        """
+        return type(self)(self._external())

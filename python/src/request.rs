@@ -16,6 +16,7 @@ pub(crate) struct Parts {
     pub(crate) credentials: Option<(Text, Text)>,
     pub(crate) args: Vec<Option<Text>>,
     pub(crate) peer: Option<Text>,
+    pub(crate) traceparent: Option<Text>,
     /// Names and values of headers, among them those that the gate names.
     pub(crate) headers: Vec<(Text, Text)>,
 }
@@ -42,6 +43,7 @@ impl Parts {
             credentials: credentials.map(|(id, secret)| (id.bytes(), secret.bytes())),
             args: &args,
             peer: self.peer.as_ref().map(Text::bytes),
+            traceparent: self.traceparent.as_ref().map(Text::bytes),
             headers: gate.select_headers(headers),
         })
     }

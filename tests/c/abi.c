@@ -105,6 +105,74 @@ static void null_is_an_error_and_freeing_it_does_nothing(credgate_gate *gate,
 }
 
 
+static void traceparent_is_wanted_only_if_the_gate_forwards_it(
+    credgate_gate *gate, credgate_queue *queue)
+{
+    static const char json[] =
+        "{\"issuer\": \"https://a.example\", \"traceparent\": true}";
+    credgate_request request = make_request(NULL);
+    credgate_outcome outcome = { .struct_size = sizeof(outcome) };
+    credgate_gate *other = NULL;
+    uint64_t ticket;
+    bool wants = true;
+
+    check(credgate_gate_wants_traceparent(NULL, &wants)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_gate_wants_traceparent(gate, NULL)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_gate_wants_traceparent(gate, &wants) == CREDGATE_OK);
+    check(!wants);
+    check(credgate_gate_new(json, sizeof(json) - 1, &other, NULL)
+          == CREDGATE_OK);
+    check(credgate_gate_wants_traceparent(other, &wants) == CREDGATE_OK);
+    check(wants);
+    request.traceparent_len = 5;
+    check(credgate_authenticate(gate, queue, &request, NULL, &outcome, &ticket)
+          == CREDGATE_OK);
+    credgate_outcome_release(&outcome);
+    check(credgate_authenticate(other, queue, &request, NULL, &outcome,
+                                &ticket) == CREDGATE_INVALID_ARGUMENT);
+    credgate_gate_free(other);
+    puts("traceparent_is_wanted_only_if_the_gate_forwards_it");
+}
+
+
+static void clients_become_text(credgate_engine *engine)
+{
+    static const char line[] =
+        "credgate_client_requests_total{client_id=\"a\\\"b\","
+        "result=\"denied\"} 2\n";
+    credgate_client clients[2] = {
+        { .client_id = "other", .client_id_len = 5 },
+        { .client_id = "a\"b", .client_id_len = 3, .allowed = 1,
+          .denied = 2 },
+    };
+    char out[1024];
+    size_t count = 9, len;
+
+    check(credgate_engine_clients(NULL, 0, clients, 2, sizeof(*clients),
+                                  &count) == CREDGATE_NULL_ARGUMENT);
+    check(credgate_engine_clients(engine, 0, NULL, 2, sizeof(*clients),
+                                  &count) == CREDGATE_NULL_ARGUMENT);
+    check(credgate_engine_clients(engine, 0, clients, 2, sizeof(*clients) - 1,
+                                  &count) == CREDGATE_INVALID_ARGUMENT);
+    check(credgate_engine_clients(engine, 0, clients, 2, sizeof(*clients),
+                                  &count) == CREDGATE_OK);
+    check(count == 0);
+    check(credgate_clients_text(clients, 2, sizeof(*clients), NULL, 0, &len)
+          == CREDGATE_BUFFER_TOO_SMALL);
+    check(len < sizeof(out));
+    check(credgate_clients_text(clients, 2, sizeof(*clients), out, len, &len)
+          == CREDGATE_OK);
+    check(len > sizeof(line));
+    check(memcmp(out + len - sizeof(line) + 1, line, sizeof(line) - 1) == 0);
+    check(credgate_clients_text(NULL, 0, sizeof(*clients), NULL, 0, &len)
+          == CREDGATE_OK);
+    check(len == 0);
+    puts("clients_become_text");
+}
+
+
 static void struct_below_the_minimum_size_is_an_error(credgate_gate *gate,
     credgate_queue *queue)
 {
@@ -115,7 +183,8 @@ static void struct_below_the_minimum_size_is_an_error(credgate_gate *gate,
     check(credgate_authenticate(gate, queue, &request, NULL, &outcome, &ticket)
           == CREDGATE_INVALID_ARGUMENT);
     outcome.struct_size = sizeof(outcome);
-    request.struct_size = offsetof(credgate_request, client_id_header) - 1;
+    /* version 1 ends before this field */
+    request.struct_size = offsetof(credgate_request, traceparent) - 1;
     check(credgate_authenticate(gate, queue, &request, NULL, &outcome, &ticket)
           == CREDGATE_INVALID_ARGUMENT);
     puts("struct_below_the_minimum_size_is_an_error");
@@ -443,6 +512,65 @@ static void handles_return_wrong_process_after_a_fork(credgate_gate *gate,
 }
 
 
+static void derived_gates_have_places_and_responses_of_their_own(
+    credgate_gate *gate, credgate_queue *queue)
+{
+    credgate_request request = make_request("client_id=a&client_secret=b");
+    credgate_outcome outcome = { .struct_size = sizeof(outcome) };
+    credgate_gate *endpoint = NULL, *check_gate = NULL, *bearer = NULL;
+    credgate_error *error = NULL;
+    const char *said;
+    size_t len;
+    static const char form[] = "grant_type=password";
+    static const char body[] = "{\"error\":\"unsupported_grant_type\",";
+
+    check(credgate_gate_token_endpoint(NULL, &endpoint, NULL)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_gate_token_endpoint(gate, NULL, NULL)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_gate_check(gate, &check_gate, NULL) == CREDGATE_OK);
+    check(credgate_authenticate_at_once(check_gate, queue, &request, &outcome)
+          == CREDGATE_OK);
+    check(outcome.code == CREDGATE_NO_CREDENTIALS);
+    credgate_outcome_release(&outcome);
+
+    check(credgate_gate_token_endpoint(gate, &endpoint, NULL) == CREDGATE_OK);
+    request = make_request(NULL);
+    request.method = "POST";
+    request.method_len = 4;
+    request.content_type = "application/x-www-form-urlencoded";
+    request.content_type_len = strlen(request.content_type);
+    request.body = form;
+    request.body_len = sizeof(form) - 1;
+    check(credgate_authenticate_at_once(endpoint, queue, &request, &outcome)
+          == CREDGATE_OK);
+    check(outcome.code == CREDGATE_UNSUPPORTED_GRANT_TYPE);
+    check(outcome.http_status == 400);
+    check(memcmp(outcome.body, body, sizeof(body) - 1) == 0);
+    check(credgate_outcome_token_response(&outcome, &said, &len)
+          == CREDGATE_EMPTY);
+    check(credgate_outcome_token_response(NULL, &said, &len)
+          == CREDGATE_NULL_ARGUMENT);
+    credgate_outcome_release(&outcome);
+    credgate_gate_free(endpoint);
+    credgate_gate_free(check_gate);
+
+    check(credgate_gate_new(text("{\"issuer\": \"https://a.example\","
+                                 "\"auth_methods\": [\"bearer\"],"
+                                 "\"audience_required\": [\"a\"]}"),
+                            &bearer, NULL) == CREDGATE_OK);
+    endpoint = NULL;
+    check(credgate_gate_token_endpoint(bearer, &endpoint, &error)
+          == CREDGATE_CONFIG_VALUE);
+    check(endpoint == NULL);
+    check(credgate_error_message(error, &said, &len) == CREDGATE_OK);
+    check(memcmp(said, "auth_methods: ", 14) == 0);
+    credgate_error_free(error);
+    credgate_gate_free(bearer);
+    puts("derived_gates_have_places_and_responses_of_their_own");
+}
+
+
 int main(int argc, char **argv)
 {
     credgate_gate *gate;
@@ -462,6 +590,8 @@ int main(int argc, char **argv)
 
     null_is_an_error_and_freeing_it_does_nothing(gate, queue);
     struct_below_the_minimum_size_is_an_error(gate, queue);
+    traceparent_is_wanted_only_if_the_gate_forwards_it(gate, queue);
+    clients_become_text(engine);
     error_names_the_field_to_change();
     options_are_checked_without_an_engine();
     check(credgate_engine_follow_purge(NULL, NULL, 0)
@@ -470,6 +600,7 @@ int main(int argc, char **argv)
     denial_without_credentials_is_immediate(gate, queue);
     named_headers_are_a_place(queue);
     credentials_are_hidden_and_redacted(gate);
+    derived_gates_have_places_and_responses_of_their_own(gate, queue);
     check(count_threads(&blocked) == 0);
     cancelled_ticket_never_completes(gate, queue);
     connection_receives_a_byte_when_an_outcome_arrives(gate, queue);

@@ -26,14 +26,31 @@ use unique::Unique;
 pub(crate) struct Config {
     // The client's request.
     /// Methods by which clients authenticate: `client_credentials` (id and secret, exchanged for a token at the
-    /// provider), `bearer` (a JWT that the client already has, verified and forwarded), or both.
+    /// provider), `bearer` (a JWT that the client already has, verified and forwarded), and `introspection` (an opaque
+    /// token that the client already has, introspected at the provider (RFC 7662) and forwarded). With `introspection`,
+    /// opaque tokens from exchanges are introspected too, once each, so that requirements apply to their claims.
     #[serde(deserialize_with = "list")]
     pub(crate) auth_methods: Vec<AuthMethods>,
     /// Places to search for id and secret: `header` (`Authorization: Basic`), `query` and `body` (`client_id` and
     /// `client_secret`; in a body, of a form or a JSON object), and `headers` (`client_id_header` and
-    /// `client_secret_header`, which add it by default). Credentials in more than one place are denied with 400.
+    /// `client_secret_header`, which add it by default). Credentials in more than one place are denied with 400. Or `host`
+    /// alone: the host supplies id and secret with each request, and the request is not searched. In nginx,
+    /// `credgate_client_id` and `credgate_client_secret` with variables. `host` is not in Kong.
     #[serde(deserialize_with = "list")]
     pub(crate) client_credentials_param_type: Vec<Source>,
+    /// Id of the gateway's own client: the gate exchanges its credentials for every request, and searches no request.
+    /// Something else must decide which requests may pass. Requires `client_secret` or `client_secret_file`. In Kong,
+    /// clients still send credentials of their own.
+    #[serde(deserialize_with = "shapes::one")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub(crate) client_id: Option<String>,
+    /// Secret of `client_id`.
+    #[serde(deserialize_with = "shapes::one")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub(crate) client_secret: Option<String>,
+    /// File with the secret of `client_id`, without one line end at its end. Each exchange reads it, so a new secret
+    /// needs no reload. Not in Kong.
+    pub(crate) client_secret_file: Option<PathBuf>,
     /// Header with the client's id, such as `X-Client-Id`. Requires `client_secret_header`. Both values are printable
     /// ASCII, without any encoding. Not in Kong.
     pub(crate) client_id_header: Option<String>,
@@ -57,6 +74,10 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "shapes::anonymous")]
     #[cfg_attr(test, schemars(with = "bool"))]
     pub(crate) anonymous: bool,
+
+    /// Whether the configuration contains `client_credentials_param_type`.
+    #[serde(skip)]
+    pub(crate) places_are_written: bool,
 
     // The provider.
     /// The provider: its issuer, or the full URL of its metadata (`…/.well-known/openid-configuration`). Required.
@@ -87,6 +108,21 @@ pub(crate) struct Config {
     /// Values of `discovery_headers_names`, in the same order.
     #[serde(deserialize_with = "list")]
     pub(crate) discovery_headers_values: Vec<String>,
+
+    // The introspection of tokens.
+    /// Introspect JWTs too, which finds revoked ones: a token that a client brings, after its signature is verified if
+    /// `auth_methods` contains `bearer`, and a token from an exchange. Requires `introspection` in `auth_methods`.
+    pub(crate) introspect_jwt_tokens: bool,
+    /// URL of the introspection endpoint. If unset, the one in the provider's metadata.
+    pub(crate) introspection_endpoint: Option<String>,
+    /// Client authentication at the introspection endpoint: `client_secret_basic`, `client_secret_post` or
+    /// `client_secret_jwt`.
+    pub(crate) introspection_endpoint_auth_method: TokenAuth,
+    /// The gateway's own client id at the introspection endpoint. Required for `introspection`. Not in Kong, which uses
+    /// `client_id`.
+    pub(crate) introspection_client_id: Option<String>,
+    /// Secret of `introspection_client_id`. Not in Kong, which uses `client_secret`.
+    pub(crate) introspection_client_secret: Option<String>,
 
     // The token request.
     /// Client authentication at the token endpoint: `client_secret_post`, `client_secret_basic` or `client_secret_jwt`.
@@ -132,6 +168,11 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "list")]
     pub(crate) token_headers_values: Vec<String>,
 
+    /// Send the `traceparent` header of the client's request (W3C Trace Context) with the token request that it causes, so
+    /// that the provider's spans join the client's trace. A malformed value is not sent, and `tracestate` never: it
+    /// holds data of the client's tracing systems, and the provider belongs to another party. Not in Kong.
+    pub(crate) traceparent: bool,
+
     // The connection to the provider.
     /// Maximum time that a request waits for its token, in milliseconds. A token request that has begun continues.
     pub(crate) timeout: u32,
@@ -171,7 +212,8 @@ pub(crate) struct Config {
     /// Methods whose tokens are accepted without verifying their signatures. Only `client_credentials` is allowed.
     #[serde(deserialize_with = "list")]
     pub(crate) ignore_signature: Vec<AuthMethods>,
-    /// Verify `iss`, `exp` and `nbf` of tokens that are JWTs. Must be true for `bearer`.
+    /// Verify `iss`, `exp` and `nbf` of tokens that are JWTs, and of introspection responses. Must be true for `bearer`
+    /// and `introspection`.
     pub(crate) verify_claims: bool,
     /// Tolerated difference between the clocks of the provider and the gateway, in seconds. Tokens are cached for that
     /// much less.
@@ -184,8 +226,8 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "list")]
     pub(crate) scopes_required: Vec<String>,
     /// Path of the claim with the token's scopes: names of members, and positions in arrays from 1. If unset, `scope`,
-    /// or `scp` if the token has no `scope`. An opaque token has the scope of the token response, or the requested
-    /// scope if the response has none; with a path other than `scope`, it has no scopes.
+    /// or `scp` if the token has no `scope`. An opaque token that is not introspected has the scope of the token
+    /// response, or the requested scope if the response has none; with a path other than `scope`, it has no scopes.
     #[serde(deserialize_with = "some_list")]
     pub(crate) scopes_claim: Option<Vec<String>>,
     /// Audiences that the token must have, as an OR of ANDs (see `scopes_required`).
@@ -206,7 +248,8 @@ pub(crate) struct Config {
     /// Path of the claim with the token's groups (see `scopes_claim`).
     #[serde(deserialize_with = "list")]
     pub(crate) groups_claim: Vec<String>,
-    /// Top-level claims that the token must not have. Opaque tokens are denied too, because their claims are unknown.
+    /// Top-level claims that the token must not have. Opaque tokens that are not introspected are denied too, because
+    /// their claims are unknown.
     #[serde(deserialize_with = "list")]
     pub(crate) claims_forbidden: Vec<String>,
 
@@ -215,11 +258,12 @@ pub(crate) struct Config {
     pub(crate) cache_tokens: bool,
     /// Separates caches: gates with different salts share no token.
     pub(crate) cache_tokens_salt: Option<String>,
-    /// Lifetime of a token that has neither `expires_in` nor `exp`, in seconds; at least 1.
+    /// Lifetime of a token that has neither `expires_in` nor `exp`, in seconds; at least 1. An introspected token is
+    /// introspected again after that time, or after `cache_ttl_max`; until then, its revocation has no effect.
     pub(crate) cache_ttl: u32,
     /// Maximum time to cache a token, in seconds; at least 1. If unset, no maximum.
     pub(crate) cache_ttl_max: Option<u32>,
-    /// How long to cache a refusal, in seconds. 0 caches none.
+    /// How long to cache a refusal, in seconds, and the verdict that a token is not active. 0 caches none.
     pub(crate) cache_ttl_neg: u32,
     /// Margin before a token's expiry, in seconds. A token is not served within it, so that it is still valid when it
     /// reaches the upstream. Not in Kong.
@@ -280,6 +324,8 @@ pub(crate) enum AuthMethods {
     ClientCredentials,
     /// A JWT that the client already has.
     Bearer,
+    /// An opaque token that the client already has.
+    Introspection,
 }
 
 /// Client authentication at the token endpoint (RFC 6749 section 2.3.1, OpenID Connect Core 1.0 section 9).
@@ -294,6 +340,17 @@ pub(crate) enum TokenAuth {
     ClientSecretPost,
     /// A JWT signed with the secret.
     ClientSecretJwt,
+}
+
+impl TokenAuth {
+    /// The standard's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            TokenAuth::ClientSecretBasic => "client_secret_basic",
+            TokenAuth::ClientSecretPost => "client_secret_post",
+            TokenAuth::ClientSecretJwt => "client_secret_jwt",
+        }
+    }
 }
 
 /// A challenge to a client that is not authenticated.
@@ -335,6 +392,9 @@ impl Default for Config {
         Config {
             auth_methods: vec![AuthMethods::ClientCredentials],
             client_credentials_param_type: vec![Source::Header, Source::Query, Source::Body],
+            client_id: None,
+            client_secret: None,
+            client_secret_file: None,
             client_id_header: None,
             client_secret_header: None,
             basic_encoding: Encoding::Raw,
@@ -343,6 +403,7 @@ impl Default for Config {
             hide_credentials: true,
             run_on_preflight: true,
             anonymous: false,
+            places_are_written: false,
             issuer: String::new(),
             using_pseudo_issuer: false,
             token_endpoint: None,
@@ -353,6 +414,11 @@ impl Default for Config {
             discovery_headers: BTreeMap::new(),
             discovery_headers_names: Vec::new(),
             discovery_headers_values: Vec::new(),
+            introspect_jwt_tokens: false,
+            introspection_endpoint: None,
+            introspection_endpoint_auth_method: TokenAuth::ClientSecretBasic,
+            introspection_client_id: None,
+            introspection_client_secret: None,
             token_endpoint_auth_method: None,
             token_endpoint_basic_encoding: Encoding::Form,
             scopes: None,
@@ -365,6 +431,7 @@ impl Default for Config {
             token_headers: BTreeMap::new(),
             token_headers_names: Vec::new(),
             token_headers_values: Vec::new(),
+            traceparent: false,
             timeout: 10_000,
             keepalive: true,
             allow_loopback_http: false,
@@ -447,10 +514,14 @@ impl Config {
             *scopes = Value::Array(Vec::new());
         }
         config.retain(|_, value| !value.is_null());
-        let has_places = config.contains_key("client_credentials_param_type");
+        let places_are_written = config.contains_key("client_credentials_param_type");
         let mut config: Config = typed::read(config, "", problems);
-        if !has_places && config.client_id_header.is_some() && config.client_secret_header.is_some()
-        {
+        config.places_are_written = places_are_written;
+        if config.client_id.is_some() && !places_are_written {
+            config.client_credentials_param_type = Vec::new();
+        }
+        let is_named = config.client_id_header.is_some() && config.client_secret_header.is_some();
+        if is_named && !places_are_written {
             config.client_credentials_param_type.push(Source::Headers);
         }
         Ok(config)

@@ -107,7 +107,10 @@ fn is_default(config: &Config, challenge: Challenge) -> bool {
     match challenge {
         Challenge::Basic => is_basic,
         Challenge::Bearer => {
-            !is_basic || uses(AuthMethods::Bearer) || config.resource_metadata.is_some()
+            !is_basic
+                || uses(AuthMethods::Bearer)
+                || uses(AuthMethods::Introspection)
+                || config.resource_metadata.is_some()
         }
     }
 }

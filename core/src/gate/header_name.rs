@@ -65,6 +65,11 @@ pub(super) fn credential_headers(config: &Config) -> Result<Option<HeaderNames>,
         (None, Some(_)) => return wrong(format!("{ID}: is missing beside {SECRET}; name both")),
         (Some(id), Some(secret)) => (id, secret),
     };
+    if config.client_id.is_some() {
+        return wrong(format!(
+            "{ID}: has no effect with client_id, whose credentials the gate exchanges for every request; remove one of them"
+        ));
+    }
     if !is_place {
         return wrong(format!(
             "{PLACES}: lacks headers, but {ID} and {SECRET} name two; add headers, or remove both names"

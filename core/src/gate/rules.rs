@@ -2,19 +2,22 @@
 
 use super::TokenRequest;
 use super::clients::Clients;
+use super::endpoint::{Entry, TokenEndpoint};
+use super::own::OwnClient;
 use super::header_name::credential_headers;
 use super::token_request::arg_names;
 use super::upstream::{Upstream, header_value};
 use crate::config::{AuthMethods, Config, value_error};
 use crate::error::{Error, Problems};
+use crate::gate::introspection::Introspection;
 use crate::gate::issuer::Issuer;
 use crate::gate::policy::Policy;
 use crate::gate::retention::Retention;
 use crate::key::{Fingerprint, FingerprintBuilder};
-use crate::request::Source;
 use crate::request::extract::Places;
+use crate::request::{Request, Source};
 use crate::sys::clock::{Clock, SystemClock};
-use crate::token::Grant;
+use crate::token::{Grant, is_jws};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -22,12 +25,16 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct Rules {
     pub(crate) places: Places,
+    /// The gateway's own client, for which every request gets a token.
+    pub(crate) own: Option<OwnClient>,
     pub(crate) clients_allowed: Option<Clients>,
     pub(crate) hide: bool,
-    pub(crate) run_on_preflight: bool,
+    pub(crate) entry: Entry,
     pub(crate) anonymous: bool,
     pub(crate) issuer: Issuer,
     pub(crate) request: TokenRequest,
+    /// `None`: the gate introspects no tokens.
+    pub(crate) introspection: Option<Introspection>,
     pub(crate) timeout: Duration,
     /// Whether the signatures of tokens from exchanges are verified.
     pub(crate) verify_signature: bool,
@@ -47,6 +54,7 @@ impl Rules {
     /// `problems`: those of reading the configuration.
     pub(crate) fn compile(config: &Config, mut problems: Problems) -> Result<Rules, Error> {
         check(config, &mut problems);
+        let own = problems.check(OwnClient::of_gate(config));
         let issuer = problems.check(Issuer::compile(config));
         let request = problems.check(TokenRequest::compile(config));
         let fixed_args = request.as_ref().map_or(&[][..], |request| &request.args);
@@ -63,41 +71,65 @@ impl Rules {
             && !config
                 .ignore_signature
                 .contains(&AuthMethods::ClientCredentials);
+        let introspection = problems.check(Introspection::compile(config));
+        let pairs = uses(config, AuthMethods::ClientCredentials);
         let may_have_keys = issuer.as_ref().is_none_or(Issuer::may_have_keys);
-        if !may_have_keys && (verify_signature || uses(config, AuthMethods::Bearer)) {
+        let verifies = (verify_signature && pairs) || uses(config, AuthMethods::Bearer);
+        if !may_have_keys && verifies {
             problems.add(value_error(
                 "jwks_endpoint: is required to verify signatures, because using_pseudo_issuer disables discovery; set \
                  it, or set verify_signature to false",
             ));
         }
-        let (Some(issuer), Some(request), Some(args), Some(clients_allowed), Some(headers)) =
-            (issuer, request, args, clients_allowed, headers)
+        let (Some(own), Some(issuer), Some(request), Some(args), Some(clients_allowed), Some(headers)) =
+            (own, issuer, request, args, clients_allowed, headers)
         else {
             return Err(problems.into_error());
         };
-        let (Some(upstream), Some(policy), Some(retention)) = (upstream, policy, retention) else {
+        let (Some(mut upstream), Some(policy), Some(mut retention), Some(introspection)) =
+            (upstream, policy, retention, introspection)
+        else {
             return Err(problems.into_error());
         };
         problems.finish()?;
-        let pairs = uses(config, AuthMethods::ClientCredentials);
         let within = |place| pairs && config.client_credentials_param_type.contains(&place);
+        let bearer = uses(config, AuthMethods::Bearer) || uses(config, AuthMethods::Introspection);
+        let places = Places {
+            header: within(Source::Header),
+            query: within(Source::Query),
+            body: within(Source::Body),
+            host: within(Source::Host),
+            own: own.as_ref().map(|own| own.id.clone()),
+            bearer,
+            is_rare: bearer || headers.is_some(),
+            headers,
+            basic_encoding: config.basic_encoding,
+            args,
+            max_body_bytes: config.max_body_bytes,
+        };
+        if !places.are_searched() {
+            upstream.hidden.clear();
+        }
+        if own.is_some() {
+            // All requests depend on one client, whose secret the operator may be replacing.
+            retention.refusals = retention.refusals.min(OWN_REFUSAL);
+        }
         Ok(Rules {
-            places: Places {
-                header: within(Source::Header),
-                query: within(Source::Query),
-                body: within(Source::Body),
-                bearer: uses(config, AuthMethods::Bearer),
-                is_rare: uses(config, AuthMethods::Bearer) || headers.is_some(),
-                headers,
-                basic_encoding: config.basic_encoding,
-                args,
-                max_body_bytes: config.max_body_bytes,
-            },
+            // A request that is not searched has no credentials to hide.
+            hide: config.hide_credentials && places.are_searched(),
+            places,
             clients_allowed,
-            hide: config.hide_credentials,
-            run_on_preflight: config.run_on_preflight,
+            entry: Entry::new(config.run_on_preflight),
             anonymous: config.anonymous,
-            fingerprint: fingerprint(config, &issuer, &request, verify_signature),
+            fingerprint: fingerprint(
+                config,
+                &issuer,
+                &request,
+                own.as_ref(),
+                introspection.as_ref(),
+                verify_signature,
+            ),
+            own,
             upstream,
             timeout: Duration::from_millis(config.timeout.into()),
             verify_signature,
@@ -113,18 +145,44 @@ impl Rules {
             warnings: warnings(config, verify_signature),
             issuer,
             request,
+            introspection,
         })
     }
 
     /// The same rules with `anonymous`.
     pub(super) fn optional(&self) -> Rules {
-        let mut effective: serde_json::Value =
-            serde_json::from_str(&self.effective).unwrap_or_default();
-        effective["anonymous"] = true.into();
         Rules {
             anonymous: true,
-            effective: effective.to_string(),
+            effective: self.effective_but([("anonymous", true.into())]),
             ..self.clone()
+        }
+    }
+
+    /// The effective configuration with other values of these fields.
+    pub(super) fn effective_but<const N: usize>(
+        &self,
+        changes: [(&str, serde_json::Value); N],
+    ) -> String {
+        let mut effective: serde_json::Value =
+            serde_json::from_str(&self.effective).unwrap_or_default();
+        for (field, value) in changes {
+            effective[field] = value;
+        }
+        effective.to_string()
+    }
+
+    pub(crate) fn token_endpoint(&self) -> Option<&TokenEndpoint> {
+        match &self.entry {
+            Entry::TokenEndpoint(endpoint) => Some(endpoint),
+            _ => None,
+        }
+    }
+
+    /// The places that are searched in this request.
+    pub(crate) fn places(&self, request: &Request<'_>) -> &Places {
+        match self.token_endpoint() {
+            Some(endpoint) if request.authorization.is_some() => &endpoint.by_header,
+            _ => &self.places,
         }
     }
 
@@ -152,12 +210,21 @@ impl Rules {
         Some(self.retention.kept(grant)?.saturating_sub(age))
     }
 
+    /// The introspection of a token, if the gate introspects tokens of its kind.
+    pub(crate) fn introspects(&self, token: &str) -> Option<&Introspection> {
+        let introspection = self.introspection.as_ref()?;
+        (introspection.jwts || !is_jws(token)).then_some(introspection)
+    }
+
     pub(crate) fn allows_client(&self, client_id: &[u8]) -> bool {
         self.clients_allowed
             .as_ref()
             .is_none_or(|clients| clients.allow(client_id))
     }
 }
+
+/// The maximum time for which a refusal of the gateway's own client is cached.
+const OWN_REFUSAL: Duration = Duration::from_secs(5);
 
 fn uses(config: &Config, method: AuthMethods) -> bool {
     config.auth_methods.contains(&method)
@@ -166,14 +233,12 @@ fn uses(config: &Config, method: AuthMethods) -> bool {
 fn check(config: &Config, problems: &mut Problems) {
     let mut wrong = |message: &str| problems.add(value_error(message));
     if config.auth_methods.is_empty() {
-        wrong("auth_methods: must contain \"client_credentials\" or \"bearer\"");
+        wrong("auth_methods: must contain \"client_credentials\", \"bearer\" or \"introspection\"");
     }
     if config.timeout == 0 {
         wrong("timeout: must be at least 1 (milliseconds)");
     }
-    if config.client_credentials_param_type.is_empty() {
-        wrong("client_credentials_param_type: must contain header, query, body or headers");
-    }
+    check_places(config, &mut wrong);
     if config.ignore_signature.contains(&AuthMethods::Bearer)
         || (!config.verify_signature && uses(config, AuthMethods::Bearer))
     {
@@ -188,6 +253,20 @@ fn check(config: &Config, problems: &mut Problems) {
              remove bearer from auth_methods",
         );
     }
+    if config
+        .ignore_signature
+        .contains(&AuthMethods::Introspection)
+    {
+        wrong(
+            "ignore_signature: must not contain introspection, which verifies no signature; remove it",
+        );
+    }
+    if !config.verify_claims && uses(config, AuthMethods::Introspection) {
+        wrong(
+            "verify_claims: must be true with introspection, because the response may be about another issuer's token; \
+             set it to true, or remove introspection from auth_methods",
+        );
+    }
     if !config.verify_claims && !config.issuers_allowed.is_empty() {
         wrong("issuers_allowed: has no effect while verify_claims is false; remove one of them");
     }
@@ -197,11 +276,51 @@ fn check(config: &Config, problems: &mut Problems) {
     }
 }
 
+/// The places of credentials, and the gateway's own.
+fn check_places(config: &Config, wrong: &mut impl FnMut(&str)) {
+    let places = &config.client_credentials_param_type;
+    let is_own = config.client_id.is_some();
+    let exchanges_only = config.auth_methods == [AuthMethods::ClientCredentials];
+    if is_own && config.places_are_written {
+        wrong(
+            "client_credentials_param_type: has no effect with client_id, whose credentials the gate exchanges for \
+             every request; remove one of them",
+        );
+    } else if places.is_empty() && !is_own {
+        wrong("client_credentials_param_type: must contain header, query, body, headers or host");
+    }
+    if places.contains(&Source::Host) && places.len() > 1 {
+        wrong(
+            "client_credentials_param_type: host cannot be combined with other places, because the host supplies the \
+             credentials of every request; remove the others, or host",
+        );
+    }
+    if !exchanges_only && !config.auth_methods.is_empty() {
+        if is_own {
+            wrong(
+                "auth_methods: must be client_credentials alone with client_id; remove the others",
+            );
+        } else if places.contains(&Source::Host) {
+            wrong(
+                "auth_methods: must be client_credentials alone with the place host, because no request is searched; \
+                 remove the others",
+            );
+        }
+    }
+    if is_own && config.clients_allowed.is_some() {
+        wrong(
+            "clients_allowed: has no effect with client_id, because all requests use this client; remove one of them",
+        );
+    }
+}
+
 /// Covers exactly the settings that can change a client's token, or its verification.
 fn fingerprint(
     config: &Config,
     issuer: &Issuer,
     request: &TokenRequest,
+    own: Option<&OwnClient>,
+    introspection: Option<&Introspection>,
     verify_signature: bool,
 ) -> Fingerprint {
     let mut fingerprint = FingerprintBuilder::new();
@@ -213,11 +332,29 @@ fn fingerprint(
     // A gate that verifies signatures must not get a token from one that does not.
     fingerprint.part(&[u8::from(verify_signature)]);
     fingerprint.list(config.cache_tokens_salt.iter().map(|salt| salt.as_bytes()));
+    fingerprint.part(&[u8::from(own.is_some()), u8::from(introspection.is_some())]);
+    if let Some(own) = own {
+        own.fingerprint(&mut fingerprint);
+    }
+    if let Some(introspection) = introspection {
+        introspection.fingerprint(issuer, &mut fingerprint);
+    }
     fingerprint.finish()
 }
 
 fn warnings(config: &Config, verify_signature: bool) -> Vec<&'static str> {
     [
+        // The first: see [`Gate::searches_requests`](crate::Gate::searches_requests).
+        (
+            config.client_id.is_some(),
+            "client_id is set: every request gets a token of the gateway's own client, so something else must decide \
+             which requests may pass",
+        ),
+        (
+            config.client_credentials_param_type == [Source::Host],
+            "client_credentials_param_type is host: the host decides which client's token a request gets, so something \
+             else must prove that the request may have it",
+        ),
         (
             !config.ssl_verify,
             "ssl_verify is false: anyone on the network path to the provider can read every secret",
@@ -230,6 +367,13 @@ fn warnings(config: &Config, verify_signature: bool) -> Vec<&'static str> {
             uses(config, AuthMethods::Bearer) && config.audience_required.is_empty(),
             "auth_methods contains bearer, and audience_required is empty: any access token of the issuer is accepted, \
              including tokens for other APIs, and ID tokens that look like access tokens",
+        ),
+        (
+            uses(config, AuthMethods::Introspection)
+                && !uses(config, AuthMethods::Bearer)
+                && config.audience_required.is_empty(),
+            "auth_methods contains introspection, and audience_required is empty: any active token of the issuer is \
+             accepted, including tokens for other APIs",
         ),
         (
             !config.hide_credentials,

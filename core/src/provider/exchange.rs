@@ -3,32 +3,37 @@
 //! [RFC 6749 section 4.4]: https://www.rfc-editor.org/rfc/rfc6749#section-4.4
 
 use super::health::{Attempt, Candidate, Parties, Verdict};
-use super::refusal::{busy_for_all, is_invalid_client, is_invalid_scope, refusal, unanswered};
+use super::introspection::INACTIVE;
+use super::refusal::{
+    busy_for_all, is_client_refused, is_invalid_client, is_invalid_scope, refusal, unanswered,
+};
 use super::verify::Unverified;
 use super::{Metadata, Provider, quote, token_request};
 use crate::cache::flight::Patience;
 use crate::cause::{Cause, Denial};
 use crate::config::TokenAuth;
 use crate::env::Env;
-use crate::gate::Rules;
+use crate::error::Error;
+use crate::gate::{Rules, TRACEPARENT};
 use crate::http::{Call, Fault, Response};
 use crate::key::Key;
 use crate::request::credentials::Credentials;
 use crate::sys::secret::Secret;
 use crate::token::claims::Claims;
 use crate::token::{Grant, Origin, TokenResponse, is_jws, unverified_claims};
+use reqwest::header::{HeaderName, HeaderValue};
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
-/// The maximum size of a token response, in bytes.
-const MAX_ANSWER: usize = 64 * 1024;
+/// The maximum size of a token response or an introspection response, in bytes.
+pub(super) const MAX_ANSWER: usize = 64 * 1024;
 
 /// The work of a flight.
 pub(crate) enum Work {
     /// Exchange a pair for a token.
     Exchange(Credentials),
-    /// Verify a client's own token.
+    /// Verify or introspect a client's own token.
     Verify(Secret),
 }
 
@@ -41,6 +46,8 @@ pub(crate) struct Exchange<'e> {
     pub(crate) parties: Parties,
     /// `None`: nobody waits for it any longer.
     pub(crate) patience: &'e (dyn Fn() -> Option<Patience> + Send + Sync),
+    /// A header of the token request.
+    pub(crate) traceparent: Option<&'e HeaderValue>,
 }
 
 /// A response of the token endpoint, and the scope that was requested.
@@ -49,10 +56,20 @@ struct Answered<'a> {
     scope: Option<&'a str>,
 }
 
-/// A token request without a response.
-struct Unanswered {
-    verdict: Verdict,
-    denial: Denial,
+/// A request without a response.
+pub(super) struct Unanswered {
+    pub(super) verdict: Verdict,
+    pub(super) denial: Denial,
+}
+
+impl Unanswered {
+    /// The denial of a request that could not be sent.
+    pub(super) fn unsent(denial: Denial) -> Unanswered {
+        Unanswered {
+            verdict: Verdict::Failed,
+            denial,
+        }
+    }
 }
 
 /// A token request as the provider accepts it of a client.
@@ -66,6 +83,17 @@ struct Form<'f> {
 impl Exchange<'_> {
     /// Does the work. Once a token request has begun, the work ends on its own, though its waiters have left.
     pub(crate) async fn run(&self, work: &Work) -> Result<Grant, Denial> {
+        let result = self.result(work).await;
+        match work {
+            Work::Exchange(credentials) if credentials.are_own() => {
+                result.map_err(Denial::of_own_client)
+            }
+            _ => result,
+        }
+    }
+
+    /// The same, with the provider's verdict on the gateway's own client.
+    pub(crate) async fn result(&self, work: &Work) -> Result<Grant, Denial> {
         match work {
             Work::Exchange(credentials) => self.exchange(credentials).await,
             Work::Verify(token) => self.verify_client_supplied(token.expose()).await,
@@ -75,14 +103,31 @@ impl Exchange<'_> {
     async fn exchange(&self, credentials: &Credentials) -> Result<Grant, Denial> {
         let mut metadata = self.provider.metadata(self.env).await?;
         token_endpoint(&metadata)?;
+        let own = self.rules.own.as_ref().filter(|_| credentials.are_own());
         let candidate = Candidate {
             rules: self.rules,
             key: &self.key,
+            is_own: own.is_some() && self.sets_all_args(credentials),
             parties: &self.parties,
             patience: self.patience,
         };
         let attempt = self.provider.health.admit(self.env, &candidate).await?;
+        let (read, renewed);
+        let mut credentials = credentials;
+        if let Some(own) = own {
+            read = credentials.with_secret(own.read().map_err(unreadable)?);
+            credentials = &read;
+        }
         let mut sent = self.negotiate(&attempt, &metadata, credentials).await;
+        if let Ok(answered) = &sent
+            && is_client_refused(&answered.reply)
+            && let Some(secret) = own.and_then(|own| own.read_changed(&credentials.client_secret))
+            && attempt.may_retry()
+        {
+            renewed = credentials.with_secret(secret);
+            credentials = &renewed;
+            sent = self.negotiate(&attempt, &metadata, credentials).await;
+        }
         if let Ok(answered) = &sent
             && matches!(answered.reply.status, 404 | 405 | 410)
             && let Some(newer) = self.moved(&metadata).await
@@ -118,6 +163,13 @@ impl Exchange<'_> {
             _ => Verdict::Failed,
         });
         Err(denial)
+    }
+
+    /// Whether all arguments that come with the request are the host's.
+    fn sets_all_args(&self, credentials: &Credentials) -> bool {
+        let callers = self.rules.places.args.callers().len();
+        let mut numbers = credentials.args.iter().map(|(number, _)| *number);
+        numbers.all(|number| usize::from(number) >= callers)
     }
 
     /// Newer metadata, if the token endpoint has moved.
@@ -186,26 +238,39 @@ impl Exchange<'_> {
             .find_map(|(number, value)| (names.get(*number)? == "scope").then_some(value.as_str()))
     }
 
-    /// One request to the token endpoint. It may take as long as the longest timeout of the gates whose requests wait.
+    /// One request to the token endpoint.
     async fn ask(&self, metadata: &Metadata, form: Form<'_>) -> Result<Response, Unanswered> {
-        let (provider, rules, env) = (self.provider, self.rules, self.env);
-        let unsent = |denial| Unanswered {
-            verdict: Verdict::Failed,
-            denial,
-        };
-        let url = token_endpoint(metadata).map_err(unsent)?;
+        let (rules, env) = (self.rules, self.env);
+        let url = token_endpoint(metadata).map_err(Unanswered::unsent)?;
         let Form {
             credentials,
             auth,
             scope,
         } = form;
         let form = token_request::form(rules, metadata, credentials, auth, scope, env.clock.wall());
+        let mut headers = rules.request.headers.clone();
+        headers.extend(
+            self.traceparent
+                .map(|value| (HeaderName::from_static(TRACEPARENT), value.clone())),
+        );
         let call = Call {
             url: url.clone(),
-            form: Some(form.map_err(unsent)?),
-            headers: rules.request.headers.clone(),
+            form: Some(form.map_err(Unanswered::unsent)?),
+            headers,
             max_answer: MAX_ANSWER,
         };
+        let began = env.clock.now();
+        let sent = self.send("token endpoint", call).await;
+        env.metrics
+            .exchange
+            .observe(env.clock.now().saturating_duration_since(began));
+        sent
+    }
+
+    /// Sends a request to an endpoint. It may take as long as the longest timeout of the gates whose requests wait.
+    pub(super) async fn send(&self, endpoint: &str, call: Call) -> Result<Response, Unanswered> {
+        let (provider, rules, env) = (self.provider, self.rules, self.env);
+        let url = call.url.clone();
         let began = env.clock.now();
         let mut sending = env.transport.send(&provider.issuer.connection, call);
         let deadline = || {
@@ -222,9 +287,6 @@ impl Exchange<'_> {
             }
             until = later;
         };
-        env.metrics
-            .exchange
-            .observe(env.clock.now().saturating_duration_since(began));
         match sent {
             Some(Ok(reply)) => Ok(reply),
             Some(Err(fault)) => Err(Unanswered {
@@ -232,7 +294,7 @@ impl Exchange<'_> {
                     Fault::Unreachable(..) => Verdict::Unreachable,
                     Fault::Broken(_) | Fault::TooLong => Verdict::Failed,
                 },
-                denial: unanswered(url, fault),
+                denial: unanswered(endpoint, &url, fault),
             }),
             None => Err(Unanswered {
                 verdict: Verdict::Failed,
@@ -269,10 +331,18 @@ impl Exchange<'_> {
         } else {
             unverified_claims(token)
         };
-        let claims = members.map(|members| Claims::new(members, Some(&metadata.issuer)));
+        let mut claims = members.map(|members| Claims::new(members, Some(&metadata.issuer)));
+        if let Some(introspection) = self.rules.introspects(token) {
+            let introspected = self.introspect(metadata, introspection, token).await?;
+            let introspected = introspected.ok_or_else(|| self.unverifiable(INACTIVE))?;
+            // Verified claims are the token's own.
+            claims = claims
+                .filter(|_| self.rules.verify_signature)
+                .or(Some(introspected));
+        }
         let lifetime = answer.lifetime(claims.as_ref(), self.env.clock.wall());
         // The claims of a JWT state its scope, also if they cannot be read.
-        let scope = if is_jws(token) {
+        let scope = if claims.is_some() || is_jws(token) {
             None
         } else {
             answer.scope(requested)
@@ -302,6 +372,11 @@ impl Exchange<'_> {
 pub(crate) fn late(issuer: &str, timeout: Duration) -> Denial {
     let detail = format!("{issuer} did not respond within {timeout:?}");
     Denial::new(Cause::ProviderTimeout, detail)
+}
+
+/// The denial while the secret of the gateway's own client is unreadable.
+fn unreadable(error: Error) -> Denial {
+    Denial::new(Cause::EngineUnavailable, error.to_string())
 }
 
 fn token_endpoint(metadata: &Metadata) -> Result<&Url, Denial> {

@@ -12,8 +12,8 @@ use url::Url;
 /// The maximum Retry-After that is passed on, in seconds.
 const MAX_RETRY_AFTER: u32 = 3600;
 
-/// The denial for a call without a response.
-pub(super) fn unanswered(url: &Url, fault: Fault) -> Denial {
+/// The denial for a call without a response. `endpoint`: its name.
+pub(super) fn unanswered(endpoint: &str, url: &Url, fault: Fault) -> Denial {
     let (cause, why) = match fault {
         Fault::Unreachable(_, why) => (Cause::ProviderUnreachable, why),
         Fault::Broken(why) => (Cause::ProviderFailed, why),
@@ -22,7 +22,7 @@ pub(super) fn unanswered(url: &Url, fault: Fault) -> Denial {
             "a response longer than 64 KiB".to_owned(),
         ),
     };
-    Denial::new(cause, format!("token endpoint {url}: {why}"))
+    Denial::new(cause, format!("{endpoint} {url}: {why}"))
 }
 
 pub(super) fn is_invalid_scope(reply: &Response) -> bool {
@@ -32,6 +32,11 @@ pub(super) fn is_invalid_scope(reply: &Response) -> bool {
 /// RFC 6749 section 5.2: also "unsupported authentication method".
 pub(super) fn is_invalid_client(reply: &Response) -> bool {
     matches!(reply.status, 400 | 401) && oauth_error(&reply.body) == Some("invalid_client")
+}
+
+/// Whether the secret may be the reason: providers disagree about the word beside a 401.
+pub(super) fn is_client_refused(reply: &Response) -> bool {
+    reply.status == 401 || is_invalid_client(reply)
 }
 
 /// An OAuth error, its meaning with a 400 and a 403, and the provider that sends it.

@@ -15,6 +15,8 @@ pub(crate) mod scratch;
 mod span;
 #[cfg(test)]
 mod tests;
+pub(crate) mod token_form;
+pub(crate) mod traceparent;
 
 use std::fmt;
 
@@ -32,13 +34,16 @@ pub struct Request<'a> {
     /// The whole body, if [`Gate::wants_body`](crate::Gate::wants_body) wants it.
     pub body: Option<&'a [u8]>,
     /// An id and a secret that the host supplies. The request is not searched then, and nothing needs hiding from the
-    /// upstream.
+    /// upstream. They take precedence over the gate's own (`client_id`).
     pub credentials: Option<(&'a [u8], &'a [u8])>,
     /// Values for the gate's `token_post_args_host`, in their order (UTF-8); an empty one is omitted.
     pub args: &'a [&'a [u8]],
     /// The IP address of the client, as text. Refused exchanges are counted for it (`refusals_per_source`); other text,
     /// and none, are not counted.
     pub peer: Option<&'a [u8]>,
+    /// The value of the `traceparent` header, if [`Gate::wants_traceparent`](crate::Gate::wants_traceparent). A malformed
+    /// one is ignored.
+    pub traceparent: Option<&'a [u8]>,
     /// The headers that the gate names ([`Gate::credential_headers`](crate::Gate::credential_headers)).
     pub headers: CredentialHeaders<'a>,
 }
@@ -98,8 +103,7 @@ pub enum Source {
     Body,
     /// The two headers that the gate names (`client_id_header`, `client_secret_header`).
     Headers,
-    /// The host supplied them ([`Request::credentials`]).
-    #[serde(skip_deserializing)]
+    /// The host supplies them ([`Request::credentials`]); or they are the gate's own (`client_id`).
     Host,
 }
 

@@ -3,10 +3,12 @@
 mod bearer;
 mod challenge;
 mod configuration;
+mod endpoints;
 mod extraction;
 mod hiding;
 mod policy;
 mod token;
+mod traceparent;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};

@@ -36,11 +36,8 @@ typedef struct credgate_request {
     size_t client_secret_len;
     const char *peer;
     size_t peer_len;
-    const char *client_id_header;
-    size_t client_id_header_len;
-    const char *client_secret_header;
-    size_t client_secret_header_len;
-    uint32_t repeated_header;
+    const char *traceparent;
+    size_t traceparent_len;
 } credgate_request;
 typedef struct credgate_outcome {
     uint32_t struct_size;
@@ -78,6 +75,12 @@ typedef struct credgate_completion {
     void *user_data;
     struct credgate_outcome *outcome;
 } credgate_completion;
+typedef struct credgate_client {
+    const char *client_id;
+    size_t client_id_len;
+    uint64_t allowed;
+    uint64_t denied;
+} credgate_client;
 uint32_t credgate_abi_version(void);
 const char *credgate_version(void);
 const char *credgate_status_name(int32_t status);
@@ -91,10 +94,18 @@ int32_t credgate_gate_new(const char *json,
                           size_t json_len,
                           struct credgate_gate **out_gate,
                           struct credgate_error **out_error);
+int32_t credgate_gate_token_endpoint(const struct credgate_gate *gate,
+                                     struct credgate_gate **out_gate,
+                                     struct credgate_error **out_error);
+int32_t credgate_gate_check(const struct credgate_gate *gate,
+                            struct credgate_gate **out_gate,
+                            struct credgate_error **out_error);
 int32_t credgate_gate_wants_body(const struct credgate_gate *gate,
                                  const struct credgate_request *request,
                                  int64_t content_length,
                                  bool *out_wants);
+int32_t credgate_gate_wants_traceparent(const struct credgate_gate *gate,
+                                        bool *out_wants);
 int32_t credgate_gate_presented_client_id(const struct credgate_gate *gate,
                                           const struct credgate_request *request,
                                           char *out,
@@ -109,14 +120,12 @@ int32_t credgate_gate_warning(const struct credgate_gate *gate,
                               size_t index,
                               const char **out_text,
                               size_t *out_len);
+int32_t credgate_gate_searches_requests(const struct credgate_gate *gate,
+                                        bool *out_searches);
 int32_t credgate_gate_arg(const struct credgate_gate *gate,
                           size_t index,
                           const char **out_name,
                           size_t *out_len);
-int32_t credgate_gate_credential_header(const struct credgate_gate *gate,
-                                        size_t index,
-                                        const char **out_name,
-                                        size_t *out_len);
 void credgate_gate_free(struct credgate_gate *gate);
 int32_t credgate_gate_deny(const struct credgate_gate *gate,
                            int32_t code,
@@ -140,6 +149,9 @@ int32_t credgate_outcome_upstream_status(const struct credgate_outcome *outcome,
                                          const struct credgate_engine *engine,
                                          uint32_t http_status,
                                          bool *out_dropped);
+int32_t credgate_outcome_token_response(struct credgate_outcome *outcome,
+                                        const char **out_json,
+                                        size_t *out_len);
 void credgate_outcome_release(struct credgate_outcome *outcome);
 int32_t credgate_engine_new(const char *json,
                             size_t json_len,
@@ -221,6 +233,18 @@ int32_t credgate_engine_purge(const struct credgate_engine *engine,
 int32_t credgate_engine_follow_purge(const struct credgate_engine *engine,
                                      const char *client_id,
                                      size_t client_id_len);
+int32_t credgate_engine_clients(const struct credgate_engine *engine,
+                                size_t first,
+                                struct credgate_client *clients,
+                                size_t capacity,
+                                size_t client_size,
+                                size_t *out_count);
+int32_t credgate_clients_text(const struct credgate_client *clients,
+                              size_t count,
+                              size_t client_size,
+                              char *out,
+                              size_t capacity,
+                              size_t *out_len);
 ]]
 end
 
@@ -249,6 +273,10 @@ return {
     INVALID_CHARACTERS = 3008,
     TOO_LONG = 3009,
     CLIENT_NOT_ALLOWED = 3010,
+    TOKEN_REQUEST_INVALID = 3101,
+    UNSUPPORTED_GRANT_TYPE = 3102,
+    SCOPE_NOT_ALLOWED = 3103,
+    TARGET_NOT_ALLOWED = 3104,
     CREDENTIALS_REFUSED = 4001,
     CLIENT_FORBIDDEN = 4002,
     REQUEST_REFUSED = 4003,
@@ -279,7 +307,6 @@ return {
     SOURCE_QUERY = 2,
     SOURCE_BODY = 3,
     SOURCE_HOST = 4,
-    SOURCE_HEADERS = 5,
     COUNTERS = 138,
     COUNTERS_V1 = 138,
     GAUGES = 8,

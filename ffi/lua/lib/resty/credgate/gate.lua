@@ -7,6 +7,7 @@ local http_request = require "resty.credgate.request"
 local credential_headers = require "resty.credgate.headers"
 local outcomes = require "resty.credgate.outcome"
 local denials = require "resty.credgate.denial"
+local endpoints = require "resty.credgate.endpoint"
 local ffi = require "ffi"
 
 
@@ -30,6 +31,8 @@ local ticket = ffi.new("uint64_t[1]")
 local text = ffi.new("const char *[1]")
 local len = ffi.new("size_t[1]")
 local milliseconds = ffi.new("uint32_t[1]")
+local wants = ffi.new("bool[1]")
+local searches = ffi.new("bool[1]")
 
 request.struct_size = ffi.sizeof(request)
 request.arg_size = ffi.sizeof("credgate_string")
@@ -107,13 +110,21 @@ function _M.new(json)
     end
 
     C.credgate_gate_timeout(handle, milliseconds)
+    C.credgate_gate_searches_requests(handle, searches)
 
     local arg_names = arg_names_of(handle)
+    local wants_traceparent =
+        C.credgate_gate_wants_traceparent(handle, wants) == OK and wants[0]
 
     return setmetatable({
         handle = handle,
         timeout = milliseconds[0] / 1000,
         arg_names = arg_names[1] and arg_names,
+        wants_traceparent = wants_traceparent,
+        -- One check for a hit.
+        has_more = arg_names[1] ~= nil or wants_traceparent,
+        -- The client's header is the application's own.
+        keeps_header = not searches[0],
         headers = credential_headers_of(handle),
     }, methods)
 end
@@ -157,6 +168,31 @@ local function fill_args(self, args)
 
     arg_values = values
     request.args, request.args_len = values, #names
+end
+
+
+-- Puts the caller's id and secret into the request. If one of them is missing,
+-- it is empty, which is a denial. Returns an error if one is no string.
+local function fill_credentials(id, secret)
+    id, secret = id or "", secret or ""
+
+    if type(id) ~= "string" or type(secret) ~= "string" then
+        return "credgate: client_id and client_secret must be strings"
+    end
+
+    request.client_id, request.client_id_len = id, #id
+    request.client_secret, request.client_secret_len = secret, #secret
+end
+
+
+-- Puts the rest that the gate wants into the request. Returns an error if
+-- `args` is invalid.
+local function fill_more(self, args)
+    if self.wants_traceparent then
+        http_request.fill_traceparent(request)
+    end
+
+    return self.arg_names and fill_args(self, args)
 end
 
 
@@ -273,13 +309,15 @@ local function authenticate_table(self, fields)
         check_string("content_type", fields.content_type, 3)
     request.body, request.body_len = check_string("body", fields.body, 3)
     request.peer, request.peer_len = check_string("peer", fields.peer, 3)
-    request.client_id, request.client_id_len =
-        check_string("client_id", fields.client_id, 3)
-    request.client_secret, request.client_secret_len =
-        check_string("client_secret", fields.client_secret, 3)
+    request.traceparent, request.traceparent_len =
+        check_string("traceparent", fields.traceparent, 3)
+    request.client_id, request.client_id_len = nil, 0
+    request.client_secret, request.client_secret_len = nil, 0
     request.args, request.args_len = nil, 0
 
-    local invalid = self.arg_names and fill_args(self, fields.args)
+    local id, secret = fields.client_id, fields.client_secret
+    local invalid = (id or secret) and fill_credentials(id, secret)
+                    or self.arg_names and fill_args(self, fields.args)
                     or self.headers
                     and credential_headers.fill_from_table(request, self.headers,
                                                            fields.headers or {})
@@ -323,18 +361,26 @@ function _M.authenticate(self, fields)
         content_type = fields.content_type,
         body = fields.body,
         peer = fields.peer,
+        traceparent = fields.traceparent,
         headers = fields.headers,
         args = fields.args,
+        client_id = fields.client_id,
+        client_secret = fields.client_secret,
     })
 
     return outcome, err
 end
 
 
--- Returns the token of a client and the outcome; nil and the outcome if the
--- client is denied; nil and an error if there is no outcome.
+-- Returns the token of a client, or of the gateway's own without an id and a
+-- secret, and the outcome; nil and the outcome if the client is denied; nil and
+-- an error if there is no outcome.
 function _M.token(self, client_id, client_secret, args)
-    if type(client_id) ~= "string" or type(client_secret) ~= "string" then
+    local is_own = self.keeps_header and not (client_id or client_secret)
+
+    if not is_own
+       and (type(client_id) ~= "string" or type(client_secret) ~= "string")
+    then
         error("credgate: client_id and client_secret must be strings", 2)
     end
 
@@ -402,8 +448,11 @@ function _M.access(self, options)
         end
     end
 
-    local invalid = self.arg_names
-                    and fill_args(self, options and options.args)
+    local id, secret = options and options.client_id,
+                       options and options.client_secret
+    local invalid = (id or secret) and fill_credentials(id, secret)
+                    or self.has_more
+                       and fill_more(self, options and options.args)
 
     if invalid then
         -- nginx logs the request line with the error.
@@ -412,7 +461,8 @@ function _M.access(self, options)
     end
 
     local keeps_outcome = options and options.ctx
-    local keeps_header = options and options.keep_authorization
+    local keeps_header = self.keeps_header
+                         or options and options.keep_authorization
     local struct = keeps_outcome and outcomes.new_struct() or hit
     local status, own_queue = authenticate(self, struct, http_request.fill_peer)
 
@@ -446,7 +496,9 @@ function _M.access(self, options)
 
         C.credgate_outcome_release(hit)
 
-        if not keeps_authorization_for_others(denial, options) then
+        if not self.keeps_header
+           and not keeps_authorization_for_others(denial, options)
+        then
             http_request.remove_authorization()
         end
 
@@ -463,7 +515,7 @@ function _M.access(self, options)
         return denials.send(denial, options)
     end
 
-    if keeps_header then
+    if keeps_header and not self.keeps_header then
         http_request.remove_authorization()
     end
 
@@ -475,6 +527,111 @@ function _M.access(self, options)
     C.credgate_outcome_release(hit)
 
     return client_id, cache_status
+end
+
+
+-- Returns the gate of an endpoint. Raises its error at the caller of its caller.
+local function derived(self, name, derive)
+    local gate = self[name]
+
+    if gate then
+        return gate
+    end
+
+    local out = GATE()
+    local status = derive(self.handle, out, library.error_out)
+
+    if status ~= OK then
+        error("credgate: " .. message(status), 3)
+    end
+
+    gate = {
+        handle = ffi.gc(out[0], C.credgate_gate_free),
+        timeout = self.timeout,
+        arg_names = self.arg_names,
+    }
+
+    self[name] = gate
+
+    return gate
+end
+
+
+-- Lets an endpoint decide on the current request. Returns the outcome, or sends
+-- the denial. Raises errors at the caller of its caller.
+local function decide(gate, method, options)
+    local is_token_endpoint = gate.is_token_endpoint
+    local body, content_type
+
+    http_request.fill(request, method)
+
+    if is_token_endpoint then
+        body, content_type = http_request.read_body(gate.handle, request, method)
+    end
+
+    local invalid = gate.arg_names and fill_args(gate, options and options.args)
+
+    if invalid then
+        http_request.hide_query(gate.handle, request)
+        error(invalid, 3)
+    end
+
+    local struct = outcomes.new_struct()
+    local status, own_queue = authenticate(gate, struct, http_request.fill_peer)
+
+    http_request.hide_query(gate.handle, request)
+
+    if body then
+        http_request.hide_body(gate.handle, body, content_type)
+    end
+
+    -- A subrequest shares its headers with the main request.
+    if not ngx.is_subrequest then
+        http_request.overwrite_authorization(request)
+    end
+
+    local outcome, err, code = await(gate, struct, status, own_queue)
+
+    endpoints.forbid_caching(is_token_endpoint)
+
+    if outcome and outcome.http_status == 0 then
+        return outcomes.new(outcome)
+    end
+
+    return nil, denials.new(gate.handle, outcome, err, code)
+end
+
+
+-- Serves a token endpoint in content_by_lua, for RFC 6749 section 4.4, from the
+-- cache.
+function _M.token_endpoint(self, options)
+    local gate = derived(self, "token_gate", C.credgate_gate_token_endpoint)
+
+    gate.is_token_endpoint = true
+
+    local outcome, denial = decide(gate, get_method(), options)
+
+    if not outcome then
+        return denials.send(denial, options)
+    end
+
+    return endpoints.send_token(outcome)
+end
+
+
+-- In content_by_lua: answers another proxy that asks about its request, with 200
+-- and the headers for the upstream, or with the denial.
+function _M.check(self, options)
+    local gate = derived(self, "check_gate", C.credgate_gate_check)
+
+    -- A subrequest is always a GET.
+    local outcome, denial = decide(gate, ngx.var.request_method, options)
+
+    if not outcome then
+        return endpoints.send_denial(denial, options)
+    end
+
+    return endpoints.send_headers(outcome)
 end
 
 
