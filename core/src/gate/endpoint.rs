@@ -164,8 +164,7 @@ impl Rules {
             entry: Entry::External {
                 ignores_preflights: !self.entry.is_open(),
             },
-            effective: self
-                .effective_but([("client_credentials_param_type", searched.into())]),
+            effective: self.effective_but([("client_credentials_param_type", searched.into())]),
             ..self.clone()
         })
     }

@@ -3,8 +3,8 @@
 use super::TokenRequest;
 use super::clients::Clients;
 use super::endpoint::{Entry, TokenEndpoint};
-use super::own::OwnClient;
 use super::header_name::credential_headers;
+use super::own::OwnClient;
 use super::token_request::arg_names;
 use super::upstream::{Upstream, header_value};
 use crate::config::{AuthMethods, Config, value_error};
@@ -81,8 +81,14 @@ impl Rules {
                  it, or set verify_signature to false",
             ));
         }
-        let (Some(own), Some(issuer), Some(request), Some(args), Some(clients_allowed), Some(headers)) =
-            (own, issuer, request, args, clients_allowed, headers)
+        let (
+            Some(own),
+            Some(issuer),
+            Some(request),
+            Some(args),
+            Some(clients_allowed),
+            Some(headers),
+        ) = (own, issuer, request, args, clients_allowed, headers)
         else {
             return Err(problems.into_error());
         };

@@ -44,7 +44,12 @@ pub(crate) struct Places {
 impl Places {
     /// Whether the gate takes pairs, which it exchanges.
     pub(crate) fn exchanges(&self) -> bool {
-        self.header || self.query || self.body || self.headers.is_some() || self.host || self.own.is_some()
+        self.header
+            || self.query
+            || self.body
+            || self.headers.is_some()
+            || self.host
+            || self.own.is_some()
     }
 
     /// Whether requests are searched for credentials.
