@@ -14,6 +14,8 @@ pub(crate) struct Denial {
     pub(crate) is_spent: bool,
     /// The provider will refuse the same request again.
     pub(crate) is_permanent: bool,
+    /// The token lacks a scope that the gate requires.
+    pub(crate) lacks_scope: bool,
 }
 
 impl Denial {
@@ -24,6 +26,7 @@ impl Denial {
             detail: detail.into(),
             is_spent: false,
             is_permanent: false,
+            lacks_scope: false,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Credgate authenticates headless clients at a gateway.
 //!
-//! A machine client sends its `client_id` and `client_secret` with an ordinary request (HTTP Basic, query string or
-//! body). Credgate, inside the gateway process, exchanges them at the OpenID provider's token endpoint with the OAuth
+//! A machine client sends its `client_id` and `client_secret` with an ordinary request (HTTP Basic, query string,
+//! body, or two headers). Credgate, inside the gateway process, exchanges them at the OpenID provider's token endpoint with the OAuth
 //! 2.0 client credentials grant ([RFC 6749 section 4.4]), caches the token, and returns the header that the gateway
 //! forwards upstream: `Authorization: Bearer …`. The secret goes no further.
 //!
@@ -46,7 +46,7 @@
 //!
 //! 1. [`Queue::authenticate`] calls [`Inner::look`]. A gate that does not search every request admits this one first
 //!    ([`Entry::admit`]): it checks the form of a token endpoint, for example.
-//! 2. [`extract`] finds the pair in the header, query or body, or the client's own token. It decodes into a buffer of
+//! 2. [`extract`] finds the pair in a header, query or body, or the client's own token. It decodes into a buffer of
 //!    the thread, which is wiped afterwards. A malformed request is denied here.
 //! 3. [`MacKey::pair`] computes the cache key: a MAC over gate, id, secret and arguments.
 //! 4. If the [`TokenCache`] has the token, [`Policy::check`] judges it, and the call returns: a **hit**. Past
@@ -123,7 +123,7 @@ pub use metrics::clients::ClientRequests;
 pub use metrics::{Latency, ProviderState, Snapshot};
 pub use outcome::{Allow, CacheStatus, Deny, Outcome};
 pub use request::redact::{redact_query, redact_text, text_contains_secret};
-pub use request::{Request, Source};
+pub use request::{CredentialHeaders, Request, Source};
 pub use sys::process;
 pub use token::Grant;
 

@@ -142,6 +142,9 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
     NGX_HTTP_CREDGATE_SETTING("cache_ttl_neg", NGX_CONF_TAKE1,
                               SEC, "cache_ttl_neg"),
 
+    NGX_HTTP_CREDGATE_SETTING("challenges", NGX_CONF_1MORE,
+                              LIST, "challenges"),
+
     NGX_HTTP_CREDGATE_SETTING("claims_forbidden", NGX_CONF_1MORE,
                               LIST, "claims_forbidden"),
 
@@ -156,6 +159,12 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
 
     NGX_HTTP_CREDGATE_SETTING("client_secret_file", NGX_CONF_TAKE1,
                               PATH, "client_secret_file"),
+
+    NGX_HTTP_CREDGATE_SETTING("client_id_header", NGX_CONF_TAKE1,
+                              STRING, "client_id_header"),
+
+    NGX_HTTP_CREDGATE_SETTING("client_secret_header", NGX_CONF_TAKE1,
+                              STRING, "client_secret_header"),
 
     NGX_HTTP_CREDGATE_SETTING("clients_allowed", NGX_CONF_1MORE,
                               LIST, "clients_allowed"),
@@ -244,6 +253,9 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
 
     NGX_HTTP_CREDGATE_SETTING("refusals_per_source", NGX_CONF_TAKE1,
                               NUMBER, "refusals_per_source"),
+
+    NGX_HTTP_CREDGATE_SETTING("resource_metadata", NGX_CONF_TAKE1,
+                              STRING, "resource_metadata"),
 
     NGX_HTTP_CREDGATE_SETTING("roles_claim", NGX_CONF_1MORE,
                               LIST, "roles_claim"),

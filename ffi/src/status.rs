@@ -129,6 +129,8 @@ pub const CREDGATE_SOURCE_QUERY: u32 = 2;
 pub const CREDGATE_SOURCE_BODY: u32 = 3;
 /// The host supplied the credentials; there is nothing to hide.
 pub const CREDGATE_SOURCE_HOST: u32 = 4;
+/// The two headers that the gate names.
+pub const CREDGATE_SOURCE_HEADERS: u32 = 5;
 
 /// Returns the name of a status of a function, such as "WRONG_PROCESS", or
 /// "UNKNOWN". NUL-terminated, static.
@@ -206,6 +208,7 @@ pub(crate) fn source_number(source: Option<Source>) -> u32 {
         Some(Source::Query) => CREDGATE_SOURCE_QUERY,
         Some(Source::Body) => CREDGATE_SOURCE_BODY,
         Some(Source::Host) => CREDGATE_SOURCE_HOST,
+        Some(Source::Headers) => CREDGATE_SOURCE_HEADERS,
         _ => CREDGATE_SOURCE_NONE,
     }
 }

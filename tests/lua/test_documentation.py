@@ -98,6 +98,15 @@ def test_services_respond_to_clients_and_proxies(
     assert tls_provider.count["token"] == 1
 
 
+def test_named_headers_of_a_table(tmp_path: Path, tls_provider: Provider, authority: Authority) -> None:
+    (code,) = (code for code in blocks("lua", README) if "client_id_header" in code)
+    code = code.replace('"id"', f'"{ALICE.id}"').replace('"secret"', f'"{ALICE.secret}"')
+    start, end = SYNOPSIS.index("        location / {"), SYNOPSIS.rindex("    }\n}")
+    shown = f"location / {{ content_by_lua_block {{ {code} ngx.print(outcome.client_id, ' ', outcome.source) }} }}"
+    with Example(SYNOPSIS[:start] + shown + SYNOPSIS[end:], tmp_path, here(tls_provider, authority), LOAD).running() as port:
+        assert ask(port).body == b"alice headers"
+
+
 @pytest.mark.parametrize("up", ["application", "backup"])
 def test_a_redirected_request_keeps_its_token(
     tmp_path: Path, tls_provider: Provider, upstream: Upstream, authority: Authority, up: str

@@ -31,7 +31,9 @@ OWN = {
     "extra_jwks_issuers": "https://idp.example a",
     "https_proxy": "http://proxy:3128", "token_endpoint_auth_method": "client_secret_jwt", "basic_encoding": "form",
     "token_endpoint_basic_encoding": "raw", "auth_methods": "bearer client_credentials", "refresh_ahead": "0.5",
-    "client_credentials_param_type": "query header", "ignore_signature": "client_credentials", "ssl_verify": "off",
+    "client_credentials_param_type": "query header headers", "client_id_header": "X-Client-Id",
+    "client_secret_header": "X-Client-Secret", "challenges": "basic bearer", "resource_metadata": "https://api.example/m",
+    "ignore_signature": "client_credentials", "ssl_verify": "off",
     "token_post_args_client": "scope resource", "verify_signature": "on", "verify_claims": "on", "using_pseudo_issuer": "on", "upstream_access_token_header": "x-token:token",
 }  # fmt: skip
 # Files are read: those that must hold something have tests of their own.

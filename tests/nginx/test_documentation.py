@@ -89,6 +89,19 @@ def test_first_configuration(tmp_path: Path, upstream: Upstream, here: dict[str,
             assert ALICE.traces(upstream.last["raw"]) == []
 
 
+def test_named_headers(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
+    with example("credgate_client_id_header X-Client-Id;", tmp_path, here).running() as port:
+        assert ask(port, headers={"X-Client-Id": ALICE.id, "X-Client-Secret": ALICE.secret}).status == 200
+        assert bearer(upstream.last) and ALICE.traces(upstream.last["raw"]) == []
+
+
+def test_resource_metadata(tmp_path: Path, here: dict[str, object]) -> None:
+    with example("credgate_resource_metadata https", tmp_path, here).running() as port:
+        challenge = ask(port).header("WWW-Authenticate") or ""
+        location = challenge.partition('resource_metadata="https://example.com')[2].rstrip('"')
+        assert ask(port, location).json()["resource"] == "https://example.com/"
+
+
 def test_audience_depends_on_the_path(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
     with example("map $uri $audience", tmp_path, here).running() as port:
         for path, audience in {"/": "https://example.com/", "/orders/7": "https://orders.example.com/"}.items():

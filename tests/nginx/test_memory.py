@@ -206,3 +206,20 @@ def test_nothing_stays_of_disconnected_clients(nginx: Start, scripted: Scripted,
     until(lambda: server.busy == 0, "their end")
     scripted.release()
     assert_clean(server)
+
+
+def test_no_memory_holds_the_secret_of_a_named_header(
+    nginx: Start, scripted: Scripted, upstream: Upstream
+) -> None:
+    names = ["credgate_client_id_header X-Client-Id", "credgate_client_secret_header X-Client-Secret"]
+    server = nginx(
+        guarded(upstream.url, scripted.issuer, *names)
+        + guarded(upstream.url, scripted.issuer, *names, "credgate_hide_credentials on", "deny all", path="/denied/")
+    )
+    connection = H2Connection(server.h2_port)
+    for client, target in product(KNOWN, ("/", "/denied/")):
+        headers = {"X-Client-Id": client.id, "X-Client-Secret": client.secret, "X-Long": "x" * 3000}
+        ask(server.port, target, headers=headers)
+        connection.ask(target=target, headers=headers)
+    connection.close()
+    assert_clean(server)

@@ -10,12 +10,15 @@ import pytest
 from support.lab import Scripted, Upstream
 from support.nginx import Nginx, location
 from support.replay import (
+    CHALLENGES,
     EXTRACTION,
     HIDING,
     TRACEPARENT,
     Ask,
     asker,
+    challenged,
     paths,
+    replay_challenges,
     replay_extraction,
     replay_hiding,
     replay_traceparent,
@@ -39,7 +42,7 @@ def in_directives(config: dict[str, Any]) -> list[str]:
 def gates(start: Start, issuer: str, upstream: str, directory: Path, vectors: list[Vector], **fixed: Any) -> Ask:
     """One nginx with a location for each configuration that vectors have."""
     places = paths(vectors)
-    server = "large_client_header_buffers 8 64k;\nclient_max_body_size 1m;\n"
+    server = "underscores_in_headers on;\nlarge_client_header_buffers 8 64k;\nclient_max_body_size 1m;\n"
     for config, path in places.items():
         own = {"issuer": issuer, "allow_loopback_http": True, **fixed, **json.loads(config)}
         if "token_post_args_host" in own:
@@ -62,6 +65,11 @@ def test_traceparent(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_p
     replay_traceparent(lambda vector: ask(vector)[0], scripted)
 
 
-@pytest.mark.parametrize("part", ["query", "body"])
+@pytest.mark.parametrize("part", ["query", "body", "headers"])
 def test_hiding(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path, part: str) -> None:
     replay_hiding(gates(nginx, scripted.issuer, upstream.url, tmp_path, HIDING, anonymous=True), upstream, part)
+
+
+def test_challenges(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path) -> None:
+    uncached = {"cache_tokens": False, "cache_ttl_neg": 0}
+    replay_challenges(challenged(gates(nginx, scripted.issuer, upstream.url, tmp_path, CHALLENGES, **uncached)), scripted)

@@ -32,8 +32,9 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "list")]
     pub(crate) auth_methods: Vec<AuthMethods>,
     /// Places to search for id and secret: `header` (`Authorization: Basic`), `query` and `body` (`client_id` and
-    /// `client_secret`; in a body, of a form or a JSON object). Credentials in more than one place are denied with 400.
-    /// Or `host` alone: the host supplies id and secret with each request, and the request is not searched. In nginx,
+    /// `client_secret`; in a body, of a form or a JSON object), and `headers` (`client_id_header` and
+    /// `client_secret_header`, which add it by default). Credentials in more than one place are denied with 400. Or `host`
+    /// alone: the host supplies id and secret with each request, and the request is not searched. In nginx,
     /// `credgate_client_id` and `credgate_client_secret` with variables. `host` is not in Kong.
     #[serde(deserialize_with = "list")]
     pub(crate) client_credentials_param_type: Vec<Source>,
@@ -50,6 +51,11 @@ pub(crate) struct Config {
     /// File with the secret of `client_id`, without one line end at its end. Each exchange reads it, so a new secret
     /// needs no reload. Not in Kong.
     pub(crate) client_secret_file: Option<PathBuf>,
+    /// Header with the client's id, such as `X-Client-Id`. Requires `client_secret_header`. Both values are printable
+    /// ASCII, without any encoding. Not in Kong.
+    pub(crate) client_id_header: Option<String>,
+    /// Header with the client's secret, such as `X-Client-Secret`. Requires `client_id_header`. Not in Kong.
+    pub(crate) client_secret_header: Option<String>,
     /// Encoding of id and secret inside the client's `Authorization: Basic`: `raw`, or `form` for clients that follow
     /// RFC 6749 section 2.3.1. Not in Kong.
     pub(crate) basic_encoding: Encoding,
@@ -59,8 +65,8 @@ pub(crate) struct Config {
     /// clients may use it. Not in Kong.
     #[serde(deserialize_with = "some_list")]
     pub(crate) clients_allowed: Option<Vec<String>>,
-    /// Remove the client's credentials from the header, the query and the body before the request goes upstream. A
-    /// token in `Authorization` replaces the client's header even with false.
+    /// Remove the client's credentials from the headers, the query and the body before the request goes upstream. A token
+    /// in `Authorization` replaces the client's header even with false.
     pub(crate) hide_credentials: bool,
     /// Authenticate `OPTIONS` requests. With false, they pass without a token and without the client's credentials.
     pub(crate) run_on_preflight: bool,
@@ -292,7 +298,16 @@ pub(crate) struct Config {
     /// Names of the headers for `upstream_headers_claims`, in the same order.
     #[serde(deserialize_with = "list")]
     pub(crate) upstream_headers_names: Vec<String>,
-    /// Add the error code to `WWW-Authenticate` (RFC 6750 section 3.1).
+    /// Challenges in `WWW-Authenticate`, of `basic` and `bearer`. If unset, `basic` if `header` is a place; and `bearer`
+    /// if it is not, if clients may bring tokens, or with `resource_metadata`. A browser asks its user for a password
+    /// if it gets `basic`. Not in Kong.
+    #[serde(deserialize_with = "some_list")]
+    pub(crate) challenges: Option<Vec<Challenge>>,
+    /// URL of the protected resource's metadata, for clients that find their provider by it (RFC 9728 section 5.1). A
+    /// parameter of the `bearer` challenge. Not in Kong.
+    pub(crate) resource_metadata: Option<String>,
+    /// Add the error code to the `bearer` challenge, and the scopes to request if the token lacks one (RFC 6750 section
+    /// 3).
     pub(crate) expose_error_code: bool,
     /// The `message` in the body of a 401.
     pub(crate) unauthorized_error_message: String,
@@ -338,6 +353,17 @@ impl TokenAuth {
     }
 }
 
+/// A challenge to a client that is not authenticated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Challenge {
+    /// `Basic` (RFC 7617).
+    Basic,
+    /// `Bearer` (RFC 6750).
+    Bearer,
+}
+
 /// The encoding of an id and a secret inside Basic credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -369,6 +395,8 @@ impl Default for Config {
             client_id: None,
             client_secret: None,
             client_secret_file: None,
+            client_id_header: None,
+            client_secret_header: None,
             basic_encoding: Encoding::Raw,
             max_body_bytes: 64 * 1024,
             clients_allowed: None,
@@ -446,6 +474,8 @@ impl Default for Config {
             upstream_headers: Vec::new(),
             upstream_headers_claims: Vec::new(),
             upstream_headers_names: Vec::new(),
+            challenges: None,
+            resource_metadata: None,
             expose_error_code: true,
             unauthorized_error_message: "Unauthorized".to_owned(),
             forbidden_error_message: "Forbidden".to_owned(),
@@ -489,6 +519,10 @@ impl Config {
         config.places_are_written = places_are_written;
         if config.client_id.is_some() && !places_are_written {
             config.client_credentials_param_type = Vec::new();
+        }
+        let is_named = config.client_id_header.is_some() && config.client_secret_header.is_some();
+        if is_named && !places_are_written {
+            config.client_credentials_param_type.push(Source::Headers);
         }
         Ok(config)
     }
