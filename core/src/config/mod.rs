@@ -98,6 +98,8 @@ pub(crate) struct Config {
     pub(crate) introspection_client_id: Option<String>,
     /// Secret of `introspection_client_id`. Not in Kong, which uses `client_secret`.
     pub(crate) introspection_client_secret: Option<String>,
+    /// File with the secret of `introspection_client_id`, read at each introspection. Not in Kong.
+    pub(crate) introspection_client_secret_file: Option<PathBuf>,
 
     // The token request.
     /// Client authentication at the token endpoint: `client_secret_post`, `client_secret_basic` or `client_secret_jwt`.
@@ -363,6 +365,7 @@ impl Default for Config {
             introspection_endpoint_auth_method: TokenAuth::ClientSecretBasic,
             introspection_client_id: None,
             introspection_client_secret: None,
+            introspection_client_secret_file: None,
             token_endpoint_auth_method: None,
             token_endpoint_basic_encoding: Encoding::Form,
             scopes: None,

@@ -199,7 +199,7 @@ async fn read(mut response: reqwest::Response, max: usize) -> Result<Response, F
     })
 }
 
-fn media_type(value: &str) -> String {
+pub(crate) fn media_type(value: &str) -> String {
     let media_type = value.split(';').next().unwrap_or_default();
     media_type.trim().to_ascii_lowercase()
 }

@@ -1,4 +1,5 @@
 mod caching;
+mod introspection;
 mod limits;
 #[cfg(feature = "sqlite")]
 mod sharing;

@@ -4,6 +4,7 @@ mod bearer;
 mod configuration;
 mod extraction;
 mod hiding;
+mod introspection;
 mod policy;
 mod token;
 
