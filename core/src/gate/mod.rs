@@ -4,6 +4,7 @@ mod clients;
 pub(crate) mod connection;
 pub(crate) mod introspection;
 pub(crate) mod issuer;
+pub(crate) mod own;
 pub(crate) mod policy;
 pub(crate) mod reach;
 pub(crate) mod retention;
@@ -66,6 +67,17 @@ impl Gate {
     /// Warnings about dangerous settings, one log-safe line each.
     pub fn warnings(&self) -> &[&'static str] {
         &self.rules.warnings
+    }
+
+    /// The id of the gateway's own client (`client_id`); `None` if each request has credentials of its own.
+    pub fn own_client_id(&self) -> Option<&str> {
+        self.rules.own.as_ref().map(|own| own.id.as_str())
+    }
+
+    /// Whether the gate searches requests for credentials. If not (`client_id`, or the place `host`), the first warning
+    /// says so: a host that knows of another guard may leave it out.
+    pub fn searches_requests(&self) -> bool {
+        self.rules.places.are_searched()
     }
 
     /// The names of the arguments whose values are in [`Request::args`] (`token_post_args_host`), in the same order.

@@ -4,7 +4,7 @@
 
 use super::Metadata;
 use super::discovery::insecure;
-use super::exchange::{Exchange, MAX_ANSWER, Unanswered};
+use super::exchange::{Exchange, MAX_ANSWER, Unanswered, unreadable};
 use super::health::{Candidate, Verdict};
 use super::refusal::{busy_for_all, oauth_error, with_retry_after};
 use super::token_request::Client;
@@ -37,6 +37,7 @@ impl Exchange<'_> {
         let candidate = Candidate {
             rules: self.rules,
             key: &self.key,
+            is_own: false,
             parties: &self.parties,
             patience: self.patience,
         };
@@ -87,9 +88,10 @@ impl Exchange<'_> {
         token: &str,
         wall: Duration,
     ) -> Result<Form, Denial> {
-        let secret = introspection.secret.read()?;
+        let own = &introspection.client;
+        let secret = own.read().map_err(unreadable)?;
         let client = Client {
-            id: &introspection.client_id,
+            id: &own.id,
             secret: secret.expose(),
             auth: introspection.auth,
             basic_encoding: self.rules.request.basic_encoding,

@@ -52,12 +52,12 @@ impl SecretFile {
             Error::with_source(ErrorKind::ConfigFile, message, error)
         })?;
         if content.len() as u64 > MAX_LEN {
-            return Err(self.wrong("is larger than 64 KiB"));
+            return Err(self.wrong("must not be larger than 64 KiB"));
         }
-        let text = str::from_utf8(&content).map_err(|_| self.wrong("is not UTF-8 text"))?;
+        let text = str::from_utf8(&content).map_err(|_| self.wrong("must be UTF-8 text"))?;
         let line = text.strip_suffix('\n').unwrap_or(text);
         match line.strip_suffix('\r').unwrap_or(line) {
-            "" => Err(self.wrong("is empty")),
+            "" => Err(self.wrong("must not be empty")),
             secret => Ok(Secret::new(secret)),
         }
     }
@@ -66,7 +66,8 @@ impl SecretFile {
         &self.path
     }
 
-    fn wrong(&self, why: &str) -> Error {
+    /// The error of an unusable content.
+    pub(crate) fn wrong(&self, why: &str) -> Error {
         let message = format!("{}: {} {why}", self.field, shown(&self.path));
         Error::new(ErrorKind::ConfigFile, message)
     }
@@ -148,10 +149,10 @@ mod tests {
         let scratch = Scratch::new("unusable");
         let too_long = vec![b's'; MAX_LEN as usize + 1];
         for (content, why) in [
-            (&b""[..], "is empty"),
-            (b"\n", "is empty"),
-            (b"s3cret\xff", "is not UTF-8"),
-            (&too_long, "is larger"),
+            (&b""[..], "must not be empty"),
+            (b"\n", "must not be empty"),
+            (b"s3cret\xff", "must be UTF-8"),
+            (&too_long, "must not be larger"),
         ] {
             let path = scratch.write(content);
             let error = SecretFile::open("client_secret_file", &path).unwrap_err();

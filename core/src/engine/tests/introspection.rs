@@ -169,7 +169,11 @@ fn a_failing_endpoint_is_never_a_401_and_opens_the_circuit_breaker() {
         let tokens = (0..10).map(|number| format!("Bearer token{number}"));
         tokens.map(|token| outcome(&lab, &token)).collect()
     };
-    assert!(all().iter().all(|outcome| outcome.starts_with("MISS machine")));
+    assert!(
+        all()
+            .iter()
+            .all(|outcome| outcome.starts_with("MISS machine"))
+    );
     lab.engine.purge_all(None).unwrap();
     answer.write().unwrap().0 = 503;
     let outcomes = all();

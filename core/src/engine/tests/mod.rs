@@ -1,6 +1,7 @@
 mod caching;
 mod introspection;
 mod limits;
+mod own;
 #[cfg(feature = "sqlite")]
 mod sharing;
 mod tokens;
