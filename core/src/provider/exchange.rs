@@ -245,10 +245,11 @@ impl Exchange<'_> {
             scope,
         } = form;
         let form = token_request::form(rules, metadata, credentials, auth, scope, env.clock.wall());
+        let headers = rules.request.secret_headers.headers(&rules.request.headers);
         let call = Call {
             url: url.clone(),
             form: Some(form.map_err(Unanswered::unsent)?),
-            headers: rules.request.headers.clone(),
+            headers: headers.map_err(|error| Unanswered::unsent(unreadable(error)))?,
             max_answer: MAX_ANSWER,
         };
         let began = env.clock.now();
@@ -366,7 +367,7 @@ pub(crate) fn late(issuer: &str, timeout: Duration) -> Denial {
     Denial::new(Cause::ProviderTimeout, detail)
 }
 
-/// The denial while the secret of the gateway's own client is unreadable.
+/// The denial while a secret of the operator is unreadable.
 pub(super) fn unreadable(error: Error) -> Denial {
     Denial::new(Cause::EngineUnavailable, error.to_string())
 }
