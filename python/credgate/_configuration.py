@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     _AuthMethods = Literal["client_credentials", "bearer"]
     _Encoding = Literal["raw", "form"]
-    _Source = Literal["header", "query", "body"]
+    _Source = Literal["header", "query", "body", "host"]
     _TokenAuth = Literal["client_secret_basic", "client_secret_post", "client_secret_jwt"]
 
 
@@ -68,8 +68,20 @@ class Settings(TypedDict, total=False):
     claims_forbidden: Sequence[str]
     # Places to search for id and secret: "header" ("Authorization: Basic"), "query" and "body"
     # ("client_id" and "client_secret"; in a body, of a form or a JSON object). Credentials in more
-    # than one place are denied with 400. Default: ["header", "query", "body"].
+    # than one place are denied with 400. Or "host" alone: the host supplies id and secret with each
+    # request, and the request is not searched. In nginx, "credgate_client_id" and
+    # "credgate_client_secret" with variables. "host" is not in Kong. Default: ["header", "query",
+    # "body"].
     client_credentials_param_type: _Source | Sequence[_Source]
+    # Id of the gateway's own client: the gate exchanges its credentials for every request, and
+    # searches no request. Something else must decide which requests may pass. Requires
+    # "client_secret" or "client_secret_file". In Kong, clients still send credentials of their own.
+    client_id: str | None
+    # Secret of "client_id".
+    client_secret: str | None
+    # File with the secret of "client_id", without one line end at its end. Each exchange reads it,
+    # so a new secret needs no reload. Not in Kong.
+    client_secret_file: str | None
     # Client ids that may use the gate; "*" matches any characters. Other clients are denied with
     # 403. If unset, all clients may use it. Not in Kong.
     clients_allowed: Sequence[str] | None
@@ -215,6 +227,11 @@ class Settings(TypedDict, total=False):
     token_post_args_names: Sequence[str]
     # Values of "token_post_args_names", in the same order.
     token_post_args_values: Sequence[str]
+    # Send the "traceparent" header of the client's request (W3C Trace Context) with the token
+    # request that it causes, so that the provider's spans join the client's trace. A malformed
+    # value is not sent, and "tracestate" never: it holds data of the client's tracing systems, and
+    # the provider belongs to another party. Not in Kong.
+    traceparent: bool
     # The "message" in the body of a 401. Default: "Unauthorized".
     unauthorized_error_message: str
     # Header that carries the token upstream: "name:scheme", or "name" for the token alone. An empty

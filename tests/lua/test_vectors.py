@@ -14,8 +14,11 @@ from support.nginx import Nginx, location
 from support.openresty import guarded, start
 from support.replay import (
     EXTRACTION,
+    FORGETFUL,
     HIDING,
+    INTROSPECTION,
     SHOWN,
+    TRACEPARENT,
     Ask,
     args_of,
     asker,
@@ -25,7 +28,9 @@ from support.replay import (
     paths,
     replay_extraction,
     replay_hiding,
+    replay_introspection,
     replay_shown,
+    replay_traceparent,
 )
 from support.vectors import Vector
 
@@ -62,6 +67,11 @@ def raw(nginx: Start, issuer: str, upstream: str, directory: Path, vectors: list
 
 def test_extraction(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path) -> None:
     replay_extraction(raw(nginx, scripted.issuer, upstream.url, tmp_path, EXTRACTION, cache_tokens=False), scripted)
+
+
+def test_traceparent(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path) -> None:
+    ask = raw(nginx, scripted.issuer, upstream.url, tmp_path, TRACEPARENT, cache_tokens=False)
+    replay_traceparent(lambda vector: ask(vector)[0], scripted)
 
 
 @pytest.mark.parametrize("part", ["query", "body"])
@@ -117,3 +127,14 @@ def test_extraction_from_tables(nginx: Start, scripted: Scripted, tmp_path: Path
         return answer
 
     replay_shown(judge, scripted)
+
+
+def test_introspection(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path) -> None:
+    asked = raw(nginx, scripted.issuer, upstream.url, tmp_path, INTROSPECTION, **FORGETFUL)
+
+    def judge(vector: Vector) -> tuple[int, str]:
+        request = {**vector.input, "authorization": f"Bearer {vector.input['token']}"}
+        status, headers, _ = asked(Vector(vector.id, request, vector.expect))
+        return status, headers.get("x-client") or headers.get("x-error", "")
+
+    replay_introspection(judge, scripted)

@@ -12,7 +12,7 @@ import pytest
 from conftest import ALICE, BOB
 from support.examples import Example, blocks
 from support.http import SOURCES, Client, ask
-from support.lab import Authority, Provider, Upstream, bearer, values_of
+from support.lab import Authority, Provider, Upstream, bearer, opaque, values_of
 from support.nginx import BINARY, MODULE
 from support.process import ROOT, until
 from support.redis import PASSWORD, RIGHTS, USER, Redis
@@ -113,6 +113,37 @@ def test_provider_by_host(tmp_path: Path, upstream: Upstream, here: dict[str, ob
         assert ask(port, headers=ALICE.basic | {"Host": "other.example.com"}).status == 500
 
 
+def test_opaque_tokens_are_introspected(
+    tmp_path: Path, tls_provider: Provider, upstream: Upstream, here: dict[str, object]
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(BOB.secret)
+    here |= {
+        "_client_id gateway;": f"_client_id {BOB.id}; credgate_introspection_endpoint_auth_method client_secret_post;",
+        "/run/secrets/gateway": secret,
+    }
+    token = {"Authorization": f"Bearer {opaque(tls_provider, ALICE)}"}
+    mark = "credgate_auth_methods introspection;"
+    with example(mark, tmp_path, here).running() as port:
+        # An opaque token of this provider has no audience.
+        assert ask(port, "/orders/7", headers=token).status == 403
+        assert ask(port, "/orders/7", headers={"Authorization": "Bearer made-up"}).status == 401
+    here["credgate_audience_required https://orders.example.com/;"] = ""
+    with example(mark, tmp_path / "any", here).running() as port:
+        assert ask(port, "/orders/7", headers=token).status == 200
+        assert f"Bearer {bearer(upstream.last)}" == token["Authorization"]
+
+
+def test_a_header_of_the_token_request_is_in_a_file(
+    tmp_path: Path, upstream: Upstream, here: dict[str, object]
+) -> None:
+    key = tmp_path / "key"
+    key.write_text("s3cret")
+    with example("credgate_token_header_file X-Api-Key", tmp_path, here | {"/run/secrets/api-key": key}).running() as port:
+        assert ask(port, headers=ALICE.basic).status == 200
+        assert "s3cret" not in str(upstream.last)
+
+
 def test_log_of_clients_and_claims(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
     log = tmp_path / "clients.log"
     with example("log_format clients", tmp_path, here | {"/var/log/nginx/clients.log": log}).running() as port:
@@ -166,6 +197,28 @@ def test_cache_of_responses_for_each_client(
             assert jwt.decode(token, options={"verify_signature": False})["sub"] == client.id
         assert ask(port, "/x").status == 401
     assert len(upstream.seen) == 4
+
+
+def test_credentials_of_the_gateway(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
+    secret = tmp_path / "gateway.secret"
+    secret.write_text(f"{ALICE.secret}\n")
+    here |= {"/etc/credgate/gateway.secret": secret, "credgate_client_id gateway": "credgate_client_id alice"}
+    with example("credgate_client_secret_file", tmp_path, here).running() as port:
+        assert ask(port, headers={"X-Own": "header"}).status == 200
+        claims = jwt.decode(bearer(upstream.last), options={"verify_signature": False})
+        assert claims["sub"] == "alice"
+    assert "client_id is set" not in (tmp_path / "error.log").read_text(), "allow and deny guard it"
+
+
+def test_clients_by_api_key(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.write_text(f'alice "{ALICE.secret}";\n')
+    with example("map $http_x_api_key", tmp_path, here | {"/etc/credgate/secrets": secrets}).running() as port:
+        assert ask(port, headers={"X-Api-Key": "key-7f3a-of-alice"}).status == 200
+        claims = jwt.decode(bearer(upstream.last), options={"verify_signature": False})
+        assert claims["sub"] == "alice" and values_of(upstream.last, "x-api-key") == []
+        for headers in ({}, {"X-Api-Key": "key"}, {"X-Api-Key": "key-91cd-of-bob"}, ALICE.basic):
+            assert ask(port, headers=headers).status == 401
 
 
 def test_dry_run(tmp_path: Path, upstream: Upstream, authority: Authority, here: dict[str, object]) -> None:

@@ -7,9 +7,24 @@ from typing import Any
 
 import pytest
 
+from support.http import ask
 from support.lab import Scripted, Upstream
 from support.nginx import Nginx, location
-from support.replay import EXTRACTION, HIDING, Ask, asker, paths, replay_extraction, replay_hiding
+from support.replay import (
+    EXTRACTION,
+    FORGETFUL,
+    HIDING,
+    INTROSPECTION,
+    TRACEPARENT,
+    Ask,
+    asker,
+    configuration,
+    paths,
+    replay_extraction,
+    replay_hiding,
+    replay_introspection,
+    replay_traceparent,
+)
 from support.vectors import Vector
 
 Start = Callable[..., Nginx]
@@ -47,6 +62,32 @@ def test_extraction(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_pa
     replay_extraction(gates(nginx, scripted.issuer, upstream.url, tmp_path, EXTRACTION, cache_tokens=False), scripted)
 
 
+def test_traceparent(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path) -> None:
+    ask = gates(nginx, scripted.issuer, upstream.url, tmp_path, TRACEPARENT, cache_tokens=False)
+    replay_traceparent(lambda vector: ask(vector)[0], scripted)
+
+
 @pytest.mark.parametrize("part", ["query", "body"])
 def test_hiding(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path, part: str) -> None:
     replay_hiding(gates(nginx, scripted.issuer, upstream.url, tmp_path, HIDING, anonymous=True), upstream, part)
+
+
+def test_introspection(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path) -> None:
+    places = paths(INTROSPECTION)
+    server = ""
+    for config, path in places.items():
+        own = {"issuer": scripted.issuer, "allow_loopback_http": True, **FORGETFUL, **json.loads(config)}
+        file = tmp_path / f"{path[1:]}.json"
+        file.write_text(json.dumps(own))
+        shown = ["add_header X-Cause $credgate_cause always", "add_header X-Client $credgate_client_id always"]
+        server += location(f"= {path}", "credgate on", f"credgate_config {file}", *shown, f"proxy_pass {upstream.url}")
+    started = nginx(server)
+
+    def judge(vector: Vector) -> tuple[int, str]:
+        headers = {"Authorization": f"Bearer {vector.input['token']}"}
+        answer = ask(started.port, places[configuration(vector)], headers=headers)
+        return answer.status, answer.header("X-Client") or answer.header("X-Cause") or ""
+
+    replay_introspection(judge, scripted)
+    for vector in INTROSPECTION:
+        assert vector.input["token"] not in started.error_log.read_text()

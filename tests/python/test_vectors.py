@@ -10,7 +10,17 @@ import credgate
 import pytest
 
 from support.lab import Scripted
-from support.replay import HIDING, SHOWN, args_of, configuration, pair_of, parts_of, replay_shown
+from support.replay import (
+    FORGETFUL,
+    HIDING,
+    SHOWN,
+    args_of,
+    configuration,
+    pair_of,
+    parts_of,
+    replay_introspection,
+    replay_shown,
+)
 from support.vectors import Vector, load, to_bytes
 
 REDACTION = [vector for vector in load("hiding.json") if "redact" in vector.input]
@@ -78,6 +88,16 @@ def test_hiding(part: str) -> None:
             if actual != expected or isinstance(hidden, str) != isinstance(value, str):
                 differences.append(f"{vector.id}: expected {expected!r}, actual {hidden!r}")
     assert not differences, "\n" + "\n".join(differences)
+
+
+def test_introspection(scripted: Scripted) -> None:
+    def judge(vector: Vector) -> tuple[int, str]:
+        own = {"issuer": scripted.issuer, "allow_loopback_http": True, **FORGETFUL}
+        gate = credgate.Gate({**own, **vector.input["config"]})
+        outcome = gate.authenticate(authorization=f"Bearer {vector.input['token']}")
+        return (200, outcome.client_id or "") if outcome.allowed else (outcome.http_status, outcome.cause)
+
+    replay_introspection(judge, scripted)
 
 
 def test_redaction() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,8 @@ SHOWN = [vector for vector in load("extraction.json") if "token" not in vector.e
 # Credentials that the host supplies are not in a request.
 EXTRACTION = [vector for vector in load("extraction.json") if "credentials" not in vector.input]
 PARTS = ("method", "authorization", "query", "content_type", "body")
+TRACEPARENT = load("traceparent.json")
+INTROSPECTION = load("introspection.json")
 HIDING = [vector for vector in load("hiding.json") if "redact" not in vector.input]
 
 
@@ -46,6 +49,7 @@ def request_of(vector: Vector, path: str) -> bytes:
     if content_type is not None:
         lines.append(b"Content-Type: " + content_type)
     lines += [b"X-Arg-%d: " % number + to_bytes(arg) for number, arg in enumerate(vector.input.get("args", []))]
+    lines += [b"Traceparent: " + to_bytes(value) for value in vector.input.get("traceparent", [])]
     if body is not None:
         lines.append(b"Content-Length: %d" % len(body))
     return b"\r\n".join(lines) + b"\r\n\r\n" + (body or b"")
@@ -116,6 +120,20 @@ def replay_extraction(ask: Ask, scripted: Scripted) -> None:
     assert by_nginx < len(EXTRACTION) / 4, "most vectors reach the gate"
 
 
+def replay_traceparent(ask: Callable[[Vector], int], scripted: Scripted) -> None:
+    """The host's gates cache no tokens. `ask` returns the status."""
+    differences = []
+    for vector in TRACEPARENT:
+        status = ask(vector)
+        headers = scripted.state["last"]["headers"]
+        came = [value for name, value in headers if name.lower() == "traceparent"]
+        expected = [vector.expect["sent"]] if vector.expect["sent"] else []
+        if (status, came) != (200, expected):
+            differences.append(f"{vector.id}: expected {expected}, came {status} {came}")
+    assert not differences, "\n" + "\n".join(differences)
+    assert len(TRACEPARENT) >= 30
+
+
 def parts_of(vector: Vector) -> dict[str, bytes]:
     """The parts of the request, by name."""
     return {name: vector.bytes(name) or b"" for name in PARTS if name in vector.input}
@@ -173,3 +191,46 @@ def replay_hiding(ask: Ask, upstream: Upstream, part: str) -> None:
             differences.append(f"{vector.id}: expected {expected!r}, came {came!r}")
     assert not differences, "\n" + "\n".join(differences)
     assert compared >= len(vectors) / 2, f"{compared} of {len(vectors)} reached the upstream"
+
+
+def filled(value: Any, issuer: str) -> Any:
+    """The body of an introspection response with the issuer and the times that it refers to."""
+    match value:
+        case str():
+            return value.replace("{issuer}", issuer)
+        case {"now": seconds}:
+            return int(time.time()) + seconds
+        case dict():
+            return {name: filled(item, issuer) for name, item in value.items()}
+        case list():
+            return [filled(item, issuer) for item in value]
+        case _:
+            return value
+
+
+# Each vector has a gate of its own kind, and none remembers a verdict.
+FORGETFUL = {"cache_tokens": False, "cache_ttl_neg": 0, "refusals_per_client": 0, "refusals_per_gate": 0}
+
+
+def replay_introspection(judge: Callable[[Vector], tuple[int, str]], scripted: Scripted) -> None:
+    """The host's gates are FORGETFUL. `judge` presents the token, and returns the status, and the cause of a denial or
+    the client id."""
+    differences = []
+    for vector in INTROSPECTION:
+        response = dict(vector.input["response"])
+        body = response.pop("body", None)
+        text = response.pop("text", None)
+        scripted.reset()
+        answer = {"json": filled(body, scripted.issuer)} if text is None else {"body": text}
+        scripted.script("introspection", **response, **answer)
+        status, shown = judge(vector)
+        if "allow" in vector.expect:
+            expected = (200, vector.expect["allow"]["client_id"])
+        else:
+            expected = (vector.expect["http_status"], vector.expect["cause"])
+        if (status, shown) != expected:
+            differences.append(f"{vector.id}: expected {expected}, came {(status, shown)}")
+        introspected = scripted.state["introspected"]
+        if introspected and introspected["form"]["token"] != vector.input["token"]:
+            differences.append(f"{vector.id}: introspected {introspected['form']}")
+    assert not differences, "\n" + "\n".join(differences)

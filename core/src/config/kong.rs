@@ -340,12 +340,12 @@ mod tests {
     #[test]
     fn a_set_field_of_kong_is_refused_with_a_remedy() {
         for (field, value, says) in [
+            ("client_jwk", json!([{}]), "set with client_id"),
             (
                 "introspection_hint",
                 json!("refresh_token"),
                 "fixed arguments",
             ),
-            ("client_jwk", json!([{}]), "set with client_id"),
             ("enable_hs_signatures", json!(true), "symmetric"),
             ("cache_ttl_min", json!(5), "never cached past"),
         ] {

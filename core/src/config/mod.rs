@@ -172,6 +172,11 @@ pub(crate) struct Config {
     /// Files with the values of additional headers of the token request, by name. Each request reads them. Not in Kong.
     pub(crate) token_headers_files: BTreeMap<String, PathBuf>,
 
+    /// Send the `traceparent` header of the client's request (W3C Trace Context) with the token request that it causes, so
+    /// that the provider's spans join the client's trace. A malformed value is not sent, and `tracestate` never: it
+    /// holds data of the client's tracing systems, and the provider belongs to another party. Not in Kong.
+    pub(crate) traceparent: bool,
+
     // The connection to the provider.
     /// Maximum time that a request waits for its token, in milliseconds. A token request that has begun continues.
     pub(crate) timeout: u32,
@@ -416,6 +421,7 @@ impl Default for Config {
             token_headers_values: Vec::new(),
             token_post_args_files: BTreeMap::new(),
             token_headers_files: BTreeMap::new(),
+            traceparent: false,
             timeout: 10_000,
             keepalive: true,
             allow_loopback_http: false,

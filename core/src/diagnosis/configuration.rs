@@ -93,6 +93,13 @@ pub(super) fn configuration(
     if let Some(own) = &rules.own {
         report.add(whose(own, client_id, pair.client_secret.is_empty()));
     }
+    if rules.request.traceparent {
+        report.add(Finding::notice(
+            STEP,
+            "traceparent_forwarded",
+            "Token requests have the traceparent of the client's request, if it is well-formed; this check sends none.",
+        ));
+    }
     for name in names.host().iter().filter(|name| given(name).is_none()) {
         report.add(
             Finding::warning(

@@ -299,6 +299,7 @@ fn fingerprint(
     // A gate that verifies signatures must not get a token from one that does not.
     fingerprint.part(&[u8::from(verify_signature)]);
     fingerprint.list(config.cache_tokens_salt.iter().map(|salt| salt.as_bytes()));
+    fingerprint.part(&[u8::from(own.is_some()), u8::from(introspection.is_some())]);
     if let Some(own) = own {
         own.fingerprint(&mut fingerprint);
     }

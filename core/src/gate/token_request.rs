@@ -23,7 +23,12 @@ pub(crate) struct TokenRequest {
     /// `None`: chosen by the provider's metadata.
     pub(crate) auth: Option<TokenAuth>,
     pub(crate) basic_encoding: Encoding,
+    /// Not a part of the fingerprint: a token is the same with and without.
+    pub(crate) traceparent: bool,
 }
+
+/// The header of W3C Trace Context.
+pub(crate) const TRACEPARENT: &str = "traceparent";
 
 /// The scope that Kong requests by default.
 const DEFAULT_SCOPE: &str = "openid";
@@ -73,6 +78,17 @@ impl TokenRequest {
         ));
         let fixed = args.as_deref().unwrap_or_default();
         let secret_args = problems.check(secret_args(config, fixed));
+        let is_traceparent = |name: &String| name.eq_ignore_ascii_case(TRACEPARENT);
+        if config.traceparent
+            && (config.token_headers_files.keys().any(is_traceparent)
+                || headers
+                    .as_ref()
+                    .is_some_and(|headers| headers.contains_key(TRACEPARENT)))
+        {
+            problems.add(value_error(
+                "traceparent: is also in token_headers with a fixed value; remove one of them",
+            ));
+        }
         let scope = problems.check(match &config.scopes {
             Some(scopes) => scope(scopes),
             None => Ok(Some(DEFAULT_SCOPE.to_owned())),
@@ -83,6 +99,7 @@ impl TokenRequest {
         let (Some(secret_args), Some(secret_headers)) = (secret_args, secret_headers) else {
             return Err(problems.into_error());
         };
+        problems.finish()?;
         Ok(TokenRequest {
             args,
             secret_args,
@@ -92,6 +109,7 @@ impl TokenRequest {
             scope_is_default: config.scopes.is_none(),
             auth: config.token_endpoint_auth_method,
             basic_encoding: config.token_endpoint_basic_encoding,
+            traceparent: config.traceparent,
         })
     }
 

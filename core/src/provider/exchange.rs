@@ -14,13 +14,14 @@ use crate::cause::{Cause, Denial};
 use crate::config::TokenAuth;
 use crate::env::Env;
 use crate::error::Error;
-use crate::gate::Rules;
+use crate::gate::{Rules, TRACEPARENT};
 use crate::http::{Call, Fault, Response};
 use crate::key::Key;
 use crate::request::credentials::Credentials;
 use crate::sys::secret::Secret;
 use crate::token::claims::Claims;
 use crate::token::{Grant, Origin, TokenResponse, is_jws, unverified_claims};
+use reqwest::header::{HeaderName, HeaderValue};
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -45,6 +46,8 @@ pub(crate) struct Exchange<'e> {
     pub(crate) parties: Parties,
     /// `None`: nobody waits for it any longer.
     pub(crate) patience: &'e (dyn Fn() -> Option<Patience> + Send + Sync),
+    /// A header of the token request.
+    pub(crate) traceparent: Option<&'e HeaderValue>,
 }
 
 /// A response of the token endpoint, and the scope that was requested.
@@ -55,7 +58,8 @@ struct Answered<'a> {
 
 /// A request without a response.
 pub(super) struct Unanswered {
-    pub(super) verdict: Verdict,
+    /// `None`: nothing was sent.
+    pub(super) verdict: Option<Verdict>,
     pub(super) denial: Denial,
 }
 
@@ -63,7 +67,7 @@ impl Unanswered {
     /// The denial of a request that could not be sent.
     pub(super) fn unsent(denial: Denial) -> Unanswered {
         Unanswered {
-            verdict: Verdict::Failed,
+            verdict: None,
             denial,
         }
     }
@@ -136,7 +140,9 @@ impl Exchange<'_> {
         let Answered { reply, scope } = match sent {
             Ok(answered) => answered,
             Err(Unanswered { verdict, denial }) => {
-                attempt.report(verdict);
+                if let Some(verdict) = verdict {
+                    attempt.report(verdict);
+                }
                 return Err(denial);
             }
         };
@@ -246,10 +252,15 @@ impl Exchange<'_> {
         } = form;
         let form = token_request::form(rules, metadata, credentials, auth, scope, env.clock.wall());
         let headers = rules.request.secret_headers.headers(&rules.request.headers);
+        let mut headers = headers.map_err(|error| Unanswered::unsent(unreadable(error)))?;
+        headers.extend(
+            self.traceparent
+                .map(|value| (HeaderName::from_static(TRACEPARENT), value.clone())),
+        );
         let call = Call {
             url: url.clone(),
             form: Some(form.map_err(Unanswered::unsent)?),
-            headers: headers.map_err(|error| Unanswered::unsent(unreadable(error)))?,
+            headers,
             max_answer: MAX_ANSWER,
         };
         let began = env.clock.now();
@@ -283,14 +294,14 @@ impl Exchange<'_> {
         match sent {
             Some(Ok(reply)) => Ok(reply),
             Some(Err(fault)) => Err(Unanswered {
-                verdict: match fault {
+                verdict: Some(match fault {
                     Fault::Unreachable(..) => Verdict::Unreachable,
                     Fault::Broken(_) | Fault::TooLong => Verdict::Failed,
-                },
+                }),
                 denial: unanswered(endpoint, &url, fault),
             }),
             None => Err(Unanswered {
-                verdict: Verdict::Failed,
+                verdict: Some(Verdict::Failed),
                 denial: late(&provider.issuer.id, rules.timeout),
             }),
         }

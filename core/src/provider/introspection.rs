@@ -54,7 +54,9 @@ impl Exchange<'_> {
         let reply = match sent {
             Ok(reply) => reply,
             Err(Unanswered { verdict, denial }) => {
-                attempt.report(verdict);
+                if let Some(verdict) = verdict {
+                    attempt.report(verdict);
+                }
                 return Err(denial);
             }
         };

@@ -7,7 +7,7 @@ use crate::gate::Rules;
 use crate::http::Form;
 use crate::provider::Metadata;
 use crate::request::credentials::Credentials;
-use crate::token::client_assertion;
+use crate::token::Identity;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use form_urlencoded::byte_serialize;
@@ -75,13 +75,14 @@ impl Client<'_> {
             TokenAuth::ClientSecretJwt => {
                 // The audience is the issuer, which identifies one provider; another provider could share the
                 // endpoint's URL.
-                assertion =
-                    client_assertion(id, secret, &metadata.issuer, wall).map_err(|error| {
-                        Denial::new(
-                            Cause::Internal,
-                            format!("the system has no randomness: {error}"),
-                        )
-                    })?;
+                let identity = Identity {
+                    client_id: id,
+                    audience: &metadata.issuer,
+                    wall,
+                };
+                assertion = identity
+                    .signed_with_secret(secret)
+                    .map_err(|_| Denial::new(Cause::Internal, "the system has no randomness"))?;
                 // The assertion names the client; some providers refuse a client_id beside it.
                 pairs.extend([
                     ("client_assertion_type", JWT_BEARER),

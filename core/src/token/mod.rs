@@ -2,18 +2,23 @@
 
 mod algorithm;
 mod assertion;
+mod certificate;
 pub(crate) mod claims;
 mod grant;
 mod jwks;
 mod jws;
+mod private_key;
 mod response;
 mod verify;
 
-pub(crate) use assertion::client_assertion;
+pub(crate) use algorithm::SigningAlgorithm;
+pub(crate) use assertion::{AssertionSigner, Identity, SignerFlaw};
+pub(crate) use certificate::Certificate;
 pub use grant::Grant;
 pub(crate) use grant::{Lifetime, Origin};
 pub(crate) use jwks::KeySet;
 pub(crate) use jws::{Jws, UniqueObject, is_jws};
+pub(crate) use private_key::{KeyFlaw, PrivateKey};
 pub(crate) use response::{
     MAX_TOKEN, TokenResponse, is_b64token, json_object, remaining, unverified_claims,
 };

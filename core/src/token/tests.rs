@@ -643,7 +643,12 @@ fn a_header_is_strict_json() {
 #[test]
 fn a_client_assertion_is_fresh_and_for_the_issuer() {
     let wall = Duration::from_secs(1_700_000_000);
-    let make = || client_assertion("alice", "s3cret", "https://a.example/", wall).unwrap();
+    let identity = Identity {
+        client_id: "alice",
+        audience: "https://a.example/",
+        wall,
+    };
+    let make = || identity.signed_with_secret("s3cret").unwrap();
     let assertion = make();
     let (message, signature) = assertion.rsplit_once('.').unwrap();
     let key = hmac::Key::new(hmac::HMAC_SHA256, b"s3cret");

@@ -1,10 +1,13 @@
 mod caching;
+mod clients;
 mod introspection;
 mod limits;
 mod own;
+mod secret_files;
 #[cfg(feature = "sqlite")]
 mod sharing;
 mod tokens;
+mod traceparent;
 
 use super::*;
 use crate::cache::completions::Ticket;

@@ -7,6 +7,7 @@ mod hiding;
 mod introspection;
 mod policy;
 mod token;
+mod traceparent;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
