@@ -105,9 +105,9 @@ typedef struct {
     ngx_array_t                      *settings;
     credgate_gate                    *handle;
     ngx_array_t                      *host_args; /* of complex values */
+    bool                              traceparent;  /* is forwarded */
     ngx_http_complex_value_t         *client_id; /* NULL: no variables */
     ngx_http_complex_value_t         *client_secret;
-    bool                              traceparent;  /* is forwarded */
     ngx_uint_t                        denies;    /* for lack of a provider */
     ngx_uint_t                        plain;     /* nothing to evaluate */
     ngx_uint_t                        guarded;   /* requests are searched */

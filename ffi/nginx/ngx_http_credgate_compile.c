@@ -9,8 +9,6 @@
 
 static ngx_int_t ngx_http_credgate_compile_host_args(ngx_conf_t *cf,
     ngx_http_credgate_gate_t *gate);
-static ngx_int_t ngx_http_credgate_compile_traceparent(ngx_conf_t *cf,
-    ngx_http_credgate_gate_t *gate);
 static ngx_int_t ngx_http_credgate_compile_log_warnings(ngx_conf_t *cf,
     ngx_http_credgate_loc_conf_t *cglcf, ngx_http_credgate_gate_t *gate);
 static void ngx_http_credgate_compile_free_gate(void *data);
@@ -68,7 +66,9 @@ ngx_http_credgate_compile_gate(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_credgate_compile_traceparent(cf, gate) != NGX_OK) {
+    if (credgate_gate_wants_traceparent(gate->handle, &gate->traceparent)
+        != CREDGATE_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -76,7 +76,8 @@ ngx_http_credgate_compile_gate(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    gate->plain = (gate->host_args == NULL && gate->client_id == NULL);
+    gate->plain = (gate->host_args == NULL && gate->client_id == NULL
+                   && !gate->traceparent);
 
     return NGX_CONF_OK;
 }
@@ -136,33 +137,6 @@ ngx_http_credgate_compile_host_args(ngx_conf_t *cf,
         }
 
         *value = setting[i].value;
-    }
-
-    return NGX_OK;
-}
-
-
-/*
- * The gate gets host arguments, if it has none: requests of other gates pay
- * nothing for the header.
- */
-
-static ngx_int_t
-ngx_http_credgate_compile_traceparent(ngx_conf_t *cf,
-    ngx_http_credgate_gate_t *gate)
-{
-    if (credgate_gate_wants_traceparent(gate->handle, &gate->traceparent)
-        != CREDGATE_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (gate->traceparent && gate->host_args == NULL) {
-        gate->host_args = ngx_array_create(cf->pool, 1,
-                                           sizeof(ngx_http_complex_value_t *));
-        if (gate->host_args == NULL) {
-            return NGX_ERROR;
-        }
     }
 
     return NGX_OK;

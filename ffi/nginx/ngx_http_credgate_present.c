@@ -76,10 +76,7 @@ ngx_http_credgate_present_copy(ngx_pool_t *pool, ngx_str_t *from,
 }
 
 
-/*
- * evaluates the values of the gate that contain variables, and the header
- * "traceparent"
- */
+/* evaluates the values of the gate that come with each request */
 
 ngx_int_t
 ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx)
@@ -113,14 +110,14 @@ ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx)
         return NGX_ERROR;
     }
 
+    if (ctx->gate->traceparent) {
+        ngx_http_credgate_present_traceparent(ctx);
+    }
+
     args = ctx->gate->host_args;
 
     if (args == NULL) {
         return NGX_OK;
-    }
-
-    if (ctx->gate->traceparent) {
-        ngx_http_credgate_present_traceparent(ctx);
     }
 
     values = args->elts;

@@ -218,10 +218,13 @@ class Gate:
         It is unchanged if the gate does not search bodies or `hide_credentials` is off. All other
         bytes stay unchanged.
         """
+    @overload
+    def check(self, *, args: Mapping[str, Text | None] | None = None) -> Diagnosis: ...
+    @overload
     def check(
         self,
-        client_id: Text | None = None,
-        client_secret: Text | None = None,
+        client_id: Text,
+        client_secret: Text,
         args: Mapping[str, Text | None] | None = None,
     ) -> Diagnosis:
         """Request a token as a first request would, and explain each step.

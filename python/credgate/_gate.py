@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from credgate import _credgate
 from credgate._credgate import Request, to_token
@@ -95,6 +95,15 @@ class Gate(_credgate.Gate):
         )
         return await wait(result) if type(result) is Request else result
 
+    @overload
+    def token(self, *, args: Mapping[str, Text | None] | None = None) -> Token: ...
+    @overload
+    def token(
+        self,
+        client_id: Text,
+        client_secret: Text,
+        args: Mapping[str, Text | None] | None = None,
+    ) -> Token: ...
     def token(
         self,
         client_id: Text | None = None,
@@ -110,6 +119,15 @@ class Gate(_credgate.Gate):
         result = self._token(client_id, client_secret, args)
         return to_token(result.wait()) if type(result) is Request else result
 
+    @overload
+    async def token_async(self, *, args: Mapping[str, Text | None] | None = None) -> Token: ...
+    @overload
+    async def token_async(
+        self,
+        client_id: Text,
+        client_secret: Text,
+        args: Mapping[str, Text | None] | None = None,
+    ) -> Token: ...
     async def token_async(
         self,
         client_id: Text | None = None,

@@ -182,7 +182,8 @@ static void struct_below_the_minimum_size_is_an_error(credgate_gate *gate,
     check(credgate_authenticate(gate, queue, &request, NULL, &outcome, &ticket)
           == CREDGATE_INVALID_ARGUMENT);
     outcome.struct_size = sizeof(outcome);
-    request.struct_size = sizeof(request) - 1;
+    /* version 1 ends before this field */
+    request.struct_size = offsetof(credgate_request, traceparent) - 1;
     check(credgate_authenticate(gate, queue, &request, NULL, &outcome, &ticket)
           == CREDGATE_INVALID_ARGUMENT);
     puts("struct_below_the_minimum_size_is_an_error");

@@ -69,6 +69,22 @@ def test_counts_of_all_workers_are_added_up_and_survive_a_reload(
     )
 
 
+def test_a_reload_may_change_the_number_of_clients(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+    """In a zone of the same size; no client loses its counters."""
+    http = "credgate_zone 1m; credgate_metrics_clients 1;"
+    server = nginx(served(scripted, upstream), http=http)
+    for client in (ALICE, BOB):
+        assert ask(server.port, headers=client.basic).status == 200
+    assert counts(server) == {"other": (1, 0), "alice": (1, 0)}
+    text = server.conf.read_text()
+    for number, expected in ((3, {"other": (1, 0), "alice": (1, 0), "bob": (1, 0)}), (0, {})):
+        server.conf.write_text(text.replace("credgate_metrics_clients 1;", f"credgate_metrics_clients {number};"))
+        old = server.reload()
+        until(lambda old=old: all(gone(pid) for pid in old), "the old worker's end")
+        assert ask(server.port, headers=BOB.basic).status == 200
+        assert counts(server) == expected
+
+
 def test_counts_of_a_killed_worker_remain(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     server = nginx(served(scripted, upstream), http="credgate_metrics_clients 10;")
     for client in CLIENTS:

@@ -93,3 +93,11 @@ def test_a_hit_ignores_the_header(scripted: Scripted) -> None:
     pair = {"client_id": "alice", "client_secret": "s3cret"}
     outcomes = [gate.authenticate(**pair, traceparent=value) for value in (PARENT, "x", None)]
     assert [outcome.cache_status for outcome in outcomes] == ["MISS", "HIT", "HIT"]
+
+
+def test_a_check_says_whether_the_header_is_forwarded(scripted: Scripted) -> None:
+    def codes(**settings: Any) -> set[str]:
+        gate = credgate.Gate(issuer=scripted.issuer, allow_loopback_http=True, **settings)
+        return {finding["code"] for finding in gate.check("alice", "s3cret")["findings"]}
+
+    assert codes(traceparent=True) - codes() == {"traceparent_forwarded"}

@@ -29,8 +29,8 @@ local ticket = ffi.new("uint64_t[1]")
 local text = ffi.new("const char *[1]")
 local len = ffi.new("size_t[1]")
 local milliseconds = ffi.new("uint32_t[1]")
-local searches = ffi.new("bool[1]")
 local wants = ffi.new("bool[1]")
+local searches = ffi.new("bool[1]")
 
 request.struct_size = ffi.sizeof(request)
 request.arg_size = ffi.sizeof("credgate_string")
@@ -95,11 +95,11 @@ function _M.new(json)
         handle = handle,
         timeout = milliseconds[0] / 1000,
         arg_names = arg_names[1] and arg_names,
-        -- The client's header is the application's own.
-        keeps_header = not searches[0],
         wants_traceparent = wants_traceparent,
         -- One check for a hit.
         has_more = arg_names[1] ~= nil or wants_traceparent,
+        -- The client's header is the application's own.
+        keeps_header = not searches[0],
     }, methods)
 end
 
