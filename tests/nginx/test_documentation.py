@@ -129,6 +129,7 @@ def test_opaque_tokens_are_introspected(
         assert ask(port, "/orders/7", headers=token).status == 403
         assert ask(port, "/orders/7", headers={"Authorization": "Bearer made-up"}).status == 401
     here["credgate_audience_required https://orders.example.com/;"] = ""
+    (tmp_path / "any").mkdir()
     with example(mark, tmp_path / "any", here).running() as port:
         assert ask(port, "/orders/7", headers=token).status == 200
         assert f"Bearer {bearer(upstream.last)}" == token["Authorization"]
