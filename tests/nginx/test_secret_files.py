@@ -40,7 +40,7 @@ def test_rotated_files_are_used_without_a_reload(
     # A third client: no token request without the header.
     answer = ask(server.port, headers={"Authorization": "Basic Y2Fyb2w6eA=="})
     assert answer.status == 503
-    assert f"{header} is empty" in server.errors
+    assert f"token_headers_files: {header} must not be empty" in server.errors
     assert "Kanarie" not in server.errors + str(upstream.seen)
 
 
