@@ -123,15 +123,14 @@ def test_opaque_tokens_are_introspected(
         "/run/secrets/gateway": secret,
     }
     token = {"Authorization": f"Bearer {opaque(tls_provider, ALICE)}"}
-    mark = "credgate_auth_methods introspection;"
-    with example(mark, tmp_path, here).running() as port:
+    with example("credgate_auth_methods introspection;", tmp_path, here).running() as port:
         # An opaque token of this provider has no audience.
-        assert ask(port, "/orders/7", headers=token).status == 403
-        assert ask(port, "/orders/7", headers={"Authorization": "Bearer made-up"}).status == 401
+        assert ask(port, "/opaque/7", headers=token).status == 403
+        assert ask(port, "/opaque/7", headers={"Authorization": "Bearer made-up"}).status == 401
     here["credgate_audience_required https://orders.example.com/;"] = ""
     (tmp_path / "any").mkdir()
-    with example(mark, tmp_path / "any", here).running() as port:
-        assert ask(port, "/orders/7", headers=token).status == 200
+    with example("credgate_auth_methods introspection;", tmp_path / "any", here).running() as port:
+        assert ask(port, "/opaque/7", headers=token).status == 200
         assert f"Bearer {bearer(upstream.last)}" == token["Authorization"]
 
 
