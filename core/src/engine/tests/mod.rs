@@ -1,5 +1,6 @@
 mod caching;
 mod clients;
+mod endpoints;
 mod introspection;
 mod limits;
 mod own;
