@@ -61,7 +61,7 @@
 //!    the lease wait for the result of its holder.
 //! 8. [`Exchange::run`] has the metadata, and asks [`Health::admit`] for a permit: the budgets of unknown clients, the
 //!    circuit breaker and `max_exchanges` decide. Then it sends the token request, and verifies the token with the
-//!    provider's keys. An exchange that has begun ends on its own; each waiter leaves at its own deadline.
+//!    provider's keys, or introspects it ([`Exchange::introspect`]). An exchange that has begun ends on its own; each waiter leaves at its own deadline.
 //! 9. [`Shared::land`] caches the token or the refusal, then ends the flight. Each waiter's own policy judges the
 //!    token, and [`Completions::complete`] queues the outcome and signals the descriptor. Here the thread changes back.
 //!
@@ -69,6 +69,7 @@
 //!
 //! [`Completions::complete`]: cache::completions::Completions::complete
 //! [`Entry::admit`]: gate::endpoint::Entry::admit
+//! [`Exchange::introspect`]: provider::exchange::Exchange::introspect
 //! [`Exchange::run`]: provider::exchange::Exchange::run
 //! [`Health::admit`]: provider::health::Health::admit
 //! [`Inner::join`]: engine::decide::Inner::join

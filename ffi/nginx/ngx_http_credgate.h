@@ -38,6 +38,7 @@ typedef enum {
     NGX_HTTP_CREDGATE_TYPE_LIST,      /* of strings */
     NGX_HTTP_CREDGATE_TYPE_NUMBERS,
     NGX_HTTP_CREDGATE_TYPE_PAIRS,     /* a name and a value, repeatable */
+    NGX_HTTP_CREDGATE_TYPE_FILES,     /* a name and a path, repeatable */
     NGX_HTTP_CREDGATE_TYPE_ARGS,      /* PAIRS whose values take variables */
     NGX_HTTP_CREDGATE_TYPE_HEADERS,   /* a header and a claim, repeatable */
     NGX_HTTP_CREDGATE_TYPE_FILE       /* the whole configuration */

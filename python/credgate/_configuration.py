@@ -103,6 +103,9 @@ class Settings(TypedDict, total=False):
     clients_allowed: Sequence[str] | None
     # Additional headers of requests for metadata and keys.
     discovery_headers: Mapping[str, str]
+    # Files with the values of additional headers of requests for metadata and keys, by name. Each
+    # request reads them. Not in Kong.
+    discovery_headers_files: Mapping[str, str]
     # Names of additional headers of requests for metadata and keys; "discovery_headers_values" has
     # their values.
     discovery_headers_names: Sequence[str]
@@ -135,11 +138,17 @@ class Settings(TypedDict, total=False):
     http_proxy: str | None
     # Value of the "Proxy-Authorization" header for "http_proxy".
     http_proxy_authorization: str | None
+    # File with the value of the "Proxy-Authorization" header for "http_proxy", read at each
+    # request. Not in Kong.
+    http_proxy_authorization_file: str | None
     # URL of the proxy for "https://" URLs of the provider. If unset, none; environment variables
     # have no effect.
     https_proxy: str | None
     # Value of the "Proxy-Authorization" header for "https_proxy".
     https_proxy_authorization: str | None
+    # File with the value of the "Proxy-Authorization" header for "https_proxy", read at each
+    # request. Not in Kong.
+    https_proxy_authorization_file: str | None
     # Methods whose tokens are accepted without verifying their signatures. Only
     # "client_credentials" is allowed.
     ignore_signature: _AuthMethods | Sequence[_AuthMethods]
@@ -152,6 +161,8 @@ class Settings(TypedDict, total=False):
     introspection_client_id: str | None
     # Secret of "introspection_client_id". Not in Kong, which uses "client_secret".
     introspection_client_secret: str | None
+    # File with the secret of "introspection_client_id", read at each introspection. Not in Kong.
+    introspection_client_secret_file: str | None
     # URL of the introspection endpoint. If unset, the one in the provider's metadata.
     introspection_endpoint: str | None
     # Client authentication at the introspection endpoint: "client_secret_basic",
@@ -243,6 +254,9 @@ class Settings(TypedDict, total=False):
     token_endpoint_basic_encoding: _Encoding
     # Additional headers of the token request.
     token_headers: Mapping[str, str]
+    # Files with the values of additional headers of the token request, by name. Each request reads
+    # them. Not in Kong.
+    token_headers_files: Mapping[str, str]
     # Names of additional headers of the token request; "token_headers_values" has their values.
     token_headers_names: Sequence[str]
     # Values of "token_headers_names", in the same order.
@@ -252,6 +266,9 @@ class Settings(TypedDict, total=False):
     # Arguments of the token request that the client may set in the query or the body of its own
     # request, at most 16. A "scope" replaces the configured scopes.
     token_post_args_client: Sequence[str]
+    # Files with the values of additional arguments of the token request, by name. Each request
+    # reads them. Not in Kong.
+    token_post_args_files: Mapping[str, str]
     # Arguments of the token request that the host sets for each request, at most 16. A "scope"
     # replaces the configured scopes. In nginx, "credgate_token_post_arg" with a variable. Not in
     # Kong.

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ALICE
+from conftest import ALICE, BOB
 from support.endpoints import token_request
 from support.examples import Example, blocks
 from support.http import SOURCES, Connection, ask
-from support.lab import Authority, Provider, Upstream, bearer, values_of
+from support.lab import Authority, Provider, Upstream, bearer, opaque, values_of
 from support.openresty import LOAD
 from support.process import ROOT, free_port
 
 LUA = ROOT / "ffi/lua"
 README = (LUA / "README.md").read_text()
 
-SYNOPSIS, URI, OWN, SERVICES, REDACT, BESIDE, REDIRECTS = blocks("nginx", README)
+SYNOPSIS, URI, OWN, INTROSPECTION, SERVICES, REDACT, BESIDE, REDIRECTS = blocks("nginx", README)
 
 
 def here(provider: Provider, authority: Authority) -> dict[str, object]:
@@ -69,6 +69,27 @@ def test_an_api_key_selects_the_credentials(
         for headers in ({}, {"X-Api-Key": "key"}, ALICE.basic):
             assert ask(port, headers=headers).status == 401
         assert not upstream.last
+
+
+def test_an_opaque_token_is_introspected_as_documented(
+    tmp_path: Path, tls_provider: Provider, upstream: Upstream, authority: Authority
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(BOB.secret)
+    places = {
+        **here(tls_provider, authority),
+        "http://127.0.0.1:8080": upstream.url,
+        'introspection_client_id = "gateway"': f'introspection_client_id = "{BOB.id}", '
+        'introspection_endpoint_auth_method = "client_secret_post"',
+        "/run/secrets/gateway": secret,
+    }
+    token = opaque(tls_provider, ALICE)
+    with Example(INTROSPECTION, tmp_path, places, LOAD).running() as port:
+        for _ in range(2):
+            assert ask(port, headers={"Authorization": f"Bearer {token}"}).status == 200
+            assert bearer(upstream.last) == token
+        assert ask(port, headers={"Authorization": "Bearer made-up"}).status == 401
+    assert tls_provider.count["introspection"] == 2
 
 
 def test_clients_are_counted_as_documented(

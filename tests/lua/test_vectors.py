@@ -15,7 +15,9 @@ from support.openresty import guarded, start
 from support.replay import (
     CHALLENGES,
     EXTRACTION,
+    FORGETFUL,
     HIDING,
+    INTROSPECTION,
     SHOWN,
     TRACEPARENT,
     Ask,
@@ -30,6 +32,7 @@ from support.replay import (
     replay_challenges,
     replay_extraction,
     replay_hiding,
+    replay_introspection,
     replay_shown,
     replay_traceparent,
 )
@@ -139,3 +142,14 @@ def test_extraction_from_tables(nginx: Start, scripted: Scripted, tmp_path: Path
         return answer
 
     replay_shown(judge, scripted)
+
+
+def test_introspection(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path) -> None:
+    asked = raw(nginx, scripted.issuer, upstream.url, tmp_path, INTROSPECTION, **FORGETFUL)
+
+    def judge(vector: Vector) -> tuple[int, str]:
+        request = {**vector.input, "authorization": f"Bearer {vector.input['token']}"}
+        status, headers, _ = asked(Vector(vector.id, request, vector.expect))
+        return status, headers.get("x-client") or headers.get("x-error", "")
+
+    replay_introspection(judge, scripted)

@@ -13,7 +13,7 @@ from conftest import ALICE, BOB
 from support.endpoints import token_request
 from support.examples import Example, blocks
 from support.http import SOURCES, Client, ask
-from support.lab import Authority, Provider, Scripted, Upstream, bearer, values_of
+from support.lab import Authority, Provider, Scripted, Upstream, bearer, opaque, values_of
 from support.nginx import BINARY, MODULE
 from support.process import ROOT, until
 from support.redis import PASSWORD, RIGHTS, USER, Redis
@@ -125,6 +125,37 @@ def test_provider_by_host(tmp_path: Path, upstream: Upstream, here: dict[str, ob
             claims = jwt.decode(bearer(upstream.last), options={"verify_signature": False})
             assert claims["aud"] == audience
         assert ask(port, headers=ALICE.basic | {"Host": "other.example.com"}).status == 500
+
+
+def test_opaque_tokens_are_introspected(
+    tmp_path: Path, tls_provider: Provider, upstream: Upstream, here: dict[str, object]
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(BOB.secret)
+    here |= {
+        "_client_id gateway;": f"_client_id {BOB.id}; credgate_introspection_endpoint_auth_method client_secret_post;",
+        "/run/secrets/gateway": secret,
+    }
+    token = {"Authorization": f"Bearer {opaque(tls_provider, ALICE)}"}
+    with example("credgate_auth_methods introspection;", tmp_path, here).running() as port:
+        # An opaque token of this provider has no audience.
+        assert ask(port, "/opaque/7", headers=token).status == 403
+        assert ask(port, "/opaque/7", headers={"Authorization": "Bearer made-up"}).status == 401
+    here["credgate_audience_required https://orders.example.com/;"] = ""
+    (tmp_path / "any").mkdir()
+    with example("credgate_auth_methods introspection;", tmp_path / "any", here).running() as port:
+        assert ask(port, "/opaque/7", headers=token).status == 200
+        assert f"Bearer {bearer(upstream.last)}" == token["Authorization"]
+
+
+def test_a_header_of_the_token_request_is_in_a_file(
+    tmp_path: Path, upstream: Upstream, here: dict[str, object]
+) -> None:
+    key = tmp_path / "key"
+    key.write_text("s3cret")
+    with example("credgate_token_header_file X-Api-Key", tmp_path, here | {"/run/secrets/api-key": key}).running() as port:
+        assert ask(port, headers=ALICE.basic).status == 200
+        assert "s3cret" not in str(upstream.last)
 
 
 def test_log_of_clients_and_claims(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:

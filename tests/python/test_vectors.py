@@ -12,6 +12,7 @@ import pytest
 
 from support.lab import Scripted
 from support.replay import (
+    FORGETFUL,
     HIDING,
     SHOWN,
     args_of,
@@ -20,6 +21,7 @@ from support.replay import (
     pair_of,
     parts_of,
     replay_challenges,
+    replay_introspection,
     replay_shown,
     sent_on,
 )
@@ -134,6 +136,16 @@ def test_challenges(scripted: Scripted) -> None:
         return {"cause": outcome.cause, "http_status": outcome.http_status, "challenge": outcome.challenge}
 
     replay_challenges(judge, scripted)
+
+
+def test_introspection(scripted: Scripted) -> None:
+    def judge(vector: Vector) -> tuple[int, str]:
+        own = {"issuer": scripted.issuer, "allow_loopback_http": True, **FORGETFUL}
+        gate = credgate.Gate({**own, **vector.input["config"]})
+        outcome = gate.authenticate(authorization=f"Bearer {vector.input['token']}")
+        return (200, outcome.client_id or "") if outcome.allowed else (outcome.http_status, outcome.cause)
+
+    replay_introspection(judge, scripted)
 
 
 def test_redaction() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ EXTRACTION = [vector for vector in load("extraction.json") if "credentials" not 
 PARTS = ("method", "authorization", "query", "content_type", "body")
 TRACEPARENT = load("traceparent.json")
 CHALLENGES = load("challenges.json")
+INTROSPECTION = load("introspection.json")
 HIDING = [vector for vector in load("hiding.json") if "redact" not in vector.input]
 
 
@@ -231,3 +233,46 @@ def challenged(ask: Ask) -> Callable[[Vector], Any]:
         return {"cause": headers.get("x-error"), "http_status": status, "challenge": headers.get("www-authenticate")}
 
     return judge
+
+
+def filled(value: Any, issuer: str) -> Any:
+    """The body of an introspection response with the issuer and the times that it refers to."""
+    match value:
+        case str():
+            return value.replace("{issuer}", issuer)
+        case {"now": seconds}:
+            return int(time.time()) + seconds
+        case dict():
+            return {name: filled(item, issuer) for name, item in value.items()}
+        case list():
+            return [filled(item, issuer) for item in value]
+        case _:
+            return value
+
+
+# Each vector has a gate of its own kind, and none remembers a verdict.
+FORGETFUL = {"cache_tokens": False, "cache_ttl_neg": 0, "refusals_per_client": 0, "refusals_per_gate": 0}
+
+
+def replay_introspection(judge: Callable[[Vector], tuple[int, str]], scripted: Scripted) -> None:
+    """The host's gates are FORGETFUL. `judge` presents the token, and returns the status, and the cause of a denial or
+    the client id."""
+    differences = []
+    for vector in INTROSPECTION:
+        response = dict(vector.input["response"])
+        body = response.pop("body", None)
+        text = response.pop("text", None)
+        scripted.reset()
+        answer = {"json": filled(body, scripted.issuer)} if text is None else {"body": text}
+        scripted.script("introspection", **response, **answer)
+        status, shown = judge(vector)
+        if "allow" in vector.expect:
+            expected = (200, vector.expect["allow"]["client_id"])
+        else:
+            expected = (vector.expect["http_status"], vector.expect["cause"])
+        if (status, shown) != expected:
+            differences.append(f"{vector.id}: expected {expected}, came {(status, shown)}")
+        introspected = scripted.state["introspected"]
+        if introspected and introspected["form"]["token"] != vector.input["token"]:
+            differences.append(f"{vector.id}: introspected {introspected['form']}")
+    assert not differences, "\n" + "\n".join(differences)

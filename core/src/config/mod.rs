@@ -109,6 +109,10 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "list")]
     pub(crate) discovery_headers_values: Vec<String>,
 
+    /// Files with the values of additional headers of requests for metadata and keys, by name. Each request reads them.
+    /// Not in Kong.
+    pub(crate) discovery_headers_files: BTreeMap<String, PathBuf>,
+
     // The introspection of tokens.
     /// Introspect JWTs too, which finds revoked ones: a token that a client brings, after its signature is verified if
     /// `auth_methods` contains `bearer`, and a token from an exchange. Requires `introspection` in `auth_methods`.
@@ -123,6 +127,8 @@ pub(crate) struct Config {
     pub(crate) introspection_client_id: Option<String>,
     /// Secret of `introspection_client_id`. Not in Kong, which uses `client_secret`.
     pub(crate) introspection_client_secret: Option<String>,
+    /// File with the secret of `introspection_client_id`, read at each introspection. Not in Kong.
+    pub(crate) introspection_client_secret_file: Option<PathBuf>,
 
     // The token request.
     /// Client authentication at the token endpoint: `client_secret_post`, `client_secret_basic` or `client_secret_jwt`.
@@ -167,6 +173,10 @@ pub(crate) struct Config {
     /// Values of `token_headers_names`, in the same order.
     #[serde(deserialize_with = "list")]
     pub(crate) token_headers_values: Vec<String>,
+    /// Files with the values of additional arguments of the token request, by name. Each request reads them. Not in Kong.
+    pub(crate) token_post_args_files: BTreeMap<String, PathBuf>,
+    /// Files with the values of additional headers of the token request, by name. Each request reads them. Not in Kong.
+    pub(crate) token_headers_files: BTreeMap<String, PathBuf>,
 
     /// Send the `traceparent` header of the client's request (W3C Trace Context) with the token request that it causes, so
     /// that the provider's spans join the client's trace. A malformed value is not sent, and `tracestate` never: it
@@ -199,10 +209,14 @@ pub(crate) struct Config {
     pub(crate) http_proxy: Option<String>,
     /// Value of the `Proxy-Authorization` header for `http_proxy`.
     pub(crate) http_proxy_authorization: Option<String>,
+    /// File with the value of the `Proxy-Authorization` header for `http_proxy`, read at each request. Not in Kong.
+    pub(crate) http_proxy_authorization_file: Option<PathBuf>,
     /// URL of the proxy for `https://` URLs of the provider. If unset, none; environment variables have no effect.
     pub(crate) https_proxy: Option<String>,
     /// Value of the `Proxy-Authorization` header for `https_proxy`.
     pub(crate) https_proxy_authorization: Option<String>,
+    /// File with the value of the `Proxy-Authorization` header for `https_proxy`, read at each request. Not in Kong.
+    pub(crate) https_proxy_authorization_file: Option<PathBuf>,
     /// Hosts to connect to without a proxy, separated by commas.
     pub(crate) no_proxy: Option<String>,
 
@@ -414,11 +428,13 @@ impl Default for Config {
             discovery_headers: BTreeMap::new(),
             discovery_headers_names: Vec::new(),
             discovery_headers_values: Vec::new(),
+            discovery_headers_files: BTreeMap::new(),
             introspect_jwt_tokens: false,
             introspection_endpoint: None,
             introspection_endpoint_auth_method: TokenAuth::ClientSecretBasic,
             introspection_client_id: None,
             introspection_client_secret: None,
+            introspection_client_secret_file: None,
             token_endpoint_auth_method: None,
             token_endpoint_basic_encoding: Encoding::Form,
             scopes: None,
@@ -431,6 +447,8 @@ impl Default for Config {
             token_headers: BTreeMap::new(),
             token_headers_names: Vec::new(),
             token_headers_values: Vec::new(),
+            token_post_args_files: BTreeMap::new(),
+            token_headers_files: BTreeMap::new(),
             traceparent: false,
             timeout: 10_000,
             keepalive: true,
@@ -442,8 +460,10 @@ impl Default for Config {
             tls_client_auth_key: None,
             http_proxy: None,
             http_proxy_authorization: None,
+            http_proxy_authorization_file: None,
             https_proxy: None,
             https_proxy_authorization: None,
+            https_proxy_authorization_file: None,
             no_proxy: None,
             verify_signature: true,
             ignore_signature: Vec::new(),

@@ -12,6 +12,7 @@ pub(crate) mod policy;
 pub(crate) mod reach;
 pub(crate) mod retention;
 mod rules;
+pub(crate) mod secret_values;
 mod token_request;
 mod upstream;
 

@@ -6,6 +6,7 @@ mod configuration;
 mod endpoints;
 mod extraction;
 mod hiding;
+mod introspection;
 mod policy;
 mod token;
 mod traceparent;
