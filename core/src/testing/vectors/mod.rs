@@ -2,6 +2,7 @@
 
 mod bearer;
 mod configuration;
+mod endpoints;
 mod extraction;
 mod hiding;
 mod policy;
