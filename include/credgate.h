@@ -155,8 +155,8 @@
 // The provider knows the client, but does not grant what the gate requests.
 #define CREDGATE_CLIENT_FORBIDDEN 4002
 
-// The provider rejected the token request itself: the gate's configuration or
-// the provider is at fault.
+// The provider rejected the token request itself, or the gateway's own client:
+// the gate's configuration or the provider is at fault.
 #define CREDGATE_REQUEST_REFUSED 4003
 
 // The provider refused too many exchanges of this client or this gate; it is
@@ -193,7 +193,8 @@
 // A defect of the library.
 #define CREDGATE_INTERNAL 5001
 
-// The engine is closing, or could not be started.
+// The engine is closing or could not be started, or the secret of the
+// gateway's own client is unreadable.
 #define CREDGATE_ENGINE_UNAVAILABLE 5002
 
 // More requests are waiting than max_waiting allows.

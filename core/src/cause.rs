@@ -97,7 +97,8 @@ pub enum Cause {
     CredentialsRefused,
     /// The provider knows the client, but does not grant what the gate requests.
     ClientForbidden,
-    /// The provider rejected the token request itself: the gate's configuration or the provider is at fault.
+    /// The provider rejected the token request itself, or the gateway's own client: the gate's configuration or the
+    /// provider is at fault.
     RequestRefused,
     /// The provider refused too many exchanges of this client or this gate; it is not contacted.
     TooManyRefusals,
@@ -121,7 +122,7 @@ pub enum Cause {
     ProviderPaused,
     /// A defect of the library.
     Internal,
-    /// The engine is closing, or could not be started.
+    /// The engine is closing or could not be started, or the secret of the gateway's own client is unreadable.
     EngineUnavailable,
     /// More requests are waiting than `max_waiting` allows.
     Overloaded,

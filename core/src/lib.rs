@@ -47,7 +47,8 @@
 //! 1. [`Queue::authenticate`] calls [`Inner::look`]. A gate that does not search every request admits this one first
 //!    ([`Entry::admit`]): it checks the form of a token endpoint, for example.
 //! 2. [`extract`] finds the pair in a header, query or body, or the client's own token. It decodes into a buffer of
-//!    the thread, which is wiped afterwards. A malformed request is denied here.
+//!    the thread, which is wiped afterwards. A malformed request is denied here. A gate with a client of its own has its
+//!    id without a search, and needs no secret before step 8.
 //! 3. [`MacKey::pair`] computes the cache key: a MAC over gate, id, secret and arguments.
 //! 4. If the [`TokenCache`] has the token, [`Policy::check`] judges it, and the call returns: a **hit**. Past
 //!    `refresh_ahead` of the token's time in the cache, the hit also submits a refresh to the I/O thread.

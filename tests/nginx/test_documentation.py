@@ -269,6 +269,27 @@ def test_clients_by_api_key(tmp_path: Path, upstream: Upstream, here: dict[str, 
             assert ask(port, headers=headers).status == 401
 
 
+def test_clients_by_certificate(
+    tmp_path: Path, authority: Authority, upstream: Upstream, here: dict[str, object]
+) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.write_text(f'alice "{ALICE.secret}";\n')
+    here |= {
+        "/etc/credgate/secrets": secrets,
+        "CN=orders.example.com": "CN=127.0.0.1",
+        "/etc/ssl/server.pem": authority.cert,
+        "/etc/ssl/server.key": authority.key,
+        "/etc/ssl/machines-ca.pem": authority.ca,
+    }
+    machine = authority.context()
+    machine.load_cert_chain(authority.cert, authority.key)
+    with example("map $ssl_client_s_dn", tmp_path, here).running() as port:
+        assert ask(port, tls=machine).status == 200
+        claims = jwt.decode(bearer(upstream.last), options={"verify_signature": False})
+        assert claims["sub"] == "alice"
+        assert ask(port, tls=authority.context(), headers=ALICE.basic).status == 400
+
+
 def test_dry_run(tmp_path: Path, upstream: Upstream, authority: Authority, here: dict[str, object]) -> None:
     trusted = f"credgate dry_run; credgate_ssl_trusted_certificate {authority.ca};"
     log = tmp_path / "decisions.log"
