@@ -76,10 +76,7 @@ ngx_http_credgate_present_copy(ngx_pool_t *pool, ngx_str_t *from,
 }
 
 
-/*
- * evaluates the token request arguments that contain variables, and the
- * header "traceparent"
- */
+/* evaluates the values of the gate that come with each request */
 
 ngx_int_t
 ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx)
@@ -101,18 +98,26 @@ ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx)
     ctx->presented.args = NULL;
     ctx->presented.args_len = 0;
 
+    if (ctx->gate->plain) {
+        return NGX_OK;
+    }
+
     if (ctx->gate->denies) {
         return NGX_ERROR;
+    }
+
+    if (ctx->gate->client_id && ngx_http_credgate_own_present(ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->gate->traceparent) {
+        ngx_http_credgate_present_traceparent(ctx);
     }
 
     args = ctx->gate->host_args;
 
     if (args == NULL) {
         return NGX_OK;
-    }
-
-    if (ctx->gate->traceparent) {
-        ngx_http_credgate_present_traceparent(ctx);
     }
 
     values = args->elts;

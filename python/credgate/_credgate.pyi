@@ -178,8 +178,8 @@ class Gate:
     ) -> Allow | Deny | Request: ...
     def _token(  # for `credgate.Gate.token`
         self,
-        client_id: Text,
-        client_secret: Text,
+        client_id: Text | None,
+        client_secret: Text | None,
         args: Mapping[str, Text | None] | None,
     ) -> Token | Request: ...
     def purge(self, client_id: str | None = None) -> None:
@@ -218,6 +218,9 @@ class Gate:
         It is unchanged if the gate does not search bodies or `hide_credentials` is off. All other
         bytes stay unchanged.
         """
+    @overload
+    def check(self, *, args: Mapping[str, Text | None] | None = None) -> Diagnosis: ...
+    @overload
     def check(
         self,
         client_id: Text,
@@ -227,8 +230,9 @@ class Gate:
         """Request a token as a first request would, and explain each step.
 
         Neither reads nor fills the cache. Blocks until the provider has responded. The diagnosis
-        contains neither the secret nor the token. `args` are values for the arguments of
-        token_post_args_host and token_post_args_client.
+        contains neither the secret nor the token. Without an id and a secret, the client is the
+        gateway's own (client_id). `args` are values for the arguments of token_post_args_host and
+        token_post_args_client.
         """
     def _optional(self) -> Gate: ...  # for `credgate.Gate.optional`
     @property

@@ -1,6 +1,7 @@
 mod caching;
 mod clients;
 mod limits;
+mod own;
 #[cfg(feature = "sqlite")]
 mod sharing;
 mod tokens;
