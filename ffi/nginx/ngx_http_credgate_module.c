@@ -148,6 +148,15 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
     NGX_HTTP_CREDGATE_SETTING("client_credentials_param_type", NGX_CONF_1MORE,
                               LIST, "client_credentials_param_type"),
 
+    NGX_HTTP_CREDGATE_SETTING("client_id", NGX_CONF_TAKE1,
+                              VALUE, "client_id"),
+
+    NGX_HTTP_CREDGATE_SETTING("client_secret", NGX_CONF_TAKE1,
+                              VALUE, "client_secret"),
+
+    NGX_HTTP_CREDGATE_SETTING("client_secret_file", NGX_CONF_TAKE1,
+                              PATH, "client_secret_file"),
+
     NGX_HTTP_CREDGATE_SETTING("clients_allowed", NGX_CONF_1MORE,
                               LIST, "clients_allowed"),
 
@@ -287,6 +296,9 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
     NGX_HTTP_CREDGATE_SETTING("token_post_args_client", NGX_CONF_1MORE,
                               LIST, "token_post_args_client"),
 
+    NGX_HTTP_CREDGATE_SETTING("traceparent", NGX_CONF_TAKE1,
+                              FLAG, "traceparent"),
+
     NGX_HTTP_CREDGATE_SETTING("unauthorized_error_message", NGX_CONF_TAKE1,
                               STRING, "unauthorized_error_message"),
 
@@ -316,6 +328,9 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
 
     NGX_HTTP_CREDGATE_OPTION("max_waiting", NGX_CONF_TAKE1,
                              NUMBER, "max_waiting"),
+
+    NGX_HTTP_CREDGATE_OPTION("metrics_clients", NGX_CONF_TAKE1,
+                             NUMBER, "metrics_clients"),
 
     NGX_HTTP_CREDGATE_OPTION("provider_pause_max", NGX_CONF_TAKE1,
                              SEC, "provider_pause_max"),
@@ -447,7 +462,9 @@ ngx_http_credgate_module_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    if (ngx_http_credgate_gates_check_unused(cf) != NGX_OK) {
+    if (ngx_http_credgate_gates_check_unused(cf) != NGX_OK
+        || ngx_http_credgate_guard_check(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

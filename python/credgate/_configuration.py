@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Literal
 
-    _AuthMethods = Literal["client_credentials", "bearer"]
+    _AuthMethods = Literal["client_credentials", "bearer", "introspection"]
     _Encoding = Literal["raw", "form"]
-    _Source = Literal["header", "query", "body"]
+    _Source = Literal["header", "query", "body", "host"]
     _TokenAuth = Literal["client_secret_basic", "client_secret_post", "client_secret_jwt"]
 
 
@@ -46,7 +46,9 @@ class Settings(TypedDict, total=False):
     audience_required: Sequence[str]
     # Methods by which clients authenticate: "client_credentials" (id and secret, exchanged for a
     # token at the provider), "bearer" (a JWT that the client already has, verified and forwarded),
-    # or both. Default: ["client_credentials"].
+    # and "introspection" (an opaque token that the client already has, introspected at the provider
+    # (RFC 7662) and forwarded). With "introspection", opaque tokens from exchanges are introspected
+    # too, once each, so that requirements apply to their claims. Default: ["client_credentials"].
     auth_methods: _AuthMethods | Sequence[_AuthMethods]
     # Encoding of id and secret inside the client's "Authorization: Basic": "raw", or "form" for
     # clients that follow RFC 6749 section 2.3.1. Not in Kong. Default: "raw".
@@ -56,20 +58,34 @@ class Settings(TypedDict, total=False):
     cache_tokens: bool
     # Separates caches: gates with different salts share no token.
     cache_tokens_salt: str | None
-    # Lifetime of a token that has neither "expires_in" nor "exp", in seconds; at least 1. Default:
-    # 3600.
+    # Lifetime of a token that has neither "expires_in" nor "exp", in seconds; at least 1. An
+    # introspected token is introspected again after that time, or after "cache_ttl_max"; until
+    # then, its revocation has no effect. Default: 3600.
     cache_ttl: int
     # Maximum time to cache a token, in seconds; at least 1. If unset, no maximum.
     cache_ttl_max: int | None
-    # How long to cache a refusal, in seconds. 0 caches none. Default: 5.
+    # How long to cache a refusal, in seconds, and the verdict that a token is not active. 0 caches
+    # none. Default: 5.
     cache_ttl_neg: int
-    # Top-level claims that the token must not have. Opaque tokens are denied too, because their
-    # claims are unknown.
+    # Top-level claims that the token must not have. Opaque tokens that are not introspected are
+    # denied too, because their claims are unknown.
     claims_forbidden: Sequence[str]
     # Places to search for id and secret: "header" ("Authorization: Basic"), "query" and "body"
     # ("client_id" and "client_secret"; in a body, of a form or a JSON object). Credentials in more
-    # than one place are denied with 400. Default: ["header", "query", "body"].
+    # than one place are denied with 400. Or "host" alone: the host supplies id and secret with each
+    # request, and the request is not searched. In nginx, "credgate_client_id" and
+    # "credgate_client_secret" with variables. "host" is not in Kong. Default: ["header", "query",
+    # "body"].
     client_credentials_param_type: _Source | Sequence[_Source]
+    # Id of the gateway's own client: the gate exchanges its credentials for every request, and
+    # searches no request. Something else must decide which requests may pass. Requires
+    # "client_secret" or "client_secret_file". In Kong, clients still send credentials of their own.
+    client_id: str | None
+    # Secret of "client_id".
+    client_secret: str | None
+    # File with the secret of "client_id", without one line end at its end. Each exchange reads it,
+    # so a new secret needs no reload. Not in Kong.
+    client_secret_file: str | None
     # Client ids that may use the gate; "*" matches any characters. Other clients are denied with
     # 403. If unset, all clients may use it. Not in Kong.
     clients_allowed: Sequence[str] | None
@@ -114,6 +130,20 @@ class Settings(TypedDict, total=False):
     # Methods whose tokens are accepted without verifying their signatures. Only
     # "client_credentials" is allowed.
     ignore_signature: _AuthMethods | Sequence[_AuthMethods]
+    # Introspect JWTs too, which finds revoked ones: a token that a client brings, after its
+    # signature is verified if "auth_methods" contains "bearer", and a token from an exchange.
+    # Requires "introspection" in "auth_methods".
+    introspect_jwt_tokens: bool
+    # The gateway's own client id at the introspection endpoint. Required for "introspection". Not
+    # in Kong, which uses "client_id".
+    introspection_client_id: str | None
+    # Secret of "introspection_client_id". Not in Kong, which uses "client_secret".
+    introspection_client_secret: str | None
+    # URL of the introspection endpoint. If unset, the one in the provider's metadata.
+    introspection_endpoint: str | None
+    # Client authentication at the introspection endpoint: "client_secret_basic",
+    # "client_secret_post" or "client_secret_jwt". Default: "client_secret_basic".
+    introspection_endpoint_auth_method: _TokenAuth
     # The provider: its issuer, or the full URL of its metadata ("…/.well-known/openid-
     # configuration"). Required.
     issuer: str
@@ -162,9 +192,9 @@ class Settings(TypedDict, total=False):
     # client to which the provider has refused it with "invalid_scope".
     scopes: Sequence[str] | None
     # Path of the claim with the token's scopes: names of members, and positions in arrays from 1.
-    # If unset, "scope", or "scp" if the token has no "scope". An opaque token has the scope of the
-    # token response, or the requested scope if the response has none; with a path other than
-    # "scope", it has no scopes.
+    # If unset, "scope", or "scp" if the token has no "scope". An opaque token that is not
+    # introspected has the scope of the token response, or the requested scope if the response has
+    # none; with a path other than "scope", it has no scopes.
     scopes_claim: Sequence[str] | None
     # Scopes that the token must have, as an OR of ANDs: an element matches if the token has all of
     # its space-separated values.
@@ -215,6 +245,11 @@ class Settings(TypedDict, total=False):
     token_post_args_names: Sequence[str]
     # Values of "token_post_args_names", in the same order.
     token_post_args_values: Sequence[str]
+    # Send the "traceparent" header of the client's request (W3C Trace Context) with the token
+    # request that it causes, so that the provider's spans join the client's trace. A malformed
+    # value is not sent, and "tracestate" never: it holds data of the client's tracing systems, and
+    # the provider belongs to another party. Not in Kong.
+    traceparent: bool
     # The "message" in the body of a 401. Default: "Unauthorized".
     unauthorized_error_message: str
     # Header that carries the token upstream: "name:scheme", or "name" for the token alone. An empty
@@ -229,8 +264,8 @@ class Settings(TypedDict, total=False):
     # Disable discovery. Requires "token_endpoint" for client credentials, and "jwks_endpoint" or
     # "extra_jwks_uris" to verify signatures.
     using_pseudo_issuer: bool
-    # Verify "iss", "exp" and "nbf" of tokens that are JWTs. Must be true for "bearer". Default:
-    # True.
+    # Verify "iss", "exp" and "nbf" of tokens that are JWTs, and of introspection responses. Must be
+    # true for "bearer" and "introspection". Default: True.
     verify_claims: bool
     # Verify the signatures of tokens that are JWTs. Must be true for "bearer". Default: True.
     verify_signature: bool

@@ -177,11 +177,12 @@ class Gate:
         client_id: Text | None,
         client_secret: Text | None,
         peer: Text | None,
+        traceparent: Text | None,
     ) -> Allow | Deny | Request: ...
     def _token(  # for `credgate.Gate.token`
         self,
-        client_id: Text,
-        client_secret: Text,
+        client_id: Text | None,
+        client_secret: Text | None,
         args: Mapping[str, Text | None] | None,
     ) -> Token | Request: ...
     def purge(self, client_id: str | None = None) -> None:
@@ -220,6 +221,9 @@ class Gate:
         It is unchanged if the gate does not search bodies or `hide_credentials` is off. All other
         bytes stay unchanged.
         """
+    @overload
+    def check(self, *, args: Mapping[str, Text | None] | None = None) -> Diagnosis: ...
+    @overload
     def check(
         self,
         client_id: Text,
@@ -229,8 +233,9 @@ class Gate:
         """Request a token as a first request would, and explain each step.
 
         Neither reads nor fills the cache. Blocks until the provider has responded. The diagnosis
-        contains neither the secret nor the token. `args` are values for the arguments of
-        token_post_args_host and token_post_args_client.
+        contains neither the secret nor the token. Without an id and a secret, the client is the
+        gateway's own (client_id). `args` are values for the arguments of token_post_args_host and
+        token_post_args_client.
         """
     def _optional(self) -> Gate: ...  # for `credgate.Gate.optional`
     def _token_endpoint(self) -> Gate: ...  # for `credgate.Gate.token_endpoint`
@@ -245,6 +250,9 @@ class Gate:
     def args(self) -> list[str]:
         """The names in token_post_args_host: arguments that each request may set."""
     @property
+    def wants_traceparent(self) -> bool:
+        """Whether the gate forwards `traceparent`, so that it must be passed to `authenticate`."""
+    @property
     def timeout(self) -> float:
         """The maximum time that a request waits for its token, in seconds."""
 
@@ -252,9 +260,10 @@ def configure(**options: object) -> None:
     """Set the engine options of this process and of its future children.
 
     Call it before the first request; options left out get their defaults. `cache_max_bytes`,
-    `cache_max_entries`, `max_waiting` and `max_exchanges` are limits; `store` and the options that
-    begin with `store_` configure the shared store. Raises ConfigError if an option is unknown or
-    invalid, or if the engine already runs with other options.
+    `cache_max_entries`, `max_waiting` and `max_exchanges` are limits; `metrics_clients` is the
+    maximum number of clients with counters of their own; `store` and the options that begin with
+    `store_` configure the shared store. Raises ConfigError if an option is unknown or invalid, or
+    if the engine already runs with other options.
     """
 
 def metrics() -> str:

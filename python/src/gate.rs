@@ -65,6 +65,7 @@ impl Gate {
         client_id: Option<Text>,
         client_secret: Option<Text>,
         peer: Option<Text>,
+        traceparent: Option<Text>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let parts = Parts {
             method,
@@ -75,6 +76,7 @@ impl Gate {
             credentials: credentials(client_id, client_secret)?,
             args: self::args(&self.0, args)?,
             peer,
+            traceparent,
         };
         self.decide(py, parts, outcome)
     }
@@ -83,12 +85,12 @@ impl Gate {
     fn _token<'py>(
         &self,
         py: Python<'py>,
-        client_id: Text,
-        client_secret: Text,
+        client_id: Option<Text>,
+        client_secret: Option<Text>,
         args: Option<&Bound<'py, PyMapping>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let parts = Parts {
-            credentials: Some((client_id, client_secret)),
+            credentials: credentials(client_id, client_secret)?,
             args: self::args(&self.0, args)?,
             ..Parts::default()
         };
@@ -156,17 +158,21 @@ impl Gate {
     /// Request a token as a first request would, and explain each step.
     ///
     /// Neither reads nor fills the cache. Blocks until the provider has responded. The diagnosis
-    /// contains neither the secret nor the token. `args` are values for the arguments of
-    /// token_post_args_host and token_post_args_client.
-    #[pyo3(signature = (client_id, client_secret, args=None))]
+    /// contains neither the secret nor the token. Without an id and a secret, the client is the
+    /// gateway's own (client_id). `args` are values for the arguments of token_post_args_host and
+    /// token_post_args_client.
+    #[pyo3(signature = (client_id=None, client_secret=None, args=None))]
     fn check<'py>(
         &self,
         py: Python<'py>,
-        client_id: Text,
-        client_secret: Text,
+        client_id: Option<Text>,
+        client_secret: Option<Text>,
         args: Option<&Bound<'py, PyMapping>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (id, secret) = (client_id.to_text()?, client_secret.to_text()?);
+        let (id, secret) = match credentials(client_id, client_secret)? {
+            Some((id, secret)) => (id.to_text()?, secret.to_text()?),
+            None => Default::default(),
+        };
         let args = args.map(texts).transpose()?.unwrap_or_default();
         let (sender, receiver) = mpsc::channel();
         let (gate, receiver) = (self.0.clone(), Mutex::new(receiver));
@@ -224,6 +230,12 @@ impl Gate {
     #[getter]
     fn args(&self) -> Vec<&str> {
         self.0.args().iter().map(String::as_str).collect()
+    }
+
+    /// Whether the gate forwards `traceparent`, so that it must be passed to `authenticate`.
+    #[getter]
+    fn wants_traceparent(&self) -> bool {
+        self.0.wants_traceparent()
     }
 
     /// The maximum time that a request waits for its token, in seconds.

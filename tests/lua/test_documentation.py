@@ -19,7 +19,7 @@ from support.process import ROOT, free_port
 LUA = ROOT / "ffi/lua"
 README = (LUA / "README.md").read_text()
 
-SYNOPSIS, URI, SERVICES, REDACT, BESIDE, REDIRECTS = blocks("nginx", README)
+SYNOPSIS, URI, OWN, SERVICES, REDACT, BESIDE, REDIRECTS = blocks("nginx", README)
 
 
 def here(provider: Provider, authority: Authority) -> dict[str, object]:
@@ -69,6 +69,33 @@ def test_services_respond_to_clients_and_proxies(
         assert (answer.status, answer.header("Authorization")) == (200, f"Bearer {token}")
         assert ask(port, "/check").status == 401
     assert tls_provider.count["token"] == 1
+
+
+def test_an_api_key_selects_the_credentials(
+    tmp_path: Path, tls_provider: Provider, upstream: Upstream, authority: Authority
+) -> None:
+    places = {**here(tls_provider, authority), "http://127.0.0.1:8080": upstream.url, '"s3cret"': json.dumps(ALICE.secret)}
+    with Example(OWN, tmp_path, places, LOAD).running() as port:
+        assert ask(port, headers={"X-Api-Key": "key-7f3a-of-alice"}).status == 200
+        assert bearer(upstream.last) and values_of(upstream.last, "x-api-key") == []
+        upstream.reset()
+        for headers in ({}, {"X-Api-Key": "key"}, ALICE.basic):
+            assert ask(port, headers=headers).status == 401
+        assert not upstream.last
+
+
+def test_clients_are_counted_as_documented(
+    tmp_path: Path, tls_provider: Provider, upstream: Upstream, authority: Authority
+) -> None:
+    (configure,) = (block for block in blocks("lua", README) if "metrics_clients" in block)
+    metrics = 'location = /metrics { content_by_lua_block { ngx.print(require("resty.credgate").metrics()) } }\n'
+    text = SYNOPSIS.replace("init_by_lua_block {\n", f"init_by_lua_block {{\n{configure}", 1)
+    text = text.replace("        location / {", f"        {metrics}        location / {{", 1)
+    places = {**here(tls_provider, authority), "http://127.0.0.1:8080": upstream.url}
+    with Example(text, tmp_path, places, LOAD).running() as port:
+        assert ask(port, headers=ALICE.basic).status == 200
+        counted = 'credgate_client_requests_total{client_id="alice",result="allowed"} 1'
+        assert counted in ask(port, "/metrics").body.decode().splitlines()
 
 
 @pytest.mark.parametrize("up", ["application", "backup"])

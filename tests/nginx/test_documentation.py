@@ -13,7 +13,7 @@ from conftest import ALICE, BOB
 from support.endpoints import token_request
 from support.examples import Example, blocks
 from support.http import SOURCES, Client, ask
-from support.lab import Authority, Provider, Upstream, bearer, values_of
+from support.lab import Authority, Provider, Scripted, Upstream, bearer, values_of
 from support.nginx import BINARY, MODULE
 from support.process import ROOT, until
 from support.redis import PASSWORD, RIGHTS, USER, Redis
@@ -203,6 +203,28 @@ def test_cache_of_responses_for_each_client(
     assert len(upstream.seen) == 4
 
 
+def test_credentials_of_the_gateway(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
+    secret = tmp_path / "gateway.secret"
+    secret.write_text(f"{ALICE.secret}\n")
+    here |= {"/etc/credgate/gateway.secret": secret, "credgate_client_id gateway": "credgate_client_id alice"}
+    with example("credgate_client_secret_file", tmp_path, here).running() as port:
+        assert ask(port, headers={"X-Own": "header"}).status == 200
+        claims = jwt.decode(bearer(upstream.last), options={"verify_signature": False})
+        assert claims["sub"] == "alice"
+    assert "client_id is set" not in (tmp_path / "error.log").read_text(), "allow and deny guard it"
+
+
+def test_clients_by_api_key(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.write_text(f'alice "{ALICE.secret}";\n')
+    with example("map $http_x_api_key", tmp_path, here | {"/etc/credgate/secrets": secrets}).running() as port:
+        assert ask(port, headers={"X-Api-Key": "key-7f3a-of-alice"}).status == 200
+        claims = jwt.decode(bearer(upstream.last), options={"verify_signature": False})
+        assert claims["sub"] == "alice" and values_of(upstream.last, "x-api-key") == []
+        for headers in ({}, {"X-Api-Key": "key"}, {"X-Api-Key": "key-91cd-of-bob"}, ALICE.basic):
+            assert ask(port, headers=headers).status == 401
+
+
 def test_dry_run(tmp_path: Path, upstream: Upstream, authority: Authority, here: dict[str, object]) -> None:
     trusted = f"credgate dry_run; credgate_ssl_trusted_certificate {authority.ca};"
     log = tmp_path / "decisions.log"
@@ -229,6 +251,30 @@ def test_operations_endpoints(tmp_path: Path) -> None:
     assert re.findall(r"^\| `(credgate_\w+)` \| (\w+) \|", OPERATING, re.MULTILINE) == kinds
     table = re.findall(r"^\| (`.+`) \|", section(OPERATING, "## Report"), re.MULTILINE)
     assert sorted(re.findall(r"`(\w+)`", " ".join(table))) == sorted(report)
+
+
+def test_counters_of_each_client(tmp_path: Path, here: dict[str, object]) -> None:
+    gate = "location / { credgate on; credgate_issuer https://tenant.auth0.com; proxy_pass http://127.0.0.1:8080; }"
+    for written, meant in here.items():
+        gate = gate.replace(written, str(meant))
+    here = {"location = /metrics": f"{gate} location = /metrics"}
+    with example("credgate_metrics_clients", tmp_path, here).running() as port:
+        assert ask(port, headers=ALICE.basic).status == 200
+        assert ask(port, headers=ALICE.wrong().basic).status == 401
+        metrics = ask(port, "/metrics").body.decode()
+    counted = re.findall(r"^credgate_client_requests_total.*", metrics, re.MULTILINE)
+    documented = re.findall(r"^credgate_client_requests_total.*", section(OPERATING, "### Clients"), re.MULTILINE)
+    without = lambda lines: [line.rpartition(" ")[0] for line in lines]  # noqa: E731
+    assert without(counted) == without(documented)
+    assert [line.rpartition(" ")[2] for line in counted] == ["0", "0", "1", "1"]
+
+
+def test_traces_reach_the_provider(tmp_path: Path, scripted: Scripted, upstream: Upstream, here: dict[str, object]) -> None:
+    here["https://tenant.auth0.com"] = f"{scripted.issuer}; credgate_allow_loopback_http on"
+    with example("location /traced/ {", tmp_path, here).running() as port:
+        parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        assert ask(port, "/traced/", headers=ALICE.basic | {"traceparent": parent}).status == 200
+    assert ["traceparent", parent] in scripted.state["last"]["headers"]
 
 
 def test_workers_share_a_sqlite_file(tmp_path: Path, here: dict[str, object]) -> None:

@@ -9,7 +9,17 @@ import pytest
 
 from support.lab import Scripted, Upstream
 from support.nginx import Nginx, location
-from support.replay import EXTRACTION, HIDING, Ask, asker, paths, replay_extraction, replay_hiding
+from support.replay import (
+    EXTRACTION,
+    HIDING,
+    TRACEPARENT,
+    Ask,
+    asker,
+    paths,
+    replay_extraction,
+    replay_hiding,
+    replay_traceparent,
+)
 from support.vectors import Vector
 
 Start = Callable[..., Nginx]
@@ -45,6 +55,11 @@ def gates(start: Start, issuer: str, upstream: str, directory: Path, vectors: li
 
 def test_extraction(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path) -> None:
     replay_extraction(gates(nginx, scripted.issuer, upstream.url, tmp_path, EXTRACTION, cache_tokens=False), scripted)
+
+
+def test_traceparent(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path) -> None:
+    ask = gates(nginx, scripted.issuer, upstream.url, tmp_path, TRACEPARENT, cache_tokens=False)
+    replay_traceparent(lambda vector: ask(vector)[0], scripted)
 
 
 @pytest.mark.parametrize("part", ["query", "body"])

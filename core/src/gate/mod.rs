@@ -14,7 +14,7 @@ mod token_request;
 mod upstream;
 
 pub use rules::Rules;
-pub(crate) use token_request::{TokenRequest, headers};
+pub(crate) use token_request::{TRACEPARENT, TokenRequest, headers};
 
 use crate::config::Config;
 use crate::error::{Error, Problems};
@@ -101,14 +101,20 @@ impl Gate {
         &self.rules.warnings
     }
 
-    /// The id of the gateway's own client (`client_id`); `None` if each request has credentials of its own.
-    pub fn own_client_id(&self) -> Option<&str> {
-        self.rules.own.as_ref().map(|own| own.id.as_str())
+    /// Whether the gate searches requests for credentials. If not (`client_id`, or the place `host`), the first warning
+    /// says so: a host that knows of another guard may leave it out.
+    pub fn searches_requests(&self) -> bool {
+        self.rules.places.are_searched()
     }
 
     /// The names of the arguments whose values are in [`Request::args`] (`token_post_args_host`), in the same order.
     pub fn args(&self) -> &[String] {
         self.rules.places.args.host()
+    }
+
+    /// Whether this gate forwards [`Request::traceparent`] (`traceparent`), so that the host should look it up.
+    pub fn wants_traceparent(&self) -> bool {
+        self.rules.request.traceparent
     }
 
     /// Whether this gate searches the body of this request, so that the host should read it into [`Request::body`].

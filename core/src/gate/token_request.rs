@@ -18,7 +18,12 @@ pub(crate) struct TokenRequest {
     /// `None`: chosen by the provider's metadata.
     pub(crate) auth: Option<TokenAuth>,
     pub(crate) basic_encoding: Encoding,
+    /// Not a part of the fingerprint: a token is the same with and without.
+    pub(crate) traceparent: bool,
 }
+
+/// The header of W3C Trace Context.
+pub(crate) const TRACEPARENT: &str = "traceparent";
 
 /// The scope that Kong requests by default.
 const DEFAULT_SCOPE: &str = "openid";
@@ -60,6 +65,15 @@ impl TokenRequest {
             &config.token_headers_names,
             &config.token_headers_values,
         ));
+        if config.traceparent
+            && headers
+                .as_ref()
+                .is_some_and(|headers| headers.contains_key(TRACEPARENT))
+        {
+            problems.add(value_error(
+                "traceparent: is also in token_headers with a fixed value; remove one of them",
+            ));
+        }
         let scope = problems.check(match &config.scopes {
             Some(scopes) => scope(scopes),
             None => Ok(Some(DEFAULT_SCOPE.to_owned())),
@@ -67,6 +81,7 @@ impl TokenRequest {
         let (Some(args), Some(headers), Some(scope)) = (args, headers, scope) else {
             return Err(problems.into_error());
         };
+        problems.finish()?;
         Ok(TokenRequest {
             args,
             headers,
@@ -74,6 +89,7 @@ impl TokenRequest {
             scope_is_default: config.scopes.is_none(),
             auth: config.token_endpoint_auth_method,
             basic_encoding: config.token_endpoint_basic_encoding,
+            traceparent: config.traceparent,
         })
     }
 

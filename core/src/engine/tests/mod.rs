@@ -1,9 +1,12 @@
 mod caching;
+mod clients;
 mod endpoints;
 mod limits;
+mod own;
 #[cfg(feature = "sqlite")]
 mod sharing;
 mod tokens;
+mod traceparent;
 
 use super::*;
 use crate::cache::completions::Ticket;
