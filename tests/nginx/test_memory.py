@@ -214,7 +214,13 @@ def test_services_leave_no_secret(nginx: Start, provider: Provider, upstream: Up
     server = nginx(
         location("= /token", *settings, "credgate_token")
         + location("= /check", *settings, "credgate_check")
-        + location("/asking", "auth_request /check", f"proxy_pass {upstream.url}")
+        + location(
+            "/asking",
+            "auth_request /check",
+            "auth_request_set $token $sent_http_authorization",
+            "proxy_set_header Authorization $token",
+            f"proxy_pass {upstream.url}",
+        )
     )
     connection = H2Connection(server.h2_port)
     for client in KNOWN:
