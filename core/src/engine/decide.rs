@@ -52,7 +52,7 @@ pub(super) struct Miss<'r> {
     pub(super) key: Key,
     source: Source,
     presented: Presented<'r>,
-    request: &'r Request<'r>,
+    request: Request<'r>,
     now: Instant,
 }
 
@@ -129,49 +129,44 @@ impl Inner {
     fn look_up<'r>(
         &self,
         rules: &'r Arc<Rules>,
-        request: &'r Request<'r>,
+        request: &Request<'r>,
         scratch: &'r mut Scratch<'_>,
         message: &mut Message,
     ) -> Look<'r> {
         if rules.entry.is_open() {
-            let searched = (&rules.places, request);
-            return self.look_up_in(rules, request, searched, scratch, message);
+            return self.look_up_in(rules, &rules.places, request, scratch, message);
         }
         match rules.entry.admit(rules, request) {
-            Admission::Search(places, admitted) => {
-                self.look_up_in(rules, request, (places, &admitted), scratch, message)
+            Admission::Search(places, request) => {
+                self.look_up_in(rules, places, &request, scratch, message)
             }
             Admission::Preflight => {
-                let outcome = Outcome::without_token(rules, CacheStatus::Preflight);
-                self.known(outcome, b"")
+                self.known(Outcome::without_token(rules, CacheStatus::Preflight), b"")
             }
             Admission::Refused(denial) => {
-                let outcome = Outcome::of_denial(rules, denial, CacheStatus::None);
-                self.known(outcome, b"")
+                self.known(Outcome::of_denial(rules, denial, CacheStatus::None), b"")
             }
         }
     }
 
-    /// Credentials, key, token cache and refusals: the part that needs no other thread. `searched`: the places, and the
-    /// parts of the request that are searched.
+    /// Credentials, key, token cache and refusals: the part that needs no other thread.
     #[inline(always)]
     fn look_up_in<'r>(
         &self,
         rules: &'r Arc<Rules>,
-        request: &'r Request<'r>,
-        searched: (&'r Places, &Request<'r>),
+        places: &'r Places,
+        request: &Request<'r>,
         scratch: &'r mut Scratch<'_>,
         message: &mut Message,
     ) -> Look<'r> {
         let deny = |denial| self.known(Outcome::of_denial(rules, denial, CacheStatus::None), b"");
-        let (places, searched) = searched;
         let [given, expected] = [request.args.len(), places.args.host().len()];
         if given != expected {
             let detail =
                 format!("the host passed {given} values for {expected} token_post_args_host");
             return deny(Denial::new(Cause::Internal, detail));
         }
-        let presented = match extract(places, searched, scratch) {
+        let presented = match extract(places, request, scratch) {
             Ok(presented) => presented,
             Err(cause) => return deny(Denial::new(cause, "")),
         };
@@ -203,7 +198,7 @@ impl Inner {
             key,
             source,
             presented,
-            request,
+            request: *request,
             now,
         })
     }
@@ -258,7 +253,7 @@ impl Inner {
                 None
             }
             Joined::Opened => {
-                self.start(rules, key, &miss.presented, miss.request, false);
+                self.start(rules, key, &miss.presented, &miss.request, false);
                 None
             }
         }
