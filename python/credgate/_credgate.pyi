@@ -222,7 +222,12 @@ class Gate:
         bytes stay unchanged.
         """
     @overload
-    def check(self, *, args: Mapping[str, Text | None] | None = None) -> Diagnosis: ...
+    def check(
+        self,
+        client_id: None = None,
+        client_secret: None = None,
+        args: Mapping[str, Text | None] | None = None,
+    ) -> Diagnosis: ...
     @overload
     def check(
         self,

@@ -96,7 +96,12 @@ class Gate(_credgate.Gate):
         return await wait(result) if type(result) is Request else result
 
     @overload
-    def token(self, *, args: Mapping[str, Text | None] | None = None) -> Token: ...
+    def token(
+        self,
+        client_id: None = None,
+        client_secret: None = None,
+        args: Mapping[str, Text | None] | None = None,
+    ) -> Token: ...
     @overload
     def token(
         self,
@@ -120,7 +125,12 @@ class Gate(_credgate.Gate):
         return to_token(result.wait()) if type(result) is Request else result
 
     @overload
-    async def token_async(self, *, args: Mapping[str, Text | None] | None = None) -> Token: ...
+    async def token_async(
+        self,
+        client_id: None = None,
+        client_secret: None = None,
+        args: Mapping[str, Text | None] | None = None,
+    ) -> Token: ...
     @overload
     async def token_async(
         self,
