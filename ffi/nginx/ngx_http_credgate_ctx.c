@@ -131,7 +131,12 @@ ngx_http_credgate_ctx_cleanup(void *data)
 
     if (!ctx->applied) {
 
-        /* denied, closed by the client, or let in by another module */
+        /*
+         * Denied, closed by the client, or let in by another module.  The
+         * buffers of a subrequest belong to the main request.
+         */
+
+        ctx->request = ctx->request->main;
 
         ngx_http_credgate_memory_overwrite_authorization(ctx);
 

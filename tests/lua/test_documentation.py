@@ -58,6 +58,19 @@ def test_uri_variable_and_redact_work_as_documented(
     assert "/a%2Fb//c?" in log and ALICE.traces(log) == []
 
 
+def test_services_respond_to_clients_and_proxies(
+    tmp_path: Path, tls_provider: Provider, authority: Authority
+) -> None:
+    example = Example(SYNOPSIS.rstrip().removesuffix("}") + SERVICES + "}", tmp_path, here(tls_provider, authority), LOAD)
+    with example.running():
+        port = example.ports[1]
+        token = token_request(port, ALICE, target="/oauth/token").json()["access_token"]
+        answer = ask(port, "/check/orders", headers=ALICE.basic)
+        assert (answer.status, answer.header("Authorization")) == (200, f"Bearer {token}")
+        assert ask(port, "/check").status == 401
+    assert tls_provider.count["token"] == 1
+
+
 def test_an_api_key_selects_the_credentials(
     tmp_path: Path, tls_provider: Provider, upstream: Upstream, authority: Authority
 ) -> None:
@@ -104,19 +117,6 @@ def test_clients_are_counted_as_documented(
         assert ask(port, headers=ALICE.basic).status == 200
         counted = 'credgate_client_requests_total{client_id="alice",result="allowed"} 1'
         assert counted in ask(port, "/metrics").body.decode().splitlines()
-
-
-def test_services_respond_to_clients_and_proxies(
-    tmp_path: Path, tls_provider: Provider, authority: Authority
-) -> None:
-    example = Example(SYNOPSIS.rstrip().removesuffix("}") + SERVICES + "}", tmp_path, here(tls_provider, authority), LOAD)
-    with example.running():
-        port = example.ports[1]
-        token = token_request(port, ALICE, target="/oauth/token").json()["access_token"]
-        answer = ask(port, "/check/orders", headers=ALICE.basic)
-        assert (answer.status, answer.header("Authorization")) == (200, f"Bearer {token}")
-        assert ask(port, "/check").status == 401
-    assert tls_provider.count["token"] == 1
 
 
 def test_named_headers_of_a_table(tmp_path: Path, tls_provider: Provider, authority: Authority) -> None:

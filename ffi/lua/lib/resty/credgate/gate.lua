@@ -549,6 +549,9 @@ local function derived(self, name, derive)
         handle = ffi.gc(out[0], C.credgate_gate_free),
         timeout = self.timeout,
         arg_names = self.arg_names,
+        wants_traceparent = self.wants_traceparent,
+        has_more = self.has_more,
+        keeps_header = self.keeps_header,
     }
 
     self[name] = gate
@@ -569,7 +572,11 @@ local function decide(gate, method, options)
         body, content_type = http_request.read_body(gate.handle, request, method)
     end
 
-    local invalid = gate.arg_names and fill_args(gate, options and options.args)
+    local id, secret = options and options.client_id,
+                       options and options.client_secret
+    local invalid = (id or secret) and fill_credentials(id, secret)
+                    or gate.has_more
+                       and fill_more(gate, options and options.args)
 
     if invalid then
         http_request.hide_query(gate.handle, request)
@@ -586,7 +593,7 @@ local function decide(gate, method, options)
     end
 
     -- A subrequest shares its headers with the main request.
-    if not ngx.is_subrequest then
+    if not (ngx.is_subrequest or gate.keeps_header) then
         http_request.overwrite_authorization(request)
     end
 
