@@ -160,7 +160,10 @@ ngx_http_credgate_ctx_cleanup(void *data)
 
     ngx_explicit_memzero((void *) ctx->presented.authorization,
                          ctx->presented.authorization_len);
-    ngx_http_credgate_named_wipe(ctx);
+
+    if (ctx->headers) {
+        ngx_http_credgate_named_wipe(ctx);
+    }
 
     ngx_explicit_memzero((void *) ctx->presented.query,
                          ctx->presented.query_len);
