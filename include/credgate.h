@@ -282,8 +282,9 @@ typedef struct credgate_error credgate_error;
 //
 // Methods: credgate_gate_new, credgate_gate_token_endpoint,
 // credgate_gate_check, credgate_gate_config, credgate_gate_warning,
-// credgate_gate_arg, credgate_gate_wants_body, credgate_gate_timeout,
-// credgate_gate_free.
+// credgate_gate_arg, credgate_gate_searches_requests,
+// credgate_gate_wants_body, credgate_gate_wants_traceparent,
+// credgate_gate_timeout, credgate_gate_free.
 typedef struct credgate_gate credgate_gate;
 
 // The outcomes for one event loop.
