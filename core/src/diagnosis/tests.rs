@@ -104,8 +104,8 @@ fn an_introspection_is_explained_beside_the_token_request() {
             (_, "https://a.example/introspect") => reply(status, body),
             _ => reply(200, r#"{"access_token":"0paque","token_type":"Bearer"}"#),
         });
-        assert_eq!(last(&diagnosis).code, code, "{body}");
         let codes: Vec<_> = diagnosis.findings().iter().map(|one| one.code).collect();
+        assert!(codes.contains(&code), "{codes:?}");
         assert_eq!(
             codes.contains(&"introspected"),
             code.ends_with("met"),
