@@ -136,14 +136,27 @@
 // The client id is not in clients_allowed.
 #define CREDGATE_CLIENT_NOT_ALLOWED 3010
 
+// A token endpoint got something else than a form with grant_type, or
+// credentials in the query.
+#define CREDGATE_TOKEN_REQUEST_INVALID 3101
+
+// A token endpoint got another grant_type than client_credentials.
+#define CREDGATE_UNSUPPORTED_GRANT_TYPE 3102
+
+// A token endpoint got another scope than the gate requests.
+#define CREDGATE_SCOPE_NOT_ALLOWED 3103
+
+// A token endpoint got another audience or resource than the gate requests.
+#define CREDGATE_TARGET_NOT_ALLOWED 3104
+
 // The provider refused these credentials.
 #define CREDGATE_CREDENTIALS_REFUSED 4001
 
 // The provider knows the client, but does not grant what the gate requests.
 #define CREDGATE_CLIENT_FORBIDDEN 4002
 
-// The provider rejected the token request itself: the gate's configuration or
-// the provider is at fault.
+// The provider rejected the token request itself, or the gateway's own client:
+// the gate's configuration or the provider is at fault.
 #define CREDGATE_REQUEST_REFUSED 4003
 
 // The provider refused too many exchanges of this client or this gate; it is
@@ -180,7 +193,8 @@
 // A defect of the library.
 #define CREDGATE_INTERNAL 5001
 
-// The engine is closing, or could not be started.
+// The engine is closing or could not be started, or the secret of the
+// gateway's own client is unreadable.
 #define CREDGATE_ENGINE_UNAVAILABLE 5002
 
 // More requests are waiting than max_waiting allows.
@@ -232,6 +246,9 @@
 // The host supplied the credentials; there is nothing to hide.
 #define CREDGATE_SOURCE_HOST 4
 
+// The two headers that the gate names.
+#define CREDGATE_SOURCE_HEADERS 5
+
 // The number of numbers that this header knows.
 #define CREDGATE_COUNTERS 138
 
@@ -267,8 +284,10 @@ typedef struct credgate_error credgate_error;
 // A compiled configuration: the issuer, the places of credentials, the token
 // request, the requirements on tokens.
 //
-// Methods: credgate_gate_new, credgate_gate_config, credgate_gate_warning,
-// credgate_gate_arg, credgate_gate_searches_requests,
+// Methods: credgate_gate_new, credgate_gate_token_endpoint,
+// credgate_gate_check, credgate_gate_config, credgate_gate_warning,
+// credgate_gate_arg, credgate_gate_credential_header,
+// credgate_gate_searches_requests,
 // credgate_gate_wants_body, credgate_gate_wants_traceparent,
 // credgate_gate_timeout, credgate_gate_free.
 typedef struct credgate_gate credgate_gate;
@@ -343,14 +362,27 @@ typedef struct credgate_request {
     const char *traceparent;
     // Its length in bytes.
     size_t traceparent_len;
+    // The value of the header that credgate_gate_credential_header names first,
+    // the client's id, or NULL.
+    const char *client_id_header;
+    // Its length in bytes.
+    size_t client_id_header_len;
+    // The value of the header that it names second, the client's secret, or
+    // NULL.
+    const char *client_secret_header;
+    // Its length in bytes.
+    size_t client_secret_header_len;
+    // 1: the request has one of these headers more than once, also with '_' in
+    // place of '-' or the reverse, and is denied. 0: it has not.
+    uint32_t repeated_header;
 } credgate_request;
 
 // The result of authenticating a request: allow or deny. Strings belong to the
 // outcome and live until credgate_outcome_release.
 //
 // Methods: credgate_outcome_headers, credgate_outcome_claim,
-// credgate_outcome_expires_in, credgate_outcome_upstream_status,
-// credgate_outcome_release.
+// credgate_outcome_expires_in, credgate_outcome_token_response,
+// credgate_outcome_upstream_status, credgate_outcome_release.
 typedef struct credgate_outcome {
     // In: sizeof(credgate_outcome).
     uint32_t struct_size;
@@ -380,7 +412,8 @@ typedef struct credgate_outcome {
     const char *authorization;
     // Its length in bytes.
     size_t authorization_len;
-    // Deny: the value of the WWW-Authenticate header; empty: no such header.
+    // Deny: the value of the WWW-Authenticate header: one challenge, or two with
+    // a comma between them. Empty: no such header.
     const char *challenge;
     // Its length in bytes.
     size_t challenge_len;
@@ -388,7 +421,8 @@ typedef struct credgate_outcome {
     const char *content_type;
     // Its length in bytes.
     size_t content_type_len;
-    // Deny: the body of the response, JSON.
+    // Deny: the body of the response, JSON. Of a token endpoint: the error
+    // response of RFC 6749 section 5.2.
     const char *body;
     // Its length in bytes.
     size_t body_len;
@@ -486,6 +520,32 @@ int32_t credgate_gate_new(const char *json,
                           struct credgate_gate **out_gate,
                           struct credgate_error **out_error);
 
+// Derives the gate of a token endpoint that answers from the cache (RFC 6749
+// section 3.2). It allows only token requests: POST of a form with
+// grant_type=client_credentials, with the credentials in Authorization: Basic
+// or in the form. scope, audience and resource must be in
+// token_post_args_client or equal what the gate requests. Its denials are
+// error responses (section 5.2), and credgate_outcome_token_response returns
+// the body of a success. Every response needs "Cache-Control: no-store".
+//
+// Both gates share their tokens. The caller frees both, in any order. A gate
+// that exchanges no credentials of clients is a configuration error.
+int32_t credgate_gate_token_endpoint(const struct credgate_gate *gate,
+                                     struct credgate_gate **out_gate,
+                                     struct credgate_error **out_error);
+
+// Derives the gate of a service that other proxies ask about their requests
+// (nginx's auth_request, Traefik's ForwardAuth, Envoy's ext_authz). It searches
+// headers only: such a service sees neither query nor body of the original
+// request, or can remove nothing from them. The service responds with the
+// denial, or with 200 and the headers of credgate_outcome_headers.
+//
+// Both gates share their tokens. The caller frees both, in any order. A gate
+// that searches no header is a configuration error.
+int32_t credgate_gate_check(const struct credgate_gate *gate,
+                            struct credgate_gate **out_gate,
+                            struct credgate_error **out_error);
+
 // Returns whether the body of this request may contain credentials, so that
 // the host must read it and set it in the request: depends on the method, the
 // media type and the length in bytes (-1: not known yet). A body of unknown
@@ -544,6 +604,15 @@ int32_t credgate_gate_arg(const struct credgate_gate *gate,
                           const char **out_name,
                           size_t *out_len);
 
+// Returns the name of a header with the client's credentials, in lower case:
+// the id for index 0, the secret for index 1; CREDGATE_EMPTY after that, and if
+// the gate names no headers. Their values belong into credgate_request's
+// client_id_header and client_secret_header. The string belongs to the gate.
+int32_t credgate_gate_credential_header(const struct credgate_gate *gate,
+                                        size_t index,
+                                        const char **out_name,
+                                        size_t *out_len);
+
 // Frees a gate. Waiting requests are not affected.
 void credgate_gate_free(struct credgate_gate *gate);
 
@@ -597,6 +666,16 @@ int32_t credgate_outcome_upstream_status(const struct credgate_outcome *outcome,
                                          uint32_t http_status,
                                          bool *out_dropped);
 
+// Returns the body of a token endpoint's success response (RFC 6749 section
+// 5.1): a JSON object with access_token, token_type, expires_in (the rest of
+// the provider's lifetime in whole seconds; absent if it is unknown) and scope
+// (absent if it is unknown). Its media type is application/json, and the
+// response needs the header "Cache-Control: no-store". CREDGATE_EMPTY: there
+// is no token. The string contains the token and belongs to the outcome.
+int32_t credgate_outcome_token_response(struct credgate_outcome *outcome,
+                                        const char **out_json,
+                                        size_t *out_len);
+
 // Releases the strings of an outcome and empties it. Does nothing to an
 // outcome that was released before, or that was zeroed and never filled.
 void credgate_outcome_release(struct credgate_outcome *outcome);
@@ -609,7 +688,7 @@ void credgate_outcome_release(struct credgate_outcome *outcome);
 // store in which processes share tokens: "store"
 // ("sqlite:/run/credgate/tokens.db", or "redis://host:6379/0", "rediss://...",
 // "redis+unix:///path/to/socket", "redis+sentinel://host:26379/name/0"),
-// "store_pepper_file",
+// "store_password_file" (of Redis, read at each connect), "store_pepper_file",
 // "store_previous_pepper_files" (a list), "store_timeout" (milliseconds),
 // "store_prefix", "store_ca_file", "store_client_cert_file",
 // "store_client_key_file", "store_max_bytes", "store_metrics" (true or false).

@@ -1,7 +1,8 @@
 //! The outcome of a request: allow or deny.
 
 use crate::cause::{Cause, Denial};
-use crate::gate::policy::Breach;
+use crate::gate::endpoint::TokenEndpoint;
+use crate::gate::policy::{Breach, SCOPES};
 use crate::gate::{Gate, Rules};
 use crate::metrics::Metrics;
 use crate::request::Source;
@@ -108,10 +109,13 @@ impl Breach {
     /// fault only for insufficient claims.
     fn denial(self, is_client_supplied: bool) -> Denial {
         match (self, is_client_supplied) {
-            (Breach::Insufficient(field), _) => Denial::new(
-                Cause::TokenInsufficient,
-                format!("the token does not meet {field}"),
-            ),
+            (Breach::Insufficient(field), _) => Denial {
+                lacks_scope: field == SCOPES,
+                ..Denial::new(
+                    Cause::TokenInsufficient,
+                    format!("the token does not meet {field}"),
+                )
+            },
             (Breach::Expired, true) => Denial::new(Cause::TokenInvalid, ""),
             (Breach::Untrusted(_) | Breach::OtherIssuer, true) => {
                 Denial::new(Cause::TokenInvalid, self.why())
@@ -222,6 +226,11 @@ impl Allow {
         self.grant.as_deref()?.claim(name)
     }
 
+    /// The success response of a token endpoint: see [`Grant::token_response`]. `None` without a token.
+    pub fn token_response(&self) -> Option<String> {
+        self.grant.as_deref().map(Grant::token_response)
+    }
+
     /// The owners of the strings: the gate's rules, and the token.
     pub fn into_parts(self) -> (Arc<Rules>, Option<Arc<Grant>>) {
         (self.rules, self.grant)
@@ -274,19 +283,32 @@ impl Deny {
 
     /// The HTTP status.
     pub fn http_status(&self) -> u16 {
-        self.denial.cause.response().0
+        match self.rules.token_endpoint() {
+            Some(_) => TokenEndpoint::response(self.denial.cause).0,
+            None => self.denial.cause.response().0,
+        }
     }
 
-    /// The value of `WWW-Authenticate`, on a 401 and for insufficient tokens ([RFC 6750 section 3]).
+    /// The value of `WWW-Authenticate`, on a 401 and for insufficient tokens: one challenge, or two with a comma between
+    /// them ([RFC 9110 section 11.6.1]).
     ///
-    /// [RFC 6750 section 3]: https://www.rfc-editor.org/rfc/rfc6750#section-3
+    /// [RFC 9110 section 11.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1
     pub fn challenge(&self) -> Option<&str> {
-        self.rules.upstream.challenge(self.denial.cause)
+        match self.rules.token_endpoint() {
+            Some(endpoint) => endpoint.challenge(self.denial.cause),
+            None => self.rules.upstream.challenge(&self.denial),
+        }
     }
 
-    /// The body, JSON: `{"message": …}`, as Kong sends it.
+    /// The body, JSON: `{"message": …}`, as Kong sends it. Of a token endpoint: `{"error": …, "error_description": …}`
+    /// ([RFC 6749 section 5.2]).
+    ///
+    /// [RFC 6749 section 5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
     pub fn body(&self) -> &str {
-        self.rules.upstream.body(self.denial.cause)
+        match self.rules.token_endpoint() {
+            Some(_) => TokenEndpoint::response(self.denial.cause).1,
+            None => self.rules.upstream.body(self.denial.cause),
+        }
     }
 
     /// The media type of the body.

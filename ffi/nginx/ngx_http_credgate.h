@@ -18,6 +18,9 @@
 #define NGX_HTTP_CREDGATE_OPTIONAL  2
 #define NGX_HTTP_CREDGATE_DRY_RUN   3
 
+#define NGX_HTTP_CREDGATE_TOKEN     1
+#define NGX_HTTP_CREDGATE_CHECK     2
+
 
 /* determines how a directive's words are checked and written as JSON */
 
@@ -35,6 +38,7 @@ typedef enum {
     NGX_HTTP_CREDGATE_TYPE_LIST,      /* of strings */
     NGX_HTTP_CREDGATE_TYPE_NUMBERS,
     NGX_HTTP_CREDGATE_TYPE_PAIRS,     /* a name and a value, repeatable */
+    NGX_HTTP_CREDGATE_TYPE_FILES,     /* a name and a path, repeatable */
     NGX_HTTP_CREDGATE_TYPE_ARGS,      /* PAIRS whose values take variables */
     NGX_HTTP_CREDGATE_TYPE_HEADERS,   /* a header and a claim, repeatable */
     NGX_HTTP_CREDGATE_TYPE_FILE       /* the whole configuration */
@@ -83,12 +87,14 @@ typedef struct {
     ngx_uint_t                        metrics_clients;
     ngx_int_t                         remote_user;  /* variable's index */
     unsigned                          store_set:1;  /* or "off" */
+    unsigned                          endpoints:1;  /* a location has one */
 
     /* indexes of variables, if any server has a gate */
 
     ngx_int_t                         authorization_index;
     ngx_int_t                         token_index;
     ngx_int_t                         body_index;  /* NGX_ERROR: not used */
+    ngx_array_t                      *secret_headers; /* NULL: none */
 } ngx_http_credgate_main_conf_t;
 
 
@@ -107,6 +113,7 @@ typedef struct {
     bool                              traceparent;  /* is forwarded */
     ngx_http_complex_value_t         *client_id; /* NULL: no variables */
     ngx_http_complex_value_t         *client_secret;
+    ngx_str_t                        *headers;   /* of id and secret */
     ngx_uint_t                        denies;    /* for lack of a provider */
     ngx_uint_t                        plain;     /* nothing to evaluate */
     ngx_uint_t                        guarded;   /* requests are searched */
@@ -115,6 +122,8 @@ typedef struct {
 
 typedef struct {
     ngx_uint_t                        enable;    /* 0, 1, OPTIONAL, DRY_RUN */
+    ngx_uint_t                        endpoint;  /* 0, TOKEN, CHECK */
+    ngx_flag_t                        access;    /* decides in that phase */
     ngx_str_t                         file;      /* of "credgate on" */
     ngx_uint_t                        line;
 
@@ -147,6 +156,7 @@ typedef struct {
 
     /* holds copies, because the originals are overwritten */
     credgate_request                  presented;
+    ngx_str_t                        *headers;   /* the presented ones */
 
     ngx_table_elt_t                  *authorization; /* for the upstream */
     ngx_table_elt_t                  *challenge;     /* of a denial */
@@ -165,6 +175,7 @@ typedef struct {
     unsigned                          body_hidden:1;
     unsigned                          applied:1;     /* headers are set */
     unsigned                          logged:1;      /* the denial */
+    unsigned                          no_store:1;    /* is in the response */
     unsigned                          dry_run:1;     /* of its location */
     unsigned                          bypassed:1;    /* no gate decides */
 } ngx_http_credgate_ctx_t;
@@ -177,6 +188,10 @@ ngx_int_t ngx_http_credgate_access_log_handler(ngx_http_request_t *r);
 /* answer.c: the response of a denial */
 ngx_int_t ngx_http_credgate_answer_send(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_answer_withdraw(ngx_http_credgate_ctx_t *ctx);
+ngx_int_t ngx_http_credgate_answer_add_no_store(ngx_http_credgate_ctx_t *ctx,
+    ngx_uint_t endpoint);
+ngx_table_elt_t *ngx_http_credgate_answer_add_header(ngx_http_request_t *r,
+    ngx_str_t *name, ngx_str_t *value);
 
 /* body.c: removes credentials from the request body */
 ngx_int_t ngx_http_credgate_body_hide(ngx_http_credgate_ctx_t *ctx);
@@ -238,12 +253,27 @@ ngx_int_t ngx_http_credgate_denial_client_id(ngx_http_credgate_ctx_t *ctx,
     ngx_str_t *id);
 void ngx_http_credgate_denial_log(ngx_http_credgate_ctx_t *ctx);
 
+/* endpoint.c: locations that return tokens, or answer other proxies */
+ngx_int_t ngx_http_credgate_endpoint_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_credgate_endpoint_content_handler(ngx_http_request_t *r);
+
 /* engine.c: the engine and the queue of this worker */
 ngx_int_t ngx_http_credgate_engine_open(ngx_cycle_t *cycle, int *fd);
 void ngx_http_credgate_engine_close(void);
 credgate_engine *ngx_http_credgate_engine_get(void);
 credgate_queue *ngx_http_credgate_engine_queue(void);
 void ngx_http_credgate_engine_log(ngx_log_t *log);
+
+/* endpoints.c: their directives, and the gates that they derive */
+char *ngx_http_credgate_endpoints_token(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_credgate_endpoints_check(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_credgate_endpoints_merge(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *prev, ngx_http_credgate_loc_conf_t *conf);
+int32_t ngx_http_credgate_endpoints_derive(
+    ngx_http_credgate_loc_conf_t *cglcf, credgate_gate **gate,
+    credgate_error **error);
 
 /* enter.c: the preaccess phase of a location with a gate */
 ngx_int_t ngx_http_credgate_enter_handler(ngx_http_request_t *r);
@@ -282,6 +312,10 @@ ngx_int_t ngx_http_credgate_headers_clear(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_headers_strip(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_headers_remove_authorization(
     ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_headers_remove(ngx_http_credgate_ctx_t *ctx,
+    ngx_table_elt_t *h);
+ngx_uint_t ngx_http_credgate_headers_same_name(ngx_str_t *name,
+    ngx_str_t *other);
 
 /* json.c: writes settings as JSON */
 ngx_int_t ngx_http_credgate_json_write(ngx_pool_t *pool,
@@ -294,6 +328,8 @@ ngx_int_t ngx_http_credgate_log_post_read_handler(ngx_http_request_t *r);
 /* memory.c: overwrites secrets in nginx's buffers */
 void ngx_http_credgate_memory_overwrite_authorization(
     ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_memory_overwrite_header(ngx_http_credgate_ctx_t *ctx,
+    ngx_table_elt_t *h);
 void ngx_http_credgate_memory_overwrite_query(ngx_http_credgate_ctx_t *ctx,
     ngx_str_t *query);
 ngx_uint_t ngx_http_credgate_memory_within(ngx_str_t *part, u_char *start,
@@ -302,6 +338,17 @@ void ngx_http_credgate_memory_wipe_body(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_memory_wipe_preface(ngx_http_request_t *r);
 void ngx_http_credgate_memory_wipe_later(ngx_http_request_t *r);
 void ngx_http_credgate_memory_wipe_received(void);
+
+/* named.c: the two headers that a gate names for id and secret */
+ngx_int_t ngx_http_credgate_named_present(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_named_remove(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_named_wipe(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_named_conceal(ngx_http_request_t *r,
+    ngx_array_t *indexes);
+
+/* names.c: the names of the two headers, in the configuration */
+ngx_int_t ngx_http_credgate_names_compile(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *cglcf, ngx_http_credgate_gate_t *gate);
 
 /* operate.c: the locations for metrics and report */
 char *ngx_http_credgate_operate_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -331,6 +378,8 @@ void ngx_http_credgate_own_withdraw(ngx_http_credgate_ctx_t *ctx);
 /* present.c: presents the request to the library */
 ngx_int_t ngx_http_credgate_present_request(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx);
+ngx_int_t ngx_http_credgate_present_copy(ngx_pool_t *pool, ngx_str_t *from,
+    const char **to, size_t *len);
 
 /* provider.c: blocks of settings, and the directive that names one */
 char *ngx_http_credgate_provider_block(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -52,6 +52,15 @@ ngx_http_credgate_compile_gate(ngx_conf_t *cf,
 
     status = credgate_gate_new((char *) json.data, json.len, &gate->handle,
                                &error);
+
+    if (status == CREDGATE_OK) {
+        status = ngx_http_credgate_endpoints_derive(cglcf, &gate->handle,
+                                                    &error);
+
+        cln->handler = ngx_http_credgate_compile_free_gate;
+        cln->data = gate->handle;
+    }
+
     if (status != CREDGATE_OK) {
         ngx_http_credgate_error_log(cf, error, status, gate->settings,
                                     &cglcf->file, cglcf->line);
@@ -59,8 +68,9 @@ ngx_http_credgate_compile_gate(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    cln->handler = ngx_http_credgate_compile_free_gate;
-    cln->data = gate->handle;
+    if (ngx_http_credgate_names_compile(cf, cglcf, gate) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     if (ngx_http_credgate_compile_host_args(cf, gate) != NGX_OK) {
         return NGX_CONF_ERROR;

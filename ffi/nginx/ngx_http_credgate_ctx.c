@@ -41,7 +41,7 @@ ngx_http_credgate_ctx_create(ngx_http_request_t *r)
 
 /*
  * An internal redirect clears the contexts of a request.  The pool cleanup
- * handler outlives it, and finds ours again.
+ * handler outlives it, and finds ours again.  A subrequest shares the pool.
  */
 
 ngx_http_credgate_ctx_t *
@@ -58,8 +58,13 @@ ngx_http_credgate_ctx_get(ngx_http_request_t *r)
 
     for (cln = r->pool->cleanup; cln; cln = cln->next) {
 
-        if (cln->handler == ngx_http_credgate_ctx_cleanup) {
-            ctx = cln->data;
+        if (cln->handler != ngx_http_credgate_ctx_cleanup) {
+            continue;
+        }
+
+        ctx = cln->data;
+
+        if (ctx->request == r) {
             ngx_http_set_ctx(r, ctx, ngx_http_credgate_module);
             return ctx;
         }
@@ -126,9 +131,18 @@ ngx_http_credgate_ctx_cleanup(void *data)
 
     if (!ctx->applied) {
 
-        /* denied, closed by the client, or let in by another module */
+        /*
+         * Denied, closed by the client, or let in by another module.  The
+         * buffers of a subrequest belong to the main request.
+         */
+
+        ctx->request = ctx->request->main;
 
         ngx_http_credgate_memory_overwrite_authorization(ctx);
+
+        if (ctx->headers) {
+            ngx_http_credgate_named_remove(ctx);
+        }
 
         if (ctx->body_read && !ctx->body_hidden) {
             ngx_http_credgate_memory_wipe_body(ctx);
@@ -146,6 +160,8 @@ ngx_http_credgate_ctx_cleanup(void *data)
 
     ngx_explicit_memzero((void *) ctx->presented.authorization,
                          ctx->presented.authorization_len);
+    ngx_http_credgate_named_wipe(ctx);
+
     ngx_explicit_memzero((void *) ctx->presented.query,
                          ctx->presented.query_len);
     ngx_explicit_memzero((void *) ctx->presented.body,

@@ -31,7 +31,7 @@ ngx_http_credgate_enter_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    if (r != r->main) {
+    if (r != r->main && cglcf->endpoint != NGX_HTTP_CREDGATE_CHECK) {
         return ngx_http_credgate_enter_subrequest(r, cglcf);
     }
 
@@ -77,6 +77,10 @@ ngx_http_credgate_enter_handler(ngx_http_request_t *r)
     ctx->gate = gate;
     ctx->dry_run = dry_run;
     ctx->bypassed = 0;
+
+    if (gate->headers && ngx_http_credgate_named_present(ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     if (dry_run) {
         return NGX_DECLINED;

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from typing import Literal
 
     _AuthMethods = Literal["client_credentials", "bearer", "introspection"]
+    _Challenge = Literal["basic", "bearer"]
     _Encoding = Literal["raw", "form"]
-    _Source = Literal["header", "query", "body", "host"]
+    _Source = Literal["header", "query", "body", "headers", "host"]
     _TokenAuth = Literal["client_secret_basic", "client_secret_post", "client_secret_jwt"]
 
 
@@ -67,11 +68,16 @@ class Settings(TypedDict, total=False):
     # How long to cache a refusal, in seconds, and the verdict that a token is not active. 0 caches
     # none. Default: 5.
     cache_ttl_neg: int
+    # Challenges in "WWW-Authenticate", of "basic" and "bearer". If unset, "basic" if "header" is a
+    # place; and "bearer" if it is not, if clients may bring tokens, or with "resource_metadata". A
+    # browser asks its user for a password if it gets "basic". Not in Kong.
+    challenges: _Challenge | Sequence[_Challenge] | None
     # Top-level claims that the token must not have. Opaque tokens that are not introspected are
     # denied too, because their claims are unknown.
     claims_forbidden: Sequence[str]
     # Places to search for id and secret: "header" ("Authorization: Basic"), "query" and "body"
-    # ("client_id" and "client_secret"; in a body, of a form or a JSON object). Credentials in more
+    # ("client_id" and "client_secret"; in a body, of a form or a JSON object), and "headers"
+    # ("client_id_header" and "client_secret_header", which add it by default). Credentials in more
     # than one place are denied with 400. Or "host" alone: the host supplies id and secret with each
     # request, and the request is not searched. In nginx, "credgate_client_id" and
     # "credgate_client_secret" with variables. "host" is not in Kong. Default: ["header", "query",
@@ -81,16 +87,25 @@ class Settings(TypedDict, total=False):
     # searches no request. Something else must decide which requests may pass. Requires
     # "client_secret" or "client_secret_file". In Kong, clients still send credentials of their own.
     client_id: str | None
+    # Header with the client's id, such as "X-Client-Id". Requires "client_secret_header". Both
+    # values are printable ASCII, without any encoding. Not in Kong.
+    client_id_header: str | None
     # Secret of "client_id".
     client_secret: str | None
     # File with the secret of "client_id", without one line end at its end. Each exchange reads it,
     # so a new secret needs no reload. Not in Kong.
     client_secret_file: str | None
+    # Header with the client's secret, such as "X-Client-Secret". Requires "client_id_header". Not
+    # in Kong.
+    client_secret_header: str | None
     # Client ids that may use the gate; "*" matches any characters. Other clients are denied with
     # 403. If unset, all clients may use it. Not in Kong.
     clients_allowed: Sequence[str] | None
     # Additional headers of requests for metadata and keys.
     discovery_headers: Mapping[str, str]
+    # Files with the values of additional headers of requests for metadata and keys, by name. Each
+    # request reads them. Not in Kong.
+    discovery_headers_files: Mapping[str, str]
     # Names of additional headers of requests for metadata and keys; "discovery_headers_values" has
     # their values.
     discovery_headers_names: Sequence[str]
@@ -99,7 +114,8 @@ class Settings(TypedDict, total=False):
     # Margin before a token's expiry, in seconds. A token is not served within it, so that it is
     # still valid when it reaches the upstream. Not in Kong. Default: 5.
     eagerly_expire: int
-    # Add the error code to "WWW-Authenticate" (RFC 6750 section 3.1). Default: True.
+    # Add the error code to the "bearer" challenge, and the scopes to request if the token lacks one
+    # (RFC 6750 section 3). Default: True.
     expose_error_code: bool
     # Issuers whose keys "extra_jwks_uris" contain, in the same order, each of them as its tokens
     # have it in "iss". A token is verified with the keys of its own issuer only. Default: all are
@@ -113,7 +129,7 @@ class Settings(TypedDict, total=False):
     groups_claim: Sequence[str]
     # Groups that the token must have, as an OR of ANDs (see "scopes_required").
     groups_required: Sequence[str]
-    # Remove the client's credentials from the header, the query and the body before the request
+    # Remove the client's credentials from the headers, the query and the body before the request
     # goes upstream. A token in "Authorization" replaces the client's header even with false.
     # Default: True.
     hide_credentials: bool
@@ -122,11 +138,17 @@ class Settings(TypedDict, total=False):
     http_proxy: str | None
     # Value of the "Proxy-Authorization" header for "http_proxy".
     http_proxy_authorization: str | None
+    # File with the value of the "Proxy-Authorization" header for "http_proxy", read at each
+    # request. Not in Kong.
+    http_proxy_authorization_file: str | None
     # URL of the proxy for "https://" URLs of the provider. If unset, none; environment variables
     # have no effect.
     https_proxy: str | None
     # Value of the "Proxy-Authorization" header for "https_proxy".
     https_proxy_authorization: str | None
+    # File with the value of the "Proxy-Authorization" header for "https_proxy", read at each
+    # request. Not in Kong.
+    https_proxy_authorization_file: str | None
     # Methods whose tokens are accepted without verifying their signatures. Only
     # "client_credentials" is allowed.
     ignore_signature: _AuthMethods | Sequence[_AuthMethods]
@@ -139,6 +161,8 @@ class Settings(TypedDict, total=False):
     introspection_client_id: str | None
     # Secret of "introspection_client_id". Not in Kong, which uses "client_secret".
     introspection_client_secret: str | None
+    # File with the secret of "introspection_client_id", read at each introspection. Not in Kong.
+    introspection_client_secret_file: str | None
     # URL of the introspection endpoint. If unset, the one in the provider's metadata.
     introspection_endpoint: str | None
     # Client authentication at the introspection endpoint: "client_secret_basic",
@@ -181,6 +205,9 @@ class Settings(TypedDict, total=False):
     # The same maximum for one source: an IPv4 address, or the /64 prefix of an IPv6 address. It
     # needs a host that passes the address of its peer. Not in Kong. Default: 60.
     refusals_per_source: int
+    # URL of the protected resource's metadata, for clients that find their provider by it (RFC 9728
+    # section 5.1). A parameter of the "bearer" challenge. Not in Kong.
+    resource_metadata: str | None
     # Path of the claim with the token's roles (see "scopes_claim"). Default: ["roles"].
     roles_claim: Sequence[str]
     # Roles that the token must have, as an OR of ANDs (see "scopes_required").
@@ -227,6 +254,9 @@ class Settings(TypedDict, total=False):
     token_endpoint_basic_encoding: _Encoding
     # Additional headers of the token request.
     token_headers: Mapping[str, str]
+    # Files with the values of additional headers of the token request, by name. Each request reads
+    # them. Not in Kong.
+    token_headers_files: Mapping[str, str]
     # Names of additional headers of the token request; "token_headers_values" has their values.
     token_headers_names: Sequence[str]
     # Values of "token_headers_names", in the same order.
@@ -236,6 +266,9 @@ class Settings(TypedDict, total=False):
     # Arguments of the token request that the client may set in the query or the body of its own
     # request, at most 16. A "scope" replaces the configured scopes.
     token_post_args_client: Sequence[str]
+    # Files with the values of additional arguments of the token request, by name. Each request
+    # reads them. Not in Kong.
+    token_post_args_files: Mapping[str, str]
     # Arguments of the token request that the host sets for each request, at most 16. A "scope"
     # replaces the configured scopes. In nginx, "credgate_token_post_arg" with a variable. Not in
     # Kong.

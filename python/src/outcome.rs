@@ -56,13 +56,14 @@ impl Allow {
         self.0.cache_status().name()
     }
 
-    /// The place of the credentials: "header", "query", "body" or "host". None without token.
+    /// The place: "header", "query", "body", "headers" or "host". None without a token.
     #[getter]
     fn source(&self) -> Option<&'static str> {
         Some(match self.0.source()? {
             Source::Header => "header",
             Source::Query => "query",
             Source::Body => "body",
+            Source::Headers => "headers",
             Source::Host => "host",
             _ => "other",
         })
@@ -100,6 +101,12 @@ impl Allow {
     fn expires_in(&self) -> Option<u64> {
         let left = self.0.rules().expires_in(self.0.grant()?)?;
         Some(left.as_secs())
+    }
+
+    /// The body of a token endpoint's success response, JSON. None without token.
+    #[getter]
+    fn token_response(&self) -> Option<String> {
+        self.0.token_response()
     }
 
     /// The claims of the token. None if it is not a JWT.

@@ -2,7 +2,7 @@
 //
 // Environment: PORT; CLIENTS, a JSON list of {"id", "secret", "method"} (method: client_secret_post unless given);
 // CERT and KEY (PEM files) for https; TTL of a token in seconds (3600).
-// Control: GET /_count answers {"token", "by_client", "refused"}, POST /_reset sets them to zero.
+// Control: GET /_count answers {"token", "introspection", "by_client", "refused"}, POST /_reset sets them to zero.
 import { generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer as createHttp } from "node:http";
@@ -30,6 +30,8 @@ const provider = new Provider(issuer, {
   features: {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: false },
+    // Every client may introspect every opaque token; the endpoint refuses JWTs.
+    introspection: { enabled: true, allowedPolicy: () => true },
     resourceIndicators: {
       enabled: true,
       defaultResource: (ctx) => ctx.oidc.body?.audience,
@@ -45,7 +47,7 @@ const provider = new Provider(issuer, {
 });
 
 let count;
-const reset = () => { count = { token: 0, by_client: {}, refused: 0 }; };
+const reset = () => { count = { token: 0, introspection: 0, by_client: {}, refused: 0 }; };
 reset();
 const countClient = (ctx) => {
   const id = ctx.oidc?.client?.clientId;
@@ -63,6 +65,7 @@ const answer = (request, response) => {
     return;
   }
   if (request.method === "POST" && request.url === "/token") count.token += 1;
+  if (request.method === "POST" && request.url === "/token/introspection") count.introspection += 1;
   oidc(request, response);
 };
 

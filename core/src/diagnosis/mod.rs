@@ -6,6 +6,7 @@
 mod configuration;
 mod discovery;
 mod finding;
+mod introspection;
 mod reach;
 mod recorder;
 mod refusal;
@@ -158,6 +159,7 @@ impl Check<'_> {
         let _ = self.discovery(report)
             && self.token_request(report)
             && self.token(report)
+            && self.introspection(report)
             && self.signature(report)
             && self.requirements(report);
         if let (Verdict::Ok, Err(denial)) = (report.verdict(), &self.result) {
@@ -175,7 +177,8 @@ impl Check<'_> {
         let discovery = &self.rules.issuer.discovery;
         self.seen
             .iter()
-            .filter(move |seen| seen.asked.is_none() && (seen.url == *discovery) == metadata)
+            .filter(|seen| seen.asked.is_none() && !seen.introspects)
+            .filter(move |seen| (seen.url == *discovery) == metadata)
     }
 
     fn token_requests(&self) -> impl Iterator<Item = (&Seen, &Asked)> {

@@ -21,6 +21,8 @@ pub(super) struct Seen {
     pub(super) url: Url,
     /// Of a token request, and of no other call.
     pub(super) asked: Option<Asked>,
+    /// It is an introspection request.
+    pub(super) introspects: bool,
     /// `None`: no response before the deadline.
     pub(super) answer: Option<Result<Page, Fault>>,
     pub(super) took: Duration,
@@ -67,7 +69,8 @@ impl Transport for Recorder {
                 let mut seen = self.lock();
                 seen.push(Seen {
                     url: call.url.clone(),
-                    asked: call.form.as_ref().map(Asked::of),
+                    asked: call.form.as_ref().and_then(Asked::of),
+                    introspects: call.form.as_ref().is_some_and(introspects),
                     answer: None,
                     took: Duration::ZERO,
                 });
@@ -84,13 +87,24 @@ impl Transport for Recorder {
     }
 }
 
+/// Whether the form is an introspection request (RFC 7662 section 2.1).
+fn introspects(form: &Form) -> bool {
+    member(form, "grant_type").is_none()
+}
+
+fn member(form: &Form, wanted: &str) -> Option<String> {
+    form_urlencoded::parse(form.body.as_bytes())
+        .find(|(name, _)| name == wanted)
+        .map(|(_, value)| value.into_owned())
+}
+
 impl Asked {
-    fn of(form: &Form) -> Asked {
-        let member = |wanted: &str| {
-            form_urlencoded::parse(form.body.as_bytes())
-                .find(|(name, _)| name == wanted)
-                .map(|(_, value)| value.into_owned())
-        };
+    /// `None` for an introspection request.
+    fn of(form: &Form) -> Option<Asked> {
+        if introspects(form) {
+            return None;
+        }
+        let member = |wanted: &str| member(form, wanted);
         let auth = if form.authorization.is_some() {
             TokenAuth::ClientSecretBasic
         } else if member("client_assertion").is_some() {
@@ -98,12 +112,12 @@ impl Asked {
         } else {
             TokenAuth::ClientSecretPost
         };
-        Asked {
+        Some(Asked {
             auth,
             scope: member("scope"),
             audience: member("audience"),
             resource: member("resource"),
-        }
+        })
     }
 
     /// Whether it named an audience, under either name.

@@ -1,7 +1,10 @@
 //! A gate: one compiled configuration.
 
+mod challenge;
 mod clients;
 pub(crate) mod connection;
+pub(crate) mod endpoint;
+mod header_name;
 pub(crate) mod introspection;
 pub(crate) mod issuer;
 pub(crate) mod own;
@@ -9,6 +12,7 @@ pub(crate) mod policy;
 pub(crate) mod reach;
 pub(crate) mod retention;
 mod rules;
+pub(crate) mod secret_values;
 mod token_request;
 mod upstream;
 
@@ -17,10 +21,11 @@ pub(crate) use token_request::{TRACEPARENT, TokenRequest, headers};
 
 use crate::config::Config;
 use crate::error::{Error, Problems};
-use crate::request::Request;
 use crate::request::extract::{Presented, ascii, body_kind, extract, header_decides};
 use crate::request::hide;
+use crate::request::named;
 use crate::request::scratch::{Scratch, ScratchBuffer};
+use crate::request::{CredentialHeaders, Request};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +64,37 @@ impl Gate {
         }
     }
 
+    /// The gate of a token endpoint that answers from the cache ([RFC 6749 section 3.2]). It takes only requests for the
+    /// client credentials grant: `POST` of a form, with the credentials in `Authorization: Basic` or in the form. Its
+    /// denials are error responses ([section 5.2]), and [`Allow::token_response`](crate::Allow::token_response) is the
+    /// body of a success. Every response needs `Cache-Control: no-store`. Both gates share their tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`is_config_fault`](Error::is_config_fault): the gate exchanges no credentials of clients.
+    ///
+    /// [RFC 6749 section 3.2]: https://www.rfc-editor.org/rfc/rfc6749#section-3.2
+    /// [section 5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
+    pub fn token_endpoint(&self) -> Result<Gate, Error> {
+        let rules = self.rules.as_token_endpoint()?;
+        Ok(Gate {
+            rules: Arc::new(rules),
+        })
+    }
+
+    /// The gate of a service that other proxies ask about their requests: it searches headers only, because such a
+    /// service can remove nothing from a query or a body. Both gates share their tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`is_config_fault`](Error::is_config_fault): the gate searches no header.
+    pub fn external(&self) -> Result<Gate, Error> {
+        let rules = self.rules.as_external()?;
+        Ok(Gate {
+            rules: Arc::new(rules),
+        })
+    }
+
     /// The effective configuration as JSON, with defaults included and secrets of the operator masked.
     pub fn effective_config(&self) -> &str {
         &self.rules.effective
@@ -85,6 +121,28 @@ impl Gate {
         self.rules.request.traceparent
     }
 
+    /// The names of the headers with the client's id and secret (`client_id_header`, `client_secret_header`), in lower
+    /// case; empty if the gate names none.
+    pub fn credential_headers(&self) -> &[String] {
+        self.rules
+            .places
+            .headers
+            .as_ref()
+            .map_or(&[], |names| names)
+    }
+
+    /// Selects the values for [`Request::headers`] from all headers of a request. A name counts in any case. Another
+    /// header whose name differs only in `_` and `-` makes it repeated.
+    pub fn select_headers<'h>(
+        &self,
+        headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
+    ) -> CredentialHeaders<'h> {
+        match &self.rules.places.headers {
+            Some(names) => named::select(names, headers),
+            None => CredentialHeaders::default(),
+        }
+    }
+
     /// Whether this gate searches the body of this request, so that the host should read it into [`Request::body`].
     /// Decides by place, method, media type and length (`None`: not known in advance). Call it again once the length is
     /// known. A body of unknown length is not wanted beside an `Authorization` header that the gate searches.
@@ -102,7 +160,7 @@ impl Gate {
     pub fn presented_client_id(&self, request: &Request<'_>) -> Option<String> {
         let mut buffer = ScratchBuffer::new();
         let scratch = &mut Scratch::new(&mut buffer);
-        match extract(&self.rules.places, request, scratch) {
+        match extract(self.rules.places(request), request, scratch) {
             Ok(Presented::Pair(pair)) => Some(ascii(pair.client_id).to_owned()),
             _ => None,
         }

@@ -2,6 +2,8 @@
 
 use super::TokenRequest;
 use super::clients::Clients;
+use super::endpoint::{Entry, TokenEndpoint};
+use super::header_name::credential_headers;
 use super::own::OwnClient;
 use super::token_request::arg_names;
 use super::upstream::{Upstream, header_value};
@@ -12,8 +14,8 @@ use crate::gate::issuer::Issuer;
 use crate::gate::policy::Policy;
 use crate::gate::retention::Retention;
 use crate::key::{Fingerprint, FingerprintBuilder};
-use crate::request::Source;
 use crate::request::extract::Places;
+use crate::request::{Request, Source};
 use crate::sys::clock::{Clock, SystemClock};
 use crate::token::{Grant, is_jws};
 use std::borrow::Cow;
@@ -27,7 +29,7 @@ pub struct Rules {
     pub(crate) own: Option<OwnClient>,
     pub(crate) clients_allowed: Option<Clients>,
     pub(crate) hide: bool,
-    pub(crate) run_on_preflight: bool,
+    pub(crate) entry: Entry,
     pub(crate) anonymous: bool,
     pub(crate) issuer: Issuer,
     pub(crate) request: TokenRequest,
@@ -60,7 +62,9 @@ impl Rules {
         let clients_allowed = config.clients_allowed.as_deref().map(Clients::compile);
         let clients_allowed = problems.check(clients_allowed.transpose());
         let realm = issuer.as_ref().map_or("", Issuer::host);
-        let upstream = problems.check(Upstream::compile(config, realm));
+        let headers = problems.check(credential_headers(config));
+        let named = headers.as_ref().and_then(Option::as_ref);
+        let upstream = problems.check(Upstream::compile(config, realm, named));
         let policy = problems.check(Policy::compile(config));
         let retention = problems.check(Retention::compile(config));
         let verify_signature = config.verify_signature
@@ -77,29 +81,41 @@ impl Rules {
                  it, or set verify_signature to false",
             ));
         }
-        let (Some(own), Some(issuer), Some(request), Some(args), Some(clients_allowed)) =
-            (own, issuer, request, args, clients_allowed)
+        let (
+            Some(own),
+            Some(issuer),
+            Some(request),
+            Some(args),
+            Some(clients_allowed),
+            Some(headers),
+        ) = (own, issuer, request, args, clients_allowed, headers)
         else {
             return Err(problems.into_error());
         };
-        let (Some(upstream), Some(policy), Some(mut retention), Some(introspection)) =
+        let (Some(mut upstream), Some(policy), Some(mut retention), Some(introspection)) =
             (upstream, policy, retention, introspection)
         else {
             return Err(problems.into_error());
         };
         problems.finish()?;
         let within = |place| pairs && config.client_credentials_param_type.contains(&place);
+        let bearer = uses(config, AuthMethods::Bearer) || uses(config, AuthMethods::Introspection);
         let places = Places {
             header: within(Source::Header),
             query: within(Source::Query),
             body: within(Source::Body),
             host: within(Source::Host),
             own: own.as_ref().map(|own| own.id.clone()),
-            bearer: uses(config, AuthMethods::Bearer) || uses(config, AuthMethods::Introspection),
+            bearer,
+            is_rare: bearer || headers.is_some(),
+            headers,
             basic_encoding: config.basic_encoding,
             args,
             max_body_bytes: config.max_body_bytes,
         };
+        if !places.are_searched() {
+            upstream.hidden.clear();
+        }
         if own.is_some() {
             // All requests depend on one client, whose secret the operator may be replacing.
             retention.refusals = retention.refusals.min(OWN_REFUSAL);
@@ -109,7 +125,7 @@ impl Rules {
             hide: config.hide_credentials && places.are_searched(),
             places,
             clients_allowed,
-            run_on_preflight: config.run_on_preflight,
+            entry: Entry::new(config.run_on_preflight),
             anonymous: config.anonymous,
             fingerprint: fingerprint(
                 config,
@@ -141,13 +157,38 @@ impl Rules {
 
     /// The same rules with `anonymous`.
     pub(super) fn optional(&self) -> Rules {
-        let mut effective: serde_json::Value =
-            serde_json::from_str(&self.effective).unwrap_or_default();
-        effective["anonymous"] = true.into();
         Rules {
             anonymous: true,
-            effective: effective.to_string(),
+            effective: self.effective_but([("anonymous", true.into())]),
             ..self.clone()
+        }
+    }
+
+    /// The effective configuration with other values of these fields.
+    pub(super) fn effective_but<const N: usize>(
+        &self,
+        changes: [(&str, serde_json::Value); N],
+    ) -> String {
+        let mut effective: serde_json::Value =
+            serde_json::from_str(&self.effective).unwrap_or_default();
+        for (field, value) in changes {
+            effective[field] = value;
+        }
+        effective.to_string()
+    }
+
+    pub(crate) fn token_endpoint(&self) -> Option<&TokenEndpoint> {
+        match &self.entry {
+            Entry::TokenEndpoint(endpoint) => Some(endpoint),
+            _ => None,
+        }
+    }
+
+    /// The places that are searched in this request.
+    pub(crate) fn places(&self, request: &Request<'_>) -> &Places {
+        match self.token_endpoint() {
+            Some(endpoint) if request.authorization.is_some() => &endpoint.by_header,
+            _ => &self.places,
         }
     }
 
@@ -156,19 +197,17 @@ impl Rules {
         &'r self,
         grant: Option<&'r Grant>,
     ) -> impl Iterator<Item = (&'r str, Option<Cow<'r, str>>)> {
-        let token = self.upstream.token_header.as_ref();
-        // Without hide_credentials, the client's own Authorization stays.
-        let is_replaced = token.is_some_and(|token| token.name == "authorization");
-        let hidden = (self.hide && !is_replaced).then_some(("authorization", None));
+        let upstream = &self.upstream;
+        let hidden = upstream.hidden.iter().map(|name| (name.as_str(), None));
+        let token = upstream.token_header.as_ref();
         let token =
             token.map(move |header| (header.name.as_str(), grant.map(|grant| header.value(grant))));
         let claims = grant.and_then(|grant| grant.claims.as_ref());
-        let named = self
-            .upstream
+        let named = upstream
             .claim_headers
             .iter()
             .map(move |(name, path)| (name.as_str(), header_value(claims, path)));
-        hidden.into_iter().chain(token).chain(named)
+        hidden.chain(token).chain(named)
     }
 
     /// The remaining time for which this gate serves a token; `None` if it does not cache it.
@@ -254,7 +293,7 @@ fn check_places(config: &Config, wrong: &mut impl FnMut(&str)) {
              every request; remove one of them",
         );
     } else if places.is_empty() && !is_own {
-        wrong("client_credentials_param_type: must contain header, query, body or host");
+        wrong("client_credentials_param_type: must contain header, query, body, headers or host");
     }
     if places.contains(&Source::Host) && places.len() > 1 {
         wrong(
@@ -299,10 +338,7 @@ fn fingerprint(
     // A gate that verifies signatures must not get a token from one that does not.
     fingerprint.part(&[u8::from(verify_signature)]);
     fingerprint.list(config.cache_tokens_salt.iter().map(|salt| salt.as_bytes()));
-    fingerprint.part(&[
-        u8::from(own.is_some()),
-        u8::from(introspection.is_some()),
-    ]);
+    fingerprint.part(&[u8::from(own.is_some()), u8::from(introspection.is_some())]);
     if let Some(own) = own {
         own.fingerprint(&mut fingerprint);
     }

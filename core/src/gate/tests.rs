@@ -1,4 +1,5 @@
 use super::*;
+use crate::cause::{Cause, Denial};
 use crate::outcome::Outcome;
 use crate::request::Request;
 use std::time::Duration;
@@ -27,8 +28,10 @@ fn the_seed_compiles() {
     );
     assert_eq!(rules.request.scope.as_deref(), Some("openid"));
     assert_eq!(
-        rules.upstream.challenge(crate::Cause::NoCredentials),
-        Some("Bearer realm=\"tenant.auth0.com\"")
+        rules
+            .upstream
+            .challenge(&Denial::new(Cause::NoCredentials, "")),
+        Some("Basic realm=\"tenant.auth0.com\", charset=\"UTF-8\"")
     );
     assert_eq!(rules.timeout, Duration::from_secs(10));
 }
@@ -183,6 +186,61 @@ fn a_body_of_unknown_length_is_not_wanted_beside_a_header_that_decides() {
 }
 
 #[test]
+fn a_body_of_unknown_length_is_not_wanted_beside_named_headers() {
+    let gate = gate(
+        r#"{"issuer":"https://a","client_id_header":"X-Id","client_secret_header":"X-Secret"}"#,
+    );
+    let form = Request {
+        method: b"POST",
+        content_type: Some(b"application/x-www-form-urlencoded"),
+        ..Request::default()
+    };
+    let named = Request {
+        headers: CredentialHeaders {
+            client_id: Some(b"a"),
+            ..CredentialHeaders::default()
+        },
+        ..form
+    };
+    assert!(gate.wants_body(&form, None));
+    assert!(!gate.wants_body(&named, None));
+    assert!(gate.wants_body(&named, Some(10)));
+}
+
+#[test]
+fn a_bypass_removes_the_named_headers_unless_others_replace_them() {
+    let removed = |more: &str| {
+        let config = format!(
+            r#"{{"issuer":"https://a.example","client_id_header":"X-Id","client_secret_header":"X-Secret"{more}}}"#
+        );
+        match Outcome::bypass(&gate(&config)) {
+            Outcome::Allow(allow) => {
+                assert!(!allow.is_authorization_only());
+                let headers = allow
+                    .headers()
+                    .map(|(name, value)| (name.to_owned(), value));
+                headers
+                    .map(|(name, value)| {
+                        format!("{name}{}", if value.is_none() { "" } else { "=" })
+                    })
+                    .collect::<Vec<_>>()
+            }
+            Outcome::Deny(deny) => panic!("{deny:?}"),
+        }
+    };
+    assert_eq!(removed(""), ["x-id", "x-secret", "authorization"]);
+    assert_eq!(
+        removed(r#","hide_credentials":false"#),
+        ["authorization"],
+        "the token replaces it"
+    );
+    assert_eq!(
+        removed(r#","upstream_headers_claims":["azp"],"upstream_headers_names":["x_id"]"#),
+        ["x-secret", "authorization", "x_id"],
+    );
+}
+
+#[test]
 fn a_presented_client_id_needs_no_right_secret() {
     let gate = gate(r#"{"issuer":"https://a"}"#);
     let id = |query: &'static [u8]| {
@@ -234,4 +292,90 @@ fn a_bypass_only_removes_headers() {
         bypass(json),
         ["authorization", "x-token", "x_client"].map(removed)
     );
+}
+
+#[test]
+fn a_token_endpoint_needs_a_gate_that_exchanges_credentials() {
+    for (settings, field) in [
+        (
+            r#""auth_methods":["bearer"],"audience_required":["a"]"#,
+            "auth_methods: ",
+        ),
+        (
+            r#""client_id":"own","client_secret":"s3cret""#,
+            "client_id: ",
+        ),
+        (
+            r#""client_credentials_param_type":["host"]"#,
+            "client_credentials_param_type: ",
+        ),
+    ] {
+        let gate = gate(&format!(r#"{{"issuer":"https://a",{settings}}}"#));
+        let error = gate.token_endpoint().unwrap_err();
+        assert!(error.is_config_fault());
+        assert!(error.to_string().starts_with(field), "{error}");
+    }
+}
+
+#[test]
+fn an_external_check_needs_a_gate_that_searches_a_header() {
+    let elsewhere =
+        gate(r#"{"issuer":"https://a","client_credentials_param_type":["query","body"]}"#);
+    let error = elsewhere.external().unwrap_err();
+    assert!(error.is_config_fault());
+    assert!(
+        error
+            .to_string()
+            .starts_with("client_credentials_param_type: "),
+        "{error}"
+    );
+    let bearer =
+        gate(r#"{"issuer":"https://a","auth_methods":["bearer"],"audience_required":["a"]}"#);
+    assert!(bearer.external().is_ok());
+}
+
+#[test]
+fn derived_gates_state_their_places() {
+    let gate = gate(r#"{"issuer":"https://a","anonymous":true}"#);
+    let places = |derived: Result<Gate, Error>| {
+        let derived = derived.unwrap();
+        assert_eq!(derived.rules.fingerprint, gate.rules.fingerprint);
+        let config: serde_json::Value = serde_json::from_str(derived.effective_config()).unwrap();
+        (
+            config["client_credentials_param_type"].clone(),
+            config["anonymous"].clone(),
+        )
+    };
+    let (header, form) = ("header", "body");
+    assert_eq!(
+        places(gate.token_endpoint()),
+        (vec![header, form].into(), false.into())
+    );
+    assert_eq!(places(gate.external()), (vec![header].into(), true.into()));
+}
+
+#[test]
+fn a_token_endpoint_wants_every_form() {
+    let endpoint = gate(r#"{"issuer":"https://a"}"#).token_endpoint().unwrap();
+    let request = Request {
+        method: b"POST",
+        authorization: Some(b"Basic YTpi"),
+        content_type: Some(b"application/x-www-form-urlencoded"),
+        ..Request::default()
+    };
+    assert!(endpoint.wants_body(&request, None));
+    assert!(endpoint.wants_body(&request, Some(10)));
+    assert_eq!(endpoint.presented_client_id(&request), Some("a".into()));
+}
+
+#[test]
+fn an_external_check_wants_no_body() {
+    let check = gate(r#"{"issuer":"https://a"}"#).external().unwrap();
+    let request = Request {
+        method: b"POST",
+        content_type: Some(b"application/x-www-form-urlencoded"),
+        ..Request::default()
+    };
+    assert!(!check.wants_body(&request, None));
+    assert!(!check.wants_body(&request, Some(10)));
 }

@@ -97,8 +97,11 @@ impl Transport for HttpTransport {
                     "an address that is not reached".to_owned(),
                 ));
             }
+            let authorizations = connection
+                .proxy_authorizations()
+                .map_err(|error| Fault::Unreachable(Obstacle::Network, error.to_string()))?;
             let pool = self
-                .pool(connection)
+                .pool(connection, authorizations)
                 .map_err(|error| Fault::Unreachable(Obstacle::Tls, fault::reason(&error)))?;
             let max_answer = call.max_answer;
             let response = pool
@@ -124,12 +127,20 @@ impl HttpTransport {
         }
     }
 
-    fn pool(&self, connection: &Connection) -> Result<Arc<Pool>, reqwest::Error> {
+    /// The pool of a connection. Another value of `Proxy-Authorization` replaces it.
+    fn pool(
+        &self,
+        connection: &Connection,
+        authorizations: [Option<HeaderValue>; 2],
+    ) -> Result<Arc<Pool>, reqwest::Error> {
         let mut pools = self.pools();
-        if let Some(pool) = pools.get(connection) {
+        if let Some(pool) = pools.get(connection)
+            && pool.authorizes_with(&authorizations)
+        {
             return Ok(Arc::clone(pool));
         }
-        let pool = Arc::new(Pool::new(connection, self.max_exchanges, self.lookup)?);
+        let pool = Pool::new(connection, authorizations, self.max_exchanges, self.lookup)?;
+        let pool = Arc::new(pool);
         pools.insert(connection.clone(), Arc::clone(&pool));
         Ok(pool)
     }
@@ -199,7 +210,7 @@ async fn read(mut response: reqwest::Response, max: usize) -> Result<Response, F
     })
 }
 
-fn media_type(value: &str) -> String {
+pub(crate) fn media_type(value: &str) -> String {
     let media_type = value.split(';').next().unwrap_or_default();
     media_type.trim().to_ascii_lowercase()
 }

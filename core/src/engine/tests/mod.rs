@@ -1,7 +1,10 @@
 mod caching;
 mod clients;
+mod endpoints;
+mod introspection;
 mod limits;
 mod own;
+mod secret_files;
 #[cfg(feature = "sqlite")]
 mod sharing;
 mod tokens;

@@ -4,8 +4,10 @@ local library = require "resty.credgate.library"
 local process = require "resty.credgate.process"
 local waiting = require "resty.credgate.waiting"
 local http_request = require "resty.credgate.request"
+local credential_headers = require "resty.credgate.headers"
 local outcomes = require "resty.credgate.outcome"
 local denials = require "resty.credgate.denial"
+local endpoints = require "resty.credgate.endpoint"
 local ffi = require "ffi"
 
 
@@ -66,6 +68,29 @@ local function arg_names_of(handle)
 end
 
 
+-- The headers that the gate names for id and secret, if any. They are hidden
+-- unless hide_credentials is false.
+local function credential_headers_of(handle)
+    local names = {}
+
+    while C.credgate_gate_credential_header(handle, #names, text, len) == OK do
+        names[#names + 1] = ffi_str(text[0], len[0])
+    end
+
+    if not names[1] then
+        return nil
+    end
+
+    local headers = credential_headers.new(names[1], names[2])
+    local bypass = outcomes.new_struct()
+
+    C.credgate_gate_bypass(handle, bypass)
+    headers.are_hidden = outcomes.headers { struct = bypass }[names[2]] ~= nil
+
+    return headers
+end
+
+
 -- Compiles a configuration in JSON, and logs its warnings. Returns nil and the
 -- error if it is invalid.
 function _M.new(json)
@@ -100,6 +125,7 @@ function _M.new(json)
         has_more = arg_names[1] ~= nil or wants_traceparent,
         -- The client's header is the application's own.
         keeps_header = not searches[0],
+        headers = credential_headers_of(handle),
     }, methods)
 end
 
@@ -292,13 +318,22 @@ local function authenticate_table(self, fields)
     local id, secret = fields.client_id, fields.client_secret
     local invalid = (id or secret) and fill_credentials(id, secret)
                     or self.arg_names and fill_args(self, fields.args)
+                    or self.headers
+                    and credential_headers.fill_from_table(request, self.headers,
+                                                           fields.headers or {})
 
     if invalid then
         error(invalid, 3)
     end
 
     local struct = outcomes.new_struct()
-    local outcome, err = await(self, struct, authenticate(self, struct))
+    local status, own_queue = authenticate(self, struct)
+
+    if self.headers then
+        credential_headers.empty(request)
+    end
+
+    local outcome, err = await(self, struct, status, own_queue)
 
     if not outcome then
         return nil, err
@@ -315,6 +350,10 @@ function _M.authenticate(self, fields)
         error("credgate: request must be a table", 2)
     end
 
+    if fields.headers ~= nil and type(fields.headers) ~= "table" then
+        error("credgate: headers must be a table", 2)
+    end
+
     local outcome, err = authenticate_table(self, {
         method = fields.method,
         authorization = fields.authorization,
@@ -323,6 +362,7 @@ function _M.authenticate(self, fields)
         body = fields.body,
         peer = fields.peer,
         traceparent = fields.traceparent,
+        headers = fields.headers,
         args = fields.args,
         client_id = fields.client_id,
         client_secret = fields.client_secret,
@@ -389,14 +429,23 @@ end
 function _M.access(self, options)
     local method = get_method()
     local uri_variable = options and options.uri_variable
+    local headers = self.headers
     local body, content_type
 
     http_request.fill(request, method)
+
+    if headers then
+        credential_headers.fill(request, headers)
+    end
 
     -- The library ignores the body of a GET: most requests save the call.
     if method ~= "GET" then
         body, content_type = http_request.read_body(self.handle, request, method,
                                                     uri_variable)
+
+        if headers then
+            credential_headers.fill(request, headers)
+        end
     end
 
     local id, secret = options and options.client_id,
@@ -428,6 +477,14 @@ function _M.access(self, options)
         http_request.overwrite_authorization(request)
     end
 
+    if headers then
+        credential_headers.empty(request)
+
+        if headers.are_hidden then
+            credential_headers.overwrite_secret(headers)
+        end
+    end
+
     local outcome, err, code = await(self, struct, status, own_queue)
 
     if keeps_outcome and outcome then
@@ -443,6 +500,11 @@ function _M.access(self, options)
            and not keeps_authorization_for_others(denial, options)
         then
             http_request.remove_authorization()
+        end
+
+        if headers then
+            http_request.clear_header(headers.id)
+            http_request.clear_header(headers.secret)
         end
 
         if options and options.on_denied then
@@ -465,6 +527,118 @@ function _M.access(self, options)
     C.credgate_outcome_release(hit)
 
     return client_id, cache_status
+end
+
+
+-- Returns the gate of an endpoint. Raises its error at the caller of its caller.
+local function derived(self, name, derive)
+    local gate = self[name]
+
+    if gate then
+        return gate
+    end
+
+    local out = GATE()
+    local status = derive(self.handle, out, library.error_out)
+
+    if status ~= OK then
+        error("credgate: " .. message(status), 3)
+    end
+
+    gate = {
+        handle = ffi.gc(out[0], C.credgate_gate_free),
+        timeout = self.timeout,
+        arg_names = self.arg_names,
+        wants_traceparent = self.wants_traceparent,
+        has_more = self.has_more,
+        keeps_header = self.keeps_header,
+    }
+
+    self[name] = gate
+
+    return gate
+end
+
+
+-- Lets an endpoint decide on the current request. Returns the outcome, or sends
+-- the denial. Raises errors at the caller of its caller.
+local function decide(gate, method, options)
+    local is_token_endpoint = gate.is_token_endpoint
+    local body, content_type
+
+    http_request.fill(request, method)
+
+    if is_token_endpoint then
+        body, content_type = http_request.read_body(gate.handle, request, method)
+    end
+
+    local id, secret = options and options.client_id,
+                       options and options.client_secret
+    local invalid = (id or secret) and fill_credentials(id, secret)
+                    or gate.has_more
+                       and fill_more(gate, options and options.args)
+
+    if invalid then
+        http_request.hide_query(gate.handle, request)
+        error(invalid, 3)
+    end
+
+    local struct = outcomes.new_struct()
+    local status, own_queue = authenticate(gate, struct, http_request.fill_peer)
+
+    http_request.hide_query(gate.handle, request)
+
+    if body then
+        http_request.hide_body(gate.handle, body, content_type)
+    end
+
+    -- A subrequest shares its headers with the main request.
+    if not (ngx.is_subrequest or gate.keeps_header) then
+        http_request.overwrite_authorization(request)
+    end
+
+    local outcome, err, code = await(gate, struct, status, own_queue)
+
+    endpoints.forbid_caching(is_token_endpoint)
+
+    if outcome and outcome.http_status == 0 then
+        return outcomes.new(outcome)
+    end
+
+    return nil, denials.new(gate.handle, outcome, err, code)
+end
+
+
+-- Serves a token endpoint in content_by_lua, for RFC 6749 section 4.4, from the
+-- cache.
+function _M.token_endpoint(self, options)
+    local gate = derived(self, "token_gate", C.credgate_gate_token_endpoint)
+
+    gate.is_token_endpoint = true
+
+    local outcome, denial = decide(gate, get_method(), options)
+
+    if not outcome then
+        return denials.send(denial, options)
+    end
+
+    return endpoints.send_token(outcome)
+end
+
+
+-- In content_by_lua: answers another proxy that asks about its request, with 200
+-- and the headers for the upstream, or with the denial.
+function _M.check(self, options)
+    local gate = derived(self, "check_gate", C.credgate_gate_check)
+
+    -- A subrequest is always a GET.
+    local outcome, denial = decide(gate, ngx.var.request_method, options)
+
+    if not outcome then
+        return endpoints.send_denial(denial, options)
+    end
+
+    return endpoints.send_headers(outcome)
 end
 
 

@@ -24,6 +24,7 @@ local SOURCES = {
     [abi.SOURCE_QUERY] = "query",
     [abi.SOURCE_BODY] = "body",
     [abi.SOURCE_HOST] = "host",
+    [abi.SOURCE_HEADERS] = "headers",
 }
 
 
@@ -98,6 +99,17 @@ end
 function _M.expires_in(self)
     if C.credgate_outcome_expires_in(self.struct, seconds) == abi.OK then
         return tonumber(seconds[0])
+    end
+
+    return nil
+end
+
+
+-- Returns the body of a token endpoint's success response, JSON; nil without a
+-- token.
+function _M.token_response(self)
+    if C.credgate_outcome_token_response(self.struct, text, len) == abi.OK then
+        return ffi_str(text[0], len[0])
     end
 
     return nil
