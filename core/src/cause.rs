@@ -41,6 +41,19 @@ impl Denial {
             )
     }
 
+    /// The denial of the gateway's own client. The request is not at fault, so it gets no 401 and no 403.
+    pub(crate) fn of_own_client(self) -> Denial {
+        match self.cause {
+            Cause::CredentialsRefused | Cause::ClientForbidden => Denial {
+                cause: Cause::RequestRefused,
+                retry_after: Cause::RequestRefused.default_retry_after(),
+                is_permanent: true,
+                ..self
+            },
+            _ => self,
+        }
+    }
+
     pub(crate) fn retry_after(mut self, seconds: u32) -> Denial {
         self.retry_after = Some(seconds);
         self

@@ -39,10 +39,33 @@ pub(super) fn unwrap_plugin(
         ));
     }
     match object.remove("config") {
-        Some(Value::Object(config)) => Some(config),
+        Some(Value::Object(mut config)) => {
+            refuse_own_client(&mut config, problems);
+            Some(config)
+        }
         _ => {
             problems.add(value_error("config: must be an object"));
             None
+        }
+    }
+}
+
+/// Refuses a client of the gateway's own in a plugin object. Kong uses it beside the clients' own credentials, which
+/// requests still send; a gate would let requests in without any.
+fn refuse_own_client(config: &mut Map<String, Value>, problems: &mut Problems) {
+    for name in ["client_id", "client_secret", "client_secret_file"] {
+        if config
+            .remove(name)
+            .is_some_and(|value| !is_unset(name, &value))
+        {
+            problems.add_for(
+                name,
+                value_error(format!(
+                    "{name}: must not be set in a plugin object of Kong, where clients still send credentials of their \
+                     own; remove it, or write the configuration without the plugin object to give every request a token \
+                     of this client"
+                )),
+            );
         }
     }
 }
@@ -62,14 +85,8 @@ const MISSING: &[(&str, &[&str])] = &[
         &["cache_ttl_resurrect"],
     ),
     (
-        "clients send their own credentials, and the gateway has none; remove it",
-        &[
-            "client_alg",
-            "client_arg",
-            "client_id",
-            "client_jwk",
-            "client_secret",
-        ],
+        "a gateway's own client is set with client_id and client_secret; remove it",
+        &["client_alg", "client_arg", "client_jwk"],
     ),
     (
         "it applies to browser logins; remove it",
@@ -317,7 +334,7 @@ mod tests {
     fn a_set_field_of_kong_is_refused_with_a_remedy() {
         for (field, value, says) in [
             ("introspection_endpoint", json!("https://a"), "by signature"),
-            ("client_secret", json!(["x"]), "their own credentials"),
+            ("client_jwk", json!([{}]), "set with client_id"),
             ("enable_hs_signatures", json!(true), "symmetric"),
             ("cache_ttl_min", json!(5), "never cached past"),
         ] {

@@ -7,6 +7,7 @@ use url::Url;
 /// Fields whose values may be secrets of the operator.
 const SECRET: &[&str] = &[
     "cache_tokens_salt",
+    "client_secret",
     "discovery_headers",
     "discovery_headers_values",
     "http_proxy_authorization",
@@ -82,7 +83,7 @@ mod tests {
     #[test]
     fn the_effective_configuration_shows_no_secret() {
         let config = Config::from_json(
-            r#"{"issuer":"https://a.example","cache_tokens_salt":"s3cret","token_headers":{"X-Key":"s3cret"},
+            r#"{"issuer":"https://a.example","cache_tokens_salt":"s3cret","client_id":"me","client_secret":"s3cret","token_headers":{"X-Key":"s3cret"},
                 "discovery_headers_names":"X-Key","discovery_headers_values":"s3cret",
                 "token_post_args":{"audience":"https://api.example","api_key":"s3cret"},
                 "http_proxy":"http://s3cret@proxy:3128",

@@ -31,8 +31,23 @@ pub(crate) struct Config {
     pub(crate) auth_methods: Vec<AuthMethods>,
     /// Places to search for id and secret: `header` (`Authorization: Basic`), `query` and `body` (`client_id` and
     /// `client_secret`; in a body, of a form or a JSON object). Credentials in more than one place are denied with 400.
+    /// Or `host` alone: the host supplies id and secret with each request, and the request is not searched. In nginx,
+    /// `credgate_client_id` and `credgate_client_secret` with variables. `host` is not in Kong.
     #[serde(deserialize_with = "list")]
     pub(crate) client_credentials_param_type: Vec<Source>,
+    /// Id of the gateway's own client: the gate exchanges its credentials for every request, and searches no request.
+    /// Something else must decide which requests may pass. Requires `client_secret` or `client_secret_file`. In Kong,
+    /// clients still send credentials of their own.
+    #[serde(deserialize_with = "shapes::one")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub(crate) client_id: Option<String>,
+    /// Secret of `client_id`.
+    #[serde(deserialize_with = "shapes::one")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub(crate) client_secret: Option<String>,
+    /// File with the secret of `client_id`, without one line end at its end. Each exchange reads it, so a new secret
+    /// needs no reload. Not in Kong.
+    pub(crate) client_secret_file: Option<PathBuf>,
     /// Encoding of id and secret inside the client's `Authorization: Basic`: `raw`, or `form` for clients that follow
     /// RFC 6749 section 2.3.1. Not in Kong.
     pub(crate) basic_encoding: Encoding,
@@ -51,6 +66,10 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "shapes::anonymous")]
     #[cfg_attr(test, schemars(with = "bool"))]
     pub(crate) anonymous: bool,
+
+    /// Whether the configuration contains `client_credentials_param_type`.
+    #[serde(skip)]
+    pub(crate) places_are_written: bool,
 
     // The provider.
     /// The provider: its issuer, or the full URL of its metadata (`…/.well-known/openid-configuration`). Required.
@@ -309,12 +328,16 @@ impl Default for Config {
         Config {
             auth_methods: vec![AuthMethods::ClientCredentials],
             client_credentials_param_type: vec![Source::Header, Source::Query, Source::Body],
+            client_id: None,
+            client_secret: None,
+            client_secret_file: None,
             basic_encoding: Encoding::Raw,
             max_body_bytes: 64 * 1024,
             clients_allowed: None,
             hide_credentials: true,
             run_on_preflight: true,
             anonymous: false,
+            places_are_written: false,
             issuer: String::new(),
             using_pseudo_issuer: false,
             token_endpoint: None,
@@ -417,7 +440,13 @@ impl Config {
             *scopes = Value::Array(Vec::new());
         }
         config.retain(|_, value| !value.is_null());
-        Ok(typed::read(config, "", problems))
+        let places_are_written = config.contains_key("client_credentials_param_type");
+        let mut config: Config = typed::read(config, "", problems);
+        config.places_are_written = places_are_written;
+        if config.client_id.is_some() && !places_are_written {
+            config.client_credentials_param_type = Vec::new();
+        }
+        Ok(config)
     }
 
     #[cfg(test)]

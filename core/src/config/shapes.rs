@@ -53,7 +53,9 @@ where
     let mut list = list(deserializer)?;
     match list.len() {
         0 | 1 => Ok(list.pop()),
-        _ => Err(de::Error::custom("must be one method, for all clients")),
+        _ => Err(de::Error::custom(
+            "must be one value, not a list of several",
+        )),
     }
 }
 

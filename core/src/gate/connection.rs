@@ -4,6 +4,7 @@ use crate::config::{Config, value_error};
 use crate::error::{Error, ErrorKind, Problems};
 use crate::gate::reach::{Block, Reach};
 use crate::key::FingerprintBuilder;
+use crate::sys::secret_file::shown;
 use reqwest::header::HeaderValue;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -209,15 +210,5 @@ fn file_error(field: &str, path: &Path, why: &str, error: Option<reqwest::Error>
     match error {
         Some(error) => Error::with_source(ErrorKind::ConfigFile, message, error),
         None => Error::new(ErrorKind::ConfigFile, message),
-    }
-}
-
-/// The path, if it is certain to be one: the content of a key file may stand in its place.
-fn shown(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    if path.is_absolute() && !text.contains(char::is_control) {
-        text.into_owned()
-    } else {
-        "the file".to_owned()
     }
 }

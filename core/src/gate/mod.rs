@@ -3,6 +3,7 @@
 mod clients;
 pub(crate) mod connection;
 pub(crate) mod issuer;
+pub(crate) mod own;
 pub(crate) mod policy;
 pub(crate) mod reach;
 pub(crate) mod retention;
@@ -65,6 +66,11 @@ impl Gate {
     /// Warnings about dangerous settings, one log-safe line each.
     pub fn warnings(&self) -> &[&'static str] {
         &self.rules.warnings
+    }
+
+    /// The id of the gateway's own client (`client_id`); `None` if each request has credentials of its own.
+    pub fn own_client_id(&self) -> Option<&str> {
+        self.rules.own.as_ref().map(|own| own.id.as_str())
     }
 
     /// The names of the arguments whose values are in [`Request::args`] (`token_post_args_host`), in the same order.

@@ -2,6 +2,7 @@
 
 use super::TokenRequest;
 use super::clients::Clients;
+use super::own::OwnClient;
 use super::token_request::arg_names;
 use super::upstream::{Upstream, header_value};
 use crate::config::{AuthMethods, Config, value_error};
@@ -21,6 +22,8 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct Rules {
     pub(crate) places: Places,
+    /// The gateway's own client, for which every request gets a token.
+    pub(crate) own: Option<OwnClient>,
     pub(crate) clients_allowed: Option<Clients>,
     pub(crate) hide: bool,
     pub(crate) run_on_preflight: bool,
@@ -46,6 +49,7 @@ impl Rules {
     /// `problems`: those of reading the configuration.
     pub(crate) fn compile(config: &Config, mut problems: Problems) -> Result<Rules, Error> {
         check(config, &mut problems);
+        let own = problems.check(OwnClient::of_gate(config));
         let issuer = problems.check(Issuer::compile(config));
         let request = problems.check(TokenRequest::compile(config));
         let fixed_args = request.as_ref().map_or(&[][..], |request| &request.args);
@@ -67,32 +71,42 @@ impl Rules {
                  it, or set verify_signature to false",
             ));
         }
-        let (Some(issuer), Some(request), Some(args), Some(clients_allowed)) =
-            (issuer, request, args, clients_allowed)
+        let (Some(own), Some(issuer), Some(request), Some(args), Some(clients_allowed)) =
+            (own, issuer, request, args, clients_allowed)
         else {
             return Err(problems.into_error());
         };
-        let (Some(upstream), Some(policy), Some(retention)) = (upstream, policy, retention) else {
+        let (Some(upstream), Some(policy), Some(mut retention)) = (upstream, policy, retention)
+        else {
             return Err(problems.into_error());
         };
         problems.finish()?;
         let pairs = uses(config, AuthMethods::ClientCredentials);
         let within = |place| pairs && config.client_credentials_param_type.contains(&place);
+        let places = Places {
+            header: within(Source::Header),
+            query: within(Source::Query),
+            body: within(Source::Body),
+            host: within(Source::Host),
+            own: own.as_ref().map(|own| own.id.clone()),
+            bearer: uses(config, AuthMethods::Bearer),
+            basic_encoding: config.basic_encoding,
+            args,
+            max_body_bytes: config.max_body_bytes,
+        };
+        if own.is_some() {
+            // All requests depend on one client, whose secret the operator may be replacing.
+            retention.refusals = retention.refusals.min(OWN_REFUSAL);
+        }
         Ok(Rules {
-            places: Places {
-                header: within(Source::Header),
-                query: within(Source::Query),
-                body: within(Source::Body),
-                bearer: uses(config, AuthMethods::Bearer),
-                basic_encoding: config.basic_encoding,
-                args,
-                max_body_bytes: config.max_body_bytes,
-            },
+            // A request that is not searched has no credentials to hide.
+            hide: config.hide_credentials && places.are_searched(),
+            places,
             clients_allowed,
-            hide: config.hide_credentials,
             run_on_preflight: config.run_on_preflight,
             anonymous: config.anonymous,
-            fingerprint: fingerprint(config, &issuer, &request, verify_signature),
+            fingerprint: fingerprint(config, &issuer, &request, own.as_ref(), verify_signature),
+            own,
             upstream,
             timeout: Duration::from_millis(config.timeout.into()),
             verify_signature,
@@ -156,6 +170,9 @@ impl Rules {
     }
 }
 
+/// The maximum time for which a refusal of the gateway's own client is cached.
+const OWN_REFUSAL: Duration = Duration::from_secs(5);
+
 fn uses(config: &Config, method: AuthMethods) -> bool {
     config.auth_methods.contains(&method)
 }
@@ -168,9 +185,7 @@ fn check(config: &Config, problems: &mut Problems) {
     if config.timeout == 0 {
         wrong("timeout: must be at least 1 (milliseconds)");
     }
-    if config.client_credentials_param_type.is_empty() {
-        wrong("client_credentials_param_type: must contain header, query or body");
-    }
+    check_places(config, &mut wrong);
     if config.ignore_signature.contains(&AuthMethods::Bearer)
         || (!config.verify_signature && uses(config, AuthMethods::Bearer))
     {
@@ -194,11 +209,50 @@ fn check(config: &Config, problems: &mut Problems) {
     }
 }
 
+/// The places of credentials, and the gateway's own.
+fn check_places(config: &Config, wrong: &mut impl FnMut(&str)) {
+    let places = &config.client_credentials_param_type;
+    let is_own = config.client_id.is_some();
+    let exchanges_only = config.auth_methods == [AuthMethods::ClientCredentials];
+    if is_own && config.places_are_written {
+        wrong(
+            "client_credentials_param_type: has no effect with client_id, whose credentials the gate exchanges for \
+             every request; remove one of them",
+        );
+    } else if places.is_empty() && !is_own {
+        wrong("client_credentials_param_type: must contain header, query, body or host");
+    }
+    if places.contains(&Source::Host) && places.len() > 1 {
+        wrong(
+            "client_credentials_param_type: host cannot be combined with other places, because the host supplies the \
+             credentials of every request; remove the others, or host",
+        );
+    }
+    if !exchanges_only && !config.auth_methods.is_empty() {
+        if is_own {
+            wrong(
+                "auth_methods: must be client_credentials alone with client_id; remove the others",
+            );
+        } else if places.contains(&Source::Host) {
+            wrong(
+                "auth_methods: must be client_credentials alone with the place host, because no request is searched; \
+                 remove the others",
+            );
+        }
+    }
+    if is_own && config.clients_allowed.is_some() {
+        wrong(
+            "clients_allowed: has no effect with client_id, because all requests use this client; remove one of them",
+        );
+    }
+}
+
 /// Covers exactly the settings that can change a client's token, or its verification.
 fn fingerprint(
     config: &Config,
     issuer: &Issuer,
     request: &TokenRequest,
+    own: Option<&OwnClient>,
     verify_signature: bool,
 ) -> Fingerprint {
     let mut fingerprint = FingerprintBuilder::new();
@@ -210,8 +264,19 @@ fn fingerprint(
     // A gate that verifies signatures must not get a token from one that does not.
     fingerprint.part(&[u8::from(verify_signature)]);
     fingerprint.list(config.cache_tokens_salt.iter().map(|salt| salt.as_bytes()));
+    if let Some(own) = own {
+        own.fingerprint(&mut fingerprint);
+    }
     fingerprint.finish()
 }
+
+/// Warnings about gates that ask clients for nothing.
+const WITHOUT_CREDENTIALS: [&str; 2] = [
+    "client_id is set: every request gets a token of the gateway's own client, so something else must decide which \
+     requests may pass",
+    "client_credentials_param_type is host: the host decides which client's token a request gets, so something else must \
+     prove that the request may have it",
+];
 
 fn warnings(config: &Config, verify_signature: bool) -> Vec<&'static str> {
     [
@@ -231,6 +296,11 @@ fn warnings(config: &Config, verify_signature: bool) -> Vec<&'static str> {
         (
             !config.hide_credentials,
             "hide_credentials is false: clients' secrets go upstream",
+        ),
+        (config.client_id.is_some(), WITHOUT_CREDENTIALS[0]),
+        (
+            config.client_credentials_param_type == [Source::Host],
+            WITHOUT_CREDENTIALS[1],
         ),
         (
             config.allow_loopback_http,

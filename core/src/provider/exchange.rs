@@ -3,13 +3,16 @@
 //! [RFC 6749 section 4.4]: https://www.rfc-editor.org/rfc/rfc6749#section-4.4
 
 use super::health::{Attempt, Candidate, Parties, Verdict};
-use super::refusal::{busy_for_all, is_invalid_client, is_invalid_scope, refusal, unanswered};
+use super::refusal::{
+    busy_for_all, is_client_refused, is_invalid_client, is_invalid_scope, refusal, unanswered,
+};
 use super::verify::Unverified;
 use super::{Metadata, Provider, quote, token_request};
 use crate::cache::flight::Patience;
 use crate::cause::{Cause, Denial};
 use crate::config::TokenAuth;
 use crate::env::Env;
+use crate::error::Error;
 use crate::gate::Rules;
 use crate::http::{Call, Fault, Response};
 use crate::key::Key;
@@ -66,6 +69,17 @@ struct Form<'f> {
 impl Exchange<'_> {
     /// Does the work. Once a token request has begun, the work ends on its own, though its waiters have left.
     pub(crate) async fn run(&self, work: &Work) -> Result<Grant, Denial> {
+        let result = self.result(work).await;
+        match work {
+            Work::Exchange(credentials) if credentials.are_own() => {
+                result.map_err(Denial::of_own_client)
+            }
+            _ => result,
+        }
+    }
+
+    /// The same, with the provider's verdict on the gateway's own client.
+    pub(crate) async fn result(&self, work: &Work) -> Result<Grant, Denial> {
         match work {
             Work::Exchange(credentials) => self.exchange(credentials).await,
             Work::Verify(token) => self.verify_client_supplied(token.expose()).await,
@@ -75,14 +89,31 @@ impl Exchange<'_> {
     async fn exchange(&self, credentials: &Credentials) -> Result<Grant, Denial> {
         let mut metadata = self.provider.metadata(self.env).await?;
         token_endpoint(&metadata)?;
+        let own = self.rules.own.as_ref().filter(|_| credentials.are_own());
         let candidate = Candidate {
             rules: self.rules,
             key: &self.key,
+            is_own: own.is_some() && self.sets_all_args(credentials),
             parties: &self.parties,
             patience: self.patience,
         };
         let attempt = self.provider.health.admit(self.env, &candidate).await?;
+        let (read, renewed);
+        let mut credentials = credentials;
+        if let Some(own) = own {
+            read = credentials.with_secret(own.read().map_err(unreadable)?);
+            credentials = &read;
+        }
         let mut sent = self.negotiate(&attempt, &metadata, credentials).await;
+        if let Ok(answered) = &sent
+            && is_client_refused(&answered.reply)
+            && let Some(secret) = own.and_then(|own| own.read_changed(&credentials.client_secret))
+            && attempt.may_retry()
+        {
+            renewed = credentials.with_secret(secret);
+            credentials = &renewed;
+            sent = self.negotiate(&attempt, &metadata, credentials).await;
+        }
         if let Ok(answered) = &sent
             && matches!(answered.reply.status, 404 | 405 | 410)
             && let Some(newer) = self.moved(&metadata).await
@@ -118,6 +149,13 @@ impl Exchange<'_> {
             _ => Verdict::Failed,
         });
         Err(denial)
+    }
+
+    /// Whether all arguments that come with the request are the host's.
+    fn sets_all_args(&self, credentials: &Credentials) -> bool {
+        let callers = self.rules.places.args.callers().len();
+        let mut numbers = credentials.args.iter().map(|(number, _)| *number);
+        numbers.all(|number| usize::from(number) >= callers)
     }
 
     /// Newer metadata, if the token endpoint has moved.
@@ -302,6 +340,11 @@ impl Exchange<'_> {
 pub(crate) fn late(issuer: &str, timeout: Duration) -> Denial {
     let detail = format!("{issuer} did not respond within {timeout:?}");
     Denial::new(Cause::ProviderTimeout, detail)
+}
+
+/// The denial while the secret of the gateway's own client is unreadable.
+fn unreadable(error: Error) -> Denial {
+    Denial::new(Cause::EngineUnavailable, error.to_string())
 }
 
 fn token_endpoint(metadata: &Metadata) -> Result<&Url, Denial> {

@@ -34,6 +34,11 @@ pub(super) fn is_invalid_client(reply: &Response) -> bool {
     matches!(reply.status, 400 | 401) && oauth_error(&reply.body) == Some("invalid_client")
 }
 
+/// Whether the secret may be the reason: providers disagree about the word beside a 401.
+pub(super) fn is_client_refused(reply: &Response) -> bool {
+    reply.status == 401 || is_invalid_client(reply)
+}
+
 /// An OAuth error, its meaning with a 400 and a 403, and the provider that sends it.
 type Row = (&'static str, Cause, &'static str);
 

@@ -24,6 +24,10 @@ pub(crate) struct Places {
     pub(crate) header: bool,
     pub(crate) query: bool,
     pub(crate) body: bool,
+    /// The host supplies the pair.
+    pub(crate) host: bool,
+    /// The id of the gateway's own client, in place of one that a request presents. Then no place is searched.
+    pub(crate) own: Option<String>,
     /// `Authorization: Bearer` is a place too.
     pub(crate) bearer: bool,
     pub(crate) basic_encoding: Encoding,
@@ -35,7 +39,12 @@ pub(crate) struct Places {
 impl Places {
     /// Whether the gate takes pairs, which it exchanges.
     pub(crate) fn exchanges(&self) -> bool {
-        self.header || self.query || self.body
+        self.header || self.query || self.body || self.host || self.own.is_some()
+    }
+
+    /// Whether requests are searched for credentials.
+    pub(crate) fn are_searched(&self) -> bool {
+        !self.host && self.own.is_none()
     }
 }
 
@@ -48,7 +57,8 @@ pub(crate) enum Presented<'s> {
     Token(&'s str),
 }
 
-/// A pair: printable ASCII, neither half empty.
+/// A pair: printable ASCII, neither half empty, except that the gateway's own client has an empty secret here: the
+/// exchange knows it, and a hit needs none.
 #[derive(Clone, Copy)]
 pub(crate) struct PresentedPair<'s> {
     pub(crate) client_id: &'s [u8],
@@ -59,16 +69,21 @@ pub(crate) struct PresentedPair<'s> {
 
 /// Searches every enabled place. The error is the cause of the denial.
 pub(crate) fn extract<'s>(
-    places: &Places,
+    places: &'s Places,
     request: &Request<'s>,
     scratch: &'s mut Scratch<'_>,
 ) -> Result<Presented<'s>, Cause> {
     let body = body(places, request);
     let found = match request.credentials {
         Some(_) => None,
-        None => match search(places, request, body, scratch)? {
-            Found::Token(token) => return Ok(Presented::Token(token)),
-            Found::Pair(pair, source) => Some((pair, source)),
+        None => match search(places, request, body, scratch) {
+            Ok(Found::Token(token)) => return Ok(Presented::Token(token)),
+            Ok(Found::Pair(pair, source)) => Some((pair, source)),
+            // With a client of its own, a gate has no place in which credentials could be found.
+            Err(cause) => {
+                let id = places.own.as_deref().ok_or(cause)?;
+                return own(places, id, request, body, scratch);
+            }
         },
     };
     if !places.args.is_empty() {
@@ -91,12 +106,27 @@ pub(crate) fn extract<'s>(
         source,
         scratch,
     };
-    let args: usize = pair.args().map(|(_, value)| value.len()).sum();
-    // The host's credentials are not in the scratch, but count too.
-    if id.len() + secret.len() + args > MAX_LEN {
-        return Err(Cause::TooLong);
+    pair.within_limit()
+}
+
+/// The pair of the gateway's own client, with the arguments of the request.
+fn own<'s>(
+    places: &Places,
+    id: &'s str,
+    request: &Request<'_>,
+    body: Option<(BodyKind, &[u8])>,
+    scratch: &'s mut Scratch<'_>,
+) -> Result<Presented<'s>, Cause> {
+    if !places.args.is_empty() {
+        scratch.args = Some(args::find(&places.args, request, body, scratch)?);
     }
-    Ok(Presented::Pair(pair))
+    let pair = PresentedPair {
+        client_id: id.as_bytes(),
+        client_secret: b"",
+        source: Source::Host,
+        scratch,
+    };
+    pair.within_limit()
 }
 
 /// The credentials found in the request.
@@ -177,6 +207,15 @@ pub(crate) fn header_decides(places: &Places, request: &Request<'_>) -> bool {
 }
 
 impl<'s> PresentedPair<'s> {
+    /// The host's credentials and the gateway's own are not in the scratch, but count too.
+    fn within_limit(self) -> Result<Presented<'s>, Cause> {
+        let args: usize = self.args().map(|(_, value)| value.len()).sum();
+        if self.client_id.len() + self.client_secret.len() + args > MAX_LEN {
+            return Err(Cause::TooLong);
+        }
+        Ok(Presented::Pair(self))
+    }
+
     /// The arguments of the request: numbers of the gate's names, and values (UTF-8), in the order of the names.
     pub(crate) fn args(&self) -> impl ExactSizeIterator<Item = (u8, &'s [u8])> {
         let scratch = self.scratch;

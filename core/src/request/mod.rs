@@ -31,7 +31,7 @@ pub struct Request<'a> {
     /// The whole body, if [`Gate::wants_body`](crate::Gate::wants_body) wants it.
     pub body: Option<&'a [u8]>,
     /// An id and a secret that the host supplies. The request is not searched then, and nothing needs hiding from the
-    /// upstream.
+    /// upstream. They take precedence over the gate's own (`client_id`).
     pub credentials: Option<(&'a [u8], &'a [u8])>,
     /// Values for the gate's `token_post_args_host`, in their order (UTF-8); an empty one is omitted.
     pub args: &'a [&'a [u8]],
@@ -69,8 +69,7 @@ pub enum Source {
     Query,
     /// `client_id` and `client_secret` in a form or a JSON object.
     Body,
-    /// The host supplied them ([`Request::credentials`]).
-    #[serde(skip_deserializing)]
+    /// The host supplies them ([`Request::credentials`]); or they are the gate's own (`client_id`).
     Host,
 }
 

@@ -8,6 +8,8 @@ use crate::config::Encoding;
 
 fn all() -> Places {
     Places {
+        host: false,
+        own: None,
         header: true,
         query: true,
         body: true,

@@ -4,5 +4,6 @@ pub(crate) mod breaker;
 pub(crate) mod clock;
 pub mod process;
 pub(crate) mod secret;
+pub(crate) mod secret_file;
 pub(crate) mod sync;
 pub(crate) mod thread;

@@ -2,7 +2,8 @@
 //!
 //! Clients that the provider has granted a token are known, by their credentials. Known clients come first: for permits,
 //! for the probes of the circuit breaker, and after a 429. Unknown clients, among them all guesses, share what is left:
-//! each exchange without a token draws from the budgets of its client, its gate and its source.
+//! each exchange without a token draws from the budgets of its client, its gate and its source. The gateway's own client
+//! is known from the start.
 
 mod breaker;
 mod budget;
@@ -57,6 +58,8 @@ pub(crate) struct Candidate<'c> {
     pub(crate) rules: &'c Rules,
     /// The key of the credentials.
     pub(crate) key: &'c Key,
+    /// The credentials are the gateway's own, and no part of the token request is a client's: it is no guess.
+    pub(crate) is_own: bool,
     pub(crate) parties: &'c Parties,
     /// `None`: nobody waits for the exchange any longer.
     pub(crate) patience: &'c (dyn Fn() -> Option<Patience> + Send + Sync),
@@ -122,12 +125,13 @@ impl Health {
         let Candidate {
             rules,
             key,
+            is_own,
             parties,
             patience,
         } = *candidate;
         let subject = || Subject {
             client: parties.client,
-            is_known: self.is_known(key),
+            is_known: is_own || self.is_known(key),
         };
         self.check(env, candidate, &subject())?;
         let (permit, has_waited) = self.permits.acquire(subject().is_known).await;

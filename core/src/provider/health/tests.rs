@@ -40,6 +40,7 @@ impl Bench {
         let candidate = Candidate {
             rules,
             key: &key,
+            is_own: false,
             parties,
             patience: &|| None,
         };
@@ -181,6 +182,7 @@ fn an_exchange_that_had_to_wait_begins_only_if_it_can_end_in_time() {
         let candidate = Candidate {
             rules: &bench.rules,
             key: &key,
+            is_own: false,
             parties: &parties,
             patience: &patience,
         };
