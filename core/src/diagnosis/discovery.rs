@@ -5,7 +5,6 @@ use super::finding::{Diagnosis, Finding, Step, Verdict};
 use super::reach::{no_document, place, took, unanswered};
 use super::recorder::{Page, Seen};
 use super::says;
-use crate::config::TokenAuth;
 use crate::gate::issuer::endpoint;
 use crate::provider::{Flaw, Metadata, read_metadata};
 use serde_json::{Map, Value};
@@ -221,7 +220,7 @@ impl Check<'_> {
         }
         let auth = self.rules.request.auth.unwrap_or(metadata.auth);
         if let Some(methods) = list("token_endpoint_auth_methods_supported")
-            && !holds(methods, &[auth_name(auth)])
+            && !holds(methods, &[auth.name()])
         {
             let listed = says::value(&Value::from(methods.clone()));
             report.add(
@@ -231,12 +230,13 @@ impl Check<'_> {
                     format!(
                         "The metadata lists these ways to authenticate at the token endpoint: {listed}. Credgate will \
                          use {}, which is not among them.",
-                        auth_name(auth)
+                        auth.name()
                     ),
                 )
                 .remedy(
                     "Set token_endpoint_auth_method to client_secret_post, client_secret_basic or client_secret_jwt, \
-                     whichever the client is registered for; others need more than an id and a secret.",
+                     whichever the client is registered for; private_key_jwt and tls_client_auth are for the gateway's own \
+                     client (client_id).",
                 ),
             );
         }
@@ -250,13 +250,4 @@ fn members(page: &Page) -> Map<String, Value> {
 fn holds(list: &[Value], wanted: &[&str]) -> bool {
     list.iter()
         .any(|value| value.as_str().is_some_and(|text| wanted.contains(&text)))
-}
-
-/// The standards' name for it.
-pub(super) fn auth_name(auth: TokenAuth) -> &'static str {
-    match auth {
-        TokenAuth::ClientSecretBasic => "client_secret_basic",
-        TokenAuth::ClientSecretPost => "client_secret_post",
-        TokenAuth::ClientSecretJwt => "client_secret_jwt",
-    }
 }

@@ -3,6 +3,7 @@
 //! A check makes the exchange of a first request with the same code, over a [`Recorder`]; the findings explain the
 //! recorded responses.
 
+mod client_key;
 mod configuration;
 mod discovery;
 mod finding;
@@ -83,7 +84,7 @@ impl Gate {
         let mut report = Diagnosis::default();
         let pair = (client_id, client_secret);
         if let Some(work) = configuration(&mut report, &self.rules, pair, args) {
-            let recorder = Arc::new(Recorder::new(transport));
+            let recorder = Arc::new(Recorder::new(transport, self.rules.request.auth));
             let env = Arc::new(Env::new(recorder.clone(), Arc::new(SystemClock)));
             let provider = Provider::new(self.rules.issuer.clone(), 1, Duration::ZERO);
             let exchange = Exchange {

@@ -1,7 +1,6 @@
 //! A token endpoint that grants no token: the reason and the remedy.
 
 use super::Check;
-use super::discovery::auth_name;
 use super::finding::{Finding, Verdict};
 use super::recorder::{Asked, Page, Seen};
 use super::says;
@@ -66,6 +65,12 @@ impl Check<'_> {
                     "The client has no service account at the provider, which the client credentials grant requires ({said})."
                 ),
                 SERVICE_ACCOUNT.into(),
+            ),
+            (Some(Cause::CredentialsRefused), _) if !asked.auth.has_secret() => (
+                Verdict::Refused,
+                "proof_refused",
+                self.proof_refused(asked, &said),
+                self.proof_remedy(asked, page).into(),
             ),
             (Some(Cause::CredentialsRefused), _) => (
                 Verdict::Refused,
@@ -167,7 +172,7 @@ impl Check<'_> {
             remedy.push_str(&format!(
                 " If both are right, the application may be registered for another way to authenticate than {}: set \
                  token_endpoint_auth_method.",
-                auth_name(asked.auth)
+                asked.auth.name()
             ));
         }
         if asked.auth == TokenAuth::ClientSecretBasic && !is_plain {

@@ -1,7 +1,6 @@
 //! The client credentials grant at the token endpoint.
 
 use super::Check;
-use super::discovery::auth_name;
 use super::finding::{Diagnosis, Finding, Step};
 use super::reach::{place, took, unanswered};
 use super::recorder::{Asked, Page, Seen};
@@ -19,7 +18,7 @@ impl Check<'_> {
         };
         let is_granted = matches!(&seen.answer, Some(Ok(page)) if page.status == 200);
         if let Some(first) = self.first_auth(asked).filter(|_| is_granted) {
-            let [first, other] = [auth_name(first), auth_name(asked.auth)];
+            let [first, other] = [first.name(), asked.auth.name()];
             let message = format!(
                 "The provider lists two authentication methods, and accepts this client with {other} only ({first}: \
                  invalid_client). The gateway tries both, and remembers the accepted one of each client."
@@ -76,7 +75,7 @@ impl Check<'_> {
             .fact("url", seen.url.as_str())
             .fact("status", page.status)
             .fact("milliseconds", seen.took.as_millis() as u64)
-            .fact("auth_method", auth_name(asked.auth));
+            .fact("auth_method", asked.auth.name());
         for (name, value) in [
             ("scope", asked.scope.as_deref()),
             ("audience", asked.audience.as_deref()),
@@ -123,7 +122,7 @@ impl Check<'_> {
         let wishes: Vec<_> = wishes.into_iter().flatten().collect();
         // A granted request needs no word about the one before.
         let first = match self.first_auth(asked) {
-            Some(first) if self.granted().is_none() => format!("{}, then ", auth_name(first)),
+            Some(first) if self.granted().is_none() => format!("{}, then ", first.name()),
             _ => String::new(),
         };
         format!(
@@ -133,7 +132,7 @@ impl Check<'_> {
             } else {
                 wishes.join(" and ")
             },
-            auth_name(asked.auth)
+            asked.auth.name()
         )
     }
 }

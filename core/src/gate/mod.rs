@@ -1,5 +1,7 @@
 //! A gate: one compiled configuration.
 
+pub(crate) mod client_certificate;
+mod client_key;
 mod clients;
 pub(crate) mod connection;
 pub(crate) mod issuer;

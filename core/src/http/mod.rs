@@ -7,6 +7,7 @@ pub(crate) mod resolve;
 
 pub(crate) use fault::{Fault, Obstacle};
 
+use crate::gate::client_certificate::ClientCertificate;
 use crate::gate::connection::Connection;
 use crate::http::pool::Pool;
 use crate::http::resolve::{Lookup, url_may_be_reached};
@@ -122,12 +123,24 @@ impl HttpTransport {
         }
     }
 
+    /// The pool of a connection setting: a new one if the certificate to present has been renewed.
     fn pool(&self, connection: &Connection) -> Result<Arc<Pool>, reqwest::Error> {
         let mut pools = self.pools();
-        if let Some(pool) = pools.get(connection) {
-            return Ok(Arc::clone(pool));
-        }
-        let pool = Arc::new(Pool::new(connection, self.max_exchanges, self.lookup)?);
+        let pool = pools.get(connection);
+        let current = pool.map_or(connection, |pool| &pool.connection);
+        let renewed = current
+            .identity
+            .as_ref()
+            .and_then(ClientCertificate::renewed);
+        let current = match (pool, renewed) {
+            (Some(pool), None) => return Ok(Arc::clone(pool)),
+            (_, Some(renewed)) => Connection {
+                identity: Some(renewed),
+                ..current.clone()
+            },
+            (None, None) => connection.clone(),
+        };
+        let pool = Arc::new(Pool::new(&current, self.max_exchanges, self.lookup)?);
         pools.insert(connection.clone(), Arc::clone(&pool));
         Ok(pool)
     }

@@ -10,6 +10,7 @@ use crate::gate::issuer::{Issuer, endpoint};
 use crate::http::{Call, Fault, Response};
 use crate::token::json_object;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::time::Duration;
 use url::Url;
 
@@ -32,11 +33,29 @@ const MAX_DOCUMENT: usize = 1024 * 1024;
 
 /// A repeated member is an error.
 #[derive(Deserialize)]
-struct Document {
+struct Document<'d> {
     issuer: String,
     token_endpoint: Option<String>,
     jwks_uri: Option<String>,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// Read for connections with a certificate only.
+    #[serde(borrow)]
+    mtls_endpoint_aliases: Option<&'d RawValue>,
+}
+
+/// Endpoints for connections with a certificate (RFC 8705 section 5).
+#[derive(Default, Deserialize)]
+struct Aliases {
+    token_endpoint: Option<String>,
+}
+
+impl Document<'_> {
+    fn aliases(&self) -> Result<Aliases, Flaw> {
+        match self.mtls_endpoint_aliases {
+            Some(raw) => json_object(raw.get().as_bytes()).ok_or(Flaw::NoMetadata),
+            None => Ok(Aliases::default()),
+        }
+    }
 }
 
 impl Metadata {
@@ -144,7 +163,7 @@ impl Flaw {
 }
 
 pub(crate) fn read(issuer: &Issuer, body: &[u8]) -> Result<Metadata, Flaw> {
-    let document: Document = json_object(body).ok_or(Flaw::NoMetadata)?;
+    let document: Document<'_> = json_object(body).ok_or(Flaw::NoMetadata)?;
     // RFC 8414 section 3.3: identical, up to the trailing slash, which a well-known URL does not show.
     if document.issuer.trim_end_matches('/') != issuer.id {
         return Err(Flaw::OtherIssuer(document.issuer));
@@ -152,7 +171,12 @@ pub(crate) fn read(issuer: &Issuer, body: &[u8]) -> Result<Metadata, Flaw> {
     let url = |text: &str, flaw: fn(String) -> Flaw| {
         endpoint(text, issuer.allow_loopback_http).map_err(|_| flaw(text.to_owned()))
     };
-    let token_endpoint = match (&issuer.token_endpoint, &document.token_endpoint) {
+    let aliases = match issuer.connection.identity {
+        Some(_) => document.aliases()?,
+        None => Aliases::default(),
+    };
+    let discovered = aliases.token_endpoint.or(document.token_endpoint);
+    let token_endpoint = match (&issuer.token_endpoint, &discovered) {
         (Some(configured), _) => Some(configured.clone()),
         (None, Some(text)) => Some(url(text, Flaw::TokenEndpoint)?),
         (None, None) => None,

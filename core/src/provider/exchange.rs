@@ -98,19 +98,20 @@ impl Exchange<'_> {
             patience: self.patience,
         };
         let attempt = self.provider.health.admit(self.env, &candidate).await?;
-        let (read, renewed);
+        let (wall, journal) = (self.env.clock.wall(), &self.env.journal);
+        let (proven, renewed);
         let mut credentials = credentials;
         if let Some(own) = own {
-            read = credentials.with_secret(own.read().map_err(unreadable)?);
-            credentials = &read;
+            proven = own.prove(credentials, wall, journal).map_err(unreadable)?;
+            credentials = &proven;
         }
         let mut sent = self.negotiate(&attempt, &metadata, credentials).await;
         if let Ok(answered) = &sent
             && is_client_refused(&answered.reply)
-            && let Some(secret) = own.and_then(|own| own.read_changed(&credentials.client_secret))
+            && let Some(changed) = own.and_then(|own| own.prove_anew(credentials, wall, journal))
             && attempt.may_retry()
         {
-            renewed = credentials.with_secret(secret);
+            renewed = changed;
             credentials = &renewed;
             sent = self.negotiate(&attempt, &metadata, credentials).await;
         }
@@ -342,7 +343,7 @@ pub(crate) fn late(issuer: &str, timeout: Duration) -> Denial {
     Denial::new(Cause::ProviderTimeout, detail)
 }
 
-/// The denial while the secret of the gateway's own client is unreadable.
+/// The denial while the proof of the gateway's own client is unreadable.
 fn unreadable(error: Error) -> Denial {
     Denial::new(Cause::EngineUnavailable, error.to_string())
 }

@@ -39,6 +39,14 @@ pub(super) fn form(
     pairs.extend(own.map(|(name, value)| (name.as_str(), value.as_str())));
     pairs.extend(requests);
     let assertion;
+    // The audience is the issuer, which identifies one provider; another provider could share the endpoint's URL.
+    let audience = rules.request.assertion_audience.as_deref();
+    let identity = Identity {
+        client_id: id,
+        audience: audience.unwrap_or(&metadata.issuer),
+        wall,
+    };
+    let unsigned = |_| Denial::new(Cause::Internal, "the system has no randomness");
     let authorization = match auth {
         TokenAuth::ClientSecretPost => {
             pairs.extend([("client_id", id), ("client_secret", secret)]);
@@ -46,21 +54,34 @@ pub(super) fn form(
         }
         TokenAuth::ClientSecretBasic => Some(basic(rules.request.basic_encoding, id, secret)),
         TokenAuth::ClientSecretJwt => {
-            // The audience is the issuer, which identifies one provider; another provider could share the endpoint's
-            // URL.
-            let identity = Identity {
-                client_id: id,
-                audience: &metadata.issuer,
-                wall,
-            };
-            assertion = identity
-                .signed_with_secret(secret)
-                .map_err(|_| Denial::new(Cause::Internal, "the system has no randomness"))?;
+            assertion = identity.signed_with_secret(secret).map_err(unsigned)?;
             // The assertion names the client; some providers refuse a client_id beside it.
             pairs.extend([
                 ("client_assertion_type", JWT_BEARER),
                 ("client_assertion", &assertion),
             ]);
+            None
+        }
+        TokenAuth::PrivateKeyJwt => {
+            let names_client;
+            (assertion, names_client) = match &credentials.signer {
+                Some(signer) => {
+                    let signed = identity.signed_with(signer).map_err(unsigned)?;
+                    // Entra ID, whose certificates it is for, requires a client_id.
+                    (signed, signer.has_certificate)
+                }
+                // A finished assertion, whose subject may have a name of its own.
+                None => (Zeroizing::new(secret.to_owned()), true),
+            };
+            pairs.extend(names_client.then_some(("client_id", id)));
+            pairs.extend([
+                ("client_assertion_type", JWT_BEARER),
+                ("client_assertion", &assertion),
+            ]);
+            None
+        }
+        TokenAuth::TlsClientAuth | TokenAuth::SelfSignedTlsClientAuth => {
+            pairs.push(("client_id", id));
             None
         }
     };
