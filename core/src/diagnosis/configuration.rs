@@ -3,18 +3,20 @@
 use super::finding::{Diagnosis, Finding, Step, Verdict, sentence};
 use crate::cause::Cause;
 use crate::gate::Rules;
+use crate::gate::own::{OwnClient, Proof};
 use crate::provider::exchange::Work;
 use crate::request::Request;
-use crate::request::extract::{Presented, extract};
+use crate::request::extract::{Presented, ascii, extract};
 use crate::request::scratch::{Scratch, ScratchBuffer};
+use crate::sys::secret_file::shown;
 
 const STEP: Step = Step::Configuration;
 
-/// The findings before any request; `None` if none is to be sent.
+/// The findings before any request; `None` if none is to be sent. `pair`: `None` for the gateway's own client.
 pub(super) fn configuration(
     report: &mut Diagnosis,
     rules: &Rules,
-    (client_id, client_secret): (&str, &str),
+    pair: Option<(&str, &str)>,
     args: &[(&str, &str)],
 ) -> Option<Work> {
     let names = &rules.places.args;
@@ -34,7 +36,7 @@ pub(super) fn configuration(
     );
     let query = query.finish();
     let request = Request {
-        credentials: Some((client_id.as_bytes(), client_secret.as_bytes())),
+        credentials: pair.map(|(id, secret)| (id.as_bytes(), secret.as_bytes())),
         query: Some(query.as_bytes()),
         args: &host,
         ..Request::default()
@@ -67,7 +69,8 @@ pub(super) fn configuration(
             .remedy("To exchange credentials, add \"client_credentials\" to auth_methods."),
         );
     }
-    if !rules.allows_client(client_id.as_bytes()) {
+    let client_id = ascii(pair.client_id);
+    if !rules.allows_client(pair.client_id) {
         report.fail(
             Verdict::Misconfigured,
             Finding::error(
@@ -87,6 +90,9 @@ pub(super) fn configuration(
         let message = "The settings are valid, and none of them is dangerous.";
         report.add(Finding::notice(STEP, "well_formed", message));
     }
+    if let Some(own) = &rules.own {
+        report.add(whose(own, client_id, pair.client_secret.is_empty()));
+    }
     for name in names.host().iter().filter(|name| given(name).is_none()) {
         report.add(
             Finding::warning(
@@ -103,6 +109,42 @@ pub(super) fn configuration(
         );
     }
     Some(Work::Exchange(pair.credentials()))
+}
+
+/// The client that a gate with its own is checked with.
+fn whose(own: &OwnClient, client_id: &str, is_own: bool) -> Finding {
+    if !is_own {
+        let message = format!(
+            "This check uses the client {client_id}, but every request gets a token of the gateway's own client {} \
+             (client_id).",
+            own.id
+        );
+        return Finding::warning(STEP, "other_client", message)
+            .remedy("Check again without a client id and a secret.");
+    }
+    let file = |field: &str, path| format!("{field}, {}", shown(path));
+    let proof = match &own.proof {
+        Proof::Secret(_) => "its secret is in client_secret".to_owned(),
+        Proof::SecretFile(secret) => {
+            let file = file("client_secret_file", secret.path());
+            format!("its secret is in {file}")
+        }
+        Proof::Key(key) => {
+            let file = file("client_assertion_key_file", key.path());
+            format!("it proves itself by private_key_jwt with the key in {file}")
+        }
+        Proof::AssertionFile(assertion) => {
+            let file = file("client_assertion_file", assertion.path());
+            format!("it proves itself by private_key_jwt with the assertion in {file}")
+        }
+        Proof::Certificate => {
+            "it proves itself by the certificate in tls_client_auth_cert".to_owned()
+        }
+    };
+    let message = format!(
+        "This check uses the gateway's own client {client_id} (client_id), as every request does; {proof}."
+    );
+    Finding::notice(STEP, "own_client", message)
 }
 
 /// Credentials that no request can present.

@@ -23,6 +23,7 @@ pub use finding::{Diagnosis, Finding, Step, Verdict};
 use crate::cause::Denial;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
+use crate::gate::own::OwnClient;
 use crate::gate::{Gate, Rules};
 use crate::http::{HttpTransport, Transport};
 use crate::key::MacKey;
@@ -45,6 +46,8 @@ const RESOLVERS: usize = 1;
 impl Gate {
     /// Requests a token for this client, as a first request would, and explains each step. Uses no cache and keeps
     /// nothing. Blocks for at most about twice the gate's deadline: for a terminal, not for an event loop.
+    ///
+    /// A gate with a client of its own (`client_id`) is checked with that one if `client_id` and `client_secret` are empty.
     ///
     /// `args`: names and values of the arguments that come with each request (`token_post_args_host`,
     /// `token_post_args_client`); an empty value is omitted.
@@ -73,6 +76,12 @@ impl Gate {
         args: &[(&str, &str)],
     ) -> Result<Diagnosis, Error> {
         let system = |message: String| Error::new(ErrorKind::System, message);
+        let is_own = client_id.is_empty() && client_secret.is_empty();
+        let own = self.rules.own.as_ref().filter(|_| is_own);
+        // An unreadable secret is a finding of the token request.
+        let own_secret = own.and_then(OwnClient::hidden);
+        let client_id = own.map_or(client_id, |own| &own.id);
+        let secret = own_secret.as_ref().map_or(client_secret, Secret::expose);
         let key = MacKey::random()
             .map_err(|error| system(format!("the system has no randomness: {error}")))?
             .client(&self.rules.fingerprint, client_id.as_bytes());
@@ -82,7 +91,7 @@ impl Gate {
             .build()
             .map_err(|error| system(format!("cannot start the runtime: {error}")))?;
         let mut report = Diagnosis::default();
-        let pair = (client_id, client_secret);
+        let pair = own.is_none().then_some((client_id, client_secret));
         if let Some(work) = configuration(&mut report, &self.rules, pair, args) {
             let recorder = Arc::new(Recorder::new(transport, self.rules.request.auth));
             let env = Arc::new(Env::new(recorder.clone(), Arc::new(SystemClock)));
@@ -100,7 +109,7 @@ impl Gate {
                 patience: &|| None,
             };
             let (result, brought, metadata) = runtime.block_on(async {
-                let result = exchange.run(&work).await;
+                let result = exchange.result(&work).await;
                 let brought = match &result {
                     Ok(grant) if !self.rules.places.exchanges() => {
                         let token = Secret::new(grant.token());
@@ -117,10 +126,10 @@ impl Gate {
                 rules: &self.rules,
                 seen: recorder.take(),
                 metadata,
-                hidden: Hidden::new(client_id, client_secret, token),
+                hidden: Hidden::new(client_id, secret, token),
                 result,
                 brought,
-                secret: client_secret,
+                secret,
                 wall: env.clock.wall(),
             };
             check.explain(&mut report);

@@ -75,6 +75,10 @@ impl ClientKey {
         Arc::clone(&latest.signer)
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        self.key.path()
+    }
+
     fn refresh(&self, latest: &mut Latest) -> Result<(), Error> {
         let files = Files::read(&self.key, self.certificate.as_ref())?;
         let digest = files.digest();

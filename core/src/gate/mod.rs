@@ -75,6 +75,12 @@ impl Gate {
         self.rules.own.as_ref().map(|own| own.id.as_str())
     }
 
+    /// Whether the gate searches requests for credentials. If not (`client_id`, or the place `host`), the first warning
+    /// says so: a host that knows of another guard may leave it out.
+    pub fn searches_requests(&self) -> bool {
+        self.rules.places.are_searched()
+    }
+
     /// The names of the arguments whose values are in [`Request::args`] (`token_post_args_host`), in the same order.
     pub fn args(&self) -> &[String] {
         self.rules.places.args.host()

@@ -225,6 +225,14 @@ impl OwnClient {
         })
     }
 
+    /// The text that no message may show: the secret, or the finished assertion.
+    pub(crate) fn hidden(&self) -> Option<Secret> {
+        match &self.proof {
+            Proof::AssertionFile(file) => assertion(file, None).ok(),
+            _ => self.read().ok(),
+        }
+    }
+
     /// Whether another program issues the client's assertions.
     pub(crate) fn has_finished_assertion(&self) -> bool {
         matches!(self.proof, Proof::AssertionFile(_))

@@ -270,16 +270,19 @@ fn fingerprint(
     fingerprint.finish()
 }
 
-/// Warnings about gates that ask clients for nothing.
-const WITHOUT_CREDENTIALS: [&str; 2] = [
-    "client_id is set: every request gets a token of the gateway's own client, so something else must decide which \
-     requests may pass",
-    "client_credentials_param_type is host: the host decides which client's token a request gets, so something else must \
-     prove that the request may have it",
-];
-
 fn warnings(config: &Config, verify_signature: bool) -> Vec<&'static str> {
     [
+        // The first: see [`Gate::searches_requests`](crate::Gate::searches_requests).
+        (
+            config.client_id.is_some(),
+            "client_id is set: every request gets a token of the gateway's own client, so something else must decide \
+             which requests may pass",
+        ),
+        (
+            config.client_credentials_param_type == [Source::Host],
+            "client_credentials_param_type is host: the host decides which client's token a request gets, so something \
+             else must prove that the request may have it",
+        ),
         (
             !config.ssl_verify,
             "ssl_verify is false: anyone on the network path to the provider can read every secret",
@@ -296,11 +299,6 @@ fn warnings(config: &Config, verify_signature: bool) -> Vec<&'static str> {
         (
             !config.hide_credentials,
             "hide_credentials is false: clients' secrets go upstream",
-        ),
-        (config.client_id.is_some(), WITHOUT_CREDENTIALS[0]),
-        (
-            config.client_credentials_param_type == [Source::Host],
-            WITHOUT_CREDENTIALS[1],
         ),
         (
             config.allow_loopback_http,

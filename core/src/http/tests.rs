@@ -570,3 +570,37 @@ async fn a_ca_certificate_presented_as_a_server_certificate_is_named() {
     );
     assert_eq!(obstacle, Obstacle::CaCertificate);
 }
+
+#[test]
+fn a_renewed_certificate_gets_a_pool_of_its_own() {
+    let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/keys");
+    let own = std::env::temp_dir().join(format!("credgate-certificate-{}", std::process::id()));
+    std::fs::create_dir_all(&own).unwrap();
+    let write = |from: &str, to: &str| drop(std::fs::copy(keys.join(from), own.join(to)).unwrap());
+    write("rsa.cert.pem", "cert");
+    write("rsa.pem", "key");
+    let config = serde_json::json!({
+        "issuer": "https://a.example",
+        "tls_client_auth_cert": own.join("cert"),
+        "tls_client_auth_key": own.join("key"),
+    });
+    let gate = Gate::from_json(&config.to_string()).unwrap();
+    let connection = &gate.rules.issuer.connection;
+    let transport = HttpTransport::new(1);
+    let pool = || transport.pool(connection).unwrap();
+    let first = pool();
+    assert!(Arc::ptr_eq(&first, &pool()), "unchanged");
+    write("p256.cert.pem", "cert");
+    assert!(
+        Arc::ptr_eq(&first, &pool()),
+        "another key's certificate is not used"
+    );
+    write("p256.pem", "key");
+    let second = pool();
+    assert!(!Arc::ptr_eq(&first, &second), "renewed");
+    assert!(Arc::ptr_eq(&second, &pool()), "unchanged since");
+    assert_eq!(transport.pools().len(), 1, "the old pool is dropped");
+    std::fs::remove_file(own.join("key")).unwrap();
+    assert!(Arc::ptr_eq(&second, &pool()), "the last pair stays in use");
+    std::fs::remove_dir_all(&own).unwrap();
+}

@@ -243,6 +243,47 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_with_a_certificate_uses_the_endpoint_for_it() {
+        let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/keys/");
+        let issuer = |own: &str| {
+            let gate = format!(
+                r#"{{"issuer":"https://a.example","tls_client_auth_cert":"{keys}rsa.cert.pem",
+                    "tls_client_auth_key":"{keys}rsa.pem"{own}}}"#
+            );
+            Gate::from_json(&gate).unwrap().rules.issuer.clone()
+        };
+        let document = |aliases: &str| {
+            DOCUMENT.replace('}', &format!(r#","mtls_endpoint_aliases":{aliases}}}"#))
+        };
+        let endpoint = |issuer: &Issuer, aliases: &str| {
+            let metadata = super::read(issuer, document(aliases).as_bytes())?;
+            Ok(metadata.token_endpoint.unwrap().to_string())
+        };
+        let own = |url: &str| Ok(url.to_owned());
+        let aliases = r#"{"token_endpoint":"https://mtls.a.example/token"}"#;
+        let plain = self::issuer();
+        for (issuer, aliases, expect) in [
+            (&issuer(""), aliases, own("https://mtls.a.example/token")),
+            (&issuer(""), "{}", own("https://a.example/token")),
+            (&plain, aliases, own("https://a.example/token")),
+            (&plain, "7", own("https://a.example/token")),
+            (
+                &issuer(r#","token_endpoint":"https://b.example/token""#),
+                aliases,
+                own("https://b.example/token"),
+            ),
+            (
+                &issuer(""),
+                r#"{"token_endpoint":"http://mtls.a.example/"}"#,
+                Err(Flaw::TokenEndpoint("http://mtls.a.example/".to_owned())),
+            ),
+            (&issuer(""), "7", Err(Flaw::NoMetadata)),
+        ] {
+            assert_eq!(endpoint(issuer, aliases), expect, "{aliases}");
+        }
+    }
+
+    #[test]
     fn the_auth_method_is_post_if_listed_otherwise_basic() {
         assert_eq!(read(DOCUMENT).unwrap().auth, TokenAuth::ClientSecretBasic);
         for (methods, expect) in [

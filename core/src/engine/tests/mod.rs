@@ -1,5 +1,7 @@
 mod caching;
 mod limits;
+mod own;
+mod own_key;
 #[cfg(feature = "sqlite")]
 mod sharing;
 mod tokens;

@@ -3,6 +3,7 @@ use crate::Gate;
 use crate::request::Request;
 use crate::request::extract::{Presented, ascii, extract};
 use crate::request::scratch::{Scratch, ScratchBuffer};
+use crate::sys::secret::Secret;
 use serde_json::{Map, Value, json};
 
 #[test]
@@ -38,8 +39,15 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
     let mut scratch = Scratch::new(&mut room);
     let came = match extract(&gate.rules.places, &request, &mut scratch) {
         Ok(Presented::Pair(pair)) => {
+            // The exchange reads the secret of the gateway's own client.
+            let own = gate.rules.own.as_ref();
+            let own = own.filter(|_| pair.client_secret.is_empty());
+            let own = own.map(|own| own.read().unwrap());
+            let secret = own
+                .as_ref()
+                .map_or(ascii(pair.client_secret), Secret::expose);
             let mut found = json!({
-                "client_id": ascii(pair.client_id), "client_secret": ascii(pair.client_secret), "source": pair.source,
+                "client_id": ascii(pair.client_id), "client_secret": secret, "source": pair.source,
             });
             let args: Vec<_> = pair
                 .args()
