@@ -3,11 +3,13 @@
 mod tls;
 
 use super::*;
+use crate::Gate;
 use crate::config::Config;
 use crate::gate::reach::Reach;
 use crate::http::resolve::Lookup;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tls::{AUTHORITY, First, TlsServer};
@@ -576,7 +578,7 @@ fn a_renewed_certificate_gets_a_pool_of_its_own() {
     let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/keys");
     let own = std::env::temp_dir().join(format!("credgate-certificate-{}", std::process::id()));
     std::fs::create_dir_all(&own).unwrap();
-    let write = |from: &str, to: &str| drop(std::fs::copy(keys.join(from), own.join(to)).unwrap());
+    let write = |from, to| assert!(std::fs::copy(keys.join(from), own.join(to)).is_ok());
     write("rsa.cert.pem", "cert");
     write("rsa.pem", "key");
     let config = serde_json::json!({
