@@ -23,6 +23,7 @@
 
 typedef enum {
     NGX_HTTP_CREDGATE_TYPE_STRING = 0,
+    NGX_HTTP_CREDGATE_TYPE_VALUE,     /* a string that takes variables */
     NGX_HTTP_CREDGATE_TYPE_PATH,
     NGX_HTTP_CREDGATE_TYPE_PATHS,
     NGX_HTTP_CREDGATE_TYPE_STORE,     /* a URL, or "sqlite:" and a path */
@@ -76,6 +77,7 @@ typedef struct {
     ngx_str_t                         options;   /* the same as JSON */
     ngx_array_t                      *providers;
     ngx_array_t                      *warnings;  /* logged, of strings */
+    ngx_array_t                      *unguarded; /* locations to check */
     ngx_shm_zone_t                   *zone;
     size_t                            zone_size;
     ngx_int_t                         remote_user;  /* variable's index */
@@ -101,7 +103,11 @@ typedef struct {
     ngx_array_t                      *settings;
     credgate_gate                    *handle;
     ngx_array_t                      *host_args; /* of complex values */
+    ngx_http_complex_value_t         *client_id; /* NULL: no variables */
+    ngx_http_complex_value_t         *client_secret;
     ngx_uint_t                        denies;    /* for lack of a provider */
+    ngx_uint_t                        plain;     /* nothing to evaluate */
+    ngx_uint_t                        guarded;   /* requests are searched */
 } ngx_http_credgate_gate_t;
 
 
@@ -182,6 +188,9 @@ ngx_int_t ngx_http_credgate_bypass_handler(ngx_http_request_t *r);
 /* compile.c: makes a gate from settings, for the "credgate" of a location */
 char *ngx_http_credgate_compile_gate(ngx_conf_t *cf,
     ngx_http_credgate_loc_conf_t *cglcf, ngx_http_credgate_gate_t *gate);
+ngx_int_t ngx_http_credgate_compile_log_warning(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *cglcf, ngx_http_credgate_gate_t *gate,
+    const char *text, size_t len);
 
 /* conceal.c: hides secrets from the log formats */
 ngx_int_t ngx_http_credgate_conceal_handler(ngx_http_request_t *r);
@@ -252,6 +261,11 @@ char *ngx_http_credgate_gates_compile(ngx_conf_t *cf,
 ngx_int_t ngx_http_credgate_gates_check_unused(ngx_conf_t *cf);
 ngx_http_credgate_gate_t *ngx_http_credgate_gates_find(ngx_http_request_t *r);
 
+/* guard.c: warns about gates that ask for nothing, in unguarded locations */
+ngx_int_t ngx_http_credgate_guard_add(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *cglcf);
+ngx_int_t ngx_http_credgate_guard_check(ngx_conf_t *cf);
+
 /* headers.c: sets and removes request headers for the upstream */
 ngx_int_t ngx_http_credgate_headers_set(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_headers_clear(ngx_http_credgate_ctx_t *ctx);
@@ -297,6 +311,12 @@ ngx_int_t ngx_http_credgate_options_init_module(ngx_cycle_t *cycle);
 void ngx_http_credgate_outcome_deny(ngx_http_credgate_ctx_t *ctx,
     int32_t code);
 ngx_int_t ngx_http_credgate_outcome_keep(ngx_http_credgate_ctx_t *ctx);
+
+/* own.c: an id and a secret from variables */
+ngx_int_t ngx_http_credgate_own_compile(ngx_conf_t *cf,
+    ngx_http_credgate_gate_t *gate, ngx_array_t **settings);
+ngx_int_t ngx_http_credgate_own_present(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_own_withdraw(ngx_http_credgate_ctx_t *ctx);
 
 /* present.c: presents the request to the library */
 ngx_int_t ngx_http_credgate_present_request(ngx_http_credgate_ctx_t *ctx);

@@ -20,6 +20,7 @@ ngx_http_credgate_compile_gate(ngx_conf_t *cf,
 {
     int32_t              status;
     ngx_str_t            json;
+    ngx_array_t         *settings;
     credgate_error      *error;
     ngx_pool_cleanup_t  *cln;
 
@@ -32,7 +33,11 @@ ngx_http_credgate_compile_gate(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_credgate_file_json(cf, cglcf, gate->settings, &json)
+    if (ngx_http_credgate_own_compile(cf, gate, &settings) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_credgate_file_json(cf, cglcf, settings, &json)
         != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
@@ -65,6 +70,8 @@ ngx_http_credgate_compile_gate(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
+    gate->plain = (gate->host_args == NULL && gate->client_id == NULL);
+
     return NGX_CONF_OK;
 }
 
@@ -91,7 +98,8 @@ ngx_http_credgate_compile_host_args(ngx_conf_t *cf,
     {
         for (i = 0; i < gate->settings->nelts; i++) {
 
-            if (setting[i].value && setting[i].words[1].len == len
+            if (setting[i].field->type == NGX_HTTP_CREDGATE_TYPE_ARGS
+                && setting[i].value && setting[i].words[1].len == len
                 && ngx_memcmp(setting[i].words[1].data, name, len) == 0)
             {
                 break;
@@ -128,16 +136,48 @@ ngx_http_credgate_compile_host_args(ngx_conf_t *cf,
 }
 
 
-/* logs each warning once, with the first location that causes it */
+/* the first warning of a gate that asks for nothing waits for guard.c */
 
 static ngx_int_t
 ngx_http_credgate_compile_log_warnings(ngx_conf_t *cf,
     ngx_http_credgate_loc_conf_t *cglcf, ngx_http_credgate_gate_t *gate)
 {
-    size_t                          n, len;
+    bool         searches;
+    size_t       n, len;
+    const char  *text;
+
+    if (credgate_gate_searches_requests(gate->handle, &searches)
+        != CREDGATE_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    gate->guarded |= searches;
+
+    for (n = searches ? 0 : 1;
+         credgate_gate_warning(gate->handle, n, &text, &len) == CREDGATE_OK;
+         n++)
+    {
+        if (ngx_http_credgate_compile_log_warning(cf, cglcf, gate, text, len)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* logs each warning once, with the first location that causes it */
+
+ngx_int_t
+ngx_http_credgate_compile_log_warning(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *cglcf, ngx_http_credgate_gate_t *gate,
+    const char *text, size_t len)
+{
     ngx_str_t                      *warning;
     ngx_uint_t                      i;
-    const char                     *text;
     ngx_http_credgate_main_conf_t  *cgmcf;
 
     cgmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_credgate_module);
@@ -149,36 +189,27 @@ ngx_http_credgate_compile_log_warnings(ngx_conf_t *cf,
         }
     }
 
-    for (n = 0;
-         credgate_gate_warning(gate->handle, n, &text, &len) == CREDGATE_OK;
-         n++)
-    {
-        warning = cgmcf->warnings->elts;
+    warning = cgmcf->warnings->elts;
 
-        for (i = 0; i < cgmcf->warnings->nelts; i++) {
-            if (warning[i].len == len
-                && ngx_memcmp(warning[i].data, text, len) == 0)
-            {
-                break;
-            }
+    for (i = 0; i < cgmcf->warnings->nelts; i++) {
+        if (warning[i].len == len
+            && ngx_memcmp(warning[i].data, text, len) == 0)
+        {
+            return NGX_OK;
         }
-
-        if (i < cgmcf->warnings->nelts) {
-            continue;
-        }
-
-        warning = ngx_array_push(cgmcf->warnings);
-        if (warning == NULL) {
-            return NGX_ERROR;
-        }
-
-        /* the gate owns the text, and lives as long as the pool */
-        warning->len = len;
-        warning->data = (u_char *) text;
-
-        ngx_http_credgate_error_warn(cf, warning, gate->settings,
-                                     &cglcf->file, cglcf->line);
     }
+
+    warning = ngx_array_push(cgmcf->warnings);
+    if (warning == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* the gate owns the text, and lives as long as the pool */
+    warning->len = len;
+    warning->data = (u_char *) text;
+
+    ngx_http_credgate_error_warn(cf, warning, gate->settings, &cglcf->file,
+                                 cglcf->line);
 
     return NGX_OK;
 }

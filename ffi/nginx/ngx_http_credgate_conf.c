@@ -155,7 +155,8 @@ ngx_http_credgate_conf_add(ngx_conf_t *cf, ngx_http_credgate_field_t *field,
     setting->file = cf->conf_file->file.name;
     setting->line = cf->conf_file->line;
 
-    if (field->type == NGX_HTTP_CREDGATE_TYPE_ARGS
+    if ((field->type == NGX_HTTP_CREDGATE_TYPE_ARGS
+         || field->type == NGX_HTTP_CREDGATE_TYPE_VALUE)
         && ngx_http_credgate_value_compile(cf, setting) != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -197,10 +198,16 @@ ngx_http_credgate_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
 
     if (inherited && prev->gates) {
         conf->gates = prev->gates;
-        return NGX_CONF_OK;
+
+    } else if (ngx_http_credgate_gates_compile(cf, conf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
     }
 
-    return ngx_http_credgate_gates_compile(cf, conf);
+    if (ngx_http_credgate_guard_add(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 

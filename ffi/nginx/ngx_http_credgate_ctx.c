@@ -79,6 +79,7 @@ ngx_http_credgate_ctx_restart(ngx_http_credgate_ctx_t *ctx)
     }
 
     ngx_http_credgate_answer_withdraw(ctx);
+    ngx_http_credgate_own_withdraw(ctx);
 
     if (ngx_http_credgate_outcome_keep(ctx) != NGX_OK) {
         return NGX_ERROR;
@@ -108,6 +109,7 @@ ngx_http_credgate_ctx_abandon(ngx_http_credgate_ctx_t *ctx)
     }
 
     ngx_http_credgate_wait_stop(ctx);
+    ngx_http_credgate_own_withdraw(ctx);
 
     ctx->state = NGX_HTTP_CREDGATE_STATE_START;
 

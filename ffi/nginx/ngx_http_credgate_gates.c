@@ -55,6 +55,7 @@ ngx_http_credgate_gates_compile(ngx_conf_t *cf,
 
     gate = cglcf->gates->elts;
     gate->denies = 1;
+    gate->plain = 0;
 
     for (i = 0; i < cgmcf->providers->nelts; i++) {
         if (ngx_http_credgate_gates_add(cf, cglcf, &provider[i])

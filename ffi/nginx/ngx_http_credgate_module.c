@@ -134,6 +134,15 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
     NGX_HTTP_CREDGATE_SETTING("client_credentials_param_type", NGX_CONF_1MORE,
                               LIST, "client_credentials_param_type"),
 
+    NGX_HTTP_CREDGATE_SETTING("client_id", NGX_CONF_TAKE1,
+                              VALUE, "client_id"),
+
+    NGX_HTTP_CREDGATE_SETTING("client_secret", NGX_CONF_TAKE1,
+                              VALUE, "client_secret"),
+
+    NGX_HTTP_CREDGATE_SETTING("client_secret_file", NGX_CONF_TAKE1,
+                              PATH, "client_secret_file"),
+
     NGX_HTTP_CREDGATE_SETTING("clients_allowed", NGX_CONF_1MORE,
                               LIST, "clients_allowed"),
 
@@ -421,7 +430,9 @@ ngx_http_credgate_module_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    if (ngx_http_credgate_gates_check_unused(cf) != NGX_OK) {
+    if (ngx_http_credgate_gates_check_unused(cf) != NGX_OK
+        || ngx_http_credgate_guard_check(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -74,7 +74,7 @@ ngx_http_credgate_present_copy(ngx_pool_t *pool, ngx_str_t *from,
 }
 
 
-/* evaluates the token request arguments that contain variables */
+/* evaluates the values of the gate that contain variables */
 
 ngx_int_t
 ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx)
@@ -96,7 +96,15 @@ ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx)
     ctx->presented.args = NULL;
     ctx->presented.args_len = 0;
 
+    if (ctx->gate->plain) {
+        return NGX_OK;
+    }
+
     if (ctx->gate->denies) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->gate->client_id && ngx_http_credgate_own_present(ctx) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -93,13 +93,14 @@ ngx_http_credgate_value_check(ngx_conf_t *cf, ngx_http_credgate_type_e type)
     case NGX_HTTP_CREDGATE_TYPE_STRING:
     case NGX_HTTP_CREDGATE_TYPE_LIST:
         if (ngx_http_credgate_value_has_variables(cf->args)) {
-            return "does not support variables, only "
-                   "\"credgate_token_post_arg\" does";
+            return "does not support variables, only \"credgate_client_id\", "
+                   "\"credgate_client_secret\" and "
+                   "\"credgate_token_post_arg\" do";
         }
 
         break;
 
-    default: /* PAIRS, ARGS, HEADERS */
+    default: /* VALUE, PAIRS, ARGS, HEADERS */
         break;
     }
 
@@ -199,7 +200,7 @@ ngx_http_credgate_value_invalid(ngx_conf_t *cf, ngx_str_t *value,
 }
 
 
-/* compiles the value of an argument, if it contains variables */
+/* compiles the last word, if it contains variables */
 
 ngx_int_t
 ngx_http_credgate_value_compile(ngx_conf_t *cf,
@@ -208,7 +209,7 @@ ngx_http_credgate_value_compile(ngx_conf_t *cf,
     ngx_str_t                         *value;
     ngx_http_compile_complex_value_t   ccv;
 
-    value = &setting->words[2];
+    value = &setting->words[setting->nwords - 1];
 
     if (ngx_http_script_variables_count(value) == 0) {
         return NGX_OK;

@@ -13,8 +13,8 @@ use std::ffi::c_char;
 /// request, the requirements on tokens.
 ///
 /// Methods: credgate_gate_new, credgate_gate_config, credgate_gate_warning,
-/// credgate_gate_arg, credgate_gate_wants_body, credgate_gate_timeout,
-/// credgate_gate_free.
+/// credgate_gate_arg, credgate_gate_searches_requests,
+/// credgate_gate_wants_body, credgate_gate_timeout, credgate_gate_free.
 pub struct credgate_gate(pub(crate) Gate);
 
 /// Compiles a configuration: a JSON object, or Kong's plugin object. Starts no
@@ -149,6 +149,23 @@ pub unsafe extern "C" fn credgate_gate_warning(
             let warnings = gate.0.warnings();
             set_text(warnings.get(index).copied(), out_text, out_len)
         }
+    })
+}
+
+/// Returns whether the gate searches requests for credentials. If not
+/// (client_id, or the place host), something else must decide which requests
+/// may pass, and the warning of index 0 says so: a host that knows of another
+/// guard may leave it out.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_gate_searches_requests(
+    gate: *const credgate_gate,
+    out_searches: *mut bool,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL.
+        let (gate, out_searches) = unsafe { (handle::borrow(gate)?, Out::required(out_searches)?) };
+        out_searches.set(gate.0.searches_requests());
+        Ok(CREDGATE_OK)
     })
 }
 

@@ -44,7 +44,8 @@ pub struct credgate_request {
     /// sizeof(credgate_string), if there are values.
     pub arg_size: usize,
     /// A client id that the host already knows, or NULL: the library extracts
-    /// id and secret from the request.
+    /// id and secret from the request, or uses the gate's own. An empty one is
+    /// a denial.
     pub client_id: *const c_char,
     /// Its length in bytes.
     pub client_id_len: usize,

@@ -34,7 +34,8 @@ INDENT = 9
 
 DESCRIPTION = f"""\
 Requests a token for one client, as a gateway would for its first request, and explains each
-step and the remedy for each problem.
+step and the remedy for each problem. Settings with client_id need no client and no secret: they
+contain the gateway's own.
 
 The secret is never an argument, because every user of the machine can read arguments. The command
 prompts for it, or reads it from a file (--secret-file) or from {SECRET}.
@@ -59,7 +60,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     _arguments.add_to(parser)
     parser.add_argument(
-        "--client-id", required=True, metavar="ID", help="the client to request a token for"
+        "--client-id",
+        metavar="ID",
+        help="the client to request a token for; not needed if the settings contain client_id",
     )
     parser.add_argument(
         "--secret-file", metavar="FILE", help="a file that contains the secret; - is standard input"
@@ -88,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
         diagnosis = _wrong_settings(error)
     else:
         args = dict(_arguments.pair(options, "--arg", text) for text in options.arg)
-        diagnosis = gate.check(options.client_id, _secret(options), args)
+        diagnosis = gate.check(*_credentials(options, gate), args=args)
     status = _status(diagnosis, strict=options.strict)
     shown = json.dumps(diagnosis, indent=2) if options.json else text(diagnosis, status)
     sys.stdout.write(f"{shown}\n")
@@ -157,6 +160,17 @@ def _wrong_settings(error: credgate.ConfigError) -> Diagnosis:
 
 def _sentence(text: str) -> str:
     return text if text.endswith(("?", ".")) else f"{text}."
+
+
+def _credentials(
+    options: argparse.Namespace, gate: credgate.Gate
+) -> tuple[str | None, str | None]:
+    """Return id and secret of the client; None for the gateway's own."""
+    if options.client_id is not None:
+        return options.client_id, _secret(options)
+    if gate.config["client_id"] is None:
+        _arguments.wrong(options, "--client-id is required, because the settings have no client_id")
+    return None, None
 
 
 def _secret(options: argparse.Namespace) -> str:

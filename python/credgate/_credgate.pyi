@@ -177,8 +177,8 @@ class Gate:
     ) -> Allow | Deny | Request: ...
     def _token(  # for `credgate.Gate.token`
         self,
-        client_id: Text,
-        client_secret: Text,
+        client_id: Text | None,
+        client_secret: Text | None,
         args: Mapping[str, Text | None] | None,
     ) -> Token | Request: ...
     def purge(self, client_id: str | None = None) -> None:
@@ -219,15 +219,16 @@ class Gate:
         """
     def check(
         self,
-        client_id: Text,
-        client_secret: Text,
+        client_id: Text | None = None,
+        client_secret: Text | None = None,
         args: Mapping[str, Text | None] | None = None,
     ) -> Diagnosis:
         """Request a token as a first request would, and explain each step.
 
         Neither reads nor fills the cache. Blocks until the provider has responded. The diagnosis
-        contains neither the secret nor the token. `args` are values for the arguments of
-        token_post_args_host and token_post_args_client.
+        contains neither the secret nor the token. Without an id and a secret, the client is the
+        gateway's own (client_id). `args` are values for the arguments of token_post_args_host and
+        token_post_args_client.
         """
     def _optional(self) -> Gate: ...  # for `credgate.Gate.optional`
     @property

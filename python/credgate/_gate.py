@@ -43,7 +43,7 @@ class Gate(_credgate.Gate):
         Pass the parts of the request unchanged: `query` is without "?" and not decoded. Reject a
         request with several Authorization headers before calling this. `args` are values for the
         gate's token_post_args_host. If `client_id` and `client_secret` are given, the request is
-        not searched for credentials. `peer` is the IP address of the client: exchanges without a
+        not searched for credentials; an empty one is a denial. `peer` is the IP address of the client: exchanges without a
         token are counted for it (refusals_per_source).
         """
         result = self._authenticate(
@@ -75,13 +75,14 @@ class Gate(_credgate.Gate):
 
     def token(
         self,
-        client_id: Text,
-        client_secret: Text,
+        client_id: Text | None = None,
+        client_secret: Text | None = None,
         args: Mapping[str, Text | None] | None = None,
     ) -> Token:
         """Return the token of a client; on a miss, wait for the exchange.
 
-        Raises DeniedError if there is no token. `args` are values for the gate's
+        Raises DeniedError if there is no token. Without an id and a secret, the client is the
+        gateway's own (client_id in the configuration). `args` are values for the gate's
         token_post_args_host.
         """
         result = self._token(client_id, client_secret, args)
@@ -89,8 +90,8 @@ class Gate(_credgate.Gate):
 
     async def token_async(
         self,
-        client_id: Text,
-        client_secret: Text,
+        client_id: Text | None = None,
+        client_secret: Text | None = None,
         args: Mapping[str, Text | None] | None = None,
     ) -> Token:
         """Return the token of a client; on a miss, await the exchange. See `token`."""

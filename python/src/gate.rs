@@ -83,12 +83,12 @@ impl Gate {
     fn _token<'py>(
         &self,
         py: Python<'py>,
-        client_id: Text,
-        client_secret: Text,
+        client_id: Option<Text>,
+        client_secret: Option<Text>,
         args: Option<&Bound<'py, PyMapping>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let parts = Parts {
-            credentials: Some((client_id, client_secret)),
+            credentials: credentials(client_id, client_secret)?,
             args: self::args(&self.0, args)?,
             ..Parts::default()
         };
@@ -156,17 +156,21 @@ impl Gate {
     /// Request a token as a first request would, and explain each step.
     ///
     /// Neither reads nor fills the cache. Blocks until the provider has responded. The diagnosis
-    /// contains neither the secret nor the token. `args` are values for the arguments of
-    /// token_post_args_host and token_post_args_client.
-    #[pyo3(signature = (client_id, client_secret, args=None))]
+    /// contains neither the secret nor the token. Without an id and a secret, the client is the
+    /// gateway's own (client_id). `args` are values for the arguments of token_post_args_host and
+    /// token_post_args_client.
+    #[pyo3(signature = (client_id=None, client_secret=None, args=None))]
     fn check<'py>(
         &self,
         py: Python<'py>,
-        client_id: Text,
-        client_secret: Text,
+        client_id: Option<Text>,
+        client_secret: Option<Text>,
         args: Option<&Bound<'py, PyMapping>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (id, secret) = (client_id.to_text()?, client_secret.to_text()?);
+        let (id, secret) = match credentials(client_id, client_secret)? {
+            Some((id, secret)) => (id.to_text()?, secret.to_text()?),
+            None => Default::default(),
+        };
         let args = args.map(texts).transpose()?.unwrap_or_default();
         let (sender, receiver) = mpsc::channel();
         let (gate, receiver) = (self.0.clone(), Mutex::new(receiver));

@@ -18,7 +18,7 @@ from support.process import ROOT, free_port
 LUA = ROOT / "ffi/lua"
 README = (LUA / "README.md").read_text()
 
-SYNOPSIS, URI, REDACT, BESIDE, REDIRECTS = blocks("nginx", README)
+SYNOPSIS, URI, OWN, REDACT, BESIDE, REDIRECTS = blocks("nginx", README)
 
 
 def here(provider: Provider, authority: Authority) -> dict[str, object]:
@@ -55,6 +55,19 @@ def test_uri_variable_and_redact_work_as_documented(
         assert upstream.last["line"].split()[1] == "/a%2Fb//c"
     log = (tmp_path / "access.log").read_text()
     assert "/a%2Fb//c?" in log and ALICE.traces(log) == []
+
+
+def test_an_api_key_selects_the_credentials(
+    tmp_path: Path, tls_provider: Provider, upstream: Upstream, authority: Authority
+) -> None:
+    places = {**here(tls_provider, authority), "http://127.0.0.1:8080": upstream.url, '"s3cret"': json.dumps(ALICE.secret)}
+    with Example(OWN, tmp_path, places, LOAD).running() as port:
+        assert ask(port, headers={"X-Api-Key": "key-7f3a-of-alice"}).status == 200
+        assert bearer(upstream.last) and values_of(upstream.last, "x-api-key") == []
+        upstream.reset()
+        for headers in ({}, {"X-Api-Key": "key"}, ALICE.basic):
+            assert ask(port, headers=headers).status == 401
+        assert not upstream.last
 
 
 @pytest.mark.parametrize("up", ["application", "backup"])

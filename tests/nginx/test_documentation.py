@@ -168,6 +168,28 @@ def test_cache_of_responses_for_each_client(
     assert len(upstream.seen) == 4
 
 
+def test_credentials_of_the_gateway(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
+    secret = tmp_path / "gateway.secret"
+    secret.write_text(f"{ALICE.secret}\n")
+    here |= {"/etc/credgate/gateway.secret": secret, "credgate_client_id gateway": "credgate_client_id alice"}
+    with example("credgate_client_secret_file", tmp_path, here).running() as port:
+        assert ask(port, headers={"X-Own": "header"}).status == 200
+        claims = jwt.decode(bearer(upstream.last), options={"verify_signature": False})
+        assert claims["sub"] == "alice"
+    assert "client_id is set" not in (tmp_path / "error.log").read_text(), "allow and deny guard it"
+
+
+def test_clients_by_api_key(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.write_text(f'alice "{ALICE.secret}";\n')
+    with example("map $http_x_api_key", tmp_path, here | {"/etc/credgate/secrets": secrets}).running() as port:
+        assert ask(port, headers={"X-Api-Key": "key-7f3a-of-alice"}).status == 200
+        claims = jwt.decode(bearer(upstream.last), options={"verify_signature": False})
+        assert claims["sub"] == "alice" and values_of(upstream.last, "x-api-key") == []
+        for headers in ({}, {"X-Api-Key": "key"}, {"X-Api-Key": "key-91cd-of-bob"}, ALICE.basic):
+            assert ask(port, headers=headers).status == 401
+
+
 def test_dry_run(tmp_path: Path, upstream: Upstream, authority: Authority, here: dict[str, object]) -> None:
     trusted = f"credgate dry_run; credgate_ssl_trusted_certificate {authority.ca};"
     log = tmp_path / "decisions.log"

@@ -70,11 +70,6 @@ impl Gate {
         &self.rules.warnings
     }
 
-    /// The id of the gateway's own client (`client_id`); `None` if each request has credentials of its own.
-    pub fn own_client_id(&self) -> Option<&str> {
-        self.rules.own.as_ref().map(|own| own.id.as_str())
-    }
-
     /// Whether the gate searches requests for credentials. If not (`client_id`, or the place `host`), the first warning
     /// says so: a host that knows of another guard may leave it out.
     pub fn searches_requests(&self) -> bool {

@@ -25,6 +25,10 @@
 //! * Without the pepper, index, target, commitment and ciphertext are outputs of MACs and ciphers under unknown keys:
 //!   they reveal nothing about tokens, secrets, client ids and gates, and guesses cannot be tested.
 //! * With the pepper but without a client's secret, that client's token does not decrypt: the key is derived from both.
+//! * The gateway's own client (`client_id`) has an empty secret here, as in its cache key: a process must find its token
+//!   without the secret, which may be rotated meanwhile. The pepper alone protects these tokens, together with the
+//!   gate's fingerprint in the index, which includes the id, and the secret or the path of its file. All processes with
+//!   the pepper already may request such tokens, or are configured to serve them.
 //! * The key belongs to one index, and the index is authenticated with the text, so a value moved to another index does
 //!   not decrypt there. Neither does a value with a changed byte.
 //! * AES-GCM alone does not commit to its key: a ciphertext can be made to decrypt under many keys, which turns the

@@ -104,6 +104,8 @@ int32_t credgate_gate_warning(const struct credgate_gate *gate,
                               size_t index,
                               const char **out_text,
                               size_t *out_len);
+int32_t credgate_gate_searches_requests(const struct credgate_gate *gate,
+                                        bool *out_searches);
 int32_t credgate_gate_arg(const struct credgate_gate *gate,
                           size_t index,
                           const char **out_name,

@@ -29,6 +29,7 @@ local ticket = ffi.new("uint64_t[1]")
 local text = ffi.new("const char *[1]")
 local len = ffi.new("size_t[1]")
 local milliseconds = ffi.new("uint32_t[1]")
+local searches = ffi.new("bool[1]")
 
 request.struct_size = ffi.sizeof(request)
 request.arg_size = ffi.sizeof("credgate_string")
@@ -83,6 +84,7 @@ function _M.new(json)
     end
 
     C.credgate_gate_timeout(handle, milliseconds)
+    C.credgate_gate_searches_requests(handle, searches)
 
     local arg_names = arg_names_of(handle)
 
@@ -90,6 +92,8 @@ function _M.new(json)
         handle = handle,
         timeout = milliseconds[0] / 1000,
         arg_names = arg_names[1] and arg_names,
+        -- The client's header is the application's own.
+        keeps_header = not searches[0],
     }, methods)
 end
 
@@ -132,6 +136,20 @@ local function fill_args(self, args)
 
     arg_values = values
     request.args, request.args_len = values, #names
+end
+
+
+-- Puts the caller's id and secret into the request. If one of them is missing,
+-- it is empty, which is a denial. Returns an error if one is no string.
+local function fill_credentials(id, secret)
+    id, secret = id or "", secret or ""
+
+    if type(id) ~= "string" or type(secret) ~= "string" then
+        return "credgate: client_id and client_secret must be strings"
+    end
+
+    request.client_id, request.client_id_len = id, #id
+    request.client_secret, request.client_secret_len = secret, #secret
 end
 
 
@@ -248,13 +266,13 @@ local function authenticate_table(self, fields)
         check_string("content_type", fields.content_type, 3)
     request.body, request.body_len = check_string("body", fields.body, 3)
     request.peer, request.peer_len = check_string("peer", fields.peer, 3)
-    request.client_id, request.client_id_len =
-        check_string("client_id", fields.client_id, 3)
-    request.client_secret, request.client_secret_len =
-        check_string("client_secret", fields.client_secret, 3)
+    request.client_id, request.client_id_len = nil, 0
+    request.client_secret, request.client_secret_len = nil, 0
     request.args, request.args_len = nil, 0
 
-    local invalid = self.arg_names and fill_args(self, fields.args)
+    local id, secret = fields.client_id, fields.client_secret
+    local invalid = (id or secret) and fill_credentials(id, secret)
+                    or self.arg_names and fill_args(self, fields.args)
 
     if invalid then
         error(invalid, 3)
@@ -286,16 +304,21 @@ function _M.authenticate(self, fields)
         body = fields.body,
         peer = fields.peer,
         args = fields.args,
+        client_id = fields.client_id,
+        client_secret = fields.client_secret,
     })
 
     return outcome, err
 end
 
 
--- Returns the token of a client and the outcome; nil and the outcome if the
--- client is denied; nil and an error if there is no outcome.
+-- Returns the token of a client, or of the gateway's own without an id and a
+-- secret, and the outcome; nil and the outcome if the client is denied; nil and
+-- an error if there is no outcome.
 function _M.token(self, client_id, client_secret, args)
-    if type(client_id) ~= "string" or type(client_secret) ~= "string" then
+    if (client_id or client_secret)
+       and (type(client_id) ~= "string" or type(client_secret) ~= "string")
+    then
         error("credgate: client_id and client_secret must be strings", 2)
     end
 
@@ -354,8 +377,11 @@ function _M.access(self, options)
                                                     uri_variable)
     end
 
-    local invalid = self.arg_names
-                    and fill_args(self, options and options.args)
+    local id, secret = options and options.client_id,
+                       options and options.client_secret
+    local invalid = (id or secret) and fill_credentials(id, secret)
+                    or self.arg_names
+                       and fill_args(self, options and options.args)
 
     if invalid then
         -- nginx logs the request line with the error.
@@ -364,7 +390,8 @@ function _M.access(self, options)
     end
 
     local keeps_outcome = options and options.ctx
-    local keeps_header = options and options.keep_authorization
+    local keeps_header = self.keeps_header
+                         or options and options.keep_authorization
     local struct = keeps_outcome and outcomes.new_struct() or hit
     local status, own_queue = authenticate(self, struct, http_request.fill_peer)
 
@@ -390,7 +417,9 @@ function _M.access(self, options)
 
         C.credgate_outcome_release(hit)
 
-        if not keeps_authorization_for_others(denial, options) then
+        if not self.keeps_header
+           and not keeps_authorization_for_others(denial, options)
+        then
             http_request.remove_authorization()
         end
 
@@ -402,7 +431,7 @@ function _M.access(self, options)
         return denials.send(denial, options)
     end
 
-    if keeps_header then
+    if keeps_header and not self.keeps_header then
         http_request.remove_authorization()
     end
 
