@@ -7,9 +7,21 @@ from typing import Any
 
 import pytest
 
+from support.http import ask
 from support.lab import Scripted, Upstream
 from support.nginx import Nginx, location
-from support.replay import EXTRACTION, HIDING, Ask, asker, paths, replay_extraction, replay_hiding
+from support.replay import (
+    ASSERTIONS,
+    EXTRACTION,
+    HIDING,
+    Ask,
+    asker,
+    own_gate,
+    paths,
+    replay_assertions,
+    replay_extraction,
+    replay_hiding,
+)
 from support.vectors import Vector
 
 Start = Callable[..., Nginx]
@@ -50,3 +62,21 @@ def test_extraction(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_pa
 @pytest.mark.parametrize("part", ["query", "body"])
 def test_hiding(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path, part: str) -> None:
     replay_hiding(gates(nginx, scripted.issuer, upstream.url, tmp_path, HIDING, anonymous=True), upstream, part)
+
+
+def test_assertions(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+    server = ""
+    for vector in ASSERTIONS:
+        words = {True: "on", False: "off"}
+        own = own_gate(vector, scripted.issuer).items()
+        text = {name: value[0] if isinstance(value, list) else words.get(value, value) for name, value in own}
+        settings = [f"credgate_{name} {value}" for name, value in text.items()]
+        error = "add_header X-Error $credgate_cause always"
+        server += location(f"= /{vector.id}", "credgate on", *settings, error, f"proxy_pass {upstream.url}")
+    port = nginx(server).port
+
+    def answer(vector: Vector) -> tuple[int, str | None]:
+        came = ask(port, f"/{vector.id}")
+        return came.status, came.header("X-Error")
+
+    replay_assertions(answer, scripted)

@@ -10,7 +10,17 @@ import credgate
 import pytest
 
 from support.lab import Scripted
-from support.replay import HIDING, SHOWN, args_of, configuration, pair_of, parts_of, replay_shown
+from support.replay import (
+    HIDING,
+    SHOWN,
+    args_of,
+    configuration,
+    own_gate,
+    pair_of,
+    parts_of,
+    replay_assertions,
+    replay_shown,
+)
 from support.vectors import Vector, load, to_bytes
 
 REDACTION = [vector for vector in load("hiding.json") if "redact" in vector.input]
@@ -55,6 +65,14 @@ def test_extraction(scripted: Scripted, way: Judge) -> None:
 
     replay_shown(judge, scripted)
     assert len(SHOWN) > 200
+
+
+def test_assertions(scripted: Scripted) -> None:
+    def ask(vector: Vector) -> tuple[int, str | None]:
+        outcome = credgate.Gate(own_gate(vector, scripted.issuer)).authenticate()
+        return (200, None) if outcome.allowed else (outcome.http_status, outcome.cause)
+
+    replay_assertions(ask, scripted)
 
 
 def configured(vector: Vector) -> credgate.Gate:

@@ -12,7 +12,15 @@ from support.process import ROOT
 
 SCHEMA = ROOT / "core/config.schema.json"
 WRITTEN = ROOT / "python/credgate/_configuration.py"
-FILES = ("ssl_trusted_certificate", "tls_client_auth_cert", "tls_client_auth_key")
+FILES = (
+    "client_assertion_cert_file",
+    "client_assertion_file",
+    "client_assertion_key_file",
+    "client_secret_file",
+    "ssl_trusted_certificate",
+    "tls_client_auth_cert",
+    "tls_client_auth_key",
+)
 TYPES = {"boolean": "bool", "integer": "int", "number": "float", "string": "str", "null": "None"}
 HEAD = '''\
 """The settings of a gate, from core/config.schema.json (`tests/run.sh header --update`)."""
