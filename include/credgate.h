@@ -268,8 +268,8 @@ typedef struct credgate_error credgate_error;
 // request, the requirements on tokens.
 //
 // Methods: credgate_gate_new, credgate_gate_config, credgate_gate_warning,
-// credgate_gate_arg, credgate_gate_wants_body, credgate_gate_timeout,
-// credgate_gate_free.
+// credgate_gate_arg, credgate_gate_searches_requests,
+// credgate_gate_wants_body, credgate_gate_timeout, credgate_gate_free.
 typedef struct credgate_gate credgate_gate;
 
 // The outcomes for one event loop.
@@ -323,7 +323,8 @@ typedef struct credgate_request {
     // sizeof(credgate_string), if there are values.
     size_t arg_size;
     // A client id that the host already knows, or NULL: the library extracts
-    // id and secret from the request.
+    // id and secret from the request, or uses the gate's own. An empty one is
+    // a denial.
     const char *client_id;
     // Its length in bytes.
     size_t client_id_len;
@@ -503,6 +504,13 @@ int32_t credgate_gate_warning(const struct credgate_gate *gate,
                               size_t index,
                               const char **out_text,
                               size_t *out_len);
+
+// Returns whether the gate searches requests for credentials. If not
+// (client_id, or the place host), something else must decide which requests
+// may pass, and the warning of index 0 says so: a host that knows of another
+// guard may leave it out.
+int32_t credgate_gate_searches_requests(const struct credgate_gate *gate,
+                                        bool *out_searches);
 
 // Returns the name of an argument of the token request that takes its value
 // from credgate_request's args, one for each index from 0; CREDGATE_EMPTY

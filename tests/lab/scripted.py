@@ -11,6 +11,7 @@ is for those secrets only.
                             "merge" (an object) changes members of the usual answer; null removes one.
     POST /_control/hold     token requests wait ...
     POST /_control/release  ... until here
+    POST /_control/accept   {"secret"}: every other secret is refused from now on
     POST /_control/reset    forget scripts and counts, release everybody
     GET  /_control/state    {"token", "discovery", "waiting", "by_client", "last"}: counts, and the last token request
 """
@@ -41,6 +42,7 @@ class Scripted:
         self.counts = {"token": 0, "discovery": 0}
         self.by_client: Counter[str] = Counter()
         self.last: dict[str, Any] | None = None
+        self.accepted: str | None = None
         self.open.set()
 
     async def answer(self, request: Request) -> Response:
@@ -61,6 +63,8 @@ class Scripted:
             case "script":
                 script = json.loads(request.body)
                 self.scripts[script.pop("endpoint")].append(script)
+            case "accept":
+                self.accepted = json.loads(request.body)["secret"]
             case "hold":
                 self.open.clear()
             case "release":
@@ -91,7 +95,8 @@ class Scripted:
         self.by_client[client] += 1
         if secret.startswith("wrong") and self.scripts["refusal"]:
             return self.scripted("refusal", {})
-        if secret.startswith("wrong") and not self.scripts["token"]:
+        is_wrong = secret.startswith("wrong") or self.accepted not in (None, secret)
+        if is_wrong and not self.scripts["token"]:
             return Response.json({"error": "invalid_client", "error_description": "client authentication failed"}, 401)
         usual = {"access_token": f"token-of-{client}", "token_type": "Bearer", "expires_in": 3600}
         return self.scripted("token", usual)

@@ -117,6 +117,9 @@ class Scripted(Part):
     def script(self, endpoint: str = "token", **answer: Any) -> None:
         self.control("/_control/script", "POST", {"endpoint": endpoint, **answer})
 
+    def accept(self, secret: str) -> None:
+        self.control("/_control/accept", "POST", {"secret": secret})
+
     def hold(self) -> None:
         self.control("/_control/hold", "POST")
 

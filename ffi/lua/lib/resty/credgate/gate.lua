@@ -316,7 +316,9 @@ end
 -- secret, and the outcome; nil and the outcome if the client is denied; nil and
 -- an error if there is no outcome.
 function _M.token(self, client_id, client_secret, args)
-    if (client_id or client_secret)
+    local is_own = self.keeps_header and not (client_id or client_secret)
+
+    if not is_own
        and (type(client_id) ~= "string" or type(client_secret) ~= "string")
     then
         error("credgate: client_id and client_secret must be strings", 2)
