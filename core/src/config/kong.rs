@@ -189,13 +189,16 @@ const MISSING: &[(&str, &[&str])] = &[
         &["disable_session", "session_*", "upstream_session_id_header"],
     ),
     (
-        "tokens are verified by signature, not by introspection; remove it",
-        &[
-            "cache_introspection",
-            "introspect_jwt_tokens",
-            "introspection_*",
-            "upstream_introspection_*",
-        ],
+        "introspection requests have fixed arguments and headers; remove it",
+        &["introspection_*"],
+    ),
+    (
+        "introspection results are cached as tokens are (cache_tokens, cache_ttl_max); remove it",
+        &["cache_introspection"],
+    ),
+    (
+        "use upstream_headers to forward claims of the introspection response",
+        &["upstream_introspection_*"],
     ),
     (
         "tokens with symmetric signatures are refused; remove it",
@@ -247,6 +250,10 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("client_arg", "\"client_id\""),
     ("credential_claim", "[\"sub\"]"),
     ("id_token_param_type", r#"["header","query","body"]"#),
+    ("introspection_accept", "\"application/json\""),
+    ("introspection_check_active", "true"),
+    ("introspection_hint", "\"access_token\""),
+    ("introspection_token_param_name", "\"token\""),
     ("password_param_type", r#"["header","query","body"]"#),
     ("refresh_tokens", "true"),
     ("tls_client_auth_ssl_verify", "true"),
@@ -343,8 +350,12 @@ mod tests {
     #[test]
     fn a_set_field_of_kong_is_refused_with_a_remedy() {
         for (field, value, says) in [
-            ("introspection_endpoint", json!("https://a"), "by signature"),
             ("client_jwk", json!([{}]), "client_assertion_key_file"),
+            (
+                "introspection_hint",
+                json!("refresh_token"),
+                "fixed arguments",
+            ),
             ("enable_hs_signatures", json!(true), "symmetric"),
             ("cache_ttl_min", json!(5), "never cached past"),
         ] {

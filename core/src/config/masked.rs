@@ -12,6 +12,7 @@ const SECRET: &[&str] = &[
     "discovery_headers_values",
     "http_proxy_authorization",
     "https_proxy_authorization",
+    "introspection_client_secret",
     "token_headers",
     "token_headers_values",
     "token_post_args",
@@ -85,6 +86,7 @@ mod tests {
         let config = Config::from_json(
             r#"{"issuer":"https://a.example","cache_tokens_salt":"s3cret","client_id":"me","client_secret":"s3cret","token_headers":{"X-Key":"s3cret"},
                 "discovery_headers_names":"X-Key","discovery_headers_values":"s3cret",
+                "introspection_client_secret":"s3cret",
                 "token_post_args":{"audience":"https://api.example","api_key":"s3cret"},
                 "http_proxy":"http://s3cret@proxy:3128",
                 "https_proxy":"http://user:s3cret@proxy:3128","https_proxy_authorization":"Basic s3cret"}"#,

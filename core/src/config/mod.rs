@@ -27,7 +27,9 @@ use unique::Unique;
 pub(crate) struct Config {
     // The client's request.
     /// Methods by which clients authenticate: `client_credentials` (id and secret, exchanged for a token at the
-    /// provider), `bearer` (a JWT that the client already has, verified and forwarded), or both.
+    /// provider), `bearer` (a JWT that the client already has, verified and forwarded), and `introspection` (an opaque
+    /// token that the client already has, introspected at the provider (RFC 7662) and forwarded). With `introspection`,
+    /// opaque tokens from exchanges are introspected too, once each, so that requirements apply to their claims.
     #[serde(deserialize_with = "list")]
     pub(crate) auth_methods: Vec<AuthMethods>,
     /// Places to search for id and secret: `header` (`Authorization: Basic`), `query` and `body` (`client_id` and
@@ -125,6 +127,21 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "list")]
     pub(crate) discovery_headers_values: Vec<String>,
 
+    // The introspection of tokens.
+    /// Introspect JWTs too, which finds revoked ones: a token that a client brings, after its signature is verified if
+    /// `auth_methods` contains `bearer`, and a token from an exchange. Requires `introspection` in `auth_methods`.
+    pub(crate) introspect_jwt_tokens: bool,
+    /// URL of the introspection endpoint. If unset, the one in the provider's metadata.
+    pub(crate) introspection_endpoint: Option<String>,
+    /// Client authentication at the introspection endpoint: `client_secret_basic`, `client_secret_post` or
+    /// `client_secret_jwt`.
+    pub(crate) introspection_endpoint_auth_method: TokenAuth,
+    /// The gateway's own client id at the introspection endpoint. Required for `introspection`. Not in Kong, which uses
+    /// `client_id`.
+    pub(crate) introspection_client_id: Option<String>,
+    /// Secret of `introspection_client_id`. Not in Kong, which uses `client_secret`.
+    pub(crate) introspection_client_secret: Option<String>,
+
     // The token request.
     /// Client authentication at the token endpoint: `client_secret_post`, `client_secret_basic` or `client_secret_jwt`.
     /// If unset, `client_secret_post` if the provider's metadata lists it, else `client_secret_basic`; if it lists both
@@ -211,7 +228,8 @@ pub(crate) struct Config {
     /// Methods whose tokens are accepted without verifying their signatures. Only `client_credentials` is allowed.
     #[serde(deserialize_with = "list")]
     pub(crate) ignore_signature: Vec<AuthMethods>,
-    /// Verify `iss`, `exp` and `nbf` of tokens that are JWTs. Must be true for `bearer`.
+    /// Verify `iss`, `exp` and `nbf` of tokens that are JWTs, and of introspection responses. Must be true for `bearer`
+    /// and `introspection`.
     pub(crate) verify_claims: bool,
     /// Tolerated difference between the clocks of the provider and the gateway, in seconds. Tokens are cached for that
     /// much less.
@@ -224,8 +242,8 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "list")]
     pub(crate) scopes_required: Vec<String>,
     /// Path of the claim with the token's scopes: names of members, and positions in arrays from 1. If unset, `scope`,
-    /// or `scp` if the token has no `scope`. An opaque token has the scope of the token response, or the requested
-    /// scope if the response has none; with a path other than `scope`, it has no scopes.
+    /// or `scp` if the token has no `scope`. An opaque token that is not introspected has the scope of the token
+    /// response, or the requested scope if the response has none; with a path other than `scope`, it has no scopes.
     #[serde(deserialize_with = "some_list")]
     pub(crate) scopes_claim: Option<Vec<String>>,
     /// Audiences that the token must have, as an OR of ANDs (see `scopes_required`).
@@ -246,7 +264,8 @@ pub(crate) struct Config {
     /// Path of the claim with the token's groups (see `scopes_claim`).
     #[serde(deserialize_with = "list")]
     pub(crate) groups_claim: Vec<String>,
-    /// Top-level claims that the token must not have. Opaque tokens are denied too, because their claims are unknown.
+    /// Top-level claims that the token must not have. Opaque tokens that are not introspected are denied too, because
+    /// their claims are unknown.
     #[serde(deserialize_with = "list")]
     pub(crate) claims_forbidden: Vec<String>,
 
@@ -255,11 +274,12 @@ pub(crate) struct Config {
     pub(crate) cache_tokens: bool,
     /// Separates caches: gates with different salts share no token.
     pub(crate) cache_tokens_salt: Option<String>,
-    /// Lifetime of a token that has neither `expires_in` nor `exp`, in seconds; at least 1.
+    /// Lifetime of a token that has neither `expires_in` nor `exp`, in seconds; at least 1. An introspected token is
+    /// introspected again after that time, or after `cache_ttl_max`; until then, its revocation has no effect.
     pub(crate) cache_ttl: u32,
     /// Maximum time to cache a token, in seconds; at least 1. If unset, no maximum.
     pub(crate) cache_ttl_max: Option<u32>,
-    /// How long to cache a refusal, in seconds. 0 caches none.
+    /// How long to cache a refusal, in seconds, and the verdict that a token is not active. 0 caches none.
     pub(crate) cache_ttl_neg: u32,
     /// Margin before a token's expiry, in seconds. A token is not served within it, so that it is still valid when it
     /// reaches the upstream. Not in Kong.
@@ -311,6 +331,8 @@ pub(crate) enum AuthMethods {
     ClientCredentials,
     /// A JWT that the client already has.
     Bearer,
+    /// An opaque token that the client already has.
+    Introspection,
 }
 
 /// Client authentication at the token endpoint (RFC 6749 section 2.3.1, OpenID Connect Core 1.0 section 9, RFC 8705
@@ -413,6 +435,11 @@ impl Default for Config {
             discovery_headers: BTreeMap::new(),
             discovery_headers_names: Vec::new(),
             discovery_headers_values: Vec::new(),
+            introspect_jwt_tokens: false,
+            introspection_endpoint: None,
+            introspection_endpoint_auth_method: TokenAuth::ClientSecretBasic,
+            introspection_client_id: None,
+            introspection_client_secret: None,
             token_endpoint_auth_method: None,
             token_endpoint_basic_encoding: Encoding::Form,
             scopes: None,

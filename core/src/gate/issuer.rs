@@ -22,6 +22,7 @@ pub(crate) struct Issuer {
     /// There is no metadata, only the configured endpoints.
     pub(crate) is_pseudo: bool,
     pub(crate) token_endpoint: Option<Url>,
+    pub(crate) introspection_endpoint: Option<Url>,
     pub(crate) jwks_endpoint: Option<Url>,
     /// Further addresses of its keys.
     pub(crate) extra_jwks: Vec<Url>,
@@ -51,6 +52,10 @@ impl Issuer {
             |field, text: &Option<String>| text.as_deref().map(|text| one(field, text)).transpose();
         let url = problems.check(issuer_url(&config.issuer, one));
         let token_endpoint = problems.check(optional("token_endpoint", &config.token_endpoint));
+        let introspection_endpoint = problems.check(optional(
+            "introspection_endpoint",
+            &config.introspection_endpoint,
+        ));
         let jwks_endpoint = problems.check(optional("jwks_endpoint", &config.jwks_endpoint));
         let extra_jwks = config.extra_jwks_uris.iter().enumerate();
         let extra_jwks = extra_jwks
@@ -67,16 +72,30 @@ impl Issuer {
             &config.discovery_headers_names,
             &config.discovery_headers_values,
         ));
-        let exchanges = config
-            .auth_methods
-            .contains(&AuthMethods::ClientCredentials);
-        if config.using_pseudo_issuer && exchanges && config.token_endpoint.is_none() {
-            problems.add(value_error(
-                "token_endpoint: is required with using_pseudo_issuer, which disables discovery",
-            ));
+        for (method, field, endpoint) in [
+            (
+                AuthMethods::ClientCredentials,
+                "token_endpoint",
+                &config.token_endpoint,
+            ),
+            (
+                AuthMethods::Introspection,
+                "introspection_endpoint",
+                &config.introspection_endpoint,
+            ),
+        ] {
+            let uses = config.auth_methods.contains(&method);
+            if config.using_pseudo_issuer && uses && endpoint.is_none() {
+                problems.add(value_error(format!(
+                    "{field}: is required with using_pseudo_issuer, which disables discovery"
+                )));
+            }
         }
-        let (Some(connection), Some(url), Some(headers), Some(token_endpoint), Some(jwks_endpoint)) =
-            (connection, url, headers, token_endpoint, jwks_endpoint)
+        let (Some(connection), Some(url), Some(headers)) = (connection, url, headers) else {
+            return Err(problems.into_error());
+        };
+        let (Some(token_endpoint), Some(introspection_endpoint), Some(jwks_endpoint)) =
+            (token_endpoint, introspection_endpoint, jwks_endpoint)
         else {
             return Err(problems.into_error());
         };
@@ -89,6 +108,7 @@ impl Issuer {
             discovery,
             is_pseudo: config.using_pseudo_issuer,
             token_endpoint,
+            introspection_endpoint,
             jwks_endpoint,
             extra_jwks,
             foreign_jwks,

@@ -4,6 +4,7 @@ pub(crate) mod client_certificate;
 mod client_key;
 mod clients;
 pub(crate) mod connection;
+pub(crate) mod introspection;
 pub(crate) mod issuer;
 pub(crate) mod own;
 pub(crate) mod policy;

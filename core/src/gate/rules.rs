@@ -7,6 +7,7 @@ use super::token_request::arg_names;
 use super::upstream::{Upstream, header_value};
 use crate::config::{AuthMethods, Config, value_error};
 use crate::error::{Error, Problems};
+use crate::gate::introspection::Introspection;
 use crate::gate::issuer::Issuer;
 use crate::gate::policy::Policy;
 use crate::gate::retention::Retention;
@@ -14,7 +15,7 @@ use crate::key::{Fingerprint, FingerprintBuilder};
 use crate::request::Source;
 use crate::request::extract::Places;
 use crate::sys::clock::{Clock, SystemClock};
-use crate::token::Grant;
+use crate::token::{Grant, is_jws};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub struct Rules {
     pub(crate) anonymous: bool,
     pub(crate) issuer: Issuer,
     pub(crate) request: TokenRequest,
+    /// `None`: the gate introspects no tokens.
+    pub(crate) introspection: Option<Introspection>,
     pub(crate) timeout: Duration,
     /// Whether the signatures of tokens from exchanges are verified.
     pub(crate) verify_signature: bool,
@@ -64,8 +67,11 @@ impl Rules {
             && !config
                 .ignore_signature
                 .contains(&AuthMethods::ClientCredentials);
+        let introspection = problems.check(Introspection::compile(config));
+        let pairs = uses(config, AuthMethods::ClientCredentials);
         let may_have_keys = issuer.as_ref().is_none_or(Issuer::may_have_keys);
-        if !may_have_keys && (verify_signature || uses(config, AuthMethods::Bearer)) {
+        let verifies = (verify_signature && pairs) || uses(config, AuthMethods::Bearer);
+        if !may_have_keys && verifies {
             problems.add(value_error(
                 "jwks_endpoint: is required to verify signatures, because using_pseudo_issuer disables discovery; set \
                  it, or set verify_signature to false",
@@ -76,12 +82,12 @@ impl Rules {
         else {
             return Err(problems.into_error());
         };
-        let (Some(upstream), Some(policy), Some(mut retention)) = (upstream, policy, retention)
+        let (Some(upstream), Some(policy), Some(mut retention), Some(introspection)) =
+            (upstream, policy, retention, introspection)
         else {
             return Err(problems.into_error());
         };
         problems.finish()?;
-        let pairs = uses(config, AuthMethods::ClientCredentials);
         let within = |place| pairs && config.client_credentials_param_type.contains(&place);
         let places = Places {
             header: within(Source::Header),
@@ -89,7 +95,7 @@ impl Rules {
             body: within(Source::Body),
             host: within(Source::Host),
             own: own.as_ref().map(|own| own.id.clone()),
-            bearer: uses(config, AuthMethods::Bearer),
+            bearer: uses(config, AuthMethods::Bearer) || uses(config, AuthMethods::Introspection),
             basic_encoding: config.basic_encoding,
             args,
             max_body_bytes: config.max_body_bytes,
@@ -105,7 +111,14 @@ impl Rules {
             clients_allowed,
             run_on_preflight: config.run_on_preflight,
             anonymous: config.anonymous,
-            fingerprint: fingerprint(config, &issuer, &request, own.as_ref(), verify_signature),
+            fingerprint: fingerprint(
+                config,
+                &issuer,
+                &request,
+                own.as_ref(),
+                introspection.as_ref(),
+                verify_signature,
+            ),
             own,
             upstream,
             timeout: Duration::from_millis(config.timeout.into()),
@@ -122,6 +135,7 @@ impl Rules {
             warnings: warnings(config, verify_signature),
             issuer,
             request,
+            introspection,
         })
     }
 
@@ -163,6 +177,12 @@ impl Rules {
         Some(self.retention.kept(grant)?.saturating_sub(age))
     }
 
+    /// The introspection of a token, if the gate introspects tokens of its kind.
+    pub(crate) fn introspects(&self, token: &str) -> Option<&Introspection> {
+        let introspection = self.introspection.as_ref()?;
+        (introspection.jwts || !is_jws(token)).then_some(introspection)
+    }
+
     pub(crate) fn allows_client(&self, client_id: &[u8]) -> bool {
         self.clients_allowed
             .as_ref()
@@ -180,7 +200,7 @@ fn uses(config: &Config, method: AuthMethods) -> bool {
 fn check(config: &Config, problems: &mut Problems) {
     let mut wrong = |message: &str| problems.add(value_error(message));
     if config.auth_methods.is_empty() {
-        wrong("auth_methods: must contain \"client_credentials\" or \"bearer\"");
+        wrong("auth_methods: must contain \"client_credentials\", \"bearer\" or \"introspection\"");
     }
     if config.timeout == 0 {
         wrong("timeout: must be at least 1 (milliseconds)");
@@ -198,6 +218,20 @@ fn check(config: &Config, problems: &mut Problems) {
         wrong(
             "verify_claims: must be true with bearer, because a client's own token may have expired; set it to true, or \
              remove bearer from auth_methods",
+        );
+    }
+    if config
+        .ignore_signature
+        .contains(&AuthMethods::Introspection)
+    {
+        wrong(
+            "ignore_signature: must not contain introspection, which verifies no signature; remove it",
+        );
+    }
+    if !config.verify_claims && uses(config, AuthMethods::Introspection) {
+        wrong(
+            "verify_claims: must be true with introspection, because the response may be about another issuer's token; \
+             set it to true, or remove introspection from auth_methods",
         );
     }
     if !config.verify_claims && !config.issuers_allowed.is_empty() {
@@ -253,6 +287,7 @@ fn fingerprint(
     issuer: &Issuer,
     request: &TokenRequest,
     own: Option<&OwnClient>,
+    introspection: Option<&Introspection>,
     verify_signature: bool,
 ) -> Fingerprint {
     let mut fingerprint = FingerprintBuilder::new();
@@ -264,8 +299,12 @@ fn fingerprint(
     // A gate that verifies signatures must not get a token from one that does not.
     fingerprint.part(&[u8::from(verify_signature)]);
     fingerprint.list(config.cache_tokens_salt.iter().map(|salt| salt.as_bytes()));
+    fingerprint.part(&[u8::from(own.is_some()), u8::from(introspection.is_some())]);
     if let Some(own) = own {
         own.fingerprint(&mut fingerprint);
+    }
+    if let Some(introspection) = introspection {
+        introspection.fingerprint(issuer, &mut fingerprint);
     }
     fingerprint.finish()
 }
@@ -295,6 +334,13 @@ fn warnings(config: &Config, verify_signature: bool) -> Vec<&'static str> {
             uses(config, AuthMethods::Bearer) && config.audience_required.is_empty(),
             "auth_methods contains bearer, and audience_required is empty: any access token of the issuer is accepted, \
              including tokens for other APIs, and ID tokens that look like access tokens",
+        ),
+        (
+            uses(config, AuthMethods::Introspection)
+                && !uses(config, AuthMethods::Bearer)
+                && config.audience_required.is_empty(),
+            "auth_methods contains introspection, and audience_required is empty: any active token of the issuer is \
+             accepted, including tokens for other APIs",
         ),
         (
             !config.hide_credentials,

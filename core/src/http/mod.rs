@@ -45,6 +45,8 @@ pub(crate) struct Form {
 /// The response.
 pub(crate) struct Response {
     pub(crate) status: u16,
+    /// The media type, in lower case and without parameters.
+    pub(crate) media_type: Option<String>,
     /// The raw value of `Retry-After`.
     pub(crate) retry_after: Option<String>,
     /// The `max-age` of `Cache-Control` (RFC 9111 section 5.2.2.1).
@@ -183,6 +185,7 @@ async fn read(mut response: reqwest::Response, max: usize) -> Result<Response, F
         let value = response.headers().get(name)?.to_str().ok()?;
         (value.len() <= MAX_HEADER).then(|| value.to_owned())
     };
+    let media_type = header(&CONTENT_TYPE).map(|value| media_type(&value));
     let retry_after = header(&RETRY_AFTER);
     let max_age = header(&CACHE_CONTROL).and_then(|value| max_age(&value));
     let limits = LIMIT_HEADERS
@@ -201,11 +204,17 @@ async fn read(mut response: reqwest::Response, max: usize) -> Result<Response, F
     }
     Ok(Response {
         status,
+        media_type,
         retry_after,
         max_age,
         limits,
         body,
     })
+}
+
+fn media_type(value: &str) -> String {
+    let media_type = value.split(';').next().unwrap_or_default();
+    media_type.trim().to_ascii_lowercase()
 }
 
 /// Zero for a response that must not be reused without asking.
@@ -284,6 +293,7 @@ pub(crate) mod scripted {
     pub(crate) fn reply(status: u16, body: &str) -> Result<Response, Fault> {
         Ok(Response {
             status,
+            media_type: None,
             retry_after: None,
             max_age: None,
             limits: Vec::new(),

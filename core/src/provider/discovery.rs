@@ -10,6 +10,7 @@ use crate::gate::issuer::{Issuer, endpoint};
 use crate::http::{Call, Fault, Response};
 use crate::token::json_object;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::time::Duration;
 use url::Url;
@@ -21,6 +22,8 @@ pub(crate) struct Metadata {
     pub(crate) issuer: String,
     /// `None` if the metadata has none, which is valid for gates that do not exchange.
     pub(crate) token_endpoint: Option<Url>,
+    /// The error is a URL that must not be used, which concerns only gates that introspect.
+    pub(crate) introspection_endpoint: Option<Result<Url, String>>,
     pub(crate) auth: TokenAuth,
     /// The method to try if the provider does not accept a client with `auth`: it lists both, and binds each client to one.
     pub(crate) other_auth: Option<TokenAuth>,
@@ -36,6 +39,7 @@ const MAX_DOCUMENT: usize = 1024 * 1024;
 struct Document<'d> {
     issuer: String,
     token_endpoint: Option<String>,
+    introspection_endpoint: Option<Value>,
     jwks_uri: Option<String>,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     /// Read for connections with a certificate only.
@@ -64,6 +68,7 @@ impl Metadata {
         Metadata {
             issuer: issuer.configured.clone(),
             token_endpoint: issuer.token_endpoint.clone(),
+            introspection_endpoint: issuer.introspection_endpoint.clone().map(Ok),
             auth: TokenAuth::ClientSecretBasic,
             other_auth: None,
             jwks: places_of_keys(issuer, None),
@@ -143,11 +148,6 @@ pub(crate) enum Flaw {
 impl Flaw {
     /// One log-safe phrase.
     fn why(&self, issuer: &Issuer) -> String {
-        let insecure = |name: &str, named: &str| {
-            let quoted = quote::url(named).map(|url| format!(" {url}"));
-            let quoted = quoted.unwrap_or_default();
-            format!("its {name}{quoted} is not an https URL without user name and fragment")
-        };
         match self {
             Flaw::NoMetadata => {
                 "not a JSON object with issuer and token_endpoint, each once".to_owned()
@@ -160,6 +160,13 @@ impl Flaw {
             Flaw::JwksUri(named) => insecure("jwks_uri", named),
         }
     }
+}
+
+/// The reason why a URL of the metadata must not be used: one log-safe phrase.
+pub(super) fn insecure(name: &str, named: &str) -> String {
+    let quoted = quote::url(named).map(|url| format!(" {url}"));
+    let quoted = quoted.unwrap_or_default();
+    format!("its {name}{quoted} is not an https URL without user name and fragment")
 }
 
 pub(crate) fn read(issuer: &Issuer, body: &[u8]) -> Result<Metadata, Flaw> {
@@ -180,6 +187,13 @@ pub(crate) fn read(issuer: &Issuer, body: &[u8]) -> Result<Metadata, Flaw> {
         (Some(configured), _) => Some(configured.clone()),
         (None, Some(text)) => Some(url(text, Flaw::TokenEndpoint)?),
         (None, None) => None,
+    };
+    let introspection_endpoint = match &issuer.introspection_endpoint {
+        Some(configured) => Some(Ok(configured.clone())),
+        None => document.introspection_endpoint.map(|named| {
+            let named = named.as_str().unwrap_or_default();
+            endpoint(named, issuer.allow_loopback_http).map_err(|_| named.to_owned())
+        }),
     };
     let jwks_uri = document
         .jwks_uri
@@ -203,6 +217,7 @@ pub(crate) fn read(issuer: &Issuer, body: &[u8]) -> Result<Metadata, Flaw> {
     Ok(Metadata {
         issuer: document.issuer,
         token_endpoint,
+        introspection_endpoint,
         auth,
         other_auth,
         jwks: places_of_keys(issuer, jwks_uri),

@@ -3,6 +3,7 @@
 //! [RFC 6749 section 4.4]: https://www.rfc-editor.org/rfc/rfc6749#section-4.4
 
 use super::health::{Attempt, Candidate, Parties, Verdict};
+use super::introspection::INACTIVE;
 use super::refusal::{
     busy_for_all, is_client_refused, is_invalid_client, is_invalid_scope, refusal, unanswered,
 };
@@ -24,14 +25,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
-/// The maximum size of a token response, in bytes.
-const MAX_ANSWER: usize = 64 * 1024;
+/// The maximum size of a token response or an introspection response, in bytes.
+pub(super) const MAX_ANSWER: usize = 64 * 1024;
 
 /// The work of a flight.
 pub(crate) enum Work {
     /// Exchange a pair for a token.
     Exchange(Credentials),
-    /// Verify a client's own token.
+    /// Verify or introspect a client's own token.
     Verify(Secret),
 }
 
@@ -52,10 +53,20 @@ struct Answered<'a> {
     scope: Option<&'a str>,
 }
 
-/// A token request without a response.
-struct Unanswered {
-    verdict: Verdict,
-    denial: Denial,
+/// A request without a response.
+pub(super) struct Unanswered {
+    pub(super) verdict: Verdict,
+    pub(super) denial: Denial,
+}
+
+impl Unanswered {
+    /// The denial of a request that could not be sent.
+    pub(super) fn unsent(denial: Denial) -> Unanswered {
+        Unanswered {
+            verdict: Verdict::Failed,
+            denial,
+        }
+    }
 }
 
 /// A token request as the provider accepts it of a client.
@@ -236,14 +247,10 @@ impl Exchange<'_> {
             .find_map(|(number, value)| (names.get(*number)? == "scope").then_some(value.as_str()))
     }
 
-    /// One request to the token endpoint. It may take as long as the longest timeout of the gates whose requests wait.
+    /// One request to the token endpoint.
     async fn ask(&self, metadata: &Metadata, form: Form<'_>) -> Result<Response, Unanswered> {
-        let (provider, rules, env) = (self.provider, self.rules, self.env);
-        let unsent = |denial| Unanswered {
-            verdict: Verdict::Failed,
-            denial,
-        };
-        let url = token_endpoint(metadata).map_err(unsent)?;
+        let (rules, env) = (self.rules, self.env);
+        let url = token_endpoint(metadata).map_err(Unanswered::unsent)?;
         let Form {
             credentials,
             auth,
@@ -252,10 +259,22 @@ impl Exchange<'_> {
         let form = token_request::form(rules, metadata, credentials, auth, scope, env.clock.wall());
         let call = Call {
             url: url.clone(),
-            form: Some(form.map_err(unsent)?),
+            form: Some(form.map_err(Unanswered::unsent)?),
             headers: rules.request.headers.clone(),
             max_answer: MAX_ANSWER,
         };
+        let began = env.clock.now();
+        let sent = self.send("token endpoint", call).await;
+        env.metrics
+            .exchange
+            .observe(env.clock.now().saturating_duration_since(began));
+        sent
+    }
+
+    /// Sends a request to an endpoint. It may take as long as the longest timeout of the gates whose requests wait.
+    pub(super) async fn send(&self, endpoint: &str, call: Call) -> Result<Response, Unanswered> {
+        let (provider, rules, env) = (self.provider, self.rules, self.env);
+        let url = call.url.clone();
         let began = env.clock.now();
         let mut sending = env.transport.send(&provider.issuer.connection, call);
         let deadline = || {
@@ -272,9 +291,6 @@ impl Exchange<'_> {
             }
             until = later;
         };
-        env.metrics
-            .exchange
-            .observe(env.clock.now().saturating_duration_since(began));
         match sent {
             Some(Ok(reply)) => Ok(reply),
             Some(Err(fault)) => Err(Unanswered {
@@ -282,7 +298,7 @@ impl Exchange<'_> {
                     Fault::Unreachable(..) => Verdict::Unreachable,
                     Fault::Broken(_) | Fault::TooLong => Verdict::Failed,
                 },
-                denial: unanswered(url, fault),
+                denial: unanswered(endpoint, &url, fault),
             }),
             None => Err(Unanswered {
                 verdict: Verdict::Failed,
@@ -319,10 +335,18 @@ impl Exchange<'_> {
         } else {
             unverified_claims(token)
         };
-        let claims = members.map(|members| Claims::new(members, Some(&metadata.issuer)));
+        let mut claims = members.map(|members| Claims::new(members, Some(&metadata.issuer)));
+        if let Some(introspection) = self.rules.introspects(token) {
+            let introspected = self.introspect(metadata, introspection, token).await?;
+            let introspected = introspected.ok_or_else(|| self.unverifiable(INACTIVE))?;
+            // Verified claims are the token's own.
+            claims = claims
+                .filter(|_| self.rules.verify_signature)
+                .or(Some(introspected));
+        }
         let lifetime = answer.lifetime(claims.as_ref(), self.env.clock.wall());
         // The claims of a JWT state its scope, also if they cannot be read.
-        let scope = if is_jws(token) {
+        let scope = if claims.is_some() || is_jws(token) {
             None
         } else {
             answer.scope(requested)

@@ -4,6 +4,7 @@ mod discovery;
 mod document;
 pub(crate) mod exchange;
 pub(crate) mod health;
+mod introspection;
 mod jwks_fetch;
 mod quote;
 mod refusal;

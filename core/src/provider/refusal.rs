@@ -12,8 +12,8 @@ use url::Url;
 /// The maximum Retry-After that is passed on, in seconds.
 const MAX_RETRY_AFTER: u32 = 3600;
 
-/// The denial for a call without a response.
-pub(super) fn unanswered(url: &Url, fault: Fault) -> Denial {
+/// The denial for a call without a response. `endpoint`: its name.
+pub(super) fn unanswered(endpoint: &str, url: &Url, fault: Fault) -> Denial {
     let (cause, why) = match fault {
         Fault::Unreachable(_, why) => (Cause::ProviderUnreachable, why),
         Fault::Broken(why) => (Cause::ProviderFailed, why),
@@ -22,7 +22,7 @@ pub(super) fn unanswered(url: &Url, fault: Fault) -> Denial {
             "a response longer than 64 KiB".to_owned(),
         ),
     };
-    Denial::new(cause, format!("token endpoint {url}: {why}"))
+    Denial::new(cause, format!("{endpoint} {url}: {why}"))
 }
 
 pub(super) fn is_invalid_scope(reply: &Response) -> bool {

@@ -1,8 +1,10 @@
 //! The verification of tokens: a client's own, and those of a token endpoint.
 
 use super::exchange::Exchange;
+use super::introspection::INACTIVE;
 use super::{Metadata, quote};
 use crate::cause::{Cause, Denial};
+use crate::gate::introspection::Introspection;
 use crate::gate::policy::Breach;
 use crate::token::claims::Claims;
 use crate::token::{Grant, Jws, JwsError, is_jws, remaining};
@@ -14,16 +16,52 @@ pub(super) enum Unverified {
 }
 
 impl Exchange<'_> {
-    /// Verifies a client's own token: signature, type, issuer and times (RFC 9068 section 4).
+    /// Verifies a client's own token (RFC 9068 section 4), or introspects it, or both.
     pub(super) async fn verify_client_supplied(&self, token: &str) -> Result<Grant, Denial> {
-        let invalid = |why: &str| Denial::new(Cause::TokenInvalid, why);
-        if !is_jws(token) {
-            return Err(invalid("it is no JWT"));
+        let (is_jws, introspection) = (is_jws(token), self.rules.introspects(token));
+        let verifies_jwts = |introspection: &Introspection| introspection.verifies_jwts;
+        let verifies = is_jws && self.rules.introspection.as_ref().is_none_or(verifies_jwts);
+        if !verifies && introspection.is_none() {
+            return Err(invalid(if is_jws {
+                "it is a JWT, and the gate takes opaque tokens only"
+            } else {
+                "it is no JWT"
+            }));
         }
         let origin = self.origin(true);
         let metadata = self.provider.metadata(self.env).await?;
+        let mut claims = None;
+        if verifies {
+            claims = Some(self.verified_claims(&metadata, token).await?);
+        }
+        if let Some(introspection) = introspection {
+            let introspected = self.introspect(&metadata, introspection, token).await?;
+            let introspected = introspected.ok_or_else(|| invalid(INACTIVE))?;
+            self.check_client_supplied(&introspected)?;
+            claims = claims.or(Some(introspected));
+        }
+        let claims = claims.ok_or_else(|| invalid("it has no claims"))?;
+        let client_id = ["client_id", "azp", "appid", "cid", "sub"]
+            .into_iter()
+            .filter_map(|name| claims.text(name))
+            .find(|id| !id.is_empty())
+            .filter(|id| !id.chars().any(char::is_control))
+            .ok_or_else(|| invalid("it names no client"))?
+            .to_owned();
+        let lifetime = remaining(&claims, self.env.clock.wall());
+        Ok(Grant::new(
+            origin,
+            &client_id,
+            token,
+            lifetime,
+            Some(claims),
+        ))
+    }
+
+    /// The claims of a client's own JWT: signature, type, issuer and times are verified.
+    async fn verified_claims(&self, metadata: &Metadata, token: &str) -> Result<Claims, Denial> {
         let jws = self
-            .verify(&metadata, token, true)
+            .verify(metadata, token, true)
             .await
             .map_err(|denial| match denial {
                 Unverified::Fault(fault) => {
@@ -36,6 +74,15 @@ impl Exchange<'_> {
             return Err(invalid("its typ is not an access token's"));
         }
         let claims = Claims::new(jws.into_claims(), Some(&metadata.issuer));
+        if claims.get("exp").is_none() {
+            return Err(invalid("it has no exp"));
+        }
+        self.check_client_supplied(&claims).map(|()| claims)
+    }
+
+    /// Checks the claims of a client's own token: kind, issuer and times. The gate's other requirements are checked for
+    /// each request.
+    fn check_client_supplied(&self, claims: &Claims) -> Result<(), Denial> {
         if claims.are_of_id_token() {
             return Err(invalid("it is an ID token"));
         }
@@ -45,29 +92,14 @@ impl Exchange<'_> {
                 "it is bound to a key (cnf), which the gate does not verify",
             ));
         }
-        let wall = self.env.clock.wall();
-        if claims.get("exp").is_none() {
-            return Err(invalid("it has no exp"));
+        match self
+            .rules
+            .policy
+            .check_claims(claims, self.env.clock.wall())
+        {
+            Err(Breach::Insufficient(_)) | Ok(()) => Ok(()),
+            Err(breach) => Err(invalid(breach.why())),
         }
-        match self.rules.policy.check_claims(&claims, wall) {
-            Err(Breach::Insufficient(_)) | Ok(()) => {}
-            Err(breach) => return Err(invalid(breach.why())),
-        }
-        let client_id = ["client_id", "azp", "appid", "cid", "sub"]
-            .into_iter()
-            .filter_map(|name| claims.text(name))
-            .find(|id| !id.is_empty())
-            .filter(|id| !id.chars().any(char::is_control))
-            .ok_or_else(|| invalid("it names no client"))?
-            .to_owned();
-        let lifetime = remaining(&claims, wall);
-        Ok(Grant::new(
-            origin,
-            &client_id,
-            token,
-            lifetime,
-            Some(claims),
-        ))
     }
 
     /// Verifies a token with the provider's keys, and with newer ones if these do not suffice. A key may also be replaced
@@ -93,4 +125,8 @@ impl Exchange<'_> {
         };
         verified.map(|()| jws).map_err(Unverified::Fault)
     }
+}
+
+fn invalid(why: &str) -> Denial {
+    Denial::new(Cause::TokenInvalid, why)
 }

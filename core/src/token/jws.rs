@@ -163,7 +163,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error>
 }
 
 /// A JSON object without repeated names.
-pub(super) struct UniqueObject(pub(super) Map<String, Value>);
+pub(crate) struct UniqueObject(pub(crate) Map<String, Value>);
 
 impl<'de> Deserialize<'de> for UniqueObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<UniqueObject, D::Error> {

@@ -140,6 +140,7 @@ fn scripted(answer: &Value) -> Result<Response, Fault> {
     let header = |name: &str| Some(answer.get("headers")?.get(name)?.as_str()?.to_owned());
     Ok(Response {
         status: answer["status"].as_u64().unwrap() as u16,
+        media_type: None,
         max_age: None,
         retry_after: header("retry-after"),
         limits: LIMIT_HEADERS
