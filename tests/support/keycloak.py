@@ -57,7 +57,6 @@ class Keycloak(RealProvider):
             "http-port": port,
             "https-certificate-file": authority.cert,
             "https-certificate-key-file": authority.key,
-            "https-client-auth": "request",
             "https-port": https_port,
             "https-trust-store-file": KEYS / "rsa.cert.pem",
             "https-trust-store-type": "PEM",
