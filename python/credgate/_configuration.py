@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Literal
 
-    _AuthMethods = Literal["client_credentials", "bearer"]
+    _AuthMethods = Literal["client_credentials", "bearer", "introspection"]
     _Encoding = Literal["raw", "form"]
-    _Source = Literal["header", "query", "body"]
-    _TokenAuth = Literal["client_secret_basic", "client_secret_post", "client_secret_jwt"]
+    _SigningAlgorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+    _Source = Literal["header", "query", "body", "host"]
+    _TokenAuth = Literal["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"]
 
 
 class ClaimHeader(TypedDict):
@@ -46,7 +47,9 @@ class Settings(TypedDict, total=False):
     audience_required: Sequence[str]
     # Methods by which clients authenticate: "client_credentials" (id and secret, exchanged for a
     # token at the provider), "bearer" (a JWT that the client already has, verified and forwarded),
-    # or both. Default: ["client_credentials"].
+    # and "introspection" (an opaque token that the client already has, introspected at the provider
+    # (RFC 7662) and forwarded). With "introspection", opaque tokens from exchanges are introspected
+    # too, once each, so that requirements apply to their claims. Default: ["client_credentials"].
     auth_methods: _AuthMethods | Sequence[_AuthMethods]
     # Encoding of id and secret inside the client's "Authorization: Basic": "raw", or "form" for
     # clients that follow RFC 6749 section 2.3.1. Not in Kong. Default: "raw".
@@ -56,20 +59,58 @@ class Settings(TypedDict, total=False):
     cache_tokens: bool
     # Separates caches: gates with different salts share no token.
     cache_tokens_salt: str | None
-    # Lifetime of a token that has neither "expires_in" nor "exp", in seconds; at least 1. Default:
-    # 3600.
+    # Lifetime of a token that has neither "expires_in" nor "exp", in seconds; at least 1. An
+    # introspected token is introspected again after that time, or after "cache_ttl_max"; until
+    # then, its revocation has no effect. Default: 3600.
     cache_ttl: int
     # Maximum time to cache a token, in seconds; at least 1. If unset, no maximum.
     cache_ttl_max: int | None
-    # How long to cache a refusal, in seconds. 0 caches none. Default: 5.
+    # How long to cache a refusal, in seconds, and the verdict that a token is not active. 0 caches
+    # none. Default: 5.
     cache_ttl_neg: int
-    # Top-level claims that the token must not have. Opaque tokens are denied too, because their
-    # claims are unknown.
+    # Top-level claims that the token must not have. Opaque tokens that are not introspected are
+    # denied too, because their claims are unknown.
     claims_forbidden: Sequence[str]
+    # Algorithm of assertions that "client_assertion_key_file" signs: "RS256" to "RS512", "PS256" to
+    # "PS512", "ES256" to "ES512", or "EdDSA". If unset, the one that the JWK names, or "RS256" for
+    # RSA, that of the curve, or "EdDSA".
+    client_alg: _SigningAlgorithm | None
+    # The "aud" of assertions that the gateway signs, for "private_key_jwt" and "client_secret_jwt".
+    # If unset, the issuer, exactly as its metadata writes it. Entra ID wants the URL of its token
+    # endpoint. Not in Kong.
+    client_assertion_audience: str | None
+    # File with the PEM certificate of "client_assertion_key_file". The header of assertions then
+    # has its digests, "x5t" and "x5t#S256", and the token request has "client_id" too, as Entra ID
+    # requires. Read together with the key. Not in Kong.
+    client_assertion_cert_file: str | os.PathLike[str] | None
+    # File with a finished assertion (JWT) for "private_key_jwt", which another program issues and
+    # renews: a Kubernetes service account token, a SPIFFE JWT-SVID. Each exchange reads it. The
+    # token request has "client_id" too. Not in Kong.
+    client_assertion_file: str | os.PathLike[str] | None
+    # File with the private key of "client_id", for "private_key_jwt": PEM (PKCS#8, PKCS#1, SEC 1),
+    # or one private JWK. RSA of at least 2048 bits, the curves P-256, P-384 and P-521, or Ed25519.
+    # Each exchange reads it, so a new key needs no reload. While the file has no usable key, the
+    # last one stays in use, and a warning is logged. Not in Kong.
+    client_assertion_key_file: str | os.PathLike[str] | None
+    # Key id in the header of these assertions ("kid"). If unset, the JWK's. Not in Kong.
+    client_assertion_kid: str | None
     # Places to search for id and secret: "header" ("Authorization: Basic"), "query" and "body"
     # ("client_id" and "client_secret"; in a body, of a form or a JSON object). Credentials in more
-    # than one place are denied with 400. Default: ["header", "query", "body"].
+    # than one place are denied with 400. Or "host" alone: the host supplies id and secret with each
+    # request, and the request is not searched. In nginx, "credgate_client_id" and
+    # "credgate_client_secret" with variables. "host" is not in Kong. Default: ["header", "query",
+    # "body"].
     client_credentials_param_type: _Source | Sequence[_Source]
+    # Id of the gateway's own client: the gate exchanges its credentials for every request, and
+    # searches no request. Something else must decide which requests may pass. Requires
+    # "client_secret", "client_secret_file", or the key or certificate that
+    # "token_endpoint_auth_method" names. In Kong, clients still send credentials of their own.
+    client_id: str | None
+    # Secret of "client_id".
+    client_secret: str | None
+    # File with the secret of "client_id", without one line end at its end. Each exchange reads it,
+    # so a new secret needs no reload. Not in Kong.
+    client_secret_file: str | os.PathLike[str] | None
     # Client ids that may use the gate; "*" matches any characters. Other clients are denied with
     # 403. If unset, all clients may use it. Not in Kong.
     clients_allowed: Sequence[str] | None
@@ -114,6 +155,20 @@ class Settings(TypedDict, total=False):
     # Methods whose tokens are accepted without verifying their signatures. Only
     # "client_credentials" is allowed.
     ignore_signature: _AuthMethods | Sequence[_AuthMethods]
+    # Introspect JWTs too, which finds revoked ones: a token that a client brings, after its
+    # signature is verified if "auth_methods" contains "bearer", and a token from an exchange.
+    # Requires "introspection" in "auth_methods".
+    introspect_jwt_tokens: bool
+    # The gateway's own client id at the introspection endpoint. Required for "introspection". Not
+    # in Kong, which uses "client_id".
+    introspection_client_id: str | None
+    # Secret of "introspection_client_id". Not in Kong, which uses "client_secret".
+    introspection_client_secret: str | None
+    # URL of the introspection endpoint. If unset, the one in the provider's metadata.
+    introspection_endpoint: str | None
+    # Client authentication at the introspection endpoint: "client_secret_basic",
+    # "client_secret_post" or "client_secret_jwt". Default: "client_secret_basic".
+    introspection_endpoint_auth_method: _TokenAuth
     # The provider: its issuer, or the full URL of its metadata ("…/.well-known/openid-
     # configuration"). Required.
     issuer: str
@@ -162,9 +217,9 @@ class Settings(TypedDict, total=False):
     # client to which the provider has refused it with "invalid_scope".
     scopes: Sequence[str] | None
     # Path of the claim with the token's scopes: names of members, and positions in arrays from 1.
-    # If unset, "scope", or "scp" if the token has no "scope". An opaque token has the scope of the
-    # token response, or the requested scope if the response has none; with a path other than
-    # "scope", it has no scopes.
+    # If unset, "scope", or "scp" if the token has no "scope". An opaque token that is not
+    # introspected has the scope of the token response, or the requested scope if the response has
+    # none; with a path other than "scope", it has no scopes.
     scopes_claim: Sequence[str] | None
     # Scopes that the token must have, as an OR of ANDs: an element matches if the token has all of
     # its space-separated values.
@@ -178,8 +233,10 @@ class Settings(TypedDict, total=False):
     # Maximum time that a request waits for its token, in milliseconds. A token request that has
     # begun continues. Default: 10000.
     timeout: int
-    # File with the PEM certificate that the gateway presents to the provider (mutual TLS). Requires
-    # "tls_client_auth_key". Not in Kong.
+    # File with the PEM certificate that the gateway presents to the provider (mutual TLS, RFC
+    # 8705). Token requests then go to the token endpoint in "mtls_endpoint_aliases" of the
+    # metadata, if it has one and "token_endpoint" is unset. Requires "tls_client_auth_key". Not in
+    # Kong.
     tls_client_auth_cert: str | os.PathLike[str] | None
     # File with the PEM key of "tls_client_auth_cert". Not in Kong.
     tls_client_auth_key: str | os.PathLike[str] | None
@@ -188,8 +245,10 @@ class Settings(TypedDict, total=False):
     # Client authentication at the token endpoint: "client_secret_post", "client_secret_basic" or
     # "client_secret_jwt". If unset, "client_secret_post" if the provider's metadata lists it, else
     # "client_secret_basic"; if it lists both and responds with "invalid_client", the other one is
-    # tried once, and the accepted one is remembered for the client. Kong's "client_auth" is an
-    # alias.
+    # tried once, and the accepted one is remembered for the client. With "client_id", also
+    # "private_key_jwt" (requires "client_assertion_key_file" or "client_assertion_file"),
+    # "tls_client_auth" and "self_signed_tls_client_auth" (require "tls_client_auth_cert"). Kong's
+    # "client_auth" is an alias.
     token_endpoint_auth_method: _TokenAuth | None
     # Encoding of id and secret inside the "Authorization: Basic" sent to the provider: "form" (RFC
     # 6749 section 2.3.1), or "raw" for providers that do not decode it. Not in Kong. Default:
@@ -229,8 +288,8 @@ class Settings(TypedDict, total=False):
     # Disable discovery. Requires "token_endpoint" for client credentials, and "jwks_endpoint" or
     # "extra_jwks_uris" to verify signatures.
     using_pseudo_issuer: bool
-    # Verify "iss", "exp" and "nbf" of tokens that are JWTs. Must be true for "bearer". Default:
-    # True.
+    # Verify "iss", "exp" and "nbf" of tokens that are JWTs, and of introspection responses. Must be
+    # true for "bearer" and "introspection". Default: True.
     verify_claims: bool
     # Verify the signatures of tokens that are JWTs. Must be true for "bearer". Default: True.
     verify_signature: bool

@@ -12,6 +12,7 @@ from support.http import ask
 from support.keys import KEYS, own
 from support.lab import Authority, Provider, Scripted, Upstream, bearer
 from support.nginx import AUDIENCE, STATUS, Nginx, gate, location
+from support.process import until
 
 Start = Callable[..., Nginx]
 
@@ -56,7 +57,7 @@ def test_a_key_of_another_client_is_refused_by_the_provider_and_costs_no_401(
     server = nginx(keyed(provider.issuer, upstream, own("key-p256", "p384.pem", client_assertion_kid="p256-1")))
     assert ask(server.port).status == 502
     assert not upstream.last
-    assert "HTTP 401 invalid_client" in server.errors()
+    assert "HTTP 401 invalid_client" in server.errors
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_new_keys_are_used_without_a_reload_and_without_a_failed_request(
     names = ("p256", "rsa", "ed25519", "p384")
     shutil.copy(KEYS / "p521.jwk", file)
     server = nginx(keyed(scripted.issuer, upstream, own("gateway", file), "credgate_cache_tokens off"))
-    workers = server.workers()
+    workers = server.workers
     assert ask(server.port).status == 200
     for name in names:
         file.write_text("{")  # half written
@@ -97,8 +98,8 @@ def test_new_keys_are_used_without_a_reload_and_without_a_failed_request(
         assert ask(server.port).status == 200
         header = jwt.get_unverified_header(scripted.state["last"]["form"]["client_assertion"])
         assert header["kid"].startswith(name.removesuffix("25519"))
-    assert server.workers() == workers
-    assert "the last usable key stays in use" in server.errors()
+    assert server.workers == workers
+    until(lambda: "the last usable key stays in use" in server.errors, "the warning")
 
 
 def test_new_certificates_are_used_without_a_reload(
@@ -128,7 +129,7 @@ def test_a_renewed_assertion_is_sent_and_an_expired_one_is_not(
     server = nginx(keyed(scripted.issuer, upstream, settings, "credgate_cache_tokens off"))
     assert ask(server.port).status == 503
     assert scripted.state["token"] == 0
-    assert "client_assertion_file: " in server.errors() and "contains an assertion that expired" in server.errors()
+    assert "client_assertion_file: " in server.errors and "contains an assertion that expired" in server.errors
     shutil.copy(KEYS / "assertion.jwt", file)
     assert ask(server.port).status == 200
     assert scripted.state["last"]["form"]["client_assertion"] == file.read_text().strip()
@@ -140,7 +141,7 @@ def test_no_key_and_no_assertion_reaches_a_log_or_the_upstream(
     file = tmp_path / "key.pem"
     shutil.copy(KEYS / "p256.pem", file)
     settings = own("gateway", file) | {"cache_tokens": "off"}
-    server = nginx(keyed(scripted.issuer, upstream, settings), main="error_log logs/error.log debug;")
+    server = nginx(keyed(scripted.issuer, upstream, settings))
     assert ask(server.port).status == 200
     assertion = scripted.state["last"]["form"]["client_assertion"]
     scripted.script(status=401, json={"error": "invalid_client", "error_description": assertion})
@@ -148,7 +149,7 @@ def test_no_key_and_no_assertion_reaches_a_log_or_the_upstream(
     (tmp_path / "key.pem").write_text((KEYS / "p384.pem").read_text()[:-40])
     ask(server.port)
     secrets = [line for key in ("p256", "p384") for line in (KEYS / f"{key}.pem").read_text().splitlines()[1:-1]]
-    shown = server.logs().decode(errors="replace") + json.dumps(upstream.seen)
+    shown = server.logs.decode(errors="replace") + json.dumps(upstream.seen)
     assert [secret for secret in (*secrets, assertion, assertion.rpartition(".")[2]) if secret in shown] == []
 
 

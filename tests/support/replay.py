@@ -215,5 +215,5 @@ def stated(assertion: str | None, key: str | None) -> dict[str, Any]:
     if key:
         assert verified(assertion, key.removesuffix(".jwk")) == claims
     for name in ("iat", "exp", "jti"):
-        claims.pop(name)
+        claims.pop(name, None)
     return {"header": jwt.get_unverified_header(assertion), "claims": claims}
