@@ -47,8 +47,8 @@
  * there, its sizeof. The library reads and writes no byte behind it, treats
  * fields that the host does not have as 0, and leaves bytes that the library
  * does not know untouched; a newer host zeroes its structs first. The elements
- * of an array have the size that is passed with the array: arg_size and
- * header_size. The sizes of version 1 are the minimum; a smaller size is
+ * of an array have the size that is passed with the array: arg_size,
+ * header_size and client_size. The sizes of version 1 are the minimum; a smaller size is
  * CREDGATE_INVALID_ARGUMENT. Arrays of counters may have any length from
  * CREDGATE_COUNTERS_V1 on; for a shorter one credgate_engine_counters returns
  * CREDGATE_BUFFER_TOO_SMALL, and other functions CREDGATE_INVALID_ARGUMENT.
@@ -269,7 +269,8 @@ typedef struct credgate_error credgate_error;
 //
 // Methods: credgate_gate_new, credgate_gate_config, credgate_gate_warning,
 // credgate_gate_arg, credgate_gate_searches_requests,
-// credgate_gate_wants_body, credgate_gate_timeout, credgate_gate_free.
+// credgate_gate_wants_body, credgate_gate_wants_traceparent,
+// credgate_gate_timeout, credgate_gate_free.
 typedef struct credgate_gate credgate_gate;
 
 // The outcomes for one event loop.
@@ -337,6 +338,11 @@ typedef struct credgate_request {
     const char *peer;
     // Its length in bytes.
     size_t peer_len;
+    // The value of the traceparent header, or NULL. Ignored unless
+    // credgate_gate_wants_traceparent returns true.
+    const char *traceparent;
+    // Its length in bytes.
+    size_t traceparent_len;
 } credgate_request;
 
 // The result of authenticating a request: allow or deny. Strings belong to the
@@ -425,6 +431,19 @@ typedef struct credgate_completion {
     struct credgate_outcome *outcome;
 } credgate_completion;
 
+// The requests of a client: see the engine option "metrics_clients".
+typedef struct credgate_client {
+    // Its id: printable ASCII, at most 255 bytes. "other": all requests
+    // without counters of their own.
+    const char *client_id;
+    // Its length in bytes.
+    size_t client_id_len;
+    // Its allowed requests.
+    uint64_t allowed;
+    // Its denied requests.
+    uint64_t denied;
+} credgate_client;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -476,6 +495,11 @@ int32_t credgate_gate_wants_body(const struct credgate_gate *gate,
                                  const struct credgate_request *request,
                                  int64_t content_length,
                                  bool *out_wants);
+
+// Returns whether the gate forwards a request's traceparent to the provider,
+// so that the host must look the header up and set it in the request.
+int32_t credgate_gate_wants_traceparent(const struct credgate_gate *gate,
+                                        bool *out_wants);
 
 // Copies the client id that the request presents to out, with any secret: for
 // the log of a denial. It is printable ASCII and may contain quotation marks.
@@ -589,6 +613,8 @@ void credgate_outcome_release(struct credgate_outcome *outcome);
 // "store_previous_pepper_files" (a list), "store_timeout" (milliseconds),
 // "store_prefix", "store_ca_file", "store_client_cert_file",
 // "store_client_key_file", "store_max_bytes", "store_metrics" (true or false).
+// "metrics_clients" is the maximum number of clients that have counters of
+// their own (0, the default: none; see credgate_engine_clients).
 int32_t credgate_engine_new(const char *json,
                             size_t json_len,
                             struct credgate_engine **out_engine,
@@ -759,6 +785,31 @@ int32_t credgate_engine_purge(const struct credgate_engine *engine,
 int32_t credgate_engine_follow_purge(const struct credgate_engine *engine,
                                      const char *client_id,
                                      size_t client_id_len);
+
+// Copies the counters of clients, from position `first` on, at most `capacity`
+// of them, to an array whose elements have `client_size` bytes:
+// sizeof(credgate_client). *out_count is their number. Position 0 is "other";
+// the clients follow in the order of their first token, and never change their
+// position. All numbers only grow, and a host may add up those of several
+// processes by their ids. Without the option "metrics_clients" there are none.
+// The strings belong to the engine.
+int32_t credgate_engine_clients(const struct credgate_engine *engine,
+                                size_t first,
+                                struct credgate_client *clients,
+                                size_t capacity,
+                                size_t client_size,
+                                size_t *out_count);
+
+// Writes the counters of `count` clients in Prometheus's text format, version
+// 0.0.4: to append to the text of credgate_counters_text. No clients: an empty
+// text. CREDGATE_BUFFER_TOO_SMALL: *out_len is the capacity that the text
+// needs.
+int32_t credgate_clients_text(const struct credgate_client *clients,
+                              size_t count,
+                              size_t client_size,
+                              char *out,
+                              size_t capacity,
+                              size_t *out_len);
 
 #ifdef __cplusplus
 }  // extern "C"

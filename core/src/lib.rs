@@ -117,6 +117,7 @@ pub use engine::queue::{Authentication, Queue};
 pub use error::{Error, ErrorKind};
 pub use gate::{Gate, Rules};
 pub use journal::{Level, Record};
+pub use metrics::clients::ClientRequests;
 pub use metrics::{Latency, ProviderState, Snapshot};
 pub use outcome::{Allow, CacheStatus, Deny, Outcome};
 pub use request::redact::{redact_query, redact_text, text_contains_secret};

@@ -3,6 +3,7 @@
 use crate::cause::{Cause, Denial};
 use crate::gate::policy::Breach;
 use crate::gate::{Gate, Rules};
+use crate::metrics::Metrics;
 use crate::request::Source;
 use crate::token::Grant;
 use std::borrow::Cow;
@@ -31,25 +32,27 @@ impl Outcome {
         Outcome::without_token(&gate.rules, CacheStatus::None)
     }
 
-    /// The outcome of a gate's policy on a token. `wall`: the time since the Unix epoch.
+    /// The outcome of a gate's policy on a token, counted. `wall`: the time since the Unix epoch.
     pub(crate) fn of_grant(
         rules: &Arc<Rules>,
         grant: Arc<Grant>,
         cache_status: CacheStatus,
         source: Source,
         wall: Duration,
+        metrics: &Metrics,
     ) -> Outcome {
         let verdict = rules.policy.check(&grant, wall);
-        Outcome::of_verdict(rules, grant, verdict, cache_status, source)
+        Outcome::of_verdict(rules, grant, verdict, cache_status, source, metrics)
     }
 
-    /// The outcome of a policy's verdict on a token.
+    /// The outcome of a policy's verdict on a token, counted.
     pub(crate) fn of_verdict(
         rules: &Arc<Rules>,
         grant: Arc<Grant>,
         verdict: Result<(), Breach>,
         cache_status: CacheStatus,
         source: Source,
+        metrics: &Metrics,
     ) -> Outcome {
         let denial = match verdict {
             // The id of a pair was checked before its token was looked up.
@@ -57,6 +60,7 @@ impl Outcome {
                 if !grant.is_client_supplied
                     || rules.allows_client(grant.client_id().as_bytes()) =>
             {
+                grant.requests.allow(cache_status);
                 return Outcome::Allow(Allow {
                     rules: Arc::clone(rules),
                     grant: Some(grant),
@@ -67,7 +71,9 @@ impl Outcome {
             Ok(()) => Denial::new(Cause::ClientNotAllowed, ""),
             Err(breach) => breach.denial(grant.is_client_supplied),
         };
-        Outcome::of_denial(rules, denial, cache_status)
+        let outcome = Outcome::of_denial(rules, denial, cache_status);
+        metrics.count(&outcome, &grant.requests);
+        outcome
     }
 
     /// A denial; if the gate allows anonymous requests, a 401 becomes an anonymous allow.

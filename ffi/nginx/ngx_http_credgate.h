@@ -80,6 +80,7 @@ typedef struct {
     ngx_array_t                      *unguarded; /* locations to check */
     ngx_shm_zone_t                   *zone;
     size_t                            zone_size;
+    ngx_uint_t                        metrics_clients;
     ngx_int_t                         remote_user;  /* variable's index */
     unsigned                          store_set:1;  /* or "off" */
 
@@ -103,6 +104,7 @@ typedef struct {
     ngx_array_t                      *settings;
     credgate_gate                    *handle;
     ngx_array_t                      *host_args; /* of complex values */
+    bool                              traceparent;  /* is forwarded */
     ngx_http_complex_value_t         *client_id; /* NULL: no variables */
     ngx_http_complex_value_t         *client_secret;
     ngx_uint_t                        denies;    /* for lack of a provider */
@@ -184,6 +186,14 @@ void ngx_http_credgate_body_discard(ngx_http_credgate_ctx_t *ctx);
 /* bypass.c: the precontent phase, for requests that no gate has allowed */
 ngx_int_t ngx_http_credgate_bypass_init(ngx_conf_t *cf);
 ngx_int_t ngx_http_credgate_bypass_handler(ngx_http_request_t *r);
+
+/* clients.c: the requests of each client in all workers */
+size_t ngx_http_credgate_clients_size(ngx_uint_t max);
+void *ngx_http_credgate_clients_create(ngx_slab_pool_t *shpool);
+void ngx_http_credgate_clients_open(ngx_slab_pool_t *shpool, void *shared,
+    ngx_uint_t max, ngx_log_t *log);
+void ngx_http_credgate_clients_publish(credgate_engine *engine);
+ngx_int_t ngx_http_credgate_clients_text(ngx_pool_t *pool, ngx_str_t *text);
 
 /* compile.c: makes a gate from settings, for the "credgate" of a location */
 char *ngx_http_credgate_compile_gate(ngx_conf_t *cf,

@@ -66,11 +66,18 @@ ngx_http_credgate_compile_gate(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
+    if (credgate_gate_wants_traceparent(gate->handle, &gate->traceparent)
+        != CREDGATE_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
     if (ngx_http_credgate_compile_log_warnings(cf, cglcf, gate) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
-    gate->plain = (gate->host_args == NULL && gate->client_id == NULL);
+    gate->plain = (gate->host_args == NULL && gate->client_id == NULL
+                   && !gate->traceparent);
 
     return NGX_CONF_OK;
 }

@@ -300,6 +300,9 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
     NGX_HTTP_CREDGATE_SETTING("token_post_args_client", NGX_CONF_1MORE,
                               LIST, "token_post_args_client"),
 
+    NGX_HTTP_CREDGATE_SETTING("traceparent", NGX_CONF_TAKE1,
+                              FLAG, "traceparent"),
+
     NGX_HTTP_CREDGATE_SETTING("unauthorized_error_message", NGX_CONF_TAKE1,
                               STRING, "unauthorized_error_message"),
 
@@ -329,6 +332,9 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
 
     NGX_HTTP_CREDGATE_OPTION("max_waiting", NGX_CONF_TAKE1,
                              NUMBER, "max_waiting"),
+
+    NGX_HTTP_CREDGATE_OPTION("metrics_clients", NGX_CONF_TAKE1,
+                             NUMBER, "metrics_clients"),
 
     NGX_HTTP_CREDGATE_OPTION("provider_pause_max", NGX_CONF_TAKE1,
                              SEC, "provider_pause_max"),

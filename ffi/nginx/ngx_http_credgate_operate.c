@@ -12,8 +12,8 @@ static ngx_int_t ngx_http_credgate_operate_metrics_handler(
 static ngx_int_t ngx_http_credgate_operate_report_handler(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_credgate_operate_counters(ngx_http_request_t *r,
-    ngx_str_t *type, int32_t (*write)(const uint64_t *, uintptr_t, char *,
-    uintptr_t, uintptr_t *));
+    ngx_uint_t clients, ngx_str_t *type, int32_t (*write)(const uint64_t *,
+    uintptr_t, char *, uintptr_t, uintptr_t *));
 
 
 static ngx_str_t  ngx_http_credgate_text_type =
@@ -51,7 +51,8 @@ ngx_http_credgate_operate_report(ngx_conf_t *cf, ngx_command_t *cmd,
 static ngx_int_t
 ngx_http_credgate_operate_metrics_handler(ngx_http_request_t *r)
 {
-    return ngx_http_credgate_operate_counters(r, &ngx_http_credgate_text_type,
+    return ngx_http_credgate_operate_counters(r, 1,
+                                              &ngx_http_credgate_text_type,
                                               credgate_counters_text);
 }
 
@@ -59,23 +60,27 @@ ngx_http_credgate_operate_metrics_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_credgate_operate_report_handler(ngx_http_request_t *r)
 {
-    return ngx_http_credgate_operate_counters(r, &ngx_http_credgate_json_type,
+    return ngx_http_credgate_operate_counters(r, 0,
+                                              &ngx_http_credgate_json_type,
                                               credgate_counters_report);
 }
 
 
-/* returns the counters of all workers, in the format of "write" */
+/*
+ * returns the counters of all workers, in the format of "write", and as text
+ * those of clients
+ */
 
 static ngx_int_t
-ngx_http_credgate_operate_counters(ngx_http_request_t *r, ngx_str_t *type,
-    int32_t (*write)(const uint64_t *, uintptr_t, char *, uintptr_t,
-    uintptr_t *))
+ngx_http_credgate_operate_counters(ngx_http_request_t *r, ngx_uint_t clients,
+    ngx_str_t *type, int32_t (*write)(const uint64_t *, uintptr_t, char *,
+    uintptr_t, uintptr_t *))
 {
     uint64_t   counters[CREDGATE_COUNTERS];
     int32_t    status;
     uintptr_t  len;
     ngx_int_t  rc;
-    ngx_str_t  body;
+    ngx_str_t  body, more;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         return NGX_HTTP_NOT_ALLOWED;
@@ -89,6 +94,16 @@ ngx_http_credgate_operate_counters(ngx_http_request_t *r, ngx_str_t *type,
     ngx_http_credgate_counters_publish(ngx_http_credgate_engine_get(),
                                        r->connection->log);
 
+    ngx_str_null(&more);
+
+    if (clients) {
+        ngx_http_credgate_clients_publish(ngx_http_credgate_engine_get());
+
+        if (ngx_http_credgate_clients_text(r->pool, &more) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
     if (ngx_http_credgate_counters_sum(counters) != NGX_OK) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
@@ -100,7 +115,7 @@ ngx_http_credgate_operate_counters(ngx_http_request_t *r, ngx_str_t *type,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    body.data = ngx_pcalloc(r->pool, len);
+    body.data = ngx_pcalloc(r->pool, len + more.len);
     if (body.data == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -111,7 +126,11 @@ ngx_http_credgate_operate_counters(ngx_http_request_t *r, ngx_str_t *type,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    body.len = len;
+    if (more.len) {
+        ngx_memcpy(body.data + len, more.data, more.len);
+    }
+
+    body.len = len + more.len;
 
     return ngx_http_credgate_operate_send(r, NGX_HTTP_OK, type, &body);
 }

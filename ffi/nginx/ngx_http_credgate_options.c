@@ -7,6 +7,8 @@
 #include "ngx_http_credgate.h"
 
 
+static void ngx_http_credgate_options_set_clients(
+    ngx_http_credgate_main_conf_t *cgmcf);
 static void ngx_http_credgate_options_take_off(
     ngx_http_credgate_main_conf_t *cgmcf);
 static ngx_int_t ngx_http_credgate_options_check_readable(ngx_cycle_t *cycle,
@@ -73,7 +75,33 @@ ngx_http_credgate_options_init_main(ngx_conf_t *cf, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    ngx_http_credgate_options_set_clients(cgmcf);
+
     return NGX_CONF_OK;
+}
+
+
+/* the zone has a maximum number of clients too */
+
+static void
+ngx_http_credgate_options_set_clients(ngx_http_credgate_main_conf_t *cgmcf)
+{
+    ngx_uint_t                    i;
+    ngx_http_credgate_setting_t  *setting;
+
+    setting = cgmcf->settings->elts;
+
+    for (i = 0; i < cgmcf->settings->nelts; i++) {
+
+        if (ngx_http_credgate_words_is(&setting[i].field->name,
+                                       "metrics_clients"))
+        {
+            /* the library has checked the number */
+
+            cgmcf->metrics_clients = ngx_atoi(setting[i].words[1].data,
+                                              setting[i].words[1].len);
+        }
+    }
 }
 
 

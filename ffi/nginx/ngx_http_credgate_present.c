@@ -9,6 +9,8 @@
 
 static ngx_int_t ngx_http_credgate_present_copy(ngx_pool_t *pool,
     ngx_str_t *from, const char **to, size_t *len);
+static void ngx_http_credgate_present_traceparent(
+    ngx_http_credgate_ctx_t *ctx);
 
 
 /* copies possible credentials, because the originals are overwritten */
@@ -74,7 +76,7 @@ ngx_http_credgate_present_copy(ngx_pool_t *pool, ngx_str_t *from,
 }
 
 
-/* evaluates the values of the gate that contain variables */
+/* evaluates the values of the gate that come with each request */
 
 ngx_int_t
 ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx)
@@ -108,6 +110,10 @@ ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx)
         return NGX_ERROR;
     }
 
+    if (ctx->gate->traceparent) {
+        ngx_http_credgate_present_traceparent(ctx);
+    }
+
     args = ctx->gate->host_args;
 
     if (args == NULL) {
@@ -136,4 +142,52 @@ ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx)
     ctx->presented.args_len = n;
 
     return NGX_OK;
+}
+
+
+/* several headers are no valid value */
+
+static void
+ngx_http_credgate_present_traceparent(ngx_http_credgate_ctx_t *ctx)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    ctx->presented.traceparent = NULL;
+    ctx->presented.traceparent_len = 0;
+
+    part = &ctx->request->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].hash == 0
+            || h[i].key.len != sizeof("traceparent") - 1
+            || ngx_strncasecmp(h[i].key.data, (u_char *) "traceparent",
+                               sizeof("traceparent") - 1)
+               != 0)
+        {
+            continue;
+        }
+
+        if (ctx->presented.traceparent) {
+            ctx->presented.traceparent = NULL;
+            ctx->presented.traceparent_len = 0;
+            return;
+        }
+
+        ctx->presented.traceparent = (char *) h[i].value.data;
+        ctx->presented.traceparent_len = h[i].value.len;
+    }
 }

@@ -80,6 +80,7 @@ ngx_http_credgate_worker_exit_process(ngx_cycle_t *cycle)
     if (engine) {
         ngx_http_credgate_engine_log(cycle->log);
         ngx_http_credgate_counters_leave(engine);
+        ngx_http_credgate_clients_publish(engine);
     }
 
     /* on SIGTERM nginx destroys no pools, and requests may still wait */
@@ -186,6 +187,7 @@ ngx_http_credgate_worker_tick_handler(ngx_event_t *ev)
 
     ngx_http_credgate_memory_wipe_received();
     ngx_http_credgate_counters_publish(engine, ev->log);
+    ngx_http_credgate_clients_publish(engine);
     ngx_http_credgate_zone_follow_purges(engine);
     ngx_http_credgate_engine_log(ev->log);
 

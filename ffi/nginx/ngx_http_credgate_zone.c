@@ -26,6 +26,7 @@ typedef struct {
 
 typedef struct {
     void                      *counters;
+    void                      *clients;
     ngx_atomic_t               purges;         /* their total number */
     ngx_http_credgate_purge_t  purge[NGX_HTTP_CREDGATE_PURGES];
 } ngx_http_credgate_shared_t;
@@ -69,12 +70,27 @@ ngx_http_credgate_zone_set(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 ngx_int_t
 ngx_http_credgate_zone_add(ngx_conf_t *cf)
 {
+    size_t                          clients;
     ngx_str_t                       name;
     ngx_http_credgate_main_conf_t  *cgmcf;
 
     cgmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_credgate_module);
 
-    ngx_conf_init_size_value(cgmcf->zone_size, NGX_HTTP_CREDGATE_ZONE_SIZE);
+    clients = ngx_http_credgate_clients_size(cgmcf->metrics_clients);
+
+    ngx_conf_init_size_value(cgmcf->zone_size,
+                             NGX_HTTP_CREDGATE_ZONE_SIZE + clients);
+
+    /* clients must leave room for the counters of workers */
+
+    if (cgmcf->zone_size < NGX_HTTP_CREDGATE_ZONE_MIN + clients) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "credgate: the size in the \"credgate_zone\" directive "
+                      "is too small for \"credgate_metrics_clients\" %ui, it "
+                      "must be at least %uzk", cgmcf->metrics_clients,
+                      (NGX_HTTP_CREDGATE_ZONE_MIN + clients + 1023) / 1024);
+        return NGX_ERROR;
+    }
 
     ngx_str_set(&name, "credgate");
 
@@ -114,6 +130,11 @@ ngx_http_credgate_zone_init(ngx_shm_zone_t *zone, void *data)
         return NGX_ERROR;
     }
 
+    shared->clients = ngx_http_credgate_clients_create(shpool);
+    if (shared->clients == NULL) {
+        return NGX_ERROR;
+    }
+
     /* a worker without room for its counters logs one warning itself */
     shpool->log_nomem = 0;
 
@@ -142,6 +163,9 @@ ngx_http_credgate_zone_open(ngx_cycle_t *cycle)
 
     ngx_http_credgate_counters_open(ngx_http_credgate_shpool,
                                     ngx_http_credgate_shared->counters);
+    ngx_http_credgate_clients_open(ngx_http_credgate_shpool,
+                                   ngx_http_credgate_shared->clients,
+                                   cgmcf->metrics_clients, cycle->log);
 }
 
 

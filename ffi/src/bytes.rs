@@ -20,8 +20,7 @@ pub(crate) unsafe fn optional<'a>(
     match (start.is_null(), len) {
         (true, 0) => Ok(None),
         (true, _) => Err(Fail(CREDGATE_INVALID_ARGUMENT)),
-        (false, 0) => Ok(Some(b"")),
-        // SAFETY: the caller guarantees pointer and length.
+        // SAFETY: not NULL, which suffices for no bytes; the caller guarantees pointer and length.
         (false, _) => Ok(Some(unsafe {
             std::slice::from_raw_parts(start.cast(), len)
         })),

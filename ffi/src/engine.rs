@@ -26,6 +26,8 @@ pub struct credgate_engine(pub(crate) Engine);
 /// "store_previous_pepper_files" (a list), "store_timeout" (milliseconds),
 /// "store_prefix", "store_ca_file", "store_client_cert_file",
 /// "store_client_key_file", "store_max_bytes", "store_metrics" (true or false).
+/// "metrics_clients" is the maximum number of clients that have counters of
+/// their own (0, the default: none; see credgate_engine_clients).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_engine_new(
     json: *const c_char,

@@ -14,7 +14,8 @@ use std::ffi::c_char;
 ///
 /// Methods: credgate_gate_new, credgate_gate_config, credgate_gate_warning,
 /// credgate_gate_arg, credgate_gate_searches_requests,
-/// credgate_gate_wants_body, credgate_gate_timeout, credgate_gate_free.
+/// credgate_gate_wants_body, credgate_gate_wants_traceparent,
+/// credgate_gate_timeout, credgate_gate_free.
 pub struct credgate_gate(pub(crate) Gate);
 
 /// Compiles a configuration: a JSON object, or Kong's plugin object. Starts no
@@ -58,7 +59,7 @@ pub unsafe extern "C" fn credgate_gate_wants_body(
         let (gate, request, out_wants) = unsafe {
             (
                 handle::borrow(gate)?,
-                request::borrow(request, &mut scratch)?,
+                request::borrow(request, false, &mut scratch)?,
                 Out::required(out_wants)?,
             )
         };
@@ -66,6 +67,21 @@ pub unsafe extern "C" fn credgate_gate_wants_body(
             gate.0
                 .wants_body(&request, u64::try_from(content_length).ok()),
         );
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// Returns whether the gate forwards a request's traceparent to the provider,
+/// so that the host must look the header up and set it in the request.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_gate_wants_traceparent(
+    gate: *const credgate_gate,
+    out_wants: *mut bool,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL.
+        let (gate, out_wants) = unsafe { (handle::borrow(gate)?, Out::required(out_wants)?) };
+        out_wants.set(gate.0.wants_traceparent());
         Ok(CREDGATE_OK)
     })
 }
@@ -86,7 +102,7 @@ pub unsafe extern "C" fn credgate_gate_presented_client_id(
         // SAFETY: C passes valid pointers or NULL.
         unsafe {
             let gate = handle::borrow(gate)?;
-            let request = request::borrow(request, &mut scratch)?;
+            let request = request::borrow(request, false, &mut scratch)?;
             match gate.0.presented_client_id(&request) {
                 Some(id) => bytes::write(id.as_bytes(), out, capacity, out_len),
                 None => Ok(CREDGATE_EMPTY),

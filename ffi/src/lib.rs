@@ -38,11 +38,14 @@ mod hide;
 
 mod operate;
 
+mod clients;
+
 /// Wipes memory when it is freed: token requests and responses pass through
 /// buffers of dependencies that do not wipe them. A hit frees nothing.
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
+pub use clients::*;
 pub use engine::*;
 pub use error::*;
 pub use gate::*;

@@ -156,10 +156,11 @@ pub unsafe extern "C" fn credgate_authenticate_at_once(
         let mut scratch = request::scratch();
         // SAFETY: C passes valid pointers or NULL.
         let (gate, queue, request, outcome) = unsafe {
+            let gate = handle::borrow(gate)?;
             (
-                handle::borrow(gate)?,
+                gate,
                 handle::borrow(queue)?,
-                request::borrow(request, &mut scratch)?,
+                request::borrow(request, gate.0.wants_traceparent(), &mut scratch)?,
                 Target::new(outcome)?,
             )
         };
@@ -190,10 +191,11 @@ pub unsafe extern "C" fn credgate_authenticate(
         let mut scratch = request::scratch();
         // SAFETY: C passes valid pointers or NULL.
         let (gate, queue, request, outcome, out_ticket) = unsafe {
+            let gate = handle::borrow(gate)?;
             (
-                handle::borrow(gate)?,
+                gate,
                 handle::borrow(queue)?,
-                request::borrow(request, &mut scratch)?,
+                request::borrow(request, gate.0.wants_traceparent(), &mut scratch)?,
                 Target::new(outcome)?,
                 Out::required(out_ticket)?,
             )

@@ -58,6 +58,11 @@ pub struct credgate_request {
     pub peer: *const c_char,
     /// Its length in bytes.
     pub peer_len: usize,
+    /// The value of the traceparent header, or NULL. Ignored unless
+    /// credgate_gate_wants_traceparent returns true.
+    pub traceparent: *const c_char,
+    /// Its length in bytes.
+    pub traceparent_len: usize,
     /// For tests: must be 0.
     #[cfg(credgate_grown)]
     pub grown: u64,
@@ -99,13 +104,14 @@ pub(crate) const fn scratch<'a>() -> Scratch<'a> {
     }
 }
 
-/// Borrows a request.
+/// Borrows a request, with its traceparent if the gate wants it.
 ///
 /// # Safety
 ///
 /// NULL, or a request whose strings are valid through `'a`.
 pub(crate) unsafe fn borrow<'a>(
     request: *const credgate_request,
+    wants_traceparent: bool,
     scratch: &'a mut Scratch<'a>,
 ) -> Result<Request<'a>, Fail> {
     // SAFETY: the size is checked before anything else is read; the caller guarantees the strings.
@@ -125,6 +131,11 @@ pub(crate) unsafe fn borrow<'a>(
             credentials: credentials(request)?,
             args: args(request, &mut scratch.args)?,
             peer: bytes::optional(request.peer, request.peer_len)?,
+            traceparent: if wants_traceparent {
+                bytes::optional(request.traceparent, request.traceparent_len)?
+            } else {
+                None
+            },
         })
     }
 }

@@ -1,9 +1,10 @@
-"""`python -m credgate`: command-line tools for setting up a gate."""
+"""`python -m credgate` and `credgate`: command-line tools for setting up a gate."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import credgate
@@ -19,7 +20,8 @@ INTERRUPTED = 130  # the exit status that shells use for SIGINT
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status."""
     summary = (credgate.__doc__ or "").partition("\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m credgate", description=summary)
+    prog = "credgate" if Path(sys.argv[0]).name == "credgate" else "python -m credgate"
+    parser = argparse.ArgumentParser(prog=prog, description=summary)
     parser.add_argument("--version", action="version", version=f"credgate {credgate.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     _check.add_to(commands)

@@ -91,7 +91,8 @@ def run(options: argparse.Namespace) -> int:
         diagnosis = _wrong_settings(error)
     else:
         args = dict(_arguments.pair(options, "--arg", text) for text in options.arg)
-        diagnosis = gate.check(*_credentials(options, gate), args=args)
+        pair = _pair(options, gate)
+        diagnosis = gate.check(*pair, args=args) if pair else gate.check(args=args)
     status = _status(diagnosis, strict=options.strict)
     shown = json.dumps(diagnosis, indent=2) if options.json else text(diagnosis, status)
     sys.stdout.write(f"{shown}\n")
@@ -162,15 +163,13 @@ def _sentence(text: str) -> str:
     return text if text.endswith(("?", ".")) else f"{text}."
 
 
-def _credentials(
-    options: argparse.Namespace, gate: credgate.Gate
-) -> tuple[str | None, str | None]:
+def _pair(options: argparse.Namespace, gate: credgate.Gate) -> tuple[str, str] | None:
     """Return id and secret of the client; None for the gateway's own."""
     if options.client_id is not None:
         return options.client_id, _secret(options)
     if gate.config["client_id"] is None:
         _arguments.wrong(options, "--client-id is required, because the settings have no client_id")
-    return None, None
+    return None
 
 
 def _secret(options: argparse.Namespace) -> str:

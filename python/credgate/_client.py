@@ -1,4 +1,4 @@
-"""The parts that the `Auth` classes of httpx and requests share."""
+"""The parts that the `Auth` classes of all client libraries share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     from credgate import Gate, Token
 
+UNAUTHORIZED = 401
+ENCRYPTED = {"https", "wss"}
+
 
 class Client:
     """A machine client: its gate, its credentials, and the hosts that may receive its token."""
@@ -17,13 +20,13 @@ class Client:
     def __init__(
         self,
         gate: Gate,
-        client_id: str,
-        client_secret: str,
+        client_id: str | None = None,
+        client_secret: str | None = None,
         *,
         args: Mapping[str, str | None] | None = None,
         hosts: Collection[str] | None = None,
     ) -> None:
-        """Create it for one client.
+        """Create it for one client. Without id and secret, that is the gate's own (client_id).
 
         `args` are values for the gate's token_post_args_host. `hosts` are the only hosts that
         receive the token, without ports; None: all hosts.
@@ -35,7 +38,8 @@ class Client:
 
     def __repr__(self) -> str:
         """Show the client id, not the secret."""
-        return f"<{type(self).__module__}.Auth client_id={self._pair[0]!r}>"
+        client_id = self._pair[0] or self._gate.config["client_id"]
+        return f"<{type(self).__module__}.Auth client_id={client_id!r}>"
 
     def _token(self) -> Token:
         """Return the token; on a miss, wait for the exchange."""
@@ -47,12 +51,12 @@ class Client:
 
     def _may_go_to(self, scheme: str, find_host: Callable[[], str]) -> bool:
         """Return whether a request must carry the token; raise ValueError if it is unsafe."""
-        if scheme == "https" and self._hosts is None:
+        if scheme in ENCRYPTED and self._hosts is None:
             return True  # finding the host costs more than the token
         host = find_host()
         if self._hosts is not None and host.lower() not in self._hosts:
             return False
-        if scheme != "https" and not is_here(host):
+        if scheme not in ENCRYPTED and not is_here(host):
             message = f"will not send a token to {scheme}://{host} unencrypted: use https"
             raise ValueError(message)
         return True

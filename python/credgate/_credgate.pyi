@@ -174,6 +174,7 @@ class Gate:
         client_id: Text | None,
         client_secret: Text | None,
         peer: Text | None,
+        traceparent: Text | None,
     ) -> Allow | Deny | Request: ...
     def _token(  # for `credgate.Gate.token`
         self,
@@ -217,10 +218,13 @@ class Gate:
         It is unchanged if the gate does not search bodies or `hide_credentials` is off. All other
         bytes stay unchanged.
         """
+    @overload
+    def check(self, *, args: Mapping[str, Text | None] | None = None) -> Diagnosis: ...
+    @overload
     def check(
         self,
-        client_id: Text | None = None,
-        client_secret: Text | None = None,
+        client_id: Text,
+        client_secret: Text,
         args: Mapping[str, Text | None] | None = None,
     ) -> Diagnosis:
         """Request a token as a first request would, and explain each step.
@@ -241,6 +245,9 @@ class Gate:
     def args(self) -> list[str]:
         """The names in token_post_args_host: arguments that each request may set."""
     @property
+    def wants_traceparent(self) -> bool:
+        """Whether the gate forwards `traceparent`, so that it must be passed to `authenticate`."""
+    @property
     def timeout(self) -> float:
         """The maximum time that a request waits for its token, in seconds."""
 
@@ -248,9 +255,10 @@ def configure(**options: object) -> None:
     """Set the engine options of this process and of its future children.
 
     Call it before the first request; options left out get their defaults. `cache_max_bytes`,
-    `cache_max_entries`, `max_waiting` and `max_exchanges` are limits; `store` and the options that
-    begin with `store_` configure the shared store. Raises ConfigError if an option is unknown or
-    invalid, or if the engine already runs with other options.
+    `cache_max_entries`, `max_waiting` and `max_exchanges` are limits; `metrics_clients` is the
+    maximum number of clients with counters of their own; `store` and the options that begin with
+    `store_` configure the shared store. Raises ConfigError if an option is unknown or invalid, or
+    if the engine already runs with other options.
     """
 
 def metrics() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from credgate import _credgate
 from credgate._credgate import Request, to_token
@@ -37,17 +37,29 @@ class Gate(_credgate.Gate):
         client_id: Text | None = None,
         client_secret: Text | None = None,
         peer: Text | None = None,
+        traceparent: Text | None = None,
     ) -> Allow | Deny:
         """Authenticate a request; on a miss, wait for the exchange.
 
         Pass the parts of the request unchanged: `query` is without "?" and not decoded. Reject a
         request with several Authorization headers before calling this. `args` are values for the
         gate's token_post_args_host. If `client_id` and `client_secret` are given, the request is
-        not searched for credentials; an empty one is a denial. `peer` is the IP address of the client: exchanges without a
-        token are counted for it (refusals_per_source).
+        not searched for credentials; an empty one is a denial. `peer` is the IP address of the
+        client: exchanges without a token are counted for it (refusals_per_source). `traceparent` is
+        the header of that name, which the token request gets if the gate forwards it
+        (`wants_traceparent`).
         """
         result = self._authenticate(
-            method, authorization, query, content_type, body, args, client_id, client_secret, peer
+            method,
+            authorization,
+            query,
+            content_type,
+            body,
+            args,
+            client_id,
+            client_secret,
+            peer,
+            traceparent,
         )
         return result.wait() if type(result) is Request else result
 
@@ -63,16 +75,35 @@ class Gate(_credgate.Gate):
         client_id: Text | None = None,
         client_secret: Text | None = None,
         peer: Text | None = None,
+        traceparent: Text | None = None,
     ) -> Allow | Deny:
         """Authenticate a request; on a miss, await the exchange without blocking the event loop.
 
         The arguments are those of `authenticate`. Cancelling the task does not cancel the exchange.
         """
         result = self._authenticate(
-            method, authorization, query, content_type, body, args, client_id, client_secret, peer
+            method,
+            authorization,
+            query,
+            content_type,
+            body,
+            args,
+            client_id,
+            client_secret,
+            peer,
+            traceparent,
         )
         return await wait(result) if type(result) is Request else result
 
+    @overload
+    def token(self, *, args: Mapping[str, Text | None] | None = None) -> Token: ...
+    @overload
+    def token(
+        self,
+        client_id: Text,
+        client_secret: Text,
+        args: Mapping[str, Text | None] | None = None,
+    ) -> Token: ...
     def token(
         self,
         client_id: Text | None = None,
@@ -88,6 +119,15 @@ class Gate(_credgate.Gate):
         result = self._token(client_id, client_secret, args)
         return to_token(result.wait()) if type(result) is Request else result
 
+    @overload
+    async def token_async(self, *, args: Mapping[str, Text | None] | None = None) -> Token: ...
+    @overload
+    async def token_async(
+        self,
+        client_id: Text,
+        client_secret: Text,
+        args: Mapping[str, Text | None] | None = None,
+    ) -> Token: ...
     async def token_async(
         self,
         client_id: Text | None = None,

@@ -1,26 +1,34 @@
-"""Waits for outcomes in an event loop, which the library wakes through a file descriptor."""
+"""Waits for outcomes in an event loop, which the library wakes through a file descriptor.
+
+A loop is one of asyncio or a run of trio. anyio needs no code of its own: it runs on either.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 from weakref import WeakKeyDictionary
 
 from credgate import _credgate
 
 if TYPE_CHECKING:
+    from credgate import _trio
     from credgate._credgate import Allow, Deny, Request
+
+Loop = Union[asyncio.AbstractEventLoop, "_trio.Loop"]
+Future = Union["asyncio.Future[Allow | Deny]", "_trio.Future"]
 
 
 class Mailbox:
     """The waiting requests of one event loop. Use it only on the loop's thread."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: Loop) -> None:
         """Create a queue and have the loop watch it."""
         self._queue = _credgate.Queue()
-        self._waiting: dict[int, asyncio.Future[Allow | Deny]] = {}
+        self._waiting: dict[int, Future] = {}
         self._retired = False
         loop.add_reader(self._queue.fileno(), self._collect)
 
@@ -29,14 +37,12 @@ class Mailbox:
         """Return whether the queue was created in this process."""
         return self._queue.is_usable()
 
-    async def wait(self, request: Request) -> Allow | Deny:
+    async def wait(self, request: Request, loop: Loop) -> Allow | Deny:
         """Wait for the outcome of a request. Cancelling it does not affect other waiters."""
         begun = self._queue.begin(request)
         if not isinstance(begun, int):
             return begun
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Allow | Deny] = loop.create_future()
-        self._waiting[begun] = future
+        future = self._waiting[begun] = loop.create_future()
         try:
             return await future
         finally:
@@ -44,7 +50,7 @@ class Mailbox:
                 self._queue.cancel(begun)
             self._stop_watching(loop)
 
-    def retire(self, loop: asyncio.AbstractEventLoop) -> None:
+    def retire(self, loop: Loop) -> None:
         """Have the loop stop watching the queue once no request is waiting."""
         self._retired = True
         self._stop_watching(loop)
@@ -53,7 +59,7 @@ class Mailbox:
         """Drop the waiting requests of a closed loop."""
         self._waiting.clear()
 
-    def _stop_watching(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _stop_watching(self, loop: Loop) -> None:
         if self._retired and not self._waiting and not loop.is_closed():
             loop.remove_reader(self._queue.fileno())
 
@@ -64,14 +70,24 @@ class Mailbox:
                 future.set_result(outcome)
 
 
-_mailboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, Mailbox] = WeakKeyDictionary()
+_mailboxes: WeakKeyDictionary[Loop, Mailbox] = WeakKeyDictionary()
 # Reentrant: a signal handler may interrupt its holder.
 _lock = threading.RLock()
 
 
-def _mailbox() -> Mailbox:
-    """Return the mailbox of the running loop."""
-    loop = asyncio.get_running_loop()
+def _running_loop() -> Loop:
+    """Return the running loop. A program that runs trio has imported it."""
+    # With trio as a guest of asyncio, both run in this thread.
+    in_trio_task = getattr(sys.modules.get("trio.lowlevel"), "in_trio_task", None)
+    if in_trio_task and in_trio_task():
+        from credgate import _trio  # noqa: PLC0415
+
+        return _trio.running_loop()
+    return asyncio.get_running_loop()
+
+
+def _mailbox(loop: Loop) -> Mailbox:
+    """Return the mailbox of a loop."""
     with _lock:
         mailbox = _mailboxes.get(loop)
         if not mailbox or not mailbox.is_usable:
@@ -84,7 +100,8 @@ def _mailbox() -> Mailbox:
 async def wait(request: Request) -> Allow | Deny:
     """Wait for the outcome of a request."""
     _credgate.notice_fork()
-    return await _mailbox().wait(request)
+    loop = _running_loop()
+    return await _mailbox(loop).wait(request, loop)
 
 
 def close() -> None:

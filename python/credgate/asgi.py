@@ -42,6 +42,7 @@ class Middleware:
         """Guard an application with a gate."""
         self.app = app
         self.gate = gate.optional() if optional else gate
+        self._traces = gate.wants_traceparent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -66,6 +67,7 @@ class Middleware:
             content_type=_joined(headers, b"content-type"),
             body=body.whole,
             peer=(scope.get("client") or [None])[0],
+            traceparent=_joined(headers, b"traceparent") if self._traces else None,
         )
         if not outcome.allowed:
             await _deny(outcome, scope, receive, send)

@@ -43,6 +43,7 @@ class Middleware:
         """Guard an application with a gate."""
         self.app = app
         self.gate = gate.optional() if optional else gate
+        self._traces = gate.wants_traceparent
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
@@ -56,6 +57,7 @@ class Middleware:
             content_type=_sent(upstream, "CONTENT_TYPE"),
             body=body.whole,
             peer=_sent(upstream, "REMOTE_ADDR"),
+            traceparent=_sent(upstream, "HTTP_TRACEPARENT") if self._traces else None,
         )
         if not outcome.allowed:
             return _deny(outcome, environ, start_response)

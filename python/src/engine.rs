@@ -71,9 +71,10 @@ pub(crate) fn current(py: Python<'_>) -> PyResult<Engine> {
 /// Set the engine options of this process and of its future children.
 ///
 /// Call it before the first request; options left out get their defaults. `cache_max_bytes`,
-/// `cache_max_entries`, `max_waiting` and `max_exchanges` are limits; `store` and the options that
-/// begin with `store_` configure the shared store. Raises ConfigError if an option is unknown or
-/// invalid, or if the engine already runs with other options.
+/// `cache_max_entries`, `max_waiting` and `max_exchanges` are limits; `metrics_clients` is the
+/// maximum number of clients with counters of their own; `store` and the options that begin with
+/// `store_` configure the shared store. Raises ConfigError if an option is unknown or invalid, or
+/// if the engine already runs with other options.
 #[pyfunction]
 #[pyo3(signature = (**options))]
 fn configure(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<()> {

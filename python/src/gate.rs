@@ -65,6 +65,7 @@ impl Gate {
         client_id: Option<Text>,
         client_secret: Option<Text>,
         peer: Option<Text>,
+        traceparent: Option<Text>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let parts = Parts {
             method,
@@ -75,6 +76,7 @@ impl Gate {
             credentials: credentials(client_id, client_secret)?,
             args: self::args(&self.0, args)?,
             peer,
+            traceparent,
         };
         self.decide(py, parts, outcome)
     }
@@ -216,6 +218,12 @@ impl Gate {
     #[getter]
     fn args(&self) -> Vec<&str> {
         self.0.args().iter().map(String::as_str).collect()
+    }
+
+    /// Whether the gate forwards `traceparent`, so that it must be passed to `authenticate`.
+    #[getter]
+    fn wants_traceparent(&self) -> bool {
+        self.0.wants_traceparent()
     }
 
     /// The maximum time that a request waits for its token, in seconds.

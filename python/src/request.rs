@@ -15,6 +15,7 @@ pub(crate) struct Parts {
     pub(crate) credentials: Option<(Text, Text)>,
     pub(crate) args: Vec<Option<Text>>,
     pub(crate) peer: Option<Text>,
+    pub(crate) traceparent: Option<Text>,
 }
 
 impl Parts {
@@ -31,6 +32,7 @@ impl Parts {
             credentials: credentials.map(|(id, secret)| (id.bytes(), secret.bytes())),
             args: &args,
             peer: self.peer.as_ref().map(Text::bytes),
+            traceparent: self.traceparent.as_ref().map(Text::bytes),
         })
     }
 }

@@ -104,6 +104,74 @@ static void null_is_an_error_and_freeing_it_does_nothing(credgate_gate *gate,
 }
 
 
+static void traceparent_is_wanted_only_if_the_gate_forwards_it(
+    credgate_gate *gate, credgate_queue *queue)
+{
+    static const char json[] =
+        "{\"issuer\": \"https://a.example\", \"traceparent\": true}";
+    credgate_request request = make_request(NULL);
+    credgate_outcome outcome = { .struct_size = sizeof(outcome) };
+    credgate_gate *other = NULL;
+    uint64_t ticket;
+    bool wants = true;
+
+    check(credgate_gate_wants_traceparent(NULL, &wants)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_gate_wants_traceparent(gate, NULL)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_gate_wants_traceparent(gate, &wants) == CREDGATE_OK);
+    check(!wants);
+    check(credgate_gate_new(json, sizeof(json) - 1, &other, NULL)
+          == CREDGATE_OK);
+    check(credgate_gate_wants_traceparent(other, &wants) == CREDGATE_OK);
+    check(wants);
+    request.traceparent_len = 5;
+    check(credgate_authenticate(gate, queue, &request, NULL, &outcome, &ticket)
+          == CREDGATE_OK);
+    credgate_outcome_release(&outcome);
+    check(credgate_authenticate(other, queue, &request, NULL, &outcome,
+                                &ticket) == CREDGATE_INVALID_ARGUMENT);
+    credgate_gate_free(other);
+    puts("traceparent_is_wanted_only_if_the_gate_forwards_it");
+}
+
+
+static void clients_become_text(credgate_engine *engine)
+{
+    static const char line[] =
+        "credgate_client_requests_total{client_id=\"a\\\"b\","
+        "result=\"denied\"} 2\n";
+    credgate_client clients[2] = {
+        { .client_id = "other", .client_id_len = 5 },
+        { .client_id = "a\"b", .client_id_len = 3, .allowed = 1,
+          .denied = 2 },
+    };
+    char out[1024];
+    size_t count = 9, len;
+
+    check(credgate_engine_clients(NULL, 0, clients, 2, sizeof(*clients),
+                                  &count) == CREDGATE_NULL_ARGUMENT);
+    check(credgate_engine_clients(engine, 0, NULL, 2, sizeof(*clients),
+                                  &count) == CREDGATE_NULL_ARGUMENT);
+    check(credgate_engine_clients(engine, 0, clients, 2, sizeof(*clients) - 1,
+                                  &count) == CREDGATE_INVALID_ARGUMENT);
+    check(credgate_engine_clients(engine, 0, clients, 2, sizeof(*clients),
+                                  &count) == CREDGATE_OK);
+    check(count == 0);
+    check(credgate_clients_text(clients, 2, sizeof(*clients), NULL, 0, &len)
+          == CREDGATE_BUFFER_TOO_SMALL);
+    check(len < sizeof(out));
+    check(credgate_clients_text(clients, 2, sizeof(*clients), out, len, &len)
+          == CREDGATE_OK);
+    check(len > sizeof(line));
+    check(memcmp(out + len - sizeof(line) + 1, line, sizeof(line) - 1) == 0);
+    check(credgate_clients_text(NULL, 0, sizeof(*clients), NULL, 0, &len)
+          == CREDGATE_OK);
+    check(len == 0);
+    puts("clients_become_text");
+}
+
+
 static void struct_below_the_minimum_size_is_an_error(credgate_gate *gate,
     credgate_queue *queue)
 {
@@ -114,7 +182,8 @@ static void struct_below_the_minimum_size_is_an_error(credgate_gate *gate,
     check(credgate_authenticate(gate, queue, &request, NULL, &outcome, &ticket)
           == CREDGATE_INVALID_ARGUMENT);
     outcome.struct_size = sizeof(outcome);
-    request.struct_size = sizeof(request) - 1;
+    /* version 1 ends before this field */
+    request.struct_size = offsetof(credgate_request, traceparent) - 1;
     check(credgate_authenticate(gate, queue, &request, NULL, &outcome, &ticket)
           == CREDGATE_INVALID_ARGUMENT);
     puts("struct_below_the_minimum_size_is_an_error");
@@ -403,6 +472,8 @@ int main(int argc, char **argv)
 
     null_is_an_error_and_freeing_it_does_nothing(gate, queue);
     struct_below_the_minimum_size_is_an_error(gate, queue);
+    traceparent_is_wanted_only_if_the_gate_forwards_it(gate, queue);
+    clients_become_text(engine);
     error_names_the_field_to_change();
     options_are_checked_without_an_engine();
     check(credgate_engine_follow_purge(NULL, NULL, 0)

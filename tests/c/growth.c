@@ -261,18 +261,48 @@ static void check_counters(credgate_engine *engine)
 }
 
 
+static void check_clients(credgate_engine *engine)
+{
+    struct {
+        credgate_client known;
+        unsigned char canaries[GROWN];
+    } clients[3];
+    size_t count, len;
+    char text[4096];
+
+    memset(clients, CANARY, sizeof(clients));
+    check(credgate_engine_clients(engine, 0, &clients[0].known, 3,
+                                  sizeof(clients[0]), &count) == CREDGATE_OK);
+    check(count == 2);
+    check(memcmp(clients[0].known.client_id, "other", 5) == 0);
+    check(memcmp(clients[1].known.client_id, "alice", 5) == 0);
+    check(clients[1].known.allowed == 2);
+    check(clients[1].known.denied == 0);
+    check(((unsigned char *) (&clients[1].known + 1))[0] == CANARY);
+    check(credgate_clients_text(&clients[0].known, count, sizeof(clients[0]),
+                                text, sizeof(text) - 1, &len) == CREDGATE_OK);
+    text[len] = '\0';
+    check(strstr(text, "{client_id=\"alice\",result=\"allowed\"} 2\n")
+          != NULL);
+    puts("clients");
+}
+
+
 int main(int argc, char **argv)
 {
+    static const char options[] = "{\"metrics_clients\": 2}";
     credgate_gate *gate;
     credgate_engine *engine = NULL;
     credgate_queue *queue = NULL;
 
     check(argc == 3);
     gate = make_gate(argv[1]);
-    check(credgate_engine_new(NULL, 0, &engine, NULL) == CREDGATE_OK);
+    check(credgate_engine_new(options, sizeof(options) - 1, &engine, NULL)
+          == CREDGATE_OK);
     check(credgate_queue_new(engine, &queue, NULL) == CREDGATE_OK);
     check_requests(gate, engine, queue, argv[2]);
     check_counters(engine);
+    check_clients(engine);
     credgate_queue_free(queue);
     credgate_engine_free(engine);
     credgate_gate_free(gate);

@@ -84,6 +84,20 @@ def test_a_key_takes_the_place_of_the_secret(
     assert bearer(upstream.last)
 
 
+def test_clients_are_counted_as_documented(
+    tmp_path: Path, tls_provider: Provider, upstream: Upstream, authority: Authority
+) -> None:
+    (configure,) = (block for block in blocks("lua", README) if "metrics_clients" in block)
+    metrics = 'location = /metrics { content_by_lua_block { ngx.print(require("resty.credgate").metrics()) } }\n'
+    text = SYNOPSIS.replace("init_by_lua_block {\n", f"init_by_lua_block {{\n{configure}", 1)
+    text = text.replace("        location / {", f"        {metrics}        location / {{", 1)
+    places = {**here(tls_provider, authority), "http://127.0.0.1:8080": upstream.url}
+    with Example(text, tmp_path, places, LOAD).running() as port:
+        assert ask(port, headers=ALICE.basic).status == 200
+        counted = 'credgate_client_requests_total{client_id="alice",result="allowed"} 1'
+        assert counted in ask(port, "/metrics").body.decode().splitlines()
+
+
 @pytest.mark.parametrize("up", ["application", "backup"])
 def test_a_redirected_request_keeps_its_token(
     tmp_path: Path, tls_provider: Provider, upstream: Upstream, authority: Authority, up: str

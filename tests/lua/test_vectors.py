@@ -17,6 +17,7 @@ from support.replay import (
     EXTRACTION,
     HIDING,
     SHOWN,
+    TRACEPARENT,
     Ask,
     args_of,
     asker,
@@ -29,6 +30,7 @@ from support.replay import (
     replay_extraction,
     replay_hiding,
     replay_shown,
+    replay_traceparent,
 )
 from support.vectors import Vector
 
@@ -65,6 +67,11 @@ def raw(nginx: Start, issuer: str, upstream: str, directory: Path, vectors: list
 
 def test_extraction(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path) -> None:
     replay_extraction(raw(nginx, scripted.issuer, upstream.url, tmp_path, EXTRACTION, cache_tokens=False), scripted)
+
+
+def test_traceparent(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path) -> None:
+    ask = raw(nginx, scripted.issuer, upstream.url, tmp_path, TRACEPARENT, cache_tokens=False)
+    replay_traceparent(lambda vector: ask(vector)[0], scripted)
 
 
 @pytest.mark.parametrize("part", ["query", "body"])

@@ -13,7 +13,7 @@ from conftest import ALICE, BOB
 from support.examples import Example, blocks
 from support.http import SOURCES, Client, ask
 from support.keys import KEYS
-from support.lab import Authority, Provider, Upstream, bearer, values_of
+from support.lab import Authority, Provider, Scripted, Upstream, bearer, values_of
 from support.nginx import BINARY, MODULE
 from support.process import ROOT, until
 from support.redis import PASSWORD, RIGHTS, USER, Redis
@@ -225,6 +225,30 @@ def test_operations_endpoints(tmp_path: Path) -> None:
     assert re.findall(r"^\| `(credgate_\w+)` \| (\w+) \|", OPERATING, re.MULTILINE) == kinds
     table = re.findall(r"^\| (`.+`) \|", section(OPERATING, "## Report"), re.MULTILINE)
     assert sorted(re.findall(r"`(\w+)`", " ".join(table))) == sorted(report)
+
+
+def test_counters_of_each_client(tmp_path: Path, here: dict[str, object]) -> None:
+    gate = "location / { credgate on; credgate_issuer https://tenant.auth0.com; proxy_pass http://127.0.0.1:8080; }"
+    for written, meant in here.items():
+        gate = gate.replace(written, str(meant))
+    here = {"location = /metrics": f"{gate} location = /metrics"}
+    with example("credgate_metrics_clients", tmp_path, here).running() as port:
+        assert ask(port, headers=ALICE.basic).status == 200
+        assert ask(port, headers=ALICE.wrong().basic).status == 401
+        metrics = ask(port, "/metrics").body.decode()
+    counted = re.findall(r"^credgate_client_requests_total.*", metrics, re.MULTILINE)
+    documented = re.findall(r"^credgate_client_requests_total.*", section(OPERATING, "### Clients"), re.MULTILINE)
+    without = lambda lines: [line.rpartition(" ")[0] for line in lines]  # noqa: E731
+    assert without(counted) == without(documented)
+    assert [line.rpartition(" ")[2] for line in counted] == ["0", "0", "1", "1"]
+
+
+def test_traces_reach_the_provider(tmp_path: Path, scripted: Scripted, upstream: Upstream, here: dict[str, object]) -> None:
+    here["https://tenant.auth0.com"] = f"{scripted.issuer}; credgate_allow_loopback_http on"
+    with example("location /traced/ {", tmp_path, here).running() as port:
+        parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        assert ask(port, "/traced/", headers=ALICE.basic | {"traceparent": parent}).status == 200
+    assert ["traceparent", parent] in scripted.state["last"]["headers"]
 
 
 def test_workers_share_a_sqlite_file(tmp_path: Path, here: dict[str, object]) -> None:

@@ -14,6 +14,7 @@ from support.replay import (
     ASSERTIONS,
     EXTRACTION,
     HIDING,
+    TRACEPARENT,
     Ask,
     asker,
     own_gate,
@@ -21,6 +22,7 @@ from support.replay import (
     replay_assertions,
     replay_extraction,
     replay_hiding,
+    replay_traceparent,
 )
 from support.vectors import Vector
 
@@ -57,6 +59,11 @@ def gates(start: Start, issuer: str, upstream: str, directory: Path, vectors: li
 
 def test_extraction(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path) -> None:
     replay_extraction(gates(nginx, scripted.issuer, upstream.url, tmp_path, EXTRACTION, cache_tokens=False), scripted)
+
+
+def test_traceparent(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path) -> None:
+    ask = gates(nginx, scripted.issuer, upstream.url, tmp_path, TRACEPARENT, cache_tokens=False)
+    replay_traceparent(lambda vector: ask(vector)[0], scripted)
 
 
 @pytest.mark.parametrize("part", ["query", "body"])

@@ -1,16 +1,23 @@
-"""Client-side authentication for httpx (sync and async) and requests."""
+"""Client-side authentication for httpx and httpx2 (sync and async), requests and aiohttp."""
 
 import asyncio
 import io
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
+import aiohttp
 import credgate
+import credgate.aiohttp
 import credgate.httpx
+import credgate.httpx2
 import credgate.requests
 import httpx
+import httpx2
 import pytest
 import requests
 
@@ -20,19 +27,25 @@ from support.local import Answer, Local, Seen, serving
 from support.python import Watched, fresh_gate
 
 Send = Callable[..., int]
+LIBRARIES: dict[str, Any] = {"httpx": (httpx, credgate.httpx), "httpx2": (httpx2, credgate.httpx2)}
 
 
-def by_httpx(with_gate: credgate.Gate, url: str, *, client: Any = ALICE, options: Any = None, **request: Any) -> int:
-    auth = credgate.httpx.Auth(with_gate, client.id, client.secret, **(options or {}))
-    with httpx.Client(auth=auth, trust_env=False, follow_redirects=True) as session:
-        return session.request(request.pop("method", "GET"), url, **request).status_code
+def by_httpx(name: str, with_gate: credgate.Gate, url: str, *, client: Any = ALICE, options: Any = None, **request: Any) -> int:
+    library, module = LIBRARIES[name]
+    auth = module.Auth(with_gate, client.id, client.secret, **(options or {}))
+    with library.Client(auth=auth, trust_env=False, follow_redirects=True) as session:
+        status: int = session.request(request.pop("method", "GET"), url, **request).status_code
+        return status
 
 
-def by_httpx_async(with_gate: credgate.Gate, url: str, *, client: Any = ALICE, options: Any = None, **request: Any) -> int:
+def by_httpx_async(name: str, with_gate: credgate.Gate, url: str, *, client: Any = ALICE, options: Any = None, **request: Any) -> int:
+    library, module = LIBRARIES[name]
+
     async def send() -> int:
-        auth = credgate.httpx.Auth(with_gate, client.id, client.secret, **(options or {}))
-        async with httpx.AsyncClient(auth=auth, trust_env=False, follow_redirects=True) as session:
-            return (await session.request(request.pop("method", "GET"), url, **request)).status_code
+        auth = module.Auth(with_gate, client.id, client.secret, **(options or {}))
+        async with library.AsyncClient(auth=auth, trust_env=False, follow_redirects=True) as session:
+            status: int = (await session.request(request.pop("method", "GET"), url, **request)).status_code
+            return status
 
     return asyncio.run(send())
 
@@ -47,10 +60,27 @@ def by_requests(with_gate: credgate.Gate, url: str, *, client: Any = ALICE, opti
         return session.request(request.pop("method", "GET"), url, **request).status_code
 
 
-@pytest.fixture(params=[by_httpx, by_httpx_async, by_requests], ids=lambda send: send.__name__)
+def by_aiohttp(with_gate: credgate.Gate, url: str, *, client: Any = ALICE, options: Any = None, **request: Any) -> int:
+    async def send() -> int:
+        hosts = {"hosts": [urlsplit(url).hostname], **(options or {})}
+        auth = credgate.aiohttp.Auth(with_gate, client.id, client.secret, **hosts)
+        if "content" in request:
+            request["data"] = request.pop("content")
+        async with aiohttp.ClientSession(middlewares=[auth]) as session:
+            async with session.request(request.pop("method", "GET"), url, **request) as response:
+                return response.status
+
+    return asyncio.run(send())
+
+
+SYNC: dict[str, Send] = {**{name: partial(by_httpx, name) for name in LIBRARIES}, "requests": by_requests}
+ASYNC: dict[str, Send] = {**{f"{name}-async": partial(by_httpx_async, name) for name in LIBRARIES}, "aiohttp": by_aiohttp}
+SENDS = {**SYNC, **ASYNC}
+
+
+@pytest.fixture(params=SENDS)
 def send(request: pytest.FixtureRequest) -> Send:
-    way: Send = request.param
-    return way
+    return SENDS[request.param]
 
 
 def ok(_: Seen) -> Answer:
@@ -121,18 +151,19 @@ def test_a_rejected_response_is_in_the_history(forgetful: tuple[credgate.Gate, L
         assert sent == [seen.authorization for seen in api.seen]
 
 
-def test_a_file_is_resent_from_its_initial_position(forgetful: tuple[credgate.Gate, Local]) -> None:
+@pytest.mark.parametrize("by", [by_requests, by_aiohttp])
+def test_a_file_is_resent_from_its_initial_position(by: Send, forgetful: tuple[credgate.Gate, Local]) -> None:
     with_gate, api = forgetful
     file = io.BytesIO(b"headbody")
     file.seek(4)
-    assert by_requests(with_gate, api.url, method="POST", data=file) == 200
+    assert by(with_gate, api.url, method="POST", data=file) == 200
     assert [seen.body for seen in api.seen] == [b"body", b"body"]
 
 
 def test_a_body_that_can_be_sent_only_once_is_not_resent(send: Send, forgetful: tuple[credgate.Gate, Local]) -> None:
     with_gate, api = forgetful
     pieces: Any = iter([b"a", b"b"])
-    if send is by_httpx_async:
+    if send in ASYNC.values():
 
         async def generated() -> Any:
             for piece in (b"a", b"b"):
@@ -192,9 +223,9 @@ if "CREDGATE_LONG" in os.environ:
     def test_a_token_older_than_ten_seconds_is_dropped_after_a_401(provider: Provider) -> None:
         with_gate = fresh_gate(provider.issuer)
         with serving(lambda _: (401 if len(api.seen) == 2 else 200, {}, b"")) as api:
-            assert by_httpx(with_gate, api.url) == 200
+            assert by_requests(with_gate, api.url) == 200
             time.sleep(11)
-            assert by_httpx(with_gate, api.url) == 200
+            assert by_requests(with_gate, api.url) == 200
             assert [bearer(seen) == bearer(api.seen[0]) for seen in api.seen] == [True, True, False]
 
 
@@ -222,6 +253,15 @@ def test_a_token_is_not_sent_over_plain_http(url: str, send: Send) -> None:
         send(fresh_gate("https://a.example"), url)
 
 
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_a_websocket_handshake_over_tls_carries_the_token(name: str, provider: Provider) -> None:
+    library, module = LIBRARIES[name]
+    auth = module.Auth(fresh_gate(provider.issuer), ALICE.id, ALICE.secret, hosts=["api.example.com"])
+    assert "Authorization" in next(auth.sync_auth_flow(library.Request("GET", "wss://api.example.com/"))).headers
+    with pytest.raises(ValueError, match="use https"):
+        next(auth.sync_auth_flow(library.Request("GET", "ws://api.example.com/")))
+
+
 def test_a_refused_client_sends_no_request(send: Send, provider: Provider) -> None:
     with serving(ok) as api:
         with pytest.raises(credgate.DeniedError) as raised:
@@ -230,12 +270,14 @@ def test_a_refused_client_sends_no_request(send: Send, provider: Provider) -> No
     assert ALICE.traces(str(raised.value), repr(raised.value)) == []
 
 
-def test_one_auth_serves_concurrent_requests(scripted: Scripted) -> None:
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_one_auth_serves_concurrent_requests(name: str, scripted: Scripted) -> None:
     with_gate = fresh_gate(scripted.issuer)
+    library, module = LIBRARIES[name]
 
     async def all_of_them(url: str) -> list[int]:
-        auth = credgate.httpx.Auth(with_gate, ALICE.id, ALICE.secret)
-        async with httpx.AsyncClient(auth=auth, trust_env=False) as session:
+        auth = module.Auth(with_gate, ALICE.id, ALICE.secret)
+        async with library.AsyncClient(auth=auth, trust_env=False) as session:
             return [answer.status_code for answer in await asyncio.gather(*(session.get(url) for _ in range(50)))]
 
     with serving(ok) as api:
@@ -243,8 +285,23 @@ def test_one_auth_serves_concurrent_requests(scripted: Scripted) -> None:
     assert scripted.state["token"] == 1
 
 
-def test_repr_contains_no_secret() -> None:
-    with_gate = fresh_gate("https://a.example")
-    for auth in (credgate.httpx.Auth(with_gate, ALICE.id, ALICE.secret), credgate.requests.Auth(with_gate, ALICE.id, ALICE.secret)):
-        assert ALICE.traces(repr(auth)) == []
-        assert repr(auth) == f"<{type(auth).__module__}.Auth client_id='alice'>"
+def test_a_gate_with_own_credentials_needs_no_others(send: Send, provider: Provider) -> None:
+    with_gate = fresh_gate(provider.issuer, client_id=ALICE.id, client_secret=ALICE.secret)
+    with serving(ok) as api:
+        assert send(with_gate, api.url, client=SimpleNamespace(id=None, secret=None)) == 200
+        assert bearer(api.seen[0]).startswith("eyJ")
+    assert provider.count["by_client"]["alice"] == 1
+
+
+def test_aiohttp_needs_the_hosts_that_receive_the_token() -> None:
+    with pytest.raises(TypeError, match="hosts"):
+        credgate.aiohttp.Auth(fresh_gate("https://a.example"), ALICE.id, ALICE.secret)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("module", [credgate.httpx, credgate.httpx2, credgate.requests, credgate.aiohttp])
+def test_repr_contains_no_secret(module: Any) -> None:
+    auth = module.Auth(fresh_gate("https://a.example"), ALICE.id, ALICE.secret, hosts=["a.example"])
+    assert ALICE.traces(repr(auth)) == []
+    assert repr(auth) == f"<{module.__name__}.Auth client_id='alice'>"
+    own = module.Auth(fresh_gate("https://a.example", client_id="own", client_secret=ALICE.secret), hosts=["a.example"])
+    assert repr(own) == f"<{module.__name__}.Auth client_id='own'>"

@@ -71,7 +71,7 @@ def test_the_python_blocks_run_in_order(
         exec(compile(here(code, documented, authority, **address), f"README.md, block {number}", "exec"), namespace)
         if number == 0:
             assert namespace["headers"]["authorization"].startswith("Bearer eyJ")
-    assert len(api.seen) == 2
+    assert len(api.seen) == 5, "one request of each example of client-side authentication"
     credgate.close()
     credgate.configure()
     for added in set(REGISTRY._collector_to_names) - before:
@@ -171,3 +171,9 @@ def test_every_command_line_option_is_documented() -> None:
         done = subprocess.run([sys.executable, "-m", "credgate", command, "--help"], capture_output=True, text=True, timeout=60)
         options = set(re.findall(r"--[a-z-]+", done.stdout)) - {"--help"}
         assert [option for option in options if option not in README] == []
+
+
+def test_the_console_script_is_the_same_command() -> None:
+    script = Path(sys.executable).with_name("credgate")
+    done = subprocess.run([sys.executable, script, "check", "--help"], capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("usage: credgate check "), done.stderr

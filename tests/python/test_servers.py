@@ -22,9 +22,8 @@ BIN = Path(sys.executable).parent
 EXAMPLES = HERE.parent.parent / "python/examples"
 PROCESSES = 2
 
-# A worker that is still starting can miss the SIGTERM of its master, which then waits for the graceful timeout.
 GUNICORN = [
-    BIN / "gunicorn", "--workers", str(PROCESSES), "--graceful-timeout", "5", "--access-logfile", "-",
+    BIN / "gunicorn", "--config", HERE / "gunicorn_hooks.py", "--workers", str(PROCESSES), "--access-logfile", "-",
     "--bind", "127.0.0.1:PORT", "--no-control-socket",
 ]  # fmt: skip
 UWSGI = [
@@ -60,15 +59,18 @@ def running(
     filled = [str(part).replace("PORT", str(port)) for part in command]
     environment = {"CREDGATE_CONFIG": str(file), "PYTHONPATH": str(at), "PYTHONUNBUFFERED": "1", **env}
     service = Service(filled, directory / "log", port=port, env=environment)
-    service.start()
     try:
+        service.start()
         until(lambda: ask(port).status == 401, "the application to respond")
-        if "--workers" in command and command[0] == BIN / "gunicorn":
-            # A worker ignores a signal that arrives before it has installed its handlers.
-            until(lambda: log(service).count("Booting worker") >= PROCESSES, "all workers")
+        if command[0] == BIN / "gunicorn":
+            until(lambda: ready(service) == PROCESSES, "all workers")
         yield service
     finally:
-        service.stop(signal.SIGTERM)
+        try:
+            service.stop(signal.SIGTERM)
+        finally:
+            # A server without a master, or one that was killed, leaves workers behind.
+            service.kill_descendants()
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -82,6 +84,11 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def log(service: Service) -> str:
     return service.log.read_text(errors="replace")
+
+
+def ready(service: Service) -> int:
+    """The number of gunicorn's workers that have been ready for signals. An earlier SIGTERM is lost."""
+    return log(service).count("Worker ready")
 
 
 def headers(echo: Any, name: str) -> list[str]:
@@ -185,7 +192,7 @@ def test_a_retiring_worker_finishes_its_requests(tmp_path: Path, scripted: Scrip
             waiting = pool.submit(ask, service.port, headers=ALICE.basic)
             until(lambda: scripted.state["waiting"] == 1, "the exchange to begin")
             service.kill(signal.SIGHUP)  # new workers; the old ones finish
-            until(lambda: log(service).count("Booting worker") > PROCESSES, "the new workers")
+            until(lambda: ready(service) == 2 * PROCESSES, "the new workers")
             scripted.release()
             assert waiting.result().status == 200
 

@@ -20,7 +20,17 @@ RIGHT = """
     from collections.abc import Coroutine
     from typing import Any
 
+    import aiohttp
     import credgate
+    import credgate.aiohttp
+    import credgate.asgi
+    import credgate.httpx
+    import credgate.httpx2
+    import credgate.proxy
+    import credgate.requests
+    import httpx
+    import httpx2
+    import requests
 
     gate = credgate.Gate(issuer="https://idp.example", scopes=["read"], token_endpoint_auth_method="client_secret_post")
     known: credgate.Settings = {"issuer": "https://idp.example", "timeout": 500}
@@ -39,6 +49,13 @@ RIGHT = """
         later: Coroutine[Any, Any, credgate.Token] = gate.token_async("id", "secret")
         await asyncio.wait_for(later, 1)
         print(text)
+
+    def sessions() -> None:
+        httpx.Client(auth=credgate.httpx.Auth(gate, "id", "secret"))
+        httpx2.AsyncClient(auth=credgate.httpx2.Auth(gate, "id", "secret", hosts=["api.example"]))
+        requests.Session().auth = credgate.requests.Auth(gate, "id", "secret")
+        aiohttp.ClientSession(middlewares=[credgate.aiohttp.Auth(gate, "id", "secret", hosts=["api.example"])])
+        credgate.asgi.Middleware(credgate.proxy.create_app(gate, "https://api.example"), gate)
 
     query: str = gate.hide_query("a=b")
     body: bytes = gate.hide_body("application/json", bytearray(b"{}"))
@@ -59,6 +76,8 @@ WRONG = [
     'gate.hide_query("a").decode()',
     "credgate.Gate.Queue",
     "credgate.configure(5)",
+    'credgate.aiohttp.Auth(gate, "id", "secret")',
+    "credgate.proxy.create_app(gate)",
 ]
 
 
@@ -77,7 +96,7 @@ def test_mypy_accepts_valid_uses(tmp_path: Path) -> None:
 
 
 def test_mypy_rejects_invalid_uses(tmp_path: Path) -> None:
-    head = 'import credgate\ngate = credgate.Gate(issuer="https://idp.example")\n'
+    head = 'import credgate, credgate.aiohttp, credgate.proxy\ngate = credgate.Gate(issuer="https://idp.example")\n'
     lines = mypy(tmp_path, head + "\n".join(WRONG))
     missed = [line for number, line in enumerate(WRONG, 3) if str(number) not in lines]
     assert missed == []

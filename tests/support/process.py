@@ -124,6 +124,12 @@ class Service:
         if not self.exited:
             os.kill(self.pid, number)
 
+    def kill_descendants(self) -> None:
+        """Kills the processes that the ended process has left behind in its group."""
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
     def wait(self, seconds: float = 20) -> int:
         """The exit status, once the process has ended."""
         assert self.process is not None, "not started"

@@ -16,6 +16,7 @@ SHOWN = [vector for vector in load("extraction.json") if "token" not in vector.e
 EXTRACTION = [vector for vector in load("extraction.json") if "credentials" not in vector.input]
 PARTS = ("method", "authorization", "query", "content_type", "body")
 ASSERTIONS = load("assertion.json")
+TRACEPARENT = load("traceparent.json")
 HIDING = [vector for vector in load("hiding.json") if "redact" not in vector.input]
 
 
@@ -50,6 +51,7 @@ def request_of(vector: Vector, path: str) -> bytes:
     if content_type is not None:
         lines.append(b"Content-Type: " + content_type)
     lines += [b"X-Arg-%d: " % number + to_bytes(arg) for number, arg in enumerate(vector.input.get("args", []))]
+    lines += [b"Traceparent: " + to_bytes(value) for value in vector.input.get("traceparent", [])]
     if body is not None:
         lines.append(b"Content-Length: %d" % len(body))
     return b"\r\n".join(lines) + b"\r\n\r\n" + (body or b"")
@@ -118,6 +120,20 @@ def replay_extraction(ask: Ask, scripted: Scripted) -> None:
                 differences.append(f"{vector.id}: expected {expected_pair}, came {status} {came}")
     assert not differences, "\n" + "\n".join(differences)
     assert by_nginx < len(EXTRACTION) / 4, "most vectors reach the gate"
+
+
+def replay_traceparent(ask: Callable[[Vector], int], scripted: Scripted) -> None:
+    """The host's gates cache no tokens. `ask` returns the status."""
+    differences = []
+    for vector in TRACEPARENT:
+        status = ask(vector)
+        headers = scripted.state["last"]["headers"]
+        came = [value for name, value in headers if name.lower() == "traceparent"]
+        expected = [vector.expect["sent"]] if vector.expect["sent"] else []
+        if (status, came) != (200, expected):
+            differences.append(f"{vector.id}: expected {expected}, came {status} {came}")
+    assert not differences, "\n" + "\n".join(differences)
+    assert len(TRACEPARENT) >= 30
 
 
 def parts_of(vector: Vector) -> dict[str, bytes]:

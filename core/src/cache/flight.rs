@@ -5,6 +5,7 @@ use crate::cause::Denial;
 use crate::env::Env;
 use crate::gate::Rules;
 use crate::key::{Key, KeyHash};
+use crate::metrics::clients::Requests;
 use crate::outcome::{CacheStatus, Outcome};
 use crate::provider::exchange::late;
 use crate::request::Source;
@@ -57,6 +58,8 @@ pub(crate) struct Waiter {
     pub(crate) recipient: Recipient,
     /// Its own deadline: gates that share a flight may have different timeouts.
     pub(crate) deadline: Instant,
+    /// The counters of its client, if it is known before the flight lands.
+    pub(crate) requests: Arc<Requests>,
 }
 
 /// The time for which an exchange is of use to those who wait for it.
@@ -298,19 +301,20 @@ impl Table {
 impl Waiter {
     fn deliver(self, result: &Result<Arc<Grant>, Denial>, cache_status: CacheStatus, env: &Env) {
         let outcome = match result {
-            Ok(grant) => {
-                let wall = env.clock.wall();
-                Outcome::of_grant(
-                    &self.rules,
-                    Arc::clone(grant),
-                    cache_status,
-                    self.source,
-                    wall,
-                )
+            Ok(grant) => Outcome::of_grant(
+                &self.rules,
+                Arc::clone(grant),
+                cache_status,
+                self.source,
+                env.clock.wall(),
+                &env.metrics,
+            ),
+            Err(denial) => {
+                let outcome = Outcome::of_denial(&self.rules, denial.clone(), cache_status);
+                env.metrics.count(&outcome, &self.requests);
+                outcome
             }
-            Err(denial) => Outcome::of_denial(&self.rules, denial.clone(), cache_status),
         };
-        env.metrics.count(&outcome);
         match self.recipient {
             Recipient::Queue(completions, ticket) => completions.complete(ticket, outcome),
             // The thread that waited may have ended.

@@ -20,6 +20,7 @@ use crate::sys::sync::atomic::{AtomicU64, Ordering};
 use crate::token::Grant;
 use purges::{Checked, PurgeTarget, Purges};
 use refusals::{Refusal, Refusals};
+use reqwest::header::HeaderValue;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokens::TokenCache;
@@ -104,6 +105,8 @@ pub(crate) struct Purpose {
     /// The id of its client; empty for a client's own token.
     pub(crate) client_id: Box<str>,
     pub(crate) start: Start,
+    /// The header of the request that caused it, for the token request.
+    pub(crate) traceparent: Option<HeaderValue>,
 }
 
 /// The purges before the start of a flight.
@@ -209,7 +212,10 @@ impl Shared {
     /// Ends a flight: fills the cache, removes the flight from the table, then delivers to the waiters.
     pub(crate) fn land(&self, purpose: &Purpose, landed: Landed) {
         let kept = landed.kept(&purpose.rules);
-        let result = landed.result.map(Arc::new);
+        let result = landed.result.map(|mut grant| {
+            grant.requests = self.env.metrics.clients.granted(&grant.client_id);
+            Arc::new(grant)
+        });
         match &result {
             Ok(grant) => self.keep(purpose, grant),
             Err(denial) => self.note_failure(purpose, denial, kept),

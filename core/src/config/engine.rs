@@ -48,8 +48,12 @@ pub struct EngineOptions {
     pub store_client_cert_file: Option<String>,
     /// File with the PEM key of `store_client_cert_file`.
     pub store_client_key_file: Option<String>,
-    /// Share metrics through the store: each process reports the sum over all processes of this host. Default: false.
+    /// Share metrics through the store: each process reports the sum over all processes of this host, except the counters
+    /// of each client. Default: false.
     pub store_metrics: bool,
+    /// Maximum number of clients that have counters of their own in the metrics, at most 10,000. The first ones to get a
+    /// token have them until the engine ends; all other requests count as `other`. Default: 0, no such counters.
+    pub metrics_clients: usize,
 }
 
 impl Default for EngineOptions {
@@ -70,6 +74,7 @@ impl Default for EngineOptions {
             store_client_cert_file: None,
             store_client_key_file: None,
             store_metrics: false,
+            metrics_clients: 0,
         }
     }
 }
@@ -100,9 +105,17 @@ impl EngineOptions {
                 problems.add(wrong(&format!("{name} must be at least 1")));
             }
         }
+        if options.metrics_clients > MAX_CLIENTS {
+            problems.add(wrong(&format!(
+                "metrics_clients must be at most {MAX_CLIENTS}"
+            )));
+        }
         problems.finish().map(|()| options)
     }
 }
+
+/// The maximum of `metrics_clients`: each client is two lines in the metrics.
+const MAX_CLIENTS: usize = 10_000;
 
 /// The beginning of every message.
 pub(crate) const SUBJECT: &str = "engine options: ";

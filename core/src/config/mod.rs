@@ -188,6 +188,11 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "list")]
     pub(crate) token_headers_values: Vec<String>,
 
+    /// Send the `traceparent` header of the client's request (W3C Trace Context) with the token request that it causes, so
+    /// that the provider's spans join the client's trace. A malformed value is not sent, and `tracestate` never: it
+    /// holds data of the client's tracing systems, and the provider belongs to another party. Not in Kong.
+    pub(crate) traceparent: bool,
+
     // The connection to the provider.
     /// Maximum time that a request waits for its token, in milliseconds. A token request that has begun continues.
     pub(crate) timeout: u32,
@@ -452,6 +457,7 @@ impl Default for Config {
             token_headers: BTreeMap::new(),
             token_headers_names: Vec::new(),
             token_headers_values: Vec::new(),
+            traceparent: false,
             timeout: 10_000,
             keepalive: true,
             allow_loopback_http: false,

@@ -90,6 +90,13 @@ pub(super) fn configuration(
         let message = "The settings are valid, and none of them is dangerous.";
         report.add(Finding::notice(STEP, "well_formed", message));
     }
+    if rules.request.traceparent {
+        report.add(Finding::notice(
+            STEP,
+            "traceparent_forwarded",
+            "Token requests have the traceparent of the client's request, if it is well-formed; this check sends none.",
+        ));
+    }
     if let Some(own) = &rules.own {
         report.add(whose(own, client_id, pair.client_secret.is_empty()));
     }

@@ -107,6 +107,7 @@ impl Gate {
                     source: None,
                 },
                 patience: &|| None,
+                traceparent: None,
             };
             let (result, brought, metadata) = runtime.block_on(async {
                 let result = exchange.result(&work).await;

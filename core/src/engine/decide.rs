@@ -19,6 +19,7 @@ use crate::provider::exchange::Work;
 use crate::provider::health::Parties;
 use crate::request::extract::{Presented, PresentedPair, extract};
 use crate::request::scratch::{Scratch, ScratchBuffer};
+use crate::request::traceparent::traceparent;
 use crate::request::{Request, Source};
 use crate::store::Sharing;
 use crate::sys::process::Process;
@@ -50,8 +51,7 @@ pub(super) struct Miss<'r> {
     pub(super) key: Key,
     source: Source,
     presented: Presented<'r>,
-    /// See [`Request::peer`].
-    peer: Option<&'r [u8]>,
+    request: &'r Request<'r>,
     now: Instant,
 }
 
@@ -107,11 +107,7 @@ impl Inner {
     ) -> R {
         SCRATCH.with_borrow_mut(|(buffer, message)| {
             let scratch = &mut Scratch::new(buffer);
-            let look = self.look_up(&gate.rules, request, scratch, message);
-            if let Look::Known(outcome) = &look {
-                self.shared.env.metrics.count(outcome);
-            }
-            next(look)
+            next(self.look_up(&gate.rules, request, scratch, message))
         })
     }
 
@@ -131,14 +127,15 @@ impl Inner {
     fn look_up<'r>(
         &self,
         rules: &'r Arc<Rules>,
-        request: &Request<'r>,
+        request: &'r Request<'r>,
         scratch: &'r mut Scratch<'_>,
         message: &mut Message,
     ) -> Look<'r> {
         if !rules.run_on_preflight && request.method == b"OPTIONS" {
-            return Look::Known(Outcome::without_token(rules, CacheStatus::Preflight));
+            let outcome = Outcome::without_token(rules, CacheStatus::Preflight);
+            return self.known(outcome, b"");
         }
-        let deny = |denial| Look::Known(Outcome::of_denial(rules, denial, CacheStatus::None));
+        let deny = |denial| self.known(Outcome::of_denial(rules, denial, CacheStatus::None), b"");
         let [given, expected] = [request.args.len(), rules.places.args.host().len()];
         if given != expected {
             let detail =
@@ -151,7 +148,9 @@ impl Inner {
         };
         let (key, source) = match &presented {
             Presented::Pair(pair) if !rules.allows_client(pair.client_id) => {
-                return deny(Denial::new(Cause::ClientNotAllowed, ""));
+                let denial = Denial::new(Cause::ClientNotAllowed, "");
+                let outcome = Outcome::of_denial(rules, denial, CacheStatus::None);
+                return self.known(outcome, pair.client_id);
             }
             Presented::Pair(pair) => (self.key(rules, pair, message), pair.source),
             Presented::Token(token) => {
@@ -162,40 +161,44 @@ impl Inner {
         let now = self.shared.env.clock.now();
         if let Some((outcome, refresh_due)) = self.hit(rules, &key, source, now) {
             if let Some(grant) = refresh_due {
-                self.refresh(rules, key, &presented, request.peer, &grant);
+                self.refresh(rules, key, &presented, request, &grant);
             }
             return Look::Known(outcome);
         }
         if let Some(denial) = self.shared.refusal(&key, now) {
-            return Look::Known(Outcome::of_denial(rules, denial, CacheStatus::Negative));
+            let outcome = Outcome::of_denial(rules, denial, CacheStatus::Negative);
+            return self.known(outcome, presented.client_id());
         }
         Look::Miss(Miss {
             rules,
             key,
             source,
             presented,
-            peer: request.peer,
+            request,
             now,
         })
+    }
+
+    /// Counts an outcome other than a hit's. `client_id`: of the presented credentials, if the gate finds any.
+    fn known<'r>(&self, outcome: Outcome, client_id: &[u8]) -> Look<'r> {
+        let metrics = &self.shared.env.metrics;
+        metrics.count(&outcome, &metrics.clients.of(client_id));
+        Look::Known(outcome)
     }
 
     /// Joins the flight of a miss, or opens it. `None`: the recipient waits. Otherwise the outcome, and the recipient
     /// gets nothing.
     pub(super) fn join(&self, miss: &Miss<'_>, recipient: Recipient) -> Option<Outcome> {
-        let outcome = self.joined(miss, recipient)?;
-        self.shared.env.metrics.count(&outcome);
-        Some(outcome)
-    }
-
-    fn joined(&self, miss: &Miss<'_>, recipient: Recipient) -> Option<Outcome> {
         let Miss {
             rules, key, source, ..
         } = *miss;
+        let metrics = &self.shared.env.metrics;
         let waiter = Waiter {
             rules: Arc::clone(rules),
             source,
             recipient,
             deadline: miss.now + rules.timeout,
+            requests: metrics.clients.of(miss.presented.client_id()),
         };
         let token_bytes = match &miss.presented {
             Presented::Pair(_) => 0,
@@ -214,7 +217,10 @@ impl Inner {
                     Cause::Overloaded,
                     "more requests are waiting than max_waiting allows",
                 );
-                Some(Outcome::of_denial(rules, denial, CacheStatus::None))
+                let outcome = Outcome::of_denial(rules, denial, CacheStatus::None);
+                let client_id = miss.presented.client_id();
+                metrics.count(&outcome, &metrics.clients.of(client_id));
+                Some(outcome)
             }
             Joined::Waiting { is_watched } => {
                 if !is_watched && let Ok(runtime) = self.runtime() {
@@ -223,13 +229,13 @@ impl Inner {
                 None
             }
             Joined::Opened => {
-                self.start(rules, key, &miss.presented, miss.peer, false);
+                self.start(rules, key, &miss.presented, miss.request, false);
                 None
             }
         }
     }
 
-    /// The outcome of a cache hit, and the token if its refresh is due.
+    /// The outcome of a cache hit, counted, and the token if its refresh is due.
     fn hit(
         &self,
         rules: &Arc<Rules>,
@@ -257,7 +263,8 @@ impl Inner {
             CacheStatus::Hit
         };
         let refresh_due = (age == Age::RefreshDue).then(|| Arc::clone(&grant));
-        let outcome = Outcome::of_verdict(rules, grant, verdict, cache_status, source);
+        let metrics = &self.shared.env.metrics;
+        let outcome = Outcome::of_verdict(rules, grant, verdict, cache_status, source, metrics);
         Some((outcome, refresh_due))
     }
 
@@ -267,7 +274,7 @@ impl Inner {
         rules: &Arc<Rules>,
         key: Key,
         presented: &Presented<'_>,
-        peer: Option<&[u8]>,
+        request: &Request<'_>,
         grant: &Grant,
     ) {
         let now = self.shared.env.clock.now();
@@ -282,7 +289,7 @@ impl Inner {
             return;
         }
         add(&self.shared.env.metrics.refreshes);
-        self.start(rules, key, presented, peer, true);
+        self.start(rules, key, presented, request, true);
     }
 
     fn key(&self, rules: &Rules, pair: &PresentedPair<'_>, message: &mut Message) -> Key {
@@ -328,20 +335,21 @@ impl Inner {
         rules: &Arc<Rules>,
         key: Key,
         presented: &Presented<'_>,
-        peer: Option<&[u8]>,
+        request: &Request<'_>,
         is_refresh: bool,
     ) {
         let purpose = Purpose {
             rules: Arc::clone(rules),
             key,
-            parties: self.parties(rules, key, presented, peer),
+            parties: self.parties(rules, key, presented, request.peer),
             is_refresh,
-            client_id: match presented {
-                // Printable ASCII.
-                Presented::Pair(pair) => String::from_utf8_lossy(pair.client_id).into(),
-                Presented::Token(_) => Box::default(),
-            },
+            // Printable ASCII.
+            client_id: String::from_utf8_lossy(presented.client_id()).into(),
             start: self.shared.start(),
+            traceparent: match request.traceparent {
+                Some(value) if rules.request.traceparent => traceparent(value),
+                _ => None,
+            },
         };
         let job = Job {
             work: match presented {

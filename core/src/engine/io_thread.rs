@@ -226,6 +226,7 @@ impl Io {
                 key,
                 parties: purpose.parties,
                 patience: &patience,
+                traceparent: purpose.traceparent.as_ref(),
             };
             let work = async {
                 match &sharing {

@@ -17,6 +17,7 @@ use crate::http::{HttpTransport, Transport};
 use crate::journal::Record;
 use crate::key::MacKey;
 use crate::metrics::Snapshot;
+use crate::metrics::clients::{ClientRequests, Clients};
 use crate::outcome::{CacheStatus, Outcome};
 use crate::request::Request;
 use crate::store::StoreConfig;
@@ -90,7 +91,8 @@ impl Engine {
                 error,
             )
         })?;
-        let env = Env::new(transport, clock);
+        let mut env = Env::new(transport, clock);
+        env.metrics.clients = Clients::new(options.metrics_clients);
         Ok(Engine {
             inner: Arc::new(Inner::new(&options, process_key, env)?),
         })
@@ -215,6 +217,18 @@ impl Engine {
     pub fn metrics(&self) -> Result<Snapshot, Error> {
         self.inner.check_process()?;
         Ok(self.inner.snapshot())
+    }
+
+    /// At most `count` clients with counters, from the position `first`, of this engine alone: `other`, which has all
+    /// further requests, then the clients in the order of their first token. None without
+    /// [`EngineOptions::metrics_clients`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongProcess`] after a fork.
+    pub fn clients(&self, first: usize, count: usize) -> Result<Vec<ClientRequests>, Error> {
+        self.inner.check_process()?;
+        Ok(self.inner.shared.env.metrics.clients.list(first, count))
     }
 
     /// The next record for the operator's log, if any.

@@ -15,7 +15,7 @@ mod token_request;
 mod upstream;
 
 pub use rules::Rules;
-pub(crate) use token_request::{TokenRequest, headers};
+pub(crate) use token_request::{TRACEPARENT, TokenRequest, headers};
 
 use crate::config::Config;
 use crate::error::{Error, Problems};
@@ -80,6 +80,11 @@ impl Gate {
     /// The names of the arguments whose values are in [`Request::args`] (`token_post_args_host`), in the same order.
     pub fn args(&self) -> &[String] {
         self.rules.places.args.host()
+    }
+
+    /// Whether this gate forwards [`Request::traceparent`] (`traceparent`), so that the host should look it up.
+    pub fn wants_traceparent(&self) -> bool {
+        self.rules.request.traceparent
     }
 
     /// Whether this gate searches the body of this request, so that the host should read it into [`Request::body`].

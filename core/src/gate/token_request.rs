@@ -20,7 +20,12 @@ pub(crate) struct TokenRequest {
     pub(crate) basic_encoding: Encoding,
     /// The audience of assertions; `None`: the issuer.
     pub(crate) assertion_audience: Option<String>,
+    /// Not a part of the fingerprint: a token is the same with and without.
+    pub(crate) traceparent: bool,
 }
+
+/// The header of W3C Trace Context.
+pub(crate) const TRACEPARENT: &str = "traceparent";
 
 /// The scope that Kong requests by default.
 const DEFAULT_SCOPE: &str = "openid";
@@ -62,6 +67,15 @@ impl TokenRequest {
             &config.token_headers_names,
             &config.token_headers_values,
         ));
+        if config.traceparent
+            && headers
+                .as_ref()
+                .is_some_and(|headers| headers.contains_key(TRACEPARENT))
+        {
+            problems.add(value_error(
+                "traceparent: is also in token_headers with a fixed value; remove one of them",
+            ));
+        }
         let scope = problems.check(match &config.scopes {
             Some(scopes) => scope(scopes),
             None => Ok(Some(DEFAULT_SCOPE.to_owned())),
@@ -79,6 +93,7 @@ impl TokenRequest {
             auth: config.token_endpoint_auth_method,
             basic_encoding: config.token_endpoint_basic_encoding,
             assertion_audience: config.client_assertion_audience.clone(),
+            traceparent: config.traceparent,
         })
     }
 

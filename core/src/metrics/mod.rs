@@ -1,9 +1,11 @@
-//! The metrics of an engine: counters and histograms. No label names a client.
+//! The metrics of an engine: counters and histograms. No label names a client, except with `metrics_clients`.
 
+pub(crate) mod clients;
 mod text;
 
 use crate::cause::Cause;
 use crate::outcome::{CacheStatus, Outcome};
+use clients::{ClientRequests, Clients, Requests};
 use std::collections::BTreeMap;
 use std::iter::repeat;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,8 +15,7 @@ use std::time::Duration;
 /// The counters of an engine. Counting neither allocates nor locks.
 #[derive(Default)]
 pub(crate) struct Metrics {
-    allowed: [AtomicU64; CacheStatus::ALL.len()],
-    denied: [AtomicU64; CacheStatus::ALL.len()],
+    pub(crate) clients: Clients,
     causes: [AtomicU64; Cause::ALL.len()],
     pub(crate) exchange: Histogram,
     pub(crate) discovery: Histogram,
@@ -103,6 +104,9 @@ pub struct Snapshot {
     pub waiting: u64,
     /// The states of the providers, by issuer.
     pub providers: BTreeMap<String, ProviderState>,
+    /// The requests of each client that has counters, of this engine alone; empty without
+    /// [`EngineOptions::metrics_clients`](crate::EngineOptions::metrics_clients).
+    pub clients: Vec<ClientRequests>,
 }
 
 /// The numbers of cache statuses and of causes in [`Snapshot::counters`], some of them reserved.
@@ -118,7 +122,7 @@ impl Snapshot {
     /// the process that counted them.
     pub const GAUGES: usize = 8;
 
-    /// All numbers except those of providers, for [`from_counters`](Snapshot::from_counters). The numbers of several
+    /// All numbers except those of providers and clients, for [`from_counters`](Snapshot::from_counters). The numbers of several
     /// processes may be added up one by one. Their order is part of the C ABI: a new cache status or cause takes a
     /// reserved position of its group, any other new number goes to the end.
     pub fn counters(&self) -> [u64; Snapshot::COUNTERS] {
@@ -208,6 +212,7 @@ impl Snapshot {
             bytes: gauges[1],
             waiting: gauges[2],
             providers: BTreeMap::new(),
+            clients: Vec::new(),
         }
     }
 }
@@ -226,15 +231,15 @@ fn labelled<T>(all: impl IntoIterator<Item = T>, counts: &[u64]) -> Vec<(T, u64)
 }
 
 impl Metrics {
-    pub(crate) fn count(&self, outcome: &Outcome) {
-        let (counters, cache_status) = match outcome {
-            Outcome::Allow(allow) => (&self.allowed, allow.cache_status()),
+    /// Counts an outcome among the requests of its client.
+    pub(crate) fn count(&self, outcome: &Outcome, requests: &Requests) {
+        match outcome {
+            Outcome::Allow(allow) => requests.allow(allow.cache_status()),
             Outcome::Deny(deny) => {
                 add(&self.causes[deny.cause() as usize]);
-                (&self.denied, deny.cache_status())
+                add(&requests.denied[deny.cache_status() as usize]);
             }
-        };
-        add(&counters[cache_status as usize]);
+        }
     }
 
     pub(crate) fn note_breaker(&self, issuer: &str, is_open: bool) {
@@ -264,11 +269,11 @@ impl Metrics {
     /// The engine adds the figures of its cache.
     pub(crate) fn snapshot(&self, entries: u64, bytes: u64, waiting: u64) -> Snapshot {
         let read = |counters: &[AtomicU64]| -> Vec<u64> { counters.iter().map(load).collect() };
-        let by_cache_status = |counters| CacheStatus::ALL.into_iter().zip(read(counters)).collect();
+        let by_cache_status = |counters| CacheStatus::ALL.into_iter().zip(counters).collect();
         let providers = self.providers.lock();
         Snapshot {
-            allowed: by_cache_status(&self.allowed),
-            denied: by_cache_status(&self.denied),
+            allowed: by_cache_status(self.clients.total(|requests| &requests.allowed)),
+            denied: by_cache_status(self.clients.total(|requests| &requests.denied)),
             causes: Cause::ALL.into_iter().zip(read(&self.causes)).collect(),
             exchange: self.exchange.latency(),
             discovery: self.discovery.latency(),
@@ -284,6 +289,7 @@ impl Metrics {
             bytes,
             waiting,
             providers: providers.unwrap_or_else(PoisonError::into_inner).clone(),
+            clients: self.clients.list(0, usize::MAX),
         }
     }
 
@@ -409,7 +415,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.exchange.observe(Duration::from_millis(7));
         add(&metrics.causes[3]);
-        add(&metrics.denied[1]);
+        add(&metrics.clients.of(b"").denied[1]);
         let one = metrics.snapshot(5, 600, 2);
         assert_eq!(Snapshot::from_counters(&one.counters()), one);
         let sum = one.counters().map(|number| 2 * number);

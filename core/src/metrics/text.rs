@@ -1,6 +1,6 @@
 //! Numbers in Prometheus's text format, version 0.0.4.
 
-use super::{Latency, Snapshot};
+use super::{ClientRequests, Latency, Snapshot};
 use std::fmt::{self, Write as _};
 
 impl fmt::Display for Snapshot {
@@ -20,6 +20,10 @@ impl fmt::Display for Snapshot {
                 )?;
             }
         }
+        let clients = self.clients.iter();
+        f.write_str(&ClientRequests::text(
+            clients.map(|client| (&*client.client_id, client.allowed, client.denied)),
+        ))?;
         family(
             f,
             "credgate_denied_total",
@@ -147,6 +151,33 @@ impl fmt::Display for Snapshot {
     }
 }
 
+impl ClientRequests {
+    /// The requests of clients in Prometheus's text format: ids, allowed and denied requests. Empty without clients.
+    pub fn text<'c>(clients: impl IntoIterator<Item = (&'c str, u64, u64)>) -> String {
+        const NAME: &str = "credgate_client_requests_total";
+
+        let mut text = String::new();
+        for (client_id, allowed, denied) in clients {
+            if text.is_empty() {
+                let _ = family(
+                    &mut text,
+                    NAME,
+                    "counter",
+                    "Requests, by client and result.",
+                );
+            }
+            let id = escape(client_id);
+            for (result, count) in [("allowed", allowed), ("denied", denied)] {
+                let _ = writeln!(
+                    text,
+                    "{NAME}{{client_id=\"{id}\",result=\"{result}\"}} {count}"
+                );
+            }
+        }
+        text
+    }
+}
+
 impl Latency {
     fn write(&self, f: &mut fmt::Formatter<'_>, name: &str, help: &str) -> fmt::Result {
         family(f, name, "histogram", help)?;
@@ -159,7 +190,7 @@ impl Latency {
     }
 }
 
-fn family(f: &mut fmt::Formatter<'_>, name: &str, kind: &str, help: &str) -> fmt::Result {
+fn family(f: &mut dyn fmt::Write, name: &str, kind: &str, help: &str) -> fmt::Result {
     writeln!(f, "# HELP {name} {help}")?;
     writeln!(f, "# TYPE {name} {kind}")
 }

@@ -14,13 +14,14 @@ use crate::cause::{Cause, Denial};
 use crate::config::TokenAuth;
 use crate::env::Env;
 use crate::error::Error;
-use crate::gate::Rules;
+use crate::gate::{Rules, TRACEPARENT};
 use crate::http::{Call, Fault, Response};
 use crate::key::Key;
 use crate::request::credentials::Credentials;
 use crate::sys::secret::Secret;
 use crate::token::claims::Claims;
 use crate::token::{Grant, Origin, TokenResponse, is_jws, unverified_claims};
+use reqwest::header::{HeaderName, HeaderValue};
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -45,6 +46,8 @@ pub(crate) struct Exchange<'e> {
     pub(crate) parties: Parties,
     /// `None`: nobody waits for it any longer.
     pub(crate) patience: &'e (dyn Fn() -> Option<Patience> + Send + Sync),
+    /// A header of the token request.
+    pub(crate) traceparent: Option<&'e HeaderValue>,
 }
 
 /// A response of the token endpoint, and the scope that was requested.
@@ -257,10 +260,15 @@ impl Exchange<'_> {
             scope,
         } = form;
         let form = token_request::form(rules, metadata, credentials, auth, scope, env.clock.wall());
+        let mut headers = rules.request.headers.clone();
+        headers.extend(
+            self.traceparent
+                .map(|value| (HeaderName::from_static(TRACEPARENT), value.clone())),
+        );
         let call = Call {
             url: url.clone(),
             form: Some(form.map_err(Unanswered::unsent)?),
-            headers: rules.request.headers.clone(),
+            headers,
             max_answer: MAX_ANSWER,
         };
         let began = env.clock.now();

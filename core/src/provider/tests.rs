@@ -58,6 +58,7 @@ impl Bench {
             key: Key::for_test(1),
             parties: Parties::for_test(1),
             patience: &|| None,
+            traceparent: None,
         };
         exchange.run(work).await
     }

@@ -57,6 +57,16 @@ pub(crate) enum Presented<'s> {
     Token(&'s str),
 }
 
+impl<'s> Presented<'s> {
+    /// The id of a pair; empty for a client's own token.
+    pub(crate) fn client_id(&self) -> &'s [u8] {
+        match self {
+            Presented::Pair(pair) => pair.client_id,
+            Presented::Token(_) => b"",
+        }
+    }
+}
+
 /// A pair: printable ASCII, neither half empty, except that the gateway's own client has an empty secret here: the
 /// exchange knows it, and a hit needs none.
 #[derive(Clone, Copy)]

@@ -14,6 +14,7 @@ pub(crate) mod scratch;
 mod span;
 #[cfg(test)]
 mod tests;
+pub(crate) mod traceparent;
 
 use std::fmt;
 
@@ -38,6 +39,9 @@ pub struct Request<'a> {
     /// The IP address of the client, as text. Refused exchanges are counted for it (`refusals_per_source`); other text,
     /// and none, are not counted.
     pub peer: Option<&'a [u8]>,
+    /// The value of the `traceparent` header, if [`Gate::wants_traceparent`](crate::Gate::wants_traceparent). A malformed
+    /// one is ignored.
+    pub traceparent: Option<&'a [u8]>,
 }
 
 impl fmt::Debug for Request<'_> {

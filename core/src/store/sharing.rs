@@ -180,6 +180,7 @@ impl Sharing {
         };
         Snapshot {
             providers: own.providers.clone(),
+            clients: own.clients.clone(),
             ..Snapshot::from_counters(&tallies.total(&own.counters()))
         }
     }

@@ -56,6 +56,7 @@ impl Model {
                 CacheStatus::Hit,
                 Source::Header,
                 Duration::ZERO,
+                &self.shared.env.metrics,
             ))
         };
         if let Some(outcome) = hit() {
@@ -75,6 +76,7 @@ impl Model {
             source: Source::Header,
             recipient: Recipient::Call(sender),
             deadline: far(),
+            requests: Arc::default(),
         };
         match self.shared.flights.join(key, hit, waiter, 0) {
             Joined::Landed(outcome) => return Asked::Ready(*outcome),
@@ -98,6 +100,7 @@ impl Model {
             is_refresh,
             client_id: "alice".into(),
             start,
+            traceparent: None,
         };
         let result = match number {
             RIGHT => {
@@ -266,6 +269,7 @@ fn cancelling_during_landing_affects_no_other_waiter_under_any_schedule() {
                     source: Source::Header,
                     recipient: Recipient::Queue(Arc::clone(&completions), ticket),
                     deadline: far(),
+                    requests: Arc::default(),
                 };
                 model.shared.flights.join(key, || None, waiter, 0);
                 ticket

@@ -2,10 +2,12 @@
 
 use crate::cache::purges::Checked;
 use crate::key::{Fingerprint, Key};
+use crate::metrics::clients::Requests;
 use crate::token::claims::{Claims, walk};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
@@ -31,6 +33,8 @@ pub struct Grant {
     pub(crate) refresh: Refresh,
     /// The purges that do not concern it.
     pub(crate) checked: Checked,
+    /// The counters of its client, once its flight has landed.
+    pub(crate) requests: Arc<Requests>,
 }
 
 /// The lifetime of a token, from its receipt.
@@ -117,6 +121,7 @@ impl Grant {
             scope: None,
             refresh: Refresh::default(),
             checked: Checked::default(),
+            requests: Arc::default(),
         }
     }
 

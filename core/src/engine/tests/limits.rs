@@ -297,6 +297,7 @@ fn tokens_to_be_verified_are_bounded_in_bytes() {
             source: crate::Source::Header,
             recipient: Recipient::Call(mpsc::channel().0),
             deadline: std::time::Instant::now(),
+            requests: Arc::default(),
         };
         let mut key = [0; 32];
         key[..8].copy_from_slice(&number.to_le_bytes());

@@ -1,10 +1,12 @@
 mod caching;
+mod clients;
 mod limits;
 mod own;
 mod own_key;
 #[cfg(feature = "sqlite")]
 mod sharing;
 mod tokens;
+mod traceparent;
 
 use super::*;
 use crate::cache::completions::Ticket;

@@ -220,6 +220,7 @@ impl Lab {
             key,
             parties: Parties::for_test(1),
             patience: &|| None,
+            traceparent: None,
         };
         let purpose = Purpose {
             rules: Arc::clone(rules),
@@ -228,6 +229,7 @@ impl Lab {
             is_refresh: false,
             client_id: client_id.into(),
             start: self.shared.start(),
+            traceparent: None,
         };
         let work = Work::Exchange(Credentials {
             client_id: client_id.to_owned(),

@@ -34,6 +34,7 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
         credentials: credentials.as_ref().map(|(id, secret)| (&**id, &**secret)),
         args: &args,
         peer: None,
+        traceparent: None,
     };
     let mut room = ScratchBuffer::new();
     let mut scratch = Scratch::new(&mut room);

@@ -7,6 +7,7 @@ mod extraction;
 mod hiding;
 mod policy;
 mod token;
+mod traceparent;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};

@@ -3,6 +3,7 @@ use crate::Gate;
 use crate::cause::{Cause, Denial};
 use crate::gate::Rules;
 use crate::key::{Fingerprint, Key};
+use crate::metrics::Metrics;
 use crate::outcome::{CacheStatus, Outcome};
 use crate::request::Source;
 use crate::token::claims::Claims;
@@ -46,7 +47,14 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
         Outcome::of_denial(rules, denial, CacheStatus::None)
     } else {
         let grant = Arc::new(grant);
-        Outcome::of_grant(rules, grant, CacheStatus::Hit, Source::Header, wall)
+        Outcome::of_grant(
+            rules,
+            grant,
+            CacheStatus::Hit,
+            Source::Header,
+            wall,
+            &Metrics::default(),
+        )
     };
     let came = match &outcome {
         Outcome::Allow(allow) => {

@@ -14,6 +14,9 @@ local message = library.message
 
 local TEXT_CAPACITY = 65536
 
+local CLIENTS = ffi.typeof("credgate_client[?]")
+local CLIENT_SIZE = ffi.sizeof("credgate_client")
+
 local counters = ffi.new("uint64_t[?]", abi.COUNTERS)
 local len = ffi.new("size_t[1]")
 
@@ -103,6 +106,51 @@ local function counters_as(write)
 end
 
 
+-- Returns the counters of clients as text, which is empty without
+-- metrics_clients.
+local function clients_as_text()
+    local engine, err = process.engine()
+
+    if not engine then
+        return nil, err
+    end
+
+    local capacity = 16
+    local clients, status
+
+    repeat
+        capacity = capacity * 4
+        clients = CLIENTS(capacity)
+        status = C.credgate_engine_clients(engine, 0, clients, capacity,
+                                           CLIENT_SIZE, len)
+
+        if status ~= abi.OK then
+            return nil, message(status)
+        end
+    until len[0] < capacity
+
+    local n = len[0]
+
+    if n == 0 then
+        return ""
+    end
+
+    C.credgate_clients_text(clients, n, CLIENT_SIZE, nil, 0, len)
+
+    local text_capacity = len[0]
+    local out = ffi.new("char[?]", text_capacity)
+
+    status = C.credgate_clients_text(clients, n, CLIENT_SIZE, out,
+                                     text_capacity, len)
+
+    if status ~= abi.OK then
+        return nil, message(status)
+    end
+
+    return ffi.string(out, len[0])
+end
+
+
 -- Overwrites the secrets in the request line and the query, for the logs.
 function _M.redact()
     http_request.redact()
@@ -111,7 +159,16 @@ end
 
 -- Returns the metrics in Prometheus's text format, or nil and the error.
 function _M.metrics()
-    return counters_as(C.credgate_counters_text)
+    local text, err = counters_as(C.credgate_counters_text)
+
+    if not text then
+        return nil, err
+    end
+
+    local clients
+    clients, err = clients_as_text()
+
+    return clients and text .. clients, err
 end
 
 

@@ -193,6 +193,31 @@ fn shared_tokens_survive_their_process_and_keep_their_age() {
 }
 
 #[test]
+fn the_token_of_the_own_client_is_shared_by_gates_with_the_same_secret() {
+    let (numbering, fleet) = Numbering::fleet();
+    let own = |secret: &str| {
+        let config =
+            format!(r#"{{"client_id":"me","client_secret":"{secret}","refresh_ahead":1}}"#);
+        show(&fleet.lab_with(&config).blocking(""))
+    };
+    assert_eq!(own("one"), "MISS me Bearer t1");
+    assert_eq!(own("one"), "SHARED me Bearer t1");
+    assert_eq!(own("other"), "MISS me Bearer t2");
+    assert_eq!(
+        fleet.lab().pair("me", "one"),
+        "MISS me Bearer t3",
+        "a client with the same pair"
+    );
+    for (_, value) in fleet.entries() {
+        let text = String::from_utf8_lossy(&value);
+        assert!(!text.contains("t1") && !text.contains("one"), "sealed");
+    }
+    numbering.refuses.store(true, Ordering::SeqCst);
+    assert_eq!(own("third"), "MISS 502 RequestRefused");
+    assert_eq!(own("third"), "NEGATIVE 502 RequestRefused");
+}
+
+#[test]
 fn a_wiped_store_costs_one_exchange_per_token() {
     let (_, fleet) = Numbering::fleet();
     let labs = [fleet.lab(), fleet.lab()];

@@ -36,6 +36,8 @@ typedef struct credgate_request {
     size_t client_secret_len;
     const char *peer;
     size_t peer_len;
+    const char *traceparent;
+    size_t traceparent_len;
 } credgate_request;
 typedef struct credgate_outcome {
     uint32_t struct_size;
@@ -73,6 +75,12 @@ typedef struct credgate_completion {
     void *user_data;
     struct credgate_outcome *outcome;
 } credgate_completion;
+typedef struct credgate_client {
+    const char *client_id;
+    size_t client_id_len;
+    uint64_t allowed;
+    uint64_t denied;
+} credgate_client;
 uint32_t credgate_abi_version(void);
 const char *credgate_version(void);
 const char *credgate_status_name(int32_t status);
@@ -90,6 +98,8 @@ int32_t credgate_gate_wants_body(const struct credgate_gate *gate,
                                  const struct credgate_request *request,
                                  int64_t content_length,
                                  bool *out_wants);
+int32_t credgate_gate_wants_traceparent(const struct credgate_gate *gate,
+                                        bool *out_wants);
 int32_t credgate_gate_presented_client_id(const struct credgate_gate *gate,
                                           const struct credgate_request *request,
                                           char *out,
@@ -214,6 +224,18 @@ int32_t credgate_engine_purge(const struct credgate_engine *engine,
 int32_t credgate_engine_follow_purge(const struct credgate_engine *engine,
                                      const char *client_id,
                                      size_t client_id_len);
+int32_t credgate_engine_clients(const struct credgate_engine *engine,
+                                size_t first,
+                                struct credgate_client *clients,
+                                size_t capacity,
+                                size_t client_size,
+                                size_t *out_count);
+int32_t credgate_clients_text(const struct credgate_client *clients,
+                              size_t count,
+                              size_t client_size,
+                              char *out,
+                              size_t capacity,
+                              size_t *out_len);
 ]]
 end
 

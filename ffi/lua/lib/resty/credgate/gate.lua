@@ -29,6 +29,7 @@ local ticket = ffi.new("uint64_t[1]")
 local text = ffi.new("const char *[1]")
 local len = ffi.new("size_t[1]")
 local milliseconds = ffi.new("uint32_t[1]")
+local wants = ffi.new("bool[1]")
 local searches = ffi.new("bool[1]")
 
 request.struct_size = ffi.sizeof(request)
@@ -87,11 +88,16 @@ function _M.new(json)
     C.credgate_gate_searches_requests(handle, searches)
 
     local arg_names = arg_names_of(handle)
+    local wants_traceparent =
+        C.credgate_gate_wants_traceparent(handle, wants) == OK and wants[0]
 
     return setmetatable({
         handle = handle,
         timeout = milliseconds[0] / 1000,
         arg_names = arg_names[1] and arg_names,
+        wants_traceparent = wants_traceparent,
+        -- One check for a hit.
+        has_more = arg_names[1] ~= nil or wants_traceparent,
         -- The client's header is the application's own.
         keeps_header = not searches[0],
     }, methods)
@@ -150,6 +156,17 @@ local function fill_credentials(id, secret)
 
     request.client_id, request.client_id_len = id, #id
     request.client_secret, request.client_secret_len = secret, #secret
+end
+
+
+-- Puts the rest that the gate wants into the request. Returns an error if
+-- `args` is invalid.
+local function fill_more(self, args)
+    if self.wants_traceparent then
+        http_request.fill_traceparent(request)
+    end
+
+    return self.arg_names and fill_args(self, args)
 end
 
 
@@ -266,6 +283,8 @@ local function authenticate_table(self, fields)
         check_string("content_type", fields.content_type, 3)
     request.body, request.body_len = check_string("body", fields.body, 3)
     request.peer, request.peer_len = check_string("peer", fields.peer, 3)
+    request.traceparent, request.traceparent_len =
+        check_string("traceparent", fields.traceparent, 3)
     request.client_id, request.client_id_len = nil, 0
     request.client_secret, request.client_secret_len = nil, 0
     request.args, request.args_len = nil, 0
@@ -303,6 +322,7 @@ function _M.authenticate(self, fields)
         content_type = fields.content_type,
         body = fields.body,
         peer = fields.peer,
+        traceparent = fields.traceparent,
         args = fields.args,
         client_id = fields.client_id,
         client_secret = fields.client_secret,
@@ -382,8 +402,8 @@ function _M.access(self, options)
     local id, secret = options and options.client_id,
                        options and options.client_secret
     local invalid = (id or secret) and fill_credentials(id, secret)
-                    or self.arg_names
-                       and fill_args(self, options and options.args)
+                    or self.has_more
+                       and fill_more(self, options and options.args)
 
     if invalid then
         -- nginx logs the request line with the error.

@@ -117,6 +117,21 @@ function _M.fill_peer(request)
 end
 
 
+-- Fills the header for a gate that forwards it. Other gates ignore it, so that
+-- `fill` need not clear it. Several headers are no valid value, and the variable
+-- may have the first of them.
+function _M.fill_traceparent(request)
+    if read_variable(get_request(), "http_traceparent")
+       and type(ngx_req.get_headers(0).traceparent) == "string"
+    then
+        request.traceparent, request.traceparent_len = value[0], value_len[0]
+
+    else
+        request.traceparent, request.traceparent_len = nil, 0
+    end
+end
+
+
 local function wants_body(gate, request, length)
     return C.credgate_gate_wants_body(gate, request, length, wants) == abi.OK
            and wants[0]
