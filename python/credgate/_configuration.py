@@ -13,9 +13,18 @@ if TYPE_CHECKING:
 
     _AuthMethods = Literal["client_credentials", "bearer", "introspection"]
     _Encoding = Literal["raw", "form"]
-    _SigningAlgorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+    _SigningAlgorithm = Literal[
+        "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+    ]
     _Source = Literal["header", "query", "body", "host"]
-    _TokenAuth = Literal["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"]
+    _TokenAuth = Literal[
+        "client_secret_basic",
+        "client_secret_post",
+        "client_secret_jwt",
+        "private_key_jwt",
+        "tls_client_auth",
+        "self_signed_tls_client_auth",
+    ]
 
 
 class ClaimHeader(TypedDict):
@@ -274,6 +283,11 @@ class Settings(TypedDict, total=False):
     token_post_args_names: Sequence[str]
     # Values of "token_post_args_names", in the same order.
     token_post_args_values: Sequence[str]
+    # Send the "traceparent" header of the client's request (W3C Trace Context) with the token
+    # request that it causes, so that the provider's spans join the client's trace. A malformed
+    # value is not sent, and "tracestate" never: it holds data of the client's tracing systems, and
+    # the provider belongs to another party. Not in Kong.
+    traceparent: bool
     # The "message" in the body of a 401. Default: "Unauthorized".
     unauthorized_error_message: str
     # Header that carries the token upstream: "name:scheme", or "name" for the token alone. An empty
