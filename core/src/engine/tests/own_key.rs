@@ -90,6 +90,15 @@ fn header(form: &str) -> Value {
     part(form, 0)
 }
 
+/// The last token request; a refresh of the metadata may have followed.
+fn last_form(lab: &Lab) -> String {
+    let seen = lab.transport.seen.lock().unwrap();
+    seen.iter()
+        .rev()
+        .find_map(|seen| seen.form.clone())
+        .unwrap()
+}
+
 fn plain(lab: &Lab) -> String {
     show(&lab.blocking(""))
 }
@@ -166,9 +175,7 @@ fn the_last_usable_key_stays_in_use_while_its_files_are_being_replaced() {
         }
         lab.advance(4000);
         assert_eq!(plain(&lab), "MISS me Bearer by-p256-1");
-        let seen = lab.transport.seen.lock().unwrap();
-        let form = seen.last().unwrap().form.as_deref().unwrap();
-        assert_eq!(header(form)["alg"], algorithm);
+        assert_eq!(header(&last_form(&lab))["alg"], algorithm);
         let record = lab
             .engine
             .next_record()
@@ -224,8 +231,7 @@ fn an_expired_assertion_is_denied_with_a_clear_reason_until_it_is_renewed() {
     assert_eq!(lab.transport.token_requests(), 0);
     registered.write(FILE, &jwt(now + 60));
     assert_eq!(plain(&lab), "MISS me Bearer by-p256-1");
-    let seen = lab.transport.seen.lock().unwrap();
-    let form = seen.last().unwrap().form.as_deref().unwrap();
+    let form = &last_form(&lab);
     assert_eq!(parameter(form, "client_id").as_deref(), Some("me"));
     assert_eq!(
         parameter(form, "client_assertion").as_deref(),
