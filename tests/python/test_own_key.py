@@ -91,3 +91,10 @@ def test_a_check_knows_the_codes_of_entra(scripted: Scripted, says: str, remedy:
     diagnosis = fresh_gate(scripted.issuer, **own("gateway", "rsa.pem")).check()
     last = diagnosis["findings"][-1]
     assert last["code"] == "proof_refused" and remedy in (last["remedy"] or ""), last
+
+
+def test_a_check_of_another_client_is_refused() -> None:
+    gate = credgate.Gate(issuer="https://idp.example", **own("gateway", "rsa.pem"))
+    diagnosis = gate.check("alice", "s3cret")
+    assert diagnosis["verdict"] == "misconfigured"
+    assert [finding["code"] for finding in diagnosis["findings"] if finding["level"] == "error"] == ["other_client"]

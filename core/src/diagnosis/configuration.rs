@@ -98,6 +98,17 @@ pub(super) fn configuration(
         ));
     }
     if let Some(own) = &rules.own {
+        if !pair.client_secret.is_empty() && !own.has_secret() {
+            let message = format!(
+                "Every request gets a token of the gateway's own client {} (client_id), which has no secret: no other \
+                 client can be checked.",
+                own.id
+            );
+            let finding = Finding::error(STEP, "other_client", message);
+            let remedy = "Check again without a client id and a secret.";
+            report.fail(Verdict::Misconfigured, finding.remedy(remedy));
+            return None;
+        }
         report.add(whose(own, client_id, pair.client_secret.is_empty()));
     }
     for name in names.host().iter().filter(|name| given(name).is_none()) {

@@ -233,6 +233,11 @@ impl OwnClient {
         }
     }
 
+    /// Whether the client proves itself with a secret.
+    pub(crate) fn has_secret(&self) -> bool {
+        matches!(self.proof, Proof::Secret(_) | Proof::SecretFile(_))
+    }
+
     /// Whether another program issues the client's assertions.
     pub(crate) fn has_finished_assertion(&self) -> bool {
         matches!(self.proof, Proof::AssertionFile(_))
