@@ -136,6 +136,19 @@
 // The client id is not in clients_allowed.
 #define CREDGATE_CLIENT_NOT_ALLOWED 3010
 
+// A token endpoint got something else than a form with grant_type, or
+// credentials in the query.
+#define CREDGATE_TOKEN_REQUEST_INVALID 3101
+
+// A token endpoint got another grant_type than client_credentials.
+#define CREDGATE_UNSUPPORTED_GRANT_TYPE 3102
+
+// A token endpoint got another scope than the gate requests.
+#define CREDGATE_SCOPE_NOT_ALLOWED 3103
+
+// A token endpoint got another audience or resource than the gate requests.
+#define CREDGATE_TARGET_NOT_ALLOWED 3104
+
 // The provider refused these credentials.
 #define CREDGATE_CREDENTIALS_REFUSED 4001
 
@@ -267,10 +280,10 @@ typedef struct credgate_error credgate_error;
 // A compiled configuration: the issuer, the places of credentials, the token
 // request, the requirements on tokens.
 //
-// Methods: credgate_gate_new, credgate_gate_config, credgate_gate_warning,
-// credgate_gate_arg, credgate_gate_searches_requests,
-// credgate_gate_wants_body, credgate_gate_wants_traceparent,
-// credgate_gate_timeout, credgate_gate_free.
+// Methods: credgate_gate_new, credgate_gate_token_endpoint,
+// credgate_gate_check, credgate_gate_config, credgate_gate_warning,
+// credgate_gate_arg, credgate_gate_wants_body, credgate_gate_timeout,
+// credgate_gate_free.
 typedef struct credgate_gate credgate_gate;
 
 // The outcomes for one event loop.
@@ -349,8 +362,8 @@ typedef struct credgate_request {
 // outcome and live until credgate_outcome_release.
 //
 // Methods: credgate_outcome_headers, credgate_outcome_claim,
-// credgate_outcome_expires_in, credgate_outcome_upstream_status,
-// credgate_outcome_release.
+// credgate_outcome_expires_in, credgate_outcome_token_response,
+// credgate_outcome_upstream_status, credgate_outcome_release.
 typedef struct credgate_outcome {
     // In: sizeof(credgate_outcome).
     uint32_t struct_size;
@@ -388,7 +401,8 @@ typedef struct credgate_outcome {
     const char *content_type;
     // Its length in bytes.
     size_t content_type_len;
-    // Deny: the body of the response, JSON.
+    // Deny: the body of the response, JSON. Of a token endpoint: the error
+    // response of RFC 6749 section 5.2.
     const char *body;
     // Its length in bytes.
     size_t body_len;
@@ -485,6 +499,32 @@ int32_t credgate_gate_new(const char *json,
                           size_t json_len,
                           struct credgate_gate **out_gate,
                           struct credgate_error **out_error);
+
+// Derives the gate of a token endpoint that answers from the cache (RFC 6749
+// section 3.2). It allows only token requests: POST of a form with
+// grant_type=client_credentials, with the credentials in Authorization: Basic
+// or in the form. scope, audience and resource must be in
+// token_post_args_client or equal what the gate requests. Its denials are
+// error responses (section 5.2), and credgate_outcome_token_response returns
+// the body of a success. Every response needs "Cache-Control: no-store".
+//
+// Both gates share their tokens. The caller frees both, in any order. A gate
+// that exchanges no credentials of clients is a configuration error.
+int32_t credgate_gate_token_endpoint(const struct credgate_gate *gate,
+                                     struct credgate_gate **out_gate,
+                                     struct credgate_error **out_error);
+
+// Derives the gate of a service that other proxies ask about their requests
+// (nginx's auth_request, Traefik's ForwardAuth, Envoy's ext_authz). It searches
+// headers only: such a service sees neither query nor body of the original
+// request, or can remove nothing from them. The service responds with the
+// denial, or with 200 and the headers of credgate_outcome_headers.
+//
+// Both gates share their tokens. The caller frees both, in any order. A gate
+// that searches no header is a configuration error.
+int32_t credgate_gate_check(const struct credgate_gate *gate,
+                            struct credgate_gate **out_gate,
+                            struct credgate_error **out_error);
 
 // Returns whether the body of this request may contain credentials, so that
 // the host must read it and set it in the request: depends on the method, the
@@ -596,6 +636,16 @@ int32_t credgate_outcome_upstream_status(const struct credgate_outcome *outcome,
                                          const struct credgate_engine *engine,
                                          uint32_t http_status,
                                          bool *out_dropped);
+
+// Returns the body of a token endpoint's success response (RFC 6749 section
+// 5.1): a JSON object with access_token, token_type, expires_in (the rest of
+// the provider's lifetime in whole seconds; absent if it is unknown) and scope
+// (absent if it is unknown). Its media type is application/json, and the
+// response needs the header "Cache-Control: no-store". CREDGATE_EMPTY: there
+// is no token. The string contains the token and belongs to the outcome.
+int32_t credgate_outcome_token_response(struct credgate_outcome *outcome,
+                                        const char **out_json,
+                                        size_t *out_len);
 
 // Releases the strings of an outcome and empties it. Does nothing to an
 // outcome that was released before, or that was zeroed and never filled.

@@ -122,11 +122,19 @@ pub enum Cause {
     EngineUnavailable,
     /// More requests are waiting than `max_waiting` allows.
     Overloaded,
+    /// A token endpoint got something else than a form with `grant_type`, or credentials in the query.
+    TokenRequestInvalid,
+    /// A token endpoint got another `grant_type` than `client_credentials`.
+    UnsupportedGrantType,
+    /// A token endpoint got another scope than the gate requests.
+    ScopeNotAllowed,
+    /// A token endpoint got another `audience` or `resource` than the gate requests.
+    TargetNotAllowed,
 }
 
 impl Cause {
     /// All causes, in the order of their counters. New causes go to the end.
-    pub const ALL: [Cause; 26] = [
+    pub const ALL: [Cause; 30] = [
         Cause::NoCredentials,
         Cause::EmptyCredential,
         Cause::MalformedBasic,
@@ -153,6 +161,10 @@ impl Cause {
         Cause::Internal,
         Cause::EngineUnavailable,
         Cause::Overloaded,
+        Cause::TokenRequestInvalid,
+        Cause::UnsupportedGrantType,
+        Cause::ScopeNotAllowed,
+        Cause::TargetNotAllowed,
     ];
 
     /// The cause with this code, if there is one.
@@ -194,11 +206,15 @@ impl Cause {
             Cause::Internal => c"internal",
             Cause::EngineUnavailable => c"engine_unavailable",
             Cause::Overloaded => c"overloaded",
+            Cause::TokenRequestInvalid => c"token_request_invalid",
+            Cause::UnsupportedGrantType => c"unsupported_grant_type",
+            Cause::ScopeNotAllowed => c"scope_not_allowed",
+            Cause::TargetNotAllowed => c"target_not_allowed",
         }
     }
 
-    /// The number in the C ABI, never reused. 3000: the request; 4000: a refusal by the provider; 4100: a failure of
-    /// the provider; 5000: the library.
+    /// The number in the C ABI, never reused. 3000: the request; 3100: the request to a token endpoint; 4000: a refusal
+    /// by the provider; 4100: a failure of the provider; 5000: the library.
     pub fn code(self) -> i32 {
         match self {
             Cause::NoCredentials => 3001,
@@ -227,6 +243,10 @@ impl Cause {
             Cause::Internal => 5001,
             Cause::EngineUnavailable => 5002,
             Cause::Overloaded => 5003,
+            Cause::TokenRequestInvalid => 3101,
+            Cause::UnsupportedGrantType => 3102,
+            Cause::ScopeNotAllowed => 3103,
+            Cause::TargetNotAllowed => 3104,
         }
     }
 
@@ -272,6 +292,16 @@ impl Cause {
             Cause::TooLong => (
                 400,
                 r#"{"message":"client_id and client_secret are too long"}"#,
+            ),
+            Cause::TokenRequestInvalid => (400, r#"{"message":"The token request is invalid"}"#),
+            Cause::UnsupportedGrantType => (
+                400,
+                r#"{"message":"grant_type must be client_credentials"}"#,
+            ),
+            Cause::ScopeNotAllowed => (400, r#"{"message":"This scope cannot be requested"}"#),
+            Cause::TargetNotAllowed => (
+                400,
+                r#"{"message":"This audience or resource cannot be requested"}"#,
             ),
             Cause::RequestRefused => (
                 502,

@@ -44,7 +44,8 @@
 //!
 //! On the host's thread, which makes no allocation and no system call on a hit:
 //!
-//! 1. [`Queue::authenticate`] calls [`Inner::look`].
+//! 1. [`Queue::authenticate`] calls [`Inner::look`]. A gate that does not search every request admits this one first
+//!    ([`Entry::admit`]): it checks the form of a token endpoint, for example.
 //! 2. [`extract`] finds the pair in the header, query or body, or the client's own token. It decodes into a buffer of
 //!    the thread, which is wiped afterwards. A malformed request is denied here.
 //! 3. [`MacKey::pair`] computes the cache key: a MAC over gate, id, secret and arguments.
@@ -67,6 +68,7 @@
 //! On the host's thread, [`Queue::next`] returns the outcome.
 //!
 //! [`Completions::complete`]: cache::completions::Completions::complete
+//! [`Entry::admit`]: gate::endpoint::Entry::admit
 //! [`Exchange::run`]: provider::exchange::Exchange::run
 //! [`Health::admit`]: provider::health::Health::admit
 //! [`Inner::join`]: engine::decide::Inner::join

@@ -1,6 +1,7 @@
 //! The outcome of a request: allow or deny.
 
 use crate::cause::{Cause, Denial};
+use crate::gate::endpoint::TokenEndpoint;
 use crate::gate::policy::Breach;
 use crate::gate::{Gate, Rules};
 use crate::metrics::Metrics;
@@ -222,6 +223,11 @@ impl Allow {
         self.grant.as_deref()?.claim(name)
     }
 
+    /// The success response of a token endpoint: see [`Grant::token_response`]. `None` without a token.
+    pub fn token_response(&self) -> Option<String> {
+        self.grant.as_deref().map(Grant::token_response)
+    }
+
     /// The owners of the strings: the gate's rules, and the token.
     pub fn into_parts(self) -> (Arc<Rules>, Option<Arc<Grant>>) {
         (self.rules, self.grant)
@@ -274,19 +280,31 @@ impl Deny {
 
     /// The HTTP status.
     pub fn http_status(&self) -> u16 {
-        self.denial.cause.response().0
+        match self.rules.token_endpoint() {
+            Some(_) => TokenEndpoint::response(self.denial.cause).0,
+            None => self.denial.cause.response().0,
+        }
     }
 
     /// The value of `WWW-Authenticate`, on a 401 and for insufficient tokens ([RFC 6750 section 3]).
     ///
     /// [RFC 6750 section 3]: https://www.rfc-editor.org/rfc/rfc6750#section-3
     pub fn challenge(&self) -> Option<&str> {
-        self.rules.upstream.challenge(self.denial.cause)
+        match self.rules.token_endpoint() {
+            Some(endpoint) => endpoint.challenge(self.denial.cause),
+            None => self.rules.upstream.challenge(self.denial.cause),
+        }
     }
 
-    /// The body, JSON: `{"message": …}`, as Kong sends it.
+    /// The body, JSON: `{"message": …}`, as Kong sends it. Of a token endpoint: `{"error": …, "error_description": …}`
+    /// ([RFC 6749 section 5.2]).
+    ///
+    /// [RFC 6749 section 5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
     pub fn body(&self) -> &str {
-        self.rules.upstream.body(self.denial.cause)
+        match self.rules.token_endpoint() {
+            Some(_) => TokenEndpoint::response(self.denial.cause).1,
+            None => self.rules.upstream.body(self.denial.cause),
+        }
     }
 
     /// The media type of the body.

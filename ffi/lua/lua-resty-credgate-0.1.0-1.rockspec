@@ -21,6 +21,7 @@ build = {
       ["resty.credgate"] = "lib/resty/credgate.lua",
       ["resty.credgate.abi"] = "lib/resty/credgate/abi.lua",
       ["resty.credgate.denial"] = "lib/resty/credgate/denial.lua",
+      ["resty.credgate.endpoint"] = "lib/resty/credgate/endpoint.lua",
       ["resty.credgate.gate"] = "lib/resty/credgate/gate.lua",
       ["resty.credgate.library"] = "lib/resty/credgate/library.lua",
       ["resty.credgate.outcome"] = "lib/resty/credgate/outcome.lua",

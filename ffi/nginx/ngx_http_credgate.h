@@ -18,6 +18,9 @@
 #define NGX_HTTP_CREDGATE_OPTIONAL  2
 #define NGX_HTTP_CREDGATE_DRY_RUN   3
 
+#define NGX_HTTP_CREDGATE_TOKEN     1
+#define NGX_HTTP_CREDGATE_CHECK     2
+
 
 /* determines how a directive's words are checked and written as JSON */
 
@@ -83,6 +86,7 @@ typedef struct {
     ngx_uint_t                        metrics_clients;
     ngx_int_t                         remote_user;  /* variable's index */
     unsigned                          store_set:1;  /* or "off" */
+    unsigned                          endpoints:1;  /* a location has one */
 
     /* indexes of variables, if any server has a gate */
 
@@ -115,6 +119,8 @@ typedef struct {
 
 typedef struct {
     ngx_uint_t                        enable;    /* 0, 1, OPTIONAL, DRY_RUN */
+    ngx_uint_t                        endpoint;  /* 0, TOKEN, CHECK */
+    ngx_flag_t                        access;    /* decides in that phase */
     ngx_str_t                         file;      /* of "credgate on" */
     ngx_uint_t                        line;
 
@@ -165,6 +171,7 @@ typedef struct {
     unsigned                          body_hidden:1;
     unsigned                          applied:1;     /* headers are set */
     unsigned                          logged:1;      /* the denial */
+    unsigned                          no_store:1;    /* is in the response */
     unsigned                          dry_run:1;     /* of its location */
     unsigned                          bypassed:1;    /* no gate decides */
 } ngx_http_credgate_ctx_t;
@@ -177,6 +184,10 @@ ngx_int_t ngx_http_credgate_access_log_handler(ngx_http_request_t *r);
 /* answer.c: the response of a denial */
 ngx_int_t ngx_http_credgate_answer_send(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_answer_withdraw(ngx_http_credgate_ctx_t *ctx);
+ngx_int_t ngx_http_credgate_answer_add_no_store(ngx_http_credgate_ctx_t *ctx,
+    ngx_uint_t endpoint);
+ngx_table_elt_t *ngx_http_credgate_answer_add_header(ngx_http_request_t *r,
+    ngx_str_t *name, ngx_str_t *value);
 
 /* body.c: removes credentials from the request body */
 ngx_int_t ngx_http_credgate_body_hide(ngx_http_credgate_ctx_t *ctx);
@@ -238,12 +249,27 @@ ngx_int_t ngx_http_credgate_denial_client_id(ngx_http_credgate_ctx_t *ctx,
     ngx_str_t *id);
 void ngx_http_credgate_denial_log(ngx_http_credgate_ctx_t *ctx);
 
+/* endpoint.c: locations that return tokens, or answer other proxies */
+ngx_int_t ngx_http_credgate_endpoint_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_credgate_endpoint_content_handler(ngx_http_request_t *r);
+
 /* engine.c: the engine and the queue of this worker */
 ngx_int_t ngx_http_credgate_engine_open(ngx_cycle_t *cycle, int *fd);
 void ngx_http_credgate_engine_close(void);
 credgate_engine *ngx_http_credgate_engine_get(void);
 credgate_queue *ngx_http_credgate_engine_queue(void);
 void ngx_http_credgate_engine_log(ngx_log_t *log);
+
+/* endpoints.c: their directives, and the gates that they derive */
+char *ngx_http_credgate_endpoints_token(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_credgate_endpoints_check(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_credgate_endpoints_merge(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *prev, ngx_http_credgate_loc_conf_t *conf);
+int32_t ngx_http_credgate_endpoints_derive(
+    ngx_http_credgate_loc_conf_t *cglcf, credgate_gate **gate,
+    credgate_error **error);
 
 /* enter.c: the preaccess phase of a location with a gate */
 ngx_int_t ngx_http_credgate_enter_handler(ngx_http_request_t *r);

@@ -30,7 +30,7 @@ ngx_http_credgate_access_handler(ngx_http_request_t *r)
 
     cglcf = ngx_http_get_module_loc_conf(r, ngx_http_credgate_module);
 
-    if (!cglcf->enable) {
+    if (!cglcf->access) {
         return NGX_DECLINED;
     }
 

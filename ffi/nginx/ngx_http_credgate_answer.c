@@ -9,8 +9,6 @@
 
 static ngx_int_t ngx_http_credgate_answer_add_headers(
     ngx_http_credgate_ctx_t *ctx);
-static ngx_table_elt_t *ngx_http_credgate_answer_add_header(
-    ngx_http_request_t *r, char *key, size_t key_len, ngx_str_t *value);
 static ngx_uint_t ngx_http_credgate_answer_has_error_page(
     ngx_http_request_t *r, ngx_uint_t status);
 
@@ -18,13 +16,14 @@ static ngx_uint_t ngx_http_credgate_answer_has_error_page(
 ngx_int_t
 ngx_http_credgate_answer_send(ngx_http_credgate_ctx_t *ctx)
 {
-    ngx_int_t                  rc;
-    ngx_str_t                  type, body;
-    ngx_uint_t                 status;
-    credgate_outcome          *outcome;
-    ngx_http_request_t        *r;
-    ngx_http_complex_value_t   cv;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_int_t                      rc;
+    ngx_str_t                      type, body;
+    ngx_uint_t                     status;
+    credgate_outcome              *outcome;
+    ngx_http_request_t            *r;
+    ngx_http_complex_value_t       cv;
+    ngx_http_core_loc_conf_t      *clcf;
+    ngx_http_credgate_loc_conf_t  *cglcf;
 
     r = ctx->request;
     outcome = &ctx->outcome;
@@ -37,15 +36,18 @@ ngx_http_credgate_answer_send(ngx_http_credgate_ctx_t *ctx)
     }
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    cglcf = ngx_http_get_module_loc_conf(r, ngx_http_credgate_module);
 
-    if (clcf->satisfy == NGX_HTTP_SATISFY_ANY
+    if (clcf->satisfy == NGX_HTTP_SATISFY_ANY && cglcf->access
         && (status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_FORBIDDEN))
     {
         /* another module may let it in, perhaps by the same header */
         return status;
     }
 
-    ngx_http_credgate_headers_remove_authorization(ctx);
+    if (r == r->main) {
+        ngx_http_credgate_headers_remove_authorization(ctx);
+    }
 
     if (ngx_http_credgate_answer_has_error_page(r, status)) {
         return status;
@@ -71,7 +73,7 @@ ngx_http_credgate_answer_send(ngx_http_credgate_ctx_t *ctx)
 static ngx_int_t
 ngx_http_credgate_answer_add_headers(ngx_http_credgate_ctx_t *ctx)
 {
-    ngx_str_t            value;
+    ngx_str_t            name, value;
     credgate_outcome    *outcome;
     ngx_table_elt_t     *h;
     ngx_http_request_t  *r;
@@ -85,9 +87,9 @@ ngx_http_credgate_answer_add_headers(ngx_http_credgate_ctx_t *ctx)
         value.data = (u_char *) outcome->challenge;
         value.len = outcome->challenge_len;
 
-        h = ngx_http_credgate_answer_add_header(r, "WWW-Authenticate",
-                                                sizeof("WWW-Authenticate") - 1,
-                                                &value);
+        ngx_str_set(&name, "WWW-Authenticate");
+
+        h = ngx_http_credgate_answer_add_header(r, &name, &value);
         if (h == NULL) {
             return NGX_ERROR;
         }
@@ -108,9 +110,9 @@ ngx_http_credgate_answer_add_headers(ngx_http_credgate_ctx_t *ctx)
         value.len = ngx_sprintf(value.data, "%uD", outcome->retry_after)
                     - value.data;
 
-        h = ngx_http_credgate_answer_add_header(r, "Retry-After",
-                                                sizeof("Retry-After") - 1,
-                                                &value);
+        ngx_str_set(&name, "Retry-After");
+
+        h = ngx_http_credgate_answer_add_header(r, &name, &value);
         if (h == NULL) {
             return NGX_ERROR;
         }
@@ -148,9 +150,47 @@ ngx_http_credgate_answer_withdraw(ngx_http_credgate_ctx_t *ctx)
 }
 
 
-static ngx_table_elt_t *
-ngx_http_credgate_answer_add_header(ngx_http_request_t *r, char *key,
-    size_t key_len, ngx_str_t *value)
+/* no cache may keep a token, or a decision (RFC 6749 section 5.1) */
+
+ngx_int_t
+ngx_http_credgate_answer_add_no_store(ngx_http_credgate_ctx_t *ctx,
+    ngx_uint_t endpoint)
+{
+    ngx_str_t  name, value;
+
+    if (ctx->no_store) {
+        return NGX_OK;
+    }
+
+    ngx_str_set(&name, "Cache-Control");
+    ngx_str_set(&value, "no-store");
+
+    if (ngx_http_credgate_answer_add_header(ctx->request, &name, &value)
+        == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    if (endpoint == NGX_HTTP_CREDGATE_TOKEN) {
+        ngx_str_set(&name, "Pragma");
+        ngx_str_set(&value, "no-cache");
+
+        if (ngx_http_credgate_answer_add_header(ctx->request, &name, &value)
+            == NULL)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    ctx->no_store = 1;
+
+    return NGX_OK;
+}
+
+
+ngx_table_elt_t *
+ngx_http_credgate_answer_add_header(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *value)
 {
     ngx_table_elt_t  *h;
 
@@ -162,8 +202,7 @@ ngx_http_credgate_answer_add_header(ngx_http_request_t *r, char *key,
     ngx_memzero(h, sizeof(ngx_table_elt_t));
 
     h->hash = 1;
-    h->key.data = (u_char *) key;
-    h->key.len = key_len;
+    h->key = *name;
     h->value = *value;
 
     return h;

@@ -47,13 +47,17 @@ ngx_http_credgate_bypass_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
+    cglcf = ngx_http_get_module_loc_conf(r, ngx_http_credgate_module);
+
+    if (cglcf->endpoint) {
+        return NGX_DECLINED;
+    }
+
     if (ctx->state == NGX_HTTP_CREDGATE_STATE_READING
         && ngx_http_credgate_ctx_abandon(ctx) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    cglcf = ngx_http_get_module_loc_conf(r, ngx_http_credgate_module);
 
     if (cglcf->enable) {
 

@@ -52,15 +52,21 @@ ngx_http_credgate_compile_gate(ngx_conf_t *cf,
 
     status = credgate_gate_new((char *) json.data, json.len, &gate->handle,
                                &error);
+
+    if (status == CREDGATE_OK) {
+        status = ngx_http_credgate_endpoints_derive(cglcf, &gate->handle,
+                                                    &error);
+
+        cln->handler = ngx_http_credgate_compile_free_gate;
+        cln->data = gate->handle;
+    }
+
     if (status != CREDGATE_OK) {
         ngx_http_credgate_error_log(cf, error, status, gate->settings,
                                     &cglcf->file, cglcf->line);
         credgate_error_free(error);
         return NGX_CONF_ERROR;
     }
-
-    cln->handler = ngx_http_credgate_compile_free_gate;
-    cln->data = gate->handle;
 
     if (ngx_http_credgate_compile_host_args(cf, gate) != NGX_OK) {
         return NGX_CONF_ERROR;

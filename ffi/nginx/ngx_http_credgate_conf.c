@@ -33,6 +33,8 @@ ngx_http_credgate_conf_create_loc(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
+     *     conf->endpoint = 0;
+     *     conf->access = 0;
      *     conf->file = { 0, NULL };
      *     conf->line = 0;
      *     conf->settings = NULL;
@@ -175,15 +177,24 @@ ngx_http_credgate_conf_merge_loc(ngx_conf_t *cf, void *parent, void *child)
     ngx_uint_t                     inherited;
     ngx_http_credgate_srv_conf_t  *cgscf;
 
-    if (conf->enable == NGX_CONF_UNSET_UINT) {
+    if (conf->endpoint) {
+
+        if (ngx_http_credgate_endpoints_merge(cf, prev, conf) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+
+    } else if (conf->enable == NGX_CONF_UNSET_UINT) {
         conf->file = prev->file;
         conf->line = prev->line;
     }
 
     ngx_conf_merge_uint_value(conf->enable, prev->enable, 0);
 
+    conf->access = (conf->enable && !conf->endpoint);
+
     inherited = (conf->settings == NULL && conf->provider.data == NULL
-                 && conf->enable == prev->enable);
+                 && conf->enable == prev->enable
+                 && conf->endpoint == prev->endpoint);
 
     if (ngx_http_credgate_conf_merge_settings(cf, prev, conf) != NGX_OK) {
         return NGX_CONF_ERROR;

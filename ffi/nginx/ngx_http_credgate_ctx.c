@@ -41,7 +41,7 @@ ngx_http_credgate_ctx_create(ngx_http_request_t *r)
 
 /*
  * An internal redirect clears the contexts of a request.  The pool cleanup
- * handler outlives it, and finds ours again.
+ * handler outlives it, and finds ours again.  A subrequest shares the pool.
  */
 
 ngx_http_credgate_ctx_t *
@@ -58,8 +58,13 @@ ngx_http_credgate_ctx_get(ngx_http_request_t *r)
 
     for (cln = r->pool->cleanup; cln; cln = cln->next) {
 
-        if (cln->handler == ngx_http_credgate_ctx_cleanup) {
-            ctx = cln->data;
+        if (cln->handler != ngx_http_credgate_ctx_cleanup) {
+            continue;
+        }
+
+        ctx = cln->data;
+
+        if (ctx->request == r) {
             ngx_http_set_ctx(r, ctx, ngx_http_credgate_module);
             return ctx;
         }

@@ -31,7 +31,7 @@ ngx_http_credgate_enter_handler(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    if (r != r->main) {
+    if (r != r->main && cglcf->endpoint != NGX_HTTP_CREDGATE_CHECK) {
         return ngx_http_credgate_enter_subrequest(r, cglcf);
     }
 

@@ -64,6 +64,20 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
       0,
       NULL },
 
+    { ngx_string("credgate_token"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_credgate_endpoints_token,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("credgate_check"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_credgate_endpoints_check,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("credgate_metrics"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_credgate_operate_metrics,
@@ -404,9 +418,10 @@ ngx_module_t  ngx_http_credgate_module = {
 static ngx_int_t
 ngx_http_credgate_module_init(ngx_conf_t *cf)
 {
-    ngx_array_t                *access;
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
+    ngx_array_t                    *access;
+    ngx_http_handler_pt            *h;
+    ngx_http_core_main_conf_t      *cmcf;
+    ngx_http_credgate_main_conf_t  *cgmcf;
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
@@ -439,6 +454,17 @@ ngx_http_credgate_module_init(ngx_conf_t *cf)
     }
 
     *h = ngx_http_credgate_bypass_handler;
+
+    cgmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_credgate_module);
+
+    if (cgmcf->endpoints) {
+        h = ngx_array_push(&cmcf->phases[NGX_HTTP_PRECONTENT_PHASE].handlers);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        *h = ngx_http_credgate_endpoint_handler;
+    }
 
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
     if (h == NULL) {

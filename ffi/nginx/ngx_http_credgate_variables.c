@@ -332,7 +332,11 @@ ngx_http_credgate_variable_ctx(ngx_http_request_t *r)
 {
     ngx_http_credgate_ctx_t  *ctx;
 
-    ctx = ngx_http_credgate_ctx_get(r->main);
+    ctx = ngx_http_credgate_ctx_get(r);
+
+    if (ctx == NULL && r != r->main) {
+        ctx = ngx_http_credgate_ctx_get(r->main);
+    }
 
     return (ctx && ctx->state == NGX_HTTP_CREDGATE_STATE_DONE) ? ctx : NULL;
 }

@@ -6,13 +6,14 @@ use crate::error::{credgate_error, report};
 use crate::handle::{self, Out};
 use crate::request::{self, credgate_request};
 use crate::status::{CREDGATE_EMPTY, CREDGATE_OK};
-use credgate_core::Gate;
+use credgate_core::{Error, Gate};
 use std::ffi::c_char;
 
 /// A compiled configuration: the issuer, the places of credentials, the token
 /// request, the requirements on tokens.
 ///
-/// Methods: credgate_gate_new, credgate_gate_config, credgate_gate_warning,
+/// Methods: credgate_gate_new, credgate_gate_token_endpoint,
+/// credgate_gate_check, credgate_gate_config, credgate_gate_warning,
 /// credgate_gate_arg, credgate_gate_searches_requests,
 /// credgate_gate_wants_body, credgate_gate_wants_traceparent,
 /// credgate_gate_timeout, credgate_gate_free.
@@ -39,6 +40,67 @@ pub unsafe extern "C" fn credgate_gate_new(
         }
         Ok(CREDGATE_OK)
     })
+}
+
+/// Derives the gate of a token endpoint that answers from the cache (RFC 6749
+/// section 3.2). It allows only token requests: POST of a form with
+/// grant_type=client_credentials, with the credentials in Authorization: Basic
+/// or in the form. scope, audience and resource must be in
+/// token_post_args_client or equal what the gate requests. Its denials are
+/// error responses (section 5.2), and credgate_outcome_token_response returns
+/// the body of a success. Every response needs "Cache-Control: no-store".
+///
+/// Both gates share their tokens. The caller frees both, in any order. A gate
+/// that exchanges no credentials of clients is a configuration error.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_gate_token_endpoint(
+    gate: *const credgate_gate,
+    out_gate: *mut *mut credgate_gate,
+    out_error: *mut *mut credgate_error,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL.
+        unsafe { derive(gate, out_gate, out_error, Gate::token_endpoint) }
+    })
+}
+
+/// Derives the gate of a service that other proxies ask about their requests
+/// (nginx's auth_request, Traefik's ForwardAuth, Envoy's ext_authz). It searches
+/// headers only: such a service sees neither query nor body of the original
+/// request, or can remove nothing from them. The service responds with the
+/// denial, or with 200 and the headers of credgate_outcome_headers.
+///
+/// Both gates share their tokens. The caller frees both, in any order. A gate
+/// that searches no header is a configuration error.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_gate_check(
+    gate: *const credgate_gate,
+    out_gate: *mut *mut credgate_gate,
+    out_error: *mut *mut credgate_error,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL.
+        unsafe { derive(gate, out_gate, out_error, Gate::external) }
+    })
+}
+
+/// # Safety
+///
+/// As [`Out::required`]; the gate is valid or NULL.
+unsafe fn derive(
+    gate: *const credgate_gate,
+    out_gate: *mut *mut credgate_gate,
+    out_error: *mut *mut credgate_error,
+    derived: impl FnOnce(&Gate) -> Result<Gate, Error>,
+) -> Result<i32, Fail> {
+    // SAFETY: the caller guarantees the pointers.
+    unsafe {
+        let gate = handle::borrow(gate)?;
+        let out_gate = Out::required(out_gate)?;
+        let derived = derived(&gate.0).map_err(|error| report(&error, out_error))?;
+        out_gate.set(handle::give(credgate_gate(derived)));
+    }
+    Ok(CREDGATE_OK)
 }
 
 /// Returns whether the body of this request may contain credentials, so that

@@ -20,8 +20,8 @@ use std::ptr;
 /// outcome and live until credgate_outcome_release.
 ///
 /// Methods: credgate_outcome_headers, credgate_outcome_claim,
-/// credgate_outcome_expires_in, credgate_outcome_upstream_status,
-/// credgate_outcome_release.
+/// credgate_outcome_expires_in, credgate_outcome_token_response,
+/// credgate_outcome_upstream_status, credgate_outcome_release.
 #[repr(C)]
 pub struct credgate_outcome {
     /// In: sizeof(credgate_outcome).
@@ -60,7 +60,8 @@ pub struct credgate_outcome {
     pub content_type: *const c_char,
     /// Its length in bytes.
     pub content_type_len: usize,
-    /// Deny: the body of the response, JSON.
+    /// Deny: the body of the response, JSON. Of a token endpoint: the error
+    /// response of RFC 6749 section 5.2.
     pub body: *const c_char,
     /// Its length in bytes.
     pub body_len: usize,
@@ -431,6 +432,34 @@ pub unsafe extern "C" fn credgate_outcome_upstream_status(
                 _ => false,
             };
             handle::set_optional(out_dropped, || dropped);
+        }
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// Returns the body of a token endpoint's success response (RFC 6749 section
+/// 5.1): a JSON object with access_token, token_type, expires_in (the rest of
+/// the provider's lifetime in whole seconds; absent if it is unknown) and scope
+/// (absent if it is unknown). Its media type is application/json, and the
+/// response needs the header "Cache-Control: no-store". CREDGATE_EMPTY: there
+/// is no token. The string contains the token and belongs to the outcome.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_outcome_token_response(
+    outcome: *mut credgate_outcome,
+    out_json: *mut *const c_char,
+    out_len: *mut usize,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes an outcome that the library filled and has not released, or NULL.
+        unsafe {
+            let (out_json, out_len) = (Out::required(out_json)?, Out::required(out_len)?);
+            let owners = owners(outcome)?;
+            let Some(grant) = owners.grant else {
+                return Ok(CREDGATE_EMPTY);
+            };
+            let (start, len) = keep(owners.texts, grant.token_response().into());
+            out_json.set(start.cast());
+            out_len.set(len);
         }
         Ok(CREDGATE_OK)
     })

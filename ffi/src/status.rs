@@ -52,6 +52,15 @@ pub const CREDGATE_INVALID_CHARACTERS: i32 = 3008;
 pub const CREDGATE_TOO_LONG: i32 = 3009;
 /// The client id is not in clients_allowed.
 pub const CREDGATE_CLIENT_NOT_ALLOWED: i32 = 3010;
+/// A token endpoint got something else than a form with grant_type, or
+/// credentials in the query.
+pub const CREDGATE_TOKEN_REQUEST_INVALID: i32 = 3101;
+/// A token endpoint got another grant_type than client_credentials.
+pub const CREDGATE_UNSUPPORTED_GRANT_TYPE: i32 = 3102;
+/// A token endpoint got another scope than the gate requests.
+pub const CREDGATE_SCOPE_NOT_ALLOWED: i32 = 3103;
+/// A token endpoint got another audience or resource than the gate requests.
+pub const CREDGATE_TARGET_NOT_ALLOWED: i32 = 3104;
 /// The provider refused these credentials.
 pub const CREDGATE_CREDENTIALS_REFUSED: i32 = 4001;
 /// The provider knows the client, but does not grant what the gate requests.
@@ -238,6 +247,10 @@ mod tests {
             (Cause::Internal, CREDGATE_INTERNAL),
             (Cause::EngineUnavailable, CREDGATE_ENGINE_UNAVAILABLE),
             (Cause::Overloaded, CREDGATE_OVERLOADED),
+            (Cause::TokenRequestInvalid, CREDGATE_TOKEN_REQUEST_INVALID),
+            (Cause::UnsupportedGrantType, CREDGATE_UNSUPPORTED_GRANT_TYPE),
+            (Cause::ScopeNotAllowed, CREDGATE_SCOPE_NOT_ALLOWED),
+            (Cause::TargetNotAllowed, CREDGATE_TARGET_NOT_ALLOWED),
         ];
         assert_eq!(numbers.map(|(cause, _)| cause), Cause::ALL);
         for (cause, number) in numbers {

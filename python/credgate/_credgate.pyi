@@ -89,6 +89,9 @@ class Allow:
     def expires_in(self) -> int | None:
         """The seconds for which the token is still served. None if it is not cached."""
     @property
+    def token_response(self) -> str | None:
+        """The body of a token endpoint's success response, JSON. None without token."""
+    @property
     def claims(self) -> dict[str, Any] | None:
         """The claims of the token. None if it is not a JWT."""
     def claim(self, name: str) -> str | None:
@@ -235,6 +238,8 @@ class Gate:
         token_post_args_client.
         """
     def _optional(self) -> Gate: ...  # for `credgate.Gate.optional`
+    def _token_endpoint(self) -> Gate: ...  # for `credgate.Gate.token_endpoint`
+    def _external(self) -> Gate: ...  # for `credgate.Gate.external`
     @property
     def config(self) -> dict[str, Any]:
         """The effective configuration: includes defaults, masks the operator's secrets."""

@@ -145,3 +145,21 @@ class Gate(_credgate.Gate):
         tokens.
         """
         return type(self)(self._optional())
+
+    def token_endpoint(self) -> Gate:
+        """Return the gate of a token endpoint: it allows only the requests of RFC 6749.
+
+        Its denials are the error responses of section 5.2, and `token_response` of its outcomes is
+        the body of a success. Every response needs "Cache-Control: no-store". Both gates share
+        their tokens. Raises ConfigError if this gate exchanges no credentials of clients.
+        `credgate.asgi.TokenEndpoint` and `credgate.wsgi.TokenEndpoint` use it.
+        """
+        return type(self)(self._token_endpoint())
+
+    def external(self) -> Gate:
+        """Return the gate of a service that other proxies ask: it searches headers only.
+
+        Both gates share their tokens. Raises ConfigError if this gate searches no header.
+        `credgate.asgi.Check` and `credgate.wsgi.Check` use it.
+        """
+        return type(self)(self._external())

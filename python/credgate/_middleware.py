@@ -18,6 +18,8 @@ DESCRIBING = {
     "repr-digest",
     "transfer-encoding",
 }
+# Headers that keep a token out of caches (RFC 6749 section 5.1).
+NO_STORE = [("cache-control", "no-store"), ("pragma", "no-cache")]
 # Maximum digits of a Content-Length: int() raises on thousands of digits.
 LONGEST = 20
 
@@ -73,6 +75,26 @@ def entries(outcome: Allow) -> dict[str, Any]:
         "credgate.client_id": outcome.client_id,
         "credgate.claims": outcome.claims,
     }
+
+
+def token_headers(body: bytes) -> list[tuple[str, str]]:
+    """Return the headers of a token endpoint's success response."""
+    return [
+        ("content-type", "application/json; charset=utf-8"),
+        ("content-length", str(len(body))),
+    ]
+
+
+def check_headers(outcome: Allow) -> list[tuple[str, str]]:
+    """Return the response headers of a check that allows the request.
+
+    Envoy removes the headers that x-envoy-auth-headers-to-remove names from the request.
+    """
+    headers = [(name, value) for name, value in outcome.headers if value is not None]
+    removed = ",".join(name for name, value in outcome.headers if value is None)
+    if removed:
+        headers.append(("x-envoy-auth-headers-to-remove", removed))
+    return [*headers, ("content-length", "0")]
 
 
 def redacted(uri: str) -> str:

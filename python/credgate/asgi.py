@@ -12,12 +12,21 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from credgate import redact_query
-from credgate._middleware import DESCRIBING, Body, entries, length, spelling
+from credgate._middleware import (
+    DESCRIBING,
+    NO_STORE,
+    Body,
+    check_headers,
+    entries,
+    length,
+    spelling,
+    token_headers,
+)
 
 if TYPE_CHECKING:
     from credgate import Allow, Deny, Gate
 
-__all__ = ["Middleware"]
+__all__ = ["Check", "Middleware", "TokenEndpoint"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -25,6 +34,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
+
+_NO_STORE = [(name.encode(), value.encode()) for name, value in NO_STORE]
 
 
 class Middleware:
@@ -80,6 +91,40 @@ class Middleware:
             "headers": _replaced(headers, outcome),
         }
         await self.app(upstream, body.receive, _noting(send, outcome))
+
+
+class TokenEndpoint:
+    """An application: an OAuth 2.0 token endpoint that answers from the cache of a gate.
+
+    It takes the requests of RFC 6749 section 4.4.2 and returns the responses of sections 5.1 and
+    5.2. Raises ConfigError if the gate exchanges no credentials of clients.
+    """
+
+    def __init__(self, gate: Gate) -> None:
+        """Serve the tokens of a gate."""
+        self._guarded = Middleware(_send_token, gate.token_endpoint())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        await self._guarded(scope, receive, _with_no_store(send))
+
+
+class Check:
+    """An application that other proxies ask about their requests.
+
+    It responds with 200 and the headers for the upstream, or with the denial: for Traefik's
+    ForwardAuth, Envoy's HTTP ext_authz and nginx's auth_request. It searches headers only, because
+    it cannot remove anything from a query or a body. Raises ConfigError if the gate searches no
+    header. If `optional` is true, requests that would get 401 get 200 without a token.
+    """
+
+    def __init__(self, gate: Gate, *, optional: bool = False) -> None:
+        """Answer for a gate."""
+        self._guarded = Middleware(_send_headers, gate.external(), optional=optional)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        await self._guarded(scope, receive, _with_no_store(send))
 
 
 class _Body(Body):
@@ -180,3 +225,38 @@ async def _deny(outcome: Deny, scope: Scope, receive: Receive, send: Send) -> No
     await send(start)
     content = b"" if scope.get("method") == "HEAD" else body
     await send({"type": f"{prefix}http.response.body", "body": content})
+
+
+async def _send_token(scope: Scope, _receive: Receive, send: Send) -> None:
+    outcome: Allow = _http(scope)["credgate.outcome"]
+    body = (outcome.token_response or "").encode()
+    await _send(send, token_headers(body), body)
+
+
+async def _send_headers(scope: Scope, _receive: Receive, send: Send) -> None:
+    await _send(send, check_headers(_http(scope)["credgate.outcome"]), b"")
+
+
+def _http(scope: Scope) -> Scope:
+    """Return the scope of a request. A server takes the error for lifespan as "unsupported"."""
+    if scope["type"] != "http":
+        message = f"cannot serve a connection of type {scope['type']!r}"
+        raise ValueError(message)
+    return scope
+
+
+async def _send(send: Send, headers: list[tuple[str, str]], body: bytes) -> None:
+    encoded = [(name.encode(), value.encode()) for name, value in headers]
+    await send({"type": "http.response.start", "status": 200, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _with_no_store(send: Send) -> Send:
+    """Wrap `send` to keep every response out of caches (RFC 6749 section 5.1)."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *_NO_STORE]
+        await send(message)
+
+    return sending

@@ -13,7 +13,18 @@ import io
 import sys
 from typing import TYPE_CHECKING, Any
 
-from credgate._middleware import DESCRIBING, Body, entries, hidden, length, redacted, variable
+from credgate._middleware import (
+    DESCRIBING,
+    NO_STORE,
+    Body,
+    check_headers,
+    entries,
+    hidden,
+    length,
+    redacted,
+    token_headers,
+    variable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +32,7 @@ if TYPE_CHECKING:
 
     from credgate import Allow, Deny, Gate
 
-__all__ = ["Middleware"]
+__all__ = ["Check", "Middleware", "TokenEndpoint"]
 
 # The variables in which servers put the original request target.
 TARGETS = ("RAW_URI", "REQUEST_URI")
@@ -72,6 +83,40 @@ class Middleware:
                 upstream[variable(name)] = value.encode().decode("latin-1")
         upstream.update(entries(outcome))
         return self.app(upstream, _noting(start_response, outcome))
+
+
+class TokenEndpoint:
+    """An application: an OAuth 2.0 token endpoint that answers from the cache of a gate.
+
+    It takes the requests of RFC 6749 section 4.4.2 and returns the responses of sections 5.1 and
+    5.2. Raises ConfigError if the gate exchanges no credentials of clients.
+    """
+
+    def __init__(self, gate: Gate) -> None:
+        """Serve the tokens of a gate."""
+        self._guarded = Middleware(_send_token, gate.token_endpoint())
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        return self._guarded(environ, _with_no_store(start_response))
+
+
+class Check:
+    """An application that other proxies ask about their requests.
+
+    It responds with 200 and the headers for the upstream, or with the denial: for Traefik's
+    ForwardAuth, Envoy's HTTP ext_authz and nginx's auth_request. It searches headers only, because
+    it cannot remove anything from a query or a body. Raises ConfigError if the gate searches no
+    header. If `optional` is true, requests that would get 401 get 200 without a token.
+    """
+
+    def __init__(self, gate: Gate, *, optional: bool = False) -> None:
+        """Answer for a gate."""
+        self._guarded = Middleware(_send_headers, gate.external(), optional=optional)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        return self._guarded(environ, _with_no_store(start_response))
 
 
 class _Body(Body):
@@ -168,3 +213,27 @@ def _deny(
     headers = [*outcome.headers, ("content-length", str(len(body)))]
     start_response(f"{outcome.http_status} {reason}", headers)
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+
+def _send_token(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    outcome: Allow = environ["credgate.outcome"]
+    body = (outcome.token_response or "").encode()
+    start_response("200 OK", token_headers(body))
+    return [body]
+
+
+def _send_headers(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    headers = check_headers(environ["credgate.outcome"])
+    # PEP 3333 encodes headers as Latin-1.
+    latin = [(name, value.encode().decode("latin-1")) for name, value in headers]
+    start_response("200 OK", latin)
+    return []
+
+
+def _with_no_store(start_response: StartResponse) -> StartResponse:
+    """Wrap `start_response` to keep every response out of caches (RFC 6749 section 5.1)."""
+
+    def starting(status: str, headers: Any, *rest: Any) -> Any:  # noqa: ANN401 - passed on
+        return start_response(status, [*headers, *NO_STORE], *rest)
+
+    return starting

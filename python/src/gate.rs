@@ -202,6 +202,18 @@ impl Gate {
         Gate(self.0.optional())
     }
 
+    /// For `credgate.Gate.token_endpoint`.
+    fn _token_endpoint(&self, py: Python<'_>) -> PyResult<Gate> {
+        let gate = self.0.token_endpoint();
+        gate.map(Gate).map_err(|error| raise(py, &error))
+    }
+
+    /// For `credgate.Gate.external`.
+    fn _external(&self, py: Python<'_>) -> PyResult<Gate> {
+        let gate = self.0.external();
+        gate.map(Gate).map_err(|error| raise(py, &error))
+    }
+
     /// The effective configuration: includes defaults, masks the operator's secrets.
     #[getter]
     fn config<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

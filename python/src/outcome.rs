@@ -102,6 +102,12 @@ impl Allow {
         Some(left.as_secs())
     }
 
+    /// The body of a token endpoint's success response, JSON. None without token.
+    #[getter]
+    fn token_response(&self) -> Option<String> {
+        self.0.token_response()
+    }
+
     /// The claims of the token. None if it is not a JWT.
     #[getter]
     fn claims<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {

@@ -453,6 +453,65 @@ static void handles_return_wrong_process_after_a_fork(credgate_gate *gate,
 }
 
 
+static void derived_gates_have_places_and_responses_of_their_own(
+    credgate_gate *gate, credgate_queue *queue)
+{
+    credgate_request request = make_request("client_id=a&client_secret=b");
+    credgate_outcome outcome = { .struct_size = sizeof(outcome) };
+    credgate_gate *endpoint = NULL, *check_gate = NULL, *bearer = NULL;
+    credgate_error *error = NULL;
+    const char *said;
+    size_t len;
+    static const char form[] = "grant_type=password";
+    static const char body[] = "{\"error\":\"unsupported_grant_type\",";
+
+    check(credgate_gate_token_endpoint(NULL, &endpoint, NULL)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_gate_token_endpoint(gate, NULL, NULL)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_gate_check(gate, &check_gate, NULL) == CREDGATE_OK);
+    check(credgate_authenticate_at_once(check_gate, queue, &request, &outcome)
+          == CREDGATE_OK);
+    check(outcome.code == CREDGATE_NO_CREDENTIALS);
+    credgate_outcome_release(&outcome);
+
+    check(credgate_gate_token_endpoint(gate, &endpoint, NULL) == CREDGATE_OK);
+    request = make_request(NULL);
+    request.method = "POST";
+    request.method_len = 4;
+    request.content_type = "application/x-www-form-urlencoded";
+    request.content_type_len = strlen(request.content_type);
+    request.body = form;
+    request.body_len = sizeof(form) - 1;
+    check(credgate_authenticate_at_once(endpoint, queue, &request, &outcome)
+          == CREDGATE_OK);
+    check(outcome.code == CREDGATE_UNSUPPORTED_GRANT_TYPE);
+    check(outcome.http_status == 400);
+    check(memcmp(outcome.body, body, sizeof(body) - 1) == 0);
+    check(credgate_outcome_token_response(&outcome, &said, &len)
+          == CREDGATE_EMPTY);
+    check(credgate_outcome_token_response(NULL, &said, &len)
+          == CREDGATE_NULL_ARGUMENT);
+    credgate_outcome_release(&outcome);
+    credgate_gate_free(endpoint);
+    credgate_gate_free(check_gate);
+
+    check(credgate_gate_new(text("{\"issuer\": \"https://a.example\","
+                                 "\"auth_methods\": [\"bearer\"],"
+                                 "\"audience_required\": [\"a\"]}"),
+                            &bearer, NULL) == CREDGATE_OK);
+    endpoint = NULL;
+    check(credgate_gate_token_endpoint(bearer, &endpoint, &error)
+          == CREDGATE_CONFIG_VALUE);
+    check(endpoint == NULL);
+    check(credgate_error_message(error, &said, &len) == CREDGATE_OK);
+    check(memcmp(said, "auth_methods: ", 14) == 0);
+    credgate_error_free(error);
+    credgate_gate_free(bearer);
+    puts("derived_gates_have_places_and_responses_of_their_own");
+}
+
+
 int main(int argc, char **argv)
 {
     credgate_gate *gate;
@@ -481,6 +540,7 @@ int main(int argc, char **argv)
     check(credgate_engine_follow_purge(engine, text("alice")) == CREDGATE_OK);
     denial_without_credentials_is_immediate(gate, queue);
     credentials_are_hidden_and_redacted(gate);
+    derived_gates_have_places_and_responses_of_their_own(gate, queue);
     check(count_threads(&blocked) == 0);
     cancelled_ticket_never_completes(gate, queue);
     connection_receives_a_byte_when_an_outcome_arrives(gate, queue);

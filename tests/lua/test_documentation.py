@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ALICE
+from support.endpoints import token_request
 from support.examples import Example, blocks
 from support.http import SOURCES, Connection, ask
 from support.keys import KEYS
@@ -21,7 +22,7 @@ from support.process import ROOT, free_port
 LUA = ROOT / "ffi/lua"
 README = (LUA / "README.md").read_text()
 
-SYNOPSIS, URI, OWN, REDACT, BESIDE, REDIRECTS = blocks("nginx", README)
+SYNOPSIS, URI, OWN, SERVICES, REDACT, BESIDE, REDIRECTS = blocks("nginx", README)
 
 
 def here(provider: Provider, authority: Authority) -> dict[str, object]:
@@ -96,6 +97,19 @@ def test_clients_are_counted_as_documented(
         assert ask(port, headers=ALICE.basic).status == 200
         counted = 'credgate_client_requests_total{client_id="alice",result="allowed"} 1'
         assert counted in ask(port, "/metrics").body.decode().splitlines()
+
+
+def test_services_respond_to_clients_and_proxies(
+    tmp_path: Path, tls_provider: Provider, authority: Authority
+) -> None:
+    example = Example(SYNOPSIS.rstrip().removesuffix("}") + SERVICES + "}", tmp_path, here(tls_provider, authority), LOAD)
+    with example.running():
+        port = example.ports[1]
+        token = token_request(port, ALICE, target="/oauth/token").json()["access_token"]
+        answer = ask(port, "/check/orders", headers=ALICE.basic)
+        assert (answer.status, answer.header("Authorization")) == (200, f"Bearer {token}")
+        assert ask(port, "/check").status == 401
+    assert tls_provider.count["token"] == 1
 
 
 @pytest.mark.parametrize("up", ["application", "backup"])

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import jwt
 import pytest
 from conftest import ALICE, BOB
+from support.endpoints import token_request
 from support.examples import Example, blocks
 from support.http import SOURCES, Client, ask
 from support.keys import KEYS
@@ -136,6 +137,40 @@ def test_rate_limit_for_each_client(tmp_path: Path, here: dict[str, object]) -> 
         assert statuses == [200] * 6 + [503] * 2
         assert ask(port, headers=BOB.basic).status == 200
         assert ask(port, headers=ALICE.wrong().basic).status == 401
+
+
+@pytest.fixture
+def service(tls_provider: Provider, authority: Authority) -> dict[str, object]:
+    """The provider of this machine, for the services of a gate, in which `credgate on` is implied."""
+    issuer = f"{tls_provider.issuer}; credgate_ssl_trusted_certificate {authority.ca}"
+    return {"https://tenant.auth0.com": issuer}
+
+
+def test_token_endpoint(tmp_path: Path, tls_provider: Provider, service: dict[str, object]) -> None:
+    with example("location = /oauth/token", tmp_path, service).running() as port:
+        for _ in range(3):
+            answer = token_request(port, ALICE, target="/oauth/token")
+            claims = jwt.decode(answer.json()["access_token"], options={"verify_signature": False})
+            assert claims["aud"] == "https://example.com/"
+    assert tls_provider.count["token"] == 1
+
+
+def test_auth_request(tmp_path: Path, upstream: Upstream, service: dict[str, object]) -> None:
+    here = {"https://tenant.auth0.com/": service["https://tenant.auth0.com"], "http://127.0.0.1:8080": upstream.url}
+    with example("auth_request /_credgate", tmp_path, here).running() as port:
+        assert ask(port, "/api/x", headers=ALICE.basic).status == 200
+        assert bearer(upstream.last) and ALICE.traces(upstream.last["raw"]) == []
+        assert ask(port, "/api/x", headers=ALICE.wrong().basic).status == 401
+        assert ask(port, "/_credgate", headers=ALICE.basic).status == 404
+
+
+def test_check_for_other_proxies(tmp_path: Path, service: dict[str, object]) -> None:
+    here = {"https://tenant.auth0.com/": service["https://tenant.auth0.com"]}
+    with example("location /check {", tmp_path, here).running() as port:
+        answer = ask(port, "/check/orders?x=1", headers=ALICE.basic)
+        assert (answer.status, answer.header("X-Client")) == (200, ALICE.id)
+        assert (answer.header("Authorization") or "").startswith("Bearer ")
+        assert ask(port, "/check").status == 401
 
 
 def test_passwords_beside_credentials(

@@ -94,7 +94,7 @@ def test_the_python_block_of_the_project_readme_runs(
 
 def test_the_applications_of_the_readme_respond(documented: Provider, authority: Authority) -> None:
     namespace: dict[str, Any] = {"__name__": "readme", "credgate": credgate}
-    texts = [code for code in blocks("python", README) if "credgate.Gate(issuer" in code or "@" in code]
+    texts = [code for code in blocks("python", README) if "credgate.Gate(issuer" in code or "@" in code or ".mount(" in code]
     for text in texts:
         exec(here(text, documented, authority), namespace)
 
@@ -102,9 +102,16 @@ def test_the_applications_of_the_readme_respond(documented: Provider, authority:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(namespace["served"]), base_url="http://here") as client:
             return await client.get(path, headers=headers)
 
+    async def tokens() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(namespace["services"]), base_url="http://here") as client:
+            form = {"grant_type": "client_credentials"}
+            return await client.post("/oauth/token/", headers=DOCUMENTED.basic, data=form)
+
     assert asyncio.run(asked("/whoami", DOCUMENTED.basic)).json() == "id"
     assert asyncio.run(asked("/whoami", {})).status_code == 401
     assert asyncio.run(asked("/healthz", {})).json() == "well"
+    posted = asyncio.run(tokens())
+    assert posted.json()["token_type"] == "Bearer" and posted.headers["cache-control"] == "no-store"
     with_client = namespace["flask_app"].test_client()
     assert with_client.get("/whoami", headers=DOCUMENTED.basic).text == "id"
     assert with_client.get("/whoami").status_code == 401
@@ -160,7 +167,9 @@ def test_every_cause_is_documented_with_its_http_status() -> None:
     header = (ROOT / "include/credgate.h").read_text()
     # The codes of causes begin at 3001 (include/credgate.h).
     assert set(status_of) == {name.lower() for name in re.findall(r"#define CREDGATE_(\w+) [345]\d{3}$", header, re.MULTILINE)}
-    expected = [vector.expect for file in (TESTS / "vectors").glob("*.json") for vector in load(file.name)]
+    # A token endpoint has the statuses of RFC 6749.
+    files = [file.name for file in (TESTS / "vectors").glob("*.json") if file.name != "token_endpoint.json"]
+    expected = [vector.expect for file in files for vector in load(file)]
     pairs = {(one["cause"], one["http_status"]) for one in expected if isinstance(one, dict) and "cause" in one}
     assert len(pairs) > 10
     assert [pair for pair in sorted(pairs) if status_of[pair[0]] != pair[1]] == []

@@ -9,6 +9,13 @@ use serde_json::Value;
 
 const STEP: Step = Step::Requirements;
 
+/// The members of the response of a token endpoint.
+fn token_endpoint(grant: &Grant) -> Finding {
+    let members = grant.token_response_members().join(", ");
+    let message = format!("A token endpoint of this gate responds with {members}.");
+    Finding::notice(STEP, "token_endpoint", message)
+}
+
 impl Check<'_> {
     pub(super) fn requirements(&self, report: &mut Diagnosis) -> bool {
         let Ok(grant) = &self.result else {
@@ -33,6 +40,9 @@ impl Check<'_> {
                     "The token meets the gate's requirements: it allows the client."
                 };
                 report.add(Finding::notice(STEP, "met", message));
+                if self.rules.as_token_endpoint().is_ok() {
+                    report.add(token_endpoint(grant));
+                }
                 return true;
             }
             Err(Breach::Expired) => Finding::error(

@@ -67,7 +67,8 @@ fn a_granted_token_is_explained_step_by_step() {
             "granted",
             "came",
             "opaque_without_audience",
-            "met"
+            "met",
+            "token_endpoint"
         ]
     );
     assert_eq!(diagnosis.findings()[3].facts["kept"], 3595);

@@ -4,6 +4,7 @@ pub(crate) mod client_certificate;
 mod client_key;
 mod clients;
 pub(crate) mod connection;
+pub(crate) mod endpoint;
 pub(crate) mod introspection;
 pub(crate) mod issuer;
 pub(crate) mod own;
@@ -61,6 +62,37 @@ impl Gate {
         }
     }
 
+    /// The gate of a token endpoint that answers from the cache ([RFC 6749 section 3.2]). It takes only requests for the
+    /// client credentials grant: `POST` of a form, with the credentials in `Authorization: Basic` or in the form. Its
+    /// denials are error responses ([section 5.2]), and [`Allow::token_response`](crate::Allow::token_response) is the
+    /// body of a success. Every response needs `Cache-Control: no-store`. Both gates share their tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`is_config_fault`](Error::is_config_fault): the gate exchanges no credentials of clients.
+    ///
+    /// [RFC 6749 section 3.2]: https://www.rfc-editor.org/rfc/rfc6749#section-3.2
+    /// [section 5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
+    pub fn token_endpoint(&self) -> Result<Gate, Error> {
+        let rules = self.rules.as_token_endpoint()?;
+        Ok(Gate {
+            rules: Arc::new(rules),
+        })
+    }
+
+    /// The gate of a service that other proxies ask about their requests: it searches headers only, because such a
+    /// service can remove nothing from a query or a body. Both gates share their tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`is_config_fault`](Error::is_config_fault): the gate searches no header.
+    pub fn external(&self) -> Result<Gate, Error> {
+        let rules = self.rules.as_external()?;
+        Ok(Gate {
+            rules: Arc::new(rules),
+        })
+    }
+
     /// The effective configuration as JSON, with defaults included and secrets of the operator masked.
     pub fn effective_config(&self) -> &str {
         &self.rules.effective
@@ -104,7 +136,7 @@ impl Gate {
     pub fn presented_client_id(&self, request: &Request<'_>) -> Option<String> {
         let mut buffer = ScratchBuffer::new();
         let scratch = &mut Scratch::new(&mut buffer);
-        match extract(&self.rules.places, request, scratch) {
+        match extract(self.rules.places(request), request, scratch) {
             Ok(Presented::Pair(pair)) => Some(ascii(pair.client_id).to_owned()),
             _ => None,
         }

@@ -2,6 +2,7 @@
 
 use super::TokenRequest;
 use super::clients::Clients;
+use super::endpoint::{Entry, TokenEndpoint};
 use super::own::OwnClient;
 use super::token_request::arg_names;
 use super::upstream::{Upstream, header_value};
@@ -12,8 +13,8 @@ use crate::gate::issuer::Issuer;
 use crate::gate::policy::Policy;
 use crate::gate::retention::Retention;
 use crate::key::{Fingerprint, FingerprintBuilder};
-use crate::request::Source;
 use crate::request::extract::Places;
+use crate::request::{Request, Source};
 use crate::sys::clock::{Clock, SystemClock};
 use crate::token::{Grant, is_jws};
 use std::borrow::Cow;
@@ -27,7 +28,7 @@ pub struct Rules {
     pub(crate) own: Option<OwnClient>,
     pub(crate) clients_allowed: Option<Clients>,
     pub(crate) hide: bool,
-    pub(crate) run_on_preflight: bool,
+    pub(crate) entry: Entry,
     pub(crate) anonymous: bool,
     pub(crate) issuer: Issuer,
     pub(crate) request: TokenRequest,
@@ -109,7 +110,7 @@ impl Rules {
             hide: config.hide_credentials && places.are_searched(),
             places,
             clients_allowed,
-            run_on_preflight: config.run_on_preflight,
+            entry: Entry::new(config.run_on_preflight),
             anonymous: config.anonymous,
             fingerprint: fingerprint(
                 config,
@@ -141,13 +142,38 @@ impl Rules {
 
     /// The same rules with `anonymous`.
     pub(super) fn optional(&self) -> Rules {
-        let mut effective: serde_json::Value =
-            serde_json::from_str(&self.effective).unwrap_or_default();
-        effective["anonymous"] = true.into();
         Rules {
             anonymous: true,
-            effective: effective.to_string(),
+            effective: self.effective_but([("anonymous", true.into())]),
             ..self.clone()
+        }
+    }
+
+    /// The effective configuration with other values of these fields.
+    pub(super) fn effective_but<const N: usize>(
+        &self,
+        changes: [(&str, serde_json::Value); N],
+    ) -> String {
+        let mut effective: serde_json::Value =
+            serde_json::from_str(&self.effective).unwrap_or_default();
+        for (field, value) in changes {
+            effective[field] = value;
+        }
+        effective.to_string()
+    }
+
+    pub(crate) fn token_endpoint(&self) -> Option<&TokenEndpoint> {
+        match &self.entry {
+            Entry::TokenEndpoint(endpoint) => Some(endpoint),
+            _ => None,
+        }
+    }
+
+    /// The places that are searched in this request.
+    pub(crate) fn places(&self, request: &Request<'_>) -> &Places {
+        match self.token_endpoint() {
+            Some(endpoint) if request.authorization.is_some() => &endpoint.by_header,
+            _ => &self.places,
         }
     }
 

@@ -235,3 +235,89 @@ fn a_bypass_only_removes_headers() {
         ["authorization", "x-token", "x_client"].map(removed)
     );
 }
+
+#[test]
+fn a_token_endpoint_needs_a_gate_that_exchanges_credentials() {
+    for (settings, field) in [
+        (
+            r#""auth_methods":["bearer"],"audience_required":["a"]"#,
+            "auth_methods: ",
+        ),
+        (
+            r#""client_id":"own","client_secret":"s3cret""#,
+            "client_id: ",
+        ),
+        (
+            r#""client_credentials_param_type":["host"]"#,
+            "client_credentials_param_type: ",
+        ),
+    ] {
+        let gate = gate(&format!(r#"{{"issuer":"https://a",{settings}}}"#));
+        let error = gate.token_endpoint().unwrap_err();
+        assert!(error.is_config_fault());
+        assert!(error.to_string().starts_with(field), "{error}");
+    }
+}
+
+#[test]
+fn an_external_check_needs_a_gate_that_searches_a_header() {
+    let elsewhere =
+        gate(r#"{"issuer":"https://a","client_credentials_param_type":["query","body"]}"#);
+    let error = elsewhere.external().unwrap_err();
+    assert!(error.is_config_fault());
+    assert!(
+        error
+            .to_string()
+            .starts_with("client_credentials_param_type: "),
+        "{error}"
+    );
+    let bearer =
+        gate(r#"{"issuer":"https://a","auth_methods":["bearer"],"audience_required":["a"]}"#);
+    assert!(bearer.external().is_ok());
+}
+
+#[test]
+fn derived_gates_state_their_places() {
+    let gate = gate(r#"{"issuer":"https://a","anonymous":true}"#);
+    let places = |derived: Result<Gate, Error>| {
+        let derived = derived.unwrap();
+        assert_eq!(derived.rules.fingerprint, gate.rules.fingerprint);
+        let config: serde_json::Value = serde_json::from_str(derived.effective_config()).unwrap();
+        (
+            config["client_credentials_param_type"].clone(),
+            config["anonymous"].clone(),
+        )
+    };
+    let (header, form) = ("header", "body");
+    assert_eq!(
+        places(gate.token_endpoint()),
+        (vec![header, form].into(), false.into())
+    );
+    assert_eq!(places(gate.external()), (vec![header].into(), true.into()));
+}
+
+#[test]
+fn a_token_endpoint_wants_every_form() {
+    let endpoint = gate(r#"{"issuer":"https://a"}"#).token_endpoint().unwrap();
+    let request = Request {
+        method: b"POST",
+        authorization: Some(b"Basic YTpi"),
+        content_type: Some(b"application/x-www-form-urlencoded"),
+        ..Request::default()
+    };
+    assert!(endpoint.wants_body(&request, None));
+    assert!(endpoint.wants_body(&request, Some(10)));
+    assert_eq!(endpoint.presented_client_id(&request), Some("a".into()));
+}
+
+#[test]
+fn an_external_check_wants_no_body() {
+    let check = gate(r#"{"issuer":"https://a"}"#).external().unwrap();
+    let request = Request {
+        method: b"POST",
+        content_type: Some(b"application/x-www-form-urlencoded"),
+        ..Request::default()
+    };
+    assert!(!check.wants_body(&request, None));
+    assert!(!check.wants_body(&request, Some(10)));
+}

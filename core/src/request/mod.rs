@@ -14,6 +14,7 @@ pub(crate) mod scratch;
 mod span;
 #[cfg(test)]
 mod tests;
+pub(crate) mod token_form;
 pub(crate) mod traceparent;
 
 use std::fmt;

@@ -3,6 +3,7 @@
 use crate::cache::purges::Checked;
 use crate::key::{Fingerprint, Key};
 use crate::metrics::clients::Requests;
+use crate::sys::clock::{Clock, SystemClock};
 use crate::token::claims::{Claims, walk};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -182,6 +183,69 @@ impl Grant {
         &self.authorization[BEARER.len()..]
     }
 
+    /// The success response of a token endpoint ([RFC 6749 section 5.1]), JSON. It contains the token. `expires_in` is
+    /// the rest of the provider's lifetime, in whole seconds, and absent if the lifetime is unknown.
+    ///
+    /// [RFC 6749 section 5.1]: https://www.rfc-editor.org/rfc/rfc6749#section-5.1
+    pub fn token_response(&self) -> String {
+        self.token_response_at(self.age(SystemClock.now(), SystemClock.wall()))
+    }
+
+    /// `age`: since the receipt of the token.
+    fn token_response_at(&self, age: Duration) -> String {
+        let token = self.token();
+        let scope = self.granted_scope().filter(|scope| !scope.is_empty());
+        let scope = scope.map(|scope| Value::from(&*scope).to_string());
+        let scope = scope.as_deref().unwrap_or_default();
+        // Written in one allocation, which the caller can wipe. A token has no character that JSON escapes.
+        let mut response = String::with_capacity(128 + token.len() + scope.len());
+        response.push_str(r#"{"access_token":""#);
+        response.push_str(token);
+        response.push_str(r#"","token_type":"Bearer""#);
+        let left = match self.lifetime {
+            Lifetime::Stated(lifetime) => Some(lifetime.saturating_sub(age).as_secs()),
+            Lifetime::Unknown => None,
+            Lifetime::Unusable => Some(0),
+        };
+        if let Some(left) = left {
+            response.push_str(r#","expires_in":"#);
+            response.push_str(&left.to_string());
+        }
+        if !scope.is_empty() {
+            response.push_str(r#","scope":"#);
+            response.push_str(scope);
+        }
+        response.push('}');
+        response
+    }
+
+    /// The names of the members of that response.
+    pub(crate) fn token_response_members(&self) -> Vec<&'static str> {
+        let mut members = vec!["access_token", "token_type"];
+        if self.lifetime != Lifetime::Unknown {
+            members.push("expires_in");
+        }
+        if self.granted_scope().is_some_and(|scope| !scope.is_empty()) {
+            members.push("scope");
+        }
+        members
+    }
+
+    /// The scope of the token, space-separated: that of a JWT is in its claims (RFC 9068 section 2.2.3, or `scp`).
+    fn granted_scope(&self) -> Option<Cow<'_, str>> {
+        let Some(claims) = &self.claims else {
+            return self.scope().map(Cow::Borrowed);
+        };
+        match claims.get("scope").or_else(|| claims.get("scp"))? {
+            Value::String(scope) => Some(scope.into()),
+            Value::Array(scopes) => {
+                let words: Option<Vec<_>> = scopes.iter().map(Value::as_str).collect();
+                Some(words?.join(" ").into())
+            }
+            _ => None,
+        }
+    }
+
     /// The approximate size, in bytes.
     pub(crate) fn size(&self) -> usize {
         let claims = self.claims.as_ref().map_or(0, |claims| claims.size);
@@ -215,6 +279,51 @@ pub(crate) mod tests {
             is_client_supplied: false,
         };
         Grant::new(origin, "id", token, lifetime, None)
+    }
+
+    #[test]
+    fn a_token_response_states_the_rest_of_the_lifetime() {
+        let clock = ManualClock::new();
+        let stated = Lifetime::Stated(Duration::from_secs(3600));
+        for (lifetime, age, expires_in) in [
+            (stated, 0, r#","expires_in":3600"#),
+            (stated, 1, r#","expires_in":3599"#),
+            (stated, 3600, r#","expires_in":0"#),
+            (stated, 9999, r#","expires_in":0"#),
+            (Lifetime::Unknown, 1, ""),
+            (Lifetime::Unusable, 0, r#","expires_in":0"#),
+        ] {
+            let grant = grant("t", lifetime, &clock);
+            let age = Duration::from_secs(age);
+            let expected = format!(r#"{{"access_token":"t","token_type":"Bearer"{expires_in}}}"#);
+            assert_eq!(grant.token_response_at(age), expected);
+        }
+        let grant = grant("t", stated, &clock);
+        let almost = grant.token_response_at(Duration::from_millis(1));
+        assert!(almost.contains(r#""expires_in":3599"#), "{almost}");
+    }
+
+    #[test]
+    fn a_token_response_states_the_granted_scope() {
+        use crate::token::claims::tests::claims;
+        use serde_json::json;
+        let clock = ManualClock::new();
+        let opaque = grant("t", Lifetime::Unknown, &clock).with_scope(Some("a \"b\""));
+        let response: Value = serde_json::from_str(&opaque.token_response()).unwrap();
+        assert_eq!(response["scope"], "a \"b\"");
+        for (stated, expected) in [
+            (json!({"scope": "a b"}), json!("a b")),
+            (json!({"scp": ["a", "b"]}), json!("a b")),
+            (json!({"scp": "a"}), json!("a")),
+            (json!({"scp": [1]}), Value::Null),
+            (json!({"scope": 1}), Value::Null),
+            (json!({}), Value::Null),
+        ] {
+            let mut grant = grant("t", Lifetime::Unknown, &clock);
+            grant.claims = Some(claims(stated));
+            let response: Value = serde_json::from_str(&grant.token_response()).unwrap();
+            assert_eq!(response["scope"], expected);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 mod caching;
 mod clients;
+mod endpoints;
 mod limits;
 mod own;
 mod own_key;

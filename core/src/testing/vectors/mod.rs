@@ -3,6 +3,7 @@
 mod assertion;
 mod bearer;
 mod configuration;
+mod endpoints;
 mod extraction;
 mod hiding;
 mod policy;

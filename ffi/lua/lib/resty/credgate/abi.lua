@@ -94,6 +94,12 @@ int32_t credgate_gate_new(const char *json,
                           size_t json_len,
                           struct credgate_gate **out_gate,
                           struct credgate_error **out_error);
+int32_t credgate_gate_token_endpoint(const struct credgate_gate *gate,
+                                     struct credgate_gate **out_gate,
+                                     struct credgate_error **out_error);
+int32_t credgate_gate_check(const struct credgate_gate *gate,
+                            struct credgate_gate **out_gate,
+                            struct credgate_error **out_error);
 int32_t credgate_gate_wants_body(const struct credgate_gate *gate,
                                  const struct credgate_request *request,
                                  int64_t content_length,
@@ -143,6 +149,9 @@ int32_t credgate_outcome_upstream_status(const struct credgate_outcome *outcome,
                                          const struct credgate_engine *engine,
                                          uint32_t http_status,
                                          bool *out_dropped);
+int32_t credgate_outcome_token_response(struct credgate_outcome *outcome,
+                                        const char **out_json,
+                                        size_t *out_len);
 void credgate_outcome_release(struct credgate_outcome *outcome);
 int32_t credgate_engine_new(const char *json,
                             size_t json_len,
@@ -264,6 +273,10 @@ return {
     INVALID_CHARACTERS = 3008,
     TOO_LONG = 3009,
     CLIENT_NOT_ALLOWED = 3010,
+    TOKEN_REQUEST_INVALID = 3101,
+    UNSUPPORTED_GRANT_TYPE = 3102,
+    SCOPE_NOT_ALLOWED = 3103,
+    TARGET_NOT_ALLOWED = 3104,
     CREDENTIALS_REFUSED = 4001,
     CLIENT_FORBIDDEN = 4002,
     REQUEST_REFUSED = 4003,

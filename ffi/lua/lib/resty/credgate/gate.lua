@@ -6,6 +6,7 @@ local waiting = require "resty.credgate.waiting"
 local http_request = require "resty.credgate.request"
 local outcomes = require "resty.credgate.outcome"
 local denials = require "resty.credgate.denial"
+local endpoints = require "resty.credgate.endpoint"
 local ffi = require "ffi"
 
 
@@ -465,6 +466,111 @@ function _M.access(self, options)
     C.credgate_outcome_release(hit)
 
     return client_id, cache_status
+end
+
+
+-- Returns the gate of an endpoint. Raises its error at the caller of its caller.
+local function derived(self, name, derive)
+    local gate = self[name]
+
+    if gate then
+        return gate
+    end
+
+    local out = GATE()
+    local status = derive(self.handle, out, library.error_out)
+
+    if status ~= OK then
+        error("credgate: " .. message(status), 3)
+    end
+
+    gate = {
+        handle = ffi.gc(out[0], C.credgate_gate_free),
+        timeout = self.timeout,
+        arg_names = self.arg_names,
+    }
+
+    self[name] = gate
+
+    return gate
+end
+
+
+-- Lets an endpoint decide on the current request. Returns the outcome, or sends
+-- the denial. Raises errors at the caller of its caller.
+local function decide(gate, method, options)
+    local is_token_endpoint = gate.is_token_endpoint
+    local body, content_type
+
+    http_request.fill(request, method)
+
+    if is_token_endpoint then
+        body, content_type = http_request.read_body(gate.handle, request, method)
+    end
+
+    local invalid = gate.arg_names and fill_args(gate, options and options.args)
+
+    if invalid then
+        http_request.hide_query(gate.handle, request)
+        error(invalid, 3)
+    end
+
+    local struct = outcomes.new_struct()
+    local status, own_queue = authenticate(gate, struct, http_request.fill_peer)
+
+    http_request.hide_query(gate.handle, request)
+
+    if body then
+        http_request.hide_body(gate.handle, body, content_type)
+    end
+
+    -- A subrequest shares its headers with the main request.
+    if not ngx.is_subrequest then
+        http_request.overwrite_authorization(request)
+    end
+
+    local outcome, err, code = await(gate, struct, status, own_queue)
+
+    endpoints.forbid_caching(is_token_endpoint)
+
+    if outcome and outcome.http_status == 0 then
+        return outcomes.new(outcome)
+    end
+
+    return nil, denials.new(gate.handle, outcome, err, code)
+end
+
+
+-- Serves a token endpoint in content_by_lua, for RFC 6749 section 4.4, from the
+-- cache.
+function _M.token_endpoint(self, options)
+    local gate = derived(self, "token_gate", C.credgate_gate_token_endpoint)
+
+    gate.is_token_endpoint = true
+
+    local outcome, denial = decide(gate, get_method(), options)
+
+    if not outcome then
+        return denials.send(denial, options)
+    end
+
+    return endpoints.send_token(outcome)
+end
+
+
+-- In content_by_lua: answers another proxy that asks about its request, with 200
+-- and the headers for the upstream, or with the denial.
+function _M.check(self, options)
+    local gate = derived(self, "check_gate", C.credgate_gate_check)
+
+    -- A subrequest is always a GET.
+    local outcome, denial = decide(gate, ngx.var.request_method, options)
+
+    if not outcome then
+        return endpoints.send_denial(denial, options)
+    end
+
+    return endpoints.send_headers(outcome)
 end
 
 

@@ -104,6 +104,17 @@ function _M.expires_in(self)
 end
 
 
+-- Returns the body of a token endpoint's success response, JSON; nil without a
+-- token.
+function _M.token_response(self)
+    if C.credgate_outcome_token_response(self.struct, text, len) == abi.OK then
+        return ffi_str(text[0], len[0])
+    end
+
+    return nil
+end
+
+
 -- Returns the headers for the upstream by lower-case name: the value, or false
 -- if the client's header must be removed.
 function _M.headers(self)
