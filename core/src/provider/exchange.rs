@@ -104,13 +104,8 @@ impl Exchange<'_> {
         let mut metadata = self.provider.metadata(self.env).await?;
         token_endpoint(&metadata)?;
         let own = self.rules.own.as_ref().filter(|_| credentials.are_own());
-        if own.is_none()
-            && self
-                .rules
-                .request
-                .auth
-                .is_some_and(|auth| !auth.has_secret())
-        {
+        let auth = self.rules.request.auth;
+        if own.is_none() && auth.is_some_and(|auth| !auth.has_secret()) {
             // The gateway's own key proves no other client.
             let why = "the host supplies credentials to a gate whose client has no secret";
             return Err(Denial::new(Cause::RequestRefused, why));
