@@ -155,8 +155,8 @@
 // The provider knows the client, but does not grant what the gate requests.
 #define CREDGATE_CLIENT_FORBIDDEN 4002
 
-// The provider rejected the token request itself: the gate's configuration or
-// the provider is at fault.
+// The provider rejected the token request itself, or the gateway's own client:
+// the gate's configuration or the provider is at fault.
 #define CREDGATE_REQUEST_REFUSED 4003
 
 // The provider refused too many exchanges of this client or this gate; it is
@@ -193,7 +193,8 @@
 // A defect of the library.
 #define CREDGATE_INTERNAL 5001
 
-// The engine is closing, or could not be started.
+// The engine is closing or could not be started, or the secret of the
+// gateway's own client is unreadable.
 #define CREDGATE_ENGINE_UNAVAILABLE 5002
 
 // More requests are waiting than max_waiting allows.
@@ -245,6 +246,9 @@
 // The host supplied the credentials; there is nothing to hide.
 #define CREDGATE_SOURCE_HOST 4
 
+// The two headers that the gate names.
+#define CREDGATE_SOURCE_HEADERS 5
+
 // The number of numbers that this header knows.
 #define CREDGATE_COUNTERS 138
 
@@ -282,8 +286,10 @@ typedef struct credgate_error credgate_error;
 //
 // Methods: credgate_gate_new, credgate_gate_token_endpoint,
 // credgate_gate_check, credgate_gate_config, credgate_gate_warning,
-// credgate_gate_arg, credgate_gate_wants_body, credgate_gate_timeout,
-// credgate_gate_free.
+// credgate_gate_arg, credgate_gate_credential_header,
+// credgate_gate_searches_requests,
+// credgate_gate_wants_body, credgate_gate_wants_traceparent,
+// credgate_gate_timeout, credgate_gate_free.
 typedef struct credgate_gate credgate_gate;
 
 // The outcomes for one event loop.
@@ -356,6 +362,19 @@ typedef struct credgate_request {
     const char *traceparent;
     // Its length in bytes.
     size_t traceparent_len;
+    // The value of the header that credgate_gate_credential_header names first,
+    // the client's id, or NULL.
+    const char *client_id_header;
+    // Its length in bytes.
+    size_t client_id_header_len;
+    // The value of the header that it names second, the client's secret, or
+    // NULL.
+    const char *client_secret_header;
+    // Its length in bytes.
+    size_t client_secret_header_len;
+    // 1: the request has one of these headers more than once, also with '_' in
+    // place of '-' or the reverse, and is denied. 0: it has not.
+    uint32_t repeated_header;
 } credgate_request;
 
 // The result of authenticating a request: allow or deny. Strings belong to the
@@ -393,7 +412,8 @@ typedef struct credgate_outcome {
     const char *authorization;
     // Its length in bytes.
     size_t authorization_len;
-    // Deny: the value of the WWW-Authenticate header; empty: no such header.
+    // Deny: the value of the WWW-Authenticate header: one challenge, or two with
+    // a comma between them. Empty: no such header.
     const char *challenge;
     // Its length in bytes.
     size_t challenge_len;
@@ -584,6 +604,15 @@ int32_t credgate_gate_arg(const struct credgate_gate *gate,
                           const char **out_name,
                           size_t *out_len);
 
+// Returns the name of a header with the client's credentials, in lower case:
+// the id for index 0, the secret for index 1; CREDGATE_EMPTY after that, and if
+// the gate names no headers. Their values belong into credgate_request's
+// client_id_header and client_secret_header. The string belongs to the gate.
+int32_t credgate_gate_credential_header(const struct credgate_gate *gate,
+                                        size_t index,
+                                        const char **out_name,
+                                        size_t *out_len);
+
 // Frees a gate. Waiting requests are not affected.
 void credgate_gate_free(struct credgate_gate *gate);
 
@@ -659,7 +688,7 @@ void credgate_outcome_release(struct credgate_outcome *outcome);
 // store in which processes share tokens: "store"
 // ("sqlite:/run/credgate/tokens.db", or "redis://host:6379/0", "rediss://...",
 // "redis+unix:///path/to/socket", "redis+sentinel://host:26379/name/0"),
-// "store_pepper_file",
+// "store_password_file" (of Redis, read at each connect), "store_pepper_file",
 // "store_previous_pepper_files" (a list), "store_timeout" (milliseconds),
 // "store_prefix", "store_ca_file", "store_client_cert_file",
 // "store_client_key_file", "store_max_bytes", "store_metrics" (true or false).

@@ -14,6 +14,8 @@ pub(crate) struct Denial {
     pub(crate) is_spent: bool,
     /// The provider will refuse the same request again.
     pub(crate) is_permanent: bool,
+    /// The token lacks a scope that the gate requires.
+    pub(crate) lacks_scope: bool,
 }
 
 impl Denial {
@@ -24,6 +26,7 @@ impl Denial {
             detail: detail.into(),
             is_spent: false,
             is_permanent: false,
+            lacks_scope: false,
         }
     }
 
@@ -94,7 +97,8 @@ pub enum Cause {
     CredentialsRefused,
     /// The provider knows the client, but does not grant what the gate requests.
     ClientForbidden,
-    /// The provider rejected the token request itself: the gate's configuration or the provider is at fault.
+    /// The provider rejected the token request itself, or the gateway's own client: the gate's configuration or the
+    /// provider is at fault.
     RequestRefused,
     /// The provider refused too many exchanges of this client or this gate; it is not contacted.
     TooManyRefusals,
@@ -118,7 +122,7 @@ pub enum Cause {
     ProviderPaused,
     /// A defect of the library.
     Internal,
-    /// The engine is closing, or could not be started.
+    /// The engine is closing or could not be started, or the secret of the gateway's own client is unreadable.
     EngineUnavailable,
     /// More requests are waiting than `max_waiting` allows.
     Overloaded,

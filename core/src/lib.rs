@@ -1,7 +1,7 @@
 //! Credgate authenticates headless clients at a gateway.
 //!
-//! A machine client sends its `client_id` and `client_secret` with an ordinary request (HTTP Basic, query string or
-//! body). Credgate, inside the gateway process, exchanges them at the OpenID provider's token endpoint with the OAuth
+//! A machine client sends its `client_id` and `client_secret` with an ordinary request (HTTP Basic, query string,
+//! body, or two headers). Credgate, inside the gateway process, exchanges them at the OpenID provider's token endpoint with the OAuth
 //! 2.0 client credentials grant ([RFC 6749 section 4.4]), caches the token, and returns the header that the gateway
 //! forwards upstream: `Authorization: Bearer …`. The secret goes no further.
 //!
@@ -46,8 +46,9 @@
 //!
 //! 1. [`Queue::authenticate`] calls [`Inner::look`]. A gate that does not search every request admits this one first
 //!    ([`Entry::admit`]): it checks the form of a token endpoint, for example.
-//! 2. [`extract`] finds the pair in the header, query or body, or the client's own token. It decodes into a buffer of
-//!    the thread, which is wiped afterwards. A malformed request is denied here.
+//! 2. [`extract`] finds the pair in a header, query or body, or the client's own token. It decodes into a buffer of
+//!    the thread, which is wiped afterwards. A malformed request is denied here. A gate with a client of its own has its
+//!    id without a search, and needs no secret before step 8.
 //! 3. [`MacKey::pair`] computes the cache key: a MAC over gate, id, secret and arguments.
 //! 4. If the [`TokenCache`] has the token, [`Policy::check`] judges it, and the call returns: a **hit**. Past
 //!    `refresh_ahead` of the token's time in the cache, the hit also submits a refresh to the I/O thread.
@@ -61,7 +62,7 @@
 //!    the lease wait for the result of its holder.
 //! 8. [`Exchange::run`] has the metadata, and asks [`Health::admit`] for a permit: the budgets of unknown clients, the
 //!    circuit breaker and `max_exchanges` decide. Then it sends the token request, and verifies the token with the
-//!    provider's keys. An exchange that has begun ends on its own; each waiter leaves at its own deadline.
+//!    provider's keys, or introspects it ([`Exchange::introspect`]). An exchange that has begun ends on its own; each waiter leaves at its own deadline.
 //! 9. [`Shared::land`] caches the token or the refusal, then ends the flight. Each waiter's own policy judges the
 //!    token, and [`Completions::complete`] queues the outcome and signals the descriptor. Here the thread changes back.
 //!
@@ -69,6 +70,7 @@
 //!
 //! [`Completions::complete`]: cache::completions::Completions::complete
 //! [`Entry::admit`]: gate::endpoint::Entry::admit
+//! [`Exchange::introspect`]: provider::exchange::Exchange::introspect
 //! [`Exchange::run`]: provider::exchange::Exchange::run
 //! [`Health::admit`]: provider::health::Health::admit
 //! [`Inner::join`]: engine::decide::Inner::join
@@ -123,7 +125,7 @@ pub use metrics::clients::ClientRequests;
 pub use metrics::{Latency, ProviderState, Snapshot};
 pub use outcome::{Allow, CacheStatus, Deny, Outcome};
 pub use request::redact::{redact_query, redact_text, text_contains_secret};
-pub use request::{Request, Source};
+pub use request::{CredentialHeaders, Request, Source};
 pub use sys::process;
 pub use token::Grant;
 

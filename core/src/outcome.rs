@@ -2,7 +2,7 @@
 
 use crate::cause::{Cause, Denial};
 use crate::gate::endpoint::TokenEndpoint;
-use crate::gate::policy::Breach;
+use crate::gate::policy::{Breach, SCOPES};
 use crate::gate::{Gate, Rules};
 use crate::metrics::Metrics;
 use crate::request::Source;
@@ -109,10 +109,13 @@ impl Breach {
     /// fault only for insufficient claims.
     fn denial(self, is_client_supplied: bool) -> Denial {
         match (self, is_client_supplied) {
-            (Breach::Insufficient(field), _) => Denial::new(
-                Cause::TokenInsufficient,
-                format!("the token does not meet {field}"),
-            ),
+            (Breach::Insufficient(field), _) => Denial {
+                lacks_scope: field == SCOPES,
+                ..Denial::new(
+                    Cause::TokenInsufficient,
+                    format!("the token does not meet {field}"),
+                )
+            },
             (Breach::Expired, true) => Denial::new(Cause::TokenInvalid, ""),
             (Breach::Untrusted(_) | Breach::OtherIssuer, true) => {
                 Denial::new(Cause::TokenInvalid, self.why())
@@ -286,13 +289,14 @@ impl Deny {
         }
     }
 
-    /// The value of `WWW-Authenticate`, on a 401 and for insufficient tokens ([RFC 6750 section 3]).
+    /// The value of `WWW-Authenticate`, on a 401 and for insufficient tokens: one challenge, or two with a comma between
+    /// them ([RFC 9110 section 11.6.1]).
     ///
-    /// [RFC 6750 section 3]: https://www.rfc-editor.org/rfc/rfc6750#section-3
+    /// [RFC 9110 section 11.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1
     pub fn challenge(&self) -> Option<&str> {
         match self.rules.token_endpoint() {
             Some(endpoint) => endpoint.challenge(self.denial.cause),
-            None => self.rules.upstream.challenge(self.denial.cause),
+            None => self.rules.upstream.challenge(&self.denial),
         }
     }
 

@@ -23,6 +23,7 @@ build = {
       ["resty.credgate.denial"] = "lib/resty/credgate/denial.lua",
       ["resty.credgate.endpoint"] = "lib/resty/credgate/endpoint.lua",
       ["resty.credgate.gate"] = "lib/resty/credgate/gate.lua",
+      ["resty.credgate.headers"] = "lib/resty/credgate/headers.lua",
       ["resty.credgate.library"] = "lib/resty/credgate/library.lua",
       ["resty.credgate.outcome"] = "lib/resty/credgate/outcome.lua",
       ["resty.credgate.process"] = "lib/resty/credgate/process.lua",

@@ -38,6 +38,7 @@ typedef enum {
     NGX_HTTP_CREDGATE_TYPE_LIST,      /* of strings */
     NGX_HTTP_CREDGATE_TYPE_NUMBERS,
     NGX_HTTP_CREDGATE_TYPE_PAIRS,     /* a name and a value, repeatable */
+    NGX_HTTP_CREDGATE_TYPE_FILES,     /* a name and a path, repeatable */
     NGX_HTTP_CREDGATE_TYPE_ARGS,      /* PAIRS whose values take variables */
     NGX_HTTP_CREDGATE_TYPE_HEADERS,   /* a header and a claim, repeatable */
     NGX_HTTP_CREDGATE_TYPE_FILE       /* the whole configuration */
@@ -93,6 +94,7 @@ typedef struct {
     ngx_int_t                         authorization_index;
     ngx_int_t                         token_index;
     ngx_int_t                         body_index;  /* NGX_ERROR: not used */
+    ngx_array_t                      *secret_headers; /* NULL: none */
 } ngx_http_credgate_main_conf_t;
 
 
@@ -111,6 +113,7 @@ typedef struct {
     bool                              traceparent;  /* is forwarded */
     ngx_http_complex_value_t         *client_id; /* NULL: no variables */
     ngx_http_complex_value_t         *client_secret;
+    ngx_str_t                        *headers;   /* of id and secret */
     ngx_uint_t                        denies;    /* for lack of a provider */
     ngx_uint_t                        plain;     /* nothing to evaluate */
     ngx_uint_t                        guarded;   /* requests are searched */
@@ -153,6 +156,7 @@ typedef struct {
 
     /* holds copies, because the originals are overwritten */
     credgate_request                  presented;
+    ngx_str_t                        *headers;   /* the presented ones */
 
     ngx_table_elt_t                  *authorization; /* for the upstream */
     ngx_table_elt_t                  *challenge;     /* of a denial */
@@ -308,6 +312,10 @@ ngx_int_t ngx_http_credgate_headers_clear(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_headers_strip(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_headers_remove_authorization(
     ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_headers_remove(ngx_http_credgate_ctx_t *ctx,
+    ngx_table_elt_t *h);
+ngx_uint_t ngx_http_credgate_headers_same_name(ngx_str_t *name,
+    ngx_str_t *other);
 
 /* json.c: writes settings as JSON */
 ngx_int_t ngx_http_credgate_json_write(ngx_pool_t *pool,
@@ -320,6 +328,8 @@ ngx_int_t ngx_http_credgate_log_post_read_handler(ngx_http_request_t *r);
 /* memory.c: overwrites secrets in nginx's buffers */
 void ngx_http_credgate_memory_overwrite_authorization(
     ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_memory_overwrite_header(ngx_http_credgate_ctx_t *ctx,
+    ngx_table_elt_t *h);
 void ngx_http_credgate_memory_overwrite_query(ngx_http_credgate_ctx_t *ctx,
     ngx_str_t *query);
 ngx_uint_t ngx_http_credgate_memory_within(ngx_str_t *part, u_char *start,
@@ -328,6 +338,17 @@ void ngx_http_credgate_memory_wipe_body(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_memory_wipe_preface(ngx_http_request_t *r);
 void ngx_http_credgate_memory_wipe_later(ngx_http_request_t *r);
 void ngx_http_credgate_memory_wipe_received(void);
+
+/* named.c: the two headers that a gate names for id and secret */
+ngx_int_t ngx_http_credgate_named_present(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_named_remove(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_named_wipe(ngx_http_credgate_ctx_t *ctx);
+void ngx_http_credgate_named_conceal(ngx_http_request_t *r,
+    ngx_array_t *indexes);
+
+/* names.c: the names of the two headers, in the configuration */
+ngx_int_t ngx_http_credgate_names_compile(ngx_conf_t *cf,
+    ngx_http_credgate_loc_conf_t *cglcf, ngx_http_credgate_gate_t *gate);
 
 /* operate.c: the locations for metrics and report */
 char *ngx_http_credgate_operate_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -357,6 +378,8 @@ void ngx_http_credgate_own_withdraw(ngx_http_credgate_ctx_t *ctx);
 /* present.c: presents the request to the library */
 ngx_int_t ngx_http_credgate_present_request(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx);
+ngx_int_t ngx_http_credgate_present_copy(ngx_pool_t *pool, ngx_str_t *from,
+    const char **to, size_t *len);
 
 /* provider.c: blocks of settings, and the directive that names one */
 char *ngx_http_credgate_provider_block(ngx_conf_t *cf, ngx_command_t *cmd,

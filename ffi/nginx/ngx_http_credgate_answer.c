@@ -47,6 +47,10 @@ ngx_http_credgate_answer_send(ngx_http_credgate_ctx_t *ctx)
 
     if (r == r->main) {
         ngx_http_credgate_headers_remove_authorization(ctx);
+
+        if (ctx->headers) {
+            ngx_http_credgate_named_remove(ctx);
+        }
     }
 
     if (ngx_http_credgate_answer_has_error_page(r, status)) {

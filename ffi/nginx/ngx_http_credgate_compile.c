@@ -68,6 +68,10 @@ ngx_http_credgate_compile_gate(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_http_credgate_names_compile(cf, cglcf, gate) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     if (ngx_http_credgate_compile_host_args(cf, gate) != NGX_OK) {
         return NGX_CONF_ERROR;
     }

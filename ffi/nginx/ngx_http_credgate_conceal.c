@@ -75,6 +75,10 @@ ngx_http_credgate_conceal_handler(ngx_http_request_t *r)
     ngx_http_credgate_conceal_body(r, ctx, cgmcf);
     ngx_http_credgate_conceal_authorization(r, ctx, cgmcf);
 
+    if (cgmcf->secret_headers) {
+        ngx_http_credgate_named_conceal(r, cgmcf->secret_headers);
+    }
+
     return NGX_OK;
 }
 

@@ -124,6 +124,7 @@ ngx_http_credgate_conf_add(ngx_conf_t *cf, ngx_http_credgate_field_t *field,
     }
 
     if (field->type != NGX_HTTP_CREDGATE_TYPE_PAIRS
+        && field->type != NGX_HTTP_CREDGATE_TYPE_FILES
         && field->type != NGX_HTTP_CREDGATE_TYPE_ARGS
         && field->type != NGX_HTTP_CREDGATE_TYPE_HEADERS
         && ngx_http_credgate_conf_has(*settings, field))

@@ -131,9 +131,18 @@ ngx_http_credgate_ctx_cleanup(void *data)
 
     if (!ctx->applied) {
 
-        /* denied, closed by the client, or let in by another module */
+        /*
+         * Denied, closed by the client, or let in by another module.  The
+         * buffers of a subrequest belong to the main request.
+         */
+
+        ctx->request = ctx->request->main;
 
         ngx_http_credgate_memory_overwrite_authorization(ctx);
+
+        if (ctx->headers) {
+            ngx_http_credgate_named_remove(ctx);
+        }
 
         if (ctx->body_read && !ctx->body_hidden) {
             ngx_http_credgate_memory_wipe_body(ctx);
@@ -151,6 +160,8 @@ ngx_http_credgate_ctx_cleanup(void *data)
 
     ngx_explicit_memzero((void *) ctx->presented.authorization,
                          ctx->presented.authorization_len);
+    ngx_http_credgate_named_wipe(ctx);
+
     ngx_explicit_memzero((void *) ctx->presented.query,
                          ctx->presented.query_len);
     ngx_explicit_memzero((void *) ctx->presented.body,

@@ -7,9 +7,10 @@
 #include "ngx_http_credgate.h"
 
 
-/* a longer client id is cut in logs */
+/* the library accepts no longer credentials; the logs have a part of the id */
 
-#define NGX_HTTP_CREDGATE_DENIAL_ID  64
+#define NGX_HTTP_CREDGATE_DENIAL_MAX  2048
+#define NGX_HTTP_CREDGATE_DENIAL_ID   64
 
 
 /*
@@ -21,33 +22,16 @@ ngx_int_t
 ngx_http_credgate_denial_client_id(ngx_http_credgate_ctx_t *ctx,
     ngx_str_t *id)
 {
-    char        *presented;
-    u_char      *p, *last, ch;
-    size_t       len;
-    ngx_pool_t  *pool;
+    char     presented[NGX_HTTP_CREDGATE_DENIAL_MAX];
+    size_t   i, len;
+    u_char  *p, ch;
 
     static u_char  hex[] = "0123456789ABCDEF";
 
-    pool = ctx->request->pool;
-
     ngx_str_null(id);
-    len = 0;
-
-    /* without a buffer, the library only returns the length */
-
-    (void) credgate_gate_presented_client_id(ctx->gate->handle,
-                                             &ctx->presented, NULL, 0, &len);
-    if (len == 0) {
-        return NGX_DECLINED;
-    }
-
-    presented = ngx_pnalloc(pool, len);
-    if (presented == NULL) {
-        return NGX_ERROR;
-    }
 
     if (credgate_gate_presented_client_id(ctx->gate->handle, &ctx->presented,
-                                          presented, len, &len)
+                                          presented, sizeof(presented), &len)
         != CREDGATE_OK)
     {
         return NGX_DECLINED;
@@ -55,16 +39,15 @@ ngx_http_credgate_denial_client_id(ngx_http_credgate_ctx_t *ctx,
 
     len = ngx_min(len, NGX_HTTP_CREDGATE_DENIAL_ID);
 
-    id->data = ngx_pnalloc(pool, len * 4);
+    id->data = ngx_pnalloc(ctx->request->pool, len * 4);
     if (id->data == NULL) {
         return NGX_ERROR;
     }
 
     p = id->data;
-    last = (u_char *) presented + len;
 
-    for ( /* void */ ; (u_char *) presented < last; presented++) {
-        ch = (u_char) *presented;
+    for (i = 0; i < len; i++) {
+        ch = (u_char) presented[i];
 
         if (ch < 0x20 || ch > 0x7e || ch == '"' || ch == '\\') {
             *p++ = '\\';

@@ -90,6 +90,10 @@ ngx_http_credgate_endpoint_verdict(ngx_http_credgate_ctx_t *ctx,
     if (r == r->main) {
         ngx_http_credgate_headers_remove_authorization(ctx);
 
+        if (ctx->headers) {
+            ngx_http_credgate_named_remove(ctx);
+        }
+
         if (ctx->presented.body_len && !ctx->body_hidden
             && ngx_http_credgate_body_hide(ctx) != NGX_OK)
         {

@@ -78,6 +78,10 @@ ngx_http_credgate_enter_handler(ngx_http_request_t *r)
     ctx->dry_run = dry_run;
     ctx->bypassed = 0;
 
+    if (gate->headers && ngx_http_credgate_named_present(ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     if (dry_run) {
         return NGX_DECLINED;
     }

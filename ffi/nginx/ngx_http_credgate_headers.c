@@ -14,10 +14,6 @@ static ngx_int_t ngx_http_credgate_headers_apply(ngx_http_credgate_ctx_t *ctx,
     credgate_outcome *outcome, ngx_uint_t set);
 static ngx_int_t ngx_http_credgate_headers_set_one(
     ngx_http_credgate_ctx_t *ctx, credgate_header *header);
-static ngx_uint_t ngx_http_credgate_headers_same_name(ngx_str_t *name,
-    credgate_header *header);
-static void ngx_http_credgate_headers_remove(ngx_http_request_t *r,
-    ngx_table_elt_t *h);
 
 
 /*
@@ -118,6 +114,7 @@ static ngx_int_t
 ngx_http_credgate_headers_set_one(ngx_http_credgate_ctx_t *ctx,
     credgate_header *header)
 {
+    ngx_str_t            name;
     ngx_uint_t           i, exact, is_authorization;
     ngx_list_part_t     *part;
     ngx_table_elt_t     *h, *set;
@@ -134,6 +131,9 @@ ngx_http_credgate_headers_set_one(ngx_http_credgate_ctx_t *ctx,
     if (is_authorization) {
         ngx_http_credgate_memory_overwrite_authorization(ctx);
     }
+
+    name.data = (u_char *) header->name;
+    name.len = header->name_len;
 
     part = &r->headers_in.headers.part;
     h = part->elts;
@@ -158,8 +158,7 @@ ngx_http_credgate_headers_set_one(ngx_http_credgate_ctx_t *ctx,
                 && ngx_memcmp(h[i].lowcase_key, header->name, h[i].key.len)
                    == 0;
 
-        if (!exact && !ngx_http_credgate_headers_same_name(&h[i].key, header))
-        {
+        if (!exact && !ngx_http_credgate_headers_same_name(&h[i].key, &name)) {
             continue;
         }
 
@@ -170,7 +169,7 @@ ngx_http_credgate_headers_set_one(ngx_http_credgate_ctx_t *ctx,
             continue;
         }
 
-        ngx_http_credgate_headers_remove(r, &h[i]);
+        ngx_http_credgate_headers_remove(ctx, &h[i]);
     }
 
     if (header->value == NULL) {
@@ -211,17 +210,21 @@ ngx_http_credgate_headers_set_one(ngx_http_credgate_ctx_t *ctx,
 }
 
 
-/* compares names of the same length */
+/* compares names in any case, with '_' and '-' taken as the same */
 
-static ngx_uint_t
-ngx_http_credgate_headers_same_name(ngx_str_t *name, credgate_header *header)
+ngx_uint_t
+ngx_http_credgate_headers_same_name(ngx_str_t *name, ngx_str_t *other)
 {
     u_char  a, b;
     size_t  i;
 
+    if (name->len != other->len) {
+        return 0;
+    }
+
     for (i = 0; i < name->len; i++) {
         a = ngx_tolower(name->data[i]);
-        b = (u_char) header->name[i];
+        b = ngx_tolower(other->data[i]);
 
         if (a == '_') {
             a = '-';
@@ -245,10 +248,17 @@ ngx_http_credgate_headers_same_name(ngx_str_t *name, credgate_header *header)
  * header with the name of a hop-by-hop header does not reach an upstream.
  */
 
-static void
-ngx_http_credgate_headers_remove(ngx_http_request_t *r, ngx_table_elt_t *h)
+void
+ngx_http_credgate_headers_remove(ngx_http_credgate_ctx_t *ctx,
+    ngx_table_elt_t *h)
 {
+    ngx_http_request_t  *r;
+
     static u_char  name[] = "keep-alive";
+
+    r = ctx->request;
+
+    ngx_http_credgate_memory_overwrite_header(ctx, h);
 
     if (r->headers_in.authorization == h) {
         r->headers_in.authorization = NULL;
@@ -273,6 +283,6 @@ ngx_http_credgate_headers_remove_authorization(ngx_http_credgate_ctx_t *ctx)
     ngx_http_credgate_memory_overwrite_authorization(ctx);
 
     if (r->headers_in.authorization) {
-        ngx_http_credgate_headers_remove(r, r->headers_in.authorization);
+        ngx_http_credgate_headers_remove(ctx, r->headers_in.authorization);
     }
 }

@@ -13,6 +13,8 @@ static u_char *ngx_http_credgate_json_value(u_char *p,
     ngx_http_credgate_setting_t *setting);
 static u_char *ngx_http_credgate_json_pairs(u_char *p, ngx_array_t *settings,
     ngx_http_credgate_field_t *field);
+static u_char *ngx_http_credgate_json_files(u_char *p, ngx_array_t *settings,
+    ngx_http_credgate_field_t *field);
 static u_char *ngx_http_credgate_json_end(u_char *p);
 static u_char *ngx_http_credgate_json_headers(u_char *p,
     ngx_array_t *settings, ngx_http_credgate_field_t *field);
@@ -69,6 +71,10 @@ ngx_http_credgate_json_write(ngx_pool_t *pool, ngx_array_t *settings,
         case NGX_HTTP_CREDGATE_TYPE_PAIRS:
         case NGX_HTTP_CREDGATE_TYPE_ARGS:
             p = ngx_http_credgate_json_pairs(p, settings, field);
+            break;
+
+        case NGX_HTTP_CREDGATE_TYPE_FILES:
+            p = ngx_http_credgate_json_files(p, settings, field);
             break;
 
         case NGX_HTTP_CREDGATE_TYPE_HEADERS:
@@ -200,6 +206,34 @@ ngx_http_credgate_json_pairs(u_char *p, ngx_array_t *settings,
     }
 
     return ngx_http_credgate_json_end(p);
+}
+
+
+/* the library refuses an object with a repeated name */
+
+static u_char *
+ngx_http_credgate_json_files(u_char *p, ngx_array_t *settings,
+    ngx_http_credgate_field_t *field)
+{
+    ngx_uint_t                    i;
+    ngx_http_credgate_setting_t  *setting;
+
+    setting = settings->elts;
+
+    p = ngx_sprintf(p, "\"%V\":{", &field->name);
+
+    for (i = 0; i < settings->nelts; i++) {
+        if (setting[i].field == field) {
+            p = ngx_http_credgate_json_string(p, &setting[i].words[1]);
+            *p++ = ':';
+            p = ngx_http_credgate_json_string(p, &setting[i].words[2]);
+            *p++ = ',';
+        }
+    }
+
+    p[-1] = '}';
+
+    return p;
 }
 
 

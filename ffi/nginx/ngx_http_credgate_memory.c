@@ -17,6 +17,8 @@
 #endif
 
 
+static void ngx_http_credgate_memory_overwrite_value(
+    ngx_http_credgate_ctx_t *ctx, ngx_str_t *value);
 static ngx_uint_t ngx_http_credgate_memory_owns(ngx_http_credgate_ctx_t *ctx,
     ngx_str_t *value);
 static ngx_uint_t ngx_http_credgate_memory_in_buffer(ngx_str_t *value,
@@ -48,15 +50,38 @@ ngx_http_credgate_memory_overwrite_authorization(ngx_http_credgate_ctx_t *ctx)
 
     ngx_http_credgate_redact_authorization(ctx->request, h);
 
-    if (h == NULL || h->value.len == 0 || h == ctx->authorization) {
+    if (h && h != ctx->authorization) {
+        ngx_http_credgate_memory_overwrite_value(ctx, &h->value);
+    }
+}
+
+
+/* the same for a header that does not go upstream */
+
+void
+ngx_http_credgate_memory_overwrite_header(ngx_http_credgate_ctx_t *ctx,
+    ngx_table_elt_t *h)
+{
+    if (h->value.len) {
+        ngx_http_credgate_redact_forget(ctx->request, &h->value);
+        ngx_http_credgate_memory_overwrite_value(ctx, &h->value);
+    }
+}
+
+
+static void
+ngx_http_credgate_memory_overwrite_value(ngx_http_credgate_ctx_t *ctx,
+    ngx_str_t *value)
+{
+    if (value->len == 0) {
         return;
     }
 
-    if (ngx_http_credgate_memory_owns(ctx, &h->value)) {
-        ngx_memset(h->value.data, '*', h->value.len);
+    if (ngx_http_credgate_memory_owns(ctx, value)) {
+        ngx_memset(value->data, '*', value->len);
 
     } else {
-        ngx_str_null(&h->value);
+        ngx_str_null(value);
     }
 }
 

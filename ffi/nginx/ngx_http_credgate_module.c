@@ -142,6 +142,9 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
     NGX_HTTP_CREDGATE_SETTING("cache_ttl_neg", NGX_CONF_TAKE1,
                               SEC, "cache_ttl_neg"),
 
+    NGX_HTTP_CREDGATE_SETTING("challenges", NGX_CONF_1MORE,
+                              LIST, "challenges"),
+
     NGX_HTTP_CREDGATE_SETTING("claims_forbidden", NGX_CONF_1MORE,
                               LIST, "claims_forbidden"),
 
@@ -175,6 +178,12 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
     NGX_HTTP_CREDGATE_SETTING("client_secret_file", NGX_CONF_TAKE1,
                               PATH, "client_secret_file"),
 
+    NGX_HTTP_CREDGATE_SETTING("client_id_header", NGX_CONF_TAKE1,
+                              STRING, "client_id_header"),
+
+    NGX_HTTP_CREDGATE_SETTING("client_secret_header", NGX_CONF_TAKE1,
+                              STRING, "client_secret_header"),
+
     NGX_HTTP_CREDGATE_SETTING("clients_allowed", NGX_CONF_1MORE,
                               LIST, "clients_allowed"),
 
@@ -183,6 +192,9 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
 
     NGX_HTTP_CREDGATE_SETTING("discovery_header", NGX_CONF_TAKE2,
                               PAIRS, "discovery_headers"),
+
+    NGX_HTTP_CREDGATE_SETTING("discovery_header_file", NGX_CONF_TAKE2,
+                              FILES, "discovery_headers_files"),
 
     NGX_HTTP_CREDGATE_SETTING("eagerly_expire", NGX_CONF_TAKE1,
                               SEC, "eagerly_expire"),
@@ -214,14 +226,40 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
     NGX_HTTP_CREDGATE_SETTING("http_proxy_authorization", NGX_CONF_TAKE1,
                               STRING, "http_proxy_authorization"),
 
+    NGX_HTTP_CREDGATE_SETTING("http_proxy_authorization_file", NGX_CONF_TAKE1,
+                              PATH, "http_proxy_authorization_file"),
+
     NGX_HTTP_CREDGATE_SETTING("https_proxy", NGX_CONF_TAKE1,
                               STRING, "https_proxy"),
 
     NGX_HTTP_CREDGATE_SETTING("https_proxy_authorization", NGX_CONF_TAKE1,
                               STRING, "https_proxy_authorization"),
 
+    NGX_HTTP_CREDGATE_SETTING("https_proxy_authorization_file", NGX_CONF_TAKE1,
+                              PATH, "https_proxy_authorization_file"),
+
     NGX_HTTP_CREDGATE_SETTING("ignore_signature", NGX_CONF_1MORE,
                               LIST, "ignore_signature"),
+
+    NGX_HTTP_CREDGATE_SETTING("introspect_jwt_tokens", NGX_CONF_TAKE1,
+                              FLAG, "introspect_jwt_tokens"),
+
+    NGX_HTTP_CREDGATE_SETTING("introspection_client_id", NGX_CONF_TAKE1,
+                              STRING, "introspection_client_id"),
+
+    NGX_HTTP_CREDGATE_SETTING("introspection_client_secret", NGX_CONF_TAKE1,
+                              STRING, "introspection_client_secret"),
+
+    NGX_HTTP_CREDGATE_SETTING("introspection_client_secret_file",
+                              NGX_CONF_TAKE1, PATH,
+                              "introspection_client_secret_file"),
+
+    NGX_HTTP_CREDGATE_SETTING("introspection_endpoint", NGX_CONF_TAKE1,
+                              STRING, "introspection_endpoint"),
+
+    NGX_HTTP_CREDGATE_SETTING("introspection_endpoint_auth_method",
+                              NGX_CONF_TAKE1, STRING,
+                              "introspection_endpoint_auth_method"),
 
     NGX_HTTP_CREDGATE_SETTING("issuer", NGX_CONF_TAKE1,
                               STRING, "issuer"),
@@ -262,6 +300,9 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
 
     NGX_HTTP_CREDGATE_SETTING("refusals_per_source", NGX_CONF_TAKE1,
                               NUMBER, "refusals_per_source"),
+
+    NGX_HTTP_CREDGATE_SETTING("resource_metadata", NGX_CONF_TAKE1,
+                              STRING, "resource_metadata"),
 
     NGX_HTTP_CREDGATE_SETTING("roles_claim", NGX_CONF_1MORE,
                               LIST, "roles_claim"),
@@ -308,8 +349,14 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
     NGX_HTTP_CREDGATE_SETTING("token_header", NGX_CONF_TAKE2,
                               PAIRS, "token_headers"),
 
+    NGX_HTTP_CREDGATE_SETTING("token_header_file", NGX_CONF_TAKE2,
+                              FILES, "token_headers_files"),
+
     NGX_HTTP_CREDGATE_SETTING("token_post_arg", NGX_CONF_TAKE2,
                               ARGS, "token_post_args"),
+
+    NGX_HTTP_CREDGATE_SETTING("token_post_arg_file", NGX_CONF_TAKE2,
+                              FILES, "token_post_args_files"),
 
     NGX_HTTP_CREDGATE_SETTING("token_post_args_client", NGX_CONF_1MORE,
                               LIST, "token_post_args_client"),
@@ -367,6 +414,9 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
 
     NGX_HTTP_CREDGATE_OPTION("store_max_bytes", NGX_CONF_TAKE1,
                              SIZE, "store_max_bytes"),
+
+    NGX_HTTP_CREDGATE_OPTION("store_password_file", NGX_CONF_TAKE1,
+                             PATH, "store_password_file"),
 
     NGX_HTTP_CREDGATE_OPTION("store_pepper_file", NGX_CONF_TAKE1,
                              PATH, "store_pepper_file"),

@@ -38,6 +38,13 @@ ngx_http_credgate_value_check(ngx_conf_t *cf, ngx_http_credgate_type_e type)
 
         break;
 
+    case NGX_HTTP_CREDGATE_TYPE_FILES:
+        if (ngx_conf_full_name(cf->cycle, &value[2], 1) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+
+        break;
+
     case NGX_HTTP_CREDGATE_TYPE_STORE:
         if (ngx_http_credgate_value_full_store(cf, &value[1]) != NGX_OK) {
             return NGX_CONF_ERROR;

@@ -22,7 +22,7 @@ pub struct credgate_engine(pub(crate) Engine);
 /// store in which processes share tokens: "store"
 /// ("sqlite:/run/credgate/tokens.db", or "redis://host:6379/0", "rediss://...",
 /// "redis+unix:///path/to/socket", "redis+sentinel://host:26379/name/0"),
-/// "store_pepper_file",
+/// "store_password_file" (of Redis, read at each connect), "store_pepper_file",
 /// "store_previous_pepper_files" (a list), "store_timeout" (milliseconds),
 /// "store_prefix", "store_ca_file", "store_client_cert_file",
 /// "store_client_key_file", "store_max_bytes", "store_metrics" (true or false).

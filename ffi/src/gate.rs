@@ -14,7 +14,8 @@ use std::ffi::c_char;
 ///
 /// Methods: credgate_gate_new, credgate_gate_token_endpoint,
 /// credgate_gate_check, credgate_gate_config, credgate_gate_warning,
-/// credgate_gate_arg, credgate_gate_searches_requests,
+/// credgate_gate_arg, credgate_gate_credential_header,
+/// credgate_gate_searches_requests,
 /// credgate_gate_wants_body, credgate_gate_wants_traceparent,
 /// credgate_gate_timeout, credgate_gate_free.
 pub struct credgate_gate(pub(crate) Gate);
@@ -262,6 +263,27 @@ pub unsafe extern "C" fn credgate_gate_arg(
         unsafe {
             let gate = handle::borrow(gate)?;
             let names = gate.0.args();
+            set_text(names.get(index).map(String::as_str), out_name, out_len)
+        }
+    })
+}
+
+/// Returns the name of a header with the client's credentials, in lower case:
+/// the id for index 0, the secret for index 1; CREDGATE_EMPTY after that, and if
+/// the gate names no headers. Their values belong into credgate_request's
+/// client_id_header and client_secret_header. The string belongs to the gate.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_gate_credential_header(
+    gate: *const credgate_gate,
+    index: usize,
+    out_name: *mut *const c_char,
+    out_len: *mut usize,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL.
+        unsafe {
+            let gate = handle::borrow(gate)?;
+            let names = gate.0.credential_headers();
             set_text(names.get(index).map(String::as_str), out_name, out_len)
         }
     })

@@ -52,7 +52,8 @@ pub struct credgate_outcome {
     pub authorization: *const c_char,
     /// Its length in bytes.
     pub authorization_len: usize,
-    /// Deny: the value of the WWW-Authenticate header; empty: no such header.
+    /// Deny: the value of the WWW-Authenticate header: one challenge, or two with
+    /// a comma between them. Empty: no such header.
     pub challenge: *const c_char,
     /// Its length in bytes.
     pub challenge_len: usize,

@@ -4,7 +4,7 @@ use crate::boundary::Fail;
 use crate::bytes;
 use crate::status::{CREDGATE_INVALID_ARGUMENT, CREDGATE_NULL_ARGUMENT};
 use crate::structs;
-use credgate_core::Request;
+use credgate_core::{CredentialHeaders, Request};
 use std::ffi::c_char;
 use std::mem::{MaybeUninit, align_of, offset_of, size_of};
 
@@ -63,6 +63,19 @@ pub struct credgate_request {
     pub traceparent: *const c_char,
     /// Its length in bytes.
     pub traceparent_len: usize,
+    /// The value of the header that credgate_gate_credential_header names first,
+    /// the client's id, or NULL.
+    pub client_id_header: *const c_char,
+    /// Its length in bytes.
+    pub client_id_header_len: usize,
+    /// The value of the header that it names second, the client's secret, or
+    /// NULL.
+    pub client_secret_header: *const c_char,
+    /// Its length in bytes.
+    pub client_secret_header_len: usize,
+    /// 1: the request has one of these headers more than once, also with '_' in
+    /// place of '-' or the reverse, and is denied. 0: it has not.
+    pub repeated_header: u32,
     /// For tests: must be 0.
     #[cfg(credgate_grown)]
     pub grown: u64,
@@ -136,6 +149,26 @@ pub(crate) unsafe fn borrow<'a>(
             } else {
                 None
             },
+            headers: headers(request)?,
+        })
+    }
+}
+
+/// # Safety
+///
+/// As [`borrow`].
+unsafe fn headers(request: &credgate_request) -> Result<CredentialHeaders<'_>, Fail> {
+    let (id, id_len) = (request.client_id_header, request.client_id_header_len);
+    let (secret, secret_len) = (
+        request.client_secret_header,
+        request.client_secret_header_len,
+    );
+    // SAFETY: the caller guarantees the strings.
+    unsafe {
+        Ok(CredentialHeaders {
+            client_id: bytes::optional(id, id_len)?,
+            client_secret: bytes::optional(secret, secret_len)?,
+            repeated: request.repeated_header != 0,
         })
     }
 }

@@ -65,8 +65,8 @@ pub const CREDGATE_TARGET_NOT_ALLOWED: i32 = 3104;
 pub const CREDGATE_CREDENTIALS_REFUSED: i32 = 4001;
 /// The provider knows the client, but does not grant what the gate requests.
 pub const CREDGATE_CLIENT_FORBIDDEN: i32 = 4002;
-/// The provider rejected the token request itself: the gate's configuration or
-/// the provider is at fault.
+/// The provider rejected the token request itself, or the gateway's own client:
+/// the gate's configuration or the provider is at fault.
 pub const CREDGATE_REQUEST_REFUSED: i32 = 4003;
 /// The provider refused too many exchanges of this client or this gate; it is
 /// not contacted.
@@ -91,7 +91,8 @@ pub const CREDGATE_TOKEN_UNVERIFIABLE: i32 = 4106;
 pub const CREDGATE_PROVIDER_PAUSED: i32 = 4107;
 /// A defect of the library.
 pub const CREDGATE_INTERNAL: i32 = 5001;
-/// The engine is closing, or could not be started.
+/// The engine is closing or could not be started, or the secret of the
+/// gateway's own client is unreadable.
 pub const CREDGATE_ENGINE_UNAVAILABLE: i32 = 5002;
 /// More requests are waiting than max_waiting allows.
 pub const CREDGATE_OVERLOADED: i32 = 5003;
@@ -129,6 +130,8 @@ pub const CREDGATE_SOURCE_QUERY: u32 = 2;
 pub const CREDGATE_SOURCE_BODY: u32 = 3;
 /// The host supplied the credentials; there is nothing to hide.
 pub const CREDGATE_SOURCE_HOST: u32 = 4;
+/// The two headers that the gate names.
+pub const CREDGATE_SOURCE_HEADERS: u32 = 5;
 
 /// Returns the name of a status of a function, such as "WRONG_PROCESS", or
 /// "UNKNOWN". NUL-terminated, static.
@@ -206,6 +209,7 @@ pub(crate) fn source_number(source: Option<Source>) -> u32 {
         Some(Source::Query) => CREDGATE_SOURCE_QUERY,
         Some(Source::Body) => CREDGATE_SOURCE_BODY,
         Some(Source::Host) => CREDGATE_SOURCE_HOST,
+        Some(Source::Headers) => CREDGATE_SOURCE_HEADERS,
         _ => CREDGATE_SOURCE_NONE,
     }
 }

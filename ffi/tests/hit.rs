@@ -102,7 +102,7 @@ struct Host {
 }
 
 impl Host {
-    fn new(json: &str) -> Host {
+    fn new(json: &str, options: &str) -> Host {
         let (mut gate, mut engine, mut queue) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
         // SAFETY: all pointers are valid.
         unsafe {
@@ -111,7 +111,12 @@ impl Host {
                 CREDGATE_OK
             );
             assert_eq!(
-                credgate_engine_new(ptr::null(), 0, &mut engine, ptr::null_mut()),
+                credgate_engine_new(
+                    options.as_ptr().cast(),
+                    options.len(),
+                    &mut engine,
+                    ptr::null_mut()
+                ),
                 CREDGATE_OK
             );
             assert_eq!(
@@ -179,10 +184,20 @@ fn request(method: &str) -> credgate_request {
 
 #[test]
 fn hit_allocates_nothing() {
-    let host = Host::new(&format!(
-        r#"{{"issuer":"{}","allow_loopback_http":true}}"#,
-        provider()
-    ));
+    hits(r#""traceparent":false"#, "{}");
+}
+
+#[test]
+fn hit_with_traceparent_and_counters_of_clients_allocates_nothing() {
+    hits(r#""traceparent":true"#, r#"{"metrics_clients":10}"#);
+}
+
+fn hits(setting: &str, options: &str) {
+    let issuer = provider();
+    let host = Host::new(
+        &format!(r#"{{"issuer":"{issuer}","allow_loopback_http":true,{setting}}}"#),
+        options,
+    );
     let header = format!(
         "Basic {}",
         base64::engine::general_purpose::STANDARD.encode("client:s3cret")
@@ -194,6 +209,8 @@ fn hit_allocates_nothing() {
     (by_header.authorization, by_header.authorization_len) = (header.as_ptr().cast(), header.len());
     let mut by_query = request("GET");
     (by_query.query, by_query.query_len) = (form.as_ptr().cast(), form.len());
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    (by_query.traceparent, by_query.traceparent_len) = (parent.as_ptr().cast(), parent.len());
     let mut by_body = request("POST");
     (by_body.content_type, by_body.content_type_len) = (c"application/json".as_ptr(), 16);
     (by_body.body, by_body.body_len) = (json.as_ptr().cast(), json.len());

@@ -17,6 +17,8 @@ ENCRYPTED = {"https", "wss"}
 class Client:
     """A machine client: its gate, its credentials, and the hosts that may receive its token."""
 
+    _pair: tuple[str, str] | None = None
+
     def __init__(
         self,
         gate: Gate,
@@ -32,21 +34,29 @@ class Client:
         receive the token, without ports; None: all hosts.
         """
         self._gate = gate
-        self._pair = (client_id, client_secret)
+        if client_id is not None and client_secret is not None:
+            self._pair = (client_id, client_secret)
+        elif client_id is not None or client_secret is not None:
+            message = "a client has both an id and a secret"
+            raise ValueError(message)
         self._args = args
         self._hosts = None if hosts is None else {host.lower() for host in hosts}
 
     def __repr__(self) -> str:
         """Show the client id, not the secret."""
-        client_id = self._pair[0] or self._gate.config["client_id"]
+        client_id = self._pair[0] if self._pair else self._gate.config["client_id"]
         return f"<{type(self).__module__}.Auth client_id={client_id!r}>"
 
     def _token(self) -> Token:
         """Return the token; on a miss, wait for the exchange."""
+        if self._pair is None:
+            return self._gate.token(args=self._args)
         return self._gate.token(*self._pair, self._args)
 
     async def _token_async(self) -> Token:
         """Return the token; on a miss, await the exchange."""
+        if self._pair is None:
+            return await self._gate.token_async(args=self._args)
         return await self._gate.token_async(*self._pair, self._args)
 
     def _may_go_to(self, scheme: str, find_host: Callable[[], str]) -> bool:

@@ -12,19 +12,10 @@ if TYPE_CHECKING:
     from typing import Literal
 
     _AuthMethods = Literal["client_credentials", "bearer", "introspection"]
+    _Challenge = Literal["basic", "bearer"]
     _Encoding = Literal["raw", "form"]
-    _SigningAlgorithm = Literal[
-        "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
-    ]
-    _Source = Literal["header", "query", "body", "host"]
-    _TokenAuth = Literal[
-        "client_secret_basic",
-        "client_secret_post",
-        "client_secret_jwt",
-        "private_key_jwt",
-        "tls_client_auth",
-        "self_signed_tls_client_auth",
-    ]
+    _Source = Literal["header", "query", "body", "headers", "host"]
+    _TokenAuth = Literal["client_secret_basic", "client_secret_post", "client_secret_jwt"]
 
 
 class ClaimHeader(TypedDict):
@@ -77,34 +68,16 @@ class Settings(TypedDict, total=False):
     # How long to cache a refusal, in seconds, and the verdict that a token is not active. 0 caches
     # none. Default: 5.
     cache_ttl_neg: int
+    # Challenges in "WWW-Authenticate", of "basic" and "bearer". If unset, "basic" if "header" is a
+    # place; and "bearer" if it is not, if clients may bring tokens, or with "resource_metadata". A
+    # browser asks its user for a password if it gets "basic". Not in Kong.
+    challenges: _Challenge | Sequence[_Challenge] | None
     # Top-level claims that the token must not have. Opaque tokens that are not introspected are
     # denied too, because their claims are unknown.
     claims_forbidden: Sequence[str]
-    # Algorithm of assertions that "client_assertion_key_file" signs: "RS256" to "RS512", "PS256" to
-    # "PS512", "ES256" to "ES512", or "EdDSA". If unset, the one that the JWK names, or "RS256" for
-    # RSA, that of the curve, or "EdDSA".
-    client_alg: _SigningAlgorithm | None
-    # The "aud" of assertions that the gateway signs, for "private_key_jwt" and "client_secret_jwt".
-    # If unset, the issuer, exactly as its metadata writes it. Entra ID wants the URL of its token
-    # endpoint. Not in Kong.
-    client_assertion_audience: str | None
-    # File with the PEM certificate of "client_assertion_key_file". The header of assertions then
-    # has its digests, "x5t" and "x5t#S256", and the token request has "client_id" too, as Entra ID
-    # requires. Read together with the key. Not in Kong.
-    client_assertion_cert_file: str | os.PathLike[str] | None
-    # File with a finished assertion (JWT) for "private_key_jwt", which another program issues and
-    # renews: a Kubernetes service account token, a SPIFFE JWT-SVID. Each exchange reads it. The
-    # token request has "client_id" too. Not in Kong.
-    client_assertion_file: str | os.PathLike[str] | None
-    # File with the private key of "client_id", for "private_key_jwt": PEM (PKCS#8, PKCS#1, SEC 1),
-    # or one private JWK. RSA of at least 2048 bits, the curves P-256, P-384 and P-521, or Ed25519.
-    # Each exchange reads it, so a new key needs no reload. While the file has no usable key, the
-    # last one stays in use, and a warning is logged. Not in Kong.
-    client_assertion_key_file: str | os.PathLike[str] | None
-    # Key id in the header of these assertions ("kid"). If unset, the JWK's. Not in Kong.
-    client_assertion_kid: str | None
     # Places to search for id and secret: "header" ("Authorization: Basic"), "query" and "body"
-    # ("client_id" and "client_secret"; in a body, of a form or a JSON object). Credentials in more
+    # ("client_id" and "client_secret"; in a body, of a form or a JSON object), and "headers"
+    # ("client_id_header" and "client_secret_header", which add it by default). Credentials in more
     # than one place are denied with 400. Or "host" alone: the host supplies id and secret with each
     # request, and the request is not searched. In nginx, "credgate_client_id" and
     # "credgate_client_secret" with variables. "host" is not in Kong. Default: ["header", "query",
@@ -112,19 +85,27 @@ class Settings(TypedDict, total=False):
     client_credentials_param_type: _Source | Sequence[_Source]
     # Id of the gateway's own client: the gate exchanges its credentials for every request, and
     # searches no request. Something else must decide which requests may pass. Requires
-    # "client_secret", "client_secret_file", or the key or certificate that
-    # "token_endpoint_auth_method" names. In Kong, clients still send credentials of their own.
+    # "client_secret" or "client_secret_file". In Kong, clients still send credentials of their own.
     client_id: str | None
+    # Header with the client's id, such as "X-Client-Id". Requires "client_secret_header". Both
+    # values are printable ASCII, without any encoding. Not in Kong.
+    client_id_header: str | None
     # Secret of "client_id".
     client_secret: str | None
     # File with the secret of "client_id", without one line end at its end. Each exchange reads it,
     # so a new secret needs no reload. Not in Kong.
-    client_secret_file: str | os.PathLike[str] | None
+    client_secret_file: str | None
+    # Header with the client's secret, such as "X-Client-Secret". Requires "client_id_header". Not
+    # in Kong.
+    client_secret_header: str | None
     # Client ids that may use the gate; "*" matches any characters. Other clients are denied with
     # 403. If unset, all clients may use it. Not in Kong.
     clients_allowed: Sequence[str] | None
     # Additional headers of requests for metadata and keys.
     discovery_headers: Mapping[str, str]
+    # Files with the values of additional headers of requests for metadata and keys, by name. Each
+    # request reads them. Not in Kong.
+    discovery_headers_files: Mapping[str, str]
     # Names of additional headers of requests for metadata and keys; "discovery_headers_values" has
     # their values.
     discovery_headers_names: Sequence[str]
@@ -133,7 +114,8 @@ class Settings(TypedDict, total=False):
     # Margin before a token's expiry, in seconds. A token is not served within it, so that it is
     # still valid when it reaches the upstream. Not in Kong. Default: 5.
     eagerly_expire: int
-    # Add the error code to "WWW-Authenticate" (RFC 6750 section 3.1). Default: True.
+    # Add the error code to the "bearer" challenge, and the scopes to request if the token lacks one
+    # (RFC 6750 section 3). Default: True.
     expose_error_code: bool
     # Issuers whose keys "extra_jwks_uris" contain, in the same order, each of them as its tokens
     # have it in "iss". A token is verified with the keys of its own issuer only. Default: all are
@@ -147,7 +129,7 @@ class Settings(TypedDict, total=False):
     groups_claim: Sequence[str]
     # Groups that the token must have, as an OR of ANDs (see "scopes_required").
     groups_required: Sequence[str]
-    # Remove the client's credentials from the header, the query and the body before the request
+    # Remove the client's credentials from the headers, the query and the body before the request
     # goes upstream. A token in "Authorization" replaces the client's header even with false.
     # Default: True.
     hide_credentials: bool
@@ -156,11 +138,17 @@ class Settings(TypedDict, total=False):
     http_proxy: str | None
     # Value of the "Proxy-Authorization" header for "http_proxy".
     http_proxy_authorization: str | None
+    # File with the value of the "Proxy-Authorization" header for "http_proxy", read at each
+    # request. Not in Kong.
+    http_proxy_authorization_file: str | None
     # URL of the proxy for "https://" URLs of the provider. If unset, none; environment variables
     # have no effect.
     https_proxy: str | None
     # Value of the "Proxy-Authorization" header for "https_proxy".
     https_proxy_authorization: str | None
+    # File with the value of the "Proxy-Authorization" header for "https_proxy", read at each
+    # request. Not in Kong.
+    https_proxy_authorization_file: str | None
     # Methods whose tokens are accepted without verifying their signatures. Only
     # "client_credentials" is allowed.
     ignore_signature: _AuthMethods | Sequence[_AuthMethods]
@@ -173,6 +161,8 @@ class Settings(TypedDict, total=False):
     introspection_client_id: str | None
     # Secret of "introspection_client_id". Not in Kong, which uses "client_secret".
     introspection_client_secret: str | None
+    # File with the secret of "introspection_client_id", read at each introspection. Not in Kong.
+    introspection_client_secret_file: str | None
     # URL of the introspection endpoint. If unset, the one in the provider's metadata.
     introspection_endpoint: str | None
     # Client authentication at the introspection endpoint: "client_secret_basic",
@@ -215,6 +205,9 @@ class Settings(TypedDict, total=False):
     # The same maximum for one source: an IPv4 address, or the /64 prefix of an IPv6 address. It
     # needs a host that passes the address of its peer. Not in Kong. Default: 60.
     refusals_per_source: int
+    # URL of the protected resource's metadata, for clients that find their provider by it (RFC 9728
+    # section 5.1). A parameter of the "bearer" challenge. Not in Kong.
+    resource_metadata: str | None
     # Path of the claim with the token's roles (see "scopes_claim"). Default: ["roles"].
     roles_claim: Sequence[str]
     # Roles that the token must have, as an OR of ANDs (see "scopes_required").
@@ -242,10 +235,8 @@ class Settings(TypedDict, total=False):
     # Maximum time that a request waits for its token, in milliseconds. A token request that has
     # begun continues. Default: 10000.
     timeout: int
-    # File with the PEM certificate that the gateway presents to the provider (mutual TLS, RFC
-    # 8705). Token requests then go to the token endpoint in "mtls_endpoint_aliases" of the
-    # metadata, if it has one and "token_endpoint" is unset. Requires "tls_client_auth_key". Not in
-    # Kong.
+    # File with the PEM certificate that the gateway presents to the provider (mutual TLS). Requires
+    # "tls_client_auth_key". Not in Kong.
     tls_client_auth_cert: str | os.PathLike[str] | None
     # File with the PEM key of "tls_client_auth_cert". Not in Kong.
     tls_client_auth_key: str | os.PathLike[str] | None
@@ -254,10 +245,8 @@ class Settings(TypedDict, total=False):
     # Client authentication at the token endpoint: "client_secret_post", "client_secret_basic" or
     # "client_secret_jwt". If unset, "client_secret_post" if the provider's metadata lists it, else
     # "client_secret_basic"; if it lists both and responds with "invalid_client", the other one is
-    # tried once, and the accepted one is remembered for the client. With "client_id", also
-    # "private_key_jwt" (requires "client_assertion_key_file" or "client_assertion_file"),
-    # "tls_client_auth" and "self_signed_tls_client_auth" (require "tls_client_auth_cert"). Kong's
-    # "client_auth" is an alias.
+    # tried once, and the accepted one is remembered for the client. Kong's "client_auth" is an
+    # alias.
     token_endpoint_auth_method: _TokenAuth | None
     # Encoding of id and secret inside the "Authorization: Basic" sent to the provider: "form" (RFC
     # 6749 section 2.3.1), or "raw" for providers that do not decode it. Not in Kong. Default:
@@ -265,6 +254,9 @@ class Settings(TypedDict, total=False):
     token_endpoint_basic_encoding: _Encoding
     # Additional headers of the token request.
     token_headers: Mapping[str, str]
+    # Files with the values of additional headers of the token request, by name. Each request reads
+    # them. Not in Kong.
+    token_headers_files: Mapping[str, str]
     # Names of additional headers of the token request; "token_headers_values" has their values.
     token_headers_names: Sequence[str]
     # Values of "token_headers_names", in the same order.
@@ -274,6 +266,9 @@ class Settings(TypedDict, total=False):
     # Arguments of the token request that the client may set in the query or the body of its own
     # request, at most 16. A "scope" replaces the configured scopes.
     token_post_args_client: Sequence[str]
+    # Files with the values of additional arguments of the token request, by name. Each request
+    # reads them. Not in Kong.
+    token_post_args_files: Mapping[str, str]
     # Arguments of the token request that the host sets for each request, at most 16. A "scope"
     # replaces the configured scopes. In nginx, "credgate_token_post_arg" with a variable. Not in
     # Kong.

@@ -1,6 +1,6 @@
 """The extension module; use it through `credgate`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, final, overload
 
 from typing_extensions import Self, Unpack
@@ -72,7 +72,7 @@ class Allow:
         """One of "HIT", "STALE", "MISS", "JOINED", "SHARED", "ANONYMOUS" or "PREFLIGHT"."""
     @property
     def source(self) -> str | None:
-        """The place of the credentials: "header", "query", "body" or "host". None without token."""
+        """The place: "header", "query", "body", "headers" or "host". None without a token."""
     @property
     def client_id(self) -> str | None:
         """The id of the client. None if the request passes without a token."""
@@ -178,6 +178,7 @@ class Gate:
         client_secret: Text | None,
         peer: Text | None,
         traceparent: Text | None,
+        headers: Iterable[tuple[Text, Text]] | None,
     ) -> Allow | Deny | Request: ...
     def _token(  # for `credgate.Gate.token`
         self,
@@ -197,11 +198,13 @@ class Gate:
         content_type: Text | None,
         content_length: int | None = None,
         authorization: Text | None = None,
+        headers: Iterable[tuple[Text, Text]] | None = None,
     ) -> bool:
         """Return whether the body can contain credentials for this gate and must be passed to it.
 
         `content_length` is in bytes, None if unknown. Call it again once the length is known. A
-        body of unknown length is not wanted beside an `authorization` that the gate searches.
+        body of unknown length is not wanted beside an `authorization`, or `headers`, that the gate
+        searches.
         """
     @overload
     def hide_query(self, query: bytes | bytearray) -> bytes: ...
@@ -222,7 +225,12 @@ class Gate:
         bytes stay unchanged.
         """
     @overload
-    def check(self, *, args: Mapping[str, Text | None] | None = None) -> Diagnosis: ...
+    def check(
+        self,
+        client_id: None = None,
+        client_secret: None = None,
+        args: Mapping[str, Text | None] | None = None,
+    ) -> Diagnosis: ...
     @overload
     def check(
         self,
@@ -252,6 +260,12 @@ class Gate:
     @property
     def wants_traceparent(self) -> bool:
         """Whether the gate forwards `traceparent`, so that it must be passed to `authenticate`."""
+    @property
+    def credential_headers(self) -> list[str]:
+        """The names of the headers with the client's id and secret, in lower case.
+
+        Empty if the gate names none (client_id_header, client_secret_header).
+        """
     @property
     def timeout(self) -> float:
         """The maximum time that a request waits for its token, in seconds."""

@@ -9,7 +9,7 @@ from credgate._credgate import Request, to_token
 from credgate._waiting import wait
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from credgate._credgate import Allow, Deny, Token
     from credgate._types import Text
@@ -38,6 +38,7 @@ class Gate(_credgate.Gate):
         client_secret: Text | None = None,
         peer: Text | None = None,
         traceparent: Text | None = None,
+        headers: Iterable[tuple[Text, Text]] | None = None,
     ) -> Allow | Deny:
         """Authenticate a request; on a miss, wait for the exchange.
 
@@ -47,7 +48,8 @@ class Gate(_credgate.Gate):
         not searched for credentials; an empty one is a denial. `peer` is the IP address of the
         client: exchanges without a token are counted for it (refusals_per_source). `traceparent` is
         the header of that name, which the token request gets if the gate forwards it
-        (`wants_traceparent`).
+        (`wants_traceparent`). `headers` are names and values, as received;
+        the gate reads only those that it names (client_id_header, client_secret_header).
         """
         result = self._authenticate(
             method,
@@ -60,6 +62,7 @@ class Gate(_credgate.Gate):
             client_secret,
             peer,
             traceparent,
+            headers,
         )
         return result.wait() if type(result) is Request else result
 
@@ -76,6 +79,7 @@ class Gate(_credgate.Gate):
         client_secret: Text | None = None,
         peer: Text | None = None,
         traceparent: Text | None = None,
+        headers: Iterable[tuple[Text, Text]] | None = None,
     ) -> Allow | Deny:
         """Authenticate a request; on a miss, await the exchange without blocking the event loop.
 
@@ -92,11 +96,17 @@ class Gate(_credgate.Gate):
             client_secret,
             peer,
             traceparent,
+            headers,
         )
         return await wait(result) if type(result) is Request else result
 
     @overload
-    def token(self, *, args: Mapping[str, Text | None] | None = None) -> Token: ...
+    def token(
+        self,
+        client_id: None = None,
+        client_secret: None = None,
+        args: Mapping[str, Text | None] | None = None,
+    ) -> Token: ...
     @overload
     def token(
         self,
@@ -120,7 +130,12 @@ class Gate(_credgate.Gate):
         return to_token(result.wait()) if type(result) is Request else result
 
     @overload
-    async def token_async(self, *, args: Mapping[str, Text | None] | None = None) -> Token: ...
+    async def token_async(
+        self,
+        client_id: None = None,
+        client_secret: None = None,
+        args: Mapping[str, Text | None] | None = None,
+    ) -> Token: ...
     @overload
     async def token_async(
         self,

@@ -9,6 +9,8 @@ from credgate import redact_query
 if TYPE_CHECKING:
     from credgate import Allow, Gate
 
+# Names and values.
+Headers = list[tuple[bytes, bytes]]
 # Headers that describe the body. They are wrong once the body is rewritten.
 DESCRIBING = {
     "content-digest",
@@ -43,12 +45,14 @@ class Body:
         method: str | bytes,
         authorization: bytes | None,
         content_type: bytes | None,
+        headers: Headers,
     ) -> None:
         """Create it before anything has been read."""
         self._gate = gate
         self._method = method
         self._authorization = authorization
         self._content_type = content_type
+        self._headers = headers
         self.whole: bytes | None = None
 
     def is_wanted(self, size: int | None) -> bool:
@@ -58,6 +62,7 @@ class Body:
             authorization=self._authorization,
             content_type=self._content_type,
             content_length=size,
+            headers=self._headers,
         )
 
     def without_credentials(self) -> bytes | None:

@@ -16,6 +16,7 @@ from credgate._middleware import (
     DESCRIBING,
     NO_STORE,
     Body,
+    Headers,
     check_headers,
     entries,
     length,
@@ -33,7 +34,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
 
 _NO_STORE = [(name.encode(), value.encode()) for name, value in NO_STORE]
 
@@ -79,6 +79,7 @@ class Middleware:
             body=body.whole,
             peer=(scope.get("client") or [None])[0],
             traceparent=_joined(headers, b"traceparent") if self._traces else None,
+            headers=headers,
         )
         if not outcome.allowed:
             await _deny(outcome, scope, receive, send)
@@ -136,6 +137,7 @@ class _Body(Body):
             scope.get("method", "GET"),
             _joined(headers, b"authorization"),
             _joined(headers, b"content-type"),
+            headers,
         )
         self._receive = receive
         self._first: Message | None = None

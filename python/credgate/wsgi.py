@@ -17,6 +17,7 @@ from credgate._middleware import (
     DESCRIBING,
     NO_STORE,
     Body,
+    Headers,
     check_headers,
     entries,
     hidden,
@@ -55,12 +56,16 @@ class Middleware:
         self.app = app
         self.gate = gate.optional() if optional else gate
         self._traces = gate.wants_traceparent
+        # A variable does not tell "_" from "-", so the gate gets its own spelling.
+        self._named = [(name.encode(), variable(name)) for name in gate.credential_headers]
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         upstream = dict(environ)
         _redact(environ)
-        body = _Body(self.gate, upstream)
+        sent = [(name, _sent(upstream, key)) for name, key in self._named]
+        headers = [(name, value) for name, value in sent if value is not None]
+        body = _Body(self.gate, upstream, headers)
         outcome = self.gate.authenticate(
             method=_sent(upstream, "REQUEST_METHOD") or b"GET",
             authorization=_sent(upstream, "HTTP_AUTHORIZATION"),
@@ -69,6 +74,7 @@ class Middleware:
             body=body.whole,
             peer=_sent(upstream, "REMOTE_ADDR"),
             traceparent=_sent(upstream, "HTTP_TRACEPARENT") if self._traces else None,
+            headers=headers,
         )
         if not outcome.allowed:
             return _deny(outcome, environ, start_response)
@@ -122,11 +128,11 @@ class Check:
 class _Body(Body):
     """The body of a request. Passes it on to the application."""
 
-    def __init__(self, gate: Gate, environ: WSGIEnvironment) -> None:
+    def __init__(self, gate: Gate, environ: WSGIEnvironment, headers: Headers) -> None:
         """Read the body, up to max_body_bytes, if it can contain credentials."""
         method = _sent(environ, "REQUEST_METHOD") or b"GET"
         authorization = _sent(environ, "HTTP_AUTHORIZATION")
-        super().__init__(gate, method, authorization, _sent(environ, "CONTENT_TYPE"))
+        super().__init__(gate, method, authorization, _sent(environ, "CONTENT_TYPE"), headers)
         announced = length(environ.get("CONTENT_LENGTH"))
         ends = announced is not None or environ.get("wsgi.input_terminated")
         if ends and self.is_wanted(announced):

@@ -3,7 +3,7 @@
 use crate::errors::raise;
 use crate::outcome::{outcome, token};
 use crate::queue::Request;
-use crate::request::{Parts, args, credentials};
+use crate::request::{Parts, args, credentials, headers};
 use crate::text::{Text, from_json, to_json};
 use crate::{engine, log, signals};
 use credgate_core::Outcome;
@@ -66,6 +66,7 @@ impl Gate {
         client_secret: Option<Text>,
         peer: Option<Text>,
         traceparent: Option<Text>,
+        headers: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let parts = Parts {
             method,
@@ -77,6 +78,7 @@ impl Gate {
             args: self::args(&self.0, args)?,
             peer,
             traceparent,
+            headers: self::headers(&self.0, headers)?,
         };
         self.decide(py, parts, outcome)
     }
@@ -111,22 +113,27 @@ impl Gate {
     /// Return whether the body can contain credentials for this gate and must be passed to it.
     ///
     /// `content_length` is in bytes, None if unknown. Call it again once the length is known. A
-    /// body of unknown length is not wanted beside an `authorization` that the gate searches.
-    #[pyo3(signature = (*, method, content_type, content_length=None, authorization=None))]
+    /// body of unknown length is not wanted beside an `authorization`, or `headers`, that the gate
+    /// searches.
+    #[pyo3(signature = (*, method, content_type, content_length=None, authorization=None, headers=None))]
     fn wants_body(
         &self,
         method: Text,
         content_type: Option<Text>,
         content_length: Option<u64>,
         authorization: Option<Text>,
-    ) -> bool {
+        headers: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<bool> {
         let parts = Parts {
             method: Some(method),
             authorization,
             content_type,
+            headers: self::headers(&self.0, headers)?,
             ..Parts::default()
         };
-        parts.with(|request| self.0.wants_body(request, content_length))
+        Ok(parts.with(&self.0, |request| {
+            self.0.wants_body(request, content_length)
+        }))
     }
 
     /// Return a query string for the upstream: without credentials.
@@ -238,6 +245,15 @@ impl Gate {
         self.0.wants_traceparent()
     }
 
+    /// The names of the headers with the client's id and secret, in lower case.
+    ///
+    /// Empty if the gate names none (client_id_header, client_secret_header).
+    #[getter]
+    fn credential_headers(&self) -> Vec<&str> {
+        let names = self.0.credential_headers();
+        names.iter().map(String::as_str).collect()
+    }
+
     /// The maximum time that a request waits for its token, in seconds.
     #[getter]
     fn timeout(&self) -> f64 {
@@ -266,7 +282,9 @@ impl Gate {
     ) -> PyResult<Bound<'py, PyAny>> {
         let engine = engine::current(py)?;
         let known = parts
-            .with(|request| engine.authenticate_at_once(&self.0, request))
+            .with(&self.0, |request| {
+                engine.authenticate_at_once(&self.0, request)
+            })
             .map_err(|error| raise(py, &error))?;
         log::collect(py, &engine);
         match known {

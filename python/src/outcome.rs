@@ -56,13 +56,14 @@ impl Allow {
         self.0.cache_status().name()
     }
 
-    /// The place of the credentials: "header", "query", "body" or "host". None without token.
+    /// The place: "header", "query", "body", "headers" or "host". None without a token.
     #[getter]
     fn source(&self) -> Option<&'static str> {
         Some(match self.0.source()? {
             Source::Header => "header",
             Source::Query => "query",
             Source::Body => "body",
+            Source::Headers => "headers",
             Source::Host => "host",
             _ => "other",
         })

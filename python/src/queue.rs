@@ -42,8 +42,9 @@ impl Request {
     }
 
     fn begin(&self, queue: &credgate_core::Queue) -> Result<Authentication, Error> {
-        self.parts
-            .with(|request| queue.authenticate(&self.gate, request, 0))
+        self.parts.with(&self.gate, |request| {
+            queue.authenticate(&self.gate, request, 0)
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The parts of a request that the caller passes.
 
 use crate::text::Text;
+use credgate_core::Gate;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyMapping;
@@ -16,11 +17,21 @@ pub(crate) struct Parts {
     pub(crate) args: Vec<Option<Text>>,
     pub(crate) peer: Option<Text>,
     pub(crate) traceparent: Option<Text>,
+    /// Names and values of headers, among them those that the gate names.
+    pub(crate) headers: Vec<(Text, Text)>,
 }
 
 impl Parts {
     /// Calls `f` with the core's view of these parts.
-    pub(crate) fn with<T>(&self, f: impl FnOnce(&credgate_core::Request<'_>) -> T) -> T {
+    pub(crate) fn with<T>(
+        &self,
+        gate: &Gate,
+        f: impl FnOnce(&credgate_core::Request<'_>) -> T,
+    ) -> T {
+        let headers = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.bytes(), value.bytes()));
         let args: Vec<&[u8]> = self.args.iter().map(bytes_or_empty).collect();
         let credentials = self.credentials.as_ref();
         f(&credgate_core::Request {
@@ -33,6 +44,7 @@ impl Parts {
             args: &args,
             peer: self.peer.as_ref().map(Text::bytes),
             traceparent: self.traceparent.as_ref().map(Text::bytes),
+            headers: gate.select_headers(headers),
         })
     }
 }
@@ -51,9 +63,22 @@ pub(crate) fn credentials(
     }
 }
 
+/// The headers of a request, if the gate names two of them: an iterable of names and values.
+pub(crate) fn headers(
+    gate: &Gate,
+    given: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Vec<(Text, Text)>> {
+    match given {
+        Some(given) if !gate.credential_headers().is_empty() => {
+            given.try_iter()?.map(|header| header?.extract()).collect()
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
 /// Values for the gate's `token_post_args_host` in the order of its names.
 pub(crate) fn args(
-    gate: &credgate_core::Gate,
+    gate: &Gate,
     given: Option<&Bound<'_, PyMapping>>,
 ) -> PyResult<Vec<Option<Text>>> {
     let names = gate.args();

@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -249,11 +250,69 @@ static void denial_without_credentials_is_immediate(credgate_gate *gate,
     check(outcome.cache_status == CREDGATE_CACHE_STATUS_NONE);
     check(outcome.client_id_len == 0 && outcome.authorization_len == 0);
     check(outcome.body_len == strlen("{\"message\":\"Unauthorized\"}"));
-    check(memcmp(outcome.challenge, "Bearer realm=\"127.0.0.1\"", 24) == 0);
+    check(memcmp(outcome.challenge, "Basic realm=\"127.0.0.1\"", 23) == 0);
     credgate_outcome_release(&outcome);
     credgate_outcome_release(&outcome);
     check(outcome.struct_size == sizeof(outcome) && outcome.body == NULL);
     puts("denial_without_credentials_is_immediate");
+}
+
+
+static void named_headers_are_a_place(credgate_queue *queue)
+{
+    static const char id[] = "x-client-id", secret[] = "x-client-secret";
+
+    credgate_request request = make_request("x=1");
+    credgate_outcome outcome = { .struct_size = sizeof(outcome) };
+    credgate_header headers[4];
+    credgate_gate *gate;
+    const char *name;
+    uint64_t ticket;
+    size_t len, count;
+
+    check(credgate_gate_new(text("{\"issuer\": \"https://idp.example\", "
+                                 "\"client_id_header\": \"X-Client-Id\", "
+                                 "\"client_secret_header\": "
+                                 "\"X-Client-Secret\"}"),
+                            &gate, NULL) == CREDGATE_OK);
+    check(credgate_gate_credential_header(gate, 0, &name, &len) == CREDGATE_OK);
+    check(len == strlen(id) && memcmp(name, id, len) == 0);
+    check(credgate_gate_credential_header(gate, 1, &name, &len) == CREDGATE_OK);
+    check(len == strlen(secret) && memcmp(name, secret, len) == 0);
+    check(credgate_gate_credential_header(gate, 2, &name, &len)
+          == CREDGATE_EMPTY);
+
+    request.client_id_header = "alice";
+    request.client_id_header_len = strlen("alice");
+    check(credgate_authenticate(gate, queue, &request, NULL, &outcome, &ticket)
+          == CREDGATE_OK);
+    check(outcome.code == CREDGATE_INCOMPLETE_PAIR);
+    credgate_outcome_release(&outcome);
+
+    request.client_secret_header = "";
+    check(credgate_authenticate(gate, queue, &request, NULL, &outcome, &ticket)
+          == CREDGATE_OK);
+    check(outcome.code == CREDGATE_EMPTY_CREDENTIAL);
+    credgate_outcome_release(&outcome);
+
+    request.repeated_header = 1;
+    check(credgate_authenticate(gate, queue, &request, NULL, &outcome, &ticket)
+          == CREDGATE_OK);
+    check(outcome.code == CREDGATE_REPEATED_PARAMETER);
+
+    credgate_outcome_release(&outcome);
+    check(credgate_gate_bypass(gate, &outcome) == CREDGATE_OK);
+    check(outcome.authorization_only == 0);
+    check(credgate_outcome_headers(&outcome, 0, headers, 4, sizeof(headers[0]),
+                                   &count) == CREDGATE_OK);
+    check(count == 3);
+    check(memcmp(headers[0].name, id, headers[0].name_len) == 0);
+    check(memcmp(headers[1].name, secret, headers[1].name_len) == 0);
+    check(headers[0].value == NULL && headers[1].value == NULL);
+
+    credgate_outcome_release(&outcome);
+    credgate_gate_free(gate);
+    puts("named_headers_are_a_place");
 }
 
 
@@ -539,6 +598,7 @@ int main(int argc, char **argv)
           == CREDGATE_NULL_ARGUMENT);
     check(credgate_engine_follow_purge(engine, text("alice")) == CREDGATE_OK);
     denial_without_credentials_is_immediate(gate, queue);
+    named_headers_are_a_place(queue);
     credentials_are_hidden_and_redacted(gate);
     derived_gates_have_places_and_responses_of_their_own(gate, queue);
     check(count_threads(&blocked) == 0);

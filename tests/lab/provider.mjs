@@ -4,7 +4,7 @@
 // unless given; jwks: public keys of private_key_jwt, certificates in x5c of self_signed_tls_client_auth; subject: of
 // the certificate of tls_client_auth); CERT and KEY (PEM files) for https, then also MTLS_PORT, where clients present
 // certificates, and CLIENT_CA (a PEM file) that issues them; TTL of a token in seconds (3600).
-// Control: GET /_count answers {"token", "by_client", "refused"}, POST /_reset sets them to zero.
+// Control: GET /_count answers {"token", "introspection", "by_client", "refused"}, POST /_reset sets them to zero.
 import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer as createHttp } from "node:http";
@@ -57,6 +57,8 @@ const provider = new Provider(issuer, {
       certificateSubjectMatches: (ctx, _property, expected) =>
         `CN=${ctx.req.socket.getPeerCertificate().subject.CN}` === expected,
     },
+    // Every client may introspect every opaque token; the endpoint refuses JWTs.
+    introspection: { enabled: true, allowedPolicy: () => true },
     resourceIndicators: {
       enabled: true,
       defaultResource: (ctx) => ctx.oidc.body?.audience,
@@ -72,7 +74,7 @@ const provider = new Provider(issuer, {
 });
 
 let count;
-const reset = () => { count = { token: 0, by_client: {}, refused: 0 }; };
+const reset = () => { count = { token: 0, introspection: 0, by_client: {}, refused: 0 }; };
 reset();
 const countClient = (ctx) => {
   const id = ctx.oidc?.client?.clientId;
@@ -90,6 +92,7 @@ const answer = (request, response) => {
     return;
   }
   if (request.method === "POST" && request.url === "/token") count.token += 1;
+  if (request.method === "POST" && request.url === "/token/introspection") count.introspection += 1;
   oidc(request, response);
 };
 

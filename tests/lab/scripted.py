@@ -3,17 +3,18 @@
     scripted.py PORT [CERT KEY]
 
 Unscripted, it grants every client a token that names it, and refuses secrets that begin with "wrong". A scripted refusal
-is for those secrets only.
+is for those secrets only. A token is active unless it begins with "wrong"; its client is the rest after "token-of-".
 
-    POST /_control/script   {"endpoint": "token", "refusal", "discovery" or "jwks", "times": N or null for ever, any of
-                             "status", "headers" (an object), "body" (text) or "json", "repeat" (the body, N times),
+    POST /_control/script   {"endpoint": "token", "refusal", "discovery", "jwks" or "introspection", "times": N or null
+                             for ever, any of "status", "headers" (an object), "body" (text) or "json", "repeat" (the body, N times),
                              "hang_up" (true), "pause" (seconds before each byte)}
                             "merge" (an object) changes members of the usual answer; null removes one.
     POST /_control/hold     token requests wait ...
     POST /_control/release  ... until here
     POST /_control/accept   {"secret"}: every other secret is refused from now on
     POST /_control/reset    forget scripts and counts, release everybody
-    GET  /_control/state    {"token", "discovery", "waiting", "by_client", "last"}: counts, and the last token request
+    GET  /_control/state    {"token", "discovery", "introspection", "waiting", "by_client", "last", "introspected"}: counts,
+                            the last token request and the last introspection request
 """
 
 import asyncio
@@ -38,10 +39,17 @@ class Scripted:
         self.reset()
 
     def reset(self) -> None:
-        self.scripts: dict[str, list[dict[str, Any]]] = {"token": [], "refusal": [], "discovery": [], "jwks": []}
-        self.counts = {"token": 0, "discovery": 0}
+        self.scripts: dict[str, list[dict[str, Any]]] = {
+            "token": [],
+            "refusal": [],
+            "discovery": [],
+            "jwks": [],
+            "introspection": [],
+        }
+        self.counts = {"token": 0, "discovery": 0, "introspection": 0}
         self.by_client: Counter[str] = Counter()
         self.last: dict[str, Any] | None = None
+        self.introspected: dict[str, Any] | None = None
         self.accepted: str | None = None
         self.open.set()
 
@@ -54,6 +62,8 @@ class Scripted:
         if path in ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"):
             self.counts["discovery"] += 1
             return self.scripted("discovery", self.metadata())
+        if path == "/introspect":
+            return self.introspection(request)
         if path == "/jwks":
             return self.scripted("jwks", {"keys": []})
         return Response.json({"error": "not_found"}, 404)
@@ -71,13 +81,15 @@ class Scripted:
                 self.open.set()
             case "reset":
                 self.reset()
-        return Response.json({**self.counts, "waiting": self.waiting, "by_client": self.by_client, "last": self.last})
+        state = {"waiting": self.waiting, "by_client": self.by_client, "last": self.last, "introspected": self.introspected}
+        return Response.json({**self.counts, **state})
 
     def metadata(self) -> dict[str, Any]:
         return {
             "issuer": self.issuer,
             "token_endpoint": f"{self.issuer}/token",
             "jwks_uri": f"{self.issuer}/jwks",
+            "introspection_endpoint": f"{self.issuer}/introspect",
             "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
             "grant_types_supported": ["client_credentials"],
         }
@@ -100,6 +112,16 @@ class Scripted:
             return Response.json({"error": "invalid_client", "error_description": "client authentication failed"}, 401)
         usual = {"access_token": f"token-of-{client}", "token_type": "Bearer", "expires_in": 3600}
         return self.scripted("token", usual)
+
+    def introspection(self, request: Request) -> Response:
+        self.counts["introspection"] += 1
+        form = dict(parse_qsl(request.body.decode("latin-1"), keep_blank_values=True))
+        self.introspected = {"line": request.line, "headers": request.headers, "form": form}
+        token = form.get("token", "")
+        usual: dict[str, Any] = {"active": not token.startswith("wrong")}
+        if usual["active"]:
+            usual |= {"client_id": token.removeprefix("token-of-"), "iss": self.issuer, "scope": "read"}
+        return self.scripted("introspection", usual)
 
     def scripted(self, endpoint: str, usual: dict[str, Any]) -> Response:
         scripts = self.scripts[endpoint]

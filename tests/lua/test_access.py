@@ -69,7 +69,7 @@ def test_wrong_secret_is_denied_despite_a_cached_token(
     upstream.reset()
     answer = ask(server.port, **ALICE.wrong().request(source))
     assert answer.status == 401
-    assert answer.header("WWW-Authenticate") == 'Bearer realm="127.0.0.1"'
+    assert answer.header("WWW-Authenticate") == 'Basic realm="127.0.0.1", charset="UTF-8"'
     assert answer.header("Content-Type") == "application/json; charset=utf-8"
     assert answer.json() == {"message": "Unauthorized"}
     assert not upstream.last

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ALICE
+from conftest import ALICE, BOB
 from support.endpoints import token_request
 from support.examples import Example, blocks
 from support.http import SOURCES, Connection, ask
 from support.keys import KEYS
-from support.lab import Authority, Provider, Upstream, bearer, values_of
+from support.lab import Authority, Provider, Upstream, bearer, opaque, values_of
 from support.nginx import Nginx
 from support.openresty import LOAD, guarded, start
 from support.process import ROOT, free_port
@@ -22,7 +22,7 @@ from support.process import ROOT, free_port
 LUA = ROOT / "ffi/lua"
 README = (LUA / "README.md").read_text()
 
-SYNOPSIS, URI, OWN, SERVICES, REDACT, BESIDE, REDIRECTS = blocks("nginx", README)
+SYNOPSIS, URI, OWN, INTROSPECTION, SERVICES, REDACT, BESIDE, REDIRECTS = blocks("nginx", README)
 
 
 def here(provider: Provider, authority: Authority) -> dict[str, object]:
@@ -61,6 +61,19 @@ def test_uri_variable_and_redact_work_as_documented(
     assert "/a%2Fb//c?" in log and ALICE.traces(log) == []
 
 
+def test_services_respond_to_clients_and_proxies(
+    tmp_path: Path, tls_provider: Provider, authority: Authority
+) -> None:
+    example = Example(SYNOPSIS.rstrip().removesuffix("}") + SERVICES + "}", tmp_path, here(tls_provider, authority), LOAD)
+    with example.running():
+        port = example.ports[1]
+        token = token_request(port, ALICE, target="/oauth/token").json()["access_token"]
+        answer = ask(port, "/check/orders", headers=ALICE.basic)
+        assert (answer.status, answer.header("Authorization")) == (200, f"Bearer {token}")
+        assert ask(port, "/check").status == 401
+    assert tls_provider.count["token"] == 1
+
+
 def test_an_api_key_selects_the_credentials(
     tmp_path: Path, tls_provider: Provider, upstream: Upstream, authority: Authority
 ) -> None:
@@ -85,6 +98,27 @@ def test_a_key_takes_the_place_of_the_secret(
     assert bearer(upstream.last)
 
 
+def test_an_opaque_token_is_introspected_as_documented(
+    tmp_path: Path, tls_provider: Provider, upstream: Upstream, authority: Authority
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(BOB.secret)
+    places = {
+        **here(tls_provider, authority),
+        "http://127.0.0.1:8080": upstream.url,
+        'introspection_client_id = "gateway"': f'introspection_client_id = "{BOB.id}", '
+        'introspection_endpoint_auth_method = "client_secret_post"',
+        "/run/secrets/gateway": secret,
+    }
+    token = opaque(tls_provider, ALICE)
+    with Example(INTROSPECTION, tmp_path, places, LOAD).running() as port:
+        for _ in range(2):
+            assert ask(port, headers={"Authorization": f"Bearer {token}"}).status == 200
+            assert bearer(upstream.last) == token
+        assert ask(port, headers={"Authorization": "Bearer made-up"}).status == 401
+    assert tls_provider.count["introspection"] == 2
+
+
 def test_clients_are_counted_as_documented(
     tmp_path: Path, tls_provider: Provider, upstream: Upstream, authority: Authority
 ) -> None:
@@ -99,17 +133,13 @@ def test_clients_are_counted_as_documented(
         assert counted in ask(port, "/metrics").body.decode().splitlines()
 
 
-def test_services_respond_to_clients_and_proxies(
-    tmp_path: Path, tls_provider: Provider, authority: Authority
-) -> None:
-    example = Example(SYNOPSIS.rstrip().removesuffix("}") + SERVICES + "}", tmp_path, here(tls_provider, authority), LOAD)
-    with example.running():
-        port = example.ports[1]
-        token = token_request(port, ALICE, target="/oauth/token").json()["access_token"]
-        answer = ask(port, "/check/orders", headers=ALICE.basic)
-        assert (answer.status, answer.header("Authorization")) == (200, f"Bearer {token}")
-        assert ask(port, "/check").status == 401
-    assert tls_provider.count["token"] == 1
+def test_named_headers_of_a_table(tmp_path: Path, tls_provider: Provider, authority: Authority) -> None:
+    (code,) = (code for code in blocks("lua", README) if "client_id_header" in code)
+    code = code.replace('"id"', f'"{ALICE.id}"').replace('"secret"', f'"{ALICE.secret}"')
+    start, end = SYNOPSIS.index("        location / {"), SYNOPSIS.rindex("    }\n}")
+    shown = f"location / {{ content_by_lua_block {{ {code} ngx.print(outcome.client_id, ' ', outcome.source) }} }}"
+    with Example(SYNOPSIS[:start] + shown + SYNOPSIS[end:], tmp_path, here(tls_provider, authority), LOAD).running() as port:
+        assert ask(port).body == b"alice headers"
 
 
 @pytest.mark.parametrize("up", ["application", "backup"])

@@ -149,3 +149,12 @@ def test_a_gate_that_does_not_fit_raises(
     server = start(nginx, f"gate = {gate(scripted.issuer, **settings)}", serving("/", f"gate:{method}()"))
     assert ask(server.port, headers=ALICE.basic).status == 500
     assert f"credgate: {words}" in server.errors
+
+
+def test_a_check_exchanges_credentials_of_the_host(nginx: Start, scripted: Scripted) -> None:
+    made = {"client_credentials_param_type": ["host"]}
+    call = "gate:check { client_id = ngx.var.http_x_id, client_secret = ngx.var.http_x_secret }"
+    server = start(nginx, f"gate = {gate(scripted.issuer, **made)}", serving("= /check", call))
+    answer = ask(server.port, "/check", headers={"X-Id": "alice", "X-Secret": "s3cret"})
+    assert (answer.status, answer.header("Authorization")) == (200, "Bearer token-of-alice")
+    assert ask(server.port, "/check", headers=ALICE.basic).status == 401

@@ -14,21 +14,28 @@ from support.nginx import Nginx, location
 from support.openresty import guarded, start
 from support.replay import (
     ASSERTIONS,
+    CHALLENGES,
     EXTRACTION,
+    FORGETFUL,
     HIDING,
+    INTROSPECTION,
     SHOWN,
     TRACEPARENT,
     Ask,
     args_of,
     asker,
+    challenged,
     configuration,
+    headers_of,
     own_gate,
     pair_of,
     parts_of,
     paths,
     replay_assertions,
+    replay_challenges,
     replay_extraction,
     replay_hiding,
+    replay_introspection,
     replay_shown,
     replay_traceparent,
 )
@@ -56,7 +63,7 @@ def gates(issuer: str, directory: Path, places: dict[str, str], **fixed: Any) ->
 
 def raw(nginx: Start, issuer: str, upstream: str, directory: Path, vectors: list[Vector], **fixed: Any) -> Ask:
     places = paths(vectors)
-    server = "large_client_header_buffers 8 64k;\nclient_max_body_size 1m;\n"
+    server = "underscores_in_headers on;\nlarge_client_header_buffers 8 64k;\nclient_max_body_size 1m;\n"
     for config, path in places.items():
         names = json.loads(config).get("token_post_args_host", [])
         values = ", ".join(f"{name} = ngx.var.http_x_arg_{number}" for number, name in enumerate(names))
@@ -74,21 +81,31 @@ def test_traceparent(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_p
     replay_traceparent(lambda vector: ask(vector)[0], scripted)
 
 
-@pytest.mark.parametrize("part", ["query", "body"])
+@pytest.mark.parametrize("part", ["query", "body", "headers"])
 def test_hiding(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path, part: str) -> None:
     replay_hiding(raw(nginx, scripted.issuer, upstream.url, tmp_path, HIDING, anonymous=True), upstream, part)
+
+
+def test_challenges(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path) -> None:
+    uncached = {"cache_tokens": False, "cache_ttl_neg": 0}
+    replay_challenges(challenged(raw(nginx, scripted.issuer, upstream.url, tmp_path, CHALLENGES, **uncached)), scripted)
 
 
 AUTHENTICATE = """content_by_lua_block {
     local cjson = require "cjson"
     ngx.req.read_body()
     local input = cjson.decode(ngx.req.get_body_data() or io.open(ngx.req.get_body_file()):read("*a"))
-    local gate, shown = gates[input.path], { args = {} }
+    local gate, shown = gates[input.path], { args = {}, headers = {} }
     for _, name in ipairs { "method", "authorization", "query", "content_type", "body" } do
         shown[name] = input[name] and ngx.decode_base64(input[name])
     end
     for name, value in pairs(input.args or {}) do
         shown.args[name] = ngx.decode_base64(value)
+    end
+    for _, header in ipairs(input.headers) do
+        local name, value = ngx.decode_base64(header[1]), ngx.decode_base64(header[2])
+        shown.headers[name] = shown.headers[name] or {}
+        table.insert(shown.headers[name], value)
     end
     local outcome
     if input.id then
@@ -121,6 +138,7 @@ def test_extraction_from_tables(nginx: Start, scripted: Scripted, tmp_path: Path
 
     def judge(vector: Vector) -> dict[str, Any]:
         shown = {**encoded(parts_of(vector)), "args": encoded(args_of(vector)), "path": places[configuration(vector)]}
+        shown["headers"] = [[encoded(name), encoded(value)] for name, value in headers_of(vector)]
         if pair := pair_of(vector):
             shown["id"], shown["secret"] = map(encoded, pair)
         answer: dict[str, Any] = ask(server.port, method="POST", headers=JSON, body=json.dumps(shown)).json()
@@ -143,3 +161,14 @@ def test_assertions(nginx: Start, scripted: Scripted, upstream: Upstream) -> Non
         return came.status, came.header("X-Error")
 
     replay_assertions(answer, scripted)
+
+
+def test_introspection(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path) -> None:
+    asked = raw(nginx, scripted.issuer, upstream.url, tmp_path, INTROSPECTION, **FORGETFUL)
+
+    def judge(vector: Vector) -> tuple[int, str]:
+        request = {**vector.input, "authorization": f"Bearer {vector.input['token']}"}
+        status, headers, _ = asked(Vector(vector.id, request, vector.expect))
+        return status, headers.get("x-client") or headers.get("x-error", "")
+
+    replay_introspection(judge, scripted)

@@ -29,7 +29,7 @@ def assert_unauthorized(answer: Any) -> None:
     assert answer.status == 401, answer
     assert answer.json() == {"message": "Unauthorized"}
     assert (answer.header("Content-Type") or "").startswith("application/json")
-    assert answer.all("WWW-Authenticate") == ['Bearer realm="127.0.0.1"']
+    assert answer.all("WWW-Authenticate") == ['Basic realm="127.0.0.1", charset="UTF-8"']
     assert answer.header("X-Credgate-Status") in ("NONE", "MISS", "JOINED", "HIT")
 
 

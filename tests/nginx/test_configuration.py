@@ -54,6 +54,18 @@ def test_each_mistake_is_reported_with_its_line(tmp_path: Path, check: Callable[
         assert "[emerg]" in line and line.endswith(line_of(tmp_path, directive))
 
 
+def test_a_header_that_nginx_ignores_is_refused(tmp_path: Path, check: Callable[..., str]) -> None:
+    def named(name: str) -> list[str]:
+        names = [f"credgate_client_id_header {name}id", "credgate_client_secret_header X-Secret"]
+        return [*gate(ISSUER), *names]
+
+    for name, remedy in (("client_", "underscores_in_headers on"), ("client.", "ignore_invalid_headers off")):
+        said = check(*named(name))
+        assert f'"{name}id"' in said and f'set "{remedy}"' in said and line_of(tmp_path, "credgate on") in said
+        allowed = Nginx(tmp_path / "allowed", f"{remedy};" + location("/", *named(name))).check()
+        assert allowed.returncode == 0, allowed.stderr
+
+
 @pytest.mark.parametrize("wrapped", [False, True], ids=["plain", "kong"])
 def test_an_unknown_field_error_suggests_the_nearest_field(
     tmp_path: Path, check: Callable[..., str], wrapped: bool

@@ -23,6 +23,7 @@ ROWS = re.findall(
 GOOD = {
     "STRING": "x", "VALUE": "x", "FLAG": "off", "SEC": "1m", "MSEC": "500ms", "SIZE": "4k", "NUMBER": "7", "LIST": "a 'b c'",
     "NUMBERS": "401 403", "PAIRS": "x-name value", "ARGS": "x-name value", "HEADERS": "x-name claim 1", "PATH": "/dev/null",
+    "FILES": "x-file /etc/hostname",
 }  # fmt: skip
 OWN = {
     "allow_addresses": "169.254.10.1 fd00:ec2::/32",
@@ -30,14 +31,18 @@ OWN = {
     "extra_jwks_uris": "https://idp.example/a https://idp.example/b", "http_proxy": "http://proxy:3128",
     "extra_jwks_issuers": "https://idp.example a",
     "https_proxy": "http://proxy:3128", "token_endpoint_auth_method": "client_secret_jwt", "basic_encoding": "form",
-    "token_endpoint_basic_encoding": "raw", "auth_methods": "bearer client_credentials", "refresh_ahead": "0.5",
-    "client_credentials_param_type": "query header", "ignore_signature": "client_credentials", "ssl_verify": "off",
+    "token_endpoint_basic_encoding": "raw", "auth_methods": "bearer client_credentials introspection", "refresh_ahead": "0.5",
+    "introspection_endpoint": "https://idp.example/i", "introspection_endpoint_auth_method": "client_secret_post",
+    "client_credentials_param_type": "query header headers", "client_id_header": "X-Client-Id",
+    "client_secret_header": "X-Client-Secret", "challenges": "basic bearer", "resource_metadata": "https://api.example/m",
+    "ignore_signature": "client_credentials", "ssl_verify": "off",
     "token_post_args_client": "scope resource", "verify_signature": "on", "verify_claims": "on", "using_pseudo_issuer": "on", "upstream_access_token_header": "x-token:token",
 }  # fmt: skip
 # Files are read: those that must hold something have tests of their own.
 FILES = {"ssl_trusted_certificate", "tls_client_auth_cert", "tls_client_auth_key", "client_secret_file", "config"}
 # So are the settings of a key, which need its file.
 FILES |= {name for name, *_ in ROWS if name == "client_alg" or name.startswith("client_assertion_")}
+FILES |= {"introspection_client_secret_file", "http_proxy_authorization_file", "https_proxy_authorization_file"}
 # They exclude the settings for credentials of clients: see test_own.py.
 OWN_CLIENT = {"client_id", "client_secret"}
 
@@ -67,7 +72,7 @@ def test_a_duplicate_directive_is_an_error_unless_repeatable(tmp_path: Path, dir
         twice = line(directive, kind)
     issuer = [] if directive == "issuer" else ["credgate_issuer https://idp.example"]
     status, message = conf(tmp_path, *issuer, twice, twice)
-    if kind in ("PAIRS", "ARGS", "HEADERS"):
+    if kind in ("PAIRS", "FILES", "ARGS", "HEADERS"):
         assert (status == 0) == (directive == "token_post_arg"), message
     else:
         assert status != 0
@@ -87,7 +92,7 @@ def test_a_duplicate_directive_is_an_error_unless_repeatable(tmp_path: Path, dir
         ("credgate_refusals_per_client 1.5", 'credgate: "credgate_refusals_per_client" directive: invalid type: floating point number, expected a whole number'),
         ("credgate_purge_token_on_upstream_status_codes 200", 'credgate: "credgate_purge_token_on_upstream_status_codes" directive must be between 400 and 599'),
         ("credgate_token_endpoint_auth_method none", 'credgate: "credgate_token_endpoint_auth_method" directive: unknown value, expected one of "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"'),
-        ("credgate_auth_methods session", 'credgate: "credgate_auth_methods" directive: unknown value, expected one of "client_credentials", "bearer"'),
+        ("credgate_auth_methods session", 'credgate: "credgate_auth_methods" directive: unknown value, expected one of "client_credentials", "bearer", "introspection"'),
         ("credgate_token_endpoint http://idp.example/", 'credgate: "credgate_token_endpoint" directive is not https'),
         ("credgate_upstream_header content-length sub", 'credgate: "credgate_upstream_header" directive must not be "content-length", which frames or routes the request'),
         ("credgate_token_post_arg grant_type x", 'credgate: "credgate_token_post_arg" directive: "grant_type" cannot be set here; the exchange sets it'),
@@ -96,7 +101,7 @@ def test_a_duplicate_directive_is_an_error_unless_repeatable(tmp_path: Path, dir
         ("credgate_leeway 500ms", 'invalid value "500ms" in "credgate_leeway" directive, it must be a time in whole seconds, such as "5s" or "1m"'),
         ("credgate_timeout soon", 'invalid value "soon" in "credgate_timeout" directive, it must be a time such as "500ms", "5s" or "1m"'),
         ("credgate_token_endpoint_auth_method client_secret_basik", 'credgate: "credgate_token_endpoint_auth_method" directive: unknown value, expected one of "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth", did you mean "client_secret_basic"?'),
-        ("credgate_auth_methods bearer client_credential", 'credgate: value 2 of "credgate_auth_methods" directive: unknown value, expected one of "client_credentials", "bearer", did you mean "client_credentials"?'),
+        ("credgate_auth_methods bearer client_credential", 'credgate: value 2 of "credgate_auth_methods" directive: unknown value, expected one of "client_credentials", "bearer", "introspection", did you mean "client_credentials"?'),
         ("credgate_allow_addresses 10.0.0.1 10.0.0.999", 'credgate: value 2 of "credgate_allow_addresses" directive must be an IP address or a CIDR block, such as 10.0.0.0/8'),
         ("credgate_token_post_arg scope x", 'credgate: "credgate_token_post_arg" directive: "scope" cannot be set here; use "credgate_scopes"'),
         ("credgate_cache_ttl 0", 'credgate: "credgate_cache_ttl" directive must be at least 1 (seconds); to disable caching, set "credgate_cache_tokens" to "off"'),
@@ -118,7 +123,7 @@ OPTIONS = re.findall(
     (ROOT / "ffi/nginx/ngx_http_credgate_module.c").read_text(),
 )
 OPTION = {
-    "store": "redis://127.0.0.1", "store_pepper_file": "pepper", "store_previous_pepper_files": "pepper pepper",
+    "store": "redis://127.0.0.1", "store_password_file": "pepper", "store_pepper_file": "pepper", "store_previous_pepper_files": "pepper pepper",
     "store_ca_file": "pepper", "store_client_cert_file": "pepper", "store_client_key_file": "pepper", "store_max_bytes": "2m",
 }  # fmt: skip
 

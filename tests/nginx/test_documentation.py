@@ -14,7 +14,7 @@ from support.endpoints import token_request
 from support.examples import Example, blocks
 from support.http import SOURCES, Client, ask
 from support.keys import KEYS
-from support.lab import Authority, Provider, Scripted, Upstream, bearer, values_of
+from support.lab import Authority, Provider, Scripted, Upstream, bearer, opaque, values_of
 from support.nginx import BINARY, MODULE
 from support.process import ROOT, until
 from support.redis import PASSWORD, RIGHTS, USER, Redis
@@ -90,6 +90,19 @@ def test_first_configuration(tmp_path: Path, upstream: Upstream, here: dict[str,
             assert ALICE.traces(upstream.last["raw"]) == []
 
 
+def test_named_headers(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
+    with example("credgate_client_id_header X-Client-Id;", tmp_path, here).running() as port:
+        assert ask(port, headers={"X-Client-Id": ALICE.id, "X-Client-Secret": ALICE.secret}).status == 200
+        assert bearer(upstream.last) and ALICE.traces(upstream.last["raw"]) == []
+
+
+def test_resource_metadata(tmp_path: Path, here: dict[str, object]) -> None:
+    with example("credgate_resource_metadata https", tmp_path, here).running() as port:
+        challenge = ask(port).header("WWW-Authenticate") or ""
+        location = challenge.partition('resource_metadata="https://example.com')[2].rstrip('"')
+        assert ask(port, location).json()["resource"] == "https://example.com/"
+
+
 def test_audience_depends_on_the_path(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
     with example("map $uri $audience", tmp_path, here).running() as port:
         for path, audience in {"/": "https://example.com/", "/orders/7": "https://orders.example.com/"}.items():
@@ -113,6 +126,37 @@ def test_provider_by_host(tmp_path: Path, upstream: Upstream, here: dict[str, ob
             claims = jwt.decode(bearer(upstream.last), options={"verify_signature": False})
             assert claims["aud"] == audience
         assert ask(port, headers=ALICE.basic | {"Host": "other.example.com"}).status == 500
+
+
+def test_opaque_tokens_are_introspected(
+    tmp_path: Path, tls_provider: Provider, upstream: Upstream, here: dict[str, object]
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(BOB.secret)
+    here |= {
+        "_client_id gateway;": f"_client_id {BOB.id}; credgate_introspection_endpoint_auth_method client_secret_post;",
+        "/run/secrets/gateway": secret,
+    }
+    token = {"Authorization": f"Bearer {opaque(tls_provider, ALICE)}"}
+    with example("credgate_auth_methods introspection;", tmp_path, here).running() as port:
+        # An opaque token of this provider has no audience.
+        assert ask(port, "/opaque/7", headers=token).status == 403
+        assert ask(port, "/opaque/7", headers={"Authorization": "Bearer made-up"}).status == 401
+    here["credgate_audience_required https://orders.example.com/;"] = ""
+    (tmp_path / "any").mkdir()
+    with example("credgate_auth_methods introspection;", tmp_path / "any", here).running() as port:
+        assert ask(port, "/opaque/7", headers=token).status == 200
+        assert f"Bearer {bearer(upstream.last)}" == token["Authorization"]
+
+
+def test_a_header_of_the_token_request_is_in_a_file(
+    tmp_path: Path, upstream: Upstream, here: dict[str, object]
+) -> None:
+    key = tmp_path / "key"
+    key.write_text("s3cret")
+    with example("credgate_token_header_file X-Api-Key", tmp_path, here | {"/run/secrets/api-key": key}).running() as port:
+        assert ask(port, headers=ALICE.basic).status == 200
+        assert "s3cret" not in str(upstream.last)
 
 
 def test_log_of_clients_and_claims(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
@@ -232,6 +276,27 @@ def test_clients_by_api_key(tmp_path: Path, upstream: Upstream, here: dict[str, 
         assert claims["sub"] == "alice" and values_of(upstream.last, "x-api-key") == []
         for headers in ({}, {"X-Api-Key": "key"}, {"X-Api-Key": "key-91cd-of-bob"}, ALICE.basic):
             assert ask(port, headers=headers).status == 401
+
+
+def test_clients_by_certificate(
+    tmp_path: Path, authority: Authority, upstream: Upstream, here: dict[str, object]
+) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.write_text(f'alice "{ALICE.secret}";\n')
+    here |= {
+        "/etc/credgate/secrets": secrets,
+        "CN=orders.example.com": "CN=127.0.0.1",
+        "/etc/ssl/server.pem": authority.cert,
+        "/etc/ssl/server.key": authority.key,
+        "/etc/ssl/machines-ca.pem": authority.ca,
+    }
+    machine = authority.context()
+    machine.load_cert_chain(authority.cert, authority.key)
+    with example("map $ssl_client_s_dn", tmp_path, here).running() as port:
+        assert ask(port, tls=machine).status == 200
+        claims = jwt.decode(bearer(upstream.last), options={"verify_signature": False})
+        assert claims["sub"] == "alice"
+        assert ask(port, tls=authority.context(), headers=ALICE.basic).status == 400
 
 
 def test_dry_run(tmp_path: Path, upstream: Upstream, authority: Authority, here: dict[str, object]) -> None:

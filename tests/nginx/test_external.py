@@ -163,3 +163,21 @@ def test_a_gate_without_a_header_is_refused(tmp_path: Path, provider: Provider) 
     places = "credgate_client_credentials_param_type query body"
     said = Nginx(tmp_path / "wrong", check(provider.issuer, places)).check().stderr
     assert 'must contain "header" for an external check' in said
+
+
+def test_a_check_exchanges_the_credentials_that_variables_select(
+    nginx: Start, scripted: Scripted, upstream: Upstream
+) -> None:
+    own = ("credgate_client_id $http_x_id", "credgate_client_secret $http_x_secret")
+    server = nginx(asking(upstream.url, scripted.issuer, *own))
+    answer = ask(server.port, headers={"X-Id": "alice", "X-Secret": "s3cret"})
+    assert answer.status == 200 and bearer(answer.json()) == "token-of-alice"
+    upstream.reset()
+    assert ask(server.port, headers=ALICE.basic).status == 401
+    assert upstream.seen == []
+
+
+def test_a_token_endpoint_does_not_serve_the_token_of_the_gateway(tmp_path: Path, scripted: Scripted) -> None:
+    own = ("credgate_client_id alice", "credgate_client_secret s3cret")
+    said = Nginx(tmp_path / "wrong", location("/", *gate(scripted.issuer)[1:], *own, "credgate_token")).check().stderr
+    assert '"credgate_client_id" directive must not be set for a token endpoint' in said, said

@@ -287,7 +287,7 @@ def test_an_error_page_for_401_keeps_the_challenge(
     for headers in ({}, ALICE.wrong().basic):
         answer = ask(server.port, headers=headers)
         assert (answer.status, answer.body) == (401, b"my page")
-        assert answer.all("WWW-Authenticate") == ['Bearer realm="127.0.0.1"']
+        assert answer.all("WWW-Authenticate") == ['Basic realm="127.0.0.1", charset="UTF-8"']
 
 
 def test_an_error_page_that_is_itself_guarded_is_denied_once(

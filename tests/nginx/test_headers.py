@@ -104,7 +104,7 @@ def test_a_token_that_lacks_a_scope_is_forbidden_on_every_request(
     for _ in range(3):
         answer = ask(server.port, headers=ALICE.basic)
         assert (answer.status, answer.json()) == (403, {"message": "Forbidden"})
-        assert answer.header("WWW-Authenticate") == 'Bearer realm="127.0.0.1", error="insufficient_scope"'
+        assert answer.header("WWW-Authenticate") == 'Bearer realm="127.0.0.1", error="insufficient_scope", scope="admin"'
     assert provider.count["token"] == 1
 
 
@@ -118,7 +118,7 @@ def test_a_client_can_present_its_own_token(gated: Callable[..., Nginx], provide
     forged = token[:-8] + ("AAAAAAAA" if not token.endswith("AAAAAAAA") else "BBBBBBBB")
     answer = ask(server.port, headers={"Authorization": f"Bearer {forged}"})
     assert answer.status == 401
-    assert answer.header("WWW-Authenticate") == 'Bearer realm="127.0.0.1", error="invalid_token"'
+    assert answer.header("WWW-Authenticate") == 'Basic realm="127.0.0.1", charset="UTF-8", Bearer realm="127.0.0.1", error="invalid_token"'
     assert provider.count["token"] == 1
 
 

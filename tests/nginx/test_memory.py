@@ -6,11 +6,12 @@ from itertools import product
 
 import pytest
 from conftest import ALICE
+from support.endpoints import GRANT
 from support.h2 import H2Connection
 from support.http import FORM, JSON, SOURCES, Answer, Client, Connection, ask
 from support.lab import FAULTS, Authority, Provider, Scripted, Upstream, break_down
 from support.memory import memory
-from support.nginx import Nginx, guarded, location
+from support.nginx import Nginx, gate, guarded, location
 from support.process import until
 
 Start = Callable[..., Nginx]
@@ -205,4 +206,50 @@ def test_nothing_stays_of_disconnected_clients(nginx: Start, scripted: Scripted,
     connection.close()
     until(lambda: server.busy == 0, "their end")
     scripted.release()
+    assert_clean(server)
+
+
+def test_no_memory_holds_the_secret_of_a_named_header(
+    nginx: Start, scripted: Scripted, upstream: Upstream
+) -> None:
+    names = ["credgate_client_id_header X-Client-Id", "credgate_client_secret_header X-Client-Secret"]
+    server = nginx(
+        guarded(upstream.url, scripted.issuer, *names)
+        + guarded(upstream.url, scripted.issuer, *names, "credgate_hide_credentials on", "deny all", path="/denied/")
+    )
+    connection = H2Connection(server.h2_port)
+    for client, target in product(KNOWN, ("/", "/denied/")):
+        headers = {"X-Client-Id": client.id, "X-Client-Secret": client.secret, "X-Long": "x" * 3000}
+        ask(server.port, target, headers=headers)
+        connection.ask(target=target, headers=headers)
+    connection.close()
+    assert_clean(server)
+
+
+def test_services_leave_no_secret(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    settings = gate(provider.issuer)[1:]
+    server = nginx(
+        location("= /token", *settings, "credgate_token")
+        + location("= /check", *settings, "credgate_check")
+        + location(
+            "/asking",
+            "auth_request /check",
+            "auth_request_set $token $sent_http_authorization",
+            "proxy_set_header Authorization $token",
+            f"proxy_pass {upstream.url}",
+        )
+    )
+    connection = H2Connection(server.h2_port)
+    for client in KNOWN:
+        form = {"method": "POST", "headers": FORM, "body": f"{GRANT}&{client.parameters}"}
+        for request in (
+            {**form, "target": "/token"},
+            {**form, "target": f"/token?{client.parameters}"},
+            {**form, "target": "/token", "headers": {**FORM, **client.basic}, "body": GRANT},
+            {"target": "/check", "headers": client.basic},
+            {"target": "/asking", "headers": client.basic},
+        ):
+            ask(server.port, **request)
+            connection.ask(**request)
+    connection.close()
     assert_clean(server)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from conftest import ALICE, BOB, CAROL
 from support import valgrind
+from support.endpoints import GRANT
 from support.h2 import H2Connection
-from support.http import SOURCES, Connection, ask
+from support.http import FORM, SOURCES, Connection, ask
 from support.lab import Provider, Scripted, Upstream
-from support.nginx import Nginx, guarded
+from support.nginx import Nginx, gate, guarded, location
 from support.process import free_port, until
 
 PLANTED = """
@@ -55,7 +56,13 @@ def test_memcheck_reports_nothing_on_any_request_path(
         guarded(upstream.url, provider.issuer, "credgate_timeout 60s")
         + guarded(upstream.url, scripted.issuer, "credgate_timeout 60s", path="/held/")
         + guarded(upstream.url, scripted.issuer, "credgate_timeout 300ms", path="/hasty/")
-        + guarded(upstream.url, down, path="/down/"),
+        + guarded(upstream.url, down, path="/down/")
+        + location("= /token", *gate(provider.issuer)[1:], "credgate_token")
+        + location("= /check", *gate(provider.issuer)[1:], "credgate_timeout 60s", "credgate_check")
+        + location("= /held-token", *gate(scripted.issuer)[1:], "credgate_timeout 60s", "credgate_token")
+        + location("= /held-check", *gate(scripted.issuer)[1:], "credgate_timeout 60s", "credgate_check")
+        + location("/asking/", "auth_request /check", f"proxy_pass {upstream.url}")
+        + location("/held-asking/", "auth_request /held-check", f"proxy_pass {upstream.url}"),
         main="master_process off;",
         http="client_body_buffer_size 1k;",
         wrapper=valgrind.command(report),
@@ -77,11 +84,28 @@ def test_memcheck_reports_nothing_on_any_request_path(
         for source in SOURCES:
             assert connection.ask(**BOB.request(source)).status == 200
 
+        form = {"method": "POST", "body": f"{GRANT}&{CAROL.parameters}", "headers": FORM}
+        for requester in (lambda **request: ask(server.port, **request), connection.ask):
+            assert requester(**{**form, "target": "/token"}).status == 200
+            assert requester(**{**form, "target": "/token", "body": GRANT}).status == 401
+            assert requester(target="/token").status == 400
+            assert requester(target="/check", headers=CAROL.basic).status == 200
+            assert requester(target="/asking/", headers=CAROL.basic).status == 200
+            assert requester(target="/asking/").status == 401
+
         scripted.hold()
         for source in SOURCES:
             leaving = Connection(server.port)
             leaving.send(**CAROL.request(source, "/held/"))
             stream = connection.send(**CAROL.request(source, "/held/"))
+            until(lambda: server.busy >= 2, "the pending requests", 60)
+            leaving.close()
+            connection.cancel(stream)
+            until(lambda: server.busy <= 1, "the departures", 60)
+        for request in ({**form, "target": "/held-token"}, {"target": "/held-asking/", "headers": CAROL.basic}):
+            leaving = Connection(server.port)
+            leaving.send(**request)
+            stream = connection.send(**request)
             until(lambda: server.busy >= 2, "the pending requests", 60)
             leaving.close()
             connection.cancel(stream)

@@ -12,16 +12,23 @@ from support.lab import Scripted, Upstream
 from support.nginx import Nginx, location
 from support.replay import (
     ASSERTIONS,
+    CHALLENGES,
     EXTRACTION,
+    FORGETFUL,
     HIDING,
+    INTROSPECTION,
     TRACEPARENT,
     Ask,
     asker,
+    challenged,
+    configuration,
     own_gate,
     paths,
     replay_assertions,
+    replay_challenges,
     replay_extraction,
     replay_hiding,
+    replay_introspection,
     replay_traceparent,
 )
 from support.vectors import Vector
@@ -43,7 +50,7 @@ def in_directives(config: dict[str, Any]) -> list[str]:
 def gates(start: Start, issuer: str, upstream: str, directory: Path, vectors: list[Vector], **fixed: Any) -> Ask:
     """One nginx with a location for each configuration that vectors have."""
     places = paths(vectors)
-    server = "large_client_header_buffers 8 64k;\nclient_max_body_size 1m;\n"
+    server = "underscores_in_headers on;\nlarge_client_header_buffers 8 64k;\nclient_max_body_size 1m;\n"
     for config, path in places.items():
         own = {"issuer": issuer, "allow_loopback_http": True, **fixed, **json.loads(config)}
         if "token_post_args_host" in own:
@@ -66,7 +73,7 @@ def test_traceparent(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_p
     replay_traceparent(lambda vector: ask(vector)[0], scripted)
 
 
-@pytest.mark.parametrize("part", ["query", "body"])
+@pytest.mark.parametrize("part", ["query", "body", "headers"])
 def test_hiding(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path, part: str) -> None:
     replay_hiding(gates(nginx, scripted.issuer, upstream.url, tmp_path, HIDING, anonymous=True), upstream, part)
 
@@ -87,3 +94,29 @@ def test_assertions(nginx: Start, scripted: Scripted, upstream: Upstream) -> Non
         return came.status, came.header("X-Error")
 
     replay_assertions(answer, scripted)
+
+
+def test_challenges(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path) -> None:
+    uncached = {"cache_tokens": False, "cache_ttl_neg": 0}
+    replay_challenges(challenged(gates(nginx, scripted.issuer, upstream.url, tmp_path, CHALLENGES, **uncached)), scripted)
+
+
+def test_introspection(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path) -> None:
+    places = paths(INTROSPECTION)
+    server = ""
+    for config, path in places.items():
+        own = {"issuer": scripted.issuer, "allow_loopback_http": True, **FORGETFUL, **json.loads(config)}
+        file = tmp_path / f"{path[1:]}.json"
+        file.write_text(json.dumps(own))
+        shown = ["add_header X-Cause $credgate_cause always", "add_header X-Client $credgate_client_id always"]
+        server += location(f"= {path}", "credgate on", f"credgate_config {file}", *shown, f"proxy_pass {upstream.url}")
+    started = nginx(server)
+
+    def judge(vector: Vector) -> tuple[int, str]:
+        headers = {"Authorization": f"Bearer {vector.input['token']}"}
+        answer = ask(started.port, places[configuration(vector)], headers=headers)
+        return answer.status, answer.header("X-Client") or answer.header("X-Cause") or ""
+
+    replay_introspection(judge, scripted)
+    for vector in INTROSPECTION:
+        assert vector.input["token"] not in started.error_log.read_text()

@@ -124,7 +124,7 @@ def test_the_middleware_responds_to_a_denied_request(provider: Provider) -> None
     assert (served.status, served.response_body) == (401, b'{"message":"Unauthorized"}')
     assert served.headers == {
         "content-type": "application/json; charset=utf-8",
-        "www-authenticate": 'Bearer realm="127.0.0.1"',
+        "www-authenticate": 'Basic realm="127.0.0.1", charset="UTF-8"',
         "content-length": "26",
     }
     head = serve(fresh_gate(provider.issuer), method="HEAD")

@@ -293,6 +293,12 @@ def test_a_gate_with_own_credentials_needs_no_others(send: Send, provider: Provi
     assert provider.count["by_client"]["alice"] == 1
 
 
+def test_half_a_pair_of_credentials_is_an_error(send: Send) -> None:
+    for client in (SimpleNamespace(id="id", secret=None), SimpleNamespace(id=None, secret="secret")):
+        with pytest.raises(ValueError, match="both an id and a secret"):
+            send(fresh_gate("https://a.example"), "https://api.example.com/", client=client)
+
+
 def test_aiohttp_needs_the_hosts_that_receive_the_token() -> None:
     with pytest.raises(TypeError, match="hosts"):
         credgate.aiohttp.Auth(fresh_gate("https://a.example"), ALICE.id, ALICE.secret)  # type: ignore[call-arg]

@@ -58,7 +58,7 @@ def test_a_denial_contains_the_response(provider: Provider) -> None:
     for outcome in (with_provider.authenticate(), with_provider.authenticate(authorization=basic(ALICE, "wrong"))):
         assert not outcome.allowed
         assert (outcome.http_status, outcome.body) == (401, '{"message":"Unauthorized"}')
-        assert outcome.challenge == 'Bearer realm="127.0.0.1"'
+        assert outcome.challenge == 'Basic realm="127.0.0.1", charset="UTF-8"'
         assert outcome.content_type == "application/json; charset=utf-8"
         assert outcome.retry_after is None
 
@@ -139,4 +139,4 @@ def test_an_outcome_outlives_its_gate(provider: Provider) -> None:
     outcome = gate(provider.issuer).authenticate()
     gc.collect()
     assert not outcome.allowed
-    assert outcome.challenge == 'Bearer realm="127.0.0.1"'
+    assert outcome.challenge == 'Basic realm="127.0.0.1", charset="UTF-8"'

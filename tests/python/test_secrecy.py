@@ -43,7 +43,7 @@ def log() -> Any:
 def shown(value: object) -> str:
     """All representations and attributes of an object."""
     attributes = [(name, getattr(value, name)) for name in dir(value) if not name.startswith("__")]
-    with_token = ("authorization", "access_token", "headers")
+    with_token = ("authorization", "access_token", "headers", "token_response")
     texts = [text for name, text in attributes if not callable(text) and name not in with_token]
     return f"{value!r} {value!s} {value:} {texts} {getattr(value, '__dict__', '')}"
 

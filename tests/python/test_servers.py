@@ -114,7 +114,7 @@ def test_credentials_are_replaced_with_a_token(source: str, server: Service) -> 
 def test_denied_requests_get_a_response(server: Service) -> None:
     for request in ({}, {"headers": ALICE.wrong().basic}, ALICE.wrong().request("query"), {"method": "HEAD"}):
         response = ask(server.port, **request)
-        assert (response.status, response.header("WWW-Authenticate")) == (401, 'Bearer realm="127.0.0.1"')
+        assert (response.status, response.header("WWW-Authenticate")) == (401, 'Basic realm="127.0.0.1", charset="UTF-8"')
         assert response.body == (b"" if "method" in request else b'{"message":"Unauthorized"}')
     assert ask(server.port, f"/?{ALICE.parameters}", headers=ALICE.basic).status == 400
 

@@ -215,7 +215,7 @@ def test_a_denial_contains_the_response_headers(scripted: Scripted) -> None:
     assert not deny.allowed
     assert deny.headers == [
         ("content-type", "application/json; charset=utf-8"),
-        ("www-authenticate", 'Bearer realm="127.0.0.1"'),
+        ("www-authenticate", 'Basic realm="127.0.0.1", charset="UTF-8"'),
     ]
     scripted.script(status=500)
     deny = with_provider.authenticate(client_id="a", client_secret="s")

@@ -7,19 +7,25 @@ from functools import cache
 from typing import Any
 
 import credgate
+import credgate.asgi
 import pytest
 
 from support.lab import Scripted
 from support.replay import (
+    FORGETFUL,
     HIDING,
     SHOWN,
     args_of,
     configuration,
+    headers_of,
     own_gate,
     pair_of,
     parts_of,
     replay_assertions,
+    replay_challenges,
+    replay_introspection,
     replay_shown,
+    sent_on,
 )
 from support.vectors import Vector, load, to_bytes
 
@@ -44,7 +50,8 @@ def as_text(gate: credgate.Gate, shown: dict[str, Any]) -> credgate.Allow | cred
         return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
 
     args = {name: text(value) for name, value in shown.pop("args").items()}
-    return gate.authenticate(**{name: text(value) for name, value in shown.items()}, args=args)
+    headers = [(text(name), text(value)) for name, value in shown.pop("headers")]
+    return gate.authenticate(**{name: text(value) for name, value in shown.items()}, args=args, headers=headers)
 
 
 @pytest.mark.parametrize("way", [waiting, in_a_loop, as_text])
@@ -55,7 +62,7 @@ def test_extraction(scripted: Scripted, way: Judge) -> None:
         return credgate.Gate({**own, **json.loads(config)})
 
     def judge(vector: Vector) -> dict[str, Any]:
-        shown: dict[str, Any] = {**parts_of(vector), "args": args_of(vector)}
+        shown: dict[str, Any] = {**parts_of(vector), "args": args_of(vector), "headers": headers_of(vector)}
         if pair := pair_of(vector):
             shown["client_id"], shown["client_secret"] = pair
         outcome = way(gate(configuration(vector)), shown)
@@ -96,6 +103,59 @@ def test_hiding(part: str) -> None:
             if actual != expected or isinstance(hidden, str) != isinstance(value, str):
                 differences.append(f"{vector.id}: expected {expected!r}, actual {hidden!r}")
     assert not differences, "\n" + "\n".join(differences)
+
+
+def forwarded(gate: credgate.Gate, headers: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    """The headers that reach an ASGI application; none if the request is denied."""
+    seen: list[tuple[str, str]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.extend((name.decode(), value.decode()) for name, value in scope["headers"])
+
+    async def ignore(message: Any) -> None:
+        pass
+
+    scope = {"type": "http", "method": "GET", "headers": headers, "query_string": b""}
+    asyncio.run(credgate.asgi.Middleware(app, gate)(scope, lambda: asyncio.sleep(0), ignore))  # type: ignore[arg-type]
+    return seen
+
+
+def test_hiding_of_headers(scripted: Scripted) -> None:
+    scripted.script(json={"access_token": "t", "token_type": "Bearer", "expires_in": 60})
+    fixed = {"issuer": scripted.issuer, "allow_loopback_http": True, "anonymous": True}
+    vectors = [vector for vector in HIDING if "headers" in vector.input]
+    differences, compared = [], 0
+    for vector in vectors:
+        seen = forwarded(credgate.Gate({**fixed, **vector.input["config"]}), headers_of(vector))
+        if not seen and vector.expect["headers"]:
+            continue  # denied
+        compared += 1
+        if (came := sent_on(vector, {"headers": seen})) != sorted(vector.expect["headers"]):
+            differences.append(f"{vector.id}: expected {vector.expect}, came {came}")
+    assert not differences, "\n" + "\n".join(differences)
+    assert compared >= len(vectors) / 2
+
+
+def test_challenges(scripted: Scripted) -> None:
+    fixed = {"issuer": scripted.issuer, "allow_loopback_http": True, "cache_tokens": False, "cache_ttl_neg": 0}
+
+    def judge(vector: Vector) -> Any:
+        outcome = credgate.Gate({**fixed, **vector.input["config"]}).authenticate(**parts_of(vector))
+        if outcome.allowed:
+            return "allow"
+        return {"cause": outcome.cause, "http_status": outcome.http_status, "challenge": outcome.challenge}
+
+    replay_challenges(judge, scripted)
+
+
+def test_introspection(scripted: Scripted) -> None:
+    def judge(vector: Vector) -> tuple[int, str]:
+        own = {"issuer": scripted.issuer, "allow_loopback_http": True, **FORGETFUL}
+        gate = credgate.Gate({**own, **vector.input["config"]})
+        outcome = gate.authenticate(authorization=f"Bearer {vector.input['token']}")
+        return (200, outcome.client_id or "") if outcome.allowed else (outcome.http_status, outcome.cause)
+
+    replay_introspection(judge, scripted)
 
 
 def test_redaction() -> None:

@@ -61,6 +61,26 @@ def test_the_documented_permissions_suffice_over_tls(
     assert redis.cli("ACL", "LOG") == b"", "what it was denied"
 
 
+def test_a_rotated_password_file_is_used_by_the_next_connection(
+    nginx: Start, scripted: Scripted, upstream: Upstream, own_redis: Servers, pepper: Path, tmp_path: Path
+) -> None:
+    redis = own_redis(login=RIGHTS)
+    file = tmp_path / "password"
+    file.write_text(f"{PASSWORD}\n")
+    url = f"redis://{USER}@127.0.0.1:{redis.port}/0"
+    store = directives(url, pepper, PATIENT, f"credgate_store_password_file {file};")
+    shares(nginx, scripted, upstream, store)
+    server = gateway(nginx, store, scripted, upstream)
+    assert status(server, ALICE) == "SHARED"
+    redis.cli("ACL", "SETUSER", USER, "resetpass", ">another")
+    redis.cli("CLIENT", "KILL", "USER", USER)
+    file.write_text("another")
+    # It is stored as soon as there is a connection.
+    assert ask(server.port, "/purge?all", method="POST").status == 200
+    until(lambda: redis.keys("n") == 1, "the purge")
+    assert PASSWORD not in server.errors and "another" not in server.errors
+
+
 def test_a_client_certificate_is_presented_on_request(
     nginx: Start, scripted: Scripted, upstream: Upstream, own_redis: Servers, authority: Authority, pepper: Path
 ) -> None:

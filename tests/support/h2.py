@@ -42,7 +42,9 @@ class H2Connection:
         # An indexed field stays in the tables of both sides as long as the connection lives.
         path = hpack.NeverIndexedHeaderTuple(":path", target)
         head = [(":method", method), (":scheme", "http"), (":authority", "127.0.0.1"), path]
-        head += [(name.lower(), value) for name, value in (headers or {}).items()]
+        for name, value in (headers or {}).items():
+            kind = hpack.NeverIndexedHeaderTuple if "secret" in name.lower() else hpack.HeaderTuple
+            head.append(kind(name.lower(), value))
         data = body.encode() if isinstance(body, str) else body
         if data is not None and told:
             head.append(("content-length", str(len(data))))

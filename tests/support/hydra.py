@@ -57,6 +57,7 @@ class Hydra(RealProvider):
         scopes: Sequence[str] = ("openid",),
         roles: Sequence[str] = (),
         auth_method: str = "client_secret_post",
+        access_tokens: str = "jwt",
     ) -> Client:
         assert not roles, "Hydra has no roles"
         client = self.new_client()
@@ -67,9 +68,15 @@ class Hydra(RealProvider):
             "audience": list(audiences),
             "scope": " ".join(scopes),
             "token_endpoint_auth_method": auth_method,
+            "access_token_strategy": access_tokens,
         }
         called(self.admin_port, "/admin/clients", "POST", description, {})
         return client
+
+    @property
+    def introspection_endpoint(self) -> str:
+        """Of the admin API, which requires no authentication."""
+        return f"http://127.0.0.1:{self.admin_port}/admin/oauth2/introspect"
 
     def token_requests(self) -> int:
         """Counts in the request log, which Hydra writes before it handles a request."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from support import keys
-from support.http import Client, ask
+from support.http import FORM, Client, ask
 from support.keys import KEYS
 from support.process import LAB, Service, free_port
 
@@ -90,7 +90,8 @@ class Provider(Part):
 
     @property
     def count(self) -> Any:
-        """{"token", "by_client", "refused"}: token requests in total, by client, and refused."""
+        """{"token", "introspection", "by_client", "refused"}: token requests in total, introspections, token requests by
+        client, and refused."""
         return self.control("/_count")
 
     def reset(self) -> None:
@@ -111,7 +112,7 @@ class Scripted(Part):
 
     @property
     def state(self) -> Any:
-        """{"token", "discovery", "waiting", "by_client", "last"}, see lab/scripted.py."""
+        """{"token", "discovery", "introspection", "waiting", …}, see lab/scripted.py."""
         return self.control("/_control/state")
 
     def script(self, endpoint: str = "token", **answer: Any) -> None:
@@ -164,6 +165,15 @@ def bearer(seen: dict[str, Any]) -> str:
 def values_of(seen: dict[str, Any], header: str) -> list[str]:
     """The values that reached the upstream under a header name, in any spelling of the name."""
     return [value for name, value in seen["headers"] if name.lower() == header]
+
+
+def opaque(provider: Provider, client: Client) -> str:
+    """An opaque token of the certified provider: one without an audience."""
+    body = f"grant_type=client_credentials&scope=openid&{client.parameters}"
+    context = provider.tls.context() if provider.tls else None
+    answer = ask(provider.port, "/token", tls=context, method="POST", headers=FORM, body=body)
+    assert answer.status == 200, answer
+    return str(answer.json()["access_token"])
 
 
 FAULTS = ("provider-down", "provider-nonsense", "timeout", "upstream-down")

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ EXTRACTION = [vector for vector in load("extraction.json") if "credentials" not 
 PARTS = ("method", "authorization", "query", "content_type", "body")
 ASSERTIONS = load("assertion.json")
 TRACEPARENT = load("traceparent.json")
+CHALLENGES = load("challenges.json")
+INTROSPECTION = load("introspection.json")
 HIDING = [vector for vector in load("hiding.json") if "redact" not in vector.input]
 
 
@@ -50,6 +53,7 @@ def request_of(vector: Vector, path: str) -> bytes:
         lines.append(b"Authorization: " + authorization)
     if content_type is not None:
         lines.append(b"Content-Type: " + content_type)
+    lines += [name + b": " + value for name, value in headers_of(vector)]
     lines += [b"X-Arg-%d: " % number + to_bytes(arg) for number, arg in enumerate(vector.input.get("args", []))]
     lines += [b"Traceparent: " + to_bytes(value) for value in vector.input.get("traceparent", [])]
     if body is not None:
@@ -57,10 +61,16 @@ def request_of(vector: Vector, path: str) -> bytes:
     return b"\r\n".join(lines) + b"\r\n\r\n" + (body or b"")
 
 
+def headers_of(vector: Vector) -> list[tuple[bytes, bytes]]:
+    """The request's other headers."""
+    return [(to_bytes(name), to_bytes(value)) for name, value in vector.input.get("headers", [])]
+
+
 def refused_by_nginx(vector: Vector) -> bool:
     """Is it invalid HTTP for nginx, which responds 400 or 405 before a gate sees it?"""
     method, query = vector.bytes("method") or b"GET", vector.bytes("query") or b""
     fields = (vector.bytes("authorization") or b"") + (vector.bytes("content_type") or b"")
+    fields += b"".join(value for _, value in headers_of(vector))
     return (
         method in (b"CONNECT", b"TRACE")
         or not method.isupper()
@@ -187,8 +197,11 @@ def replay_hiding(ask: Ask, upstream: Upstream, part: str) -> None:
             continue  # half a pair, or one twice: refused, and nothing goes upstream
         compared += 1
         seen = upstream.last
-        expected = to_bytes(vector.expect[part]).decode("latin-1")
-        came = seen["body"] if part == "body" else seen["line"].split(" ")[1].partition("?")[2]
+        if part == "headers":
+            expected, came = sorted(vector.expect["headers"]), sent_on(vector, seen)
+        else:
+            expected = to_bytes(vector.expect[part]).decode("latin-1")
+            came = seen["body"] if part == "body" else seen["line"].split(" ")[1].partition("?")[2]
         if came != expected:
             differences.append(f"{vector.id}: expected {expected!r}, came {came!r}")
     assert not differences, "\n" + "\n".join(differences)
@@ -233,3 +246,77 @@ def stated(assertion: str | None, key: str | None) -> dict[str, Any]:
     for name in ("iat", "exp", "jti"):
         claims.pop(name, None)
     return {"header": jwt.get_unverified_header(assertion), "claims": claims}
+
+
+def sent_on(vector: Vector, seen: dict[str, Any]) -> list[list[str]]:
+    """The headers of the vector that reached the upstream, in order of their names."""
+    names = {name.decode().lower() for name, _ in headers_of(vector)}
+    return sorted([name, value] for name, value in seen["headers"] if name.lower() in names)
+
+
+def replay_challenges(judge: Callable[[Vector], Any], scripted: Scripted) -> None:
+    """The host's gates cache nothing. `judge` returns "allow", or `cause`, `http_status` and `challenge`."""
+    differences = []
+    for vector in CHALLENGES:
+        scripted.reset()
+        if answer := vector.input.get("answer"):
+            scripted.script(**answer)
+        expect = dict(vector.expect)
+        if expect["challenge"]:
+            expect["challenge"] = expect["challenge"].replace("{realm}", "127.0.0.1")
+        if (came := judge(vector)) != expect:
+            differences.append(f"{vector.id}: expected {expect}, came {came}")
+    assert not differences, "\n" + "\n".join(differences)
+
+
+def challenged(ask: Ask) -> Callable[[Vector], Any]:
+    """Reads the denial in a host's response to the raw request."""
+
+    def judge(vector: Vector) -> Any:
+        status, headers, _ = ask(vector)
+        return {"cause": headers.get("x-error"), "http_status": status, "challenge": headers.get("www-authenticate")}
+
+    return judge
+
+
+def filled(value: Any, issuer: str) -> Any:
+    """The body of an introspection response with the issuer and the times that it refers to."""
+    match value:
+        case str():
+            return value.replace("{issuer}", issuer)
+        case {"now": seconds}:
+            return int(time.time()) + seconds
+        case dict():
+            return {name: filled(item, issuer) for name, item in value.items()}
+        case list():
+            return [filled(item, issuer) for item in value]
+        case _:
+            return value
+
+
+# Each vector has a gate of its own kind, and none remembers a verdict.
+FORGETFUL = {"cache_tokens": False, "cache_ttl_neg": 0, "refusals_per_client": 0, "refusals_per_gate": 0}
+
+
+def replay_introspection(judge: Callable[[Vector], tuple[int, str]], scripted: Scripted) -> None:
+    """The host's gates are FORGETFUL. `judge` presents the token, and returns the status, and the cause of a denial or
+    the client id."""
+    differences = []
+    for vector in INTROSPECTION:
+        response = dict(vector.input["response"])
+        body = response.pop("body", None)
+        text = response.pop("text", None)
+        scripted.reset()
+        answer = {"json": filled(body, scripted.issuer)} if text is None else {"body": text}
+        scripted.script("introspection", **response, **answer)
+        status, shown = judge(vector)
+        if "allow" in vector.expect:
+            expected = (200, vector.expect["allow"]["client_id"])
+        else:
+            expected = (vector.expect["http_status"], vector.expect["cause"])
+        if (status, shown) != expected:
+            differences.append(f"{vector.id}: expected {expected}, came {(status, shown)}")
+        introspected = scripted.state["introspected"]
+        if introspected and introspected["form"]["token"] != vector.input["token"]:
+            differences.append(f"{vector.id}: introspected {introspected['form']}")
+    assert not differences, "\n" + "\n".join(differences)

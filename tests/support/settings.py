@@ -75,7 +75,7 @@ def typed_dict(name: str, schema: dict[str, Any], total: str = "") -> str:
     for member, about in schema["properties"].items():
         of = annotation(about)
         if of.startswith("Sequence[") and "$ref" in about["items"] and of != "Sequence[ClaimHeader]":
-            of = f"{of.removeprefix('Sequence[').removesuffix(']')} | {of}"
+            of = f"{annotation(about['items'])} | {of}"
         if member in FILES:
             of = f"str | os.PathLike[str] | {of.removeprefix('str | ')}"
         comment = plain(about["description"])

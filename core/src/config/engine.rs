@@ -30,6 +30,9 @@ pub struct EngineOptions {
     /// The clocks of sharing hosts must agree within 5 seconds. The SQLite file belongs to the library: nothing else in
     /// the same process may open it, not even to read, because closing it would drop the library's locks.
     pub store: Option<StoreUrl>,
+    /// File with the password of Redis, read at each connect: a rotated password needs no restart. A user stands in the
+    /// URL, without a password (`redis://user@host:6379/0`). Default: the password in the URL.
+    pub store_password_file: Option<String>,
     /// File with the pepper: 32 or more random bytes, the same for all processes that share tokens. Stored tokens are
     /// sealed with the pepper and the client's secret. Default: the path of the SQLite file plus `.pepper`, created on
     /// first use. Required with Redis.
@@ -65,6 +68,7 @@ impl Default for EngineOptions {
             max_exchanges: 64,
             provider_pause_max: 5,
             store: None,
+            store_password_file: None,
             store_pepper_file: None,
             store_previous_pepper_files: Vec::new(),
             store_timeout: None,

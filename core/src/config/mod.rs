@@ -33,8 +33,9 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "list")]
     pub(crate) auth_methods: Vec<AuthMethods>,
     /// Places to search for id and secret: `header` (`Authorization: Basic`), `query` and `body` (`client_id` and
-    /// `client_secret`; in a body, of a form or a JSON object). Credentials in more than one place are denied with 400.
-    /// Or `host` alone: the host supplies id and secret with each request, and the request is not searched. In nginx,
+    /// `client_secret`; in a body, of a form or a JSON object), and `headers` (`client_id_header` and
+    /// `client_secret_header`, which add it by default). Credentials in more than one place are denied with 400. Or `host`
+    /// alone: the host supplies id and secret with each request, and the request is not searched. In nginx,
     /// `credgate_client_id` and `credgate_client_secret` with variables. `host` is not in Kong.
     #[serde(deserialize_with = "list")]
     pub(crate) client_credentials_param_type: Vec<Source>,
@@ -74,6 +75,11 @@ pub(crate) struct Config {
     /// service account token, a SPIFFE JWT-SVID. Each exchange reads it. The token request has `client_id` too. Not in
     /// Kong.
     pub(crate) client_assertion_file: Option<PathBuf>,
+    /// Header with the client's id, such as `X-Client-Id`. Requires `client_secret_header`. Both values are printable
+    /// ASCII, without any encoding. Not in Kong.
+    pub(crate) client_id_header: Option<String>,
+    /// Header with the client's secret, such as `X-Client-Secret`. Requires `client_id_header`. Not in Kong.
+    pub(crate) client_secret_header: Option<String>,
     /// Encoding of id and secret inside the client's `Authorization: Basic`: `raw`, or `form` for clients that follow
     /// RFC 6749 section 2.3.1. Not in Kong.
     pub(crate) basic_encoding: Encoding,
@@ -83,8 +89,8 @@ pub(crate) struct Config {
     /// clients may use it. Not in Kong.
     #[serde(deserialize_with = "some_list")]
     pub(crate) clients_allowed: Option<Vec<String>>,
-    /// Remove the client's credentials from the header, the query and the body before the request goes upstream. A
-    /// token in `Authorization` replaces the client's header even with false.
+    /// Remove the client's credentials from the headers, the query and the body before the request goes upstream. A token
+    /// in `Authorization` replaces the client's header even with false.
     pub(crate) hide_credentials: bool,
     /// Authenticate `OPTIONS` requests. With false, they pass without a token and without the client's credentials.
     pub(crate) run_on_preflight: bool,
@@ -127,6 +133,10 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "list")]
     pub(crate) discovery_headers_values: Vec<String>,
 
+    /// Files with the values of additional headers of requests for metadata and keys, by name. Each request reads them.
+    /// Not in Kong.
+    pub(crate) discovery_headers_files: BTreeMap<String, PathBuf>,
+
     // The introspection of tokens.
     /// Introspect JWTs too, which finds revoked ones: a token that a client brings, after its signature is verified if
     /// `auth_methods` contains `bearer`, and a token from an exchange. Requires `introspection` in `auth_methods`.
@@ -141,6 +151,8 @@ pub(crate) struct Config {
     pub(crate) introspection_client_id: Option<String>,
     /// Secret of `introspection_client_id`. Not in Kong, which uses `client_secret`.
     pub(crate) introspection_client_secret: Option<String>,
+    /// File with the secret of `introspection_client_id`, read at each introspection. Not in Kong.
+    pub(crate) introspection_client_secret_file: Option<PathBuf>,
 
     // The token request.
     /// Client authentication at the token endpoint: `client_secret_post`, `client_secret_basic` or `client_secret_jwt`.
@@ -187,6 +199,10 @@ pub(crate) struct Config {
     /// Values of `token_headers_names`, in the same order.
     #[serde(deserialize_with = "list")]
     pub(crate) token_headers_values: Vec<String>,
+    /// Files with the values of additional arguments of the token request, by name. Each request reads them. Not in Kong.
+    pub(crate) token_post_args_files: BTreeMap<String, PathBuf>,
+    /// Files with the values of additional headers of the token request, by name. Each request reads them. Not in Kong.
+    pub(crate) token_headers_files: BTreeMap<String, PathBuf>,
 
     /// Send the `traceparent` header of the client's request (W3C Trace Context) with the token request that it causes, so
     /// that the provider's spans join the client's trace. A malformed value is not sent, and `tracestate` never: it
@@ -220,10 +236,14 @@ pub(crate) struct Config {
     pub(crate) http_proxy: Option<String>,
     /// Value of the `Proxy-Authorization` header for `http_proxy`.
     pub(crate) http_proxy_authorization: Option<String>,
+    /// File with the value of the `Proxy-Authorization` header for `http_proxy`, read at each request. Not in Kong.
+    pub(crate) http_proxy_authorization_file: Option<PathBuf>,
     /// URL of the proxy for `https://` URLs of the provider. If unset, none; environment variables have no effect.
     pub(crate) https_proxy: Option<String>,
     /// Value of the `Proxy-Authorization` header for `https_proxy`.
     pub(crate) https_proxy_authorization: Option<String>,
+    /// File with the value of the `Proxy-Authorization` header for `https_proxy`, read at each request. Not in Kong.
+    pub(crate) https_proxy_authorization_file: Option<PathBuf>,
     /// Hosts to connect to without a proxy, separated by commas.
     pub(crate) no_proxy: Option<String>,
 
@@ -319,7 +339,16 @@ pub(crate) struct Config {
     /// Names of the headers for `upstream_headers_claims`, in the same order.
     #[serde(deserialize_with = "list")]
     pub(crate) upstream_headers_names: Vec<String>,
-    /// Add the error code to `WWW-Authenticate` (RFC 6750 section 3.1).
+    /// Challenges in `WWW-Authenticate`, of `basic` and `bearer`. If unset, `basic` if `header` is a place; and `bearer`
+    /// if it is not, if clients may bring tokens, or with `resource_metadata`. A browser asks its user for a password
+    /// if it gets `basic`. Not in Kong.
+    #[serde(deserialize_with = "some_list")]
+    pub(crate) challenges: Option<Vec<Challenge>>,
+    /// URL of the protected resource's metadata, for clients that find their provider by it (RFC 9728 section 5.1). A
+    /// parameter of the `bearer` challenge. Not in Kong.
+    pub(crate) resource_metadata: Option<String>,
+    /// Add the error code to the `bearer` challenge, and the scopes to request if the token lacks one (RFC 6750 section
+    /// 3).
     pub(crate) expose_error_code: bool,
     /// The `message` in the body of a 401.
     pub(crate) unauthorized_error_message: String,
@@ -386,6 +415,17 @@ impl TokenAuth {
     }
 }
 
+/// A challenge to a client that is not authenticated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Challenge {
+    /// `Basic` (RFC 7617).
+    Basic,
+    /// `Bearer` (RFC 6750).
+    Bearer,
+}
+
 /// The encoding of an id and a secret inside Basic credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -423,6 +463,8 @@ impl Default for Config {
             client_assertion_cert_file: None,
             client_assertion_audience: None,
             client_assertion_file: None,
+            client_id_header: None,
+            client_secret_header: None,
             basic_encoding: Encoding::Raw,
             max_body_bytes: 64 * 1024,
             clients_allowed: None,
@@ -440,11 +482,13 @@ impl Default for Config {
             discovery_headers: BTreeMap::new(),
             discovery_headers_names: Vec::new(),
             discovery_headers_values: Vec::new(),
+            discovery_headers_files: BTreeMap::new(),
             introspect_jwt_tokens: false,
             introspection_endpoint: None,
             introspection_endpoint_auth_method: TokenAuth::ClientSecretBasic,
             introspection_client_id: None,
             introspection_client_secret: None,
+            introspection_client_secret_file: None,
             token_endpoint_auth_method: None,
             token_endpoint_basic_encoding: Encoding::Form,
             scopes: None,
@@ -457,6 +501,8 @@ impl Default for Config {
             token_headers: BTreeMap::new(),
             token_headers_names: Vec::new(),
             token_headers_values: Vec::new(),
+            token_post_args_files: BTreeMap::new(),
+            token_headers_files: BTreeMap::new(),
             traceparent: false,
             timeout: 10_000,
             keepalive: true,
@@ -468,8 +514,10 @@ impl Default for Config {
             tls_client_auth_key: None,
             http_proxy: None,
             http_proxy_authorization: None,
+            http_proxy_authorization_file: None,
             https_proxy: None,
             https_proxy_authorization: None,
+            https_proxy_authorization_file: None,
             no_proxy: None,
             verify_signature: true,
             ignore_signature: Vec::new(),
@@ -500,6 +548,8 @@ impl Default for Config {
             upstream_headers: Vec::new(),
             upstream_headers_claims: Vec::new(),
             upstream_headers_names: Vec::new(),
+            challenges: None,
+            resource_metadata: None,
             expose_error_code: true,
             unauthorized_error_message: "Unauthorized".to_owned(),
             forbidden_error_message: "Forbidden".to_owned(),
@@ -543,6 +593,10 @@ impl Config {
         config.places_are_written = places_are_written;
         if config.client_id.is_some() && !places_are_written {
             config.client_credentials_param_type = Vec::new();
+        }
+        let is_named = config.client_id_header.is_some() && config.client_secret_header.is_some();
+        if is_named && !places_are_written {
+            config.client_credentials_param_type.push(Source::Headers);
         }
         Ok(config)
     }

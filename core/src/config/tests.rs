@@ -16,7 +16,7 @@ fn a_typo_names_the_nearest_field_or_value() {
     );
     assert!(
         error(r#"{"issuer":"https://a","auth_methods":"client_credential"}"#)
-            .ends_with("\"bearer\", did you mean \"client_credentials\"?")
+            .ends_with("\"introspection\", did you mean \"client_credentials\"?")
     );
     assert!(error(r#"{"zzz":1}"#).contains("the fields are auth_methods, "));
 }

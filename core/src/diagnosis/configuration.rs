@@ -1,7 +1,7 @@
 //! The settings, the credentials and what goes with them.
 
 use super::finding::{Diagnosis, Finding, Step, Verdict, sentence};
-use crate::cause::Cause;
+use crate::cause::{Cause, Denial};
 use crate::gate::Rules;
 use crate::gate::own::{OwnClient, Proof};
 use crate::provider::exchange::Work;
@@ -111,6 +111,9 @@ pub(super) fn configuration(
         }
         report.add(whose(own, client_id, pair.client_secret.is_empty()));
     }
+    for notice in places(rules) {
+        report.add(notice);
+    }
     for name in names.host().iter().filter(|name| given(name).is_none()) {
         report.add(
             Finding::warning(
@@ -165,6 +168,24 @@ fn whose(own: &OwnClient, client_id: &str, is_own: bool) -> Finding {
     Finding::notice(STEP, "own_client", message)
 }
 
+/// The two headers for credentials, if there are any, and the challenge of a 401 if it is not Basic alone.
+fn places(rules: &Rules) -> Vec<Finding> {
+    let mut notices = Vec::new();
+    if let Some([id, secret]) = &rules.places.headers {
+        let message =
+            format!("Clients may send their id in the header {id}, and their secret in {secret}.");
+        notices.push(Finding::notice(STEP, "credential_headers", message));
+    }
+    let without = Denial::new(Cause::NoCredentials, "");
+    if let Some(challenge) = rules.upstream.challenge(&without)
+        && challenge.contains("Bearer")
+    {
+        let message = format!("A client without credentials gets the challenge {challenge}.");
+        notices.push(Finding::notice(STEP, "challenge", message));
+    }
+    notices
+}
+
 /// Credentials that no request can present.
 fn unfit(cause: Cause) -> Finding {
     const COPY: &str = "Copy both from the provider's page again; usually a quotation mark, a line end or a space was copied \
@@ -205,4 +226,29 @@ fn unknown_argument(name: &str, names: &[String]) -> Finding {
         )
     };
     Finding::error(STEP, "argument_unknown", message).remedy(remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Gate;
+
+    #[test]
+    fn named_headers_and_challenges_are_noted() {
+        let noted = |more: &str| -> Vec<String> {
+            let gate =
+                Gate::from_json(&format!(r#"{{"issuer":"https://a.example"{more}}}"#)).unwrap();
+            let notices = places(&gate.rules);
+            notices.into_iter().map(|notice| notice.message).collect()
+        };
+        assert!(noted("").is_empty());
+        assert_eq!(
+            noted(r#","client_id_header":"X-Id","client_secret_header":"X-Secret""#),
+            ["Clients may send their id in the header x-id, and their secret in x-secret."]
+        );
+        assert_eq!(
+            noted(r#","challenges":"bearer""#),
+            [r#"A client without credentials gets the challenge Bearer realm="a.example"."#]
+        );
+    }
 }

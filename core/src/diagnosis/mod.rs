@@ -7,6 +7,7 @@ mod client_key;
 mod configuration;
 mod discovery;
 mod finding;
+mod introspection;
 mod reach;
 mod recorder;
 mod refusal;
@@ -160,6 +161,7 @@ impl Check<'_> {
         let _ = self.discovery(report)
             && self.token_request(report)
             && self.token(report)
+            && self.introspection(report)
             && self.signature(report)
             && self.requirements(report);
         if let (Verdict::Ok, Err(denial)) = (report.verdict(), &self.result) {
@@ -177,7 +179,8 @@ impl Check<'_> {
         let discovery = &self.rules.issuer.discovery;
         self.seen
             .iter()
-            .filter(move |seen| seen.asked.is_none() && (seen.url == *discovery) == metadata)
+            .filter(|seen| seen.asked.is_none() && !seen.introspects)
+            .filter(move |seen| (seen.url == *discovery) == metadata)
     }
 
     fn token_requests(&self) -> impl Iterator<Item = (&Seen, &Asked)> {

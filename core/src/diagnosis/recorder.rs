@@ -27,6 +27,8 @@ pub(super) struct Seen {
     pub(super) url: Url,
     /// Of a token request, and of no other call.
     pub(super) asked: Option<Asked>,
+    /// It is an introspection request.
+    pub(super) introspects: bool,
     /// `None`: no response before the deadline.
     pub(super) answer: Option<Result<Page, Fault>>,
     pub(super) took: Duration,
@@ -82,7 +84,11 @@ impl Transport for Recorder {
                 let mut seen = self.lock();
                 seen.push(Seen {
                     url: call.url.clone(),
-                    asked: call.form.as_ref().map(|form| Asked::of(form, self.auth)),
+                    asked: call
+                        .form
+                        .as_ref()
+                        .and_then(|form| Asked::of(form, self.auth)),
+                    introspects: call.form.as_ref().is_some_and(introspects),
                     answer: None,
                     took: Duration::ZERO,
                 });
@@ -99,25 +105,36 @@ impl Transport for Recorder {
     }
 }
 
+/// Whether the form is an introspection request (RFC 7662 section 2.1).
+fn introspects(form: &Form) -> bool {
+    member(form, "grant_type").is_none()
+}
+
+fn member(form: &Form, wanted: &str) -> Option<String> {
+    form_urlencoded::parse(form.body.as_bytes())
+        .find(|(name, _)| name == wanted)
+        .map(|(_, value)| value.into_owned())
+}
+
 impl Asked {
-    fn of(form: &Form, configured: Option<TokenAuth>) -> Asked {
-        let member = |wanted: &str| {
-            form_urlencoded::parse(form.body.as_bytes())
-                .find(|(name, _)| name == wanted)
-                .map(|(_, value)| value.into_owned())
-        };
+    /// `None` for an introspection request.
+    fn of(form: &Form, configured: Option<TokenAuth>) -> Option<Asked> {
+        if introspects(form) {
+            return None;
+        }
+        let member = |wanted: &str| member(form, wanted);
         let auth = configured.unwrap_or(match form.authorization {
             Some(_) => TokenAuth::ClientSecretBasic,
             None => TokenAuth::ClientSecretPost,
         });
-        Asked {
+        Some(Asked {
             auth,
             scope: member("scope"),
             audience: member("audience"),
             resource: member("resource"),
             assertion: member("client_assertion")
                 .and_then(|text| Stated::read(&Zeroizing::new(text))),
-        }
+        })
     }
 
     /// Whether it named an audience, under either name.

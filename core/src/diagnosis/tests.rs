@@ -76,6 +76,46 @@ fn a_granted_token_is_explained_step_by_step() {
 }
 
 #[test]
+fn an_introspection_is_explained_beside_the_token_request() {
+    let document = r#"{"issuer":"https://a.example/","token_endpoint":"https://a.example/token","introspection_endpoint":"https://a.example/introspect"}"#;
+    let config = r#"{"auth_methods":["client_credentials","introspection"],"introspection_client_id":"gateway","introspection_client_secret":"s","roles_required":"reader",}"#;
+    for (status, body, code) in [
+        (
+            200,
+            r#"{"active":true,"iss":"https://a.example/","roles":["reader"]}"#,
+            "met",
+        ),
+        (
+            200,
+            r#"{"active":true,"roles":["writer"]}"#,
+            "requirement_unmet",
+        ),
+        (200, r#"{"active":false}"#, "token_inactive"),
+        (200, "<html>", "introspection_invalid"),
+        (
+            401,
+            r#"{"error":"invalid_client"}"#,
+            "introspection_refused",
+        ),
+        (503, "", "introspection_failed"),
+    ] {
+        let diagnosis = over(config, move |sent| match (&sent.form, sent.url.as_str()) {
+            (None, _) => reply(200, document),
+            (_, "https://a.example/introspect") => reply(status, body),
+            _ => reply(200, r#"{"access_token":"0paque","token_type":"Bearer"}"#),
+        });
+        assert_eq!(last(&diagnosis).code, code, "{body}");
+        let codes: Vec<_> = diagnosis.findings().iter().map(|one| one.code).collect();
+        assert_eq!(
+            codes.contains(&"introspected"),
+            code.ends_with("met"),
+            "{codes:?}"
+        );
+        assert!(!diagnosis.to_json().contains("0paque"));
+    }
+}
+
+#[test]
 fn each_fault_has_its_verdict_and_its_name() {
     let unreachable = |obstacle| Err(Fault::Unreachable(obstacle, "because".to_owned()));
     let body = |error: &str| format!(r#"{{"error":"{error}"}}"#);

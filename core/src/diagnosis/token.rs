@@ -68,6 +68,9 @@ impl Check<'_> {
     ) -> Finding {
         let kind = match claims {
             Some(_) => "The token is a JWT",
+            None if self.rules.introspects(&answer.access_token).is_some() => {
+                "The token is opaque: the provider's introspection endpoint has its claims"
+            }
             None => {
                 "The token is opaque: only the provider can read it, so its claims can be neither verified nor \
                  required here"

@@ -124,8 +124,8 @@ impl Inner {
         }))
     }
 
-    /// Enters a request, then looks it up. Inlined twice, so that a gate that enters every request unchanged pays for no
-    /// other.
+    /// Admits a request, then looks it up. The lookup is inlined twice, so that a gate that searches every request as it
+    /// comes pays for no other.
     fn look_up<'r>(
         &self,
         rules: &'r Arc<Rules>,

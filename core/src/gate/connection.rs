@@ -5,11 +5,11 @@ use crate::error::{Error, ErrorKind, Problems};
 use crate::gate::client_certificate::ClientCertificate;
 use crate::gate::reach::{Block, Reach};
 use crate::key::FingerprintBuilder;
-use crate::sys::secret_file::shown;
+use crate::sys::secret_file::{SecretFile, shown};
 use reqwest::header::HeaderValue;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use url::Url;
 use zeroize::Zeroizing;
@@ -42,16 +42,25 @@ pub(crate) enum Trust {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Proxy {
     pub(crate) url: Url,
-    pub(crate) authorization: Option<Arc<Zeroizing<String>>>,
+    authorization: Option<Arc<Zeroizing<String>>>,
+    authorization_file: Option<SecretFile>,
 }
 
 impl Connection {
     pub(crate) fn compile(config: &Config) -> Result<Connection, Error> {
-        let proxy = |field: &str, url: &Option<String>, authorization: &Option<String>| {
-            url.as_deref()
-                .filter(|url| !url.is_empty())
-                .map(|url| Proxy::parse(field, url, authorization.as_deref()))
-                .transpose()
+        let proxy = |field: &str,
+                     url: &Option<String>,
+                     authorization: &Option<String>,
+                     file: &Option<PathBuf>| {
+            let Some(url) = url.as_deref().filter(|url| !url.is_empty()) else {
+                return match file {
+                    Some(_) => Err(value_error(format!(
+                        "{field}_authorization_file: requires {field}"
+                    ))),
+                    None => Ok(None),
+                };
+            };
+            Proxy::parse(field, url, authorization.as_deref(), file.as_deref()).map(Some)
         };
         let mut problems = Problems::default();
         let trust = problems.check(trust(config));
@@ -60,11 +69,13 @@ impl Connection {
             "http_proxy",
             &config.http_proxy,
             &config.http_proxy_authorization,
+            &config.http_proxy_authorization_file,
         ));
         let https_proxy = problems.check(proxy(
             "https_proxy",
             &config.https_proxy,
             &config.https_proxy_authorization,
+            &config.https_proxy_authorization_file,
         ));
         let reach = problems.check(Reach::compile(config));
         let (Some(trust), Some(identity), Some(http_proxy), Some(https_proxy), Some(reach)) =
@@ -93,12 +104,33 @@ impl Connection {
         fingerprint.list(self.identity.iter().map(ClientCertificate::pem));
         for proxy in [&self.http_proxy, &self.https_proxy] {
             fingerprint.list(proxy.iter().map(|proxy| proxy.url.as_str().as_bytes()));
+            if let Some(file) = proxy
+                .as_ref()
+                .and_then(|proxy| proxy.authorization_file.as_ref())
+            {
+                fingerprint.part(file.path().as_os_str().as_encoded_bytes());
+            }
         }
         fingerprint.list(self.no_proxy.iter().map(String::as_bytes));
         fingerprint.part(&[u8::from(self.reach.loopback)]);
         let allowed = self.reach.allowed.iter().map(Block::to_string);
         let allowed: Vec<_> = allowed.collect();
         fingerprint.list(allowed.iter().map(|block| block.as_bytes()));
+    }
+}
+
+impl Connection {
+    /// The values of `Proxy-Authorization` as they are now, for both proxies.
+    ///
+    /// # Errors
+    ///
+    /// As [`Proxy::authorization`].
+    pub(crate) fn proxy_authorizations(&self) -> Result<[Option<HeaderValue>; 2], Error> {
+        let of = |proxy: &Option<Proxy>| match proxy {
+            Some(proxy) => proxy.authorization(),
+            None => Ok(None),
+        };
+        Ok([of(&self.http_proxy)?, of(&self.https_proxy)?])
     }
 }
 
@@ -126,7 +158,12 @@ impl Trust {
 }
 
 impl Proxy {
-    fn parse(field: &str, url: &str, authorization: Option<&str>) -> Result<Proxy, Error> {
+    fn parse(
+        field: &str,
+        url: &str,
+        authorization: Option<&str>,
+        file: Option<&Path>,
+    ) -> Result<Proxy, Error> {
         let url = Url::parse(url)
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
@@ -137,11 +174,41 @@ impl Proxy {
             let message = format!("{field}_authorization: is not a valid header value");
             return Err(value_error(message));
         }
-        Ok(Proxy {
+        if authorization.is_some() && file.is_some() {
+            return Err(value_error(format!(
+                "{field}_authorization: cannot be combined with {field}_authorization_file; use one of them"
+            )));
+        }
+        let file_field = format!("{field}_authorization_file");
+        let proxy = Proxy {
             url,
             authorization: authorization
                 .map(|authorization| Arc::new(Zeroizing::new(authorization.to_owned()))),
-        })
+            authorization_file: file
+                .map(|path| SecretFile::open(&file_field, path))
+                .transpose()?,
+        };
+        proxy.authorization().map(|_| proxy)
+    }
+
+    /// The value of `Proxy-Authorization` as it is now. A short blocking read for a file.
+    ///
+    /// # Errors
+    ///
+    /// An error is about the file, and names its field and path.
+    pub(crate) fn authorization(&self) -> Result<Option<HeaderValue>, Error> {
+        let value = match (&self.authorization, &self.authorization_file) {
+            (Some(value), _) => HeaderValue::from_str(value).ok(),
+            (None, Some(file)) => {
+                let value = HeaderValue::from_str(file.read()?.expose());
+                Some(value.map_err(|_| file.wrong("is not a valid header value"))?)
+            }
+            (None, None) => None,
+        };
+        Ok(value.map(|mut value| {
+            value.set_sensitive(true);
+            value
+        }))
     }
 }
 

@@ -111,6 +111,8 @@ impl Rules {
             query: true,
             body: true,
             bearer: false,
+            headers: None,
+            is_rare: false,
             ..self.places.clone()
         };
         let by_header = Places {
@@ -141,11 +143,16 @@ impl Rules {
     }
 
     pub(super) fn as_external(&self) -> Result<Rules, Error> {
-        if !self.places.header && !self.places.bearer && self.places.are_searched() {
+        let has_place = self.places.header || self.places.bearer || self.places.headers.is_some();
+        if !has_place && self.places.are_searched() {
             return Err(value_error(
-                "client_credentials_param_type: must contain \"header\" for an external check, which searches neither query \
+                "client_credentials_param_type: must contain \"header\" or \"headers\" for an external check, which searches neither query \
                  nor body",
             ));
+        }
+        let mut searched = vec![json!(Source::Header)];
+        if self.places.headers.is_some() {
+            searched.push(json!(Source::Headers));
         }
         Ok(Rules {
             places: Places {
@@ -157,8 +164,7 @@ impl Rules {
             entry: Entry::External {
                 ignores_preflights: !self.entry.is_open(),
             },
-            effective: self
-                .effective_but([("client_credentials_param_type", json!([Source::Header]))]),
+            effective: self.effective_but([("client_credentials_param_type", searched.into())]),
             ..self.clone()
         })
     }

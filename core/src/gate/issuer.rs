@@ -5,6 +5,7 @@ use crate::error::{Error, Problems};
 use crate::gate::connection::Connection;
 use crate::gate::headers;
 use crate::gate::reach::is_loopback;
+use crate::gate::secret_values::SecretValues;
 use crate::key::FingerprintBuilder;
 use reqwest::header::HeaderMap;
 use std::hash::{Hash, Hasher};
@@ -29,6 +30,8 @@ pub(crate) struct Issuer {
     /// The addresses of other issuers' keys, by `iss`.
     pub(crate) foreign_jwks: Vec<(String, Url)>,
     pub(crate) headers: HeaderMap,
+    /// Headers whose values are in files.
+    pub(crate) secret_headers: SecretValues,
     /// The minimum interval between two refreshes of metadata, or of keys.
     pub(crate) rediscovery: Duration,
     pub(crate) allow_loopback_http: bool,
@@ -72,6 +75,12 @@ impl Issuer {
             &config.discovery_headers_names,
             &config.discovery_headers_values,
         ));
+        let no_headers = HeaderMap::new();
+        let secret_headers = problems.check(SecretValues::open_headers(
+            "discovery_headers_files",
+            &config.discovery_headers_files,
+            headers.as_ref().unwrap_or(&no_headers),
+        ));
         for (method, field, endpoint) in [
             (
                 AuthMethods::ClientCredentials,
@@ -91,7 +100,9 @@ impl Issuer {
                 )));
             }
         }
-        let (Some(connection), Some(url), Some(headers)) = (connection, url, headers) else {
+        let (Some(connection), Some(url), Some(headers), Some(secret_headers)) =
+            (connection, url, headers, secret_headers)
+        else {
             return Err(problems.into_error());
         };
         let (Some(token_endpoint), Some(introspection_endpoint), Some(jwks_endpoint)) =
@@ -113,6 +124,7 @@ impl Issuer {
             extra_jwks,
             foreign_jwks,
             headers,
+            secret_headers,
             rediscovery: Duration::from_secs(config.rediscovery_lifetime.into()),
             allow_loopback_http: allow,
             connection,
@@ -154,6 +166,7 @@ impl Issuer {
             .flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()])
             .collect();
         fingerprint.list(headers.into_iter());
+        self.secret_headers.fingerprint(fingerprint);
         self.connection.fingerprint(fingerprint);
     }
 }

@@ -1,10 +1,12 @@
 //! A gate: one compiled configuration.
 
+mod challenge;
 pub(crate) mod client_certificate;
 mod client_key;
 mod clients;
 pub(crate) mod connection;
 pub(crate) mod endpoint;
+mod header_name;
 pub(crate) mod introspection;
 pub(crate) mod issuer;
 pub(crate) mod own;
@@ -12,6 +14,7 @@ pub(crate) mod policy;
 pub(crate) mod reach;
 pub(crate) mod retention;
 mod rules;
+pub(crate) mod secret_values;
 mod token_request;
 mod upstream;
 
@@ -20,10 +23,11 @@ pub(crate) use token_request::{TRACEPARENT, TokenRequest, headers};
 
 use crate::config::Config;
 use crate::error::{Error, Problems};
-use crate::request::Request;
 use crate::request::extract::{Presented, ascii, body_kind, extract, header_decides};
 use crate::request::hide;
+use crate::request::named;
 use crate::request::scratch::{Scratch, ScratchBuffer};
+use crate::request::{CredentialHeaders, Request};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,6 +121,28 @@ impl Gate {
     /// Whether this gate forwards [`Request::traceparent`] (`traceparent`), so that the host should look it up.
     pub fn wants_traceparent(&self) -> bool {
         self.rules.request.traceparent
+    }
+
+    /// The names of the headers with the client's id and secret (`client_id_header`, `client_secret_header`), in lower
+    /// case; empty if the gate names none.
+    pub fn credential_headers(&self) -> &[String] {
+        self.rules
+            .places
+            .headers
+            .as_ref()
+            .map_or(&[], |names| names)
+    }
+
+    /// Selects the values for [`Request::headers`] from all headers of a request. A name counts in any case. Another
+    /// header whose name differs only in `_` and `-` makes it repeated.
+    pub fn select_headers<'h>(
+        &self,
+        headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
+    ) -> CredentialHeaders<'h> {
+        match &self.rules.places.headers {
+            Some(names) => named::select(names, headers),
+            None => CredentialHeaders::default(),
+        }
     }
 
     /// Whether this gate searches the body of this request, so that the host should read it into [`Request::body`].

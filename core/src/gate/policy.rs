@@ -40,7 +40,7 @@ pub(crate) struct Comparison<'g> {
 }
 
 /// The field with the required scopes.
-const SCOPES: &str = "scopes_required";
+pub(crate) const SCOPES: &str = "scopes_required";
 /// The claims with a token's scopes: of RFC 9068, and of Okta, Entra ID and Hydra.
 const SCOPE_CLAIMS: [&str; 2] = ["scope", "scp"];
 

@@ -3,6 +3,7 @@
 use super::TokenRequest;
 use super::clients::Clients;
 use super::endpoint::{Entry, TokenEndpoint};
+use super::header_name::credential_headers;
 use super::own::OwnClient;
 use super::token_request::arg_names;
 use super::upstream::{Upstream, header_value};
@@ -61,7 +62,9 @@ impl Rules {
         let clients_allowed = config.clients_allowed.as_deref().map(Clients::compile);
         let clients_allowed = problems.check(clients_allowed.transpose());
         let realm = issuer.as_ref().map_or("", Issuer::host);
-        let upstream = problems.check(Upstream::compile(config, realm));
+        let headers = problems.check(credential_headers(config));
+        let named = headers.as_ref().and_then(Option::as_ref);
+        let upstream = problems.check(Upstream::compile(config, realm, named));
         let policy = problems.check(Policy::compile(config));
         let retention = problems.check(Retention::compile(config));
         let verify_signature = config.verify_signature
@@ -78,29 +81,41 @@ impl Rules {
                  it, or set verify_signature to false",
             ));
         }
-        let (Some(own), Some(issuer), Some(request), Some(args), Some(clients_allowed)) =
-            (own, issuer, request, args, clients_allowed)
+        let (
+            Some(own),
+            Some(issuer),
+            Some(request),
+            Some(args),
+            Some(clients_allowed),
+            Some(headers),
+        ) = (own, issuer, request, args, clients_allowed, headers)
         else {
             return Err(problems.into_error());
         };
-        let (Some(upstream), Some(policy), Some(mut retention), Some(introspection)) =
+        let (Some(mut upstream), Some(policy), Some(mut retention), Some(introspection)) =
             (upstream, policy, retention, introspection)
         else {
             return Err(problems.into_error());
         };
         problems.finish()?;
         let within = |place| pairs && config.client_credentials_param_type.contains(&place);
+        let bearer = uses(config, AuthMethods::Bearer) || uses(config, AuthMethods::Introspection);
         let places = Places {
             header: within(Source::Header),
             query: within(Source::Query),
             body: within(Source::Body),
             host: within(Source::Host),
             own: own.as_ref().map(|own| own.id.clone()),
-            bearer: uses(config, AuthMethods::Bearer) || uses(config, AuthMethods::Introspection),
+            bearer,
+            is_rare: bearer || headers.is_some(),
+            headers,
             basic_encoding: config.basic_encoding,
             args,
             max_body_bytes: config.max_body_bytes,
         };
+        if !places.are_searched() {
+            upstream.hidden.clear();
+        }
         if own.is_some() {
             // All requests depend on one client, whose secret the operator may be replacing.
             retention.refusals = retention.refusals.min(OWN_REFUSAL);
@@ -182,19 +197,17 @@ impl Rules {
         &'r self,
         grant: Option<&'r Grant>,
     ) -> impl Iterator<Item = (&'r str, Option<Cow<'r, str>>)> {
-        let token = self.upstream.token_header.as_ref();
-        // Without hide_credentials, the client's own Authorization stays.
-        let is_replaced = token.is_some_and(|token| token.name == "authorization");
-        let hidden = (self.hide && !is_replaced).then_some(("authorization", None));
+        let upstream = &self.upstream;
+        let hidden = upstream.hidden.iter().map(|name| (name.as_str(), None));
+        let token = upstream.token_header.as_ref();
         let token =
             token.map(move |header| (header.name.as_str(), grant.map(|grant| header.value(grant))));
         let claims = grant.and_then(|grant| grant.claims.as_ref());
-        let named = self
-            .upstream
+        let named = upstream
             .claim_headers
             .iter()
             .map(move |(name, path)| (name.as_str(), header_value(claims, path)));
-        hidden.into_iter().chain(token).chain(named)
+        hidden.chain(token).chain(named)
     }
 
     /// The remaining time for which this gate serves a token; `None` if it does not cache it.
@@ -280,7 +293,7 @@ fn check_places(config: &Config, wrong: &mut impl FnMut(&str)) {
              every request; remove one of them",
         );
     } else if places.is_empty() && !is_own {
-        wrong("client_credentials_param_type: must contain header, query, body or host");
+        wrong("client_credentials_param_type: must contain header, query, body, headers or host");
     }
     if places.contains(&Source::Host) && places.len() > 1 {
         wrong(

@@ -1,4 +1,5 @@
 use super::*;
+use crate::cause::{Cause, Denial};
 use crate::outcome::Outcome;
 use crate::request::Request;
 use std::time::Duration;
@@ -27,8 +28,10 @@ fn the_seed_compiles() {
     );
     assert_eq!(rules.request.scope.as_deref(), Some("openid"));
     assert_eq!(
-        rules.upstream.challenge(crate::Cause::NoCredentials),
-        Some("Bearer realm=\"tenant.auth0.com\"")
+        rules
+            .upstream
+            .challenge(&Denial::new(Cause::NoCredentials, "")),
+        Some("Basic realm=\"tenant.auth0.com\", charset=\"UTF-8\"")
     );
     assert_eq!(rules.timeout, Duration::from_secs(10));
 }
@@ -180,6 +183,61 @@ fn a_body_of_unknown_length_is_not_wanted_beside_a_header_that_decides() {
     assert!(elsewhere.wants_body(&form(b"Basic YTpi"), None));
     let args = gate(r#"{"issuer":"https://a","token_post_args_client":["tenant"]}"#);
     assert!(args.wants_body(&form(b"Basic YTpi"), None));
+}
+
+#[test]
+fn a_body_of_unknown_length_is_not_wanted_beside_named_headers() {
+    let gate = gate(
+        r#"{"issuer":"https://a","client_id_header":"X-Id","client_secret_header":"X-Secret"}"#,
+    );
+    let form = Request {
+        method: b"POST",
+        content_type: Some(b"application/x-www-form-urlencoded"),
+        ..Request::default()
+    };
+    let named = Request {
+        headers: CredentialHeaders {
+            client_id: Some(b"a"),
+            ..CredentialHeaders::default()
+        },
+        ..form
+    };
+    assert!(gate.wants_body(&form, None));
+    assert!(!gate.wants_body(&named, None));
+    assert!(gate.wants_body(&named, Some(10)));
+}
+
+#[test]
+fn a_bypass_removes_the_named_headers_unless_others_replace_them() {
+    let removed = |more: &str| {
+        let config = format!(
+            r#"{{"issuer":"https://a.example","client_id_header":"X-Id","client_secret_header":"X-Secret"{more}}}"#
+        );
+        match Outcome::bypass(&gate(&config)) {
+            Outcome::Allow(allow) => {
+                assert!(!allow.is_authorization_only());
+                let headers = allow
+                    .headers()
+                    .map(|(name, value)| (name.to_owned(), value));
+                headers
+                    .map(|(name, value)| {
+                        format!("{name}{}", if value.is_none() { "" } else { "=" })
+                    })
+                    .collect::<Vec<_>>()
+            }
+            Outcome::Deny(deny) => panic!("{deny:?}"),
+        }
+    };
+    assert_eq!(removed(""), ["x-id", "x-secret", "authorization"]);
+    assert_eq!(
+        removed(r#","hide_credentials":false"#),
+        ["authorization"],
+        "the token replaces it"
+    );
+    assert_eq!(
+        removed(r#","upstream_headers_claims":["azp"],"upstream_headers_names":["x_id"]"#),
+        ["x-secret", "authorization", "x_id"],
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Encoding, TokenAuth, value_error};
 use crate::error::{Error, Problems};
+use crate::gate::secret_values::SecretValues;
 use crate::key::FingerprintBuilder;
 use crate::request::args::ArgNames;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -11,7 +12,11 @@ use std::collections::BTreeMap;
 #[derive(Clone)]
 pub(crate) struct TokenRequest {
     pub(crate) args: Vec<(String, String)>,
+    /// Arguments whose values are in files.
+    pub(crate) secret_args: SecretValues,
     pub(crate) headers: HeaderMap,
+    /// Headers whose values are in files.
+    pub(crate) secret_headers: SecretValues,
     pub(crate) scope: Option<String>,
     /// No scope is configured: the default is omitted once the provider has refused it.
     pub(crate) scope_is_default: bool,
@@ -67,10 +72,20 @@ impl TokenRequest {
             &config.token_headers_names,
             &config.token_headers_values,
         ));
+        let no_headers = HeaderMap::new();
+        let secret_headers = problems.check(SecretValues::open_headers(
+            "token_headers_files",
+            &config.token_headers_files,
+            headers.as_ref().unwrap_or(&no_headers),
+        ));
+        let fixed = args.as_deref().unwrap_or_default();
+        let secret_args = problems.check(secret_args(config, fixed));
+        let is_traceparent = |name: &String| name.eq_ignore_ascii_case(TRACEPARENT);
         if config.traceparent
-            && headers
-                .as_ref()
-                .is_some_and(|headers| headers.contains_key(TRACEPARENT))
+            && (config.token_headers_files.keys().any(is_traceparent)
+                || headers
+                    .as_ref()
+                    .is_some_and(|headers| headers.contains_key(TRACEPARENT)))
         {
             problems.add(value_error(
                 "traceparent: is also in token_headers with a fixed value; remove one of them",
@@ -84,10 +99,15 @@ impl TokenRequest {
         let (Some(args), Some(headers), Some(scope)) = (args, headers, scope) else {
             return Err(problems.into_error());
         };
+        let (Some(secret_args), Some(secret_headers)) = (secret_args, secret_headers) else {
+            return Err(problems.into_error());
+        };
         problems.finish()?;
         Ok(TokenRequest {
             args,
+            secret_args,
             headers,
+            secret_headers,
             scope,
             scope_is_default: config.scopes.is_none(),
             auth: config.token_endpoint_auth_method,
@@ -112,6 +132,14 @@ impl TokenRequest {
         fingerprint.part(self.auth.map_or("", TokenAuth::name).as_bytes());
         fingerprint.part(&[u8::from(self.basic_encoding == Encoding::Raw)]);
         fingerprint.list(self.assertion_audience.iter().map(|aud| aud.as_bytes()));
+        for (kind, values) in [
+            ("args", &self.secret_args),
+            ("headers", &self.secret_headers),
+        ] {
+            if !values.is_empty() {
+                values.fingerprint(fingerprint.part(kind.as_bytes()));
+            }
+        }
     }
 }
 
@@ -198,17 +226,11 @@ pub(crate) fn headers(
     let mut headers = HeaderMap::new();
     let mut problems = Problems::default();
     for (name, value) in pairs(fields, map, names, values)? {
-        let Ok(header) = HeaderName::try_from(name.as_str()) else {
-            // Not repeated: it may be a header line, with its value.
-            let message = format!("{}: a name is not a valid header name", fields[0]);
-            problems.add(value_error(message));
+        let Some(header) = problems.check(header_name(fields[0], &name)) else {
             continue;
         };
         let mut wrong =
             |why: &str| problems.add(value_error(format!("{}: \"{name}\" {why}", fields[0])));
-        if OUR_HEADERS.contains(&header.as_str()) {
-            wrong("cannot be set here; the request itself sets it");
-        }
         match HeaderValue::try_from(value) {
             Ok(mut value) => {
                 value.set_sensitive(true);
@@ -220,6 +242,44 @@ pub(crate) fn headers(
         }
     }
     problems.finish().map(|()| headers)
+}
+
+/// A name that a request's own headers do not have.
+pub(super) fn header_name(field: &str, name: &str) -> Result<HeaderName, Error> {
+    // An invalid name is not repeated: it may be a header line, with its value.
+    let header = HeaderName::try_from(name)
+        .map_err(|_| value_error(format!("{field}: a name is not a valid header name")))?;
+    if OUR_HEADERS.contains(&header.as_str()) {
+        return Err(value_error(format!(
+            "{field}: \"{name}\" cannot be set here; the request itself sets it"
+        )));
+    }
+    Ok(header)
+}
+
+/// The arguments in files, beside the fixed ones.
+fn secret_args(config: &Config, fixed: &[(String, String)]) -> Result<SecretValues, Error> {
+    const FIELD: &str = "token_post_args_files";
+
+    let mut problems = Problems::default();
+    for name in config.token_post_args_files.keys() {
+        if name.is_empty() || OURS.contains(&name.as_str()) {
+            problems.add(value_error(format!(
+                "{FIELD}: \"{name}\" cannot be set here; the exchange sets it"
+            )));
+        }
+        let come_with_requests = [&config.token_post_args_client, &config.token_post_args_host];
+        if fixed.iter().any(|(other, _)| other == name)
+            || come_with_requests.iter().any(|names| names.contains(name))
+        {
+            problems.add(value_error(format!(
+                "{FIELD}: \"{name}\" is also configured in another way; remove one of them"
+            )));
+        }
+    }
+    let opened = SecretValues::open(FIELD, &config.token_post_args_files);
+    let opened = problems.check(opened).unwrap_or_default();
+    problems.finish().map(|()| opened)
 }
 
 fn args(config: &Config) -> Result<Vec<(String, String)>, Error> {

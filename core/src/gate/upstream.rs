@@ -1,8 +1,11 @@
 //! A gate's headers for the upstream, and its responses to denied requests.
 
-use crate::cause::Cause;
+use super::challenge::Challenges;
+use super::header_name::{header_name, is_token};
+use crate::cause::{Cause, Denial};
 use crate::config::{Config, value_error};
 use crate::error::{Error, Problems};
+use crate::request::named::{HeaderNames, is_same};
 use crate::token::Grant;
 use crate::token::claims::{Claims, Path};
 use base64::Engine as _;
@@ -15,11 +18,11 @@ use std::borrow::Cow;
 pub(crate) struct Upstream {
     pub(crate) token_header: Option<TokenHeader>,
     pub(crate) claim_headers: Vec<(String, Path)>,
+    /// The headers of the client's credentials, unless others replace them. Empty without `hide_credentials`.
+    pub(crate) hidden: Vec<String>,
     /// The only header is `Authorization: Bearer …`.
     pub(crate) authorization_only: bool,
-    challenge: String,
-    invalid_token: String,
-    insufficient: String,
+    challenges: Challenges,
     unauthorized_body: String,
     forbidden_body: String,
 }
@@ -32,62 +35,54 @@ pub(crate) struct TokenHeader {
     scheme: Option<String>,
 }
 
-/// Headers that frame or route the request: a claim or a token in one of them would break the request.
-const RESERVED: [&str; 10] = [
-    "connection",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
 impl Upstream {
-    /// `realm`: the provider's host.
-    pub(crate) fn compile(config: &Config, realm: &str) -> Result<Upstream, Error> {
+    /// `realm`: the provider's host. `credentials`: the headers of the client's id and secret.
+    pub(crate) fn compile(
+        config: &Config,
+        realm: &str,
+        credentials: Option<&HeaderNames>,
+    ) -> Result<Upstream, Error> {
         let mut problems = Problems::default();
         let token_header = problems.check(TokenHeader::parse(&config.upstream_access_token_header));
         let taken = token_header.as_ref().and_then(Option::as_ref);
         let claim_headers = problems.check(claim_headers(config, taken));
-        let (Some(token_header), Some(claim_headers)) = (token_header, claim_headers) else {
+        let challenges = problems.check(Challenges::compile(config, realm));
+        let (Some(token_header), Some(claim_headers), Some(challenges)) =
+            (token_header, claim_headers, challenges)
+        else {
             return Err(problems.into_error());
         };
-        let challenge = format!("Bearer realm=\"{realm}\"");
-        let with_error = |error: &str| {
-            if config.expose_error_code {
-                format!("{challenge}, error=\"{error}\"")
-            } else {
-                challenge.clone()
-            }
+        let is_set = |name: &str| {
+            let is_name = |other: &str| is_same(other.as_bytes(), name.as_bytes());
+            token_header
+                .as_ref()
+                .is_some_and(|token| is_name(&token.name))
+                || claim_headers.iter().any(|(claim, _)| is_name(claim))
         };
+        let named = credentials.into_iter().flatten().map(String::as_str);
+        let hidden: Vec<String> = std::iter::once("authorization")
+            .chain(named)
+            .filter(|name| config.hide_credentials && !is_set(name))
+            .map(str::to_owned)
+            .collect();
         let body = |message: &str| json!({ "message": message }).to_string();
         let is_bearer = token_header
             .as_ref()
             .is_some_and(TokenHeader::is_authorization_bearer);
         Ok(Upstream {
-            authorization_only: is_bearer && claim_headers.is_empty(),
+            authorization_only: is_bearer && claim_headers.is_empty() && hidden.is_empty(),
             token_header,
             claim_headers,
-            invalid_token: with_error("invalid_token"),
-            insufficient: with_error("insufficient_scope"),
-            challenge,
+            hidden,
+            challenges,
             unauthorized_body: body(&config.unauthorized_error_message),
             forbidden_body: body(&config.forbidden_error_message),
         })
     }
 
-    /// The value of `WWW-Authenticate` (RFC 6750 section 3): on a 401, and for insufficient tokens.
-    pub(crate) fn challenge(&self, cause: Cause) -> Option<&str> {
-        match cause {
-            Cause::TokenInvalid => Some(&self.invalid_token),
-            Cause::TokenInsufficient => Some(&self.insufficient),
-            _ if cause.response().0 == 401 => Some(&self.challenge),
-            _ => None,
-        }
+    /// The value of `WWW-Authenticate`: on a 401, and for insufficient tokens.
+    pub(crate) fn challenge(&self, denial: &Denial) -> Option<&str> {
+        self.challenges.of(denial)
     }
 
     /// The body, JSON.
@@ -182,8 +177,11 @@ fn claim_headers(
         let Some(name) = problems.check(header_name(&field, name)) else {
             continue;
         };
-        let is_taken = token_header.is_some_and(|token| is_same(&token.name, &name))
-            || headers.iter().any(|(other, _)| is_same(other, &name));
+        let is_taken = token_header
+            .is_some_and(|token| is_same(token.name.as_bytes(), name.as_bytes()))
+            || headers
+                .iter()
+                .any(|(other, _)| is_same(other.as_bytes(), name.as_bytes()));
         if is_taken {
             problems.add(value_error(format!(
                 "{field}: repeats the header \"{name}\""
@@ -192,38 +190,6 @@ fn claim_headers(
         headers.extend(path.map(|path| (name, path)));
     }
     problems.finish().map(|()| headers)
-}
-
-/// Many upstreams do not distinguish `_` and `-`.
-fn is_same(one: &str, other: &str) -> bool {
-    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte };
-    one.len() == other.len()
-        && one
-            .bytes()
-            .zip(other.bytes())
-            .all(|(a, b)| fold(a) == fold(b))
-}
-
-fn header_name(field: &str, name: &str) -> Result<String, Error> {
-    let name = name.to_ascii_lowercase();
-    if !is_token(&name) {
-        // Not repeated: it may be a header line, with its value.
-        return Err(value_error(format!("{field}: is not a valid header name")));
-    }
-    if RESERVED.contains(&name.as_str()) {
-        return Err(value_error(format!(
-            "{field}: must not be \"{name}\", which frames or routes the request"
-        )));
-    }
-    Ok(name)
-}
-
-/// RFC 9110 section 5.6.2.
-fn is_token(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 /// The value of a header for a claim: text unchanged, objects and arrays as base64 of their JSON, as in Kong. `None`

@@ -98,8 +98,11 @@ impl Transport for HttpTransport {
                     "an address that is not reached".to_owned(),
                 ));
             }
+            let authorizations = connection
+                .proxy_authorizations()
+                .map_err(|error| Fault::Unreachable(Obstacle::Network, error.to_string()))?;
             let pool = self
-                .pool(connection)
+                .pool(connection, authorizations)
                 .map_err(|error| Fault::Unreachable(Obstacle::Tls, fault::reason(&error)))?;
             let max_answer = call.max_answer;
             let response = pool
@@ -125,8 +128,13 @@ impl HttpTransport {
         }
     }
 
-    /// The pool of a connection setting: a new one if the certificate to present has been renewed.
-    fn pool(&self, connection: &Connection) -> Result<Arc<Pool>, reqwest::Error> {
+    /// The pool of a connection setting: a new one if the certificate to present has been renewed, or for another value of
+    /// `Proxy-Authorization`.
+    fn pool(
+        &self,
+        connection: &Connection,
+        authorizations: [Option<HeaderValue>; 2],
+    ) -> Result<Arc<Pool>, reqwest::Error> {
         let mut pools = self.pools();
         let pool = pools.get(connection);
         let current = pool.map_or(connection, |pool| &pool.connection);
@@ -135,14 +143,17 @@ impl HttpTransport {
             .as_ref()
             .and_then(ClientCertificate::renewed);
         let current = match (pool, renewed) {
-            (Some(pool), None) => return Ok(Arc::clone(pool)),
+            (Some(pool), None) if pool.authorizes_with(&authorizations) => {
+                return Ok(Arc::clone(pool));
+            }
             (_, Some(renewed)) => Connection {
                 identity: Some(renewed),
                 ..current.clone()
             },
-            (None, None) => connection.clone(),
+            (_, None) => current.clone(),
         };
-        let pool = Arc::new(Pool::new(&current, self.max_exchanges, self.lookup)?);
+        let pool = Pool::new(&current, authorizations, self.max_exchanges, self.lookup)?;
+        let pool = Arc::new(pool);
         pools.insert(connection.clone(), Arc::clone(&pool));
         Ok(pool)
     }
@@ -212,7 +223,7 @@ async fn read(mut response: reqwest::Response, max: usize) -> Result<Response, F
     })
 }
 
-fn media_type(value: &str) -> String {
+pub(crate) fn media_type(value: &str) -> String {
     let media_type = value.split(';').next().unwrap_or_default();
     media_type.trim().to_ascii_lowercase()
 }

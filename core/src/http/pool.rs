@@ -1,7 +1,7 @@
 //! The connections to providers: one pool per connection setting.
 
 use super::resolve::{CONNECT_TIMEOUT, Guarded, Lookup, Turn};
-use crate::gate::connection::{Connection, Proxy, Trust};
+use crate::gate::connection::{Connection, Trust};
 use reqwest::header::HeaderValue;
 use reqwest::{Client, Error, Request, Response, Version};
 use std::collections::HashSet;
@@ -23,6 +23,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) struct Pool {
     pub(super) connection: Connection,
+    /// Of `http_proxy` and `https_proxy`.
+    authorizations: [Option<HeaderValue>; 2],
     max_idle: usize,
     lookup: Lookup,
     turn: Turn,
@@ -39,6 +41,7 @@ impl Pool {
     /// `max_idle`: the maximum number of idle connections for each host.
     pub(super) fn new(
         connection: &Connection,
+        authorizations: [Option<HeaderValue>; 2],
         max_idle: usize,
         lookup: Lookup,
     ) -> Result<Pool, Error> {
@@ -48,13 +51,19 @@ impl Pool {
             connection: connection.clone(),
             max_idle,
             lookup,
-            any: builder(connection, max_idle, lookup, turn.clone())?
+            any: builder(connection, &authorizations, max_idle, lookup, turn.clone())?
                 .pool_idle_timeout(HTTP1_IDLE)
                 .build()?,
+            authorizations,
             turn,
             http2: OnceLock::new(),
             speak_http2: Mutex::default(),
         })
+    }
+
+    /// Whether the pool has these values of `Proxy-Authorization`.
+    pub(super) fn authorizes_with(&self, authorizations: &[Option<HeaderValue>; 2]) -> bool {
+        self.authorizations == *authorizations
     }
 
     pub(super) async fn execute(&self, request: Request) -> Result<Response, Error> {
@@ -97,6 +106,7 @@ impl Pool {
         let make = || {
             builder(
                 &self.connection,
+                &self.authorizations,
                 self.max_idle,
                 self.lookup,
                 self.turn.clone(),
@@ -123,6 +133,7 @@ impl Pool {
 
 fn builder(
     connection: &Connection,
+    [http, https]: &[Option<HeaderValue>; 2],
     max_idle: usize,
     lookup: Lookup,
     turn: Turn,
@@ -155,14 +166,14 @@ fn builder(
     let no_proxy = connection.no_proxy.as_deref();
     if let Some(one) = &connection.http_proxy {
         builder = builder.proxy(proxy(
-            one,
+            http.as_ref(),
             reqwest::Proxy::http(one.url.as_str())?,
             no_proxy,
         ));
     }
     if let Some(one) = &connection.https_proxy {
         builder = builder.proxy(proxy(
-            one,
+            https.as_ref(),
             reqwest::Proxy::https(one.url.as_str())?,
             no_proxy,
         ));
@@ -170,14 +181,14 @@ fn builder(
     Ok(builder)
 }
 
-fn proxy(configured: &Proxy, proxy: reqwest::Proxy, no_proxy: Option<&str>) -> reqwest::Proxy {
+fn proxy(
+    authorization: Option<&HeaderValue>,
+    proxy: reqwest::Proxy,
+    no_proxy: Option<&str>,
+) -> reqwest::Proxy {
     let proxy = proxy.no_proxy(no_proxy.and_then(reqwest::NoProxy::from_string));
-    let authorization = configured.authorization.as_ref();
-    match authorization.and_then(|value| HeaderValue::from_str(value).ok()) {
-        Some(mut value) => {
-            value.set_sensitive(true);
-            proxy.custom_http_auth(value)
-        }
+    match authorization {
+        Some(value) => proxy.custom_http_auth(value.clone()),
         None => proxy,
     }
 }

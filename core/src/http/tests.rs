@@ -238,6 +238,29 @@ async fn only_a_configured_proxy_is_used() {
     assert_eq!(proxy.asked().len(), 1);
 }
 
+#[tokio::test]
+async fn a_changed_proxy_authorization_file_is_used_by_the_next_request() {
+    let proxy = Server::start(response("200 OK", "", "by proxy"));
+    let directory = crate::testing::directory::Directory::new("proxy-authorization");
+    let file = directory.write("authorization", "Basic b25l\n");
+    let config = serde_json::json!({
+        "http_proxy": proxy.url, "http_proxy_authorization_file": file,
+    });
+    let (through, transport) = (connection(&config.to_string()), HttpTransport::new(1));
+    for expected in ["Basic b25l", "Basic dHdv"] {
+        directory.write("authorization", expected);
+        let call = get("http://127.0.0.1:9/x");
+        transport.send(&through, call).await.unwrap();
+        let request = proxy.asked().pop().unwrap();
+        let header = format!("proxy-authorization: {expected}\r\n");
+        assert!(request.contains(&header), "{request}");
+    }
+    assert_eq!(transport.pools().len(), 1);
+    directory.write("authorization", "");
+    let fault = transport.send(&through, get("http://127.0.0.1:9/x")).await;
+    assert!(format!("{:?}", fault.err()).contains("http_proxy_authorization_file"));
+}
+
 #[test]
 fn loopback_is_reached_only_if_configured() {
     for (named, config) in [
@@ -589,7 +612,7 @@ fn a_renewed_certificate_gets_a_pool_of_its_own() {
     let gate = Gate::from_json(&config.to_string()).unwrap();
     let connection = &gate.rules.issuer.connection;
     let transport = HttpTransport::new(1);
-    let pool = || transport.pool(connection).unwrap();
+    let pool = || transport.pool(connection, [None, None]).unwrap();
     let first = pool();
     assert!(Arc::ptr_eq(&first, &pool()), "unchanged");
     write("p256.cert.pem", "cert");

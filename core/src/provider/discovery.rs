@@ -1,6 +1,7 @@
 //! The provider's metadata: OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2.
 
 use super::document::Fetched;
+use super::exchange::unreadable;
 use super::quote;
 use super::refusal::with_retry_after;
 use crate::cause::{Cause, Denial};
@@ -93,10 +94,11 @@ pub(super) async fn fetch_document<T>(
     env: &Env,
     read: impl FnOnce(&[u8]) -> Result<T, String>,
 ) -> Result<Fetched<T>, Denial> {
+    let headers = issuer.secret_headers.headers(&issuer.headers);
     let call = Call {
         url: url.clone(),
         form: None,
-        headers: issuer.headers.clone(),
+        headers: headers.map_err(unreadable)?,
         max_answer: MAX_DOCUMENT,
     };
     let sent = env.transport.send(&issuer.connection, call).await;

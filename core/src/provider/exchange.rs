@@ -58,7 +58,8 @@ struct Answered<'a> {
 
 /// A request without a response.
 pub(super) struct Unanswered {
-    pub(super) verdict: Verdict,
+    /// `None`: nothing was sent.
+    pub(super) verdict: Option<Verdict>,
     pub(super) denial: Denial,
 }
 
@@ -66,7 +67,7 @@ impl Unanswered {
     /// The denial of a request that could not be sent.
     pub(super) fn unsent(denial: Denial) -> Unanswered {
         Unanswered {
-            verdict: Verdict::Failed,
+            verdict: None,
             denial,
         }
     }
@@ -146,7 +147,9 @@ impl Exchange<'_> {
         let Answered { reply, scope } = match sent {
             Ok(answered) => answered,
             Err(Unanswered { verdict, denial }) => {
-                attempt.report(verdict);
+                if let Some(verdict) = verdict {
+                    attempt.report(verdict);
+                }
                 return Err(denial);
             }
         };
@@ -255,7 +258,8 @@ impl Exchange<'_> {
             scope,
         } = form;
         let form = token_request::form(rules, metadata, credentials, auth, scope, env.clock.wall());
-        let mut headers = rules.request.headers.clone();
+        let headers = rules.request.secret_headers.headers(&rules.request.headers);
+        let mut headers = headers.map_err(|error| Unanswered::unsent(unreadable(error)))?;
         headers.extend(
             self.traceparent
                 .map(|value| (HeaderName::from_static(TRACEPARENT), value.clone())),
@@ -297,14 +301,14 @@ impl Exchange<'_> {
         match sent {
             Some(Ok(reply)) => Ok(reply),
             Some(Err(fault)) => Err(Unanswered {
-                verdict: match fault {
+                verdict: Some(match fault {
                     Fault::Unreachable(..) => Verdict::Unreachable,
                     Fault::Broken(_) | Fault::TooLong => Verdict::Failed,
-                },
+                }),
                 denial: unanswered(endpoint, &url, fault),
             }),
             None => Err(Unanswered {
-                verdict: Verdict::Failed,
+                verdict: Some(Verdict::Failed),
                 denial: late(&provider.issuer.id, rules.timeout),
             }),
         }
@@ -381,8 +385,8 @@ pub(crate) fn late(issuer: &str, timeout: Duration) -> Denial {
     Denial::new(Cause::ProviderTimeout, detail)
 }
 
-/// The denial while the proof of the gateway's own client is unreadable.
-fn unreadable(error: Error) -> Denial {
+/// The denial while a secret or a key of the operator is unreadable.
+pub(super) fn unreadable(error: Error) -> Denial {
     Denial::new(Cause::EngineUnavailable, error.to_string())
 }
 

@@ -4,13 +4,13 @@
 
 use super::Metadata;
 use super::discovery::insecure;
-use super::exchange::{Exchange, MAX_ANSWER, Unanswered};
+use super::exchange::{Exchange, MAX_ANSWER, Unanswered, unreadable};
 use super::health::{Candidate, Verdict};
 use super::refusal::{busy_for_all, oauth_error, with_retry_after};
 use super::token_request::Client;
 use crate::cause::{Cause, Denial};
 use crate::gate::introspection::Introspection;
-use crate::http::{Call, Response};
+use crate::http::{Call, Form, Response};
 use crate::token::claims::Claims;
 use crate::token::{UniqueObject, json_object};
 use reqwest::header::HeaderMap;
@@ -43,31 +43,20 @@ impl Exchange<'_> {
         };
         let attempt = self.provider.health.admit(self.env, &candidate).await?;
         let wall = self.env.clock.wall();
-        let client = Client {
-            id: &introspection.client_id,
-            secret: introspection.secret.expose(),
-            auth: introspection.auth,
-            basic_encoding: self.rules.request.basic_encoding,
-            signer: None,
-            audience: None,
+        let form = self.introspection_form(metadata, introspection, token, wall)?;
+        let call = Call {
+            url: url.clone(),
+            form: Some(form),
+            headers: HeaderMap::new(),
+            max_answer: MAX_ANSWER,
         };
-        let pairs = [("token", token), ("token_type_hint", "access_token")];
-        let sent = match client.form(&pairs, metadata, wall) {
-            Ok(form) => {
-                let call = Call {
-                    url: url.clone(),
-                    form: Some(form),
-                    headers: HeaderMap::new(),
-                    max_answer: MAX_ANSWER,
-                };
-                self.send(ENDPOINT, call).await
-            }
-            Err(denial) => Err(Unanswered::unsent(denial)),
-        };
+        let sent = self.send(ENDPOINT, call).await;
         let reply = match sent {
             Ok(reply) => reply,
             Err(Unanswered { verdict, denial }) => {
-                attempt.report(verdict);
+                if let Some(verdict) = verdict {
+                    attempt.report(verdict);
+                }
                 return Err(denial);
             }
         };
@@ -93,6 +82,28 @@ impl Exchange<'_> {
         read
     }
 
+    /// The request of RFC 7662 section 2.1.
+    fn introspection_form(
+        &self,
+        metadata: &Metadata,
+        introspection: &Introspection,
+        token: &str,
+        wall: Duration,
+    ) -> Result<Form, Denial> {
+        let own = &introspection.client;
+        let secret = own.read().map_err(unreadable)?;
+        let client = Client {
+            id: &own.id,
+            secret: secret.expose(),
+            auth: introspection.auth,
+            basic_encoding: self.rules.request.basic_encoding,
+            signer: None,
+            audience: None,
+        };
+        let pairs = [("token", token), ("token_type_hint", "access_token")];
+        client.form(&pairs, metadata, wall)
+    }
+
     fn introspection_endpoint<'m>(&self, metadata: &'m Metadata) -> Result<&'m Url, Denial> {
         let issuer = &self.provider.issuer;
         let why = match &metadata.introspection_endpoint {
@@ -109,6 +120,21 @@ impl Exchange<'_> {
         };
         Err(Denial::new(Cause::ProviderResponseInvalid, why))
     }
+}
+
+/// Whether claims of an introspection response are those of an access token that any bearer may use. The hint in the
+/// request does not exclude other tokens (RFC 7662 section 2.1).
+pub(super) fn are_of_access_token(claims: &Claims) -> bool {
+    let is_one_of = |name, expected: [&str; 2]| {
+        claims.get(name).is_none_or(|value| {
+            let is = |text: &str| expected.iter().any(|one| text.eq_ignore_ascii_case(one));
+            value.as_str().is_some_and(is)
+        })
+    };
+    // Hydra and Cognito have token_use; Keycloak has typ.
+    is_one_of("token_type", ["bearer", "access_token"])
+        && is_one_of("token_use", ["access", "access_token"])
+        && !matches!(claims.text("typ"), Some("Refresh" | "Offline"))
 }
 
 /// Reads the body of a 200. The error is a log-safe phrase.

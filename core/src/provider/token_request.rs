@@ -1,5 +1,6 @@
 //! The token request (RFC 6749 section 4.4.2).
 
+use super::exchange::unreadable;
 use crate::cause::{Cause, Denial};
 use crate::config::{Encoding, TokenAuth};
 use crate::gate::Rules;
@@ -47,6 +48,8 @@ pub(super) fn form(
     let mut pairs = vec![("grant_type", "client_credentials")];
     pairs.extend(scope.map(|scope| ("scope", scope)));
     pairs.extend(own.map(|(name, value)| (name.as_str(), value.as_str())));
+    let secrets = rules.request.secret_args.read().map_err(unreadable)?;
+    pairs.extend(secrets.iter().map(|(name, value)| (*name, value.expose())));
     pairs.extend(requests);
     let client = Client {
         id: &credentials.client_id,

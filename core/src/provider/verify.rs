@@ -1,7 +1,7 @@
 //! The verification of tokens: a client's own, and those of a token endpoint.
 
 use super::exchange::Exchange;
-use super::introspection::INACTIVE;
+use super::introspection::{INACTIVE, are_of_access_token};
 use super::{Metadata, quote};
 use crate::cause::{Cause, Denial};
 use crate::gate::introspection::Introspection;
@@ -37,6 +37,9 @@ impl Exchange<'_> {
         if let Some(introspection) = introspection {
             let introspected = self.introspect(&metadata, introspection, token).await?;
             let introspected = introspected.ok_or_else(|| invalid(INACTIVE))?;
+            if !are_of_access_token(&introspected) {
+                return Err(invalid("it is not a bearer access token"));
+            }
             self.check_client_supplied(&introspected)?;
             claims = claims.or(Some(introspected));
         }

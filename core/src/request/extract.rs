@@ -1,13 +1,14 @@
 //! Finds a client's credentials in a request.
 //!
-//! The places are `Authorization: Basic`, the query string, and a form or JSON body; and for gates that accept tokens,
-//! `Authorization: Bearer`. All enabled places are searched, because credentials in two of them are refused ([RFC 6749
+//! The places are `Authorization: Basic`, the query string, a form or JSON body, and two headers that the gate names;
+//! and for gates that accept tokens, `Authorization: Bearer`. All enabled places are searched, because credentials in two of them are refused ([RFC 6749
 //! section 5.2]: more than one mechanism). Nothing is allocated: values are decoded into a [`Scratch`] of the thread,
 //! which is wiped afterwards.
 //!
 //! [RFC 6749 section 5.2]: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
 
 use super::args::{self, ArgNames};
+use super::named::{self, HeaderNames};
 use super::pair::Pair;
 use super::scratch::Scratch;
 use super::span::ArgSpans;
@@ -15,7 +16,7 @@ use super::{basic, form, json};
 use crate::cause::Cause;
 use crate::config::Encoding;
 use crate::request::credentials::{Credentials, MAX_LEN};
-use crate::request::{BodyKind, Request, Source, carries_body};
+use crate::request::{BodyKind, CredentialHeaders, Request, Source, carries_body};
 use crate::sys::secret::Secret;
 
 /// The places that a gate searches, and the maximum size of a body.
@@ -30,6 +31,10 @@ pub(crate) struct Places {
     pub(crate) own: Option<String>,
     /// `Authorization: Bearer` is a place too.
     pub(crate) bearer: bool,
+    /// Two headers for id and secret are a place too.
+    pub(crate) headers: Option<HeaderNames>,
+    /// `bearer` or `headers` is a place: most gates test this alone.
+    pub(crate) is_rare: bool,
     pub(crate) basic_encoding: Encoding,
     /// The names of the caller's arguments in query or body, and of the host's.
     pub(crate) args: ArgNames,
@@ -39,7 +44,12 @@ pub(crate) struct Places {
 impl Places {
     /// Whether the gate takes pairs, which it exchanges.
     pub(crate) fn exchanges(&self) -> bool {
-        self.header || self.query || self.body || self.host || self.own.is_some()
+        self.header
+            || self.query
+            || self.body
+            || self.headers.is_some()
+            || self.host
+            || self.own.is_some()
     }
 
     /// Whether requests are searched for credentials.
@@ -151,11 +161,15 @@ fn search<'r>(
     body: Option<(BodyKind, &[u8])>,
     scratch: &mut Scratch<'_>,
 ) -> Result<Found<'r>, Cause> {
-    let token = match request.authorization {
-        Some(value) if places.bearer => basic::bearer(value)?,
-        _ => None,
-    };
+    let mut token = None;
     let mut found = None;
+    if places.is_rare {
+        token = search_token(places, request)?;
+        found = search_headers(places, request, scratch)?;
+        if token.is_some() && found.is_some() {
+            return Err(Cause::TwoPlaces);
+        }
+    }
     let mut take = |pair: Result<Option<Pair>, Cause>, source| match pair {
         // A pair that does not fit beside the first is in a second place, too.
         Ok(Some(_)) | Err(Cause::TooLong) if found.is_some() => Err(Cause::TwoPlaces),
@@ -188,6 +202,25 @@ fn search<'r>(
     }
 }
 
+fn search_token<'r>(places: &Places, request: &Request<'r>) -> Result<Option<&'r str>, Cause> {
+    match request.authorization {
+        Some(value) if places.bearer => basic::bearer(value),
+        _ => Ok(None),
+    }
+}
+
+fn search_headers(
+    places: &Places,
+    request: &Request<'_>,
+    scratch: &mut Scratch<'_>,
+) -> Result<Option<(Pair, Source)>, Cause> {
+    if places.headers.is_none() {
+        return Ok(None);
+    }
+    let pair = named::find(&request.headers, scratch)?;
+    Ok(pair.map(|pair| (pair, Source::Headers)))
+}
+
 /// The body that may hold credentials or arguments, if it was presented and is within the limit.
 fn body<'r>(places: &Places, request: &Request<'r>) -> Option<(BodyKind, &'r [u8])> {
     let body = request
@@ -205,7 +238,7 @@ pub(crate) fn body_kind(places: &Places, request: &Request<'_>) -> Option<BodyKi
     }
 }
 
-/// Whether the `Authorization` header is a place of this gate, so that the body adds nothing to the decision.
+/// Whether the request has a header that is a place of this gate, so that the body adds nothing to the decision.
 pub(crate) fn header_decides(places: &Places, request: &Request<'_>) -> bool {
     let is = |scheme| {
         request
@@ -213,7 +246,13 @@ pub(crate) fn header_decides(places: &Places, request: &Request<'_>) -> bool {
             .is_some_and(|value| basic::has_scheme(value, scheme))
     };
     places.args.callers().is_empty()
-        && ((places.header && is(b"basic")) || (places.bearer && is(b"bearer")))
+        && ((places.header && is(b"basic"))
+            || (places.bearer && is(b"bearer"))
+            || (places.headers.is_some() && is_named(&request.headers)))
+}
+
+fn is_named(headers: &CredentialHeaders<'_>) -> bool {
+    headers.client_id.is_some() || headers.client_secret.is_some()
 }
 
 impl<'s> PresentedPair<'s> {

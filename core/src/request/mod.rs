@@ -7,6 +7,7 @@ pub(crate) mod extract;
 pub(crate) mod form;
 pub(crate) mod hide;
 pub(crate) mod json;
+pub(crate) mod named;
 mod names;
 mod pair;
 pub(crate) mod redact;
@@ -43,6 +44,8 @@ pub struct Request<'a> {
     /// The value of the `traceparent` header, if [`Gate::wants_traceparent`](crate::Gate::wants_traceparent). A malformed
     /// one is ignored.
     pub traceparent: Option<&'a [u8]>,
+    /// The headers that the gate names ([`Gate::credential_headers`](crate::Gate::credential_headers)).
+    pub headers: CredentialHeaders<'a>,
 }
 
 impl fmt::Debug for Request<'_> {
@@ -58,6 +61,30 @@ impl fmt::Debug for Request<'_> {
             )
             .field("body", &self.body.map(<[u8]>::len))
             .field("credentials", &self.credentials.is_some())
+            .field("headers", &self.headers)
+            .finish()
+    }
+}
+
+/// The values of the two headers that a gate names (`client_id_header`, `client_secret_header`). A host may let
+/// [`Gate::select_headers`](crate::Gate::select_headers) find them.
+#[derive(Clone, Copy, Default)]
+pub struct CredentialHeaders<'a> {
+    /// The client's id.
+    pub client_id: Option<&'a [u8]>,
+    /// The client's secret.
+    pub client_secret: Option<&'a [u8]>,
+    /// The request has one of them more than once, also with `_` in place of `-` or the reverse. It is denied.
+    pub repeated: bool,
+}
+
+impl fmt::Debug for CredentialHeaders<'_> {
+    /// Shows the presence of values only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CredentialHeaders")
+            .field("client_id", &self.client_id.is_some())
+            .field("client_secret", &self.client_secret.is_some())
+            .field("repeated", &self.repeated)
             .finish()
     }
 }
@@ -74,6 +101,8 @@ pub enum Source {
     Query,
     /// `client_id` and `client_secret` in a form or a JSON object.
     Body,
+    /// The two headers that the gate names (`client_id_header`, `client_secret_header`).
+    Headers,
     /// The host supplies them ([`Request::credentials`]); or they are the gate's own (`client_id`).
     Host,
 }

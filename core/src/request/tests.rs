@@ -14,6 +14,8 @@ fn all() -> Places {
         query: true,
         body: true,
         bearer: false,
+        headers: Some(["x-id".to_owned(), "x-secret".to_owned()]),
+        is_rare: true,
         basic_encoding: Encoding::Raw,
         args: ArgNames::new(&[], &[]),
         max_body_bytes: 64,
@@ -375,6 +377,10 @@ fn debug_shows_no_content() {
         query: Some(b"client_secret=s3cret"),
         body: Some(b"client_secret=s3cret"),
         credentials: Some((b"id", b"s3cret")),
+        headers: CredentialHeaders {
+            client_secret: Some(b"s3cret"),
+            ..CredentialHeaders::default()
+        },
         ..Request::default()
     };
     let shown = format!("{request:?}");

@@ -21,6 +21,8 @@ pub(crate) struct StoreConfig {
     pub(crate) previous_pepper_files: Vec<PathBuf>,
     /// `None`: the store's default.
     pub(crate) timeout: Option<Duration>,
+    /// The file with Redis's password.
+    pub(crate) password_file: Option<PathBuf>,
     /// The key prefix in Redis.
     pub(crate) prefix: String,
     /// The maximum size of the SQLite file, in bytes.
@@ -51,6 +53,8 @@ impl StoreConfig {
         let Some(url) = &options.store else {
             return if options.store_pepper_file.is_some() {
                 Err(wrong("store_pepper_file", "requires store"))
+            } else if options.store_password_file.is_some() {
+                Err(wrong(PASSWORD_FILE, "requires store"))
             } else {
                 Ok(None)
             };
@@ -63,6 +67,12 @@ impl StoreConfig {
         };
         let pepper_file = file("store_pepper_file", &options.store_pepper_file);
         let ca_file = file("store_ca_file", &options.store_ca_file);
+        let password_file = file(PASSWORD_FILE, &options.store_password_file);
+        if let Some(location) = &location
+            && let Err(error) = location.check_password(options.store_password_file.is_some())
+        {
+            problems.add(error);
+        }
         let requires_pepper = location
             .as_ref()
             .is_some_and(Location::requires_pepper_file);
@@ -110,12 +120,14 @@ impl StoreConfig {
             prefix: options.store_prefix.clone(),
             max_bytes: options.store_max_bytes,
             ca_file,
+            password_file,
             identity,
             metrics: options.store_metrics,
         }))
     }
 }
 
+const PASSWORD_FILE: &str = "store_password_file";
 const MIN_BYTES: u64 = 1 << 20;
 const MAX_BYTES: u64 = 1 << 40;
 
@@ -161,6 +173,29 @@ impl Location {
             "store",
             "must be sqlite:/path: this build lacks the feature redis",
         ))
+    }
+
+    /// Checks that there is one password at most, and one for a user.
+    fn check_password(&self, has_file: bool) -> Result<(), Error> {
+        match self {
+            Location::Sqlite(_) if has_file => Err(wrong(PASSWORD_FILE, "requires Redis")),
+            Location::Sqlite(_) => Ok(()),
+            #[cfg(feature = "redis")]
+            Location::Redis(address) if has_file && address.has_password() => Err(wrong(
+                PASSWORD_FILE,
+                "cannot be combined with a password in store; use one of them",
+            )),
+            #[cfg(feature = "redis")]
+            Location::Redis(address)
+                if !has_file && address.has_user() && !address.has_password() =>
+            {
+                Err(wrong(
+                    "store",
+                    "has a user without a password; add it, or set store_password_file",
+                ))
+            }
+            Location::Redis(_) => Ok(()),
+        }
     }
 
     /// A SQLite file has its pepper beside it; hosts that share a Redis need a common one.

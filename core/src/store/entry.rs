@@ -7,8 +7,8 @@ use crate::cause::{Cause, Denial};
 use crate::gate::Rules;
 use crate::sys::clock::Clock;
 use crate::token::claims::Claims;
-use crate::token::{Grant, Lifetime, Origin, is_b64token, unverified_claims};
-use crate::token::{Jws, is_jws};
+use crate::token::{Grant, Jws, Lifetime, Origin, UniqueObject};
+use crate::token::{is_b64token, is_jws, json_object, unverified_claims};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::time::Duration;
@@ -38,6 +38,9 @@ pub(super) struct TokenEntry<'e> {
     /// The granted scope of an opaque token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     scope: Option<Cow<'e, str>>,
+    /// The claims of an introspected token, as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    introspected: Option<Cow<'e, str>>,
     /// Its signature was verified.
     is_verified: bool,
     /// Its `iss` equals the provider's metadata.
@@ -98,6 +101,10 @@ impl<'e> TokenEntry<'e> {
             lifetime: lifetime.map(milliseconds),
             expires: milliseconds(received.saturating_add(lifetime.unwrap_or(kept))),
             scope: grant.scope().map(Cow::from),
+            introspected: rules
+                .introspects(grant.token())
+                .and_then(|_| grant.claims.as_ref())
+                .map(|claims| claims.json().into()),
             is_verified: rules.verify_signature && is_jws(grant.token()),
             is_providers: grant
                 .claims
@@ -123,7 +130,11 @@ impl<'e> TokenEntry<'e> {
         // The other clock may be ahead.
         let received_wall = Duration::from_millis(self.received).min(wall);
         let is_jws = rules.verify_signature && is_jws(&self.token);
-        let members = if is_jws {
+        let members = if rules.introspects(&self.token).is_some() {
+            // Not introspected by a gate that verifies in the same way: it is exchanged again.
+            let UniqueObject(members) = json_object(self.introspected.as_ref()?.as_bytes())?;
+            Some(members)
+        } else if is_jws {
             let jws = Jws::parse(&self.token).ok()?;
             self.is_verified.then(|| jws.into_claims())?.into()
         } else if rules.verify_signature {
@@ -212,7 +223,9 @@ mod tests {
     use crate::gate::policy::Breach;
     use crate::key::{Fingerprint, Key};
     use crate::sys::clock::manual::ManualClock;
+    use crate::token::claims::tests::claims;
     use crate::token::grant_for_test;
+    use serde_json::json;
     use std::sync::Arc;
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -314,6 +327,23 @@ mod tests {
             assert_eq!(shared.scope(), scope);
             assert_eq!(rules.policy.check(&shared, clock.wall()), expected);
         }
+    }
+
+    #[test]
+    fn an_introspected_token_is_shared_with_its_claims() {
+        let own = r#"{"auth_methods":["client_credentials","introspection"],"introspection_client_id":"g",
+            "introspection_client_secret":"s","roles_required":"reader"}"#;
+        let (rules, clock) = (rules(own), ManualClock::new());
+        let mut grant = grant_for_test("t", Lifetime::Unknown, &clock);
+        let plain = written(&grant, &rules, &clock);
+        grant.claims = Some(claims(
+            json!({"iss": "https://a.example/", "roles": ["reader"]}),
+        ));
+        let text = written(&grant, &rules, &clock);
+        let shared = read(&text, &rules, &clock).unwrap();
+        assert_eq!(rules.policy.check(&shared, clock.wall()), Ok(()));
+        // Without claims it has not been introspected.
+        assert!(read(&plain, &rules, &clock).is_none());
     }
 
     #[test]

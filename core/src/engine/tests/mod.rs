@@ -1,9 +1,11 @@
 mod caching;
 mod clients;
 mod endpoints;
+mod introspection;
 mod limits;
 mod own;
 mod own_key;
+mod secret_files;
 #[cfg(feature = "sqlite")]
 mod sharing;
 mod tokens;

@@ -42,7 +42,7 @@ impl Signing {
         (signing, transport)
     }
 
-    fn answer(&self, seen: &Seen) -> Result<Response, Fault> {
+    pub(super) fn answer(&self, seen: &Seen) -> Result<Response, Fault> {
         match seen.url.as_str() {
             "https://a.example/jwks" => reply(200, &self.published.read().unwrap().to_string()),
             "https://b.example/jwks" => reply(200, &self.further.read().unwrap().to_string()),
@@ -55,7 +55,7 @@ impl Signing {
     }
 
     /// A token signed with the present key.
-    fn token(&self) -> String {
+    pub(super) fn token(&self) -> String {
         let (kid, signer) = &*self.signer.read().unwrap();
         signer.token(
             &json!({"alg": "ES256", "kid": kid}),
@@ -88,7 +88,7 @@ pub(super) fn fetches(lab: &Lab, url: &str) -> usize {
     seen.iter().filter(|seen| seen.url == url).count()
 }
 
-fn ask(lab: &Lab, gate: &Gate, authorization: &str) -> Outcome {
+pub(super) fn ask(lab: &Lab, gate: &Gate, authorization: &str) -> Outcome {
     let request = Request {
         authorization: Some(authorization.as_bytes()),
         ..Request::default()
@@ -96,7 +96,7 @@ fn ask(lab: &Lab, gate: &Gate, authorization: &str) -> Outcome {
     lab.engine.authenticate_blocking(gate, &request).unwrap()
 }
 
-fn status_and_cause(outcome: &Outcome) -> String {
+pub(super) fn status_and_cause(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Allow(allow) => allow.cache_status().name().to_owned(),
         Outcome::Deny(deny) => format!("{} {:?}", deny.cache_status().name(), deny.cause()),

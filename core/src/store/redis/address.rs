@@ -1,9 +1,11 @@
 //! The address of a Redis or Valkey server, as a URL.
 
+use crate::error::Error;
+use crate::sys::secret_file::SecretFile;
 use percent_encoding::percent_decode_str;
 use redis::RedisConnectionInfo;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use url::{Host, Url};
 
 /// A server, and the login for it.
@@ -14,6 +16,8 @@ pub(crate) struct Address {
     /// The primary's name at its sentinels, if any.
     pub(super) name: Option<String>,
     pub(super) login: RedisConnectionInfo,
+    /// The file with the password; each connection reads it.
+    pub(super) password_file: Option<SecretFile>,
 }
 
 /// The way to reach the server.
@@ -24,6 +28,8 @@ pub(super) enum Place {
     Unix(PathBuf),
 }
 
+/// The option with the password file, as its errors name it.
+const FIELD: &str = "engine options: store_password_file";
 const DEFAULT_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
@@ -73,6 +79,7 @@ impl Address {
             places,
             name: Some(name.to_owned()),
             login: first.login,
+            password_file: None,
         })
     }
 
@@ -116,7 +123,44 @@ impl Address {
             places: vec![place],
             name: None,
             login: found.login()?,
+            password_file: None,
         })
+    }
+
+    /// The same address with a password from a file, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ConfigValue`] if the URL has a password too, or only a user; [`ErrorKind::ConfigFile`].
+    pub(super) fn with_password_file(self, path: Option<&Path>) -> Result<Address, Error> {
+        let password_file = path.map(|path| SecretFile::open(FIELD, path)).transpose()?;
+        Ok(Address {
+            password_file,
+            ..self
+        })
+    }
+
+    /// Whether the URL has a password.
+    pub(crate) fn has_password(&self) -> bool {
+        self.login.password().is_some()
+    }
+
+    /// Whether the URL has a user.
+    pub(crate) fn has_user(&self) -> bool {
+        self.login.username().is_some()
+    }
+
+    /// The login as it is now. A short blocking read for a file.
+    ///
+    /// # Errors
+    ///
+    /// An error is about the file, and names its path.
+    pub(super) fn login(&self) -> Result<RedisConnectionInfo, Error> {
+        let login = self.login.clone();
+        match &self.password_file {
+            Some(file) => Ok(login.set_password(file.read()?.expose())),
+            None => Ok(login),
+        }
     }
 
     pub(super) fn is_tls(&self) -> bool {
@@ -189,7 +233,8 @@ impl Lookup {
                 }
             }
             (None, "") => {}
-            (None, _) => return Err("has a user without a password".to_owned()),
+            // The password is in a file.
+            (None, user) => login = login.set_username(user),
         }
         Ok(login)
     }
@@ -301,7 +346,6 @@ mod tests {
             ("redis://:kanarie@host/-1", "not a number"),
             ("redis://:kanarie@host/0#insecure", "fragment"),
             ("redis://:kanarie@host/?db=1", "parameter db"),
-            ("redis://kanarie@host/", "user without a password"),
             ("redis+unix://socket", "names no socket"),
             ("redis+unix:///", "names no socket"),
             ("redis://:%ff@host", "not UTF-8"),

@@ -308,7 +308,10 @@ impl Inner {
     }
 
     async fn connect_to(self: &Arc<Inner>, place: &Place) -> Result<Line, ConnectError> {
-        let opened = self.open(place, &self.address.login).await;
+        let login = self.address.login().map_err(|error| {
+            ConnectError::Fault(StoreFault::new(StoreFaultKind::Refused, error.to_string()))
+        })?;
+        let opened = self.open(place, &login).await;
         let (mut connection, driver) = opened.map_err(ConnectError::Fault)?;
         let number = self.connections.fetch_add(1, Ordering::Relaxed);
         let inner = Arc::downgrade(self);

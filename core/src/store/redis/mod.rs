@@ -88,6 +88,9 @@ impl RedisStore {
     ///
     /// [`ErrorKind::ConfigFile`] if a certificate file cannot be used.
     pub(super) fn new(address: &Address, config: &StoreConfig) -> Result<RedisStore, Error> {
+        let address = address
+            .clone()
+            .with_password_file(config.password_file.as_deref())?;
         let prefix = [b"{", config.prefix.as_bytes(), b"}"].concat();
         let tls = match address.is_tls() {
             true => Some(wire::tls(config)?),
@@ -97,8 +100,8 @@ impl RedisStore {
         // A command like the usual ones, for a key without a value.
         let probe = value(&[&prefix[..], b"v"].concat());
         Ok(RedisStore {
-            link: Link::new(address.clone(), tls, timeout, probe),
             name: format!("Redis at {address}"),
+            link: Link::new(address, tls, timeout, probe),
             prefix,
             timeout,
         })

@@ -1,4 +1,4 @@
-use super::{bytes, config, expect_eq, optional_bytes, run_file};
+use super::{bytes, config, expect_eq, optional_bytes, pairs, run_file};
 use crate::Gate;
 use crate::request::Request;
 use crate::request::extract::{Presented, ascii, extract};
@@ -25,6 +25,8 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
         let [id, secret] = [0, 1].map(|half| bytes(&pair[half]));
         (id, secret)
     });
+    let headers: Vec<(Vec<u8>, Vec<u8>)> = pairs(input, "headers");
+    let headers = headers.iter().map(|(name, value)| (&**name, &**value));
     let request = Request {
         method: &method,
         authorization: authorization.as_deref(),
@@ -35,6 +37,7 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
         args: &args,
         peer: None,
         traceparent: None,
+        headers: gate.select_headers(headers),
     };
     let mut room = ScratchBuffer::new();
     let mut scratch = Scratch::new(&mut room);

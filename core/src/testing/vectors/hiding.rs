@@ -1,6 +1,8 @@
-use super::{config, expect_eq, optional_bytes, run_file};
+use super::{config, expect_eq, optional_bytes, pairs, run_file};
+use crate::outcome::Outcome;
 use crate::request::Request;
 use crate::request::extract::extract;
+use crate::request::named::is_same;
 use crate::request::scratch::{Scratch, ScratchBuffer};
 use crate::{Gate, redact_query};
 use serde_json::{Map, Value};
@@ -16,6 +18,9 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
     if let Some(mut query) = optional_bytes(input, "redact") {
         redact_query(&mut query);
         return expect_eq(&query, &optional_bytes(expect, "redacted").unwrap());
+    }
+    if input.contains_key("headers") {
+        return hide_headers(&gate, input, expect);
     }
     let hide = |bytes: &[u8], is_query: bool| {
         let content_type = optional_bytes(input, "content_type");
@@ -64,4 +69,22 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
         return Err("credentials are still found".to_owned());
     }
     Ok(())
+}
+
+/// The headers of a request that stay when those of the outcome are removed, as a host does it.
+fn hide_headers(
+    gate: &Gate,
+    input: &Map<String, Value>,
+    expect: &Map<String, Value>,
+) -> Result<(), String> {
+    let Outcome::Allow(allow) = Outcome::bypass(gate) else {
+        return Err("a bypass is no denial".to_owned());
+    };
+    let mut headers = pairs(input, "headers");
+    headers.retain(|(name, _)| {
+        !allow
+            .headers()
+            .any(|(own, _)| is_same(own.as_bytes(), name))
+    });
+    expect_eq(&headers, &pairs(expect, "headers"))
 }

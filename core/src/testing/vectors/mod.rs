@@ -2,10 +2,12 @@
 
 mod assertion;
 mod bearer;
+mod challenge;
 mod configuration;
 mod endpoints;
 mod extraction;
 mod hiding;
+mod introspection;
 mod policy;
 mod token;
 mod traceparent;
@@ -118,6 +120,15 @@ fn bytes(value: &Value) -> Vec<u8> {
         },
         _ => panic!("no bytes: {value}"),
     }
+}
+
+/// A list of two byte strings each, such as names and values of headers.
+fn pairs(input: &Map<String, Value>, name: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let list = input.get(name).and_then(Value::as_array);
+    list.into_iter()
+        .flatten()
+        .map(|pair| (bytes(&pair[0]), bytes(&pair[1])))
+        .collect()
 }
 
 fn optional_bytes(input: &Map<String, Value>, name: &str) -> Option<Vec<u8>> {

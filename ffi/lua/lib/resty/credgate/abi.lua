@@ -38,6 +38,11 @@ typedef struct credgate_request {
     size_t peer_len;
     const char *traceparent;
     size_t traceparent_len;
+    const char *client_id_header;
+    size_t client_id_header_len;
+    const char *client_secret_header;
+    size_t client_secret_header_len;
+    uint32_t repeated_header;
 } credgate_request;
 typedef struct credgate_outcome {
     uint32_t struct_size;
@@ -126,6 +131,10 @@ int32_t credgate_gate_arg(const struct credgate_gate *gate,
                           size_t index,
                           const char **out_name,
                           size_t *out_len);
+int32_t credgate_gate_credential_header(const struct credgate_gate *gate,
+                                        size_t index,
+                                        const char **out_name,
+                                        size_t *out_len);
 void credgate_gate_free(struct credgate_gate *gate);
 int32_t credgate_gate_deny(const struct credgate_gate *gate,
                            int32_t code,
@@ -307,6 +316,7 @@ return {
     SOURCE_QUERY = 2,
     SOURCE_BODY = 3,
     SOURCE_HOST = 4,
+    SOURCE_HEADERS = 5,
     COUNTERS = 138,
     COUNTERS_V1 = 138,
     GAUGES = 8,

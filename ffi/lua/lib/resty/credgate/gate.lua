@@ -4,6 +4,7 @@ local library = require "resty.credgate.library"
 local process = require "resty.credgate.process"
 local waiting = require "resty.credgate.waiting"
 local http_request = require "resty.credgate.request"
+local credential_headers = require "resty.credgate.headers"
 local outcomes = require "resty.credgate.outcome"
 local denials = require "resty.credgate.denial"
 local endpoints = require "resty.credgate.endpoint"
@@ -67,6 +68,29 @@ local function arg_names_of(handle)
 end
 
 
+-- The headers that the gate names for id and secret, if any. They are hidden
+-- unless hide_credentials is false.
+local function credential_headers_of(handle)
+    local names = {}
+
+    while C.credgate_gate_credential_header(handle, #names, text, len) == OK do
+        names[#names + 1] = ffi_str(text[0], len[0])
+    end
+
+    if not names[1] then
+        return nil
+    end
+
+    local headers = credential_headers.new(names[1], names[2])
+    local bypass = outcomes.new_struct()
+
+    C.credgate_gate_bypass(handle, bypass)
+    headers.are_hidden = outcomes.headers { struct = bypass }[names[2]] ~= nil
+
+    return headers
+end
+
+
 -- Compiles a configuration in JSON, and logs its warnings. Returns nil and the
 -- error if it is invalid.
 function _M.new(json)
@@ -101,6 +125,7 @@ function _M.new(json)
         has_more = arg_names[1] ~= nil or wants_traceparent,
         -- The client's header is the application's own.
         keeps_header = not searches[0],
+        headers = credential_headers_of(handle),
     }, methods)
 end
 
@@ -293,13 +318,22 @@ local function authenticate_table(self, fields)
     local id, secret = fields.client_id, fields.client_secret
     local invalid = (id or secret) and fill_credentials(id, secret)
                     or self.arg_names and fill_args(self, fields.args)
+                    or self.headers
+                    and credential_headers.fill_from_table(request, self.headers,
+                                                           fields.headers or {})
 
     if invalid then
         error(invalid, 3)
     end
 
     local struct = outcomes.new_struct()
-    local outcome, err = await(self, struct, authenticate(self, struct))
+    local status, own_queue = authenticate(self, struct)
+
+    if self.headers then
+        credential_headers.empty(request)
+    end
+
+    local outcome, err = await(self, struct, status, own_queue)
 
     if not outcome then
         return nil, err
@@ -316,6 +350,10 @@ function _M.authenticate(self, fields)
         error("credgate: request must be a table", 2)
     end
 
+    if fields.headers ~= nil and type(fields.headers) ~= "table" then
+        error("credgate: headers must be a table", 2)
+    end
+
     local outcome, err = authenticate_table(self, {
         method = fields.method,
         authorization = fields.authorization,
@@ -324,6 +362,7 @@ function _M.authenticate(self, fields)
         body = fields.body,
         peer = fields.peer,
         traceparent = fields.traceparent,
+        headers = fields.headers,
         args = fields.args,
         client_id = fields.client_id,
         client_secret = fields.client_secret,
@@ -390,14 +429,23 @@ end
 function _M.access(self, options)
     local method = get_method()
     local uri_variable = options and options.uri_variable
+    local headers = self.headers
     local body, content_type
 
     http_request.fill(request, method)
+
+    if headers then
+        credential_headers.fill(request, headers)
+    end
 
     -- The library ignores the body of a GET: most requests save the call.
     if method ~= "GET" then
         body, content_type = http_request.read_body(self.handle, request, method,
                                                     uri_variable)
+
+        if headers then
+            credential_headers.fill(request, headers)
+        end
     end
 
     local id, secret = options and options.client_id,
@@ -429,6 +477,14 @@ function _M.access(self, options)
         http_request.overwrite_authorization(request)
     end
 
+    if headers then
+        credential_headers.empty(request)
+
+        if headers.are_hidden then
+            credential_headers.overwrite_secret(headers)
+        end
+    end
+
     local outcome, err, code = await(self, struct, status, own_queue)
 
     if keeps_outcome and outcome then
@@ -444,6 +500,11 @@ function _M.access(self, options)
            and not keeps_authorization_for_others(denial, options)
         then
             http_request.remove_authorization()
+        end
+
+        if headers then
+            http_request.clear_header(headers.id)
+            http_request.clear_header(headers.secret)
         end
 
         if options and options.on_denied then
@@ -488,6 +549,9 @@ local function derived(self, name, derive)
         handle = ffi.gc(out[0], C.credgate_gate_free),
         timeout = self.timeout,
         arg_names = self.arg_names,
+        wants_traceparent = self.wants_traceparent,
+        has_more = self.has_more,
+        keeps_header = self.keeps_header,
     }
 
     self[name] = gate
@@ -508,7 +572,11 @@ local function decide(gate, method, options)
         body, content_type = http_request.read_body(gate.handle, request, method)
     end
 
-    local invalid = gate.arg_names and fill_args(gate, options and options.args)
+    local id, secret = options and options.client_id,
+                       options and options.client_secret
+    local invalid = (id or secret) and fill_credentials(id, secret)
+                    or gate.has_more
+                       and fill_more(gate, options and options.args)
 
     if invalid then
         http_request.hide_query(gate.handle, request)
@@ -525,7 +593,7 @@ local function decide(gate, method, options)
     end
 
     -- A subrequest shares its headers with the main request.
-    if not ngx.is_subrequest then
+    if not (ngx.is_subrequest or gate.keeps_header) then
         http_request.overwrite_authorization(request)
     end
 

@@ -24,6 +24,7 @@ local SOURCES = {
     [abi.SOURCE_QUERY] = "query",
     [abi.SOURCE_BODY] = "body",
     [abi.SOURCE_HOST] = "host",
+    [abi.SOURCE_HEADERS] = "headers",
 }
 
 

@@ -3,6 +3,7 @@
 -- copy.
 
 local library = require "resty.credgate.library"
+local credential_headers = require "resty.credgate.headers"
 local base = require "resty.core.base"
 local ffi = require "ffi"
 
@@ -336,6 +337,7 @@ function _M.read_body(gate, request, method, uri_variable)
     -- If the client disconnects meanwhile, nginx logs the request.
     local query, query_len = take_query(gate, request, uri_variable)
 
+    credential_headers.empty(request)
     ngx_req.read_body()
 
     -- Meanwhile another request may have filled the struct.
