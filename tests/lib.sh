@@ -133,7 +133,7 @@ HYDRA_REPLACE=github.com/gobuffalo/pop/v6=github.com/ory/pop/v6@v6.2.1-0.2024112
 need_keycloak() {
   local out=$ROOT/target/keycloak status=0
   need_command java "Keycloak runs on Java 17 or later (Debian: default-jre-headless)" || status=1
-  _installed "$out" "$KEYCLOAK_VERSION" && return "$status"
+  _installed "$out" "$KEYCLOAK_VERSION, https-client-auth" && return "$status"
   need_command mvn "Maven downloads Keycloak (Debian: maven)" || status=1
   [ "$status" -eq 0 ] || return "$status"
   quietly "installing Keycloak, which takes two minutes" _install_keycloak "$out"
@@ -145,8 +145,8 @@ _install_keycloak() {
     cd "$out" && mvn -q -B dependency:copy -DoutputDirectory="$out/download" \
       -Dartifact="org.keycloak:$archive:$KEYCLOAK_VERSION:tar.gz" &&
       tar -xzf "download/$archive-$KEYCLOAK_VERSION.tar.gz" --strip-components=1 && rm -r download &&
-      bin/kc.sh build --db=dev-file --health-enabled=true
-  ) && echo "$KEYCLOAK_VERSION" >"$out/installed"
+      bin/kc.sh build --db=dev-file --health-enabled=true --https-client-auth=request
+  ) && echo "$KEYCLOAK_VERSION, https-client-auth" >"$out/installed"
 }
 
 # need_hydra: target/hydra/hydra, compiled by Go with SQLite. Compiling it takes three minutes on two processors.

@@ -148,6 +148,24 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
     NGX_HTTP_CREDGATE_SETTING("claims_forbidden", NGX_CONF_1MORE,
                               LIST, "claims_forbidden"),
 
+    NGX_HTTP_CREDGATE_SETTING("client_alg", NGX_CONF_TAKE1,
+                              STRING, "client_alg"),
+
+    NGX_HTTP_CREDGATE_SETTING("client_assertion_audience", NGX_CONF_TAKE1,
+                              STRING, "client_assertion_audience"),
+
+    NGX_HTTP_CREDGATE_SETTING("client_assertion_cert_file", NGX_CONF_TAKE1,
+                              PATH, "client_assertion_cert_file"),
+
+    NGX_HTTP_CREDGATE_SETTING("client_assertion_file", NGX_CONF_TAKE1,
+                              PATH, "client_assertion_file"),
+
+    NGX_HTTP_CREDGATE_SETTING("client_assertion_key_file", NGX_CONF_TAKE1,
+                              PATH, "client_assertion_key_file"),
+
+    NGX_HTTP_CREDGATE_SETTING("client_assertion_kid", NGX_CONF_TAKE1,
+                              STRING, "client_assertion_kid"),
+
     NGX_HTTP_CREDGATE_SETTING("client_credentials_param_type", NGX_CONF_1MORE,
                               LIST, "client_credentials_param_type"),
 

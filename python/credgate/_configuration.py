@@ -14,8 +14,18 @@ if TYPE_CHECKING:
     _AuthMethods = Literal["client_credentials", "bearer", "introspection"]
     _Challenge = Literal["basic", "bearer"]
     _Encoding = Literal["raw", "form"]
+    _SigningAlgorithm = Literal[
+        "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+    ]
     _Source = Literal["header", "query", "body", "headers", "host"]
-    _TokenAuth = Literal["client_secret_basic", "client_secret_post", "client_secret_jwt"]
+    _TokenAuth = Literal[
+        "client_secret_basic",
+        "client_secret_post",
+        "client_secret_jwt",
+        "private_key_jwt",
+        "tls_client_auth",
+        "self_signed_tls_client_auth",
+    ]
 
 
 class ClaimHeader(TypedDict):
@@ -75,6 +85,29 @@ class Settings(TypedDict, total=False):
     # Top-level claims that the token must not have. Opaque tokens that are not introspected are
     # denied too, because their claims are unknown.
     claims_forbidden: Sequence[str]
+    # Algorithm of assertions that "client_assertion_key_file" signs: "RS256" to "RS512", "PS256" to
+    # "PS512", "ES256" to "ES512", or "EdDSA". If unset, the one that the JWK names, or "RS256" for
+    # RSA, that of the curve, or "EdDSA".
+    client_alg: _SigningAlgorithm | None
+    # The "aud" of assertions that the gateway signs, for "private_key_jwt" and "client_secret_jwt".
+    # If unset, the issuer, exactly as its metadata writes it. Entra ID wants the URL of its token
+    # endpoint. Not in Kong.
+    client_assertion_audience: str | None
+    # File with the PEM certificate of "client_assertion_key_file". The header of assertions then
+    # has its digests, "x5t" and "x5t#S256", and the token request has "client_id" too, as Entra ID
+    # requires. Read together with the key. Not in Kong.
+    client_assertion_cert_file: str | os.PathLike[str] | None
+    # File with a finished assertion (JWT) for "private_key_jwt", which another program issues and
+    # renews: a Kubernetes service account token, a SPIFFE JWT-SVID. Each exchange reads it. The
+    # token request has "client_id" too. Not in Kong.
+    client_assertion_file: str | os.PathLike[str] | None
+    # File with the private key of "client_id", for "private_key_jwt": PEM (PKCS#8, PKCS#1, SEC 1),
+    # or one private JWK. RSA of at least 2048 bits, the curves P-256, P-384 and P-521, or Ed25519.
+    # Each exchange reads it, so a new key needs no reload. While the file has no usable key, the
+    # last one stays in use, and a warning is logged. Not in Kong.
+    client_assertion_key_file: str | os.PathLike[str] | None
+    # Key id in the header of these assertions ("kid"). If unset, the JWK's. Not in Kong.
+    client_assertion_kid: str | None
     # Places to search for id and secret: "header" ("Authorization: Basic"), "query" and "body"
     # ("client_id" and "client_secret"; in a body, of a form or a JSON object), and "headers"
     # ("client_id_header" and "client_secret_header", which add it by default). Credentials in more
@@ -85,7 +118,8 @@ class Settings(TypedDict, total=False):
     client_credentials_param_type: _Source | Sequence[_Source]
     # Id of the gateway's own client: the gate exchanges its credentials for every request, and
     # searches no request. Something else must decide which requests may pass. Requires
-    # "client_secret" or "client_secret_file". In Kong, clients still send credentials of their own.
+    # "client_secret", "client_secret_file", or the key or certificate that
+    # "token_endpoint_auth_method" names. In Kong, clients still send credentials of their own.
     client_id: str | None
     # Header with the client's id, such as "X-Client-Id". Requires "client_secret_header". Both
     # values are printable ASCII, without any encoding. Not in Kong.
@@ -94,7 +128,7 @@ class Settings(TypedDict, total=False):
     client_secret: str | None
     # File with the secret of "client_id", without one line end at its end. Each exchange reads it,
     # so a new secret needs no reload. Not in Kong.
-    client_secret_file: str | None
+    client_secret_file: str | os.PathLike[str] | None
     # Header with the client's secret, such as "X-Client-Secret". Requires "client_id_header". Not
     # in Kong.
     client_secret_header: str | None
@@ -235,8 +269,10 @@ class Settings(TypedDict, total=False):
     # Maximum time that a request waits for its token, in milliseconds. A token request that has
     # begun continues. Default: 10000.
     timeout: int
-    # File with the PEM certificate that the gateway presents to the provider (mutual TLS). Requires
-    # "tls_client_auth_key". Not in Kong.
+    # File with the PEM certificate that the gateway presents to the provider (mutual TLS, RFC
+    # 8705). Token requests then go to the token endpoint in "mtls_endpoint_aliases" of the
+    # metadata, if it has one and "token_endpoint" is unset. Requires "tls_client_auth_key". Not in
+    # Kong.
     tls_client_auth_cert: str | os.PathLike[str] | None
     # File with the PEM key of "tls_client_auth_cert". Not in Kong.
     tls_client_auth_key: str | os.PathLike[str] | None
@@ -245,8 +281,10 @@ class Settings(TypedDict, total=False):
     # Client authentication at the token endpoint: "client_secret_post", "client_secret_basic" or
     # "client_secret_jwt". If unset, "client_secret_post" if the provider's metadata lists it, else
     # "client_secret_basic"; if it lists both and responds with "invalid_client", the other one is
-    # tried once, and the accepted one is remembered for the client. Kong's "client_auth" is an
-    # alias.
+    # tried once, and the accepted one is remembered for the client. With "client_id", also
+    # "private_key_jwt" (requires "client_assertion_key_file" or "client_assertion_file"),
+    # "tls_client_auth" and "self_signed_tls_client_auth" (require "tls_client_auth_cert"). Kong's
+    # "client_auth" is an alias.
     token_endpoint_auth_method: _TokenAuth | None
     # Encoding of id and secret inside the "Authorization: Basic" sent to the provider: "form" (RFC
     # 6749 section 2.3.1), or "raw" for providers that do not decode it. Not in Kong. Default:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from conftest import ALICE, BOB
 from support.endpoints import token_request
 from support.examples import Example, blocks
 from support.http import SOURCES, Connection, ask
+from support.keys import KEYS
 from support.lab import Authority, Provider, Upstream, bearer, opaque, values_of
-from support.openresty import LOAD
+from support.nginx import Nginx
+from support.openresty import LOAD, guarded, start
 from support.process import ROOT, free_port
 
 LUA = ROOT / "ffi/lua"
@@ -82,6 +85,17 @@ def test_an_api_key_selects_the_credentials(
         for headers in ({}, {"X-Api-Key": "key"}, ALICE.basic):
             assert ask(port, headers=headers).status == 401
         assert not upstream.last
+
+
+def test_a_key_takes_the_place_of_the_secret(
+    nginx: Callable[..., Nginx], tls_provider: Provider, upstream: Upstream, authority: Authority
+) -> None:
+    (text,) = (block for block in blocks("lua", README) if "private_key_jwt" in block)
+    places = {"local gate": "gate", "/etc/credgate/gateway.jwk": KEYS / "p256.jwk", '"gateway"': '"key-p256"'}
+    for written, meant in (places | here(tls_provider, authority)).items():
+        text = text.replace(written, str(meant))
+    assert ask(start(nginx, text, guarded(upstream.url)).port).status == 200
+    assert bearer(upstream.last)
 
 
 def test_an_opaque_token_is_introspected_as_documented(

@@ -13,6 +13,7 @@ from support.lab import Scripted, Upstream
 from support.nginx import Nginx, location
 from support.openresty import guarded, start
 from support.replay import (
+    ASSERTIONS,
     CHALLENGES,
     EXTRACTION,
     FORGETFUL,
@@ -26,9 +27,11 @@ from support.replay import (
     challenged,
     configuration,
     headers_of,
+    own_gate,
     pair_of,
     parts_of,
     paths,
+    replay_assertions,
     replay_challenges,
     replay_extraction,
     replay_hiding,
@@ -142,6 +145,22 @@ def test_extraction_from_tables(nginx: Start, scripted: Scripted, tmp_path: Path
         return answer
 
     replay_shown(judge, scripted)
+
+
+def test_assertions(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+    lines, server = ["gates = {}"], ""
+    for vector in ASSERTIONS:
+        made = f"require('resty.credgate').new [[{json.dumps(own_gate(vector, scripted.issuer))}]]"
+        lines.append(f'gates["{vector.id}"] = assert({made})')
+        text = guarded(upstream.url, ON_DENIED, path=f"= /{vector.id}")
+        server += text.replace("gate:access", f'gates["{vector.id}"]:access')
+    port = start(nginx, "\n".join(lines), server).port
+
+    def answer(vector: Vector) -> tuple[int, str | None]:
+        came = ask(port, f"/{vector.id}")
+        return came.status, came.header("X-Error")
+
+    replay_assertions(answer, scripted)
 
 
 def test_introspection(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path) -> None:

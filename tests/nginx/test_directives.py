@@ -40,6 +40,8 @@ OWN = {
 }  # fmt: skip
 # Files are read: those that must hold something have tests of their own.
 FILES = {"ssl_trusted_certificate", "tls_client_auth_cert", "tls_client_auth_key", "client_secret_file", "config"}
+# So are the settings of a key, which need its file.
+FILES |= {name for name, *_ in ROWS if name == "client_alg" or name.startswith("client_assertion_")}
 FILES |= {"introspection_client_secret_file", "http_proxy_authorization_file", "https_proxy_authorization_file"}
 # They exclude the settings for credentials of clients: see test_own.py.
 OWN_CLIENT = {"client_id", "client_secret"}
@@ -89,7 +91,7 @@ def test_a_duplicate_directive_is_an_error_unless_repeatable(tmp_path: Path, dir
         ("credgate_refusals_per_client -1", 'invalid value "-1" in "credgate_refusals_per_client" directive, it must be a number'),
         ("credgate_refusals_per_client 1.5", 'credgate: "credgate_refusals_per_client" directive: invalid type: floating point number, expected a whole number'),
         ("credgate_purge_token_on_upstream_status_codes 200", 'credgate: "credgate_purge_token_on_upstream_status_codes" directive must be between 400 and 599'),
-        ("credgate_token_endpoint_auth_method none", 'credgate: "credgate_token_endpoint_auth_method" directive: unknown value, expected one of "client_secret_basic", "client_secret_post", "client_secret_jwt"'),
+        ("credgate_token_endpoint_auth_method none", 'credgate: "credgate_token_endpoint_auth_method" directive: unknown value, expected one of "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"'),
         ("credgate_auth_methods session", 'credgate: "credgate_auth_methods" directive: unknown value, expected one of "client_credentials", "bearer", "introspection"'),
         ("credgate_token_endpoint http://idp.example/", 'credgate: "credgate_token_endpoint" directive is not https'),
         ("credgate_upstream_header content-length sub", 'credgate: "credgate_upstream_header" directive must not be "content-length", which frames or routes the request'),
@@ -98,7 +100,7 @@ def test_a_duplicate_directive_is_an_error_unless_repeatable(tmp_path: Path, dir
         ("credgate_scopes_claim ''", 'credgate: "credgate_scopes_claim" directive must name a claim, and no part of the path may be empty'),
         ("credgate_leeway 500ms", 'invalid value "500ms" in "credgate_leeway" directive, it must be a time in whole seconds, such as "5s" or "1m"'),
         ("credgate_timeout soon", 'invalid value "soon" in "credgate_timeout" directive, it must be a time such as "500ms", "5s" or "1m"'),
-        ("credgate_token_endpoint_auth_method client_secret_basik", 'credgate: "credgate_token_endpoint_auth_method" directive: unknown value, expected one of "client_secret_basic", "client_secret_post", "client_secret_jwt", did you mean "client_secret_basic"?'),
+        ("credgate_token_endpoint_auth_method client_secret_basik", 'credgate: "credgate_token_endpoint_auth_method" directive: unknown value, expected one of "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth", did you mean "client_secret_basic"?'),
         ("credgate_auth_methods bearer client_credential", 'credgate: value 2 of "credgate_auth_methods" directive: unknown value, expected one of "client_credentials", "bearer", "introspection", did you mean "client_credentials"?'),
         ("credgate_allow_addresses 10.0.0.1 10.0.0.999", 'credgate: value 2 of "credgate_allow_addresses" directive must be an IP address or a CIDR block, such as 10.0.0.0/8'),
         ("credgate_token_post_arg scope x", 'credgate: "credgate_token_post_arg" directive: "scope" cannot be set here; use "credgate_scopes"'),

@@ -13,6 +13,7 @@ from conftest import ALICE, BOB
 from support.endpoints import token_request
 from support.examples import Example, blocks
 from support.http import SOURCES, Client, ask
+from support.keys import KEYS
 from support.lab import Authority, Provider, Scripted, Upstream, bearer, opaque, values_of
 from support.nginx import BINARY, MODULE
 from support.process import ROOT, until
@@ -256,6 +257,14 @@ def test_credentials_of_the_gateway(tmp_path: Path, upstream: Upstream, here: di
         claims = jwt.decode(bearer(upstream.last), options={"verify_signature": False})
         assert claims["sub"] == "alice"
     assert "client_id is set" not in (tmp_path / "error.log").read_text(), "allow and deny guard it"
+
+
+def test_key_of_the_gateway(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:
+    here |= {"/etc/credgate/gateway.jwk": KEYS / "p256.jwk", "credgate_client_id gateway": "credgate_client_id key-p256"}
+    with example("private_key_jwt", tmp_path, here).running() as port:
+        assert ask(port).status == 200
+        claims = jwt.decode(bearer(upstream.last), options={"verify_signature": False})
+        assert claims["sub"] == "key-p256"
 
 
 def test_clients_by_api_key(tmp_path: Path, upstream: Upstream, here: dict[str, object]) -> None:

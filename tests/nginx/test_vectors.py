@@ -11,6 +11,7 @@ from support.http import ask
 from support.lab import Scripted, Upstream
 from support.nginx import Nginx, location
 from support.replay import (
+    ASSERTIONS,
     CHALLENGES,
     EXTRACTION,
     FORGETFUL,
@@ -21,7 +22,9 @@ from support.replay import (
     asker,
     challenged,
     configuration,
+    own_gate,
     paths,
+    replay_assertions,
     replay_challenges,
     replay_extraction,
     replay_hiding,
@@ -73,6 +76,24 @@ def test_traceparent(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_p
 @pytest.mark.parametrize("part", ["query", "body", "headers"])
 def test_hiding(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path, part: str) -> None:
     replay_hiding(gates(nginx, scripted.issuer, upstream.url, tmp_path, HIDING, anonymous=True), upstream, part)
+
+
+def test_assertions(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+    server = ""
+    for vector in ASSERTIONS:
+        words = {True: "on", False: "off"}
+        own = own_gate(vector, scripted.issuer).items()
+        text = {name: value[0] if isinstance(value, list) else words.get(value, value) for name, value in own}
+        settings = [f"credgate_{name} {value}" for name, value in text.items()]
+        error = "add_header X-Error $credgate_cause always"
+        server += location(f"= /{vector.id}", "credgate on", *settings, error, f"proxy_pass {upstream.url}")
+    port = nginx(server).port
+
+    def answer(vector: Vector) -> tuple[int, str | None]:
+        came = ask(port, f"/{vector.id}")
+        return came.status, came.header("X-Error")
+
+    replay_assertions(answer, scripted)
 
 
 def test_challenges(nginx: Start, scripted: Scripted, upstream: Upstream, tmp_path: Path) -> None:

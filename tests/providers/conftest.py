@@ -10,7 +10,7 @@ from xdist.scheduler import LoadScopeScheduling
 from support.gateway import Gateway, NginxGateway, PythonGateway, Start, four_settings
 from support.hydra import Hydra
 from support.keycloak import Keycloak
-from support.lab import Upstream
+from support.lab import Authority, Upstream
 from support.nginx import Nginx
 from support.real_provider import RealProvider
 
@@ -30,8 +30,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByProvi
 
 
 @pytest.fixture(scope="session")
-def _keycloak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keycloak]:
-    with Keycloak(tmp_path_factory.mktemp("keycloak")).start() as keycloak:
+def _keycloak(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Keycloak]:
+    with Keycloak(tmp_path_factory.mktemp("keycloak"), authority).start() as keycloak:
         keycloak.set_up()
         yield keycloak
 

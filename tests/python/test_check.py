@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from conftest import ALICE
 from support.http import Client
+from support.keys import KEYS
 from support.lab import Authority, Provider, Scripted
 from support.process import TESTS, free_port, until
 from support.snapshots import Snapshot
@@ -43,7 +44,8 @@ def check(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, t
         monkeypatch.setenv("COLUMNS", "100")
         file = tmp_path / "gate.json"
         file.write_text(json.dumps(config))
-        status = main(["check", "--config", str(file), "--client-id", client.id, *options])
+        own = "client_id" in config
+        status = main(["check", "--config", str(file), *([] if own else ["--client-id", client.id]), *options])
         printed = capsys.readouterr().out
         assert client.traces(printed) == []
         return status, normalized(printed)
@@ -53,6 +55,7 @@ def check(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, t
 
 def normalized(printed: str) -> str:
     """Joins the lines of each finding, and masks ports and durations."""
+    printed = printed.replace(str(KEYS), "KEYS")
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", re.sub(r"\n {9}(?!To do:|The provider says:)", " ", printed))
     return re.sub(r"in \d+ ms", "in N ms", text).rstrip("\n")
 
@@ -90,6 +93,8 @@ def expected(vector: Vector) -> int:
     """The exit status: a denial is `refused`, unless the gate requests an unknown scope or audience."""
     if "deny" not in vector.expect:
         return 0
+    if "client_id" in vector.input["config"]:
+        return STATUS["refused"]  # the gateway's own client: requests get 502, and the check says why
     last = vector.input["answers"][-1].get("body", "")
     if isinstance(last, dict) and last.get("error") in ("invalid_scope", "invalid_target"):
         return STATUS["misconfigured"]

@@ -19,6 +19,7 @@ from prometheus_client import REGISTRY
 
 from support.examples import blocks
 from support.http import Client, ask
+from support.keys import KEYS
 from support.lab import Authority, Provider, Upstream
 from support.local import Local, serving
 from support.process import ROOT, TESTS, Service, free_port
@@ -62,6 +63,7 @@ def test_the_python_blocks_run_in_order(
     namespace: dict[str, Any] = {"__name__": "readme"}
     tmp_path.chmod(0o700)
     address = {"https://api.example.com": api.url, '"api.example.com"': '"127.0.0.1"', "/run/credgate": str(tmp_path)}
+    address |= {"/etc/credgate/gateway.jwk": str(KEYS / "p256.jwk"), '"gateway"': '"key-p256"'}
     before = set(REGISTRY._collector_to_names)
     codes = blocks("python", README)
     assert len(codes) > 10

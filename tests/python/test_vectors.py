@@ -18,8 +18,10 @@ from support.replay import (
     args_of,
     configuration,
     headers_of,
+    own_gate,
     pair_of,
     parts_of,
+    replay_assertions,
     replay_challenges,
     replay_introspection,
     replay_shown,
@@ -70,6 +72,14 @@ def test_extraction(scripted: Scripted, way: Judge) -> None:
 
     replay_shown(judge, scripted)
     assert len(SHOWN) > 200
+
+
+def test_assertions(scripted: Scripted) -> None:
+    def ask(vector: Vector) -> tuple[int, str | None]:
+        outcome = credgate.Gate(own_gate(vector, scripted.issuer)).authenticate()
+        return (200, None) if outcome.allowed else (outcome.http_status, outcome.cause)
+
+    replay_assertions(ask, scripted)
 
 
 def configured(vector: Vector) -> credgate.Gate:

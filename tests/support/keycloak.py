@@ -1,5 +1,6 @@
 """Keycloak, with one realm in a database of its own."""
 
+import json
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from support.http import FORM, Client, ask
+from support.keys import KEYS, SUBJECT, public
+from support.lab import Authority
 from support.nginx import AUDIENCE
 from support.process import free_port
 from support.real_provider import TARGET, RealProvider, called
@@ -21,6 +24,16 @@ SCOPES = ("api:read", "api:write")
 ROLES = ("reader", "writer")
 
 
+# The certificate in a client's connection, by its subject.
+BY_CERTIFICATE = {"clientAuthenticatorType": "client-x509", "attributes": {"x509.subjectdn": SUBJECT}}
+
+
+def by_key(jwk: str) -> dict[str, Any]:
+    """An assertion, signed with this key."""
+    attributes = {"use.jwks.string": "true", "jwks.string": json.dumps({"keys": [public(jwk, use="sig")]})}
+    return {"clientAuthenticatorType": "client-jwt", "attributes": attributes}
+
+
 class Keycloak(RealProvider):
     """Clients may use Basic and the form alike. The `audience` argument has no effect: mappers set audiences."""
 
@@ -28,9 +41,11 @@ class Keycloak(RealProvider):
     directory = TARGET / "keycloak"
     seconds_to_start = 150
 
-    def __init__(self, data: Path):
-        port, self.management_port = free_port(), free_port()
+    def __init__(self, data: Path, authority: Authority):
+        port, self.management_port, https_port = free_port(), free_port(), free_port()
         self.issuer = f"http://127.0.0.1:{port}/realms/{REALM}"
+        # The same realm, where clients may present certificates: Keycloak takes its issuer from the request.
+        self.tls_issuer = f"https://127.0.0.1:{https_port}/realms/{REALM}"
         # Without a write delay, each change is on disk when its request ends, and survives SIGKILL.
         options = {
             "cache": "local",
@@ -40,6 +55,11 @@ class Keycloak(RealProvider):
             "http-host": "127.0.0.1",
             "http-management-port": self.management_port,
             "http-port": port,
+            "https-certificate-file": authority.cert,
+            "https-certificate-key-file": authority.key,
+            "https-port": https_port,
+            "https-trust-store-file": KEYS / "rsa.cert.pem",
+            "https-trust-store-type": "PEM",
         }
         command: list[str | Path] = [self.directory / "bin/kc.sh", "start", "--optimized"]
         command += [f"--{name}={value}" for name, value in options.items()]
@@ -50,11 +70,13 @@ class Keycloak(RealProvider):
             # The start is most of the work: code is compiled once, and quickly.
             "JAVA_OPTS_APPEND": "-XX:TieredStopAtLevel=1",
         }
+        self._authority = authority
         self._priorities = count(200)
         super().__init__(command, data / "keycloak.log", port=port, env=env)
 
     def healthy(self) -> bool:
-        answer = ask(self.management_port, "/health/ready")
+        # Its scheme is https where the server has a certificate.
+        answer = ask(self.management_port, "/health/ready", tls=self._authority.context())
         return answer.status == 200 and answer.json()["status"] == "UP"
 
     def set_up(self) -> None:
@@ -77,7 +99,9 @@ class Keycloak(RealProvider):
         scopes: Sequence[str] = ("openid",),
         roles: Sequence[str] = (),
         service_account: bool = True,
+        proof: dict[str, Any] | None = None,
     ) -> Client:
+        """`proof` takes the place of the secret: `by_key` or `BY_CERTIFICATE`."""
         client = self.new_client()
         mappers = [
             {
@@ -90,7 +114,7 @@ class Keycloak(RealProvider):
         ]
         description = {
             "clientId": client.id,
-            "secret": client.secret,
+            **(proof or {"secret": client.secret}),
             "serviceAccountsEnabled": service_account,
             "standardFlowEnabled": not service_account,
             "defaultClientScopes": DEFAULT_SCOPES,

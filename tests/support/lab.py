@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from support import keys
 from support.http import FORM, Client, ask
+from support.keys import KEYS
 from support.process import LAB, Service, free_port
 
 
@@ -50,7 +52,8 @@ class Part(Service):
 
 
 class Provider(Part):
-    """The certified provider. `method` of a client is client_secret_post unless `methods` says otherwise."""
+    """The certified provider. `method` of a client is client_secret_post unless `methods` says otherwise. Clients with
+    keys are always registered (see support/keys.py)."""
 
     def __init__(
         self,
@@ -63,13 +66,15 @@ class Provider(Part):
     ):
         port = port or free_port()
         self.tls = tls
-        known = [
+        known: list[dict[str, Any]] = [
             {"id": client.id, "secret": client.secret, "method": (methods or {}).get(client.id, "client_secret_post")}
             for client in clients
         ]
+        known += keys.clients(tls=tls is not None)
         env = {"PORT": str(port), "CLIENTS": json.dumps(known), "NODE_NO_WARNINGS": "1"}
         if tls:
-            env |= {"CERT": str(tls.cert), "KEY": str(tls.key)}
+            mutual = {"MTLS_PORT": str(free_port()), "CLIENT_CA": str(KEYS / "rsa.cert.pem")}
+            env |= {"CERT": str(tls.cert), "KEY": str(tls.key), **mutual}
         # The minimum of threads: with more, Node 20 sometimes deadlocks at startup, all of
         # them waiting for one another.
         env["UV_THREADPOOL_SIZE"] = "1"

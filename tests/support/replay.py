@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import jwt
+
+from support.keys import verified
 from support.lab import Scripted, Upstream
 from support.vectors import Vector, load, to_bytes
 
@@ -13,6 +16,7 @@ SHOWN = [vector for vector in load("extraction.json") if "token" not in vector.e
 # Credentials that the host supplies are not in a request.
 EXTRACTION = [vector for vector in load("extraction.json") if "credentials" not in vector.input]
 PARTS = ("method", "authorization", "query", "content_type", "body")
+ASSERTIONS = load("assertion.json")
 TRACEPARENT = load("traceparent.json")
 CHALLENGES = load("challenges.json")
 INTROSPECTION = load("introspection.json")
@@ -202,6 +206,46 @@ def replay_hiding(ask: Ask, upstream: Upstream, part: str) -> None:
             differences.append(f"{vector.id}: expected {expected!r}, came {came!r}")
     assert not differences, "\n" + "\n".join(differences)
     assert compared >= len(vectors) / 2, f"{compared} of {len(vectors)} reached the upstream"
+
+
+def own_gate(vector: Vector, issuer: str) -> dict[str, Any]:
+    """The settings of a gate whose client has a key or a certificate."""
+    return {"issuer": issuer, "allow_loopback_http": True, "cache_tokens": False, **vector.input["config"]}
+
+
+def replay_assertions(ask: Callable[[Vector], tuple[int, str | None]], scripted: Scripted) -> None:
+    """`ask` sends a request without credentials to a gate with `own_gate`. It returns the status and the cause."""
+    differences = []
+    for vector in ASSERTIONS:
+        scripted.reset()
+        came, expect = ask(vector), vector.expect
+        if deny := expect.get("deny"):
+            wanted: Any = (deny["http_status"], deny["cause"])
+            seen: Any = came
+        elif came[0] != 200:
+            wanted, seen = 200, came
+        else:
+            form = scripted.state["last"]["form"]
+            seen = stated(form.pop("client_assertion", None), expect.get("key"))
+            seen["form"] = [list(pair) for pair in sorted(form.items())]
+            claims = json.loads(json.dumps(expect.get("claims")).replace("$ISSUER", scripted.issuer))
+            wanted = {"form": expect["form"], "header": expect.get("header"), "claims": claims}
+        if seen != wanted:
+            differences.append(f"{vector.id}: expected {wanted}, came {seen}")
+    assert not differences, "\n" + "\n".join(differences)
+    assert len(ASSERTIONS) > 20
+
+
+def stated(assertion: str | None, key: str | None) -> dict[str, Any]:
+    """Header and claims of an assertion, verified if there is a key, without the times and the id."""
+    if assertion is None:
+        return {"header": None, "claims": None}
+    claims = jwt.decode(assertion, options={"verify_signature": False})
+    if key:
+        assert verified(assertion, key.removesuffix(".jwk")) == claims
+    for name in ("iat", "exp", "jti"):
+        claims.pop(name, None)
+    return {"header": jwt.get_unverified_header(assertion), "claims": claims}
 
 
 def sent_on(vector: Vector, seen: dict[str, Any]) -> list[list[str]]:

@@ -12,7 +12,16 @@ from support.process import ROOT
 
 SCHEMA = ROOT / "core/config.schema.json"
 WRITTEN = ROOT / "python/credgate/_configuration.py"
-FILES = ("ssl_trusted_certificate", "tls_client_auth_cert", "tls_client_auth_key")
+FILES = (
+    "client_assertion_cert_file",
+    "client_assertion_file",
+    "client_assertion_key_file",
+    "client_secret_file",
+    "ssl_trusted_certificate",
+    "tls_client_auth_cert",
+    "tls_client_auth_key",
+)
+WIDTH = 100
 TYPES = {"boolean": "bool", "integer": "int", "number": "float", "string": "str", "null": "None"}
 HEAD = '''\
 """The settings of a gate, from core/config.schema.json (`tests/run.sh header --update`)."""
@@ -51,8 +60,13 @@ def annotation(schema: dict[str, Any]) -> str:
 
 
 def literal(name: str, schema: dict[str, Any]) -> str:
-    """A choice of texts."""
-    return f"    _{name} = Literal[" + ", ".join(f'"{choice["const"]}"' for choice in schema["oneOf"]) + "]\n"
+    """A choice of texts, in lines as the formatter breaks them."""
+    values = [f'"{choice["const"]}"' for choice in schema["oneOf"]]
+    line = ", ".join(values)
+    if len(short := f"    _{name} = Literal[{line}]") <= WIDTH:
+        return short + "\n"
+    inner = f"        {line}\n" if len(line) + 8 <= WIDTH else "".join(f"        {value},\n" for value in values)
+    return f"    _{name} = Literal[\n{inner}    ]\n"
 
 
 def typed_dict(name: str, schema: dict[str, Any], total: str = "") -> str:

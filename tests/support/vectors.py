@@ -20,7 +20,8 @@ class Vector:
 
 
 def load(file: str) -> list[Vector]:
-    document = json.loads((TESTS / "vectors" / file).read_text())
+    text = (TESTS / "vectors" / file).read_text()
+    document = json.loads(text.replace("$KEYS", str(TESTS / "vectors/keys")))
     defaults = document.get("defaults", {})
     return [Vector(vector["id"], merged(defaults, vector["input"]), vector["expect"]) for vector in document["vectors"]]
 

@@ -53,7 +53,13 @@ pub(super) fn unwrap_plugin(
 /// Refuses a client of the gateway's own in a plugin object. Kong uses it beside the clients' own credentials, which
 /// requests still send; a gate would let requests in without any.
 fn refuse_own_client(config: &mut Map<String, Value>, problems: &mut Problems) {
-    for name in ["client_id", "client_secret", "client_secret_file"] {
+    for name in [
+        "client_id",
+        "client_secret",
+        "client_secret_file",
+        "client_assertion_key_file",
+        "client_assertion_file",
+    ] {
         if config
             .remove(name)
             .is_some_and(|value| !is_unset(name, &value))
@@ -86,7 +92,7 @@ const MISSING: &[(&str, &[&str])] = &[
     ),
     (
         "a gateway's own client is set with client_id and client_secret; remove it",
-        &["client_alg", "client_arg", "client_jwk"],
+        &["client_arg"],
     ),
     (
         "it applies to browser logins; remove it",
@@ -217,6 +223,10 @@ const MISSING: &[(&str, &[&str])] = &[
         &["mtls_*"],
     ),
     (
+        "write the private JWK to a file, and use client_assertion_key_file",
+        &["client_jwk"],
+    ),
+    (
         "use token_headers_names and token_headers_values",
         &["token_headers_client", "token_headers_grants"],
     ),
@@ -340,7 +350,7 @@ mod tests {
     #[test]
     fn a_set_field_of_kong_is_refused_with_a_remedy() {
         for (field, value, says) in [
-            ("client_jwk", json!([{}]), "set with client_id"),
+            ("client_jwk", json!([{}]), "client_assertion_key_file"),
             (
                 "introspection_hint",
                 json!("refresh_token"),

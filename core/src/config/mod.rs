@@ -9,6 +9,7 @@ mod unique;
 
 use crate::error::{Error, ErrorKind, Problems};
 use crate::request::Source;
+use crate::token::SigningAlgorithm;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shapes::{list, some_list};
@@ -39,8 +40,8 @@ pub(crate) struct Config {
     #[serde(deserialize_with = "list")]
     pub(crate) client_credentials_param_type: Vec<Source>,
     /// Id of the gateway's own client: the gate exchanges its credentials for every request, and searches no request.
-    /// Something else must decide which requests may pass. Requires `client_secret` or `client_secret_file`. In Kong,
-    /// clients still send credentials of their own.
+    /// Something else must decide which requests may pass. Requires `client_secret`, `client_secret_file`, or the key or
+    /// certificate that `token_endpoint_auth_method` names. In Kong, clients still send credentials of their own.
     #[serde(deserialize_with = "shapes::one")]
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(crate) client_id: Option<String>,
@@ -51,6 +52,29 @@ pub(crate) struct Config {
     /// File with the secret of `client_id`, without one line end at its end. Each exchange reads it, so a new secret
     /// needs no reload. Not in Kong.
     pub(crate) client_secret_file: Option<PathBuf>,
+    /// File with the private key of `client_id`, for `private_key_jwt`: PEM (PKCS#8, PKCS#1, SEC 1), or one private JWK.
+    /// RSA of at least 2048 bits, the curves P-256, P-384 and P-521, or Ed25519. Each exchange reads it, so a new key
+    /// needs no reload. While the file has no usable key, the last one stays in use, and a warning is logged. Not in
+    /// Kong.
+    pub(crate) client_assertion_key_file: Option<PathBuf>,
+    /// Algorithm of assertions that `client_assertion_key_file` signs: `RS256` to `RS512`, `PS256` to `PS512`, `ES256`
+    /// to `ES512`, or `EdDSA`. If unset, the one that the JWK names, or `RS256` for RSA, that of the curve, or `EdDSA`.
+    #[serde(deserialize_with = "shapes::one")]
+    #[cfg_attr(test, schemars(with = "Option<SigningAlgorithm>"))]
+    pub(crate) client_alg: Option<SigningAlgorithm>,
+    /// Key id in the header of these assertions (`kid`). If unset, the JWK's. Not in Kong.
+    pub(crate) client_assertion_kid: Option<String>,
+    /// File with the PEM certificate of `client_assertion_key_file`. The header of assertions then has its digests,
+    /// `x5t` and `x5t#S256`, and the token request has `client_id` too, as Entra ID requires. Read together with the
+    /// key. Not in Kong.
+    pub(crate) client_assertion_cert_file: Option<PathBuf>,
+    /// The `aud` of assertions that the gateway signs, for `private_key_jwt` and `client_secret_jwt`. If unset, the
+    /// issuer, exactly as its metadata writes it. Entra ID wants the URL of its token endpoint. Not in Kong.
+    pub(crate) client_assertion_audience: Option<String>,
+    /// File with a finished assertion (JWT) for `private_key_jwt`, which another program issues and renews: a Kubernetes
+    /// service account token, a SPIFFE JWT-SVID. Each exchange reads it. The token request has `client_id` too. Not in
+    /// Kong.
+    pub(crate) client_assertion_file: Option<PathBuf>,
     /// Header with the client's id, such as `X-Client-Id`. Requires `client_secret_header`. Both values are printable
     /// ASCII, without any encoding. Not in Kong.
     pub(crate) client_id_header: Option<String>,
@@ -134,7 +158,9 @@ pub(crate) struct Config {
     /// Client authentication at the token endpoint: `client_secret_post`, `client_secret_basic` or `client_secret_jwt`.
     /// If unset, `client_secret_post` if the provider's metadata lists it, else `client_secret_basic`; if it lists both
     /// and responds with `invalid_client`, the other one is tried once, and the accepted one is remembered for the
-    /// client. Kong's `client_auth` is an alias.
+    /// client. With `client_id`, also `private_key_jwt` (requires `client_assertion_key_file` or
+    /// `client_assertion_file`), `tls_client_auth` and `self_signed_tls_client_auth` (require `tls_client_auth_cert`).
+    /// Kong's `client_auth` is an alias.
     #[serde(alias = "client_auth", deserialize_with = "shapes::one")]
     #[cfg_attr(test, schemars(with = "Option<TokenAuth>"))]
     pub(crate) token_endpoint_auth_method: Option<TokenAuth>,
@@ -200,8 +226,9 @@ pub(crate) struct Config {
     /// File of PEM certificates to trust. If unset, the system's. In Kong, `lua_ssl_trusted_certificate` of
     /// `kong.conf`.
     pub(crate) ssl_trusted_certificate: Option<PathBuf>,
-    /// File with the PEM certificate that the gateway presents to the provider (mutual TLS). Requires
-    /// `tls_client_auth_key`. Not in Kong.
+    /// File with the PEM certificate that the gateway presents to the provider (mutual TLS, RFC 8705). Token requests
+    /// then go to the token endpoint in `mtls_endpoint_aliases` of the metadata, if it has one and `token_endpoint` is
+    /// unset. Requires `tls_client_auth_key`. Not in Kong.
     pub(crate) tls_client_auth_cert: Option<PathBuf>,
     /// File with the PEM key of `tls_client_auth_cert`. Not in Kong.
     pub(crate) tls_client_auth_key: Option<PathBuf>,
@@ -342,10 +369,10 @@ pub(crate) enum AuthMethods {
     Introspection,
 }
 
-/// Client authentication at the token endpoint (RFC 6749 section 2.3.1, OpenID Connect Core 1.0 section 9).
+/// Client authentication at the token endpoint (RFC 6749 section 2.3.1, OpenID Connect Core 1.0 section 9, RFC 8705
+/// section 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[expect(clippy::enum_variant_names, reason = "the standard's own names")]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum TokenAuth {
     /// Id and secret in `Authorization: Basic`.
@@ -354,6 +381,12 @@ pub(crate) enum TokenAuth {
     ClientSecretPost,
     /// A JWT signed with the secret.
     ClientSecretJwt,
+    /// A JWT signed with a private key.
+    PrivateKeyJwt,
+    /// The certificate of the connection, issued by a CA.
+    TlsClientAuth,
+    /// The certificate of the connection, registered itself.
+    SelfSignedTlsClientAuth,
 }
 
 impl TokenAuth {
@@ -363,6 +396,21 @@ impl TokenAuth {
             TokenAuth::ClientSecretBasic => "client_secret_basic",
             TokenAuth::ClientSecretPost => "client_secret_post",
             TokenAuth::ClientSecretJwt => "client_secret_jwt",
+            TokenAuth::PrivateKeyJwt => "private_key_jwt",
+            TokenAuth::TlsClientAuth => "tls_client_auth",
+            TokenAuth::SelfSignedTlsClientAuth => "self_signed_tls_client_auth",
+        }
+    }
+
+    /// Whether the client proves itself with a secret.
+    pub(crate) fn has_secret(self) -> bool {
+        match self {
+            TokenAuth::ClientSecretBasic
+            | TokenAuth::ClientSecretPost
+            | TokenAuth::ClientSecretJwt => true,
+            TokenAuth::PrivateKeyJwt
+            | TokenAuth::TlsClientAuth
+            | TokenAuth::SelfSignedTlsClientAuth => false,
         }
     }
 }
@@ -409,6 +457,12 @@ impl Default for Config {
             client_id: None,
             client_secret: None,
             client_secret_file: None,
+            client_assertion_key_file: None,
+            client_alg: None,
+            client_assertion_kid: None,
+            client_assertion_cert_file: None,
+            client_assertion_audience: None,
+            client_assertion_file: None,
             client_id_header: None,
             client_secret_header: None,
             basic_encoding: Encoding::Raw,

@@ -98,6 +98,17 @@ pub(super) fn configuration(
         ));
     }
     if let Some(own) = &rules.own {
+        if !pair.client_secret.is_empty() && !own.has_secret() {
+            let message = format!(
+                "Every request gets a token of the gateway's own client {} (client_id), which has no secret: no other \
+                 client can be checked.",
+                own.id
+            );
+            let finding = Finding::error(STEP, "other_client", message);
+            let remedy = "Check again without a client id and a secret.";
+            report.fail(Verdict::Misconfigured, finding.remedy(remedy));
+            return None;
+        }
         report.add(whose(own, client_id, pair.client_secret.is_empty()));
     }
     for notice in places(rules) {
@@ -132,13 +143,27 @@ fn whose(own: &OwnClient, client_id: &str, is_own: bool) -> Finding {
         return Finding::warning(STEP, "other_client", message)
             .remedy("Check again without a client id and a secret.");
     }
-    let place = match &own.proof {
-        Proof::Secret(_) => "client_secret".to_owned(),
-        Proof::SecretFile(file) => format!("client_secret_file, {}", shown(file.path())),
+    let file = |field: &str, path| format!("{field}, {}", shown(path));
+    let proof = match &own.proof {
+        Proof::Secret(_) => "its secret is in client_secret".to_owned(),
+        Proof::SecretFile(secret) => {
+            let file = file("client_secret_file", secret.path());
+            format!("its secret is in {file}")
+        }
+        Proof::Key(key) => {
+            let file = file("client_assertion_key_file", key.path());
+            format!("it proves itself by private_key_jwt with the key in {file}")
+        }
+        Proof::AssertionFile(assertion) => {
+            let file = file("client_assertion_file", assertion.path());
+            format!("it proves itself by private_key_jwt with the assertion in {file}")
+        }
+        Proof::Certificate => {
+            "it proves itself by the certificate in tls_client_auth_cert".to_owned()
+        }
     };
     let message = format!(
-        "This check uses the gateway's own client {client_id} (client_id), as every request does; its secret is in \
-         {place}."
+        "This check uses the gateway's own client {client_id} (client_id), as every request does; {proof}."
     );
     Finding::notice(STEP, "own_client", message)
 }

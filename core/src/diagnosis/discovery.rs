@@ -235,7 +235,8 @@ impl Check<'_> {
                 )
                 .remedy(
                     "Set token_endpoint_auth_method to client_secret_post, client_secret_basic or client_secret_jwt, \
-                     whichever the client is registered for; others need more than an id and a secret.",
+                     whichever the client is registered for; private_key_jwt and tls_client_auth are for the gateway's own \
+                     client (client_id).",
                 ),
             );
         }

@@ -3,6 +3,7 @@
 //! A check makes the exchange of a first request with the same code, over a [`Recorder`]; the findings explain the
 //! recorded responses.
 
+mod client_key;
 mod configuration;
 mod discovery;
 mod finding;
@@ -23,6 +24,7 @@ pub use finding::{Diagnosis, Finding, Step, Verdict};
 use crate::cause::Denial;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
+use crate::gate::own::OwnClient;
 use crate::gate::{Gate, Rules};
 use crate::http::{HttpTransport, Transport};
 use crate::key::MacKey;
@@ -78,7 +80,7 @@ impl Gate {
         let is_own = client_id.is_empty() && client_secret.is_empty();
         let own = self.rules.own.as_ref().filter(|_| is_own);
         // An unreadable secret is a finding of the token request.
-        let own_secret = own.and_then(|own| own.read().ok());
+        let own_secret = own.and_then(OwnClient::hidden);
         let client_id = own.map_or(client_id, |own| &own.id);
         let secret = own_secret.as_ref().map_or(client_secret, Secret::expose);
         let key = MacKey::random()
@@ -92,7 +94,7 @@ impl Gate {
         let mut report = Diagnosis::default();
         let pair = own.is_none().then_some((client_id, client_secret));
         if let Some(work) = configuration(&mut report, &self.rules, pair, args) {
-            let recorder = Arc::new(Recorder::new(transport));
+            let recorder = Arc::new(Recorder::new(transport, self.rules.request.auth));
             let env = Arc::new(Env::new(recorder.clone(), Arc::new(SystemClock)));
             let provider = Provider::new(self.rules.issuer.clone(), 1, Duration::ZERO);
             let exchange = Exchange {

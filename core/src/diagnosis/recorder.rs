@@ -4,6 +4,10 @@ use crate::config::TokenAuth;
 use crate::gate::connection::Connection;
 use crate::http::{Call, Fault, Form, Response, ResponseFuture, Transport};
 use crate::provider::is_markup;
+use crate::token::json_object;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use url::Url;
@@ -12,6 +16,8 @@ use zeroize::Zeroizing;
 /// A transport that remembers.
 pub(super) struct Recorder {
     transport: Arc<dyn Transport>,
+    /// The configured client authentication.
+    auth: Option<TokenAuth>,
     seen: Mutex<Vec<Seen>>,
 }
 
@@ -36,6 +42,14 @@ pub(super) struct Asked {
     pub(super) audience: Option<String>,
     /// RFC 8707's word for it.
     pub(super) resource: Option<String>,
+    pub(super) assertion: Option<Stated>,
+}
+
+/// The statements of a client's assertion: header and claims, without its signature.
+#[derive(Clone)]
+pub(super) struct Stated {
+    header: Map<String, Value>,
+    claims: Map<String, Value>,
 }
 
 /// An answer.
@@ -46,9 +60,10 @@ pub(super) struct Page {
 }
 
 impl Recorder {
-    pub(super) fn new(transport: Arc<dyn Transport>) -> Recorder {
+    pub(super) fn new(transport: Arc<dyn Transport>, auth: Option<TokenAuth>) -> Recorder {
         Recorder {
             transport,
+            auth,
             seen: Mutex::default(),
         }
     }
@@ -69,7 +84,10 @@ impl Transport for Recorder {
                 let mut seen = self.lock();
                 seen.push(Seen {
                     url: call.url.clone(),
-                    asked: call.form.as_ref().and_then(Asked::of),
+                    asked: call
+                        .form
+                        .as_ref()
+                        .and_then(|form| Asked::of(form, self.auth)),
                     introspects: call.form.as_ref().is_some_and(introspects),
                     answer: None,
                     took: Duration::ZERO,
@@ -100,29 +118,47 @@ fn member(form: &Form, wanted: &str) -> Option<String> {
 
 impl Asked {
     /// `None` for an introspection request.
-    fn of(form: &Form) -> Option<Asked> {
+    fn of(form: &Form, configured: Option<TokenAuth>) -> Option<Asked> {
         if introspects(form) {
             return None;
         }
         let member = |wanted: &str| member(form, wanted);
-        let auth = if form.authorization.is_some() {
-            TokenAuth::ClientSecretBasic
-        } else if member("client_assertion").is_some() {
-            TokenAuth::ClientSecretJwt
-        } else {
-            TokenAuth::ClientSecretPost
-        };
+        let auth = configured.unwrap_or(match form.authorization {
+            Some(_) => TokenAuth::ClientSecretBasic,
+            None => TokenAuth::ClientSecretPost,
+        });
         Some(Asked {
             auth,
             scope: member("scope"),
             audience: member("audience"),
             resource: member("resource"),
+            assertion: member("client_assertion")
+                .and_then(|text| Stated::read(&Zeroizing::new(text))),
         })
     }
 
     /// Whether it named an audience, under either name.
     pub(super) fn has_audience(&self) -> bool {
         self.audience.is_some() || self.resource.is_some()
+    }
+}
+
+impl Stated {
+    fn read(assertion: &str) -> Option<Stated> {
+        let mut parts = assertion.split('.');
+        let mut part = || json_object(&URL_SAFE_NO_PAD.decode(parts.next()?).ok()?);
+        Some(Stated {
+            header: part()?,
+            claims: part()?,
+        })
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&Value> {
+        self.header.get(name)
+    }
+
+    pub(super) fn claim(&self, name: &str) -> Option<&Value> {
+        self.claims.get(name)
     }
 }
 

@@ -66,6 +66,12 @@ impl Check<'_> {
                 ),
                 SERVICE_ACCOUNT.into(),
             ),
+            (Some(Cause::CredentialsRefused), _) if !asked.auth.has_secret() => (
+                Verdict::Refused,
+                "proof_refused",
+                self.proof_refused(asked, &said),
+                self.proof_remedy(asked, page).into(),
+            ),
             (Some(Cause::CredentialsRefused), _) => (
                 Verdict::Refused,
                 "credentials_refused",

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, value_error};
 use crate::error::{Error, ErrorKind, Problems};
+use crate::gate::client_certificate::ClientCertificate;
 use crate::gate::reach::{Block, Reach};
 use crate::key::FingerprintBuilder;
 use crate::sys::secret_file::{SecretFile, shown};
@@ -17,8 +18,8 @@ use zeroize::Zeroizing;
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Connection {
     pub(crate) trust: Trust,
-    /// The certificate and key to present to the provider, PEM.
-    pub(crate) identity: Option<Arc<Zeroizing<Vec<u8>>>>,
+    /// The certificate to present to the provider.
+    pub(crate) identity: Option<ClientCertificate>,
     pub(crate) http_proxy: Option<Proxy>,
     pub(crate) https_proxy: Option<Proxy>,
     pub(crate) no_proxy: Option<String>,
@@ -63,7 +64,7 @@ impl Connection {
         };
         let mut problems = Problems::default();
         let trust = problems.check(trust(config));
-        let identity = problems.check(identity(config));
+        let identity = problems.check(ClientCertificate::compile(config));
         let http_proxy = problems.check(proxy(
             "http_proxy",
             &config.http_proxy,
@@ -100,7 +101,7 @@ impl Connection {
             Trust::Only(pem) => fingerprint.part(b"only").part(pem),
             Trust::Anybody => fingerprint.part(b"anybody"),
         };
-        fingerprint.list(self.identity.iter().map(|identity| identity.as_slice()));
+        fingerprint.list(self.identity.iter().map(ClientCertificate::pem));
         for proxy in [&self.http_proxy, &self.https_proxy] {
             fingerprint.list(proxy.iter().map(|proxy| proxy.url.as_str().as_bytes()));
             if let Some(file) = proxy
@@ -227,37 +228,6 @@ fn trust(config: &Config) -> Result<Trust, Error> {
     let pem = read(FIELD, path)?;
     Trust::from_pem(pem.to_vec())
         .map_err(|error| file_error(FIELD, path, "contains no PEM certificate", error))
-}
-
-fn identity(config: &Config) -> Result<Option<Arc<Zeroizing<Vec<u8>>>>, Error> {
-    const FIELDS: [&str; 2] = ["tls_client_auth_cert", "tls_client_auth_key"];
-    match (&config.tls_client_auth_cert, &config.tls_client_auth_key) {
-        (None, None) => Ok(None),
-        (Some(cert), Some(key)) => {
-            let (pem, key_pem) = (read(FIELDS[0], cert)?, read(FIELDS[1], key)?);
-            let mut both = Zeroizing::new(Vec::with_capacity(pem.len() + 1 + key_pem.len()));
-            both.extend_from_slice(&pem);
-            both.push(b'\n');
-            both.extend_from_slice(&key_pem);
-            match reqwest::Identity::from_pem(&both) {
-                Ok(_) => Ok(Some(Arc::new(both))),
-                Err(_) => Err(file_error(
-                    FIELDS[1],
-                    key,
-                    "and tls_client_auth_cert are not a PEM certificate and its key",
-                    None,
-                )),
-            }
-        }
-        (cert, _) => {
-            let given = usize::from(cert.is_none());
-            Err(value_error(format!(
-                "{}: requires {}",
-                FIELDS[given],
-                FIELDS[1 - given]
-            )))
-        }
-    }
 }
 
 fn read(field: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {

@@ -31,6 +31,14 @@ impl Introspection {
             config.introspection_client_secret.as_deref(),
             config.introspection_client_secret_file.as_deref(),
         );
+        let auth = config.introspection_endpoint_auth_method;
+        if !auth.has_secret() {
+            return Err(value_error(format!(
+                "introspection_endpoint_auth_method: {} is not available for introspection; use client_secret_basic, \
+                 client_secret_post or client_secret_jwt",
+                auth.name()
+            )));
+        }
         let client = OwnClient::compile(
             ("introspection_client_id", id),
             ("introspection_client_secret", secret),
@@ -44,7 +52,7 @@ impl Introspection {
         })?;
         Ok(Some(Introspection {
             client,
-            auth: config.introspection_endpoint_auth_method,
+            auth,
             jwts: config.introspect_jwt_tokens,
             verifies_jwts: uses(AuthMethods::Bearer),
         }))

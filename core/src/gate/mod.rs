@@ -1,6 +1,8 @@
 //! A gate: one compiled configuration.
 
 mod challenge;
+pub(crate) mod client_certificate;
+mod client_key;
 mod clients;
 pub(crate) mod connection;
 pub(crate) mod endpoint;

@@ -23,6 +23,8 @@ pub(crate) struct TokenRequest {
     /// `None`: chosen by the provider's metadata.
     pub(crate) auth: Option<TokenAuth>,
     pub(crate) basic_encoding: Encoding,
+    /// The audience of assertions; `None`: the issuer.
+    pub(crate) assertion_audience: Option<String>,
     /// Not a part of the fingerprint: a token is the same with and without.
     pub(crate) traceparent: bool,
 }
@@ -93,6 +95,7 @@ impl TokenRequest {
             Some(scopes) => scope(scopes),
             None => Ok(Some(DEFAULT_SCOPE.to_owned())),
         });
+        problems.check(check_assertion_audience(config));
         let (Some(args), Some(headers), Some(scope)) = (args, headers, scope) else {
             return Err(problems.into_error());
         };
@@ -109,6 +112,7 @@ impl TokenRequest {
             scope_is_default: config.scopes.is_none(),
             auth: config.token_endpoint_auth_method,
             basic_encoding: config.token_endpoint_basic_encoding,
+            assertion_audience: config.client_assertion_audience.clone(),
             traceparent: config.traceparent,
         })
     }
@@ -127,6 +131,7 @@ impl TokenRequest {
         fingerprint.list(names.into_iter()).list(values.into_iter());
         fingerprint.part(self.auth.map_or("", TokenAuth::name).as_bytes());
         fingerprint.part(&[u8::from(self.basic_encoding == Encoding::Raw)]);
+        fingerprint.list(self.assertion_audience.iter().map(|aud| aud.as_bytes()));
         for (kind, values) in [
             ("args", &self.secret_args),
             ("headers", &self.secret_headers),
@@ -314,6 +319,30 @@ fn args(config: &Config) -> Result<Vec<(String, String)>, Error> {
         args.insert(0, ("audience".to_owned(), audience));
     }
     problems.finish().map(|()| args)
+}
+
+fn check_assertion_audience(config: &Config) -> Result<(), Error> {
+    const FIELD: &str = "client_assertion_audience";
+    let Some(audience) = &config.client_assertion_audience else {
+        return Ok(());
+    };
+    let signs = match config.token_endpoint_auth_method {
+        Some(TokenAuth::ClientSecretJwt) => true,
+        Some(TokenAuth::PrivateKeyJwt) => config.client_assertion_file.is_none(),
+        _ => false,
+    };
+    if !signs {
+        return Err(value_error(format!(
+            "{FIELD}: has no effect unless the gateway signs assertions: with token_endpoint_auth_method \
+             client_secret_jwt, or private_key_jwt and client_assertion_key_file"
+        )));
+    }
+    if audience.is_empty() || audience.chars().any(char::is_control) {
+        return Err(value_error(format!(
+            "{FIELD}: must not be empty or contain control characters"
+        )));
+    }
+    Ok(())
 }
 
 /// The value of `scope` (RFC 6749 section 3.3); `None` for an empty list.

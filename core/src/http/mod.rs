@@ -7,6 +7,7 @@ pub(crate) mod resolve;
 
 pub(crate) use fault::{Fault, Obstacle};
 
+use crate::gate::client_certificate::ClientCertificate;
 use crate::gate::connection::Connection;
 use crate::http::pool::Pool;
 use crate::http::resolve::{Lookup, url_may_be_reached};
@@ -127,19 +128,31 @@ impl HttpTransport {
         }
     }
 
-    /// The pool of a connection. Another value of `Proxy-Authorization` replaces it.
+    /// The pool of a connection setting: a new one if the certificate to present has been renewed, or for another value of
+    /// `Proxy-Authorization`.
     fn pool(
         &self,
         connection: &Connection,
         authorizations: [Option<HeaderValue>; 2],
     ) -> Result<Arc<Pool>, reqwest::Error> {
         let mut pools = self.pools();
-        if let Some(pool) = pools.get(connection)
-            && pool.authorizes_with(&authorizations)
-        {
-            return Ok(Arc::clone(pool));
-        }
-        let pool = Pool::new(connection, authorizations, self.max_exchanges, self.lookup)?;
+        let pool = pools.get(connection);
+        let current = pool.map_or(connection, |pool| &pool.connection);
+        let renewed = current
+            .identity
+            .as_ref()
+            .and_then(ClientCertificate::renewed);
+        let current = match (pool, renewed) {
+            (Some(pool), None) if pool.authorizes_with(&authorizations) => {
+                return Ok(Arc::clone(pool));
+            }
+            (_, Some(renewed)) => Connection {
+                identity: Some(renewed),
+                ..current.clone()
+            },
+            (_, None) => current.clone(),
+        };
+        let pool = Pool::new(&current, authorizations, self.max_exchanges, self.lookup)?;
         let pool = Arc::new(pool);
         pools.insert(connection.clone(), Arc::clone(&pool));
         Ok(pool)

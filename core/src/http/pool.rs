@@ -22,7 +22,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(3);
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) struct Pool {
-    connection: Connection,
+    pub(super) connection: Connection,
     /// Of `http_proxy` and `https_proxy`.
     authorizations: [Option<HeaderValue>; 2],
     max_idle: usize,
@@ -161,7 +161,7 @@ fn builder(
         Trust::Anybody => builder.tls_danger_accept_invalid_certs(true),
     };
     if let Some(identity) = &connection.identity {
-        builder = builder.identity(reqwest::Identity::from_pem(identity)?);
+        builder = builder.identity(reqwest::Identity::from_pem(identity.pem())?);
     }
     let no_proxy = connection.no_proxy.as_deref();
     if let Some(one) = &connection.http_proxy {

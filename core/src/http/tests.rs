@@ -3,11 +3,13 @@
 mod tls;
 
 use super::*;
+use crate::Gate;
 use crate::config::Config;
 use crate::gate::reach::Reach;
 use crate::http::resolve::Lookup;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tls::{AUTHORITY, First, TlsServer};
@@ -592,4 +594,38 @@ async fn a_ca_certificate_presented_as_a_server_certificate_is_named() {
         "the server presents a CA certificate as its own; issue a server certificate from it"
     );
     assert_eq!(obstacle, Obstacle::CaCertificate);
+}
+
+#[test]
+fn a_renewed_certificate_gets_a_pool_of_its_own() {
+    let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/keys");
+    let own = std::env::temp_dir().join(format!("credgate-certificate-{}", std::process::id()));
+    std::fs::create_dir_all(&own).unwrap();
+    let write = |from, to| assert!(std::fs::copy(keys.join(from), own.join(to)).is_ok());
+    write("rsa.cert.pem", "cert");
+    write("rsa.pem", "key");
+    let config = serde_json::json!({
+        "issuer": "https://a.example",
+        "tls_client_auth_cert": own.join("cert"),
+        "tls_client_auth_key": own.join("key"),
+    });
+    let gate = Gate::from_json(&config.to_string()).unwrap();
+    let connection = &gate.rules.issuer.connection;
+    let transport = HttpTransport::new(1);
+    let pool = || transport.pool(connection, [None, None]).unwrap();
+    let first = pool();
+    assert!(Arc::ptr_eq(&first, &pool()), "unchanged");
+    write("p256.cert.pem", "cert");
+    assert!(
+        Arc::ptr_eq(&first, &pool()),
+        "another key's certificate is not used"
+    );
+    write("p256.pem", "key");
+    let second = pool();
+    assert!(!Arc::ptr_eq(&first, &second), "renewed");
+    assert!(Arc::ptr_eq(&second, &pool()), "unchanged since");
+    assert_eq!(transport.pools().len(), 1, "the old pool is dropped");
+    std::fs::remove_file(own.join("key")).unwrap();
+    assert!(Arc::ptr_eq(&second, &pool()), "the last pair stays in use");
+    std::fs::remove_dir_all(&own).unwrap();
 }

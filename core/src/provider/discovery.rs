@@ -12,6 +12,7 @@ use crate::http::{Call, Fault, Response};
 use crate::token::json_object;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::time::Duration;
 use url::Url;
 
@@ -36,12 +37,30 @@ const MAX_DOCUMENT: usize = 1024 * 1024;
 
 /// A repeated member is an error.
 #[derive(Deserialize)]
-struct Document {
+struct Document<'d> {
     issuer: String,
     token_endpoint: Option<String>,
     introspection_endpoint: Option<Value>,
     jwks_uri: Option<String>,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// Read for connections with a certificate only.
+    #[serde(borrow)]
+    mtls_endpoint_aliases: Option<&'d RawValue>,
+}
+
+/// Endpoints for connections with a certificate (RFC 8705 section 5).
+#[derive(Default, Deserialize)]
+struct Aliases {
+    token_endpoint: Option<String>,
+}
+
+impl Document<'_> {
+    fn aliases(&self) -> Result<Aliases, Flaw> {
+        match self.mtls_endpoint_aliases {
+            Some(raw) => json_object(raw.get().as_bytes()).ok_or(Flaw::NoMetadata),
+            None => Ok(Aliases::default()),
+        }
+    }
 }
 
 impl Metadata {
@@ -153,7 +172,7 @@ pub(super) fn insecure(name: &str, named: &str) -> String {
 }
 
 pub(crate) fn read(issuer: &Issuer, body: &[u8]) -> Result<Metadata, Flaw> {
-    let document: Document = json_object(body).ok_or(Flaw::NoMetadata)?;
+    let document: Document<'_> = json_object(body).ok_or(Flaw::NoMetadata)?;
     // RFC 8414 section 3.3: identical, up to the trailing slash, which a well-known URL does not show.
     if document.issuer.trim_end_matches('/') != issuer.id {
         return Err(Flaw::OtherIssuer(document.issuer));
@@ -161,7 +180,12 @@ pub(crate) fn read(issuer: &Issuer, body: &[u8]) -> Result<Metadata, Flaw> {
     let url = |text: &str, flaw: fn(String) -> Flaw| {
         endpoint(text, issuer.allow_loopback_http).map_err(|_| flaw(text.to_owned()))
     };
-    let token_endpoint = match (&issuer.token_endpoint, &document.token_endpoint) {
+    let aliases = match issuer.connection.identity {
+        Some(_) => document.aliases()?,
+        None => Aliases::default(),
+    };
+    let discovered = aliases.token_endpoint.or(document.token_endpoint);
+    let token_endpoint = match (&issuer.token_endpoint, &discovered) {
         (Some(configured), _) => Some(configured.clone()),
         (None, Some(text)) => Some(url(text, Flaw::TokenEndpoint)?),
         (None, None) => None,
@@ -233,6 +257,47 @@ mod tests {
 
     fn read(document: &str) -> Result<Metadata, Flaw> {
         super::read(&issuer(), document.as_bytes())
+    }
+
+    #[test]
+    fn a_connection_with_a_certificate_uses_the_endpoint_for_it() {
+        let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/keys/");
+        let issuer = |own: &str| {
+            let gate = format!(
+                r#"{{"issuer":"https://a.example","tls_client_auth_cert":"{keys}rsa.cert.pem",
+                    "tls_client_auth_key":"{keys}rsa.pem"{own}}}"#
+            );
+            Gate::from_json(&gate).unwrap().rules.issuer.clone()
+        };
+        let document = |aliases: &str| {
+            DOCUMENT.replace('}', &format!(r#","mtls_endpoint_aliases":{aliases}}}"#))
+        };
+        let endpoint = |issuer: &Issuer, aliases: &str| {
+            let metadata = super::read(issuer, document(aliases).as_bytes())?;
+            Ok(metadata.token_endpoint.unwrap().to_string())
+        };
+        let own = |url: &str| Ok(url.to_owned());
+        let aliases = r#"{"token_endpoint":"https://mtls.a.example/token"}"#;
+        let plain = self::issuer();
+        for (issuer, aliases, expect) in [
+            (&issuer(""), aliases, own("https://mtls.a.example/token")),
+            (&issuer(""), "{}", own("https://a.example/token")),
+            (&plain, aliases, own("https://a.example/token")),
+            (&plain, "7", own("https://a.example/token")),
+            (
+                &issuer(r#","token_endpoint":"https://b.example/token""#),
+                aliases,
+                own("https://b.example/token"),
+            ),
+            (
+                &issuer(""),
+                r#"{"token_endpoint":"http://mtls.a.example/"}"#,
+                Err(Flaw::TokenEndpoint("http://mtls.a.example/".to_owned())),
+            ),
+            (&issuer(""), "7", Err(Flaw::NoMetadata)),
+        ] {
+            assert_eq!(endpoint(issuer, aliases), expect, "{aliases}");
+        }
     }
 
     #[test]

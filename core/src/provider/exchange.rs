@@ -105,6 +105,12 @@ impl Exchange<'_> {
         let mut metadata = self.provider.metadata(self.env).await?;
         token_endpoint(&metadata)?;
         let own = self.rules.own.as_ref().filter(|_| credentials.are_own());
+        let auth = self.rules.request.auth;
+        if own.is_none() && auth.is_some_and(|auth| !auth.has_secret()) {
+            // The gateway's own key proves no other client.
+            let why = "the host supplies credentials to a gate whose client has no secret";
+            return Err(Denial::new(Cause::RequestRefused, why));
+        }
         let candidate = Candidate {
             rules: self.rules,
             key: &self.key,
@@ -113,19 +119,20 @@ impl Exchange<'_> {
             patience: self.patience,
         };
         let attempt = self.provider.health.admit(self.env, &candidate).await?;
-        let (read, renewed);
+        let (wall, journal) = (self.env.clock.wall(), &self.env.journal);
+        let (proven, renewed);
         let mut credentials = credentials;
         if let Some(own) = own {
-            read = credentials.with_secret(own.read().map_err(unreadable)?);
-            credentials = &read;
+            proven = own.prove(credentials, wall, journal).map_err(unreadable)?;
+            credentials = &proven;
         }
         let mut sent = self.negotiate(&attempt, &metadata, credentials).await;
         if let Ok(answered) = &sent
             && is_client_refused(&answered.reply)
-            && let Some(secret) = own.and_then(|own| own.read_changed(&credentials.client_secret))
+            && let Some(changed) = own.and_then(|own| own.prove_anew(credentials, wall, journal))
             && attempt.may_retry()
         {
-            renewed = credentials.with_secret(secret);
+            renewed = changed;
             credentials = &renewed;
             sent = self.negotiate(&attempt, &metadata, credentials).await;
         }
@@ -378,7 +385,7 @@ pub(crate) fn late(issuer: &str, timeout: Duration) -> Denial {
     Denial::new(Cause::ProviderTimeout, detail)
 }
 
-/// The denial while a secret of the operator is unreadable.
+/// The denial while a secret or a key of the operator is unreadable.
 pub(super) fn unreadable(error: Error) -> Denial {
     Denial::new(Cause::EngineUnavailable, error.to_string())
 }

@@ -97,6 +97,8 @@ impl Exchange<'_> {
             secret: secret.expose(),
             auth: introspection.auth,
             basic_encoding: self.rules.request.basic_encoding,
+            signer: None,
+            audience: None,
         };
         let pairs = [("token", token), ("token_type_hint", "access_token")];
         client.form(&pairs, metadata, wall)

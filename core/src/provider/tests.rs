@@ -44,6 +44,7 @@ impl Bench {
         self.run(&Work::Exchange(Credentials {
             client_id: id.to_owned(),
             client_secret: Secret::new(secret),
+            signer: None,
             args: Vec::new(),
         }))
         .await

@@ -7,7 +7,7 @@ use crate::gate::Rules;
 use crate::http::Form;
 use crate::provider::Metadata;
 use crate::request::credentials::Credentials;
-use crate::token::Identity;
+use crate::token::{AssertionSigner, Identity};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use form_urlencoded::byte_serialize;
@@ -24,6 +24,11 @@ pub(super) struct Client<'c> {
     pub(super) secret: &'c str,
     pub(super) auth: TokenAuth,
     pub(super) basic_encoding: Encoding,
+    /// Its key. Without one, the secret of `private_key_jwt` is a finished assertion.
+    pub(super) signer: Option<&'c AssertionSigner>,
+    /// The audience of assertions; `None`: the issuer, which identifies one provider. Another provider could share the
+    /// endpoint's URL.
+    pub(super) audience: Option<&'c str>,
 }
 
 /// `wall`: the time since the Unix epoch.
@@ -51,6 +56,8 @@ pub(super) fn form(
         secret: credentials.client_secret.expose(),
         auth,
         basic_encoding: rules.request.basic_encoding,
+        signer: credentials.signer.as_deref(),
+        audience: rules.request.assertion_audience.as_deref(),
     };
     client.form(&pairs, metadata, wall)
 }
@@ -64,6 +71,12 @@ impl Client<'_> {
         wall: Duration,
     ) -> Result<Form, Denial> {
         let Client { id, secret, .. } = *self;
+        let identity = Identity {
+            client_id: id,
+            audience: self.audience.unwrap_or(&metadata.issuer),
+            wall,
+        };
+        let unsigned = |_| Denial::new(Cause::Internal, "the system has no randomness");
         let assertion;
         let mut pairs = pairs.to_vec();
         let authorization = match self.auth {
@@ -73,21 +86,34 @@ impl Client<'_> {
             }
             TokenAuth::ClientSecretBasic => Some(basic(self.basic_encoding, id, secret)),
             TokenAuth::ClientSecretJwt => {
-                // The audience is the issuer, which identifies one provider; another provider could share the
-                // endpoint's URL.
-                let identity = Identity {
-                    client_id: id,
-                    audience: &metadata.issuer,
-                    wall,
-                };
-                assertion = identity
-                    .signed_with_secret(secret)
-                    .map_err(|_| Denial::new(Cause::Internal, "the system has no randomness"))?;
+                assertion = identity.signed_with_secret(secret).map_err(unsigned)?;
                 // The assertion names the client; some providers refuse a client_id beside it.
                 pairs.extend([
                     ("client_assertion_type", JWT_BEARER),
                     ("client_assertion", &assertion),
                 ]);
+                None
+            }
+            TokenAuth::PrivateKeyJwt => {
+                let names_client;
+                (assertion, names_client) = match self.signer {
+                    Some(signer) => {
+                        let signed = identity.signed_with(signer).map_err(unsigned)?;
+                        // Entra ID, whose certificates it is for, requires a client_id.
+                        (signed, signer.has_certificate)
+                    }
+                    // Its subject may have a name of its own.
+                    None => (Zeroizing::new(secret.to_owned()), true),
+                };
+                pairs.extend(names_client.then_some(("client_id", id)));
+                pairs.extend([
+                    ("client_assertion_type", JWT_BEARER),
+                    ("client_assertion", &assertion),
+                ]);
+                None
+            }
+            TokenAuth::TlsClientAuth | TokenAuth::SelfSignedTlsClientAuth => {
+                pairs.push(("client_id", id));
                 None
             }
         };

@@ -276,6 +276,7 @@ impl<'s> PresentedPair<'s> {
         Credentials {
             client_id: ascii(self.client_id).to_owned(),
             client_secret: Secret::new(ascii(self.client_secret)),
+            signer: None,
             args: self
                 .args()
                 .map(|(name, value)| (name, String::from_utf8_lossy(value).into_owned()))

@@ -87,6 +87,8 @@ pub(crate) struct AssertionSigner {
     key: PrivateKey,
     algorithm: SigningAlgorithm,
     header: String,
+    /// The header names a certificate.
+    pub(crate) has_certificate: bool,
 }
 
 /// The reason why a key cannot sign as configured.
@@ -125,6 +127,7 @@ impl AssertionSigner {
             key,
             algorithm,
             header: header.to_string(),
+            has_certificate: certificate.is_some(),
         })
     }
 }

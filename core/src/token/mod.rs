@@ -18,7 +18,7 @@ pub use grant::Grant;
 pub(crate) use grant::{Lifetime, Origin};
 pub(crate) use jwks::KeySet;
 pub(crate) use jws::{Jws, UniqueObject, is_jws};
-pub(crate) use private_key::{KeyFlaw, PrivateKey};
+pub(crate) use private_key::PrivateKey;
 pub(crate) use response::{
     MAX_TOKEN, TokenResponse, is_b64token, json_object, remaining, unverified_claims,
 };

@@ -4,6 +4,7 @@ mod endpoints;
 mod introspection;
 mod limits;
 mod own;
+mod own_key;
 mod secret_files;
 #[cfg(feature = "sqlite")]
 mod sharing;

@@ -234,6 +234,7 @@ impl Lab {
         let work = Work::Exchange(Credentials {
             client_id: client_id.to_owned(),
             client_secret: Secret::new("s3cret"),
+            signer: None,
             args: Vec::new(),
         });
         self.sharing.run(&exchange, &work, &purpose).await

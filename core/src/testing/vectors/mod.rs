@@ -1,5 +1,6 @@
 //! Runs the vectors of `tests/vectors`: the same bytes in, the same outcome out, here and in every host.
 
+mod assertion;
 mod bearer;
 mod challenge;
 mod configuration;
@@ -47,6 +48,7 @@ fn run_file(
 ) {
     let path = vectors().join(file);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let text = text.replace("$KEYS", &keys());
     let file_of: File =
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
     assert!(
@@ -83,6 +85,12 @@ fn run_file(
 
 fn vectors() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors")
+}
+
+/// The directory of keys, which vectors name `$KEYS`.
+fn keys() -> String {
+    let keys = vectors().join("keys").canonicalize().unwrap();
+    keys.into_os_string().into_string().unwrap()
 }
 
 /// Objects are merged, anything else is replaced.

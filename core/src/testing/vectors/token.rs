@@ -25,7 +25,7 @@ fn dialects() {
         ("auth0", 10),
         ("okta", 4),
         ("entra_v1", 3),
-        ("entra_v2", 4),
+        ("entra_v2", 8),
         ("keycloak", 4),
         ("cognito", 3),
         ("pingone", 3),

@@ -105,6 +105,7 @@ impl Entries {
             let credentials = Credentials {
                 client_id: format!("client-{number}"),
                 client_secret: secret.clone(),
+                signer: None,
                 args: Vec::new(),
             };
             pepper.index(&gate, &credentials)
