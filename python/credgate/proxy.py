@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Container
 
     from credgate import Allow, Gate
-    from credgate.asgi import App, Headers, Message, Receive, Scope, Send
+    from credgate._middleware import Headers
+    from credgate.asgi import App, Message, Receive, Scope, Send
 
 __all__ = ["create_app"]
 

@@ -37,6 +37,7 @@ def test_two_hundred_cold_requests_cause_one_exchange_for_each_client(
     assert {answer.status for answer in answers} == {200}
     assert provider.count == {
         "token": len(clients),
+        "introspection": 0,
         "by_client": {client.id: 1 for client in clients},
         "refused": 0,
     }

@@ -162,7 +162,7 @@ def test_another_mode_is_refused(tmp_path: Path, provider: Provider, mode: str) 
 def test_a_gate_without_a_header_is_refused(tmp_path: Path, provider: Provider) -> None:
     places = "credgate_client_credentials_param_type query body"
     said = Nginx(tmp_path / "wrong", check(provider.issuer, places)).check().stderr
-    assert 'must contain "header" for an external check' in said
+    assert 'must contain "header" or "headers" for an external check' in said
 
 
 def test_a_check_exchanges_the_credentials_that_variables_select(

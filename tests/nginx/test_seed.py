@@ -65,7 +65,7 @@ def test_the_four_settings_forward_a_token_and_no_secret(
         assert verified(bearer(seen), provider)["client_id"] == ALICE.id
         assert ALICE.traces(seen["raw"]) == []
         assert seen["line"].split()[1] == ("/orders?keep=1" if source == "query" else "/orders")
-    assert provider.count == {"token": 1, "by_client": {"alice": 1}, "refused": 0}
+    assert provider.count == {"token": 1, "introspection": 0, "by_client": {"alice": 1}, "refused": 0}
 
 
 @pytest.mark.parametrize("source", SOURCES)

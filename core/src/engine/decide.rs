@@ -52,8 +52,26 @@ pub(super) struct Miss<'r> {
     pub(super) key: Key,
     source: Source,
     presented: Presented<'r>,
-    request: Request<'r>,
+    caller: Caller<'r>,
     now: Instant,
+}
+
+/// The circumstances of a request that an exchange needs beside its credentials.
+#[derive(Clone, Copy)]
+struct Caller<'r> {
+    /// See [`Request::peer`].
+    peer: Option<&'r [u8]>,
+    /// See [`Request::traceparent`].
+    traceparent: Option<&'r [u8]>,
+}
+
+impl<'r> Caller<'r> {
+    fn of(request: &Request<'r>) -> Caller<'r> {
+        Caller {
+            peer: request.peer,
+            traceparent: request.traceparent,
+        }
+    }
 }
 
 /// The maximum that a semaphore accepts.
@@ -185,7 +203,7 @@ impl Inner {
         let now = self.shared.env.clock.now();
         if let Some((outcome, refresh_due)) = self.hit(rules, &key, source, now) {
             if let Some(grant) = refresh_due {
-                self.refresh(rules, key, &presented, request, &grant);
+                self.refresh(rules, key, &presented, Caller::of(request), &grant);
             }
             return Look::Known(outcome);
         }
@@ -198,7 +216,7 @@ impl Inner {
             key,
             source,
             presented,
-            request: *request,
+            caller: Caller::of(request),
             now,
         })
     }
@@ -253,7 +271,7 @@ impl Inner {
                 None
             }
             Joined::Opened => {
-                self.start(rules, key, &miss.presented, &miss.request, false);
+                self.start(rules, key, &miss.presented, miss.caller, false);
                 None
             }
         }
@@ -298,7 +316,7 @@ impl Inner {
         rules: &Arc<Rules>,
         key: Key,
         presented: &Presented<'_>,
-        request: &Request<'_>,
+        caller: Caller<'_>,
         grant: &Grant,
     ) {
         let now = self.shared.env.clock.now();
@@ -313,7 +331,7 @@ impl Inner {
             return;
         }
         add(&self.shared.env.metrics.refreshes);
-        self.start(rules, key, presented, request, true);
+        self.start(rules, key, presented, caller, true);
     }
 
     fn key(&self, rules: &Rules, pair: &PresentedPair<'_>, message: &mut Message) -> Key {
@@ -359,18 +377,18 @@ impl Inner {
         rules: &Arc<Rules>,
         key: Key,
         presented: &Presented<'_>,
-        request: &Request<'_>,
+        caller: Caller<'_>,
         is_refresh: bool,
     ) {
         let purpose = Purpose {
             rules: Arc::clone(rules),
             key,
-            parties: self.parties(rules, key, presented, request.peer),
+            parties: self.parties(rules, key, presented, caller.peer),
             is_refresh,
             // Printable ASCII.
             client_id: String::from_utf8_lossy(presented.client_id()).into(),
             start: self.shared.start(),
-            traceparent: match request.traceparent {
+            traceparent: match caller.traceparent {
                 Some(value) if rules.request.traceparent => traceparent(value),
                 _ => None,
             },

@@ -103,7 +103,7 @@ impl<'e> TokenEntry<'e> {
             scope: grant.scope().map(Cow::from),
             introspected: rules
                 .introspects(grant.token())
-                .and_then(|_| grant.claims.as_ref())
+                .and(grant.claims.as_ref())
                 .map(|claims| claims.json().into()),
             is_verified: rules.verify_signature && is_jws(grant.token()),
             is_providers: grant

@@ -131,7 +131,8 @@ impl Address {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ConfigValue`] if the URL has a password too, or only a user; [`ErrorKind::ConfigFile`].
+    /// [`ConfigValue`](crate::ErrorKind::ConfigValue) if the URL has a password too, or only a user;
+    /// [`ConfigFile`](crate::ErrorKind::ConfigFile).
     pub(super) fn with_password_file(self, path: Option<&Path>) -> Result<Address, Error> {
         let password_file = path.map(|path| SecretFile::open(FIELD, path)).transpose()?;
         Ok(Address {
