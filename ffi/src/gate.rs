@@ -120,9 +120,10 @@ pub unsafe extern "C" fn credgate_gate_wants_body(
         let mut scratch = request::scratch();
         // SAFETY: C passes valid pointers or NULL.
         let (gate, request, out_wants) = unsafe {
+            let gate = handle::borrow(gate)?;
             (
-                handle::borrow(gate)?,
-                request::borrow(request, false, &mut scratch)?,
+                gate,
+                request::borrow(request, &gate.0, &mut scratch)?,
                 Out::required(out_wants)?,
             )
         };
@@ -165,7 +166,7 @@ pub unsafe extern "C" fn credgate_gate_presented_client_id(
         // SAFETY: C passes valid pointers or NULL.
         unsafe {
             let gate = handle::borrow(gate)?;
-            let request = request::borrow(request, false, &mut scratch)?;
+            let request = request::borrow(request, &gate.0, &mut scratch)?;
             match gate.0.presented_client_id(&request) {
                 Some(id) => bytes::write(id.as_bytes(), out, capacity, out_len),
                 None => Ok(CREDGATE_EMPTY),

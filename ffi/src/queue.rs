@@ -160,7 +160,7 @@ pub unsafe extern "C" fn credgate_authenticate_at_once(
             (
                 gate,
                 handle::borrow(queue)?,
-                request::borrow(request, gate.0.wants_traceparent(), &mut scratch)?,
+                request::borrow(request, &gate.0, &mut scratch)?,
                 Target::new(outcome)?,
             )
         };
@@ -195,7 +195,7 @@ pub unsafe extern "C" fn credgate_authenticate(
             (
                 gate,
                 handle::borrow(queue)?,
-                request::borrow(request, gate.0.wants_traceparent(), &mut scratch)?,
+                request::borrow(request, &gate.0, &mut scratch)?,
                 Target::new(outcome)?,
                 Out::required(out_ticket)?,
             )

@@ -4,7 +4,7 @@ use crate::boundary::Fail;
 use crate::bytes;
 use crate::status::{CREDGATE_INVALID_ARGUMENT, CREDGATE_NULL_ARGUMENT};
 use crate::structs;
-use credgate_core::{CredentialHeaders, Request};
+use credgate_core::{CredentialHeaders, Gate, Request};
 use std::ffi::c_char;
 use std::mem::{MaybeUninit, align_of, offset_of, size_of};
 
@@ -117,14 +117,14 @@ pub(crate) const fn scratch<'a>() -> Scratch<'a> {
     }
 }
 
-/// Borrows a request, with its traceparent if the gate wants it.
+/// Borrows a request, with the headers that the gate reads.
 ///
 /// # Safety
 ///
 /// NULL, or a request whose strings are valid through `'a`.
 pub(crate) unsafe fn borrow<'a>(
     request: *const credgate_request,
-    wants_traceparent: bool,
+    gate: &Gate,
     scratch: &'a mut Scratch<'a>,
 ) -> Result<Request<'a>, Fail> {
     // SAFETY: the size is checked before anything else is read; the caller guarantees the strings.
@@ -135,6 +135,12 @@ pub(crate) unsafe fn borrow<'a>(
         if request.grown != 0 {
             return Err(Fail(CREDGATE_INVALID_ARGUMENT));
         }
+        let (traceparent, headers) = if gate.reads_headers() {
+            let traceparent = bytes::optional(request.traceparent, request.traceparent_len)?;
+            (traceparent, headers(request)?)
+        } else {
+            (None, CredentialHeaders::default())
+        };
         Ok(Request {
             method: bytes::required(request.method, request.method_len)?,
             authorization: bytes::optional(request.authorization, request.authorization_len)?,
@@ -144,12 +150,8 @@ pub(crate) unsafe fn borrow<'a>(
             credentials: credentials(request)?,
             args: args(request, &mut scratch.args)?,
             peer: bytes::optional(request.peer, request.peer_len)?,
-            traceparent: if wants_traceparent {
-                bytes::optional(request.traceparent, request.traceparent_len)?
-            } else {
-                None
-            },
-            headers: headers(request)?,
+            traceparent,
+            headers,
         })
     }
 }

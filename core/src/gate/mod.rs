@@ -118,6 +118,11 @@ impl Gate {
         self.rules.places.args.host()
     }
 
+    /// Whether this gate reads [`Request::headers`] or [`Request::traceparent`]; otherwise it ignores both.
+    pub fn reads_headers(&self) -> bool {
+        self.rules.reads_headers
+    }
+
     /// Whether this gate forwards [`Request::traceparent`] (`traceparent`), so that the host should look it up.
     pub fn wants_traceparent(&self) -> bool {
         self.rules.request.traceparent

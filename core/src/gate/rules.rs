@@ -25,6 +25,8 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct Rules {
     pub(crate) places: Places,
+    /// Credentials may be in two named headers, or `traceparent` is forwarded.
+    pub(crate) reads_headers: bool,
     /// The gateway's own client, for which every request gets a token.
     pub(crate) own: Option<OwnClient>,
     pub(crate) clients_allowed: Option<Clients>,
@@ -123,6 +125,7 @@ impl Rules {
         Ok(Rules {
             // A request that is not searched has no credentials to hide.
             hide: config.hide_credentials && places.are_searched(),
+            reads_headers: places.headers.is_some() || request.traceparent,
             places,
             clients_allowed,
             entry: Entry::new(config.run_on_preflight),

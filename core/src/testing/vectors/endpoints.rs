@@ -1,4 +1,4 @@
-use super::{bytes, config, expect_eq, optional_bytes, run_file};
+use super::{bytes, config, expect_eq, optional_bytes, pairs, run_file};
 use crate::Gate;
 use crate::config::engine::EngineOptions;
 use crate::engine::Engine;
@@ -48,7 +48,10 @@ fn run(
     let [method, authorization, query, content_type, body] =
         ["method", "authorization", "query", "content_type", "body"]
             .map(|name| optional_bytes(input, name));
+    let headers: Vec<(Vec<u8>, Vec<u8>)> = pairs(input, "headers");
+    let headers = headers.iter().map(|(name, value)| (&**name, &**value));
     let mut request = Request {
+        headers: gate.select_headers(headers),
         method: method.as_deref().unwrap_or_default(),
         authorization: authorization.as_deref(),
         query: query.as_deref(),

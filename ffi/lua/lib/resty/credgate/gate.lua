@@ -564,9 +564,14 @@ end
 -- the denial. Raises errors at the caller of its caller.
 local function decide(gate, method, options)
     local is_token_endpoint = gate.is_token_endpoint
+    local headers = gate.headers
     local body, content_type
 
     http_request.fill(request, method)
+
+    if headers then
+        credential_headers.fill(request, headers)
+    end
 
     if is_token_endpoint then
         body, content_type = http_request.read_body(gate.handle, request, method)
@@ -595,6 +600,14 @@ local function decide(gate, method, options)
     -- A subrequest shares its headers with the main request.
     if not (ngx.is_subrequest or gate.keeps_header) then
         http_request.overwrite_authorization(request)
+    end
+
+    if headers then
+        credential_headers.empty(request)
+
+        if headers.are_hidden and not ngx.is_subrequest then
+            credential_headers.overwrite_secret(headers)
+        end
     end
 
     local outcome, err, code = await(gate, struct, status, own_queue)
