@@ -91,6 +91,29 @@ local function credential_headers_of(handle)
 end
 
 
+-- What a request needs to know of the gate.
+local function fields_of(handle)
+    C.credgate_gate_timeout(handle, milliseconds)
+    C.credgate_gate_searches_requests(handle, searches)
+
+    local arg_names = arg_names_of(handle)
+    local wants_traceparent =
+        C.credgate_gate_wants_traceparent(handle, wants) == OK and wants[0]
+
+    return {
+        handle = handle,
+        timeout = milliseconds[0] / 1000,
+        arg_names = arg_names[1] and arg_names,
+        wants_traceparent = wants_traceparent,
+        -- One check for a hit.
+        has_more = arg_names[1] ~= nil or wants_traceparent,
+        -- The client's header is the application's own.
+        keeps_header = not searches[0],
+        headers = credential_headers_of(handle),
+    }
+end
+
+
 -- Compiles a configuration in JSON, and logs its warnings. Returns nil and the
 -- error if it is invalid.
 function _M.new(json)
@@ -109,24 +132,7 @@ function _M.new(json)
         index = index + 1
     end
 
-    C.credgate_gate_timeout(handle, milliseconds)
-    C.credgate_gate_searches_requests(handle, searches)
-
-    local arg_names = arg_names_of(handle)
-    local wants_traceparent =
-        C.credgate_gate_wants_traceparent(handle, wants) == OK and wants[0]
-
-    return setmetatable({
-        handle = handle,
-        timeout = milliseconds[0] / 1000,
-        arg_names = arg_names[1] and arg_names,
-        wants_traceparent = wants_traceparent,
-        -- One check for a hit.
-        has_more = arg_names[1] ~= nil or wants_traceparent,
-        -- The client's header is the application's own.
-        keeps_header = not searches[0],
-        headers = credential_headers_of(handle),
-    }, methods)
+    return setmetatable(fields_of(handle), methods)
 end
 
 
@@ -545,14 +551,7 @@ local function derived(self, name, derive)
         error("credgate: " .. message(status), 3)
     end
 
-    gate = {
-        handle = ffi.gc(out[0], C.credgate_gate_free),
-        timeout = self.timeout,
-        arg_names = self.arg_names,
-        wants_traceparent = self.wants_traceparent,
-        has_more = self.has_more,
-        keeps_header = self.keeps_header,
-    }
+    gate = fields_of(ffi.gc(out[0], C.credgate_gate_free))
 
     self[name] = gate
 
