@@ -108,10 +108,12 @@ def of_file(profile: str, name: str) -> int:
     after `calls=` has the cost of the callee."""
     wanted, current, is_call, total = set[str](), "", False, 0
     for line in profile.splitlines():
-        if file := re.match(r"f[lie]=\((\d+)\)(?: (.*))?", line):
-            current = file[1]
-            if file[2] and Path(file[2]).name == name:
-                wanted.add(current)
+        # The line of a callee may name a file first, too.
+        if file := re.match(r"(c?)f[lie]=\((\d+)\)(?: (.*))?", line):
+            if not file[1]:
+                current = file[2]
+            if file[3] and Path(file[3]).name == name:
+                wanted.add(file[2])
         elif line.startswith("calls="):
             is_call = True
         elif re.match(r"[+*\-\d]", line):

@@ -17,7 +17,7 @@ from support.endpoints import (
     replay_token_requests,
 )
 from support.lab import Provider, Scripted
-from support.replay import configuration
+from support.replay import configuration, headers_of
 from support.vectors import Vector
 
 Respond = Callable[[Any, Vector], tuple[int, dict[str, str], bytes]]
@@ -29,6 +29,7 @@ def asgi(app: Any, vector: Vector) -> tuple[int, dict[str, str], bytes]:
     body = vector.bytes("body")
     named = {"authorization": vector.bytes("authorization"), "content-type": vector.bytes("content_type")}
     headers = [(name.encode(), value) for name, value in named.items() if value is not None]
+    headers += [(name.lower(), value) for name, value in headers_of(vector)]
     if body is not None:
         headers.append((b"content-length", str(len(body)).encode()))
     scope = {
@@ -63,9 +64,11 @@ def wsgi(app: Any, vector: Vector) -> tuple[int, dict[str, str], bytes]:
         "wsgi.input": io.BytesIO(body),
         "REMOTE_ADDR": "192.0.2.1",
     }
-    for name, part in (("HTTP_AUTHORIZATION", "authorization"), ("CONTENT_TYPE", "content_type")):
+    for key, part in (("HTTP_AUTHORIZATION", "authorization"), ("CONTENT_TYPE", "content_type")):
         if (value := vector.bytes(part)) is not None:
-            environ[name] = value.decode("latin-1")
+            environ[key] = value.decode("latin-1")
+    for name, value in headers_of(vector):
+        environ["HTTP_" + name.decode().upper().replace("-", "_")] = value.decode("latin-1")
     text = b"".join(app(environ, lambda *arguments: started.append(arguments)))
     status, headers = started[0][:2]
     return int(status.split()[0]), dict(headers), text
