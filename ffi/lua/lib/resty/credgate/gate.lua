@@ -91,7 +91,7 @@ local function credential_headers_of(handle)
 end
 
 
--- What a request needs to know of the gate.
+-- The fields of a gate that its methods read.
 local function fields_of(handle)
     C.credgate_gate_timeout(handle, milliseconds)
     C.credgate_gate_searches_requests(handle, searches)
