@@ -378,8 +378,6 @@ void ngx_http_credgate_own_withdraw(ngx_http_credgate_ctx_t *ctx);
 /* present.c: presents the request to the library */
 ngx_int_t ngx_http_credgate_present_request(ngx_http_credgate_ctx_t *ctx);
 ngx_int_t ngx_http_credgate_present_args(ngx_http_credgate_ctx_t *ctx);
-ngx_int_t ngx_http_credgate_present_copy(ngx_pool_t *pool, ngx_str_t *from,
-    const char **to, size_t *len);
 
 /* provider.c: blocks of settings, and the directive that names one */
 char *ngx_http_credgate_provider_block(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -132,9 +132,6 @@ ngx_http_credgate_headers_set_one(ngx_http_credgate_ctx_t *ctx,
         ngx_http_credgate_memory_overwrite_authorization(ctx);
     }
 
-    name.data = (u_char *) header->name;
-    name.len = header->name_len;
-
     part = &r->headers_in.headers.part;
     h = part->elts;
 
@@ -158,8 +155,13 @@ ngx_http_credgate_headers_set_one(ngx_http_credgate_ctx_t *ctx,
                 && ngx_memcmp(h[i].lowcase_key, header->name, h[i].key.len)
                    == 0;
 
-        if (!exact && !ngx_http_credgate_headers_same_name(&h[i].key, &name)) {
-            continue;
+        if (!exact) {
+            name.data = (u_char *) header->name;
+            name.len = header->name_len;
+
+            if (!ngx_http_credgate_headers_same_name(&h[i].key, &name)) {
+                continue;
+            }
         }
 
         /* the first header of exactly this name receives the value */

@@ -64,6 +64,7 @@ static ngx_int_t
 ngx_http_credgate_named_find(ngx_http_credgate_ctx_t *ctx, ngx_str_t *name,
     const char **value, size_t *len)
 {
+    u_char              *copy;
     ngx_uint_t           i, n;
     ngx_list_part_t     *part;
     ngx_table_elt_t     *h, *found;
@@ -99,7 +100,15 @@ ngx_http_credgate_named_find(ngx_http_credgate_ctx_t *ctx, ngx_str_t *name,
         ctx->presented.repeated_header = 1;
     }
 
-    return ngx_http_credgate_present_copy(r->pool, &found->value, value, len);
+    copy = ngx_pstrdup(r->pool, &found->value);
+    if (copy == NULL) {
+        return NGX_ERROR;
+    }
+
+    *value = (char *) copy;
+    *len = found->value.len;
+
+    return NGX_OK;
 }
 
 

@@ -7,6 +7,8 @@
 #include "ngx_http_credgate.h"
 
 
+static ngx_int_t ngx_http_credgate_present_copy(ngx_pool_t *pool,
+    ngx_str_t *from, const char **to, size_t *len);
 static void ngx_http_credgate_present_traceparent(
     ngx_http_credgate_ctx_t *ctx);
 
@@ -56,7 +58,7 @@ ngx_http_credgate_present_request(ngx_http_credgate_ctx_t *ctx)
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_credgate_present_copy(ngx_pool_t *pool, ngx_str_t *from,
     const char **to, size_t *len)
 {

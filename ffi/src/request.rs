@@ -122,6 +122,7 @@ pub(crate) const fn scratch<'a>() -> Scratch<'a> {
 /// # Safety
 ///
 /// NULL, or a request whose strings are valid through `'a`.
+#[inline(always)] // A hit would otherwise copy the request twice.
 pub(crate) unsafe fn borrow<'a>(
     request: *const credgate_request,
     gate: &Gate,
