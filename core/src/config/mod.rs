@@ -1,11 +1,15 @@
 //! The configuration of a gate: JSON in the vocabulary of Kong's `openid-connect` plugin.
 
+mod choices;
+mod defaults;
 pub(crate) mod engine;
 mod kong;
 mod masked;
 mod shapes;
 mod typed;
 mod unique;
+
+pub(crate) use choices::{AuthMethods, Challenge, ClaimHeader, Encoding, TokenAuth};
 
 use crate::error::{Error, ErrorKind, Problems};
 use crate::request::Source;
@@ -354,207 +358,6 @@ pub(crate) struct Config {
     pub(crate) unauthorized_error_message: String,
     /// The `message` in the body of a 403.
     pub(crate) forbidden_error_message: String,
-}
-
-/// A method by which clients authenticate to the gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum AuthMethods {
-    /// Id and secret, exchanged for a token.
-    ClientCredentials,
-    /// A JWT that the client already has.
-    Bearer,
-    /// An opaque token that the client already has.
-    Introspection,
-}
-
-/// Client authentication at the token endpoint (RFC 6749 section 2.3.1, OpenID Connect Core 1.0 section 9, RFC 8705
-/// section 2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum TokenAuth {
-    /// Id and secret in `Authorization: Basic`.
-    ClientSecretBasic,
-    /// Id and secret in the form.
-    ClientSecretPost,
-    /// A JWT signed with the secret.
-    ClientSecretJwt,
-    /// A JWT signed with a private key.
-    PrivateKeyJwt,
-    /// The certificate of the connection, issued by a CA.
-    TlsClientAuth,
-    /// The certificate of the connection, registered itself.
-    SelfSignedTlsClientAuth,
-}
-
-impl TokenAuth {
-    /// The standard's name.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            TokenAuth::ClientSecretBasic => "client_secret_basic",
-            TokenAuth::ClientSecretPost => "client_secret_post",
-            TokenAuth::ClientSecretJwt => "client_secret_jwt",
-            TokenAuth::PrivateKeyJwt => "private_key_jwt",
-            TokenAuth::TlsClientAuth => "tls_client_auth",
-            TokenAuth::SelfSignedTlsClientAuth => "self_signed_tls_client_auth",
-        }
-    }
-
-    /// Whether the client proves itself with a secret.
-    pub(crate) fn has_secret(self) -> bool {
-        match self {
-            TokenAuth::ClientSecretBasic
-            | TokenAuth::ClientSecretPost
-            | TokenAuth::ClientSecretJwt => true,
-            TokenAuth::PrivateKeyJwt
-            | TokenAuth::TlsClientAuth
-            | TokenAuth::SelfSignedTlsClientAuth => false,
-        }
-    }
-}
-
-/// A challenge to a client that is not authenticated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Challenge {
-    /// `Basic` (RFC 7617).
-    Basic,
-    /// `Bearer` (RFC 6750).
-    Bearer,
-}
-
-/// The encoding of an id and a secret inside Basic credentials.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Encoding {
-    /// Unchanged (RFC 7617).
-    Raw,
-    /// Form-urlencoded (RFC 6749 section 2.3.1).
-    Form,
-}
-
-/// A header that carries a claim upstream.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ClaimHeader {
-    /// The header's name.
-    pub(crate) header: String,
-    /// The path of the claim: names of members, and positions in arrays from 1.
-    #[serde(deserialize_with = "list")]
-    pub(crate) path: Vec<String>,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            auth_methods: vec![AuthMethods::ClientCredentials],
-            client_credentials_param_type: vec![Source::Header, Source::Query, Source::Body],
-            client_id: None,
-            client_secret: None,
-            client_secret_file: None,
-            client_assertion_key_file: None,
-            client_alg: None,
-            client_assertion_kid: None,
-            client_assertion_cert_file: None,
-            client_assertion_audience: None,
-            client_assertion_file: None,
-            client_id_header: None,
-            client_secret_header: None,
-            basic_encoding: Encoding::Raw,
-            max_body_bytes: 64 * 1024,
-            clients_allowed: None,
-            hide_credentials: true,
-            run_on_preflight: true,
-            anonymous: false,
-            places_are_written: false,
-            issuer: String::new(),
-            using_pseudo_issuer: false,
-            token_endpoint: None,
-            jwks_endpoint: None,
-            extra_jwks_uris: Vec::new(),
-            extra_jwks_issuers: Vec::new(),
-            rediscovery_lifetime: 30,
-            discovery_headers: BTreeMap::new(),
-            discovery_headers_names: Vec::new(),
-            discovery_headers_values: Vec::new(),
-            discovery_headers_files: BTreeMap::new(),
-            introspect_jwt_tokens: false,
-            introspection_endpoint: None,
-            introspection_endpoint_auth_method: TokenAuth::ClientSecretBasic,
-            introspection_client_id: None,
-            introspection_client_secret: None,
-            introspection_client_secret_file: None,
-            token_endpoint_auth_method: None,
-            token_endpoint_basic_encoding: Encoding::Form,
-            scopes: None,
-            audience: Vec::new(),
-            token_post_args: BTreeMap::new(),
-            token_post_args_names: Vec::new(),
-            token_post_args_values: Vec::new(),
-            token_post_args_client: Vec::new(),
-            token_post_args_host: Vec::new(),
-            token_headers: BTreeMap::new(),
-            token_headers_names: Vec::new(),
-            token_headers_values: Vec::new(),
-            token_post_args_files: BTreeMap::new(),
-            token_headers_files: BTreeMap::new(),
-            traceparent: false,
-            timeout: 10_000,
-            keepalive: true,
-            allow_loopback_http: false,
-            allow_addresses: Vec::new(),
-            ssl_verify: true,
-            ssl_trusted_certificate: None,
-            tls_client_auth_cert: None,
-            tls_client_auth_key: None,
-            http_proxy: None,
-            http_proxy_authorization: None,
-            http_proxy_authorization_file: None,
-            https_proxy: None,
-            https_proxy_authorization: None,
-            https_proxy_authorization_file: None,
-            no_proxy: None,
-            verify_signature: true,
-            ignore_signature: Vec::new(),
-            verify_claims: true,
-            leeway: 0,
-            issuers_allowed: Vec::new(),
-            scopes_required: Vec::new(),
-            scopes_claim: None,
-            audience_required: Vec::new(),
-            audience_claim: vec!["aud".to_owned()],
-            roles_required: Vec::new(),
-            roles_claim: vec!["roles".to_owned()],
-            groups_required: Vec::new(),
-            groups_claim: vec!["groups".to_owned()],
-            claims_forbidden: Vec::new(),
-            cache_tokens: true,
-            cache_tokens_salt: None,
-            cache_ttl: 3600,
-            cache_ttl_max: None,
-            cache_ttl_neg: 5,
-            eagerly_expire: 5,
-            refresh_ahead: 0.8,
-            purge_token_on_upstream_status_codes: vec![401],
-            refusals_per_client: 10,
-            refusals_per_gate: 300,
-            refusals_per_source: 60,
-            upstream_access_token_header: "authorization:bearer".to_owned(),
-            upstream_headers: Vec::new(),
-            upstream_headers_claims: Vec::new(),
-            upstream_headers_names: Vec::new(),
-            challenges: None,
-            resource_metadata: None,
-            expose_error_code: true,
-            unauthorized_error_message: "Unauthorized".to_owned(),
-            forbidden_error_message: "Forbidden".to_owned(),
-        }
-    }
 }
 
 impl Config {
