@@ -20,6 +20,7 @@ build = {
    modules = {
       ["resty.credgate"] = "lib/resty/credgate.lua",
       ["resty.credgate.abi"] = "lib/resty/credgate/abi.lua",
+      ["resty.credgate.compile"] = "lib/resty/credgate/compile.lua",
       ["resty.credgate.denial"] = "lib/resty/credgate/denial.lua",
       ["resty.credgate.endpoint"] = "lib/resty/credgate/endpoint.lua",
       ["resty.credgate.gate"] = "lib/resty/credgate/gate.lua",
@@ -28,6 +29,7 @@ build = {
       ["resty.credgate.outcome"] = "lib/resty/credgate/outcome.lua",
       ["resty.credgate.process"] = "lib/resty/credgate/process.lua",
       ["resty.credgate.request"] = "lib/resty/credgate/request.lua",
+      ["resty.credgate.supplied"] = "lib/resty/credgate/supplied.lua",
       ["resty.credgate.waiting"] = "lib/resty/credgate/waiting.lua"
    }
 }

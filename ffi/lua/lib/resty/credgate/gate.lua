@@ -1,6 +1,8 @@
 -- A gate: one compiled configuration, and its decisions on requests.
 
 local library = require "resty.credgate.library"
+local compile = require "resty.credgate.compile"
+local supplied = require "resty.credgate.supplied"
 local process = require "resty.credgate.process"
 local waiting = require "resty.credgate.waiting"
 local http_request = require "resty.credgate.request"
@@ -21,18 +23,12 @@ local EMPTY = abi.EMPTY
 local ffi_str = ffi.string
 local get_method = ngx.req.get_method
 
-local STRINGS = ffi.typeof("credgate_string[?]")
-local GATE = ffi.typeof("credgate_gate *[1]")
-
 -- The structs of all requests of this VM: a cache hit allocates none.
 local request = ffi.new("credgate_request")
 local hit = ffi.new("credgate_outcome")
 local ticket = ffi.new("uint64_t[1]")
 local text = ffi.new("const char *[1]")
 local len = ffi.new("size_t[1]")
-local milliseconds = ffi.new("uint32_t[1]")
-local wants = ffi.new("bool[1]")
-local searches = ffi.new("bool[1]")
 
 request.struct_size = ffi.sizeof(request)
 request.arg_size = ffi.sizeof("credgate_string")
@@ -45,9 +41,6 @@ for number = abi.CACHE_STATUS_NONE, abi.CACHE_STATUS_SHARED do
     CACHE_STATUSES[number] = ffi_str(C.credgate_cache_status_name(number))
 end
 
--- Keeps the arguments alive while the library reads them.
-local arg_values
-
 local queue
 local last_id = 0
 
@@ -56,149 +49,12 @@ local _M = {}
 local methods = { __index = _M }
 
 
--- The names in the gate's token_post_args_host.
-local function arg_names_of(handle)
-    local names = {}
-
-    while C.credgate_gate_arg(handle, #names, text, len) == OK do
-        names[#names + 1] = ffi_str(text[0], len[0])
-    end
-
-    return names
-end
-
-
--- The headers that the gate names for id and secret, if any. They are hidden
--- unless hide_credentials is false.
-local function credential_headers_of(handle)
-    local names = {}
-
-    while C.credgate_gate_credential_header(handle, #names, text, len) == OK do
-        names[#names + 1] = ffi_str(text[0], len[0])
-    end
-
-    if not names[1] then
-        return nil
-    end
-
-    local headers = credential_headers.new(names[1], names[2])
-    local bypass = outcomes.new_struct()
-
-    C.credgate_gate_bypass(handle, bypass)
-    headers.are_hidden = outcomes.headers { struct = bypass }[names[2]] ~= nil
-
-    return headers
-end
-
-
--- The fields of a gate that its methods read.
-local function fields_of(handle)
-    C.credgate_gate_timeout(handle, milliseconds)
-    C.credgate_gate_searches_requests(handle, searches)
-
-    local arg_names = arg_names_of(handle)
-    local wants_traceparent =
-        C.credgate_gate_wants_traceparent(handle, wants) == OK and wants[0]
-
-    return {
-        handle = handle,
-        timeout = milliseconds[0] / 1000,
-        arg_names = arg_names[1] and arg_names,
-        wants_traceparent = wants_traceparent,
-        -- One check for a hit.
-        has_more = arg_names[1] ~= nil or wants_traceparent,
-        -- The client's header is the application's own.
-        keeps_header = not searches[0],
-        headers = credential_headers_of(handle),
-    }
-end
-
-
 -- Compiles a configuration in JSON, and logs its warnings. Returns nil and the
 -- error if it is invalid.
 function _M.new(json)
-    local out = GATE()
-    local status = C.credgate_gate_new(json, #json, out, library.error_out)
+    local fields, err = compile.new(json)
 
-    if status ~= OK then
-        return nil, message(status)
-    end
-
-    local handle = ffi.gc(out[0], C.credgate_gate_free)
-    local index = 0
-
-    while C.credgate_gate_warning(handle, index, text, len) == OK do
-        log(ngx.WARN, ffi_str(text[0], len[0]))
-        index = index + 1
-    end
-
-    return setmetatable(fields_of(handle), methods)
-end
-
-
-local function contains(list, wanted)
-    for _, item in ipairs(list) do
-        if item == wanted then
-            return true
-        end
-    end
-
-    return false
-end
-
-
--- Puts the values of token_post_args_host into the request, from a table by
--- name. Returns an error if the table is invalid.
-local function fill_args(self, args)
-    local names = self.arg_names
-    local values = STRINGS(#names)
-
-    for i, name in ipairs(names) do
-        local value = args and args[name]
-
-        if value ~= nil then
-            if type(value) ~= "string" then
-                return "credgate: args." .. name .. " must be a string"
-            end
-
-            values[i - 1].data, values[i - 1].len = value, #value
-        end
-    end
-
-    for name in pairs(args or {}) do
-        if not contains(names, name) then
-            return "credgate: unknown argument " .. tostring(name)
-                   .. ": it is not in token_post_args_host"
-        end
-    end
-
-    arg_values = values
-    request.args, request.args_len = values, #names
-end
-
-
--- Puts the caller's id and secret into the request. If one of them is missing,
--- it is empty, which is a denial. Returns an error if one is no string.
-local function fill_credentials(id, secret)
-    id, secret = id or "", secret or ""
-
-    if type(id) ~= "string" or type(secret) ~= "string" then
-        return "credgate: client_id and client_secret must be strings"
-    end
-
-    request.client_id, request.client_id_len = id, #id
-    request.client_secret, request.client_secret_len = secret, #secret
-end
-
-
--- Puts the rest that the gate wants into the request. Returns an error if
--- `args` is invalid.
-local function fill_more(self, args)
-    if self.wants_traceparent then
-        http_request.fill_traceparent(request)
-    end
-
-    return self.arg_names and fill_args(self, args)
+    return fields and setmetatable(fields, methods), err
 end
 
 
@@ -322,8 +178,10 @@ local function authenticate_table(self, fields)
     request.args, request.args_len = nil, 0
 
     local id, secret = fields.client_id, fields.client_secret
-    local invalid = (id or secret) and fill_credentials(id, secret)
-                    or self.arg_names and fill_args(self, fields.args)
+    local invalid = (id or secret)
+                    and supplied.fill_credentials(request, id, secret)
+                    or self.arg_names
+                    and supplied.fill_args(request, self, fields.args)
                     or self.headers
                     and credential_headers.fill_from_table(request, self.headers,
                                                            fields.headers or {})
@@ -456,9 +314,11 @@ function _M.access(self, options)
 
     local id, secret = options and options.client_id,
                        options and options.client_secret
-    local invalid = (id or secret) and fill_credentials(id, secret)
+    local invalid = (id or secret)
+                    and supplied.fill_credentials(request, id, secret)
                     or self.has_more
-                       and fill_more(self, options and options.args)
+                       and supplied.fill_more(request, self,
+                                              options and options.args)
 
     if invalid then
         -- nginx logs the request line with the error.
@@ -540,20 +400,17 @@ end
 local function derived(self, name, derive)
     local gate = self[name]
 
-    if gate then
-        return gate
+    if not gate then
+        local err
+
+        gate, err = compile.derived(self.handle, derive)
+
+        if not gate then
+            error("credgate: " .. err, 3)
+        end
+
+        self[name] = gate
     end
-
-    local out = GATE()
-    local status = derive(self.handle, out, library.error_out)
-
-    if status ~= OK then
-        error("credgate: " .. message(status), 3)
-    end
-
-    gate = fields_of(ffi.gc(out[0], C.credgate_gate_free))
-
-    self[name] = gate
 
     return gate
 end
@@ -578,9 +435,11 @@ local function decide(gate, method, options)
 
     local id, secret = options and options.client_id,
                        options and options.client_secret
-    local invalid = (id or secret) and fill_credentials(id, secret)
+    local invalid = (id or secret)
+                    and supplied.fill_credentials(request, id, secret)
                     or gate.has_more
-                       and fill_more(gate, options and options.args)
+                       and supplied.fill_more(request, gate,
+                                              options and options.args)
 
     if invalid then
         http_request.hide_query(gate.handle, request)
