@@ -354,7 +354,7 @@ mod schedules {
 
     #[test]
     fn concurrent_first_reads_share_one_fetch_under_any_schedule() {
-        shuttle::check_random(
+        crate::testing::under_schedules(
             || {
                 let model = Model::new();
                 let readers: Vec<_> = (0..4)
@@ -373,7 +373,7 @@ mod schedules {
 
     #[test]
     fn a_newer_document_is_never_the_insufficient_one_under_any_schedule() {
-        shuttle::check_random(
+        crate::testing::under_schedules(
             || {
                 let model = Model::new();
                 assert_eq!(model.get(&Need::Any), 1);
@@ -400,7 +400,7 @@ mod schedules {
 
     #[test]
     fn a_purge_during_a_fetch_forgets_its_document_under_any_schedule() {
-        shuttle::check_random(
+        crate::testing::under_schedules(
             || {
                 let model = Model::new();
                 let reader = {

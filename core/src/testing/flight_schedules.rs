@@ -165,7 +165,7 @@ fn judge(threads: Vec<(u8, shuttle::thread::JoinHandle<Asked>)>) {
 
 #[test]
 fn a_wrong_secret_is_never_served_under_any_schedule() {
-    shuttle::check_random(
+    crate::testing::under_schedules(
         || {
             let model = Model::new();
             let threads: Vec<_> = [RIGHT, WRONG, RIGHT, WRONG]
@@ -185,7 +185,7 @@ fn a_wrong_secret_is_never_served_under_any_schedule() {
 
 #[test]
 fn a_token_is_exchanged_once_under_any_schedule() {
-    shuttle::check_random(
+    crate::testing::under_schedules(
         || {
             let model = Model::new();
             let threads: Vec<_> = (0..4)
@@ -206,7 +206,7 @@ fn a_token_is_exchanged_once_under_any_schedule() {
 
 #[test]
 fn an_exchange_during_a_purge_is_never_served_again_under_any_schedule() {
-    shuttle::check_random(
+    crate::testing::under_schedules(
         || {
             let model = Model::new();
             let before = model.shared.start();
@@ -228,7 +228,7 @@ fn an_exchange_during_a_purge_is_never_served_again_under_any_schedule() {
 
 #[test]
 fn a_refresh_and_its_readers_agree_under_any_schedule() {
-    shuttle::check_random(
+    crate::testing::under_schedules(
         || {
             let model = Model::new();
             assert!(model.ask(RIGHT).into_allowed());
@@ -257,7 +257,7 @@ fn a_refresh_and_its_readers_agree_under_any_schedule() {
 
 #[test]
 fn cancelling_during_landing_affects_no_other_waiter_under_any_schedule() {
-    shuttle::check_random(
+    crate::testing::under_schedules(
         || {
             let model = Model::new();
             let (key, start) = (Key::for_test(RIGHT), model.shared.start());

@@ -5,3 +5,12 @@ pub(crate) mod directory;
 mod flight_schedules;
 mod properties;
 pub(crate) mod vectors;
+
+/// Runs a check under random schedules of its threads. Each has the stack of a small thread: a gate is compiled on it.
+#[cfg(feature = "model")]
+pub(crate) fn under_schedules(check: impl Fn() + Send + Sync + 'static, schedules: usize) {
+    let mut config = shuttle::Config::new();
+    config.stack_size = 256 * 1024;
+    let scheduler = shuttle::scheduler::RandomScheduler::new(schedules);
+    shuttle::Runner::new(scheduler, config).run(check);
+}

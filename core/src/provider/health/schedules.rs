@@ -21,7 +21,7 @@ fn client(number: u8) -> Subject {
 
 #[test]
 fn permits_are_never_exceeded_and_never_lost_under_any_schedule() {
-    shuttle::check_random(
+    crate::testing::under_schedules(
         || {
             let permits = Permits::new(2);
             let (held, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -53,7 +53,7 @@ fn permits_are_never_exceeded_and_never_lost_under_any_schedule() {
 
 #[test]
 fn an_open_breaker_admits_one_probe_under_any_schedule() {
-    shuttle::check_random(
+    crate::testing::under_schedules(
         || {
             let breaker = Arc::new(Breaker::new(Duration::from_secs(10)));
             let start = Instant::now();
