@@ -11,6 +11,13 @@ from support.nginx import BINARY
 from support.process import Service, free_port
 
 
+def section(page: str, heading: str) -> str:
+    """The text below a heading, up to the next one of its level or above."""
+    level = heading.count("#")
+    (text,) = re.findall(rf"^{re.escape(heading)}\n(.*?)(?=^#{{1,{level}}} |\Z)", page, re.MULTILINE | re.DOTALL)
+    return str(text)
+
+
 def blocks(language: str, text: str) -> list[str]:
     """The fenced blocks of a language; "" selects fences without a language."""
     fenced = re.findall(r"^ *```(\S*)\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
