@@ -9,7 +9,7 @@ import pytest
 from conftest import ALICE
 from support.h2 import H2Connection
 from support.http import ask
-from support.lab import Provider, Scripted, Upstream, values_of
+from support.lab import Scripted, Upstream, values_of
 from support.nginx import Nginx, gate, location
 from support.process import free_port
 from support.replay import ask_raw
