@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import product
+from pathlib import Path
 
 import pytest
 from conftest import ALICE
@@ -252,4 +253,17 @@ def test_services_leave_no_secret(nginx: Start, provider: Provider, upstream: Up
             ask(server.port, **request)
             connection.ask(**request)
     connection.close()
+    assert_clean(server)
+
+
+def test_no_memory_holds_the_gateways_secret_of_a_file(
+    nginx: Start, provider: Provider, upstream: Upstream, tmp_path: Path
+) -> None:
+    file = tmp_path / "gateway.secret"
+    file.write_text(f"{ALICE.secret}\n")
+    file.chmod(0o644)
+    own = (f"credgate_client_id {ALICE.id}", f"credgate_client_secret_file {file}", "credgate_cache_tokens off")
+    server = nginx(guarded(upstream.url, provider.issuer, *own))
+    for _ in range(5):
+        assert ask(server.port).status == 200
     assert_clean(server)

@@ -9,7 +9,6 @@ import pytest
 from conftest import ALICE, BOB
 from support.http import FORM, ask
 from support.lab import Authority, Provider, Scripted, Upstream, bearer, values_of
-from support.memory import memory
 from support.nginx import STATUS, Nginx, gate, guarded, location
 from support.process import free_port, until
 
@@ -166,16 +165,6 @@ def test_no_own_secret_goes_upstream_or_into_a_log(
     seen = "".join(request["raw"] for request in upstream.seen)
     assert "Bearer " in seen
     assert ALICE.traces(seen, server.logs) == []
-
-
-def test_a_workers_memory_holds_no_secret_of_a_file(
-    nginx: Start, provider: Provider, upstream: Upstream, file: Path
-) -> None:
-    server = nginx(guarded(upstream.url, provider.issuer, *from_file(file), "credgate_cache_tokens off"))
-    for _ in range(5):
-        assert ask(server.port).status == 200
-    (pid,) = server.workers
-    assert [trace for mapping in memory(pid) for trace in ALICE.traces(mapping)] == []
 
 
 # Configuration
