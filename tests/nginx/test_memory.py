@@ -261,7 +261,6 @@ def test_no_memory_holds_the_gateways_secret_of_a_file(
 ) -> None:
     file = tmp_path / "gateway.secret"
     file.write_text(f"{ALICE.secret}\n")
-    file.chmod(0o644)
     own = (f"credgate_client_id {ALICE.id}", f"credgate_client_secret_file {file}", "credgate_cache_tokens off")
     server = nginx(guarded(upstream.url, provider.issuer, *own))
     for _ in range(5):
