@@ -4,10 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jwt
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from support.process import TESTS
 
 KEYS = TESTS / "vectors/keys"
@@ -21,10 +17,6 @@ def public(jwk: str, **more: object) -> dict[str, Any]:
     """The public half of a JWK."""
     members = json.loads((KEYS / f"{jwk}.jwk").read_text())
     return {name: members[name] for name in PUBLIC if name in members} | more
-
-
-def certificate(name: str) -> x509.Certificate:
-    return x509.load_pem_x509_certificate((KEYS / f"{name}.cert.pem").read_bytes())
 
 
 def registered(jwk: str, method: str = "private_key_jwt") -> dict[str, Any]:
@@ -46,8 +38,8 @@ def clients(*, tls: bool) -> list[dict[str, Any]]:
 
 def x509_base64(name: str) -> str:
     """The DER of a certificate, as in x5c."""
-    pem = certificate(name).public_bytes(Encoding.PEM).decode()
-    return "".join(pem.splitlines()[1:-1])
+    pem = (KEYS / f"{name}.cert.pem").read_text()
+    return "".join(pem.partition("-----BEGIN CERTIFICATE-----")[2].partition("-----END")[0].split())
 
 
 def own(client_id: str, file: Path | str, **more: object) -> dict[str, object]:
@@ -58,11 +50,3 @@ def own(client_id: str, file: Path | str, **more: object) -> dict[str, object]:
         "client_assertion_key_file": str(KEYS / file),
         **more,
     }
-
-
-def verified(assertion: str, jwk: str) -> dict[str, Any]:
-    """The claims of an assertion, verified by another implementation, except for its audience."""
-    algorithm = jwt.get_unverified_header(assertion)["alg"]
-    key = jwt.PyJWK(public(jwk), algorithm=algorithm)
-    claims: dict[str, Any] = jwt.decode(assertion, key, algorithms=[algorithm], options={"verify_aud": False})
-    return claims
