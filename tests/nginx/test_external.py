@@ -1,12 +1,11 @@
 """`credgate_check`: other proxies ask about their requests."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import ALICE, BOB
-from support.endpoints import CHECKS, replay_checks
+from support.endpoints import CHECKS, endpoints, replay_checks
 from support.http import FORM, Connection, ask
 from support.lab import Provider, Scripted, Upstream, bearer, values_of
 from support.nginx import STATUS, Nginx, gate, location
@@ -36,13 +35,7 @@ def asking(upstream: str, issuer: str, *more: str) -> str:
 
 def test_vectors(nginx: Start, scripted: Scripted, tmp_path: Path) -> None:
     places = paths(CHECKS)
-    server = "large_client_header_buffers 8 64k;\n"
-    for config, path in places.items():
-        file = tmp_path / f"{path[1:]}.json"
-        own = {"issuer": scripted.issuer, "allow_loopback_http": True, "cache_tokens": False}
-        file.write_text(json.dumps({**own, **json.loads(config)}))
-        error = "add_header X-Error $credgate_cause always"
-        server += location(f"= {path}", f"credgate_config {file}", "credgate_check", error)
+    server = "large_client_header_buffers 8 64k;\n" + endpoints(tmp_path, places, scripted.issuer, "credgate_check")
     replay_checks(asker(nginx(server).port, places), scripted)
 
 

@@ -1,6 +1,5 @@
 """`credgate_token`: a token endpoint that answers from the cache."""
 
-import json
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,6 +10,7 @@ from conftest import ALICE, BOB
 from support.endpoints import (
     GRANT,
     TOKEN_REQUESTS,
+    endpoints,
     replay_token_requests,
     token_request,
 )
@@ -36,13 +36,7 @@ def server(nginx: Start, provider: Provider, upstream: Upstream) -> Nginx:
 
 def test_vectors(nginx: Start, scripted: Scripted, tmp_path: Path) -> None:
     places = paths(TOKEN_REQUESTS)
-    server = "client_max_body_size 1m;\n"
-    for config, path in places.items():
-        file = tmp_path / f"{path[1:]}.json"
-        own = {"issuer": scripted.issuer, "allow_loopback_http": True, "cache_tokens": False}
-        file.write_text(json.dumps({**own, **json.loads(config)}))
-        error = "add_header X-Error $credgate_cause always"
-        server += location(f"= {path}", f"credgate_config {file}", "credgate_token", error)
+    server = "client_max_body_size 1m;\n" + endpoints(tmp_path, places, scripted.issuer, "credgate_token")
     replay_token_requests(asker(nginx(server).port, places), scripted)
 
 

@@ -1,9 +1,11 @@
 """Replays the vectors of token endpoints and of external checks through a host, as raw bytes on a socket."""
 
 import json
+from pathlib import Path
 
 from support.http import FORM, Answer, Client, ask
 from support.lab import Scripted
+from support.nginx import location
 from support.replay import Ask
 from support.vectors import Vector, load, to_bytes
 
@@ -16,6 +18,18 @@ ISSUED = {"access_token": "t", "token_type": "Bearer", "expires_in": 60}
 def token_request(port: int, client: Client, more: str = "", target: str = "/token") -> Answer:
     """A request with HTTP Basic."""
     return ask(port, target, method="POST", headers={**client.basic, **FORM}, body=GRANT + more)
+
+
+def endpoints(directory: Path, places: dict[str, str], issuer: str, directive: str) -> str:
+    """A location of nginx for each configuration, whose gate caches no tokens."""
+    text = ""
+    for config, path in places.items():
+        file = directory / f"{path[1:]}.json"
+        own = {"issuer": issuer, "allow_loopback_http": True, "cache_tokens": False}
+        file.write_text(json.dumps({**own, **json.loads(config)}))
+        error = "add_header X-Error $credgate_cause always"
+        text += location(f"= {path}", f"credgate_config {file}", directive, error)
+    return text
 
 
 def replay_token_requests(respond: Ask, scripted: Scripted) -> None:
