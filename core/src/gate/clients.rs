@@ -2,6 +2,7 @@
 
 use crate::config::value_error;
 use crate::error::Error;
+use crate::request::extract::printable;
 use std::collections::HashSet;
 
 /// The client ids that may use a gate: ids, and patterns of ids.
@@ -23,9 +24,7 @@ impl Clients {
                 "clients_allowed: an empty list allows no client; remove it to allow all clients",
             ));
         }
-        let is_pattern = |text: &String| {
-            !text.is_empty() && text.bytes().all(|byte| matches!(byte, 0x20..=0x7e))
-        };
+        let is_pattern = |text: &String| printable(text.as_bytes()).is_ok();
         if let Some(at) = patterns.iter().position(|text| !is_pattern(text)) {
             return Err(value_error(format!(
                 "clients_allowed[{at}]: is empty or not printable ASCII"

@@ -6,6 +6,7 @@ use crate::error::{Error, Problems};
 use crate::journal::{Journal, Level};
 use crate::key::FingerprintBuilder;
 use crate::request::credentials::{Credentials, MAX_LEN};
+use crate::request::extract::printable;
 use crate::sys::secret::Secret;
 use crate::sys::secret_file::SecretFile;
 use crate::token::{is_jws, unverified_claims};
@@ -356,7 +357,7 @@ fn assertion(file: &SecretFile, wall: Option<Duration>) -> Result<Secret, Error>
     Ok(assertion)
 }
 
-/// `VSCHAR` only (RFC 6749 appendix A), at least one, as of a request.
+/// As of a request.
 fn is_printable(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| matches!(byte, 0x20..=0x7e))
+    printable(text.as_bytes()).is_ok()
 }

@@ -287,7 +287,7 @@ impl<'s> PresentedPair<'s> {
 
 /// Accepts `VSCHAR` only (RFC 6749 appendix A), at least one. Control characters refused here cannot reach headers,
 /// logs or keys.
-fn printable(bytes: &[u8]) -> Result<&[u8], Cause> {
+pub(crate) fn printable(bytes: &[u8]) -> Result<&[u8], Cause> {
     if bytes.is_empty() {
         return Err(Cause::EmptyCredential);
     }
