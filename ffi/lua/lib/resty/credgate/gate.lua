@@ -312,13 +312,7 @@ function _M.access(self, options)
         end
     end
 
-    local id, secret = options and options.client_id,
-                       options and options.client_secret
-    local invalid = (id or secret)
-                    and supplied.fill_credentials(request, id, secret)
-                    or self.has_more
-                       and supplied.fill_more(request, self,
-                                              options and options.args)
+    local invalid = supplied.fill(request, self, options)
 
     if invalid then
         -- nginx logs the request line with the error.
@@ -433,13 +427,7 @@ local function decide(gate, method, options)
         body, content_type = http_request.read_body(gate.handle, request, method)
     end
 
-    local id, secret = options and options.client_id,
-                       options and options.client_secret
-    local invalid = (id or secret)
-                    and supplied.fill_credentials(request, id, secret)
-                    or gate.has_more
-                       and supplied.fill_more(request, gate,
-                                              options and options.args)
+    local invalid = supplied.fill(request, gate, options)
 
     if invalid then
         http_request.hide_query(gate.handle, request)

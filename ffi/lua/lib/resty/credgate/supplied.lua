@@ -68,14 +68,23 @@ function _M.fill_credentials(request, id, secret)
 end
 
 
--- Puts the rest that the gate wants into the request. Returns an error if
--- `args` is invalid.
-function _M.fill_more(request, gate, args)
+-- Puts the options of a method into the request, and what else the gate wants.
+-- Returns an error if an option is invalid.
+function _M.fill(request, gate, options)
+    local id, secret = options and options.client_id,
+                       options and options.client_secret
+    local invalid = (id or secret) and _M.fill_credentials(request, id, secret)
+
+    if invalid or not gate.has_more then
+        return invalid
+    end
+
     if gate.wants_traceparent then
         http_request.fill_traceparent(request)
     end
 
-    return gate.arg_names and _M.fill_args(request, gate, args)
+    return gate.arg_names
+           and _M.fill_args(request, gate, options and options.args)
 end
 
 
