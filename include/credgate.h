@@ -278,7 +278,8 @@ typedef struct credgate_engine credgate_engine;
 
 // The description of an error. It contains no secret.
 //
-// Methods: credgate_error_message, credgate_error_free.
+// Methods: credgate_error_message, credgate_error_problem,
+// credgate_error_free.
 typedef struct credgate_error credgate_error;
 
 // A compiled configuration: the issuer, the places of credentials, the token
@@ -501,12 +502,22 @@ const char *credgate_cause_name(int32_t code);
 const char *credgate_cache_status_name(uint32_t cache_status);
 
 // Returns the message: a line of UTF-8 that describes the error and its
-// remedy. A configuration with several problems has a line for each, which
-// begins with the field; a newline separates them. The string belongs to the
-// error.
+// remedy. A configuration with several problems has a line for each,
+// "FIELD: MESSAGE"; a newline separates them. The string belongs to the error.
 int32_t credgate_error_message(const struct credgate_error *error,
                                const char **out_message,
                                size_t *out_len);
+
+// Returns a problem of the configuration, one for each index from 0;
+// CREDGATE_EMPTY after the last one, and for an error of the system. The field
+// is empty if the whole configuration is at fault. The strings belong to the
+// error.
+int32_t credgate_error_problem(const struct credgate_error *error,
+                               size_t index,
+                               const char **out_field,
+                               size_t *out_field_len,
+                               const char **out_message,
+                               size_t *out_message_len);
 
 // Frees an error.
 void credgate_error_free(struct credgate_error *error);
@@ -519,6 +530,14 @@ int32_t credgate_gate_new(const char *json,
                           size_t json_len,
                           struct credgate_gate **out_gate,
                           struct credgate_error **out_error);
+
+// Returns the fields of a configuration, and those of Kong that Credgate does
+// not have, as JSON: an array of objects with "name", "type" and "kong" (Kong
+// has it), and with "elements", "keys", "values", "fields", "one_of", "default",
+// "secret", "description" and "remedy" where they apply. A field with a remedy
+// must not be set. The types are those of Kong's schemas. The string is static.
+int32_t credgate_config_fields(const char **out_json,
+                               size_t *out_len);
 
 // Derives the gate of a token endpoint that answers from the cache (RFC 6749
 // section 3.2). It allows only token requests: POST of a form with

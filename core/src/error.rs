@@ -4,12 +4,52 @@ use std::error::Error as StdError;
 use std::fmt;
 
 /// An error for an operator. It contains no secret. A configuration with several problems has one error, whose `Display`
-/// has a line for each, beginning with its field.
+/// has a line for each, `FIELD: MESSAGE`; [`problems`](Error::problems) returns them one by one.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// A problem of a configuration or of engine options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Problem<'e> {
+    field: Option<&'e str>,
+    message: &'e str,
+}
+
+/// The beginning of every message about engine options.
+pub(crate) const ENGINE_OPTIONS: &str = "engine options: ";
+
+impl<'e> Problem<'e> {
+    /// The problem of a line, which begins with the field unless the whole configuration is at fault.
+    fn of(line: &'e str) -> Problem<'e> {
+        let is_field = |name: &&str| {
+            let mut bytes = name.bytes();
+            bytes.all(|byte| byte.is_ascii_lowercase() || byte == b'_') && !name.is_empty()
+        };
+        let line = line.strip_prefix(ENGINE_OPTIONS).unwrap_or(line);
+        // The path of a value inside the field stays in the text.
+        let named = line.split_once(": ").and_then(|(path, message)| {
+            let field = path.split(['[', '.']).next().filter(is_field)?;
+            Some((field, message))
+        });
+        Problem {
+            field: named.map(|(field, _)| field),
+            message: named.map_or(line, |(_, message)| message),
+        }
+    }
+
+    /// The field or the option; `None` if the whole configuration is at fault.
+    pub fn field(&self) -> Option<&'e str> {
+        self.field
+    }
+
+    /// The problem and its remedy, without the field.
+    pub fn message(&self) -> &'e str {
+        self.message
+    }
 }
 
 /// The kinds of [`Error`], in alphabetical order.
@@ -85,9 +125,20 @@ impl Error {
         )
     }
 
+    /// The text of the error, as `Display` writes it.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// The problems of the configuration, in the order of the message's lines; none if the configuration is not at fault.
+    pub fn problems(&self) -> impl Iterator<Item = Problem<'_>> {
+        let lines = self.is_config_fault().then(|| self.message.lines());
+        lines.into_iter().flatten().map(Problem::of)
     }
 
     /// Whether the configuration is at fault and must be changed.

@@ -42,7 +42,7 @@ pub unsafe extern "C" fn credgate_engine_new(
         unsafe {
             let out_engine = Out::required(out_engine)?;
             let options = options(json, json_len, out_error)?;
-            let engine = Engine::shared(options).map_err(|error| report(&error, out_error))?;
+            let engine = Engine::shared(options).map_err(|error| report(error, out_error))?;
             out_engine.set(handle::give(credgate_engine(engine)));
         }
         Ok(CREDGATE_OK)
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn credgate_engine_check(
         // SAFETY: C passes valid pointers or NULL.
         unsafe {
             let options = options(json, json_len, out_error)?;
-            Engine::check(&options).map_err(|error| report(&error, out_error))?;
+            Engine::check(&options).map_err(|error| report(error, out_error))?;
         }
         Ok(CREDGATE_OK)
     })
@@ -91,7 +91,7 @@ unsafe fn options(
         match bytes::optional(json, json_len)? {
             None => Ok(EngineOptions::default()),
             Some(_) => EngineOptions::from_json(bytes::text(json, json_len)?)
-                .map_err(|error| report(&error, out_error)),
+                .map_err(|error| report(error, out_error)),
         }
     }
 }

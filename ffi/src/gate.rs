@@ -6,7 +6,7 @@ use crate::error::{credgate_error, report};
 use crate::handle::{self, Out};
 use crate::request::{self, credgate_request};
 use crate::status::{CREDGATE_EMPTY, CREDGATE_OK};
-use credgate_core::{Error, Gate};
+use credgate_core::{Error, Gate, config_fields};
 use std::ffi::c_char;
 
 /// A compiled configuration: the issuer, the places of credentials, the token
@@ -36,9 +36,29 @@ pub unsafe extern "C" fn credgate_gate_new(
         unsafe {
             let out_gate = Out::required(out_gate)?;
             let gate = Gate::from_json(bytes::text(json, json_len)?)
-                .map_err(|error| report(&error, out_error))?;
+                .map_err(|error| report(error, out_error))?;
             out_gate.set(handle::give(credgate_gate(gate)));
         }
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// Returns the fields of a configuration, and those of Kong that Credgate does
+/// not have, as JSON: an array of objects with "name", "type" and "kong" (Kong
+/// has it), and with "elements", "keys", "values", "fields", "one_of", "default",
+/// "secret", "description" and "remedy" where they apply. A field with a remedy
+/// must not be set. The types are those of Kong's schemas. The string is static.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_config_fields(
+    out_json: *mut *const c_char,
+    out_len: *mut usize,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes valid pointers or NULL.
+        let (out_json, out_len) = unsafe { (Out::required(out_json)?, Out::required(out_len)?) };
+        let json = config_fields();
+        out_json.set(json.as_ptr().cast());
+        out_len.set(json.len());
         Ok(CREDGATE_OK)
     })
 }
@@ -98,7 +118,7 @@ unsafe fn derive(
     unsafe {
         let gate = handle::borrow(gate)?;
         let out_gate = Out::required(out_gate)?;
-        let derived = derived(&gate.0).map_err(|error| report(&error, out_error))?;
+        let derived = derived(&gate.0).map_err(|error| report(error, out_error))?;
         out_gate.set(handle::give(credgate_gate(derived)));
     }
     Ok(CREDGATE_OK)

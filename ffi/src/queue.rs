@@ -55,7 +55,7 @@ pub unsafe extern "C" fn credgate_queue_new(
         // SAFETY: C passes valid pointers or NULL.
         unsafe {
             let (engine, out_queue) = (handle::borrow(engine)?, Out::required(out_queue)?);
-            let queue = Queue::new(&engine.0).map_err(|error| report(&error, out_error))?;
+            let queue = Queue::new(&engine.0).map_err(|error| report(error, out_error))?;
             out_queue.set(handle::give(credgate_queue(queue)));
         }
         Ok(CREDGATE_OK)
@@ -94,10 +94,7 @@ pub unsafe extern "C" fn credgate_queue_listen(
         // SAFETY: C passes valid pointers or NULL.
         unsafe {
             let queue = handle::borrow(queue)?;
-            let path = queue
-                .0
-                .listen()
-                .map_err(|error| report(&error, out_error))?;
+            let path = queue.0.listen().map_err(|error| report(error, out_error))?;
             bytes::write(path.as_os_str().as_bytes(), out_path, capacity, out_len)
         }
     })
@@ -116,10 +113,7 @@ pub unsafe extern "C" fn credgate_queue_accept(
         // SAFETY: C passes valid pointers or NULL.
         unsafe {
             let queue = handle::borrow(queue)?;
-            queue
-                .0
-                .accept()
-                .map_err(|error| report(&error, out_error))?;
+            queue.0.accept().map_err(|error| report(error, out_error))?;
         }
         Ok(CREDGATE_OK)
     })

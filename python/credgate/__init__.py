@@ -14,6 +14,7 @@ from credgate._credgate import (
     CredgateError,
     DeniedError,
     Deny,
+    Problem,
     Token,
     __version__,
     configure,
@@ -23,6 +24,7 @@ from credgate._credgate import (
     report,
 )
 from credgate._diagnosis import Diagnosis, Finding
+from credgate._fields import config_fields
 from credgate._gate import Gate
 from credgate._logs import LogFilter
 from credgate._waiting import close
@@ -37,10 +39,12 @@ __all__ = [
     "Finding",
     "Gate",
     "LogFilter",
+    "Problem",
     "Settings",
     "Token",
     "__version__",
     "close",
+    "config_fields",
     "configure",
     "metrics",
     "purge",

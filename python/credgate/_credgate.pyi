@@ -16,11 +16,13 @@ __all__ = [
     "DeniedError",
     "Deny",
     "Gate",
+    "Problem",
     "Queue",
     "Request",
     "Token",
     "__version__",
     "close",
+    "config_fields",
     "configure",
     "metrics",
     "note_fork",
@@ -45,11 +47,28 @@ class CredgateError(Exception):
 class ConfigError(CredgateError):
     """Settings or engine options are invalid; the message has a line for each.
 
-    `code` is the number of the C ABI: 2001 not JSON, 2002 unknown field, 2003 invalid value, 2004
-    unreadable file.
+    `problems` is a tuple with a `Problem` for each. `code` is the number of the C ABI: 2001 not
+    JSON, 2002 unknown field, 2003 invalid value, 2004 unreadable file.
     """
 
+    problems: tuple[Problem, ...]
     code: int
+
+@final
+class Problem:
+    """A problem of settings or engine options.
+
+    `field` is the field or the option, or None if all of them are at fault; `message` the problem
+    and its remedy.
+    """
+
+    def __new__(cls, field: str | None, message: str) -> Self: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    @property
+    def field(self) -> str | None: ...
+    @property
+    def message(self) -> str: ...
 
 class DeniedError(CredgateError):
     """There is no token for this client.
@@ -303,6 +322,9 @@ def redact_query(query: str) -> str:
     """
 
 # For `credgate._waiting`.
+
+def config_fields() -> str:
+    """Return the fields of a configuration, and those of Kong that Credgate does not have, as JSON."""
 
 @final
 class Request:

@@ -1,9 +1,9 @@
 //! The engine of this process.
 
-use crate::errors::{config_error, raise};
+use crate::errors::{late_options, raise};
 use crate::log;
 use crate::text::{from_json, to_json};
-use credgate_core::{Engine, EngineOptions, Error, ErrorKind, process};
+use credgate_core::{Engine, EngineOptions, Error, process};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -87,10 +87,7 @@ fn configure(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<()
     if state().configure(options) {
         return Ok(());
     }
-    let message = "engine options: the engine of this process already runs with other options; call configure before \
-                   the first request, or call close first";
-    let code = ErrorKind::ConfigValue.code();
-    Err(config_error(py, message.to_owned(), code))
+    Err(late_options(py))
 }
 
 /// Return the metrics of this process in the Prometheus text format.

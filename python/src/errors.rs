@@ -1,9 +1,10 @@
 //! The exceptions of the package.
 
-use credgate_core::{Cause, Deny, Error};
+use credgate_core::{Cause, Deny, Error, ErrorKind};
 use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 create_exception!(
     credgate,
@@ -18,8 +19,8 @@ create_exception!(
     ConfigError,
     CredgateError,
     "Settings or engine options are invalid; the message has a line for each.\n\n\
-     `code` is the number of the C ABI: 2001 not JSON, 2002 unknown field, 2003 invalid value, 2004\n\
-     unreadable file."
+     `problems` is a tuple with a `Problem` for each. `code` is the number of the C ABI: 2001 not\n\
+     JSON, 2002 unknown field, 2003 invalid value, 2004 unreadable file."
 );
 create_exception!(
     credgate,
@@ -30,28 +31,76 @@ create_exception!(
      denial; `retry_after` the seconds to wait before the next attempt, or None."
 );
 
+/// A problem of settings or engine options.
+///
+/// `field` is the field or the option, or None if all of them are at fault; `message` the problem
+/// and its remedy.
+#[pyclass(frozen, get_all, eq, hash, module = "credgate")]
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct Problem {
+    field: Option<String>,
+    message: String,
+}
+
+#[pymethods]
+impl Problem {
+    #[new]
+    fn new(field: Option<String>, message: String) -> Problem {
+        Problem { field, message }
+    }
+
+    fn __repr__(&self) -> String {
+        let field = self
+            .field
+            .as_ref()
+            .map_or("None".to_owned(), |field| format!("'{field}'"));
+        format!("Problem(field={field}, message={:?})", self.message)
+    }
+}
+
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     let base = py.get_type::<CredgateError>();
     base.setattr("retry_after", py.None())?;
     module.add("CredgateError", base)?;
     module.add("ConfigError", py.get_type::<ConfigError>())?;
+    module.add_class::<Problem>()?;
     module.add("DeniedError", py.get_type::<DeniedError>())
 }
 
 /// The Python exception for an error of the core.
 pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
     let message = error.to_string();
-    if error.is_config_fault() {
-        config_error(py, message, error.kind().code())
-    } else {
-        CredgateError::new_err(message)
+    if !error.is_config_fault() {
+        return CredgateError::new_err(message);
     }
+    let problems = error.problems().map(|problem| Problem {
+        field: problem.field().map(str::to_owned),
+        message: problem.message().to_owned(),
+    });
+    config_error(py, message, error.kind(), problems.collect())
 }
 
-pub(crate) fn config_error(py: Python<'_>, message: String, code: i32) -> PyErr {
-    let raised = ConfigError::new_err(message);
-    match raised.value(py).setattr("code", code) {
+/// The error of engine options that are valid, but come too late.
+pub(crate) fn late_options(py: Python<'_>) -> PyErr {
+    let message = "the engine of this process already runs with other options; call configure before the first \
+                   request, or call close first"
+        .to_owned();
+    let text = format!("engine options: {message}");
+    let problem = Problem {
+        field: None,
+        message,
+    };
+    config_error(py, text, ErrorKind::ConfigValue, vec![problem])
+}
+
+fn config_error(py: Python<'_>, text: String, kind: ErrorKind, problems: Vec<Problem>) -> PyErr {
+    let raised = ConfigError::new_err(text);
+    let value = raised.value(py);
+    let set = PyTuple::new(py, problems)
+        .and_then(|problems| value.setattr("problems", problems))
+        .and_then(|()| value.setattr("code", kind.code()));
+    match set {
         Ok(()) => raised,
         Err(failed) => failed,
     }

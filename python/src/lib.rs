@@ -33,5 +33,6 @@ fn _credgate(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<queue::Request>()?;
     module.add_function(wrap_pyfunction!(outcome::to_token, module)?)?;
     module.add_function(wrap_pyfunction!(text::redact_query, module)?)?;
+    module.add_function(wrap_pyfunction!(text::config_fields, module)?)?;
     engine::add_to(module)
 }

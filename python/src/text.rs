@@ -87,3 +87,9 @@ pub(crate) fn redact_query<'py>(py: Python<'py>, query: Text) -> PyResult<Bound<
     credgate_core::redact_query(&mut bytes);
     query.like(py, &bytes)
 }
+
+/// Return the fields of a configuration, and those of Kong that Credgate does not have, as JSON.
+#[pyfunction]
+pub(crate) fn config_fields() -> &'static str {
+    credgate_core::config_fields()
+}

@@ -195,17 +195,39 @@ static void error_names_the_field_to_change(void)
 {
     credgate_gate *gate = NULL;
     credgate_error *error = NULL;
-    const char *message;
-    size_t len;
+    const char *field, *message, *fields;
+    size_t field_len, len;
+    static const char whole[] = "isuer: unknown field; did you mean \"issuer\"?\n"
+                                "timeout: invalid type: ";
 
-    check(credgate_gate_new(text("{\"isuer\": \"https://a.example\"}"), &gate,
-                            &error)
+    check(credgate_gate_new(text("{\"isuer\": \"https://a.example\", "
+                                 "\"timeout\": \"1s\"}"),
+                            &gate, &error)
           == CREDGATE_CONFIG_UNKNOWN_FIELD);
     check(gate == NULL);
     check(credgate_error_message(error, &message, &len) == CREDGATE_OK);
-    check(len == strlen("\"isuer\" is an unknown field: did you mean \"issuer\"?"));
-    check(memcmp(message, "\"isuer\" is an unknown field", 27) == 0);
+    check(memcmp(message, whole, sizeof(whole) - 1) == 0);
+    check(credgate_error_problem(error, 0, &field, &field_len, &message, &len)
+          == CREDGATE_OK);
+    check(field_len == 5 && memcmp(field, "isuer", 5) == 0);
+    check(memcmp(message, "unknown field; ", 15) == 0);
+    check(credgate_error_problem(error, 1, &field, &field_len, &message, &len)
+          == CREDGATE_OK);
+    check(field_len == 7 && memcmp(field, "timeout", 7) == 0);
+    check(credgate_error_problem(error, 2, &field, &field_len, &message, &len)
+          == CREDGATE_EMPTY);
+    check(credgate_error_problem(NULL, 0, &field, &field_len, &message, &len)
+          == CREDGATE_NULL_ARGUMENT);
     credgate_error_free(error);
+    error = NULL;
+    check(credgate_gate_new(text("{"), &gate, &error) == CREDGATE_CONFIG_SYNTAX);
+    check(credgate_error_problem(error, 0, &field, &field_len, &message, &len)
+          == CREDGATE_OK);
+    check(field_len == 0 && len > 0);
+    credgate_error_free(error);
+    check(credgate_config_fields(&fields, &len) == CREDGATE_OK);
+    check(memcmp(fields, "[\n{\"", 4) == 0 && fields[len - 2] == ']');
+    check(credgate_config_fields(NULL, &len) == CREDGATE_NULL_ARGUMENT);
     check(strcmp(credgate_status_name(CREDGATE_CONFIG_UNKNOWN_FIELD),
                  "CONFIG_UNKNOWN_FIELD") == 0);
     check(strcmp(credgate_status_name(77), "UNKNOWN") == 0);
@@ -216,8 +238,8 @@ static void error_names_the_field_to_change(void)
 static void options_are_checked_without_an_engine(void)
 {
     credgate_error *error = NULL;
-    const char *message;
-    size_t len;
+    const char *field, *message;
+    size_t field_len, len;
 
     check(credgate_engine_check(NULL, 0, &error) == CREDGATE_OK);
     check(credgate_engine_check(text("{\"store\": \"sqlite:/nowhere/a.db\"}"),
@@ -226,9 +248,12 @@ static void options_are_checked_without_an_engine(void)
     check(credgate_engine_check(text("{\"store\": \"redis://:s3cret@/0\"}"),
                                 &error) == CREDGATE_CONFIG_VALUE);
     check(credgate_error_message(error, &message, &len) == CREDGATE_OK);
-    check(len == strlen("engine options: store is not a URL (empty host)"));
-    check(memcmp(message, "engine options: store is not a URL (empty host)", len)
+    check(len == strlen("engine options: store: is not a URL (empty host)"));
+    check(memcmp(message, "engine options: store: is not a URL (empty host)", len)
           == 0);
+    check(credgate_error_problem(error, 0, &field, &field_len, &message, &len)
+          == CREDGATE_OK);
+    check(field_len == 5 && memcmp(field, "store", 5) == 0);
     credgate_error_free(error);
     check(credgate_engine_check(text("{\"stroe\": 1}"), NULL)
           == CREDGATE_CONFIG_VALUE);

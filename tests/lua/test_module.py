@@ -38,7 +38,7 @@ def new(nginx: Start) -> Callable[[str], str]:
         ("nil", "config must be a table or a JSON string"),
         ("42", "config must be a table or a JSON string"),
         ("'{'", "JSON"),
-        ("{ isuer = 'https://a.example' }", '"isuer" is an unknown field: did you mean "issuer"?'),
+        ("{ isuer = 'https://a.example' }", 'isuer: unknown field; did you mean "issuer"?'),
         ("{ issuer = 42 }", "issuer"),
         ("{ issuer = 'http://a.example' }", "https"),
         ("{ issuer = 'https://a.example', ssl_trusted_certificate = '/nowhere.pem' }", "/nowhere.pem"),

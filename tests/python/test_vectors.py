@@ -179,5 +179,6 @@ def test_configuration(vector: Vector) -> None:
     with pytest.raises(credgate.ConfigError) as raised:
         credgate.Gate(config)
     assert raised.value.code == vector.expect["code"]
+    assert [problem.field for problem in raised.value.problems] == vector.expect["fields"]
     for words in vector.expect["says"]:
         assert words in str(raised.value)

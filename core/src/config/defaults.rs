@@ -27,6 +27,7 @@ impl Default for Config {
             run_on_preflight: true,
             anonymous: false,
             places_are_written: false,
+            methods_are_kongs: false,
             issuer: String::new(),
             using_pseudo_issuer: false,
             token_endpoint: None,

@@ -2,7 +2,7 @@
 
 use super::typed;
 use super::unique::Unique;
-use crate::error::{Error, ErrorKind, Problems};
+use crate::error::{ENGINE_OPTIONS, Error, ErrorKind, Problems};
 use serde::Deserialize;
 use serde_json::Value;
 use std::fmt;
@@ -90,14 +90,15 @@ impl EngineOptions {
     ///
     /// [`ErrorKind::ConfigValue`], with a line for each wrong member, naming it.
     pub fn from_json(json: &str) -> Result<EngineOptions, Error> {
-        let wrong = |why: &str| Error::new(ErrorKind::ConfigValue, format!("{SUBJECT}{why}"));
+        let wrong =
+            |why: &str| Error::new(ErrorKind::ConfigValue, format!("{ENGINE_OPTIONS}{why}"));
         let Unique(value) = serde_json::from_str(json)
             .map_err(|error| wrong(&format!("must be a JSON object: {error}")))?;
         let Value::Object(object) = value else {
             return Err(wrong("must be a JSON object"));
         };
         let mut problems = Problems::default();
-        let options: EngineOptions = typed::read(object, SUBJECT, &mut problems);
+        let options: EngineOptions = typed::read(object, ENGINE_OPTIONS, &mut problems);
         for (name, is_zero) in [
             ("cache_max_bytes", options.cache_max_bytes == 0),
             ("cache_max_entries", options.cache_max_entries == 0),
@@ -106,12 +107,12 @@ impl EngineOptions {
             ("provider_pause_max", options.provider_pause_max == 0),
         ] {
             if is_zero {
-                problems.add(wrong(&format!("{name} must be at least 1")));
+                problems.add(wrong(&format!("{name}: must be at least 1")));
             }
         }
         if options.metrics_clients > MAX_CLIENTS {
             problems.add(wrong(&format!(
-                "metrics_clients must be at most {MAX_CLIENTS}"
+                "metrics_clients: must be at most {MAX_CLIENTS}"
             )));
         }
         problems.finish().map(|()| options)
@@ -120,9 +121,6 @@ impl EngineOptions {
 
 /// The maximum of `metrics_clients`: each client is two lines in the metrics.
 const MAX_CLIENTS: usize = 10_000;
-
-/// The beginning of every message.
-pub(crate) const SUBJECT: &str = "engine options: ";
 
 /// The URL of a store. `Debug` does not show its password.
 #[derive(Clone, PartialEq, Eq, Deserialize)]

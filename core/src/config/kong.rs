@@ -2,7 +2,10 @@
 
 use super::value_error;
 use crate::error::{Error, ErrorKind, Problems};
+use serde::Deserialize;
 use serde_json::{Map, Value};
+use std::cell::LazyCell;
+use std::collections::HashMap;
 
 /// The members of Kong's plugin object. Only `name` and `config` have an effect.
 const PLUGIN_FIELDS: &[&str] = &[
@@ -23,8 +26,8 @@ const PLUGIN_FIELDS: &[&str] = &[
     "updated_at",
 ];
 
-/// Returns the configuration inside a plugin object (`{"name": "openid-connect", "config": {…}}`), or the object itself
-/// if it is not one. `None` for a plugin object without a configuration, which is a problem.
+/// Returns the configuration inside a plugin object (`{"name": "openid-connect", "config": {…}}`, or named `credgate`), or
+/// the object itself if it is not one. `None` for a plugin object without a configuration, which is a problem.
 pub(super) fn unwrap_plugin(
     mut object: Map<String, Value>,
     problems: &mut Problems,
@@ -33,14 +36,18 @@ pub(super) fn unwrap_plugin(
         return Some(object);
     }
     super::drop_unknown(&mut object, PLUGIN_FIELDS, problems);
-    if object.get("name").and_then(Value::as_str) != Some("openid-connect") {
+    let name = object.get("name").and_then(Value::as_str);
+    let is_kongs = name == Some("openid-connect");
+    if !is_kongs && name != Some("credgate") {
         problems.add(value_error(
-            "name: a plugin object must be named \"openid-connect\"",
+            "name: a plugin object must be named \"openid-connect\" or \"credgate\"",
         ));
     }
     match object.remove("config") {
         Some(Value::Object(mut config)) => {
-            refuse_own_client(&mut config, problems);
+            if is_kongs {
+                refuse_own_client(&mut config, problems);
+            }
             Some(config)
         }
         _ => {
@@ -62,7 +69,7 @@ fn refuse_own_client(config: &mut Map<String, Value>, problems: &mut Problems) {
     ] {
         if config
             .remove(name)
-            .is_some_and(|value| !is_unset(name, &value))
+            .is_some_and(|value| !is_unset(None, &value))
         {
             problems.add_for(
                 name,
@@ -76,240 +83,117 @@ fn refuse_own_client(config: &mut Map<String, Value>, problems: &mut Problems) {
     }
 }
 
-/// Kong's fields that Credgate does not have, by remedy. A trailing `*` matches the rest of a name.
-const MISSING: &[(&str, &[&str])] = &[
-    (
-        "a token is never cached past its lifetime; remove it",
-        &["cache_ttl_min"],
-    ),
-    (
-        "bearer tokens are read from the Authorization header only; remove it",
-        &["bearer_token_param_type"],
-    ),
-    (
-        "cached tokens are served until they expire while the provider is down; remove it",
-        &["cache_ttl_resurrect"],
-    ),
-    (
-        "a gateway's own client is set with client_id and client_secret; remove it",
-        &["client_arg"],
-    ),
-    (
-        "it applies to browser logins; remove it",
-        &[
-            "authorization_cookie_*",
-            "authorization_endpoint",
-            "authorization_query_args_*",
-            "authorization_rolling_timeout",
-            "end_session_endpoint",
-            "login_*",
-            "logout_*",
-            "max_age",
-            "preserve_query_args",
-            "pushed_authorization_request_*",
-            "redirect_uri",
-            "require_*",
-            "response_*",
-            "unexpected_redirect_uri",
-            "verify_nonce",
-        ],
-    ),
-    (
-        "it applies to other flows than client credentials; remove it",
-        &[
-            "cache_token_exchange",
-            "dpop_*",
-            "id_token_param_name",
-            "id_token_param_type",
-            "password_param_type",
-            "refresh_token*",
-            "refresh_tokens",
-            "revocation_*",
-            "token_exchange*",
-            "upstream_id_token_*",
-            "upstream_refresh_token_header",
-        ],
-    ),
-    (
-        "it is not available for this grant; remove it",
-        &["proof_of_possession_*"],
-    ),
-    (
-        "machine clients have no user info; remove it",
-        &[
-            "cache_user_info",
-            "resolve_distributed_claims",
-            "search_user_info",
-            "upstream_user_info_*",
-            "userinfo_*",
-        ],
-    ),
-    (
-        "metadata is always validated; remove it",
-        &["verify_parameters"],
-    ),
-    (
-        "nothing is sent back to clients; remove it",
-        &["token_headers_prefix", "token_headers_replay"],
-    ),
-    (
-        "nothing is sent back to clients; use upstream_headers",
-        &["downstream_*"],
-    ),
-    (
-        "policy is checked on every request; remove it",
-        &["reverify"],
-    ),
-    (
-        "responses are JSON; use forbidden_error_message",
-        &["forbidden_*"],
-    ),
-    (
-        "responses are JSON; use unauthorized_error_message",
-        &["unauthorized_*"],
-    ),
-    (
-        "send the token in the Authorization header",
-        &["bearer_token_cookie_name"],
-    ),
-    (
-        "the host's error log has the details; remove it",
-        &["display_errors"],
-    ),
-    (
-        "the shared store is an option of the engine, not of a gate; remove it",
-        &["cluster_cache_*", "redis"],
-    ),
-    (
-        "there are no consumers; the client id identifies the client",
-        &["by_username_ignore_case", "consumer_*", "credential_claim"],
-    ),
-    (
-        "there are no sessions; remove it",
-        &["disable_session", "session_*", "upstream_session_id_header"],
-    ),
-    (
-        "introspection requests have fixed arguments and headers; remove it",
-        &["introspection_*"],
-    ),
-    (
-        "introspection results are cached as tokens are (cache_tokens, cache_ttl_max); remove it",
-        &["cache_introspection"],
-    ),
-    (
-        "use upstream_headers to forward claims of the introspection response",
-        &["upstream_introspection_*"],
-    ),
-    (
-        "tokens with symmetric signatures are refused; remove it",
-        &["enable_hs_signatures", "hs_*"],
-    ),
-    ("use a *_required field with its *_claim", &["domains"]),
-    (
-        "use discovery_headers_names and discovery_headers_values",
-        &["discovery_headers_client"],
-    ),
-    (
-        "use scopes_required, audience_required, roles_required or groups_required with its *_claim",
-        &["claims_required"],
-    ),
-    ("use ssl_verify", &["tls_client_auth_ssl_verify"]),
-    (
-        "use tls_client_auth_cert and tls_client_auth_key, which name PEM files",
-        &["tls_client_auth_cert_id"],
-    ),
-    (
-        "use token_endpoint with tls_client_auth_cert and tls_client_auth_key",
-        &["mtls_*"],
-    ),
-    (
-        "write the private JWK to a file, and use client_assertion_key_file",
-        &["client_jwk"],
-    ),
-    (
-        "use token_headers_names and token_headers_values",
-        &["token_headers_client", "token_headers_grants"],
-    ),
-    (
-        "use upstream_headers",
-        &["upstream_access_token_jwk_header"],
-    ),
-    (
-        "use upstream_headers to forward the claim",
-        &["authenticated_groups_claim"],
-    ),
-];
+/// Kong's fields that Credgate does not have: the union over the published schemas of Kong 3.4 to 3.15.
+const TABLE: &str = include_str!("kong.json");
 
-/// Values that Kong's export writes for unset fields, besides null, false and empty ones.
-const DEFAULTS: &[(&str, &str)] = &[
-    ("authorization_rolling_timeout", "600"),
-    ("bearer_token_param_type", r#"["header","query","body"]"#),
-    ("cache_introspection", "true"),
-    ("cache_token_exchange", "true"),
-    ("cache_user_info", "true"),
-    ("client_arg", "\"client_id\""),
-    ("credential_claim", "[\"sub\"]"),
-    ("id_token_param_type", r#"["header","query","body"]"#),
-    ("introspection_accept", "\"application/json\""),
-    ("introspection_check_active", "true"),
-    ("introspection_hint", "\"access_token\""),
-    ("introspection_token_param_name", "\"token\""),
-    ("password_param_type", r#"["header","query","body"]"#),
-    ("refresh_tokens", "true"),
-    ("tls_client_auth_ssl_verify", "true"),
-    ("verify_nonce", "true"),
-];
+#[derive(Deserialize)]
+struct Table {
+    remedies: HashMap<String, String>,
+    fields: HashMap<String, Field>,
+}
 
-/// Ignored with any value: the cache key always includes the scope.
-const SETTLED: &str = "token_cache_key_include_scope";
+/// A field, or a member of a record. The types in the table are for readers of [`config_fields`](super::config_fields).
+#[derive(Deserialize)]
+struct Field {
+    /// Values that an export writes although nobody set the field, besides null, false and empty ones.
+    #[serde(default)]
+    defaults: Vec<Value>,
+    /// The members of a record.
+    #[serde(default)]
+    fields: HashMap<String, Field>,
+    /// A key of `remedies`.
+    #[serde(default)]
+    remedy: String,
+}
+
+impl Table {
+    fn read() -> Option<Table> {
+        serde_json::from_str(TABLE).ok()
+    }
+}
 
 /// Removes Kong's fields that Credgate does not have. One that is set is a problem with a remedy: ignoring it could open
 /// what it was meant to close.
 pub(super) fn drop_unset(config: &mut Map<String, Value>, known: &[&str], problems: &mut Problems) {
+    let table = LazyCell::new(Table::read);
     config.retain(|name, value| {
-        let Some(remedy) = remedy(name).filter(|_| !known.contains(&name.as_str())) else {
-            return name != SETTLED;
+        if known.contains(&name.as_str()) {
+            return true;
+        }
+        let Some((table, field)) = table
+            .as_ref()
+            .and_then(|table| Some((table, table.fields.get(name)?)))
+        else {
+            return true;
         };
-        if name != SETTLED && !is_unset(name, value) {
+        if !is_unset(Some(field), value) {
+            let remedy = &table.remedies[&field.remedy];
             problems.add(Error::new(
                 ErrorKind::ConfigUnknownField,
-                format!("\"{name}\" is a field of Kong that Credgate does not have: {remedy}"),
+                format!("{name}: a field of Kong that Credgate does not have; {remedy}"),
             ));
         }
         false
     });
+    drop_methods(config, problems);
 }
 
-/// The remedy for a field. An exact name takes precedence over a prefix.
-fn remedy(name: &str) -> Option<&'static str> {
-    let all = || {
-        MISSING
-            .iter()
-            .flat_map(|(remedy, fields)| fields.iter().map(move |field| (*field, *remedy)))
+/// Kong's methods that Credgate does not have.
+const METHODS: &[&str] = &[
+    "authorization_code",
+    "kong_oauth2",
+    "password",
+    "refresh_token",
+    "session",
+    "userinfo",
+];
+/// The number of methods in Kong, which are all enabled by default.
+const ALL_METHODS: usize = METHODS.len() + 3;
+
+/// Removes Kong's default of `auth_methods`, which nobody set. Another list with a method that Credgate does not have is
+/// a problem.
+fn drop_methods(config: &mut Map<String, Value>, problems: &mut Problems) {
+    let Some(Value::Array(methods)) = config.get("auth_methods") else {
+        return;
     };
-    let begins = |field: &str| {
-        field
-            .strip_suffix('*')
-            .is_some_and(|stem| name.starts_with(stem))
-    };
-    all()
-        .find(|(field, _)| *field == name)
-        .or_else(|| all().find(|(field, _)| begins(field)))
-        .map(|(_, remedy)| remedy)
+    let foreign: Vec<_> = METHODS
+        .iter()
+        .filter(|name| methods.iter().any(|method| method == **name))
+        .collect();
+    if foreign.is_empty() {
+        return;
+    }
+    let is_default = foreign.len() == METHODS.len() && methods.len() == ALL_METHODS;
+    for name in foreign.iter().filter(|_| !is_default) {
+        problems.add(value_error(format!(
+            "auth_methods: {name} is a method of Kong that Credgate does not have; it serves machine clients with \
+             client_credentials, bearer and introspection"
+        )));
+    }
+    config.remove("auth_methods");
 }
 
-fn is_unset(name: &str, value: &Value) -> bool {
-    let is_default = || {
-        let default = DEFAULTS.iter().find(|(field, _)| *field == name);
-        default.is_some_and(|(_, json)| {
-            serde_json::from_str(json).is_ok_and(|json: Value| json == *value)
-        })
-    };
+fn is_unset(field: Option<&Field>, value: &Value) -> bool {
+    let is_default = || field.is_some_and(|field| field.defaults.iter().any(|it| same(it, value)));
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::Array(list) if list.is_empty() => true,
-        Value::Object(object) if object.is_empty() => true,
+        Value::Object(members) => members.iter().all(|(name, value)| {
+            let member = field.and_then(|field| field.fields.get(name));
+            is_unset(member, value)
+        }),
         _ => is_default(),
+    }
+}
+
+/// Whether two values mean the same to Kong, where the elements of a list have no order.
+fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().all(|element| other.contains(element))
+        }
+        _ => one == other,
     }
 }
 
@@ -331,40 +215,84 @@ mod tests {
     }
 
     #[test]
-    fn every_default_is_json_of_a_field_in_the_table() {
-        for (field, json) in DEFAULTS {
-            assert!(serde_json::from_str::<Value>(json).is_ok(), "{field}");
-            assert!(remedy(field).is_some(), "{field}");
+    fn every_field_of_the_table_has_a_remedy_and_no_other_field_has_its_name() {
+        let table: Table = serde_json::from_str(TABLE).unwrap();
+        let own = crate::config::fields();
+        let mut used: Vec<_> = table.fields.values().map(|field| &field.remedy).collect();
+        used.sort();
+        used.dedup();
+        let mut remedies: Vec<_> = table.remedies.keys().collect();
+        remedies.sort();
+        assert_eq!(used, remedies);
+        for name in table.fields.keys() {
+            assert!(!own.contains(&name.as_str()), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_field_that_is_set_is_refused_with_its_remedy() {
+        let table: Table = serde_json::from_str(TABLE).unwrap();
+        for (name, field) in &table.fields {
+            for value in [
+                json!("planted"),
+                json!(["planted"]),
+                json!({"a": "planted"}),
+                json!(77),
+            ] {
+                let error = drop(json!({ name: value })).unwrap_err();
+                let remedy = &table.remedies[&field.remedy];
+                let text = format!("{name}: a field of Kong that Credgate does not have; {remedy}");
+                assert_eq!(error, text);
+            }
         }
     }
 
     #[test]
     fn unset_fields_of_kong_are_ignored() {
         let config = drop(json!({
-            "issuer": "https://a", "session_secret": null, "login_tokens": [], "verify_nonce": true,
+            "issuer": "https://a", "session_secret": null, "disable_session": [], "verify_nonce": true,
             "client_arg": "client_id", "display_errors": false, "token_cache_key_include_scope": true,
+            "http_version": 1.1, "logout_methods": ["DELETE", "POST"], "session_bind": {},
+            "redis": {"host": "127.0.0.1", "port": 6379.0, "password": null, "cluster_nodes": {},
+                "cloud_authentication": {"aws_is_serverless": true, "auth_provider": null}},
         }));
         assert_eq!(config.unwrap().len(), 1);
     }
 
     #[test]
-    fn a_set_field_of_kong_is_refused_with_a_remedy() {
-        for (field, value, says) in [
-            ("client_jwk", json!([{}]), "client_assertion_key_file"),
-            (
-                "introspection_hint",
-                json!("refresh_token"),
-                "fixed arguments",
-            ),
-            ("enable_hs_signatures", json!(true), "symmetric"),
-            ("cache_ttl_min", json!(5), "never cached past"),
+    fn a_set_member_of_a_record_sets_the_record() {
+        for redis in [
+            json!({"host": "10.0.0.1"}),
+            json!({"host": "127.0.0.1", "password": "x"}),
+            json!({"cloud_authentication": {"auth_provider": "aws"}}),
+            json!({"unknown": 1}),
         ] {
-            let error = drop(json!({ field: value })).unwrap_err();
-            assert!(
-                error.starts_with(&format!("\"{field}\" is a field of Kong")),
-                "{error}"
-            );
-            assert!(error.contains(says), "{error}");
+            let error = drop(json!({ "redis": redis })).unwrap_err();
+            assert!(error.starts_with("redis: a field of Kong"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_list_is_unset_only_if_it_equals_the_default() {
+        for methods in [
+            json!(["POST"]),
+            json!(["POST", "POST"]),
+            json!(["POST", "GET"]),
+        ] {
+            assert!(drop(json!({ "logout_methods": methods })).is_err());
+        }
+    }
+
+    #[test]
+    fn all_methods_of_kong_together_are_unset() {
+        let all = [METHODS, &["introspection", "client_credentials", "bearer"]].concat();
+        assert!(drop(json!({ "auth_methods": all })).unwrap().is_empty());
+        let error = drop(json!({ "auth_methods": &all[1..] })).unwrap_err();
+        assert_eq!(error.lines().count(), 5, "{error}");
+        let error = drop(json!({"auth_methods": ["client_credentials", "session"]})).unwrap_err();
+        assert!(
+            error.starts_with("auth_methods: session is a method of Kong"),
+            "{error}"
+        );
     }
 }

@@ -3,11 +3,14 @@
 mod choices;
 mod defaults;
 pub(crate) mod engine;
+mod fields;
 mod kong;
 mod masked;
 mod shapes;
 mod typed;
 mod unique;
+
+pub use fields::config_fields;
 
 pub(crate) use choices::{AuthMethods, Challenge, ClaimHeader, Encoding, TokenAuth};
 
@@ -23,7 +26,7 @@ use unique::Unique;
 
 /// The configuration of a gate. Names and meanings are those of Kong's `openid-connect` plugin, except for fields that
 /// are not in Kong. A null field counts as unset, except `scopes`, where null is the empty list. A list of strings may
-/// be written as one string.
+/// be written as one string, and an empty one as an empty object.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(title = "Configuration of a Credgate gate"))]
@@ -106,6 +109,9 @@ pub(crate) struct Config {
     /// Whether the configuration contains `client_credentials_param_type`.
     #[serde(skip)]
     pub(crate) places_are_written: bool,
+    /// Whether the configuration contains Kong's default of `auth_methods`, with methods that Credgate does not have.
+    #[serde(skip)]
+    pub(crate) methods_are_kongs: bool,
 
     // The provider.
     /// The provider: its issuer, or the full URL of its metadata (`…/.well-known/openid-configuration`). Required.
@@ -384,7 +390,9 @@ impl Config {
             return Err(std::mem::take(problems).into_error());
         };
         let known = fields();
+        let has_methods = config.contains_key("auth_methods");
         kong::drop_unset(&mut config, &known, problems);
+        let methods_are_kongs = has_methods && !config.contains_key("auth_methods");
         drop_unknown(&mut config, &known, problems);
         // As in Kong, null scopes request none.
         if let Some(scopes @ Value::Null) = config.get_mut("scopes") {
@@ -394,6 +402,7 @@ impl Config {
         let places_are_written = config.contains_key("client_credentials_param_type");
         let mut config: Config = typed::read(config, "", problems);
         config.places_are_written = places_are_written;
+        config.methods_are_kongs = methods_are_kongs;
         if config.client_id.is_some() && !places_are_written {
             config.client_credentials_param_type = Vec::new();
         }
@@ -466,7 +475,7 @@ fn drop_unknown(object: &mut Map<String, Value>, known: &[&str], problems: &mut 
         };
         let error = Error::new(
             ErrorKind::ConfigUnknownField,
-            format!("\"{unknown}\" is an unknown field: {hint}"),
+            format!("{}: unknown field; {hint}", unknown.escape_debug()),
         );
         problems.add_for(nearest.unwrap_or(unknown), error);
         false

@@ -1,7 +1,7 @@
 //! Alternative notations of values.
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer, IntoDeserializer, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -30,6 +30,14 @@ where
                 elements.push(element);
             }
             Ok(elements)
+        }
+
+        /// Lua has one notation for an empty list and an empty object.
+        fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Vec<T>, A::Error> {
+            match members.next_key::<de::IgnoredAny>()? {
+                Some(_) => Err(de::Error::invalid_type(Unexpected::Map, &self)),
+                None => Ok(Vec::new()),
+            }
         }
     }
 

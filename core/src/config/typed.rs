@@ -172,8 +172,18 @@ impl<'de> Deserializer<'de> for Typed {
         }
     }
 
+    /// Lua has one notation for an empty list and an empty object.
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        match self.0 {
+            Value::Object(members) if members.is_empty() => {
+                visitor.visit_seq(SeqDeserializer::new(std::iter::empty::<Typed>()))
+            }
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct tuple
         tuple_struct map struct identifier ignored_any
     }
 }

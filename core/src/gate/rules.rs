@@ -365,6 +365,11 @@ fn warnings(config: &Config, verify_signature: bool) -> Vec<&'static str> {
              else must prove that the request may have it",
         ),
         (
+            config.methods_are_kongs,
+            "auth_methods has Kong's default, of which only client_credentials is enabled: clients that bring tokens are \
+             denied; set it to the methods in use",
+        ),
+        (
             !config.ssl_verify,
             "ssl_verify is false: anyone on the network path to the provider can read every secret",
         ),

@@ -80,7 +80,7 @@ fn gates_with_different_token_requests_do_not_share_tokens() {
 fn an_invalid_value_is_refused_with_its_field() {
     for (config, starts) in [
         (
-            r#"{"issuer":"https://a","auth_methods":["session"]}"#,
+            r#"{"issuer":"https://a","auth_methods":["saml"]}"#,
             "auth_methods[0]: unknown value, expected one of \"client_credentials\"",
         ),
         (

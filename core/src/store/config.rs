@@ -6,8 +6,8 @@ pub(crate) use super::redis::Address as RedisAddress;
 #[cfg(not(feature = "redis"))]
 pub(crate) use std::convert::Infallible as RedisAddress;
 
-use crate::config::engine::{EngineOptions, SUBJECT, StoreUrl};
-use crate::error::{Error, ErrorKind, Problems};
+use crate::config::engine::{EngineOptions, StoreUrl};
+use crate::error::{ENGINE_OPTIONS, Error, ErrorKind, Problems};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -240,7 +240,10 @@ fn absolute(option: &str, path: &str) -> Result<PathBuf, Error> {
 }
 
 fn wrong(option: &str, why: &str) -> Error {
-    Error::new(ErrorKind::ConfigValue, format!("{SUBJECT}{option} {why}"))
+    Error::new(
+        ErrorKind::ConfigValue,
+        format!("{ENGINE_OPTIONS}{option}: {why}"),
+    )
 }
 
 #[cfg(all(test, feature = "redis", feature = "sqlite"))]
@@ -254,36 +257,36 @@ mod tests {
     #[test]
     fn a_wrong_option_is_named_in_the_error() {
         for (json, option) in [
-            (r#"{"store":"tokens.db"}"#, "store "),
-            (r#"{"store":"sqlite:tokens.db"}"#, "store "),
-            (r#"{"store":"sqlite:/run/credgate/"}"#, "store "),
-            (r#"{"store":"sqlite:/a?mode=memory"}"#, "store "),
-            (r#"{"store":"memcached://s3cret@host"}"#, "store "),
-            (r#"{"store":"redis://host"}"#, "store_pepper_file "),
-            (r#"{"store_pepper_file":"/p"}"#, "store_pepper_file "),
+            (r#"{"store":"tokens.db"}"#, "store: "),
+            (r#"{"store":"sqlite:tokens.db"}"#, "store: "),
+            (r#"{"store":"sqlite:/run/credgate/"}"#, "store: "),
+            (r#"{"store":"sqlite:/a?mode=memory"}"#, "store: "),
+            (r#"{"store":"memcached://s3cret@host"}"#, "store: "),
+            (r#"{"store":"redis://host"}"#, "store_pepper_file: "),
+            (r#"{"store_pepper_file":"/p"}"#, "store_pepper_file: "),
             (
                 r#"{"store":"sqlite:/a","store_pepper_file":"p"}"#,
-                "store_pepper_file ",
+                "store_pepper_file: ",
             ),
             (
                 r#"{"store":"sqlite:/a","store_previous_pepper_files":["p"]}"#,
-                "store_previous_pepper_files[0] ",
+                "store_previous_pepper_files[0]: ",
             ),
             (
                 r#"{"store":"sqlite:/a","store_timeout":0}"#,
-                "store_timeout ",
+                "store_timeout: ",
             ),
             (
                 r#"{"store":"sqlite:/a","store_max_bytes":1}"#,
-                "store_max_bytes ",
+                "store_max_bytes: ",
             ),
             (
                 r#"{"store":"sqlite:/a","store_prefix":"a b"}"#,
-                "store_prefix ",
+                "store_prefix: ",
             ),
             (
                 r#"{"store":"sqlite:/a","store_client_key_file":"/k"}"#,
-                "store_client_key_file requires store_client_cert_file",
+                "store_client_key_file: requires store_client_cert_file",
             ),
         ] {
             let error = compile(json).err().unwrap();
@@ -309,7 +312,7 @@ mod tests {
         assert!(!text.contains("s3cret"), "{text}");
         assert!(
             text.contains(
-                "engine options: store_previous_pepper_files[0] must be an absolute path"
+                "engine options: store_previous_pepper_files[0]: must be an absolute path"
             ),
             "{text}"
         );

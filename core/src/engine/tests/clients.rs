@@ -163,6 +163,6 @@ fn too_many_clients_are_a_configuration_error() {
     let error = read(r#"{"metrics_clients":10001}"#).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "engine options: metrics_clients must be at most 10000"
+        "engine options: metrics_clients: must be at most 10000"
     );
 }

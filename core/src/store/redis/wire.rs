@@ -82,7 +82,7 @@ fn certificates(option: &str, path: &Path) -> Result<Vec<CertificateDer<'static>
 fn read(option: &str, path: &Path) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(|error| {
         let message = format!(
-            "engine options: {option} {} cannot be read: {error}",
+            "engine options: {option}: {} cannot be read: {error}",
             path.display()
         );
         Error::with_source(ErrorKind::ConfigFile, message, error)
@@ -90,7 +90,7 @@ fn read(option: &str, path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 fn file_fault(option: &str, path: &Path, why: &str) -> Error {
-    let message = format!("engine options: {option} {} {why}", path.display());
+    let message = format!("engine options: {option}: {} {why}", path.display());
     Error::new(ErrorKind::ConfigFile, message)
 }
 

@@ -8,7 +8,7 @@ fn configuration() {
 }
 
 /// `config` is the whole configuration; `text` is one that JSON cannot say. Expected is `ok` with what is in effect of
-/// it, or the code and the start of the error.
+/// it, or the code, the fields of the problems, and parts of the error.
 fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
     let json = match input.get("text") {
         Some(text) => text.as_str().unwrap().to_owned(),
@@ -26,6 +26,8 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
         (Err(error), Some(_)) => Err(format!("does not compile: {error}")),
         (Err(error), None) => {
             expect_eq(&Value::from(error.kind().code()), &expect["code"])?;
+            let fields: Vec<_> = error.problems().map(|problem| problem.field()).collect();
+            expect_eq(&Value::from(fields), &expect["fields"])?;
             let message = error.to_string();
             for part in expect["says"].as_array().unwrap() {
                 if !message.contains(part.as_str().unwrap()) {
@@ -34,5 +36,62 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
             }
             Ok(())
         }
+    }
+}
+
+/// The settings of Kong's guide for Auth0.
+const GUIDE: &str = r#"{"auth_methods":["client_credentials"],"token_post_args_names":["audience"],
+    "issuer":"https://example.auth0.com/.well-known/openid-configuration",
+    "token_post_args_values":["https://example.com/"]}"#;
+
+/// The fields in which an export of each version of Kong differs from a configuration without them. Each Kong makes its
+/// own salt. Unset, `scopes` and `scopes_claim` follow the provider.
+const DIFFERENT: [(&str, &[&str]); 3] = [
+    (
+        "3.4",
+        &[
+            "cache_tokens_salt",
+            "hide_credentials",
+            "scopes",
+            "scopes_claim",
+            "ssl_verify",
+        ],
+    ),
+    (
+        "3.9",
+        &[
+            "cache_tokens_salt",
+            "hide_credentials",
+            "scopes",
+            "scopes_claim",
+            "ssl_verify",
+        ],
+    ),
+    (
+        "3.15",
+        &[
+            "cache_tokens_salt",
+            "client_credentials_param_type",
+            "scopes",
+            "scopes_claim",
+        ],
+    ),
+];
+
+#[test]
+fn an_export_of_kong_means_what_its_operator_set() {
+    let effective = |json: &str| -> Value {
+        let gate = Gate::from_json(json).unwrap_or_else(|error| panic!("{error}"));
+        serde_json::from_str(gate.effective_config()).unwrap()
+    };
+    let guide = effective(GUIDE);
+    for (version, different) in DIFFERENT {
+        let path = super::vectors().join(format!("kong/{version}.json"));
+        let export = effective(&std::fs::read_to_string(path).unwrap());
+        let fields = guide.as_object().unwrap().keys();
+        let found: Vec<_> = fields
+            .filter(|field| guide[*field] != export[*field])
+            .collect();
+        assert_eq!(found, different, "{version}");
     }
 }

@@ -18,6 +18,7 @@ local CLIENTS = ffi.typeof("credgate_client[?]")
 local CLIENT_SIZE = ffi.sizeof("credgate_client")
 
 local counters = ffi.new("uint64_t[?]", abi.COUNTERS)
+local text = ffi.new("const char *[1]")
 local len = ffi.new("size_t[1]")
 
 
@@ -54,25 +55,41 @@ local function to_json(value, name)
 end
 
 
--- Compiles a configuration. Returns a gate, or nil and the error.
+-- Compiles a configuration. Returns a gate; or nil, the error, and a list of its
+-- problems, tables with `message` and mostly `field`.
 function _M.new(config)
     local json, err = to_json(config, "config")
 
     if not json then
-        return nil, err
+        return nil, err, { { message = err } }
     end
 
     return gates.new(json)
 end
 
 
--- Sets the options of the worker's engine, before its first use. Returns true,
--- or nil and the error.
+-- Returns the fields of a configuration, and those of Kong that Credgate does not
+-- have: a list of tables; or nil and the error without lua-cjson.
+function _M.fields()
+    local found, cjson = pcall(require, "cjson.safe")
+
+    if not found then
+        return nil, "the fields are a table, which requires lua-cjson: install it"
+    end
+
+    C.credgate_config_fields(text, len)
+
+    return cjson.decode(ffi.string(text[0], len[0]))
+end
+
+
+-- Sets the options of the worker's engine, before its first use. Returns true;
+-- or nil, the error, and its problems as `new` does.
 function _M.configure(options)
     local json, err = to_json(options, "options")
 
     if not json then
-        return nil, err
+        return nil, err, { { message = err } }
     end
 
     return process.configure(json)

@@ -94,11 +94,18 @@ const char *credgate_cache_status_name(uint32_t cache_status);
 int32_t credgate_error_message(const struct credgate_error *error,
                                const char **out_message,
                                size_t *out_len);
+int32_t credgate_error_problem(const struct credgate_error *error,
+                               size_t index,
+                               const char **out_field,
+                               size_t *out_field_len,
+                               const char **out_message,
+                               size_t *out_message_len);
 void credgate_error_free(struct credgate_error *error);
 int32_t credgate_gate_new(const char *json,
                           size_t json_len,
                           struct credgate_gate **out_gate,
                           struct credgate_error **out_error);
+int32_t credgate_config_fields(const char **out_json, size_t *out_len);
 int32_t credgate_gate_token_endpoint(const struct credgate_gate *gate,
                                      struct credgate_gate **out_gate,
                                      struct credgate_error **out_error);

@@ -84,7 +84,7 @@ end
 
 
 -- The fields of a gate from a configuration in JSON. Logs its warnings. Returns
--- nil and the error if it is invalid.
+-- nil, the error and its problems if it is invalid.
 function _M.new(json)
     local out = GATE()
     local status = C.credgate_gate_new(json, #json, out, library.error_out)

@@ -49,12 +49,12 @@ local _M = {}
 local methods = { __index = _M }
 
 
--- Compiles a configuration in JSON, and logs its warnings. Returns nil and the
--- error if it is invalid.
+-- Compiles a configuration in JSON, and logs its warnings. Returns nil, the error
+-- and its problems if it is invalid.
 function _M.new(json)
-    local fields, err = compile.new(json)
+    local fields, err, problems = compile.new(json)
 
-    return fields and setmetatable(fields, methods), err
+    return fields and setmetatable(fields, methods), err, problems
 end
 
 

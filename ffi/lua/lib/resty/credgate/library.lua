@@ -49,6 +49,8 @@ end
 
 local text = ffi.new("const char *[1]")
 local len = ffi.new("size_t[1]")
+local field = ffi.new("const char *[1]")
+local field_len = ffi.new("size_t[1]")
 local error_out = ffi.new("credgate_error *[1]")
 
 
@@ -60,20 +62,42 @@ local _M = {
 }
 
 
--- Returns the error message of the last failed call, or the name of its status.
-function _M.message(status)
-    local message
+-- Returns the problems of a configuration: a list of tables with `message`, and
+-- with `field` unless the whole configuration is at fault.
+local function problems_of(err)
+    local problems = {}
 
-    if error_out[0] ~= nil then
-        if library.credgate_error_message(error_out[0], text, len) == abi.OK then
-            message = ffi.string(text[0], len[0])
-        end
-
-        library.credgate_error_free(error_out[0])
-        error_out[0] = nil
+    while library.credgate_error_problem(err, #problems, field, field_len, text,
+                                         len) == abi.OK
+    do
+        problems[#problems + 1] = {
+            field = field_len[0] > 0 and ffi.string(field[0], field_len[0]) or nil,
+            message = ffi.string(text[0], len[0]),
+        }
     end
 
-    return message or ffi.string(library.credgate_status_name(status))
+    return problems
+end
+
+
+-- Returns the error message of the last failed call and its problems, or the
+-- name of its status.
+function _M.message(status)
+    local err = error_out[0]
+
+    if err == nil then
+        return ffi.string(library.credgate_status_name(status))
+    end
+
+    library.credgate_error_message(err, text, len)
+
+    local message = ffi.string(text[0], len[0])
+    local problems = problems_of(err)
+
+    library.credgate_error_free(err)
+    error_out[0] = nil
+
+    return message, problems
 end
 
 

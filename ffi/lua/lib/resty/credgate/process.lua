@@ -36,7 +36,8 @@ local _M = {}
 -- Checks the options of the engine, in JSON, and keeps them for its creation.
 function _M.configure(json)
     if engine then
-        return nil, "the engine of this worker is already running"
+        local err = "the engine of this worker is already running"
+        return nil, err, { { message = err } }
     end
 
     local status = C.credgate_engine_check(json, #json, error_out)
