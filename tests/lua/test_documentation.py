@@ -22,7 +22,7 @@ from support.process import ROOT, free_port
 LUA = ROOT / "ffi/lua"
 README = (LUA / "README.md").read_text()
 
-SYNOPSIS, URI, OWN, JUDGE, INTROSPECTION, SERVICES, REDACT, BESIDE, REDIRECTS = blocks("nginx", README)
+SYNOPSIS, URI, OWN, INTROSPECTION, JUDGE, SERVICES, REDACT, BESIDE, REDIRECTS = blocks("nginx", README)
 
 
 def here(provider: Provider, authority: Authority) -> dict[str, object]:
