@@ -16,13 +16,13 @@ from support.http import SOURCES, Connection, ask
 from support.keys import KEYS
 from support.lab import Authority, Provider, Upstream, bearer, opaque, values_of
 from support.nginx import Nginx
-from support.openresty import LOAD, guarded, start
+from support.openresty import LOAD, gate, guarded, start
 from support.process import ROOT, free_port
 
 LUA = ROOT / "ffi/lua"
 README = (LUA / "README.md").read_text()
 
-SYNOPSIS, URI, OWN, INTROSPECTION, SERVICES, REDACT, BESIDE, REDIRECTS = blocks("nginx", README)
+SYNOPSIS, URI, OWN, JUDGE, INTROSPECTION, SERVICES, REDACT, BESIDE, REDIRECTS = blocks("nginx", README)
 
 
 def here(provider: Provider, authority: Authority) -> dict[str, object]:
@@ -211,13 +211,29 @@ def test_anonymous_requests_are_left_to_other_access_modules(
     assert "dry run: allowed" in (tmp_path / "error.log").read_text()
 
 
+def test_judge_lets_guests_in(
+    nginx: Callable[..., Nginx], provider: Provider, upstream: Upstream
+) -> None:
+    location = f"location / {{ {JUDGE} proxy_pass {upstream.url}; }}"
+    server = start(nginx, f"gate = {gate(provider.issuer)}", location)
+    for client, guest in ((ALICE, "no"), (ALICE.wrong(), "yes")):
+        assert ask(server.port, headers=client.basic).status == 200
+        assert values_of(upstream.last, "x-guest") == [guest]
+        assert len(values_of(upstream.last, "authorization")) == (guest == "no")
+
+
 def test_every_method_is_documented() -> None:
     functions = {
         f"{owner}{name}"
-        for owner, file in (("gate:", "credgate/gate.lua"), ("credgate.", "credgate.lua"), ("outcome:", "credgate/outcome.lua"))
+        for owner, file in (
+            ("gate:", "credgate/gate.lua"),
+            ("gate:", "credgate/current.lua"),
+            ("credgate.", "credgate.lua"),
+            ("outcome:", "credgate/outcome.lua"),
+        )
         for name in re.findall(r"^function _M\.(\w+)", (LUA / "lib/resty" / file).read_text(), re.MULTILINE)
     }  # fmt: skip
-    internal = {"gate:new", "gate:close", "outcome:new", "outcome:new_struct"}
+    internal = {"gate:new", "outcome:new", "outcome:new_struct"}
     assert sorted(functions - internal) == sorted(re.findall(r"^### (\w+[:.]\w+)$", README, re.MULTILINE))
 
 

@@ -45,5 +45,5 @@ def test_a_label_has_the_id_as_it_is(scripted: Scripted) -> None:
 
 def test_too_many_clients_are_an_error() -> None:
     credgate.close()
-    with pytest.raises(credgate.ConfigError, match="metrics_clients must be at most 10000"):
+    with pytest.raises(credgate.ConfigError, match="metrics_clients: must be at most 10000"):
         credgate.configure(metrics_clients=10_001)
