@@ -66,7 +66,7 @@ class Problem:
         """The field or the option, or None if all of them are at fault."""
     @property
     def message(self) -> str:
-        """The problem and its remedy; it begins with the place of a value inside the field, if any."""
+        """The problem and its remedy, which begin with the place of a value inside the field."""
 
 class DeniedError(CredgateError):
     """There is no token for this client.

@@ -52,7 +52,7 @@ impl Problem {
         self.field.as_deref()
     }
 
-    /// The problem and its remedy; it begins with the place of a value inside the field, if any.
+    /// The problem and its remedy, which begin with the place of a value inside the field.
     #[getter]
     fn message(&self) -> &str {
         &self.message

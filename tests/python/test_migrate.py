@@ -1,4 +1,4 @@
-"""`python -m credgate migrate`: what it reads, what it writes, and what it says."""
+"""`python -m credgate migrate`: input, output and messages."""
 
 import json
 import subprocess
