@@ -150,8 +150,8 @@ class _Writer:
         plugins, others = self._plugins(service, route)
         lost += others
         for plugin in plugins:
-            directives, missing = self._gate(plugin)
-            lines += directives
+            lines_of_gate, missing = self._gate(plugin)
+            lines += lines_of_gate
             lost += missing
         lines += _timeouts(service)
         if route.fields.get("preserve_host"):
