@@ -1,0 +1,165 @@
+"""The plugin of Apache APISIX, with a stand-in for APISIX (tests/support/apisix)."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from conftest import ALICE, BOB
+from support.gateway import four_settings
+from support.http import SOURCES, Answer, ask
+from support.lab import Provider, Scripted, Upstream, bearer, values_of
+from support.nginx import Nginx
+from support.openresty import PATHS, lua, start
+from support.process import ROOT
+
+Start = Callable[..., Nginx]
+
+HERE = PATHS.replace("lua_package_path", "lua_shared_dict secrets 1m;\nlua_package_path").replace(
+    '?.lua;;"', f'?.lua;{ROOT}/tests/support/apisix/?.lua;;"', 1
+)
+LOCATION = """
+location / {{
+    set $upstream_uri "";
+    access_by_lua_block {{ standin.access() }}
+    header_filter_by_lua_block {{ standin.header_filter() }}
+    log_by_lua_block {{ standin.log() }}
+    proxy_pass {upstream}$upstream_uri;
+}}
+location = /check_schema {{
+    content_by_lua_block {{
+        local conf = require("cjson").decode(ngx.req.get_body_data() or "{{}}")
+        local ok, err = require("apisix.plugins.credgate").check_schema(conf)
+        ngx.say(ok and "valid" or err)
+    }}
+    client_body_in_single_buffer on;
+    access_by_lua_block {{ ngx.req.read_body() }}
+}}
+location = /change {{
+    access_by_lua_block {{ ngx.req.read_body() }}
+    content_by_lua_block {{
+        local change = require("cjson").decode(ngx.req.get_body_data())
+        for name, value in pairs(change.secrets or {{}}) do ngx.shared.secrets:set(name, value) end
+        for path, conf in pairs(change.routes or {{}}) do routes[path].conf = conf end
+    }}
+}}
+"""
+
+
+def apisix(nginx: Start, upstream: Upstream, routes: dict[str, dict[str, Any]], plugins: str = "", init: str = "") -> Nginx:
+    """`routes` are configurations by path; `plugins` are Lua fields of every route."""
+    table = ", ".join(f"[{lua(path)}] = {{ conf = {lua(conf)}, {plugins} }}" for path, conf in routes.items())
+    return start(
+        nginx,
+        f'{init} standin = require "standin" routes = {{ {table} }}',
+        LOCATION.format(upstream=upstream.url),
+        http="init_worker_by_lua_block { standin.init_worker() }\n",
+        paths=HERE,
+    )
+
+
+def post(server: Nginx, path: str, value: Any) -> Answer:
+    return ask(server.port, path, method="POST", body=json.dumps(value), headers={"Content-Type": "text/plain"})
+
+
+@pytest.fixture
+def settings(provider: Provider) -> dict[str, Any]:
+    return four_settings(provider.issuer)
+
+
+LOOK = "before = standin.look"
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_upstream_gets_the_token_and_no_log_a_secret(
+    nginx: Start, upstream: Upstream, settings: dict[str, Any], source: str
+) -> None:
+    server = apisix(nginx, upstream, {"/": settings}, LOOK)
+    for _ in range(2):
+        answer = ask(server.port, **ALICE.request(source, "/orders?a=b" if source == "header" else "/orders"))
+        assert answer.status == 200
+        token = bearer(answer.json())
+    assert ALICE.traces(answer.body) == ALICE.traces(server.logs) == []
+    logged = server.logs
+    assert logged.count("logged: ") == 2 and token not in logged
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_wrong_secret_is_denied(nginx: Start, upstream: Upstream, settings: dict[str, Any], source: str) -> None:
+    server = apisix(nginx, upstream, {"/": settings}, LOOK)
+    wrong = ALICE.wrong()
+    answer = ask(server.port, **wrong.request(source))
+    assert (answer.status, answer.json()) == (401, {"message": "Unauthorized"})
+    assert answer.header("WWW-Authenticate")
+    assert answer.header("Content-Type") == "application/json; charset=utf-8"
+    assert wrong.traces(server.logs) == [] and not upstream.last
+
+
+def test_request_without_credentials_is_challenged(nginx: Start, upstream: Upstream, settings: dict[str, Any]) -> None:
+    answer = ask(apisix(nginx, upstream, {"/": settings}).port)
+    assert (answer.status, answer.header("WWW-Authenticate") is None) == (401, False)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_plugin_that_builds_the_uri_sees_no_secret(
+    nginx: Start, upstream: Upstream, settings: dict[str, Any], when: str
+) -> None:
+    server = apisix(nginx, upstream, {"/": settings}, f"{when} = standin.rewrite_uri")
+    for query, left in (("", ""), ("a=b&", "?a=b")):
+        assert ask(server.port, f"/orders?{query}{ALICE.parameters}").status == 200
+        target = upstream.last["line"].split()[1]
+        assert target == "/rewritten" + left or (when == "after" and target == "/rewritten?" + left[1:])
+    assert ALICE.traces(server.logs) == []
+
+
+def test_schema_errors_name_the_field(nginx: Start, upstream: Upstream, settings: dict[str, Any]) -> None:
+    server = apisix(nginx, upstream, {"/": settings})
+    assert post(server, "/check_schema", {**settings, "_meta": {"disable": False}}).body == b"valid\n"
+    for conf, field in (({}, "issuer"), ({**settings, "scope": "a"}, "scope"), ({**settings, "timeout": -1}, "timeout")):
+        assert post(server, "/check_schema", conf).body.decode().startswith(f"{field}: ")
+
+
+def test_routes_have_gates_of_their_own(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    own = {"/a": four_settings(provider.issuer), "/b": four_settings(provider.issuer, scopes_required=["none"])}
+    server = apisix(nginx, upstream, own)
+    assert ask(server.port, "/a", headers=ALICE.basic).status == 200
+    assert ask(server.port, "/b", headers=ALICE.basic).status == 403
+
+
+def test_equal_configuration_keeps_its_tokens(
+    nginx: Start, provider: Provider, upstream: Upstream, settings: dict[str, Any]
+) -> None:
+    server = apisix(nginx, upstream, {"/": settings})
+    assert ask(server.port, headers=ALICE.basic).status == 200
+    post(server, "/change", {"routes": {"/": {**settings, "_meta": {"priority": 1}}}})
+    assert ask(server.port, headers=ALICE.basic).status == 200
+    assert provider.count["token"] == 1
+    post(server, "/change", {"routes": {"/": {**settings, "scopes_required": ["none"]}}})
+    assert ask(server.port, headers=ALICE.basic).status == 403
+
+
+def test_references_are_resolved_at_each_request(
+    nginx: Start, provider: Provider, upstream: Upstream, settings: dict[str, Any]
+) -> None:
+    own = {**settings, "client_id": ALICE.id, "client_secret": "$secret://vault/alice"}
+    server = apisix(nginx, upstream, {"/": own})
+    answer = ask(server.port)
+    assert (answer.status, provider.count["token"]) == (500, 0)
+    assert "a reference to a secret cannot be resolved" in server.logs
+    post(server, "/change", {"secrets": {"vault/alice": ALICE.secret}})
+    assert ask(server.port).status == 200
+    post(server, "/change", {"secrets": {"vault/alice": BOB.secret}})
+    assert ask(server.port).status >= 400
+    assert ALICE.traces(server.logs) == []
+
+
+def test_query_is_redacted_if_there_is_no_gate(nginx: Start, upstream: Upstream, settings: dict[str, Any]) -> None:
+    server = apisix(nginx, upstream, {"/": {**settings, "client_id": "a", "client_secret": "$env://NONE"}})
+    assert ask(server.port, f"/?{ALICE.parameters}").status == 500
+    assert ALICE.traces(server.logs) == []
+
+
+def test_engine_options_come_from_plugin_attr(nginx: Start, upstream: Upstream, settings: dict[str, Any]) -> None:
+    server = apisix(nginx, upstream, {"/": settings}, init="plugin_attr = { credgate = { cache_max_entries = -1 } }")
+    assert "plugin_attr or CREDGATE_ENGINE: cache_max_entries: " in server.logs
