@@ -4,6 +4,7 @@ local core = require "apisix.core"
 local plugin = require "apisix.plugin"
 local secret = require "apisix.secret"
 local credgate = require "resty.credgate"
+local semaphore = require "ngx.semaphore"
 
 
 local OPTIONS = { ctx = true }
@@ -53,11 +54,29 @@ end
 local function has_references(json)
     local lower = json:lower()
 
-    return lower:find('"$secret://', 1, true) or lower:find('"$env://', 1, true)
+    return lower:find('"$secret:', 1, true) or lower:find('"$env:', 1, true)
 end
 
 
--- Returns the gate of a configuration, or nil and the error.
+-- Compiles a gate in a timer: nginx logs the request line, which may have a
+-- secret, with the warnings.
+local function compile(json)
+    local gate, err
+    local done = semaphore.new()
+    local started, problem = ngx.timer.at(0, function()
+        gate, err = credgate.new(json)
+        done:post()
+    end)
+
+    if started then
+        started, problem = done:wait(10)
+    end
+
+    return gate, err or problem
+end
+
+
+-- Returns the gate of a configuration, or nil and the error. May yield.
 local function gate_of(conf)
     if is_final[conf] then
         return by_conf[conf]
@@ -77,7 +96,7 @@ local function gate_of(conf)
     local gate, err = by_json[json]
 
     if not gate then
-        gate, err = credgate.new(json)
+        gate, err = compile(json)
     end
 
     by_json[json], by_conf[conf] = gate, gate
@@ -145,8 +164,8 @@ function _M.rewrite(conf, ctx)
     local gate, err = gate_of(conf)
 
     if not gate then
-        core.log.error("credgate: ", err)
         credgate.redact()
+        core.log.error("credgate: ", err)
         return 500, { message = "Internal Server Error" }
     end
 
