@@ -1,20 +1,28 @@
 """The plugin of Apache APISIX, with a stand-in for APISIX (tests/support/apisix)."""
 
 import json
+import re
+import shutil
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conftest import ALICE, BOB
+from support.examples import blocks
 from support.gateway import four_settings
 from support.http import SOURCES, Answer, ask
-from support.lab import Provider, Scripted, Upstream, bearer, values_of
+from support.lab import Authority, Provider, Scripted, Upstream, bearer
 from support.nginx import Nginx
 from support.openresty import PATHS, lua, start
-from support.process import ROOT, until
+from support.process import ROOT, free_port, until
 
 Start = Callable[..., Nginx]
+
+LUA = ROOT / "ffi/lua"
+README = (LUA / "APISIX.md").read_text()
 
 HERE = PATHS.replace("lua_package_path", "lua_shared_dict secrets 1m;\nlua_package_path").replace(
     '?.lua;;"', f'?.lua;{ROOT}/tests/support/apisix/?.lua;;"', 1
@@ -47,14 +55,21 @@ location = /change {{
 """
 
 
-def apisix(nginx: Start, upstream: Upstream, routes: dict[str, dict[str, Any]], plugins: str = "", init: str = "") -> Nginx:
+def apisix(
+    nginx: Start,
+    upstream: Upstream | str,
+    routes: dict[str, dict[str, Any]],
+    plugins: str = "",
+    init: str = "",
+    http: str = "",
+) -> Nginx:
     """`routes` are configurations by path; `plugins` are Lua fields of every route."""
     table = ", ".join(f"[{lua(path)}] = {{ conf = {lua(conf)}, {plugins} }}" for path, conf in routes.items())
     return start(
         nginx,
         f'{init} standin = require "standin" routes = {{ {table} }}',
-        LOCATION.format(upstream=upstream.url),
-        http="init_worker_by_lua_block { standin.init_worker() }\n",
+        LOCATION.format(upstream=upstream if isinstance(upstream, str) else upstream.url),
+        http=http + "init_worker_by_lua_block { standin.init_worker() }\n",
         paths=HERE,
     )
 
@@ -93,6 +108,7 @@ def test_wrong_secret_is_denied(nginx: Start, upstream: Upstream, settings: dict
     assert (answer.status, answer.json()) == (401, {"message": "Unauthorized"})
     assert answer.header("WWW-Authenticate")
     assert answer.header("Content-Type") == "application/json; charset=utf-8"
+    until(lambda: b"logged: " in server.logs, "the log", 10)
     assert wrong.traces(server.logs) == [] and not upstream.last
 
 
@@ -110,6 +126,7 @@ def test_plugin_that_builds_the_uri_sees_no_secret(
         assert ask(server.port, f"/orders?{query}{ALICE.parameters}").status == 200
         target = upstream.last["line"].split()[1]
         assert target == "/rewritten" + left or (when == "after" and target == "/rewritten?" + left[1:])
+    until(lambda: server.logs.count(b"logged: ") == 2, "the log of both requests", 10)
     assert ALICE.traces(server.logs) == []
 
 
@@ -154,13 +171,62 @@ def test_references_are_resolved_at_each_request(
     assert ALICE.traces(server.logs) == []
 
 
-def test_query_is_redacted_if_there_is_no_gate(nginx: Start, upstream: Upstream, settings: dict[str, Any]) -> None:
-    server = apisix(nginx, upstream, {"/": {**settings, "client_id": "a", "client_secret": "$env://NONE"}})
-    assert ask(server.port, f"/?{ALICE.parameters}").status == 500
+def test_token_that_the_upstream_refuses_is_dropped(nginx: Start, scripted: Scripted) -> None:
+    port = free_port()
+    http = f"server {{ listen 127.0.0.1:{port}; return 401; }}\n"
+    server = apisix(nginx, f"http://127.0.0.1:{port}", {"/": four_settings(scripted.issuer)}, http=http)
+
+    def dropped() -> bool:
+        assert ask(server.port, headers=ALICE.basic).status == 401
+        return b"dropped the token, because the upstream returned 401" in server.logs
+
+    assert not dropped()
+    # The library keeps a refused token for ten seconds.
+    until(dropped, "the end of the token", 20)
+
+
+def test_documented_route_works(
+    nginx: Start, tls_provider: Provider, upstream: Upstream, authority: Authority
+) -> None:
+    (text,) = blocks("json", README)
+    route = json.loads(text.replace("https://tenant.auth0.com", tls_provider.issuer))
+    conf = route["plugins"]["credgate"] | {"ssl_trusted_certificate": str(authority.ca)}
+    server = apisix(nginx, upstream, {"/": conf})
+    assert ask(server.port, headers=ALICE.basic).status == 200
+    assert bearer(upstream.last)
+
+
+def test_documented_engine_options_are_options(nginx: Start, upstream: Upstream, settings: dict[str, Any]) -> None:
+    _, engine = blocks("yaml", README)
+    (store,) = re.findall(r'store: (".*")', engine)
+    server = apisix(nginx, upstream, {"/": settings}, init=f"plugin_attr = {{ credgate = {{ store = {store} }} }}")
+    assert ask(server.port).status == 401
+    assert b"plugin_attr" not in server.logs
+
+
+def test_rock_installs_the_plugin(tmp_path: Path) -> None:
+    tree = tmp_path / "lua"
+    shutil.copytree(LUA, tree)
+    command = ["luarocks", "--lua-version", "5.1", "make", "--deps-mode", "none", "--tree", tmp_path / "rocks"]
+    made = subprocess.run(
+        [*command, "apisix-plugin-credgate-0.1.0-1.rockspec"], cwd=tree, capture_output=True, text=True, timeout=120
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert (tmp_path / "rocks/share/lua/5.1/apisix/plugins/credgate.lua").is_file()
+
+
+@pytest.mark.parametrize("source", ["header", "query"])
+def test_request_without_a_gate_leaves_no_secret_in_a_log(
+    nginx: Start, upstream: Upstream, settings: dict[str, Any], source: str
+) -> None:
+    own = {**settings, "client_id": "a", "client_secret": "$env://NONE"}
+    server = apisix(nginx, upstream, {"/": own}, LOOK)
+    assert ask(server.port, **ALICE.request(source)).status == 500
+    until(lambda: b"logged: " in server.logs, "the log", 10)
     assert ALICE.traces(server.logs) == []
 
 
 def test_engine_options_come_from_plugin_attr(nginx: Start, upstream: Upstream, settings: dict[str, Any]) -> None:
     server = apisix(nginx, upstream, {"/": settings}, init="plugin_attr = { credgate = { cache_max_entries = -1 } }")
-    text = b"plugin_attr or CREDGATE_ENGINE: cache_max_entries: "
+    text = b"plugin_attr or CREDGATE_ENGINE: engine options: cache_max_entries: "
     until(lambda: text in server.logs, "the error", 10)

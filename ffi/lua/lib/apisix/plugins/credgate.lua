@@ -165,6 +165,8 @@ function _M.rewrite(conf, ctx)
 
     if not gate then
         credgate.redact()
+        core.request.set_header(ctx, "Authorization", nil)
+        mend(ctx, query)
         core.log.error("credgate: ", err)
         return 500, { message = "Internal Server Error" }
     end
