@@ -13,11 +13,9 @@ local OPTIONS = { ctx = true }
 local STALE = { "^arg_", "^post_arg", "^http_", "^request$", "^request_body$",
                 "^query_string$" }
 
--- APISIX replaces the tables of a configuration whenever a route changes: an
--- equal configuration keeps its gate. The value of a reference may change.
-local by_conf = setmetatable({}, { __mode = "k" })
-local is_final = setmetatable({}, { __mode = "k" })
-local by_json = setmetatable({}, { __mode = "v" })
+-- For each configuration: its JSON, the gate or the error, and whether it has
+-- references, whose values may change. Equal gates share tokens.
+local known = setmetatable({}, { __mode = "k" })
 
 
 local _M = {
@@ -59,7 +57,8 @@ end
 
 
 -- Compiles a gate in a timer: nginx logs the request line, which may have a
--- secret, with the warnings.
+-- secret, with the warnings. Returns the gate or nil and the error; or, if the
+-- timer fails, twice nil and the problem.
 local function compile(json)
     local gate, err
     local done = semaphore.new()
@@ -72,20 +71,22 @@ local function compile(json)
         started, problem = done:wait(10)
     end
 
-    return gate, err or problem
+    return gate, err, problem
 end
 
 
 -- Returns the gate of a configuration, or nil and the error. May yield.
 local function gate_of(conf)
-    if is_final[conf] then
-        return by_conf[conf]
+    local entry = known[conf]
+
+    if entry and not entry.has_references then
+        return entry.gate, entry.err
     end
 
     local json = to_json(conf)
-    local resolves = has_references(json)
+    local refers = has_references(json)
 
-    if resolves then
+    if refers then
         json = to_json(secret.fetch_secrets(conf, true, conf, ""))
 
         if has_references(json) then
@@ -93,16 +94,18 @@ local function gate_of(conf)
         end
     end
 
-    local gate, err = by_json[json]
+    if not entry or entry.json ~= json then
+        local gate, err, problem = compile(json)
 
-    if not gate then
-        gate, err = compile(json)
+        if not gate and not err then
+            return nil, problem
+        end
+
+        entry = { json = json, gate = gate, err = err, has_references = refers }
+        known[conf] = entry
     end
 
-    by_json[json], by_conf[conf] = gate, gate
-    is_final[conf] = gate and not resolves
-
-    return gate, err
+    return entry.gate, entry.err
 end
 
 
@@ -181,8 +184,9 @@ function _M.rewrite(conf, ctx)
     end
 
     if outcome.detail then
-        core.log[outcome.http_status < 500 and "info" or "error"]("credgate: ",
-                                                                  outcome.detail)
+        local level = outcome.http_status < 500 and "info" or "error"
+
+        core.log[level]("credgate: ", outcome.detail)
     end
 
     core.response.set_header("Content-Type", outcome.content_type)
