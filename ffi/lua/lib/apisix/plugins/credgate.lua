@@ -4,7 +4,6 @@ local core = require "apisix.core"
 local plugin = require "apisix.plugin"
 local secret = require "apisix.secret"
 local credgate = require "resty.credgate"
-local semaphore = require "ngx.semaphore"
 
 
 local OPTIONS = { ctx = true }
@@ -56,26 +55,7 @@ local function has_references(json)
 end
 
 
--- Compiles a gate in a timer: nginx logs the request line, which may have a
--- secret, with the warnings. Returns the gate or nil and the error; or, if the
--- timer fails, twice nil and the problem.
-local function compile(json)
-    local gate, err
-    local done = semaphore.new()
-    local started, problem = ngx.timer.at(0, function()
-        gate, err = credgate.new(json)
-        done:post()
-    end)
-
-    if started then
-        started, problem = done:wait(10)
-    end
-
-    return gate, err, problem
-end
-
-
--- Returns the gate of a configuration, or nil and the error. May yield.
+-- Returns the gate of a configuration, or nil and the error.
 local function gate_of(conf)
     local entry = known[conf]
 
@@ -95,11 +75,7 @@ local function gate_of(conf)
     end
 
     if not entry or entry.json ~= json then
-        local gate, err, problem = compile(json)
-
-        if not gate and not err then
-            return nil, problem
-        end
+        local gate, err = credgate.new(json)
 
         entry = { json = json, gate = gate, err = err, has_references = refers }
         known[conf] = entry
