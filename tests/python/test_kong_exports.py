@@ -3,14 +3,24 @@
 import credgate
 import pytest
 
-from support.kong import VERSIONS, export, refusals
+from support.kong import GUIDE, VERSIONS, differences, export, refusals
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_export_compiles(version: str) -> None:
-    config = credgate.Gate(export(version)).config
-    assert config["issuer"] == "https://example.auth0.com/.well-known/openid-configuration"
-    assert config["token_post_args_names"] == ["audience"]
+def test_export_means_what_its_operator_set(version: str) -> None:
+    config, guide = credgate.Gate(export(version)).config, credgate.Gate(GUIDE).config
+    assert {name for name in guide if config[name] != guide[name]} <= differences(version, config)
+
+
+def test_default_methods_of_an_export_have_a_warning() -> None:
+    methods = [
+        "authorization_code", "bearer", "client_credentials", "introspection", "kong_oauth2", "password", "refresh_token",
+        "session", "userinfo",
+    ]  # fmt: skip
+    gate = credgate.Gate(export("3.15", auth_methods=methods))
+    assert gate.config["auth_methods"] == ["client_credentials"]
+    (warning,) = (warning for warning in gate.warnings if warning.startswith("auth_methods "))
+    assert [method for method in methods if method not in warning] == []
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -7,6 +7,23 @@ from typing import Any
 from support.process import ROOT
 
 VERSIONS = ("2.8", "3.4", "3.9", "3.15")
+GUIDE = {
+    "auth_methods": ["client_credentials"],
+    "issuer": "https://example.auth0.com/.well-known/openid-configuration",
+    "token_post_args_names": ["audience"],
+    "token_post_args_values": ["https://example.com/"],
+}
+"""The settings of Kong's guide for Auth0."""
+
+
+def differences(version: str, config: dict[str, Any]) -> set[str]:
+    """The fields in which the effective configuration of an export may differ from that of the guide's settings. Kong
+    writes defaults for them, and its `ssl_verify` and `hide_credentials` were false before 3.14."""
+    assert config["ssl_verify"] == config["hide_credentials"] == (version == "3.15")
+    assert sorted(config["client_credentials_param_type"]) == ["body", "header", "query"]
+    return {
+        "cache_tokens_salt", "client_credentials_param_type", "hide_credentials", "scopes", "scopes_claim", "ssl_verify",
+    }  # fmt: skip
 
 
 def export(version: str, **config: Any) -> dict[str, Any]:

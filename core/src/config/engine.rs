@@ -38,6 +38,7 @@ pub struct EngineOptions {
     /// first use. Required with Redis.
     pub store_pepper_file: Option<String>,
     /// Previous pepper files; tokens sealed with them can still be read. Default: none.
+    #[serde(deserialize_with = "super::shapes::list")]
     pub store_previous_pepper_files: Vec<String>,
     /// Deadline of a store operation, in milliseconds. Default: 20 for Redis, 1,000 for SQLite.
     pub store_timeout: Option<u32>,

@@ -113,8 +113,12 @@ impl Table {
 }
 
 /// Removes Kong's fields that Credgate does not have. One that is set is a problem with a remedy: ignoring it could open
-/// what it was meant to close.
-pub(super) fn drop_unset(config: &mut Map<String, Value>, known: &[&str], problems: &mut Problems) {
+/// what it was meant to close. Returns whether `auth_methods` had Kong's default, which is removed too.
+pub(super) fn drop_unset(
+    config: &mut Map<String, Value>,
+    known: &[&str],
+    problems: &mut Problems,
+) -> bool {
     let table = LazyCell::new(Table::read);
     config.retain(|name, value| {
         if known.contains(&name.as_str()) {
@@ -135,11 +139,13 @@ pub(super) fn drop_unset(config: &mut Map<String, Value>, known: &[&str], proble
         }
         false
     });
-    drop_methods(config, problems);
+    drop_methods(config, problems)
 }
 
+/// Kong's methods that Credgate has.
+const METHODS: &[&str] = &["bearer", "client_credentials", "introspection"];
 /// Kong's methods that Credgate does not have.
-const METHODS: &[&str] = &[
+const FOREIGN_METHODS: &[&str] = &[
     "authorization_code",
     "kong_oauth2",
     "password",
@@ -147,23 +153,23 @@ const METHODS: &[&str] = &[
     "session",
     "userinfo",
 ];
-/// The number of methods in Kong, which are all enabled by default.
-const ALL_METHODS: usize = METHODS.len() + 3;
 
-/// Removes Kong's default of `auth_methods`, which nobody set. Another list with a method that Credgate does not have is
-/// a problem.
-fn drop_methods(config: &mut Map<String, Value>, problems: &mut Problems) {
-    let Some(Value::Array(methods)) = config.get("auth_methods") else {
-        return;
+/// Removes Kong's default of `auth_methods`, which nobody set, and returns whether it was there. Another value with a
+/// method that Credgate does not have is a problem.
+fn drop_methods(config: &mut Map<String, Value>, problems: &mut Problems) -> bool {
+    let methods = match config.get("auth_methods") {
+        Some(Value::Array(methods)) => methods.as_slice(),
+        Some(method) => std::slice::from_ref(method),
+        None => return false,
     };
-    let foreign: Vec<_> = METHODS
-        .iter()
-        .filter(|name| methods.iter().any(|method| method == **name))
-        .collect();
+    let has = |name: &&&str| methods.iter().any(|method| method == **name);
+    let foreign: Vec<_> = FOREIGN_METHODS.iter().filter(has).collect();
     if foreign.is_empty() {
-        return;
+        return false;
     }
-    let is_default = foreign.len() == METHODS.len() && methods.len() == ALL_METHODS;
+    let is_default = foreign.len() == FOREIGN_METHODS.len()
+        && METHODS.iter().all(|name| has(&name))
+        && methods.len() == METHODS.len() + FOREIGN_METHODS.len();
     for name in foreign.iter().filter(|_| !is_default) {
         problems.add(value_error(format!(
             "auth_methods: {name} is a method of Kong that Credgate does not have; it serves machine clients with \
@@ -171,6 +177,7 @@ fn drop_methods(config: &mut Map<String, Value>, problems: &mut Problems) {
         )));
     }
     config.remove("auth_methods");
+    is_default
 }
 
 fn is_unset(field: Option<&Field>, value: &Value) -> bool {
@@ -191,7 +198,7 @@ fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
         (Value::Array(one), Value::Array(other)) => {
-            one.len() == other.len() && one.iter().all(|element| other.contains(element))
+            one.len() == other.len() && one.iter().all(|a| other.iter().any(|b| same(a, b)))
         }
         _ => one == other,
     }
@@ -285,14 +292,23 @@ mod tests {
 
     #[test]
     fn all_methods_of_kong_together_are_unset() {
-        let all = [METHODS, &["introspection", "client_credentials", "bearer"]].concat();
+        let all = [FOREIGN_METHODS, METHODS].concat();
         assert!(drop(json!({ "auth_methods": all })).unwrap().is_empty());
         let error = drop(json!({ "auth_methods": &all[1..] })).unwrap_err();
         assert_eq!(error.lines().count(), 5, "{error}");
-        let error = drop(json!({"auth_methods": ["client_credentials", "session"]})).unwrap_err();
-        assert!(
-            error.starts_with("auth_methods: session is a method of Kong"),
-            "{error}"
-        );
+        let repeated = [FOREIGN_METHODS, &["bearer"; 3]].concat();
+        let error = drop(json!({ "auth_methods": repeated })).unwrap_err();
+        assert_eq!(error.lines().count(), 6, "{error}");
+    }
+
+    #[test]
+    fn a_method_of_kong_is_refused_in_a_list_and_alone() {
+        for methods in [json!(["client_credentials", "session"]), json!("session")] {
+            let error = drop(json!({ "auth_methods": methods })).unwrap_err();
+            assert!(
+                error.starts_with("auth_methods: session is a method of Kong"),
+                "{error}"
+            );
+        }
     }
 }

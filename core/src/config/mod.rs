@@ -390,9 +390,7 @@ impl Config {
             return Err(std::mem::take(problems).into_error());
         };
         let known = fields();
-        let has_methods = config.contains_key("auth_methods");
-        kong::drop_unset(&mut config, &known, problems);
-        let methods_are_kongs = has_methods && !config.contains_key("auth_methods");
+        let methods_are_kongs = kong::drop_unset(&mut config, &known, problems);
         drop_unknown(&mut config, &known, problems);
         // As in Kong, null scopes request none.
         if let Some(scopes @ Value::Null) = config.get_mut("scopes") {

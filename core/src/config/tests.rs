@@ -74,6 +74,27 @@ fn a_list_may_be_written_as_one_string_or_null() {
 }
 
 #[test]
+fn an_empty_object_is_an_empty_list_in_every_list() {
+    let fields: Vec<Value> = serde_json::from_str(config_fields()).unwrap();
+    let lists = fields
+        .iter()
+        .filter(|field| field["type"] == "array" && field["remedy"].is_null());
+    let mut count = 0;
+    for field in lists {
+        let name = field["name"].as_str().unwrap();
+        let [object, list] = ["{}", "[]"].map(|empty| {
+            Config::from_json(&format!(r#"{{"issuer":"https://a","{name}":{empty}}}"#))
+                .map(|config| config.effective())
+                .map_err(|error| error.to_string())
+        });
+        assert_eq!(object, list, "{name}");
+        count += 1;
+    }
+    assert!(count > 30, "{count}");
+    engine::EngineOptions::from_json(r#"{"store_previous_pepper_files":{}}"#).unwrap();
+}
+
+#[test]
 fn the_committed_schema_and_reference_match_the_configuration() {
     let schema = schemars::schema_for!(Config);
     let json = serde_json::to_string_pretty(&schema).unwrap() + "\n";
@@ -96,13 +117,36 @@ fn the_committed_schema_and_reference_match_the_configuration() {
     }
 }
 
+const KONG: &str = "
+## Exports of Kong
+
+A configuration may be the plugin object that Kong's admin API writes, with all fields at their defaults (Kong 2.8 to 3.15).
+Of the object, only `name` and `config` have an effect. Its name is `openid-connect` or `credgate`. In the former, `client_id`
+and `client_secret` must be unset, because Kong's clients send their own; in the latter, they are the gateway's own client.
+
+A field of Kong that Credgate does not have must be unset; otherwise it is an error that says what to do instead. Unset values
+are null, `false`, an empty list or object, a record of unset members, and the defaults of Kong, with lists in any order.
+`auth_methods` with all methods of Kong, its default, is unset too, and a warning says so; another list with a method that
+Credgate does not have is an error.
+
+Fields that Credgate has mean what the export says. These defaults of Kong differ from Credgate's:
+
+| field | export |
+|---|---|
+| `ssl_verify`, `hide_credentials` | `false` before Kong 3.14 |
+| `scopes` | `[\"openid\"]`, which is then sent even if the provider refuses it |
+| `scopes_claim` | `[\"scope\"]` |
+| `cache_tokens_salt` | a random string: gates share no tokens |
+";
+
 /// The reference of all fields, ordered by name.
 fn reference(schema: &Value) -> String {
     let mut reference = String::from(
         "# Configuration\n\n\
          All fields of a gate's configuration: a JSON object for `credgate_config`, `credgate.Gate` and \
-         `credgate_gate_new`, or the\n`config` of Kong's plugin object. Generated from `core/src/config/mod.rs`, as is \
-         [config.schema.json](config.schema.json).\n\n\
+         `credgate_gate_new`, or the\n`config` of Kong's plugin object. Generated from `core/src/config/mod.rs`, as are \
+         [config.schema.json](config.schema.json) and\n[config.fields.json](config.fields.json), which lists the fields of \
+         Kong that Credgate does not have, too.\n\n\
          | field | default | meaning |\n|---|---|---|\n",
     );
     for (name, field) in schema["properties"].as_object().unwrap() {
@@ -116,7 +160,7 @@ fn reference(schema: &Value) -> String {
             .replace('\n', " ");
         reference += &format!("| `{name}` | {default} | {meaning} |\n");
     }
-    reference
+    reference + KONG
 }
 
 #[test]
@@ -163,12 +207,12 @@ fn an_error_repeats_no_value() {
             "{json}: {shown}"
         );
     }
-    let options = r#"{"store_previous_pepper_files":"redis://user:s3cret@host"}"#;
+    let options = r#"{"store_previous_pepper_files":{"redis://user:s3cret@host":1}}"#;
     let error = engine::EngineOptions::from_json(options).unwrap_err();
     let shown = format!("{error} {error:?}");
     assert!(!shown.contains("s3cret"), "{shown}");
     assert!(
-        shown.contains("store_previous_pepper_files: invalid type: string"),
+        shown.contains("store_previous_pepper_files: invalid type: object"),
         "{shown}"
     );
 }

@@ -366,8 +366,9 @@ fn warnings(config: &Config, verify_signature: bool) -> Vec<&'static str> {
         ),
         (
             config.methods_are_kongs,
-            "auth_methods has Kong's default, of which only client_credentials is enabled: clients that bring tokens are \
-             denied; set it to the methods in use",
+            "auth_methods has Kong's default, of which client_credentials is enabled: list bearer and introspection if \
+             clients bring tokens; authorization_code, kong_oauth2, password, refresh_token, session and userinfo are not \
+             served",
         ),
         (
             !config.ssl_verify,

@@ -77,6 +77,27 @@ fn gates_with_different_token_requests_do_not_share_tokens() {
 }
 
 #[test]
+fn a_default_of_kong_has_a_warning_that_names_the_methods_without_effect() {
+    let default = r#"["authorization_code","bearer","client_credentials","introspection","kong_oauth2","password",
+        "refresh_token","session","userinfo"]"#;
+    let with = |methods: &str| {
+        gate(&format!(
+            r#"{{"issuer":"https://a","auth_methods":{methods}}}"#
+        ))
+    };
+    let gate = with(default);
+    let [warning] = gate.warnings() else {
+        panic!("{:?}", gate.warnings())
+    };
+    let methods: Vec<&str> = serde_json::from_str(default).unwrap();
+    assert!(warning.starts_with("auth_methods "), "{warning}");
+    for method in methods {
+        assert!(warning.contains(method), "{method}: {warning}");
+    }
+    assert!(with(r#"["client_credentials"]"#).warnings().is_empty());
+}
+
+#[test]
 fn an_invalid_value_is_refused_with_its_field() {
     for (config, starts) in [
         (
