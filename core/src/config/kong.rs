@@ -172,8 +172,8 @@ fn drop_methods(config: &mut Map<String, Value>, problems: &mut Problems) -> boo
         && methods.len() == METHODS.len() + FOREIGN_METHODS.len();
     for name in foreign.iter().filter(|_| !is_default) {
         problems.add(value_error(format!(
-            "auth_methods: {name} is a method of Kong that Credgate does not have; it serves machine clients with \
-             client_credentials, bearer and introspection"
+            "auth_methods: must not contain {name}, a method of Kong that Credgate does not have; use client_credentials, \
+             bearer or introspection"
         )));
     }
     config.remove("auth_methods");
@@ -306,7 +306,7 @@ mod tests {
         for methods in [json!(["client_credentials", "session"]), json!("session")] {
             let error = drop(json!({ "auth_methods": methods })).unwrap_err();
             assert!(
-                error.starts_with("auth_methods: session is a method of Kong"),
+                error.starts_with("auth_methods: must not contain session, a method of Kong"),
                 "{error}"
             );
         }
