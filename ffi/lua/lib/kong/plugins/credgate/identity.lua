@@ -1,0 +1,157 @@
+-- The identity of a request in Kong: consumer, credential and groups, and the headers
+-- that tell the upstream.
+
+local HEADERS = require("kong.constants").HEADERS
+local cjson = require "cjson.safe"
+
+
+local kong = kong
+
+-- The seconds until a change of a consumer takes effect.
+local CACHE = { ttl = 30, neg_ttl = 5 }
+
+local UUID = "^" .. ("%x"):rep(8) .. ("%-" .. ("%x"):rep(4)):rep(3) .. "%-"
+             .. ("%x"):rep(12) .. "$"
+
+
+local _M = {}
+
+
+local LOADERS = {
+    id = function(id)
+        return id:find(UUID) and kong.client.load_consumer(id, false) or nil
+    end,
+    username = function(username)
+        return kong.db.consumers:select_by_username(username)
+    end,
+    custom_id = function(custom_id)
+        return kong.db.consumers:select_by_custom_id(custom_id)
+    end,
+    anonymous = function(name)
+        return kong.client.load_consumer(name, true)
+    end,
+}
+
+
+local function set_header(name, value)
+    if value then
+        kong.service.request.set_header(name, value)
+    else
+        kong.service.request.clear_header(name)
+    end
+end
+
+
+-- Ends the request, for a reason that is in the log.
+function _M.fail(...)
+    kong.log.err(...)
+
+    return kong.response.exit(500, { message = "An unexpected error occurred" })
+end
+
+
+-- Returns the consumer that a field names, or nil.
+local function find_consumer(by, value)
+    local consumer, err = kong.cache:get("credgate:" .. by .. ":" .. value, CACHE,
+                                         LOADERS[by], value)
+
+    return err and _M.fail("cannot load the consumer: ", err) or consumer
+end
+
+
+local function set_headers(consumer, credential, is_anonymous)
+    set_header(HEADERS.CONSUMER_ID, consumer.id)
+    set_header(HEADERS.CONSUMER_CUSTOM_ID, consumer.custom_id)
+    set_header(HEADERS.CONSUMER_USERNAME, consumer.username)
+    set_header(HEADERS.CREDENTIAL_IDENTIFIER, credential.id)
+    set_header(HEADERS.ANONYMOUS, is_anonymous and "true")
+end
+
+
+local function set_groups(groups)
+    kong.ctx.shared.authenticated_groups = groups
+    set_header(HEADERS.AUTHENTICATED_GROUPS, groups and table.concat(groups, ", "))
+end
+
+
+-- Removes the headers of an identity that no plugin has established.
+function _M.clear_forged()
+    if not (kong.client.get_consumer() or kong.client.get_credential()) then
+        set_headers({}, {})
+    end
+
+    if not kong.ctx.shared.authenticated_groups then
+        set_groups(nil)
+    end
+end
+
+
+-- Makes the request that of the anonymous consumer.
+function _M.set_anonymous(name)
+    local consumer = find_consumer("anonymous", name)
+
+    if not consumer then
+        return _M.fail("anonymous: there is no consumer ", name)
+    end
+
+    kong.client.authenticate(consumer, nil)
+    set_headers(consumer, {}, true)
+    set_groups(nil)
+end
+
+
+-- Returns the claim at a path, as text, and whether it is a list.
+local function claim(outcome, path)
+    local name = path and table.concat(path, "__")
+
+    if not name or name == "" then
+        return nil
+    end
+
+    local text = outcome:claim(name)
+
+    return text, text == "[]" or outcome:claim(name .. "__1") ~= nil
+end
+
+
+local function groups_of(outcome, path)
+    local text, is_list = claim(outcome, path)
+    local groups = {}
+
+    for i, group in ipairs(is_list and cjson.decode(text) or { text }) do
+        groups[i] = tostring(group)
+    end
+
+    return text and groups
+end
+
+
+-- Gives the request the identity of its token. Returns whether it has the consumer
+-- that it needs.
+function _M.set(conf, outcome)
+    local consumer
+
+    if conf.consumer_claim and conf.consumer_claim[1] then
+        local value = claim(outcome, conf.consumer_claim)
+
+        for _, by in ipairs(value and conf.consumer_by or {}) do
+            consumer = consumer or find_consumer(by, value)
+        end
+
+        if not consumer and not conf.consumer_optional then
+            return false
+        end
+    end
+
+    local id = claim(outcome, conf.credential_claim) or outcome.client_id
+    local credential = { id = id }
+
+    kong.client.authenticate(consumer, credential)
+    set_headers(consumer or {}, credential)
+    set_groups(groups_of(outcome, conf.authenticated_groups_claim))
+
+    return true
+end
+
+
+return _M

@@ -1,0 +1,164 @@
+-- Gates from the plugin's configuration in Kong.
+
+local fields = require "kong.plugins.credgate.fields"
+local credgate = require "resty.credgate"
+local cjson = require "cjson.safe"
+
+
+local concat = table.concat
+
+-- A reference to a vault in JSON, and a string that the library accepts in the place
+-- of a secret or a URL.
+local REFERENCE = '"{vault:[^"]*}"'
+local PLACEHOLDER = '"https://reference.invalid/"'
+
+-- Gates, or that there is none, by Kong's table and by the configuration in JSON.
+-- Kong makes its tables anew when any plugin changes.
+local by_conf = setmetatable({}, { __mode = "k" })
+local by_json = setmetatable({}, { __mode = "v" })
+
+
+local _M = {}
+
+local encoders = {}
+
+
+-- Returns a value as JSON, the same for equal values; nil if it is null, or a record
+-- of nulls.
+local function encode(field, value)
+    if value == nil or value == ngx.null then
+        return nil
+    end
+
+    return (encoders[field.type] or cjson.encode)(value, field)
+end
+
+
+function encoders.array(list, field)
+    local parts = {}
+
+    for i, element in ipairs(list) do
+        parts[i] = encode(field.elements, element) or "null"
+    end
+
+    return "[" .. concat(parts, ",") .. "]"
+end
+
+encoders.set = encoders.array
+
+
+-- Only the names of the type: Kong adds its own to a configuration.
+local function encode_object(object, names, types, type_of_all)
+    local parts = {}
+
+    for _, name in ipairs(names) do
+        local value = encode(type_of_all or types[name], object[name])
+
+        if value then
+            parts[#parts + 1] = cjson.encode(name) .. ":" .. value
+        end
+    end
+
+    return parts[1] and "{" .. concat(parts, ",") .. "}"
+end
+
+
+function encoders.map(map, field)
+    return encode_object(map, fields.sorted_names(map), nil, field.values) or "{}"
+end
+
+
+function encoders.record(record, field)
+    field.names = field.names or fields.sorted_names(field.fields)
+
+    return encode_object(record, field.names, field.fields)
+end
+
+
+-- Returns the plugin object: some of the library's rules depend on its name.
+local function to_json(name, conf)
+    return '{"name":"' .. name .. '","config":'
+           .. (encode(fields.gate, conf) or "{}") .. "}"
+end
+
+
+-- Validates a configuration. Returns true; or nil and the errors by field. Fields
+-- with references are judged when these have values.
+function _M.judge(name, conf)
+    local json = to_json(name, conf):gsub(REFERENCE, PLACEHOLDER)
+    local gate, err, problems = credgate.new(json)
+    local errors = {}
+
+    for _, problem in ipairs(gate and {} or problems) do
+        local field = problem.field
+
+        if not field then
+            return nil, err
+        end
+
+        local value = encode(fields.gate.fields[field] or {}, conf[field])
+
+        if not (value and value:find(REFERENCE)) then
+            errors[field] = (errors[field] and errors[field] .. "; " or "")
+                            .. problem.message
+        end
+    end
+
+    if next(errors) then
+        return nil, errors
+    end
+
+    return true
+end
+
+
+-- Gives a gate that verifies and names no trust file that of Kong.
+local function with_trust(conf)
+    local file = kong.configuration.lua_ssl_trusted_certificate_combined
+
+    if not file or conf.ssl_verify == false or conf.ssl_trusted_certificate then
+        return conf
+    end
+
+    return setmetatable({ ssl_trusted_certificate = file }, { __index = conf })
+end
+
+
+local function new_entry(name, json)
+    local gate, err
+
+    if json:find(REFERENCE) then
+        err = "Kong has not resolved a reference to a vault"
+    else
+        gate, err = credgate.new(json)
+    end
+
+    if err then
+        kong.log.err(name, ": ", err)
+    end
+
+    return { gate = gate, json = json }
+end
+
+
+-- Returns the gate of a configuration; or nil if it is invalid, which is logged once.
+function _M.gate(name, conf)
+    local entry = by_conf[conf]
+
+    -- Kong writes new values of references into the same table.
+    if entry and not conf["$refs"] then
+        return entry.gate
+    end
+
+    local json = to_json(name, with_trust(conf))
+
+    if not entry or entry.json ~= json then
+        entry = by_json[json] or new_entry(name, json)
+        by_conf[conf], by_json[json] = entry, entry
+    end
+
+    return entry.gate
+end
+
+
+return _M

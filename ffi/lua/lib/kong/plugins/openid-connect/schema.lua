@@ -1,0 +1,5 @@
+local fields = require "kong.plugins.credgate.fields"
+local settings = require "kong.plugins.credgate.settings"
+
+
+return fields.schema("openid-connect", settings.judge)
