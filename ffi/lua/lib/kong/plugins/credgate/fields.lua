@@ -1,7 +1,5 @@
--- The schema of the plugin's configuration: the library's fields, as Kong writes
--- types, and those of the plugin.
+-- The fields of a configuration in Kong: those of the library and of the plugin.
 
-local typedefs = require "kong.db.schema.typedefs"
 local credgate = require "resty.credgate"
 
 
@@ -23,8 +21,9 @@ local OWN = {
 
 
 local _M = {
-    -- The type of a gate's configuration.
+    -- The type of a gate's configuration, and the fields of the plugin's.
     gate = { type = "record", fields = {} },
+    config = {},
 }
 
 
@@ -63,8 +62,6 @@ local function to_kong(field, is_referenceable)
 end
 
 
-local config = {}
-
 for _, field in ipairs(assert(credgate.fields())) do
     local name = field.name
 
@@ -73,37 +70,17 @@ for _, field in ipairs(assert(credgate.fields())) do
         local shape = to_kong(field, not field.remedy or nil)
 
         shape.encrypted = field.secret
-        config[#config + 1] = { [name] = shape }
+        _M.config[#_M.config + 1] = { [name] = shape }
         _M.gate.fields[name] = field
     end
 end
 
 for _, name in ipairs(_M.sorted_names(OWN)) do
-    config[#config + 1] = { [name] = OWN[name] }
+    _M.config[#_M.config + 1] = { [name] = OWN[name] }
 end
 
 -- The library needs to know that there is an anonymous consumer.
 _M.gate.fields.anonymous = OWN.anonymous
-
-
--- Returns the schema of the plugin under a name. `judge` validates with the name and
--- the configuration.
-function _M.schema(name, judge)
-    local record = { type = "record", fields = config }
-
-    function record.custom_validator(conf)
-        return judge(name, conf)
-    end
-
-    return {
-        name = name,
-        fields = {
-            { consumer = typedefs.no_consumer },
-            { protocols = typedefs.protocols_http },
-            { config = record },
-        },
-    }
-end
 
 
 return _M

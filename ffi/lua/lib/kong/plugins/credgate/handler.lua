@@ -80,21 +80,23 @@ end
 -- Makes the gates, and logs their errors. References have no values yet.
 function Handler:configure(configs)
     for _, conf in ipairs(configs or {}) do
-        if not conf["$refs"] then
-            settings.gate(self.NAME, conf)
+        local gate, err = settings.gate(self.NAME, conf)
+
+        if not (gate or conf["$refs"]) then
+            kong.log.err(self.NAME, ": ", err)
         end
     end
 end
 
 
 function Handler:access(conf)
-    local gate = settings.gate(self.NAME, conf)
+    local gate, err = settings.gate(self.NAME, conf)
 
     if not gate then
         credgate.redact()
         redact()
 
-        return identity.fail("the configuration is invalid, see the log above")
+        return identity.fail(self.NAME, ": ", err)
     end
 
     if conf.anonymous and kong.client.get_credential() then

@@ -1,5 +1,4 @@
--- The identity of a request in Kong: consumer, credential and groups, and the headers
--- that tell the upstream.
+-- The identity of a request in Kong: consumer, credential and groups.
 
 local HEADERS = require("kong.constants").HEADERS
 local cjson = require "cjson.safe"
@@ -70,7 +69,8 @@ end
 
 local function set_groups(groups)
     kong.ctx.shared.authenticated_groups = groups
-    set_header(HEADERS.AUTHENTICATED_GROUPS, groups and table.concat(groups, ", "))
+    set_header(HEADERS.AUTHENTICATED_GROUPS,
+               groups and groups[1] and table.concat(groups, ", "))
 end
 
 
@@ -102,9 +102,9 @@ end
 
 -- Returns the claim at a path, as text, and whether it is a list.
 local function claim(outcome, path)
-    local name = path and table.concat(path, "__")
+    local name = table.concat(path or {}, "__")
 
-    if not name or name == "" then
+    if name == "" then
         return nil
     end
 
@@ -129,22 +129,21 @@ end
 -- Gives the request the identity of its token. Returns whether it has the consumer
 -- that it needs.
 function _M.set(conf, outcome)
+    local path = conf.consumer_claim
+    local value = claim(outcome, path)
     local consumer
 
-    if conf.consumer_claim and conf.consumer_claim[1] then
-        local value = claim(outcome, conf.consumer_claim)
-
-        for _, by in ipairs(value and conf.consumer_by or {}) do
-            consumer = consumer or find_consumer(by, value)
-        end
-
-        if not consumer and not conf.consumer_optional then
-            return false
-        end
+    for _, by in ipairs(value and conf.consumer_by or {}) do
+        consumer = consumer or find_consumer(by, value)
     end
 
-    local id = claim(outcome, conf.credential_claim) or outcome.client_id
-    local credential = { id = id }
+    if path and path[1] and not (consumer or conf.consumer_optional) then
+        return false
+    end
+
+    local credential = {
+        id = claim(outcome, conf.credential_claim) or outcome.client_id,
+    }
 
     kong.client.authenticate(consumer, credential)
     set_headers(consumer or {}, credential)

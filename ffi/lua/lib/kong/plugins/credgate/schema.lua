@@ -1,5 +1,1 @@
-local fields = require "kong.plugins.credgate.fields"
-local settings = require "kong.plugins.credgate.settings"
-
-
-return fields.schema("credgate", settings.judge)
+return require("kong.plugins.credgate.settings").schema "credgate"

@@ -1,11 +1,10 @@
--- Gates from the plugin's configuration in Kong.
+-- The plugin's configuration in Kong: its schema, and gates.
 
+local typedefs = require "kong.db.schema.typedefs"
 local fields = require "kong.plugins.credgate.fields"
 local credgate = require "resty.credgate"
 local cjson = require "cjson.safe"
 
-
-local concat = table.concat
 
 -- A reference to a vault in JSON, and a string that the library accepts in the place
 -- of a secret or a URL.
@@ -30,7 +29,13 @@ local function encode(field, value)
         return nil
     end
 
-    return (encoders[field.type] or cjson.encode)(value, field)
+    local encoder = encoders[field.type]
+
+    if encoder then
+        return encoder(value, field)
+    end
+
+    return cjson.encode(value)
 end
 
 
@@ -41,7 +46,7 @@ function encoders.array(list, field)
         parts[i] = encode(field.elements, element) or "null"
     end
 
-    return "[" .. concat(parts, ",") .. "]"
+    return "[" .. table.concat(parts, ",") .. "]"
 end
 
 encoders.set = encoders.array
@@ -59,7 +64,7 @@ local function encode_object(object, names, types, type_of_all)
         end
     end
 
-    return parts[1] and "{" .. concat(parts, ",") .. "}"
+    return parts[1] and "{" .. table.concat(parts, ",") .. "}"
 end
 
 
@@ -84,7 +89,7 @@ end
 
 -- Validates a configuration. Returns true; or nil and the errors by field. Fields
 -- with references are judged when these have values.
-function _M.judge(name, conf)
+local function judge(name, conf)
     local json = to_json(name, conf):gsub(REFERENCE, PLACEHOLDER)
     local gate, err, problems = credgate.new(json)
     local errors = {}
@@ -112,6 +117,25 @@ function _M.judge(name, conf)
 end
 
 
+-- Returns the schema of the plugin under a name.
+function _M.schema(name)
+    local config = { type = "record", fields = fields.config }
+
+    function config.custom_validator(conf)
+        return judge(name, conf)
+    end
+
+    return {
+        name = name,
+        fields = {
+            { consumer = typedefs.no_consumer },
+            { protocols = typedefs.protocols_http },
+            { config = config },
+        },
+    }
+end
+
+
 -- Gives a gate that verifies and names no trust file that of Kong.
 local function with_trust(conf)
     local file = kong.configuration.lua_ssl_trusted_certificate_combined
@@ -124,40 +148,37 @@ local function with_trust(conf)
 end
 
 
-local function new_entry(name, json)
-    local gate, err
-
+local function compile(json)
     if json:find(REFERENCE) then
-        err = "Kong has not resolved a reference to a vault"
-    else
-        gate, err = credgate.new(json)
+        return nil, "Kong has not resolved a reference to a vault"
     end
 
-    if err then
-        kong.log.err(name, ": ", err)
-    end
+    local gate, err = credgate.new(json)
 
-    return { gate = gate, json = json }
+    return gate, err
 end
 
 
--- Returns the gate of a configuration; or nil if it is invalid, which is logged once.
+-- Returns the gate of a configuration; or nil and the error, which is kept, too.
 function _M.gate(name, conf)
     local entry = by_conf[conf]
 
     -- Kong writes new values of references into the same table.
-    if entry and not conf["$refs"] then
-        return entry.gate
+    if not entry or conf["$refs"] then
+        local json = to_json(name, with_trust(conf))
+
+        entry = by_json[json]
+
+        if not entry then
+            entry = {}
+            entry.gate, entry.err = compile(json)
+            by_json[json] = entry
+        end
+
+        by_conf[conf] = entry
     end
 
-    local json = to_json(name, with_trust(conf))
-
-    if not entry or entry.json ~= json then
-        entry = by_json[json] or new_entry(name, json)
-        by_conf[conf], by_json[json] = entry, entry
-    end
-
-    return entry.gate
+    return entry.gate, entry.err
 end
 
 

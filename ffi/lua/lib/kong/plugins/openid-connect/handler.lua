@@ -1,6 +1,5 @@
 -- The plugin under the name in Kong's documentation.
 
-local handler = { NAME = "openid-connect" }
-
-
-return setmetatable(handler, { __index = require "kong.plugins.credgate.handler" })
+return setmetatable({ NAME = "openid-connect" }, {
+    __index = require "kong.plugins.credgate.handler",
+})
