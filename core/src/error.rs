@@ -22,22 +22,28 @@ pub struct Problem<'e> {
 /// The beginning of every message about engine options.
 pub(crate) const ENGINE_OPTIONS: &str = "engine options: ";
 
+/// Whether a name looks like one of a field.
+pub(crate) fn is_plain(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    !name.is_empty() && name.bytes().all(is_plain)
+}
+
 impl<'e> Problem<'e> {
     /// The problem of a line, which begins with the field unless the whole configuration is at fault.
     fn of(line: &'e str) -> Problem<'e> {
-        let is_field = |name: &&str| {
-            let mut bytes = name.bytes();
-            bytes.all(|byte| byte.is_ascii_lowercase() || byte == b'_') && !name.is_empty()
-        };
         let line = line.strip_prefix(ENGINE_OPTIONS).unwrap_or(line);
-        // The path of a value inside the field stays in the text.
-        let named = line.split_once(": ").and_then(|(path, message)| {
-            let field = path.split(['[', '.']).next().filter(is_field)?;
-            Some((field, message))
-        });
+        let path = line.split_once(": ").map_or("", |(path, _)| path);
+        let field = path.split(['[', '.']).next().unwrap_or_default();
+        if !is_plain(field) {
+            return Problem {
+                field: None,
+                message: line,
+            };
+        }
+        let message = &line[field.len()..];
         Problem {
-            field: named.map(|(field, _)| field),
-            message: named.map_or(line, |(_, message)| message),
+            field: Some(field),
+            message: message.strip_prefix(": ").unwrap_or(message),
         }
     }
 
@@ -46,7 +52,8 @@ impl<'e> Problem<'e> {
         self.field
     }
 
-    /// The problem and its remedy, without the field.
+    /// The problem and its remedy, without the field. It begins with the place of a value inside the field, such as
+    /// `[0].header: `.
     pub fn message(&self) -> &'e str {
         self.message
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import credgate
-from credgate import _check, _proxy
+from credgate import _check, _migrate, _proxy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"credgate {credgate.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     _check.add_to(commands)
+    _migrate.add_to(commands)
     _proxy.add_to(commands)
     options = parser.parse_args(arguments)
     try:

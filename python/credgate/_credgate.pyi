@@ -56,19 +56,17 @@ class ConfigError(CredgateError):
 
 @final
 class Problem:
-    """A problem of settings or engine options.
-
-    `field` is the field or the option, or None if all of them are at fault; `message` the problem
-    and its remedy.
-    """
+    """A problem of settings or engine options."""
 
     def __new__(cls, field: str | None, message: str) -> Self: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     @property
-    def field(self) -> str | None: ...
+    def field(self) -> str | None:
+        """The field or the option, or None if all of them are at fault."""
     @property
-    def message(self) -> str: ...
+    def message(self) -> str:
+        """The problem and its remedy, which begin with the place of a value inside the field."""
 
 class DeniedError(CredgateError):
     """There is no token for this client.
@@ -324,7 +322,7 @@ def redact_query(query: str) -> str:
 # For `credgate._waiting`.
 
 def config_fields() -> str:
-    """Return the fields of a configuration, and those of Kong that Credgate does not have, as JSON."""
+    """Return the fields of a configuration and those that only Kong has, as JSON."""
 
 @final
 class Request:

@@ -32,10 +32,7 @@ create_exception!(
 );
 
 /// A problem of settings or engine options.
-///
-/// `field` is the field or the option, or None if all of them are at fault; `message` the problem
-/// and its remedy.
-#[pyclass(frozen, get_all, eq, hash, module = "credgate")]
+#[pyclass(frozen, eq, hash, module = "credgate")]
 #[derive(PartialEq, Eq, Hash)]
 pub(crate) struct Problem {
     field: Option<String>,
@@ -47,6 +44,18 @@ impl Problem {
     #[new]
     fn new(field: Option<String>, message: String) -> Problem {
         Problem { field, message }
+    }
+
+    /// The field or the option, or None if all of them are at fault.
+    #[getter]
+    fn field(&self) -> Option<&str> {
+        self.field.as_deref()
+    }
+
+    /// The problem and its remedy, which begin with the place of a value inside the field.
+    #[getter]
+    fn message(&self) -> &str {
+        &self.message
     }
 
     fn __repr__(&self) -> String {

@@ -88,7 +88,7 @@ pub(crate) fn redact_query<'py>(py: Python<'py>, query: Text) -> PyResult<Bound<
     query.like(py, &bytes)
 }
 
-/// Return the fields of a configuration, and those of Kong that Credgate does not have, as JSON.
+/// Return the fields of a configuration and those that only Kong has, as JSON.
 #[pyfunction]
 pub(crate) fn config_fields() -> &'static str {
     credgate_core::config_fields()

@@ -18,6 +18,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from support.examples import blocks
+from support.deck import deck, plugin, service
 from support.http import Client, ask
 from support.keys import KEYS
 from support.lab import Authority, Provider, Upstream
@@ -118,7 +119,12 @@ def test_the_applications_of_the_readme_respond(documented: Provider, authority:
 
 
 def test_the_commands_of_the_readme_run(tmp_path: Path, documented: Provider, authority: Authority, upstream: Upstream) -> None:
-    install, check, proxy = blocks("", README)
+    install, check, migrate, proxy = blocks("", README)
+    kong, written = tmp_path / "kong.yaml", tmp_path / "gates.conf"
+    kong.write_text(deck(service(plugins=[plugin()])))
+    command = migrate.replace("kong.yaml", str(kong)).replace("/etc/nginx/conf.d/gates.conf", str(written))
+    subprocess.run(["bash", "-c", f"PATH={Path(sys.executable).parent}:$PATH {command}"], check=True, timeout=60)
+    assert "credgate_issuer https://idp.example;" in written.read_text()
     assert install.strip() in (TESTS / "run.sh").read_text().replace("--quiet --force-reinstall --no-deps ", "").replace('"$bin/pip"', "pip")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "SSL_CERT_FILE": str(authority.ca)}
     check = here(check, documented, authority).strip() + f" --set ssl_trusted_certificate={authority.ca}"
@@ -129,12 +135,16 @@ def test_the_commands_of_the_readme_run(tmp_path: Path, documented: Provider, au
     (tmp_path / "gate.json").write_text(json.dumps({"issuer": documented.issuer, "ssl_trusted_certificate": str(authority.ca)}))
     shown = {"http://127.0.0.1:8080": upstream.url, "127.0.0.1:8000": f"127.0.0.1:{port}", "gate.json": str(tmp_path / "gate.json")}
     command = ["bash", "-c", f"exec {here(proxy, documented, authority, **shown)}"]
-    with Service(command, tmp_path / "log", port=port, env=environment).start() as service:
-        assert ask(service.port, headers=DOCUMENTED.basic).status == 200
+    with Service(command, tmp_path / "log", port=port, env=environment).start() as proxied:
+        assert ask(proxied.port, headers=DOCUMENTED.basic).status == 200
 
 
 def test_the_example_output_matches_the_snapshots() -> None:
-    (shown,) = blocks("text", README)
+    shown, losses = blocks("text", README)
+    lost = deck(service(plugins=[plugin(session_secret="x"), {"name": "acl"}]))
+    command = [sys.executable, "-m", "credgate", "migrate", "-"]
+    done = subprocess.run(command, input=lost, capture_output=True, text=True, timeout=60)
+    assert sorted(losses.splitlines()) == sorted(done.stderr.splitlines()[:-1])
     said = "".join(file.read_text() for file in (TESTS / "python/snapshots").glob("*.txt"))
     for line in re.sub(r"\n {9}(?!To do:|The provider says:)", " ", shown).splitlines():
         start = re.sub(r"tenant\.auth0\.com responded in \d+ ms.*", "", line.partition("…")[0])

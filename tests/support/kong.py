@@ -6,7 +6,7 @@ from typing import Any
 
 from support.process import ROOT
 
-VERSIONS = ("3.4", "3.9", "3.15")
+VERSIONS = ("2.8", "3.4", "3.9", "3.15")
 
 
 def export(version: str, **config: Any) -> dict[str, Any]:

@@ -83,7 +83,7 @@ fn refuse_own_client(config: &mut Map<String, Value>, problems: &mut Problems) {
     }
 }
 
-/// Kong's fields that Credgate does not have: the union over the published schemas of Kong 3.4 to 3.15.
+/// Kong's fields that Credgate does not have: the union over the published schemas of Kong 2.8 to 3.15.
 const TABLE: &str = include_str!("kong.json");
 
 #[derive(Deserialize)]

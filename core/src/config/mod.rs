@@ -14,7 +14,7 @@ pub use fields::config_fields;
 
 pub(crate) use choices::{AuthMethods, Challenge, ClaimHeader, Encoding, TokenAuth};
 
-use crate::error::{Error, ErrorKind, Problems};
+use crate::error::{Error, ErrorKind, Problems, is_plain};
 use crate::request::Source;
 use crate::token::SigningAlgorithm;
 use serde::{Deserialize, Serialize};
@@ -473,9 +473,14 @@ fn drop_unknown(object: &mut Map<String, Value>, known: &[&str], problems: &mut 
             Some(name) => format!("did you mean \"{name}\"?"),
             None => format!("the fields are {}", known.join(", ")),
         };
+        let shown = if is_plain(unknown) {
+            unknown.clone()
+        } else {
+            format!("{unknown:?}")
+        };
         let error = Error::new(
             ErrorKind::ConfigUnknownField,
-            format!("{}: unknown field; {hint}", unknown.escape_debug()),
+            format!("{shown}: unknown field; {hint}"),
         );
         problems.add_for(nearest.unwrap_or(unknown), error);
         false

@@ -230,3 +230,29 @@ fn all_problems_of_the_engine_options_are_reported_at_once() {
         assert!(line.starts_with("engine options: "), "{line}");
     }
 }
+
+#[test]
+fn a_problem_has_its_field_and_the_place_in_it() {
+    let error = Config::from_json(
+        r#"{"Scopes":[],"oauth2":1,"x: y":1,"upstream_headers":[{"header":1}],"timeout":"1s"}"#,
+    )
+    .unwrap_err();
+    let found: Vec<_> = error
+        .problems()
+        .map(|problem| (problem.field(), problem.message().split([',', ';']).next()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (Some("Scopes"), Some("unknown field")),
+            (Some("oauth2"), Some("unknown field")),
+            (None, Some("\"x: y\": unknown field")),
+            (Some("timeout"), Some("invalid type: string")),
+            (
+                Some("upstream_headers"),
+                Some("[0].header: invalid type: integer")
+            ),
+        ]
+    );
+    assert_eq!(Error::wrong_process().problems().count(), 0);
+}
