@@ -16,7 +16,8 @@ local OWN = {
     },
     consumer_claim = PATH,
     consumer_optional = { type = "boolean", default = false },
-    credential_claim = { type = "array", elements = PATH.elements, default = { "sub" } },
+    credential_claim = { type = "array", elements = { type = "string" },
+                         default = { "sub" } },
 }
 
 
@@ -50,9 +51,9 @@ local function to_kong(field, is_referenceable)
         shape.referenceable = is_referenceable
     end
 
-    for _, name in ipairs { "elements", "values", "keys" } do
-        shape[name] = field[name] and to_kong(field[name], is_referenceable)
-    end
+    shape.keys = field.keys and to_kong(field.keys)
+    shape.elements = field.elements and to_kong(field.elements, is_referenceable)
+    shape.values = field.values and to_kong(field.values, is_referenceable)
 
     for i, name in ipairs(field.fields and _M.sorted_names(field.fields) or {}) do
         shape.fields[i] = { [name] = to_kong(field.fields[name], is_referenceable) }

@@ -100,22 +100,19 @@ function _M.set_anonymous(name)
 end
 
 
--- Returns the claim at a path, as text, and whether it is a list.
-local function claim(outcome, path)
+-- Returns the claim at a path, as text, or an element of it.
+local function claim(outcome, path, element)
     local name = table.concat(path or {}, "__")
 
-    if name == "" then
-        return nil
-    end
-
-    local text = outcome:claim(name)
-
-    return text, text == "[]" or outcome:claim(name .. "__1") ~= nil
+    return name ~= "" and outcome:claim(name .. (element or "")) or nil
 end
 
 
+-- Returns the groups in a claim: a list of them, or one, whose text may look like a
+-- list.
 local function groups_of(outcome, path)
-    local text, is_list = claim(outcome, path)
+    local text = claim(outcome, path)
+    local is_list = text == "[]" or claim(outcome, path, "__1")
     local groups = {}
 
     for i, group in ipairs(is_list and cjson.decode(text) or { text }) do
