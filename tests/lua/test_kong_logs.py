@@ -34,6 +34,25 @@ def test_no_secret_is_logged(kong: Gateway, provider: Provider, source: str, cli
     assert ALICE.traces(kong.written) == []
 
 
+@pytest.mark.parametrize("source", SOURCES)
+def test_no_secret_is_logged_if_the_upstream_gets_it(
+    kong: Gateway, provider: Provider, upstream: Upstream, source: str
+) -> None:
+    kong.guard(provider.issuer, hide_credentials=False)
+    assert ask(kong.port, **ALICE.request(source)).status == 200
+    assert bool(ALICE.traces(str(upstream.last))) == (source != "header")
+    assert ALICE.traces(kong.written) == []
+
+
+def test_queries_of_other_requests_are_logged_as_they_are(kong: Gateway, provider: Provider, upstream: Upstream) -> None:
+    kong.guard(provider.issuer, hide_credentials=False)
+    ask(kong.port, "/orders?a=b?c&d=%20", headers=ALICE.basic)
+    (entry,) = kong.serialized
+    assert entry["request"]["uri"] == "/orders?a=b?c&d=%20"
+    assert entry["upstream_uri"] == "/orders?a=b?c&d=%20"
+    assert entry["request"]["querystring"] == {"a": "b?c", "d": " "}
+
+
 def test_urls_of_traces_keep_all_but_the_secret(kong: Gateway, provider: Provider) -> None:
     kong.guard(provider.issuer)
     ask(kong.port, f"/orders?a=1&{ALICE.parameters}&b=2")

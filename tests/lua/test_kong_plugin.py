@@ -79,10 +79,12 @@ def test_unavailable_provider_is_not_the_fault_of_the_client(
 
 
 def test_preflight_passes_without_a_forged_identity(kong: Gateway, provider: Provider, upstream: Upstream) -> None:
+    kong.add("observer")
     kong.guard(provider.issuer, run_on_preflight=False)
     forged = {"X-Consumer-ID": "root", "X-Authenticated-Groups": "admin", "X-Credential-Identifier": "x"}
     preflight = {"Origin": "https://app.example", "Access-Control-Request-Method": "GET"}
-    assert ask(kong.port, method="OPTIONS", headers=forged | preflight).status == 200
+    answer = ask(kong.port, method="OPTIONS", headers=forged | preflight)
+    assert (answer.status, answer.header("X-Seen-Credential")) == (200, None)
     for name in forged:
         assert values_of(upstream.last, name.lower()) == []
 
@@ -96,11 +98,44 @@ def test_change_of_another_plugin_costs_no_token(kong: Gateway, provider: Provid
     assert provider.count["token"] == 1
 
 
-def test_equal_configurations_share_a_gate(kong: Gateway, provider: Provider) -> None:
+COMPILED = """
+local credgate = require "resty.credgate"
+local new = credgate.new
+
+function credgate.new(...)
+    ngx.log(ngx.NOTICE, "compiled")
+    return new(...)
+end
+"""
+
+
+def test_gates_are_made_once_for_equal_configurations(nginx: Start, provider: Provider, upstream: Upstream) -> None:
+    kong = Gateway(nginx, upstream.url, init=COMPILED)
     kong.guard(provider.issuer)
+    assert kong.nginx.errors.count("compiled") == 2, "to validate, and to configure"
+    kong.add("observer")
+    for _ in range(3):
+        assert ask(kong.port, headers=ALICE.basic).status == 200
+    assert kong.nginx.errors.count("compiled") == 2
     kong.guard(provider.issuer)
-    ask(kong.port, headers=ALICE.basic)
-    assert provider.count["token"] == 1
+    assert kong.nginx.errors.count("compiled") == 3, "to validate"
+
+
+def test_gate_that_cannot_be_made_is_remembered(nginx: Start, upstream: Upstream) -> None:
+    kong = Gateway(nginx, upstream.url, init=COMPILED)
+    kong.guard("{vault://env/none}")
+    for _ in range(3):
+        assert ask(kong.port, headers=ALICE.basic).status == 500
+    assert kong.nginx.errors.count("compiled") == 2
+    assert "[kong] openid-connect: issuer: is missing" in kong.nginx.errors
+
+
+def test_error_of_a_configuration_is_logged_when_it_is_loaded(
+    nginx: Start, upstream: Upstream, tmp_path: Path
+) -> None:
+    kong = Gateway(nginx, upstream.url, configuration={"lua_ssl_trusted_certificate_combined": str(tmp_path / "none")})
+    kong.guard("https://idp.example")
+    assert "[kong] openid-connect: ssl_trusted_certificate" in kong.nginx.errors
 
 
 # A gate drops only a token that is ten seconds old: the report is observed.

@@ -104,6 +104,8 @@ def test_references_are_not_judged_before_they_have_values(kong: Gateway) -> Non
     assert answer.json()["config"]["token_post_args_values"] == secret
     answer = kong.add(issuer="{vault://env/issuer}", timeout=-1)
     assert list(answer.json()["fields"]["config"]) == ["timeout"]
+    answer = kong.add(issuer="{vault://env/issuer}", token_post_args_names=["a", "b"], token_post_args_values=["1"])
+    assert (answer.status, len(answer.json()["fields"]["config"])) == (400, 1)
     assert "[error]" not in kong.nginx.errors
 
 

@@ -18,6 +18,7 @@ location /services/ {{ content_by_lua_block {{ require("standin.gateway").create
 location = /_control {{ content_by_lua_block {{ require("standin.gateway").control() }} access_log off; }}
 location = /buffered {{ internal; proxy_pass {upstream}/; }}
 location / {{
+    set $upstream_uri "";
     rewrite_by_lua_block {{ require("standin.gateway").rewrite() }}
     access_by_lua_block {{ require("standin.gateway").access() }}
     log_by_lua_block {{ require("standin.gateway").log() }}

@@ -169,6 +169,9 @@ function _M.access()
         return flush(ctx.delayed_response)
     end
 
+    -- access.after of kong/runloop/handler.lua
+    ngx.var.upstream_uri = ngx.var.uri .. ngx.var.is_args .. (ngx.var.args or "")
+
     if ctx.buffered_proxying then
         -- buffered_proxy of kong/init.lua
         ngx.req.read_body()

@@ -219,7 +219,7 @@ function _M.serialize()
             querystring = ngx.req.get_uri_args(),
             headers = headers,
         },
-        upstream_uri = ngx.var.uri .. (ngx.var.is_args or "") .. (ngx.var.args or ""),
+        upstream_uri = ngx.var.upstream_uri,
         response = { status = ngx.status },
         consumer = all.authenticated_consumer,
         authenticated_entity = all.authenticated_credential

@@ -31,7 +31,7 @@ function observer:access()
     local consumer, credential = kong.client.get_consumer(), kong.client.get_credential()
 
     ngx.header["X-Seen-Consumer"] = consumer and consumer.id
-    ngx.header["X-Seen-Credential"] = credential and credential.id
+    ngx.header["X-Seen-Credential"] = credential and (credential.id or "without an id")
     ngx.header["X-Seen-Groups"] = kong.ctx.shared.authenticated_groups
                                   and table.concat(kong.ctx.shared.authenticated_groups, "|")
     ngx.header["X-Database-Calls"] = require("standin.pdk").database_calls

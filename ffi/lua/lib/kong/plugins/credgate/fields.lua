@@ -23,7 +23,7 @@ local OWN = {
 
 local _M = {
     -- The type of a gate's configuration, and the fields of the plugin's.
-    gate = { type = "record", fields = {} },
+    gate = { type = "record", fields = { anonymous = OWN.anonymous } },
     config = {},
 }
 
@@ -79,9 +79,6 @@ end
 for _, name in ipairs(_M.sorted_names(OWN)) do
     _M.config[#_M.config + 1] = { [name] = OWN[name] }
 end
-
--- The library needs to know that there is an anonymous consumer.
-_M.gate.fields.anonymous = OWN.anonymous
 
 
 return _M

@@ -31,9 +31,8 @@ local function redact_span(span, path, query)
 end
 
 
--- Hides the credentials in the copies of the request line that Kong keeps for logs
--- and traces. The gate keeps the length of the line. These are internals of Kong,
--- which a version may not have.
+-- Hides the credentials in Kong's own copies of the request line, which has kept its
+-- length. They are internals of Kong, which a version may not have.
 local function redact()
     local ctx = ngx.ctx
     local path, query = ngx.var.request_uri:match("^([^?]*)(.*)$")
@@ -45,6 +44,22 @@ local function redact()
     for _, span in ipairs(query ~= "" and ctx.KONG_SPANS or {}) do
         if type(span.attributes) == "table" and span.set_attribute then
             redact_span(span, path, query)
+        end
+    end
+end
+
+
+-- Hides them where the upstream has them, because hide_credentials is false. Only for
+-- logs: the upstream must have responded.
+local function redact_forwarded()
+    local query = ngx.var.request_uri:match("%?(.*)$") or ""
+
+    for _, name in ipairs { "args", "upstream_uri" } do
+        local value = ngx.var[name] or ""
+        local prefix = value:sub(1, math.max(#value - #query, 0))
+
+        if query ~= "" and #prefix + #query == #value and prefix:find("^[^?]*%??$") then
+            ngx.var[name] = prefix .. query
         end
     end
 end
@@ -130,10 +145,10 @@ function Handler:access(conf)
         return
     end
 
+    local message = conf.forbidden_error_message or "Forbidden"
+
     if not conf.anonymous then
-        return kong.response.exit(403, {
-            message = conf.forbidden_error_message or "Forbidden",
-        })
+        return kong.response.exit(403, { message = message })
     end
 
     -- The token is that of a client without a consumer.
@@ -146,12 +161,10 @@ end
 function Handler:log()
     local outcome = kong.ctx.plugin.outcome
 
-    if not outcome then
-        -- Another plugin may have ended the request before this one.
-        credgate.redact()
-    end
-
+    -- Another plugin may have ended the request, or hide_credentials is false.
+    credgate.redact()
     redact()
+    redact_forwarded()
 
     -- nginx does not know the status under buffered proxying.
     local http_status = kong.service.response.get_status()

@@ -108,8 +108,7 @@ local function claim(outcome, path, element)
 end
 
 
--- Returns the groups in a claim: a list of them, or one, whose text may look like a
--- list.
+-- Returns the groups in a claim: a list, or a text, which may look like one.
 local function groups_of(outcome, path)
     local text = claim(outcome, path)
     local is_list = text == "[]" or claim(outcome, path, "__1")
@@ -138,9 +137,8 @@ function _M.set(conf, outcome)
         return false
     end
 
-    local credential = {
-        id = claim(outcome, conf.credential_claim) or outcome.client_id,
-    }
+    local id = claim(outcome, conf.credential_claim) or outcome.client_id
+    local credential = { id = id }
 
     kong.client.authenticate(consumer, credential)
     set_headers(consumer or {}, credential)

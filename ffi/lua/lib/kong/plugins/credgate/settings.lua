@@ -31,11 +31,11 @@ local function encode(field, value)
 
     local encoder = encoders[field.type]
 
-    if encoder then
-        return encoder(value, field)
+    if not encoder then
+        return cjson.encode(value)
     end
 
-    return cjson.encode(value)
+    return encoder(value, field)
 end
 
 
@@ -87,8 +87,8 @@ local function to_json(name, conf)
 end
 
 
--- Validates a configuration. Returns true; or nil and the errors by field. Fields
--- with references are judged when these have values.
+-- Returns whether a configuration is valid, and the errors by field. Fields with
+-- references are judged when these have values.
 local function judge(name, conf)
     local json = to_json(name, conf):gsub(REFERENCE, PLACEHOLDER)
     local gate, err, problems = credgate.new(json)
@@ -109,11 +109,7 @@ local function judge(name, conf)
         end
     end
 
-    if next(errors) then
-        return nil, errors
-    end
-
-    return true
+    return not next(errors) or nil, errors
 end
 
 
@@ -153,9 +149,7 @@ local function compile(json)
         return nil, "Kong has not resolved a reference to a vault"
     end
 
-    local gate, err = credgate.new(json)
-
-    return gate, err
+    return credgate.new(json)
 end
 
 
