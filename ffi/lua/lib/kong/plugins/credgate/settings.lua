@@ -6,10 +6,8 @@ local credgate = require "resty.credgate"
 local cjson = require "cjson.safe"
 
 
--- A reference to a vault in JSON, and a string that the library accepts in the place
--- of a secret or a URL.
+-- A reference to a vault, in JSON.
 local REFERENCE = '"{vault:[^"]*}"'
-local PLACEHOLDER = '"https://reference.invalid/"'
 
 -- Gates, or that there is none, by Kong's table and by the configuration in JSON.
 -- Kong makes its tables anew when any plugin changes.
@@ -90,8 +88,7 @@ end
 -- Returns whether a configuration is valid, and the errors by field. Fields with
 -- references are judged when these have values.
 local function judge(name, conf)
-    local json = to_json(name, conf):gsub(REFERENCE, PLACEHOLDER)
-    local gate, err, problems = credgate.new(json)
+    local gate, err, problems = credgate.new(to_json(name, conf))
     local errors = {}
 
     for _, problem in ipairs(gate and {} or problems) do
