@@ -165,6 +165,27 @@ def _objects(parent: dict[str, Any], name: str) -> Iterator[dict[str, Any]]:
     yield from children
 
 
+TYPES = {
+    list: ("hosts", "methods", "paths", "protocols", "sources", "destinations", "snis"),
+    int: ("connect_timeout", "port", "read_timeout", "retries", "write_timeout"),
+    str: ("host", "path", "protocol", "url"),
+}
+NAMES = {list: "a list of strings", int: "a whole number", str: "a string"}
+
+
+def _check(where: str, entity: dict[str, Any]) -> None:
+    """Refuse fields of another type than Kong's."""
+    for expected, names in TYPES.items():
+        for name in names:
+            value = entity.get(name)
+            fits = isinstance(value, expected) and not isinstance(value, bool)
+            if isinstance(value, list) and name not in ("sources", "destinations"):
+                fits = fits and all(isinstance(element, str) for element in value)
+            if value is not None and not fits:
+                message = f"{where}: {name}: must be {NAMES[expected]}"
+                raise InvalidFileError(message)
+
+
 def _name(entity: object) -> str | None:
     """Return the name of an entity, or of a reference to one."""
     if isinstance(entity, dict):
@@ -206,10 +227,16 @@ class _Reader:
         self._add_routes(services)
         plugins = list(self._plugins(self.root))
         rest = {
-            kind: entities
+            kind: list(_objects(self.root, kind))
             for kind, entities in self.root.items()
             if kind not in self.known and isinstance(entities, list) and entities
         }
+        for upstream in rest.get("upstreams", []):
+            for target in _objects(upstream, "targets"):
+                weight = target.get("weight", 100)
+                if not isinstance(target.get("target"), str) or not isinstance(weight, int):
+                    message = f"upstream {_name(upstream)}: a target is invalid"
+                    raise InvalidFileError(message)
         if not (services or plugins or rest):
             message = "has no services and no plugins: it is no configuration of Kong"
             raise InvalidFileError(message)
@@ -223,15 +250,17 @@ class _Reader:
     def _service(self, entity: dict[str, Any]) -> Service:
         fields = dict(entity)
         name = _name(entity) or str(entity.get("url") or entity.get("host") or "")
+        _check(f"service {name}", entity)
         if url := fields.pop("url", None):
-            fields.update(_parts(name, str(url)))
+            fields.update(_parts(name, url))
         service = Service(name, fields)
         service.plugins = list(self._plugins(entity, service=name))
         service.routes = [self._route(each, name) for each in _objects(entity, "routes")]
         return service
 
     def _route(self, entity: dict[str, Any], service: str) -> Route:
-        name = _name(entity) or " ".join(map(str, entity.get("paths") or entity.get("hosts") or []))
+        name = _name(entity) or str(entity.get("paths") or entity.get("hosts") or "")
+        _check(f"route {name}", entity)
         return Route(name, entity, list(self._plugins(entity, service=service, route=name)))
 
     def _add_routes(self, services: list[Service]) -> None:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from credgate import _kong, _migrate
+from credgate._directives import directives, quoted, word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,12 +22,6 @@ FORWARDED = (
     "proxy_set_header X-Forwarded-Port $server_port;",
 )
 SHARED = ("proxy_http_version 1.1;", *FORWARDED)
-PAIRS = {
-    "token_post_args": "token_post_arg",
-    "token_headers": "token_header",
-    "discovery_headers": "discovery_header",
-}
-"""Settings with names and values, and the directive for each pair."""
 TIMEOUTS = {"connect_timeout": "connect", "write_timeout": "send", "read_timeout": "read"}
 RESTRICTIONS = ("headers", "snis", "sources", "destinations", "expression")
 TRUSTED = ("client_certificate", "ca_certificates", "tls_verify", "tls_verify_depth", "tls_sans")
@@ -89,7 +84,7 @@ class _Writer:
         for target in fields.get("targets") or []:
             weight = target.get("weight", 100)
             use = f"weight={weight}" if weight else "down"
-            lines.append(f"    server {_word(str(target.get('target')))} {use};")
+            lines.append(f"    server {word(str(target.get('target')))} {use};")
         for setting in ("hash_on", "healthchecks", "client_certificate", "host_header"):
             if fields.get(setting) not in (None, "none"):
                 self.lose(where, setting, "configure nginx's own directives of the upstream module")
@@ -98,7 +93,7 @@ class _Writer:
             lines.insert(0, "    least_conn;")
         elif algorithm != "round-robin":
             self.lose(where, "algorithm", "configure nginx's own directives of the upstream module")
-        return "\n".join([f"upstream {_word(name)} {{", *lines, "    keepalive 32;", "}", "", ""])
+        return "\n".join([f"upstream {word(name)} {{", *lines, "    keepalive 32;", "}", "", ""])
 
     def _servers(self) -> Iterator[str]:
         """Return a server for each host of the routes; routes without a host are in all of them."""
@@ -114,7 +109,7 @@ class _Writer:
             locations = self._locations([*mine, *everywhere])
             if not mine and host is not None:
                 continue
-            name = _word(str(host)) if host else "_"
+            name = word(str(host)) if host else "_"
             default = "" if host else " default_server"
             lines = [f"listen {self.listen}{default};", f"server_name {name};", "", *SHARED]
             head = "".join(f"    {line}".rstrip() + "\n" for line in lines)
@@ -127,7 +122,7 @@ class _Writer:
             where = f"route {route.name}"
             body, lost = self._body(service, route)
             for path in route.fields.get("paths") or ["/"]:
-                match = f"~ {_quoted('^' + path[1:])}" if path.startswith("~") else _word(path)
+                match = f"~ {quoted('^' + path[1:])}" if path.startswith("~") else word(path)
                 if match in written:
                     other = written[match][0]
                     if other != where:
@@ -150,13 +145,13 @@ class _Writer:
         ]
         lines = []
         if methods := route.fields.get("methods"):
-            pattern = _quoted(f"^({'|'.join(methods)})$")
+            pattern = quoted(f"^({'|'.join(methods)})$")
             lines.append(f"if ($request_method !~ {pattern}) {{ return 404; }}")
         plugins, others = self._plugins(service, route)
         lost += others
         for plugin in plugins:
-            directives, missing = self._gate(plugin)
-            lines += directives
+            lines_of_gate, missing = self._gate(plugin)
+            lines += lines_of_gate
             lost += missing
         lines += _timeouts(service)
         if route.fields.get("preserve_host"):
@@ -186,6 +181,8 @@ class _Writer:
             yield self.lose(where, "protocol", f"{service.scheme} is not proxied by proxy_pass")
         if not service.host:
             yield self.lose(where, "host", "is missing")
+        if "$" in f"{service.path}{service.host}":
+            yield self.lose(where, "path", "a value with $ would be a variable of nginx")
 
     def _plugins(
         self, service: _kong.Service, route: _kong.Route
@@ -222,7 +219,7 @@ class _Writer:
         if gate.config is None:
             return [], lost
         lines: list[str] = []
-        for setting, written in _directives(gate.config):
+        for setting, written in directives(gate.config):
             if written is None:
                 reason = "a value with $ would be a variable of nginx; put it into a file"
                 lost.append(self.lose(gate.where, setting, reason))
@@ -245,64 +242,6 @@ def _closed(lost: list[str]) -> list[str]:
     return [f"return 503;  # Remove it after you have replaced: {', '.join(dict.fromkeys(lost))}."]
 
 
-def _directives(config: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
-    """Return each setting with its directive, or with None if nginx cannot express the value."""
-    config = dict(config)
-    anonymous = config.pop("anonymous", False)
-    yield "anonymous", f"credgate {'optional' if anonymous else 'on'};"
-    yield "issuer", _directive("issuer", config.pop("issuer"))
-    for setting, directive in PAIRS.items():
-        names, values = (
-            config.pop(f"{setting}_{part}", None) or [] for part in ("names", "values")
-        )
-        pairs = [*zip(names, values), *(config.pop(setting, None) or {}).items()]
-        for pair in pairs:
-            yield f"{setting}_values", _directive(directive, *pair)
-        for pair in (config.pop(f"{setting}_files", None) or {}).items():
-            yield f"{setting}_files", _directive(f"{directive}_file", *pair)
-    claims = zip(
-        *(config.pop(f"upstream_headers_{part}", None) or [] for part in ("names", "claims"))
-    )
-    for header, claim in claims:
-        yield "upstream_headers_claims", _directive("upstream_header", header, claim)
-    for mapping in config.pop("upstream_headers", None) or []:
-        yield (
-            "upstream_headers",
-            _directive("upstream_header", mapping["header"], *_list(mapping["path"])),
-        )
-    for setting, value in config.items():
-        if isinstance(value, bool):
-            yield setting, f"credgate_{setting} {'on' if value else 'off'};"
-        elif setting == "timeout":
-            yield setting, f"credgate_timeout {value}ms;"
-        else:
-            yield setting, _directive(setting, *(map(str, _list(value))))
-
-
-def _list(value: object) -> list[Any]:
-    if isinstance(value, list):
-        return value or [""]
-    return [value]
-
-
-def _directive(name: str, *words: str) -> str | None:
-    if any("$" in word for word in words):
-        return None
-    return " ".join([f"credgate_{name}", *map(_word, words)]) + ";"
-
-
-def _word(text: str) -> str:
-    """Return a word of nginx's configuration, in quotes if it needs them."""
-    return (
-        text if re.fullmatch(r"[\w./:*@%+=,~^&?!#-]+", text) and "#" not in text else _quoted(text)
-    )
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
 def _timeouts(service: _kong.Service) -> Iterator[str]:
     for setting, directive in TIMEOUTS.items():
         if service.fields.get(setting) not in (None, 60000):
@@ -316,15 +255,17 @@ def _proxied(
     service: _kong.Service, route: _kong.Route, path: str, upstreams: dict[str, Any]
 ) -> Iterator[str]:
     """Return the directives that pass a request on, with the path that Kong makes."""
+    if service.scheme not in ("http", "https") or not service.host or "$" in service.path:
+        return
     base = service.path
     strips = route.fields.get("strip_path") is not False and path != "/"
     if strips:
         prefix = path[1:] if path.startswith("~") else re.escape(path.rstrip("/"))
-        yield f"rewrite {_quoted(f'^(?:{prefix})$')} {_word(base or '/')} break;"
-        rest = _quoted(f"^(?:{prefix})/?(?<credgate_rest>.*)$")
-        yield f"rewrite {rest} {_word(f'{base}/')}$credgate_rest break;"
+        yield f"rewrite {quoted(f'^(?:{prefix})$')} {word(base or '/')} break;"
+        rest = quoted(f"^(?:{prefix})/?(?<credgate_rest>.*)$")
+        yield f"rewrite {rest} {word(f'{base}/')}$credgate_rest break;"
     elif base:
-        yield f'rewrite "^/(?<credgate_rest>.*)$" {_word(f"{base}/")}$credgate_rest break;'
+        yield f'rewrite "^/(?<credgate_rest>.*)$" {word(f"{base}/")}$credgate_rest break;'
     port = "" if service.host in upstreams else f":{service.port}"
     host = f"[{service.host}]" if ":" in service.host else service.host
     yield f"proxy_pass {service.scheme}://{host}{port};"

@@ -216,6 +216,12 @@ def test_no_secret_is_on_standard_error() -> None:
         ("services: [{name: a, url: '/x'}]", "service a: its url is invalid"),
         ("services: [{name: a, plugins: [{config: {}}]}]", "a plugin has no name"),
         ("services: [{name: a, plugins: [{name: x, config: 5}]}]", "plugin x: config: must be an object"),
+        ("services: [{name: a, url: 5}]", "service a: url: must be a string"),
+        ("services: [{name: a, host: a.example, port: x}]", "service a: port: must be a whole number"),
+        ("services: [{name: a, routes: [{name: r, paths: [5]}]}]", "route r: paths: must be a list of strings"),
+        ("services: [{name: a, routes: [{name: r, methods: GET}]}]", "route r: methods: must be a list of strings"),
+        ("upstreams: [{name: u, targets: [{target: 5}]}]", "upstream u: a target is invalid"),
+        ("consumers: [5]", "consumers: must be a list of objects"),
         ("routes: [{name: r, service: {name: nowhere}}]", "route r: its service is not in the file"),
         ("other: 1", "has no services and no plugins"),
         ("services: [{name: a, url: 'http://a.example'}]", "has no enabled plugin openid-connect"),
@@ -229,6 +235,13 @@ def test_wrong_file_is_one_line(text: str, message: str) -> None:
     done = migrate(text, status=5)
     assert done.stderr.startswith("- ") and message in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
+
+
+def test_service_that_nginx_cannot_proxy_is_named() -> None:
+    odd = {"name": "odd", "protocol": "tcp", "host": "a.example", "routes": [route("r", "/r")]}
+    done = migrate(deck(odd, service(plugins=[plugin()])), "--partial", status=6)
+    assert "service odd: protocol: tcp is not proxied by proxy_pass" in done.stderr
+    assert "tcp:" not in done.stdout
 
 
 def test_missing_file_is_an_error_of_the_command_line() -> None:

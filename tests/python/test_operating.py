@@ -71,7 +71,7 @@ def test_options_of_a_running_engine_cannot_be_changed(scripted: Scripted) -> No
     ("options", "message"),
     [
         ({"cache_max_byte": 1}, "cache_max_byte"),
-        ({"max_waiting": 0}, "max_waiting must be at least 1"),
+        ({"max_waiting": 0}, "max_waiting: must be at least 1"),
         ({"max_waiting": "many"}, "max_waiting|invalid type"),
     ],
 )
