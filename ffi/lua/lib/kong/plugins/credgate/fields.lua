@@ -63,21 +63,18 @@ local function to_kong(field, is_referenceable)
 end
 
 
-for _, field in ipairs(assert(credgate.fields())) do
+for i, field in ipairs(assert(credgate.fields())) do
     local name = field.name
+    local shape = OWN[name]
 
-    if not OWN[name] then
+    if not shape then
         -- A field with a remedy is Kong's, and an error if it is set.
-        local shape = to_kong(field, not field.remedy or nil)
-
+        shape = to_kong(field, not field.remedy or nil)
         shape.encrypted = field.secret
-        _M.config[#_M.config + 1] = { [name] = shape }
         _M.gate.fields[name] = field
     end
-end
 
-for _, name in ipairs(_M.sorted_names(OWN)) do
-    _M.config[#_M.config + 1] = { [name] = OWN[name] }
+    _M.config[i] = { [name] = shape }
 end
 
 

@@ -7,8 +7,7 @@ local identity = require "kong.plugins.credgate.identity"
 
 local kong = kong
 
--- The options of the engine. kong.conf has no place for them, and the workers have no
--- environment: the master reads this file.
+-- Options of the engine. Read here, in the master: workers have no environment.
 local ENGINE = os.getenv("CREDGATE_ENGINE")
 
 
