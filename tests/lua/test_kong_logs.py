@@ -53,6 +53,23 @@ def test_queries_of_other_requests_are_logged_as_they_are(kong: Gateway, provide
     assert entry["request"]["querystring"] == {"a": "b?c", "d": " "}
 
 
+def test_path_is_logged_as_it_is_if_the_upstream_gets_no_query(
+    kong: Gateway, provider: Provider, upstream: Upstream
+) -> None:
+    kong.guard(provider.issuer)
+    path = "/orders" + "/12345678" * 12
+    ask(kong.port, f"{path}?{ALICE.parameters}")
+    assert kong.serialized[0]["upstream_uri"] == path
+    assert kong.serialized[0]["request"]["querystring"] == {}
+    assert upstream.last["line"].split()[1] == path
+
+
+def test_other_attributes_of_spans_stay(kong: Gateway, provider: Provider) -> None:
+    kong.guard(provider.issuer)
+    ask(kong.port, "/?a=b", headers=ALICE.basic)
+    assert {"http.route": "/a/bcde", "http.target": "/?a=b"}.items() <= kong.spans[0]["attributes"].items()
+
+
 def test_urls_of_traces_keep_all_but_the_secret(kong: Gateway, provider: Provider) -> None:
     kong.guard(provider.issuer)
     ask(kong.port, f"/orders?a=1&{ALICE.parameters}&b=2")

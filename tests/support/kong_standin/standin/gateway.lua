@@ -107,6 +107,8 @@ function _M.rewrite()
     add_span("kong", {
         ["http.method"] = ngx.req.get_method(),
         ["http.url"] = "http://" .. ngx.var.host .. ctx.request_uri,
+        ["http.route"] = "/a/bcde",
+        ["http.target"] = ctx.request_uri,
         ["url.full"] = "http://" .. ngx.var.host .. ctx.request_uri,
     })
     -- A span of a call that another plugin has made, and one without attributes.

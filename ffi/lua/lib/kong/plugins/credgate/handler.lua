@@ -21,9 +21,9 @@ local Handler = {
 -- Replaces the request's query in attributes that are URLs.
 local function redact_span(span, path, query)
     for name, value in pairs(span.attributes) do
-        local url = type(value) == "string" and value:sub(1, -#query - 1)
+        local url = type(value) == "string" and value:match("^([^?]*)%?")
 
-        if url and url ~= value and url:sub(-#path) == path then
+        if url and #value == #url + #query and url:sub(-#path) == path then
             span:set_attribute(name, url .. query)
         end
     end
@@ -53,11 +53,11 @@ end
 local function redact_forwarded()
     local query = ngx.var.request_uri:match("%?(.*)$") or ""
 
-    for _, name in ipairs { "args", "upstream_uri" } do
+    for name, pattern in pairs { args = "^", upstream_uri = "^[^?]*%?" } do
         local value = ngx.var[name] or ""
-        local prefix = value:sub(1, math.max(#value - #query, 0))
+        local prefix = value:match(pattern)
 
-        if query ~= "" and #prefix + #query == #value and prefix:find("^[^?]*%??$") then
+        if prefix and query ~= "" and #value == #prefix + #query then
             ngx.var[name] = prefix .. query
         end
     end
