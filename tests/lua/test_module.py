@@ -258,3 +258,14 @@ def test_hit_is_compiled_and_allocates_no_lua_memory(
     assert hit <= nothing + 1
     assert re.search(r"\[TRACE +\d+ .*current\.lua", text)
     assert "NYI" not in text
+
+
+def test_warning_of_a_gate_that_a_request_makes_is_without_the_request(
+    nginx: Start, scripted: Scripted, upstream: Upstream
+) -> None:
+    options = f"hide_credentials = false, issuer = {scripted.issuer!r}, allow_loopback_http = true"
+    make = f'access_by_lua_block {{ local gate = require("resty.credgate").new {{ {options} }} gate:access() }}'
+    server = start(nginx, "", f"location / {{ {make} proxy_pass {upstream.url}; }}")
+    assert ask(server.port, **ALICE.request("query")).status == 200
+    until(lambda: "hide_credentials is false" in server.errors, "the warning")
+    assert ALICE.traces(server.logs) == []

@@ -59,7 +59,9 @@ access_by_lua_block {{
     return text.replace("{\n", "{\n    " + access + "\n", 1)
 
 
-def start(nginx: Start, init: str, server: str, *, http: str = "", main: str = "", **options: Any) -> Nginx:
+def start(
+    nginx: Start, init: str, server: str, *, http: str = "", main: str = "", paths: str = PATHS, **options: Any
+) -> Nginx:
     """`init` is the text inside init_by_lua_block{}."""
-    text = f"{PATHS}init_by_lua_block {{\n{init}\n}}\n{http}"
+    text = f"{paths}init_by_lua_block {{\n{init}\n}}\n{http}"
     return nginx(server, http=text, main=LOAD + main, loaded=False, **options)

@@ -10,7 +10,7 @@ local ffi = require "ffi"
 local C = library.C
 local OK = library.abi.OK
 local message = library.message
-local log = library.log
+local warn = library.warn
 local ffi_str = ffi.string
 
 local GATE = ffi.typeof("credgate_gate *[1]")
@@ -97,7 +97,7 @@ function _M.new(json)
     local index = 0
 
     while C.credgate_gate_warning(handle, index, text, len) == OK do
-        log(ngx.WARN, ffi_str(text[0], len[0]))
+        warn(ffi_str(text[0], len[0]))
         index = index + 1
     end
 

@@ -113,4 +113,19 @@ function _M.log(level, ...)
 end
 
 
+-- Logs a warning that is not about the current request. nginx adds the request
+-- line to the messages of a request, which may still have its credentials: such a
+-- warning is logged by a timer, or not at all.
+function _M.warn(text)
+    local phase = ngx.get_phase()
+
+    if phase == "init" or phase == "init_worker" or phase == "timer" then
+        _M.log(ngx.WARN, text)
+        return
+    end
+
+    ngx.timer.at(0, function() _M.log(ngx.WARN, text) end)
+end
+
+
 return _M
