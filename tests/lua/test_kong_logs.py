@@ -126,3 +126,14 @@ def test_invalid_configuration_answers_500_without_a_secret(
     assert ALICE.traces(kong.written) == []
     kong.control(**{"env/issuer": "https://idp.invalid"})
     assert ask(kong.port).status == 401
+
+
+def test_warnings_of_a_gate_that_a_request_makes_hold_no_secret(kong: Gateway, provider: Provider) -> None:
+    kong.control(**{"env/audience": "https://example.com/"})
+    kong.guard(provider.issuer, token_post_args_values=["{vault://env/audience}"], timeout=9000)
+    kong.control(**{"env/audience": "https://example.com"})
+    warning = "allow_loopback_http is true"
+    before = kong.nginx.errors.count(warning)
+    ask(kong.port, f"/?{ALICE.parameters}")
+    assert kong.nginx.errors.count(warning) == before + 1
+    assert ALICE.traces(kong.written) == []
