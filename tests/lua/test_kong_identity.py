@@ -209,6 +209,17 @@ def test_earlier_plugin_authenticates_in_a_logical_or(
     assert ALICE.traces(str(upstream.last)) == ALICE.traces(kong.written) == []
 
 
+def test_token_that_an_earlier_plugin_accepted_stays_in_a_logical_or(
+    kong: Gateway, provider: Provider, upstream: Upstream
+) -> None:
+    kong.add("key-auth", anonymous="guest")
+    kong.guard(provider.issuer, anonymous="guest")
+    headers = {"apikey": "carol", "Authorization": "Bearer theirs"}
+    assert ask(kong.port, f"/?{ALICE.parameters}", headers=headers).status == 200
+    assert values_of(upstream.last, "authorization") == ["Bearer theirs"]
+    assert ALICE.traces(str(upstream.last)) == ALICE.traces(kong.written) == []
+
+
 def test_plugin_authenticates_if_the_earlier_one_does_not(
     kong: Gateway, provider: Provider, upstream: Upstream
 ) -> None:

@@ -114,8 +114,9 @@ function Handler:access(conf)
     end
 
     if conf.anonymous and kong.client.get_credential() then
-        -- A logical OR: another plugin has authenticated the request.
-        gate:hide()
+        -- A logical OR: another plugin has authenticated the request, or its token.
+        local header = ngx.var.http_authorization or ""
+        gate:hide { keep_authorization = not header:lower():find("^%s*basic") }
         redact()
 
         return identity.clear_forged()
@@ -144,10 +145,9 @@ function Handler:access(conf)
         return
     end
 
-    local message = conf.forbidden_error_message or "Forbidden"
-
     if not conf.anonymous then
-        return kong.response.exit(403, { message = message })
+        return kong.response.exit(403, {
+            message = conf.forbidden_error_message or "Forbidden" })
     end
 
     -- The token is that of a client without a consumer.
