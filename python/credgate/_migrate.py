@@ -226,6 +226,9 @@ def _set(config: dict[str, Any], effective: dict[str, Any]) -> dict[str, Any]:
     if "client_auth" in config:
         names.append("token_endpoint_auth_method")
         config = {**config, "token_endpoint_auth_method": config["client_auth"]}
+    # Kong writes its default, which a gate requests too, but gives up if it is refused.
+    if config.get("scopes") == ["openid"]:
+        names.remove("scopes")
     explicit = {"issuer", "scopes", "auth_methods"}
     return {
         name: _bare(config[name], effective[name])

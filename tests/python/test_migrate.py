@@ -67,6 +67,7 @@ def test_answer_of_the_admin_api_becomes_directives(version: str) -> None:
     done = migrate(json.dumps(export(version)))
     assert "credgate on;\ncredgate_issuer https://example.auth0.com/" in done.stdout
     assert done.stdout.startswith("# For the location of service b7f8d1d2-")
+    assert "credgate_scopes " not in done.stdout, "Kong's default is no choice of the operator"
     is_old = version != "3.15"
     assert ("note: " in done.stderr and "ssl_verify: false, Kong's default before 3.14" in done.stderr) == is_old
     assert ("credgate_ssl_verify off;" in done.stdout) == is_old
