@@ -217,9 +217,12 @@ no_reports() {
 }
 
 suite_python() {
-    need_apt openssl
+    # The configurations that migrate writes run in nginx.
+    need_apt nginx nginx-dev openssl
     need_lab
     need_servers
+    build_library
+    build_module
     install_package
     check stubtest "$bin/stubtest" --ignore-disjoint-bases credgate
     run_pytest python

@@ -1,4 +1,4 @@
-"""The configurations that `python -m credgate migrate` writes, in nginx."""
+"""The configurations that `python -m credgate migrate` writes, in nginx with the module."""
 
 import subprocess
 import sys
