@@ -122,17 +122,17 @@ def _load_yaml(text: str) -> Json:
         message = "is YAML, which requires PyYAML: pip install 'credgate[migrate]'"
         raise InvalidFileError(message) from error
 
-    class Loader(yaml.SafeLoader):  # type: ignore[misc,unused-ignore]
-        pass
+    # A class of its own: constructors belong to the class.
+    loader: Any = type("Loader", (yaml.SafeLoader,), {})
 
-    def mapping(loader: Any, node: Any) -> dict[str, Any]:  # noqa: ANN401
-        loader.flatten_mapping(node)
-        pairs = loader.construct_pairs(node, deep=True)
+    def mapping(self: Any, node: Any) -> dict[str, Any]:  # noqa: ANN401
+        self.flatten_mapping(node)
+        pairs = self.construct_pairs(node, deep=True)
         return _without_repetition([(str(name), value) for name, value in pairs])
 
-    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
+    loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
     try:
-        loaded: Json = yaml.load(text, Loader)  # noqa: S506
+        loaded: Json = yaml.load(text, loader)  # noqa: S506
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         # The text of the error may repeat a secret of the file.
         mark = getattr(error, "problem_mark", None)
