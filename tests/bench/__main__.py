@@ -17,7 +17,7 @@ from typing import Any
 from bench import glibc
 from bench.behind import Behind
 from bench.cases import MACHINE, NARROW, Case, cases
-from bench.figures import NAME, Table, options, quartiles, spread, write
+from bench.figures import Table, options, quartiles, show, spread, write
 from bench.instructions import instructions
 from bench.load import Load, load
 from bench.proxy import start
@@ -147,14 +147,11 @@ def main() -> None:
     glibc.check()
     found = measure(given.rounds, given.seconds, given.cases)
     tables = [table(found, TITLE), table(found, PROBE)]
-    for one in tables:
-        print(f"\n{one.title}\n\n{one.text()}")
-    print("\nMedians, with quartiles; ratios and differences are of the same round.")
     if given.cases:
+        show(tables)
         print("Nothing is written: not all cases were measured.")
         return
     write({"nginx": {"conditions": conditions(given.rounds, given.seconds), "cases": found, "tables": tables}})
-    print(NAME)
 
 
 if __name__ == "__main__":

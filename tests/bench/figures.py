@@ -47,12 +47,13 @@ class Table:
         return "\n".join(f"| {' | '.join(line)} |" for line in [self.columns, rule, *self.rows])
 
 
-def options(rounds: int = 7, choices: Iterable[str] = ()) -> argparse.Namespace:
-    """`rounds`, the `seconds` of each, and the `cases` of the command line; none means all."""
+def options(rounds: int = 7, choices: Sequence[str] = ()) -> argparse.Namespace:
+    """`rounds`, the `seconds` of each, and if there are `choices` the `cases`, of the command line; none means all."""
     parser = argparse.ArgumentParser(prog="tests/bench.sh")
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--seconds", type=int, default=2)
-    parser.add_argument("--cases", nargs="+", default=[], choices=list(choices))
+    if choices:
+        parser.add_argument("--cases", nargs="+", default=[], choices=choices)
     given = parser.parse_args()
     if given.rounds < 2 or given.seconds < 1:
         parser.error("at least 2 rounds, of at least 1 second")
@@ -62,14 +63,22 @@ def options(rounds: int = 7, choices: Iterable[str] = ()) -> argparse.Namespace:
 def write(figures: dict[str, dict[str, Any]]) -> None:
     """Each key is a part of the comparison, and gets the machine and the date. Results of other parts stay.
 
-    The key `tables` of a part, a list of `Table`, is what `tests/bench.sh report` shows. Its key `conditions` is a text
-    for the line above: versions, and the number of rounds.
+    The key `tables` of a part, a list of `Table`, is printed, and shown by `tests/bench.sh report` below the text of its key
+    `conditions`: versions, and the amount of measuring.
     """
     FIGURES.parent.mkdir(parents=True, exist_ok=True)
     before = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
     taken = {"machine": machine(), "date": datetime.date.today().isoformat()}
-    parts = {part: {**taken, **figures[part]} for part in figures}
+    parts = {part: {**taken, **found} for part, found in figures.items()}
     FIGURES.write_text(json.dumps({**before, **parts}, indent=2, ensure_ascii=False, default=asdict) + "\n")
+    show([table for found in parts.values() for table in found.get("tables", [])])
+    print(f"Written to {NAME}.")
+
+
+def show(tables: Iterable[Table]) -> None:
+    for table in tables:
+        print(f"\n{table.title}\n\n{table.text()}")
+    print()
 
 
 def machine() -> str:
@@ -86,5 +95,6 @@ def quartiles(values: list[float]) -> list[float]:
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
     """The median, with the quartiles in parentheses."""
-    low, middle, high = (f"{value + 0.0:.{digits}f}" for value in values)
+    # Adding zero turns a negative zero into zero.
+    low, middle, high = (f"{round(value, digits) + 0.0:.{digits}f}" for value in values)
     return f"{middle} ({low}..{high})"
