@@ -146,7 +146,7 @@ def main() -> None:
     given = options(ROUNDS, [case.name for case in cases("https://example.com", "")])
     glibc.check()
     found = measure(given.rounds, given.seconds, given.cases)
-    tables = [table(found, TITLE), table(found, PROBE)]
+    tables = [shown for title in (TITLE, PROBE) if (shown := table(found, title)).rows]
     if given.cases:
         show(tables)
         print("Nothing is written: not all cases were measured.")
