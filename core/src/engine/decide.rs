@@ -13,7 +13,7 @@ use crate::gate::endpoint::Admission;
 use crate::gate::policy::Breach;
 use crate::gate::retention::Age;
 use crate::gate::{Gate, Rules};
-use crate::key::{Key, MacKey, Message};
+use crate::key::{Key, ProcessKey};
 use crate::metrics::{Snapshot, add};
 use crate::outcome::{CacheStatus, Outcome};
 use crate::provider::exchange::Work;
@@ -23,6 +23,7 @@ use crate::request::scratch::{Scratch, ScratchBuffer};
 use crate::request::traceparent::traceparent;
 use crate::request::{Request, Source};
 use crate::store::Sharing;
+use crate::sys::clock::Moment;
 use crate::sys::process::Process;
 use crate::sys::secret::Secret;
 use crate::token::Grant;
@@ -30,12 +31,11 @@ use once_cell::sync::OnceCell;
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 thread_local! {
     /// One per thread: zeroing a buffer for every request costs more than wiping the bytes that were written.
-    static SCRATCH: RefCell<(ScratchBuffer, Message)> =
-        const { RefCell::new((ScratchBuffer::new(), Message::new())) };
+    static SCRATCH: RefCell<ScratchBuffer> = const { RefCell::new(ScratchBuffer::new()) };
 }
 
 /// The result of looking a request up.
@@ -53,7 +53,7 @@ pub(super) struct Miss<'r> {
     source: Source,
     presented: Presented<'r>,
     caller: Caller<'r>,
-    now: Instant,
+    moment: Moment,
 }
 
 /// The circumstances of a request that an exchange needs beside its credentials.
@@ -80,7 +80,7 @@ const MAX_EXCHANGES: usize = 1_000_000;
 /// The state that the handles of an engine share.
 pub(crate) struct Inner {
     process: Process,
-    process_key: MacKey,
+    process_key: ProcessKey,
     pub(super) shared: Arc<Shared>,
     limits: Limits,
     /// Started by the first miss. Dropped by hand, because a forked child must not drop it.
@@ -92,7 +92,7 @@ pub(crate) struct Inner {
 impl Inner {
     pub(super) fn new(
         options: &EngineOptions,
-        process_key: MacKey,
+        process_key: ProcessKey,
         env: Env,
     ) -> Result<Inner, Error> {
         let shared = Arc::new(Shared::new(options, Arc::new(env)));
@@ -124,9 +124,9 @@ impl Inner {
         request: &Request<'_>,
         next: impl FnOnce(Look<'_>) -> R,
     ) -> R {
-        SCRATCH.with_borrow_mut(|(buffer, message)| {
+        SCRATCH.with_borrow_mut(|buffer| {
             let scratch = &mut Scratch::new(buffer);
-            next(self.look_up(&gate.rules, request, scratch, message))
+            next(self.look_up(&gate.rules, request, scratch))
         })
     }
 
@@ -149,14 +149,13 @@ impl Inner {
         rules: &'r Arc<Rules>,
         request: &Request<'r>,
         scratch: &'r mut Scratch<'_>,
-        message: &mut Message,
     ) -> Look<'r> {
         if rules.entry.is_open() {
-            return self.look_up_in(rules, &rules.places, request, scratch, message);
+            return self.look_up_in(rules, &rules.places, request, scratch);
         }
         match rules.entry.admit(rules, request) {
             Admission::Search(places, request) => {
-                self.look_up_in(rules, places, &request, scratch, message)
+                self.look_up_in(rules, places, &request, scratch)
             }
             Admission::Preflight => {
                 self.known(Outcome::without_token(rules, CacheStatus::Preflight), b"")
@@ -175,7 +174,6 @@ impl Inner {
         places: &'r Places,
         request: &Request<'r>,
         scratch: &'r mut Scratch<'_>,
-        message: &mut Message,
     ) -> Look<'r> {
         let deny = |denial| self.known(Outcome::of_denial(rules, denial, CacheStatus::None), b"");
         let [given, expected] = [request.args.len(), places.args.host().len()];
@@ -194,20 +192,20 @@ impl Inner {
                 let outcome = Outcome::of_denial(rules, denial, CacheStatus::None);
                 return self.known(outcome, pair.client_id);
             }
-            Presented::Pair(pair) => (self.key(rules, pair, message), pair.source),
+            Presented::Pair(pair) => (self.key(rules, pair), pair.source),
             Presented::Token(token) => {
                 let key = self.process_key.token(&rules.fingerprint, token.as_bytes());
                 (key, Source::Header)
             }
         };
-        let now = self.shared.env.clock.now();
-        if let Some((outcome, refresh_due)) = self.hit(rules, &key, source, now) {
+        let moment = self.shared.env.clock.coarse();
+        if let Some((outcome, refresh_due)) = self.hit(rules, &key, source, moment) {
             if let Some(grant) = refresh_due {
                 self.refresh(rules, key, &presented, Caller::of(request), &grant);
             }
             return Look::Known(outcome);
         }
-        if let Some(denial) = self.shared.refusal(&key, now) {
+        if let Some(denial) = self.shared.refusal(&key, moment.now) {
             let outcome = Outcome::of_denial(rules, denial, CacheStatus::Negative);
             return self.known(outcome, presented.client_id());
         }
@@ -217,7 +215,7 @@ impl Inner {
             source,
             presented,
             caller: Caller::of(request),
-            now,
+            moment,
         })
     }
 
@@ -239,7 +237,7 @@ impl Inner {
             rules: Arc::clone(rules),
             source,
             recipient,
-            deadline: miss.now + rules.timeout,
+            deadline: miss.moment.now + rules.timeout,
             requests: metrics.clients.of(miss.presented.client_id()),
         };
         let token_bytes = match &miss.presented {
@@ -249,7 +247,7 @@ impl Inner {
         // Ignores a due refresh: the next hit starts it. This runs under the lock of the flight table, where no flight
         // can be opened.
         let landed = || {
-            let hit = self.hit(rules, &key, source, miss.now);
+            let hit = self.hit(rules, &key, source, miss.moment);
             hit.map(|(outcome, _)| outcome)
         };
         match self.shared.flights.join(key, landed, waiter, token_bytes) {
@@ -283,13 +281,12 @@ impl Inner {
         rules: &Arc<Rules>,
         key: &Key,
         source: Source,
-        now: Instant,
+        Moment { now, wall }: Moment,
     ) -> Option<(Outcome, Option<Arc<Grant>>)> {
         if !rules.retention.tokens {
             return None;
         }
         let grant = self.shared.token(key)?;
-        let wall = self.shared.env.clock.wall();
         let age = rules.retention.age(&grant, now, wall);
         if age == Age::Over {
             return None;
@@ -334,13 +331,12 @@ impl Inner {
         self.start(rules, key, presented, caller, true);
     }
 
-    fn key(&self, rules: &Rules, pair: &PresentedPair<'_>, message: &mut Message) -> Key {
+    fn key(&self, rules: &Rules, pair: &PresentedPair<'_>) -> Key {
         self.process_key.pair(
             &rules.fingerprint,
             pair.client_id,
             pair.client_secret,
             pair.args(),
-            message,
         )
     }
 

@@ -8,6 +8,7 @@ use crate::cause::Cause;
 use crate::config::Encoding;
 use crate::token::{MAX_TOKEN, is_b64token};
 use base64_simd::{Out, STANDARD};
+use memchr::memchr;
 
 /// Finds the pair of a Basic header; `None` for any other scheme.
 ///
@@ -23,10 +24,7 @@ pub(super) fn find(
     };
     let decoded = scratch.fill(|free| decode(rest, free))?;
     let len = decoded.len();
-    let colon = decoded
-        .iter()
-        .position(|&byte| byte == b':')
-        .ok_or(Cause::EmptyCredential)?;
+    let colon = memchr(b':', decoded).ok_or(Cause::EmptyCredential)?;
     let whole = scratch.keep(len);
     let id = Span {
         start: whole.start,
@@ -69,16 +67,17 @@ pub(super) fn bearer(value: &[u8]) -> Result<Option<&str>, Cause> {
 }
 
 /// Whether the value has this scheme.
-pub(super) fn has_scheme(value: &[u8], wanted: &[u8]) -> bool {
+pub(super) fn has_scheme<const LEN: usize>(value: &[u8], wanted: &[u8; LEN]) -> bool {
     after_scheme(value, wanted).is_some()
 }
 
 /// The value after the scheme and one or more spaces; the scheme is compared as a whole and case-insensitively.
-fn after_scheme<'v>(value: &'v [u8], wanted: &[u8]) -> Option<&'v [u8]> {
-    let value = trim(value);
-    let (scheme, rest) = value.split_at_checked(wanted.len())?;
+/// `wanted` is lower-case.
+#[inline]
+fn after_scheme<'v, const LEN: usize>(value: &'v [u8], wanted: &[u8; LEN]) -> Option<&'v [u8]> {
+    let (scheme, rest) = trim(value).split_first_chunk::<LEN>()?;
     let is_whole = rest.first().is_none_or(|&byte| byte == b' ');
-    if !is_whole || !scheme.eq_ignore_ascii_case(wanted) {
+    if !is_whole || scheme.map(|byte| byte.to_ascii_lowercase()) != *wanted {
         return None;
     }
     let spaces = rest.iter().take_while(|&&byte| byte == b' ').count();

@@ -240,14 +240,10 @@ pub(crate) fn body_kind(places: &Places, request: &Request<'_>) -> Option<BodyKi
 
 /// Whether the request has a header that is a place of this gate, so that the body adds nothing to the decision.
 pub(crate) fn header_decides(places: &Places, request: &Request<'_>) -> bool {
-    let is = |scheme| {
-        request
-            .authorization
-            .is_some_and(|value| basic::has_scheme(value, scheme))
-    };
+    let authorization = request.authorization.unwrap_or_default();
     places.args.callers().is_empty()
-        && ((places.header && is(b"basic"))
-            || (places.bearer && is(b"bearer"))
+        && ((places.header && basic::has_scheme(authorization, b"basic"))
+            || (places.bearer && basic::has_scheme(authorization, b"bearer"))
             || (places.headers.is_some() && is_named(&request.headers)))
 }
 

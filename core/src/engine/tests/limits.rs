@@ -299,9 +299,8 @@ fn tokens_to_be_verified_are_bounded_in_bytes() {
             deadline: std::time::Instant::now(),
             requests: Arc::default(),
         };
-        let mut key = [0; 32];
-        key[..8].copy_from_slice(&number.to_le_bytes());
-        flights.join(crate::key::Key(key), || None, waiter, token_bytes)
+        let key = crate::key::Key::for_test(number as u64);
+        flights.join(key, || None, waiter, token_bytes)
     };
     let opened = (0..10_000)
         .map(|number| join(number, 16 * 1024))

@@ -1,0 +1,80 @@
+//! The MAC of everything that leaves the process: indexes of tokens, and ids of purges.
+//!
+//! `BLAKE3-MAC(key, version ‖ kind ‖ parts)`, where a length precedes every variable part and a count every list. 256 bits,
+//! because a reader of the store may compare them for as long as it likes, and BLAKE3 is collision-resistant under a
+//! known key, too: a stolen pepper does not let clients share an index.
+
+use crate::key::Fingerprint;
+use crate::sys::secret::bleach;
+use zeroize::Zeroizing;
+
+/// A key of the MAC, derived from a pepper.
+pub(super) struct MacKey(Zeroizing<[u8; 32]>);
+
+/// Changed whenever the encoding changes.
+const VERSION: u8 = 3;
+/// The kind of the input: a tag that separates the encodings of different kinds.
+const PAIR: u8 = 1;
+const PURGE: u8 = 4;
+
+impl MacKey {
+    pub(super) fn new(bytes: Zeroizing<[u8; 32]>) -> MacKey {
+        MacKey(bytes)
+    }
+
+    /// Of the token that a pair is exchanged for. `args` are the request's arguments: the number of the gate's name, and
+    /// the value.
+    pub(super) fn pair<'a>(
+        &self,
+        gate: &Fingerprint,
+        client_id: &[u8],
+        client_secret: &[u8],
+        args: impl ExactSizeIterator<Item = (u8, &'a [u8])>,
+    ) -> [u8; 32] {
+        let mac = self.mac_of_pair(gate, client_id, client_secret, args);
+        bleach();
+        mac
+    }
+
+    #[inline(never)]
+    fn mac_of_pair<'a>(
+        &self,
+        gate: &Fingerprint,
+        client_id: &[u8],
+        client_secret: &[u8],
+        args: impl ExactSizeIterator<Item = (u8, &'a [u8])>,
+    ) -> [u8; 32] {
+        let mut mac = self.mac(PAIR);
+        mac.update(&gate.to_bytes());
+        for part in [client_id, client_secret] {
+            mac.update(&(part.len() as u16).to_le_bytes());
+            mac.update(part);
+        }
+        mac.update(&(args.len() as u16).to_le_bytes());
+        for (name, value) in args {
+            mac.update(&[name]);
+            mac.update(&(value.len() as u16).to_le_bytes());
+            mac.update(value);
+        }
+        *mac.finalize().as_bytes()
+    }
+
+    /// Of a purge's target: the tokens of one gate or all, of one client or all.
+    pub(super) fn purge(&self, gate: Option<&Fingerprint>, client_id: Option<&[u8]>) -> [u8; 32] {
+        let gate = gate.map(|gate| gate.to_bytes());
+        let mut mac = self.mac(PURGE);
+        for part in [gate.as_ref().map(<[u8; 16]>::as_slice), client_id] {
+            mac.update(&[u8::from(part.is_some())]);
+            let part = part.unwrap_or_default();
+            mac.update(&(part.len() as u64).to_le_bytes());
+            mac.update(part);
+        }
+        *mac.finalize().as_bytes()
+    }
+
+    fn mac(&self, kind: u8) -> blake3::Hasher {
+        let mut mac = blake3::Hasher::new_keyed(&self.0);
+        mac.update(&[VERSION, kind]);
+        mac
+    }
+}
