@@ -1,7 +1,12 @@
 //! The cache key of a token: a MAC over everything that can change the token.
 //!
-//! `key = SipHash-2-4-128(process key, header ‖ gate's fingerprint ‖ client_id ‖ client_secret ‖ (name ‖ length ‖
-//! value)…)`. The header has the kind of the key and the lengths of id and secret, so the encoding is injective.
+//! `key = SipHash-2-4-128(process key, header ‖ gate's fingerprint ‖ message)`. The header has the kind of the message and
+//! the lengths of its first two parts, so the encoding is injective. The message of a pair is
+//!
+//! * `base64(id ‖ ":" ‖ secret)`, as `Authorization: Basic` has it, so that a hit decodes nothing: only credentials that
+//!   were once decoded and found valid have an entry in a map, and an equal text is equal credentials;
+//! * `id ‖ secret ‖ (name ‖ length ‖ value)…` for a pair with arguments, and for one with a colon in its id, whose
+//!   base64 would be that of another pair.
 //!
 //! # Why this MAC
 //!
@@ -17,6 +22,9 @@
 //! registers: it leaves nothing of the message on the stack, and no vector register in use.
 
 use crate::request::credentials::MAX_LEN;
+use crate::sys::secret::wipe;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use siphasher::sip128::{Hasher128, SipHasher24};
@@ -61,13 +69,14 @@ impl Fingerprint {
     }
 }
 
-/// The kinds of keys. They separate encodings that would otherwise be alike.
+/// The kinds of messages. They separate encodings that would otherwise be alike.
 #[derive(Clone, Copy)]
 enum Kind {
-    Pair = 1,
-    Token = 2,
-    Client = 3,
-    Source = 4,
+    Basic = 1,
+    Pair = 2,
+    Token = 3,
+    Client = 4,
+    Source = 5,
 }
 
 impl ProcessKey {
@@ -83,14 +92,18 @@ impl ProcessKey {
     }
 
     /// The key of the token that a pair is exchanged for. `args` are the request's arguments: the number of the gate's
-    /// name, and the value. No allocation, no system call: every hit computes this.
+    /// name, and the value. No allocation, no system call: hits compute this.
     pub(crate) fn pair<'a>(
         &self,
         gate: &Fingerprint,
         client_id: &[u8],
         client_secret: &[u8],
-        args: impl Iterator<Item = (u8, &'a [u8])>,
+        args: impl ExactSizeIterator<Item = (u8, &'a [u8])>,
+        room: &mut BasicRoom,
     ) -> Key {
+        if args.len() == 0 && !client_id.contains(&b':') {
+            return room.write(client_id, client_secret, |text| self.basic(gate, text));
+        }
         let lens = [client_id.len(), client_secret.len()];
         let mut mac = self.mac(Kind::Pair, lens, gate);
         mac.write(client_id);
@@ -100,6 +113,12 @@ impl ProcessKey {
             mac.write(value);
         }
         finish(&mac)
+    }
+
+    /// The same for the text of `Authorization: Basic`. A text that is no base64, or not the canonical one, has a key of
+    /// its own, under which nothing is found.
+    pub(crate) fn basic(&self, gate: &Fingerprint, text: &[u8]) -> Key {
+        self.one(Kind::Basic, gate, text)
     }
 
     /// The key of a client's own token.
@@ -149,6 +168,43 @@ const LENGTH_BITS: u32 = 24;
 fn length(len: usize) -> u64 {
     assert!(len < 1 << LENGTH_BITS, "the part is too long");
     len as u64
+}
+
+/// The buffers in which a pair is written as Basic has it: all zero outside of a call.
+pub(crate) struct BasicRoom {
+    pair: [u8; MAX_PAIR],
+    text: [u8; MAX_BASIC],
+}
+
+/// The maximum length of a pair with its colon.
+const MAX_PAIR: usize = MAX_LEN + 1;
+/// The maximum length of its base64.
+pub(crate) const MAX_BASIC: usize = MAX_PAIR.div_ceil(3) * 4;
+
+impl BasicRoom {
+    pub(crate) const fn new() -> BasicRoom {
+        BasicRoom {
+            pair: [0; MAX_PAIR],
+            text: [0; MAX_BASIC],
+        }
+    }
+
+    /// # Panics
+    ///
+    /// If the parts exceed the limits of a request.
+    fn write<T>(&mut self, id: &[u8], secret: &[u8], read: impl FnOnce(&[u8]) -> T) -> T {
+        let pair = &mut self.pair[..id.len() + 1 + secret.len()];
+        pair[..id.len()].copy_from_slice(id);
+        pair[id.len()] = b':';
+        pair[id.len() + 1..].copy_from_slice(secret);
+        let written = STANDARD.encode_slice(&*pair, &mut self.text);
+        // The room is large enough for every pair.
+        let text = &mut self.text[..written.unwrap_or_default()];
+        let result = read(text);
+        wipe(pair);
+        wipe(text);
+        result
+    }
 }
 
 fn finish(mac: &SipHasher24) -> Key {
@@ -244,7 +300,8 @@ mod tests {
 
     /// The key of a pair without arguments.
     fn pair(process: &ProcessKey, gate: &Fingerprint, id: &str, secret: &str) -> Key {
-        process.pair(gate, id.as_bytes(), secret.as_bytes(), [].into_iter())
+        let (id, secret) = (id.as_bytes(), secret.as_bytes());
+        process.pair(gate, id, secret, [].into_iter(), &mut BasicRoom::new())
     }
 
     fn gate(parts: &[&[u8]]) -> Fingerprint {
@@ -279,6 +336,24 @@ mod tests {
             .list([b"b".as_slice(), b"c"].into_iter());
         assert_ne!(one.finish(), two.finish());
         assert_ne!(gate(&[b"ab"]), gate(&[b"a", b"b"]));
+    }
+
+    #[test]
+    fn the_text_of_basic_has_the_key_of_its_pair() {
+        let (process, gate) = (ProcessKey::for_test(), gate(&[b""]));
+        let key = pair(&process, &gate, "id", "s:ecret");
+        assert_eq!(key, process.basic(&gate, b"aWQ6czplY3JldA=="));
+        for other in ["aWQ6czplY3JldA", "aWQ6czplY3JldA==\n", "aWQ6czplY3JldB=="] {
+            assert_ne!(key, process.basic(&gate, other.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn the_buffers_are_wiped() {
+        let (process, gate, mut room) = (ProcessKey::for_test(), gate(&[b""]), BasicRoom::new());
+        let longest = [b'x'; MAX_LEN - 2];
+        process.pair(&gate, b"id", &longest, [].into_iter(), &mut room);
+        assert_eq!((room.pair, room.text), ([0; MAX_PAIR], [0; MAX_BASIC]));
     }
 
     /// The values are of the reference implementation.

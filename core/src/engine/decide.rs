@@ -13,12 +13,12 @@ use crate::gate::endpoint::Admission;
 use crate::gate::policy::Breach;
 use crate::gate::retention::Age;
 use crate::gate::{Gate, Rules};
-use crate::key::{Key, ProcessKey};
+use crate::key::{BasicRoom, Key, ProcessKey};
 use crate::metrics::{Snapshot, add};
 use crate::outcome::{CacheStatus, Outcome};
 use crate::provider::exchange::Work;
 use crate::provider::health::Parties;
-use crate::request::extract::{Places, Presented, PresentedPair, extract};
+use crate::request::extract::{Places, Presented, PresentedPair, basic_alone, extract};
 use crate::request::scratch::{Scratch, ScratchBuffer};
 use crate::request::traceparent::traceparent;
 use crate::request::{Request, Source};
@@ -35,7 +35,8 @@ use std::time::Duration;
 
 thread_local! {
     /// One per thread: zeroing a buffer for every request costs more than wiping the bytes that were written.
-    static SCRATCH: RefCell<ScratchBuffer> = const { RefCell::new(ScratchBuffer::new()) };
+    static SCRATCH: RefCell<(ScratchBuffer, BasicRoom)> =
+        const { RefCell::new((ScratchBuffer::new(), BasicRoom::new())) };
 }
 
 /// The result of looking a request up.
@@ -124,9 +125,9 @@ impl Inner {
         request: &Request<'_>,
         next: impl FnOnce(Look<'_>) -> R,
     ) -> R {
-        SCRATCH.with_borrow_mut(|buffer| {
+        SCRATCH.with_borrow_mut(|(buffer, room)| {
             let scratch = &mut Scratch::new(buffer);
-            next(self.look_up(&gate.rules, request, scratch))
+            next(self.look_up(&gate.rules, request, scratch, room))
         })
     }
 
@@ -149,13 +150,14 @@ impl Inner {
         rules: &'r Arc<Rules>,
         request: &Request<'r>,
         scratch: &'r mut Scratch<'_>,
+        room: &mut BasicRoom,
     ) -> Look<'r> {
         if rules.entry.is_open() {
-            return self.look_up_in(rules, &rules.places, request, scratch);
+            return self.look_up_in(rules, &rules.places, request, scratch, room);
         }
         match rules.entry.admit(rules, request) {
             Admission::Search(places, request) => {
-                self.look_up_in(rules, places, &request, scratch)
+                self.look_up_in(rules, places, &request, scratch, room)
             }
             Admission::Preflight => {
                 self.known(Outcome::without_token(rules, CacheStatus::Preflight), b"")
@@ -174,6 +176,7 @@ impl Inner {
         places: &'r Places,
         request: &Request<'r>,
         scratch: &'r mut Scratch<'_>,
+        room: &mut BasicRoom,
     ) -> Look<'r> {
         let deny = |denial| self.known(Outcome::of_denial(rules, denial, CacheStatus::None), b"");
         let [given, expected] = [request.args.len(), places.args.host().len()];
@@ -181,6 +184,22 @@ impl Inner {
             let detail =
                 format!("the host passed {given} values for {expected} token_post_args_host");
             return deny(Denial::new(Cause::Internal, detail));
+        }
+        let moment = self.shared.env.clock.coarse();
+        // Most hits: nothing is decoded, and the credentials are not looked at.
+        if let Some(text) = basic_alone(places, request, scratch) {
+            let key = self.process_key.basic(&rules.fingerprint, text);
+            let is_allowed = |grant: &Grant| rules.allows_client(grant.client_id().as_bytes());
+            match self.hit(rules, &key, Source::Header, moment, is_allowed) {
+                Some((outcome, None)) => return Look::Known(outcome),
+                Some((outcome, Some(grant))) => {
+                    if let Ok(presented) = extract(places, request, scratch) {
+                        self.refresh(rules, key, &presented, Caller::of(request), &grant);
+                    }
+                    return Look::Known(outcome);
+                }
+                None => {}
+            }
         }
         let presented = match extract(places, request, scratch) {
             Ok(presented) => presented,
@@ -192,14 +211,13 @@ impl Inner {
                 let outcome = Outcome::of_denial(rules, denial, CacheStatus::None);
                 return self.known(outcome, pair.client_id);
             }
-            Presented::Pair(pair) => (self.key(rules, pair), pair.source),
+            Presented::Pair(pair) => (self.key(rules, pair, room), pair.source),
             Presented::Token(token) => {
                 let key = self.process_key.token(&rules.fingerprint, token.as_bytes());
                 (key, Source::Header)
             }
         };
-        let moment = self.shared.env.clock.coarse();
-        if let Some((outcome, refresh_due)) = self.hit(rules, &key, source, moment) {
+        if let Some((outcome, refresh_due)) = self.hit(rules, &key, source, moment, |_| true) {
             if let Some(grant) = refresh_due {
                 self.refresh(rules, key, &presented, Caller::of(request), &grant);
             }
@@ -247,7 +265,7 @@ impl Inner {
         // Ignores a due refresh: the next hit starts it. This runs under the lock of the flight table, where no flight
         // can be opened.
         let landed = || {
-            let hit = self.hit(rules, &key, source, miss.moment);
+            let hit = self.hit(rules, &key, source, miss.moment, |_| true);
             hit.map(|(outcome, _)| outcome)
         };
         match self.shared.flights.join(key, landed, waiter, token_bytes) {
@@ -275,18 +293,19 @@ impl Inner {
         }
     }
 
-    /// The outcome of a cache hit, counted, and the token if its refresh is due.
+    /// The outcome of a cache hit, counted, and the token if its refresh is due. `may_serve` may refuse the token.
     fn hit(
         &self,
         rules: &Arc<Rules>,
         key: &Key,
         source: Source,
         Moment { now, wall }: Moment,
+        may_serve: impl FnOnce(&Grant) -> bool,
     ) -> Option<(Outcome, Option<Arc<Grant>>)> {
         if !rules.retention.tokens {
             return None;
         }
-        let grant = self.shared.token(key)?;
+        let grant = self.shared.token(key).filter(|grant| may_serve(grant))?;
         let age = rules.retention.age(&grant, now, wall);
         if age == Age::Over {
             return None;
@@ -331,12 +350,13 @@ impl Inner {
         self.start(rules, key, presented, caller, true);
     }
 
-    fn key(&self, rules: &Rules, pair: &PresentedPair<'_>) -> Key {
+    fn key(&self, rules: &Rules, pair: &PresentedPair<'_>, room: &mut BasicRoom) -> Key {
         self.process_key.pair(
             &rules.fingerprint,
             pair.client_id,
             pair.client_secret,
             pair.args(),
+            room,
         )
     }
 

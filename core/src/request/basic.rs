@@ -7,8 +7,8 @@ use super::span::Span;
 use crate::cause::Cause;
 use crate::config::Encoding;
 use crate::token::{MAX_TOKEN, is_b64token};
-use base64_simd::{Out, STANDARD};
-use memchr::memchr;
+use base64::engine::general_purpose::STANDARD;
+use base64::{DecodeSliceError, Engine};
 
 /// Finds the pair of a Basic header; `None` for any other scheme.
 ///
@@ -19,12 +19,15 @@ pub(super) fn find(
     encoding: Encoding,
     scratch: &mut Scratch<'_>,
 ) -> Result<Option<Pair>, Cause> {
-    let Some(rest) = after_scheme(value, b"basic") else {
+    let Some(text) = text(value) else {
         return Ok(None);
     };
-    let decoded = scratch.fill(|free| decode(rest, free))?;
+    let decoded = scratch.fill(|free| decode(text, free))?;
     let len = decoded.len();
-    let colon = memchr(b':', decoded).ok_or(Cause::EmptyCredential)?;
+    let colon = decoded
+        .iter()
+        .position(|&byte| byte == b':')
+        .ok_or(Cause::EmptyCredential)?;
     let whole = scratch.keep(len);
     let id = Span {
         start: whole.start,
@@ -43,15 +46,17 @@ pub(super) fn find(
     }))
 }
 
+/// The base64 text of a Basic header; `None` for any other scheme.
+pub(super) fn text(value: &[u8]) -> Option<&[u8]> {
+    after_scheme(value, b"basic")
+}
+
 /// Decodes into the start of `free`, and returns the length.
 fn decode(text: &[u8], free: &mut [u8]) -> Result<usize, Cause> {
-    let len = STANDARD
-        .decoded_length(text)
-        .map_err(|_| Cause::MalformedBasic)?;
-    let room = free.get_mut(..len).ok_or(Cause::TooLong)?;
-    let decoded = STANDARD.decode(text, Out::from_slice(room));
-    decoded.map_err(|_| Cause::MalformedBasic)?;
-    Ok(len)
+    STANDARD.decode_slice(text, free).map_err(|error| match error {
+        DecodeSliceError::DecodeError(_) => Cause::MalformedBasic,
+        DecodeSliceError::OutputSliceTooSmall => Cause::TooLong,
+    })
 }
 
 /// The token of a Bearer header; `None` for any other scheme.

@@ -46,10 +46,17 @@ impl<'r> Scratch<'r> {
         &mut self,
         write: impl FnOnce(&mut [u8]) -> Result<usize, E>,
     ) -> Result<&[u8], E> {
+        let before = self.written;
         self.written = self.bytes.len();
         let len = write(&mut self.bytes[self.used..])?;
-        self.written = self.used + len;
-        Ok(&self.bytes[self.used..self.written])
+        let end = self.used + len;
+        self.written = before.max(end);
+        Ok(&self.bytes[self.used..end])
+    }
+
+    /// Makes the whole buffer available again.
+    pub(super) fn rewind(&mut self) {
+        self.used = 0;
     }
 
     /// Marks the next `len` bytes as used.
