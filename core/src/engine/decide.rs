@@ -1,5 +1,8 @@
 //! The decision on a request: `look` (credentials, key, token cache, refusals), then `join` (the flight).
 
+#[cfg(feature = "bench")]
+pub(crate) mod bench;
+
 use crate::cache::completions::{Completions, Ticket};
 use crate::cache::flight::{Joined, Recipient, Waiter};
 use crate::cache::purges::PurgeTarget;
