@@ -27,7 +27,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
-use siphasher::sip128::{Hasher128, SipHasher24};
+use siphasher::sip128::{Hash128, Hasher128, SipHasher24};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::net::IpAddr;
 use zeroize::Zeroizing;
@@ -112,7 +112,7 @@ impl ProcessKey {
             mac.write_u64(u64::from(name) | length(value.len()) << 8);
             mac.write(value);
         }
-        finish(&mac)
+        key(mac.finish128())
     }
 
     /// The same for the text of `Authorization: Basic`. A text that is no base64, or not the canonical one, has a key of
@@ -141,9 +141,7 @@ impl ProcessKey {
     }
 
     fn one(&self, kind: Kind, gate: &Fingerprint, part: &[u8]) -> Key {
-        let mut mac = self.mac(kind, [part.len(), 0], gate);
-        mac.write(part);
-        finish(&mac)
+        key(self.mac(kind, [part.len(), 0], gate).hash(part))
     }
 
     /// A MAC that has the header and the fingerprint: three words.
@@ -207,8 +205,8 @@ impl BasicRoom {
     }
 }
 
-fn finish(mac: &SipHasher24) -> Key {
-    let (first, second) = mac.finish128().as_u64();
+fn key(hash: Hash128) -> Key {
+    let (first, second) = hash.as_u64();
     Key(first, second)
 }
 

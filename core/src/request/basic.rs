@@ -53,10 +53,12 @@ pub(super) fn text(value: &[u8]) -> Option<&[u8]> {
 
 /// Decodes into the start of `free`, and returns the length.
 fn decode(text: &[u8], free: &mut [u8]) -> Result<usize, Cause> {
-    STANDARD.decode_slice(text, free).map_err(|error| match error {
-        DecodeSliceError::DecodeError(_) => Cause::MalformedBasic,
-        DecodeSliceError::OutputSliceTooSmall => Cause::TooLong,
-    })
+    STANDARD
+        .decode_slice(text, free)
+        .map_err(|error| match error {
+            DecodeSliceError::DecodeError(_) => Cause::MalformedBasic,
+            DecodeSliceError::OutputSliceTooSmall => Cause::TooLong,
+        })
 }
 
 /// The token of a Bearer header; `None` for any other scheme.
