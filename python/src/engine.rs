@@ -6,11 +6,11 @@ use crate::text::{from_json, to_json};
 use credgate_core::{Engine, EngineOptions, Error, process};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 /// Locked only by threads attached to the interpreter, and never across a call into Python. So it is unlocked during a
 /// fork and in finalizers.
-static STATE: Mutex<State> = Mutex::new(State {
+static STATE: RwLock<State> = RwLock::new(State {
     engine: None,
     options: None,
 });
@@ -66,6 +66,17 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
 pub(crate) fn current(py: Python<'_>) -> PyResult<Engine> {
     let engine = state().engine_or_new();
     engine.map_err(|error| raise(py, &error))
+}
+
+/// Calls `f` with the engine of this process. It must not call Python. A handle of its own would cost a cache hit two
+/// atomic operations.
+pub(crate) fn with<T>(py: Python<'_>, f: impl FnOnce(&Engine) -> T) -> PyResult<T> {
+    let state = STATE.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(engine) = state.engine() {
+        return Ok(f(engine));
+    }
+    drop(state);
+    Ok(f(&current(py)?))
 }
 
 /// Set the engine options of this process and of its future children.
@@ -142,6 +153,6 @@ pub(crate) fn notice_fork() -> bool {
     process::notice_fork()
 }
 
-fn state() -> MutexGuard<'static, State> {
-    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+fn state() -> RwLockWriteGuard<'static, State> {
+    STATE.write().unwrap_or_else(PoisonError::into_inner)
 }
