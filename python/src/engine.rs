@@ -1,8 +1,8 @@
 //! The engine of this process.
 
 use crate::errors::{late_options, raise};
-use crate::log;
 use crate::text::{from_json, to_json};
+use crate::{log, strings};
 use credgate_core::{Engine, EngineOptions, Error, process};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -126,9 +126,9 @@ fn report(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 #[pyo3(signature = (client_id=None))]
 fn purge(py: Python<'_>, client_id: Option<&str>) -> PyResult<()> {
     let engine = current(py)?;
-    engine
-        .purge_all(client_id)
-        .map_err(|error| raise(py, &error))
+    let purged = engine.purge_all(client_id);
+    strings::clear(py);
+    purged.map_err(|error| raise(py, &error))
 }
 
 /// Releases the engine. Its thread ends when no request is waiting.
@@ -138,6 +138,7 @@ fn close(py: Python<'_>) {
     if let Some(engine) = &engine {
         log::collect(py, engine);
     }
+    strings::clear(py);
     py.detach(|| drop(engine));
 }
 

@@ -5,7 +5,7 @@ use crate::outcome::{outcome, token};
 use crate::queue::Request;
 use crate::request::{Parts, args, credentials, headers};
 use crate::text::{Text, from_json, to_json};
-use crate::{engine, log, signals};
+use crate::{engine, log, signals, strings};
 use credgate_core::Outcome;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
@@ -175,10 +175,9 @@ impl Gate {
     /// It returns at once, for any number of tokens.
     #[pyo3(signature = (client_id=None))]
     fn purge(&self, py: Python<'_>, client_id: Option<&str>) -> PyResult<()> {
-        let engine = engine::current(py)?;
-        engine
-            .purge(&self.0, client_id)
-            .map_err(|error| raise(py, &error))
+        let purged = engine::current(py)?.purge(&self.0, client_id);
+        strings::clear(py);
+        purged.map_err(|error| raise(py, &error))
     }
 
     /// Return whether the body can contain credentials for this gate and must be passed to it.
