@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Measures a hit through nginx, one in Python, the cost of a token to a Python client, and parts of the core such as a
-# lookup in the shared stores, each beside its alternatives and in the same rounds; writes target/bench/figures.json.
+# lookup in the shared stores, each beside its alternatives and in the same rounds; and an engine with up to a million
+# clients. Writes target/bench/figures.json.
 #
-#   tests/bench.sh [--rounds N] [--seconds N]     7 rounds of 2 seconds each, unless told otherwise; not for the core
-#   tests/bench.sh nginx|python|core [...]        one of them alone
+#   tests/bench.sh [--rounds N] [--seconds N]     13 rounds for nginx, 7 for Python, of 2 seconds each; not for core, scale
+#   tests/bench.sh nginx|python|core|scale [...]  one of them alone
+#   tests/bench.sh nginx --cases NAME...          some cases and those beside them, without writing
+#   tests/bench.sh report                         shows the last results in tests/README.md and tests/bench/plots
 #
 # Requests per second are for comparing within one run: machines are shared and noisy. Instructions per request are not.
 set -euo pipefail
@@ -12,8 +15,12 @@ cd "$(dirname "$0")/.."
 source tests/lib.sh
 
 readonly python=$ROOT/target/venv/bin/python
+if [[ ${1-} == report ]]; then
+    need_venv
+    cd tests && exec "$python" -m bench.report
+fi
 only=
-[[ ${1-} =~ ^(nginx|python|core)$ ]] && only=$1 && shift
+[[ ${1-} =~ ^(nginx|python|core|scale)$ ]] && only=$1 && shift
 need_lab
 need_venv
 need_apt nginx openssl util-linux
@@ -37,6 +44,10 @@ bench_core() {
     (cd tests && "$python" -m bench.core)
 }
 
-for part in ${only:-nginx python core}; do
+bench_scale() {
+    (cd tests && "$python" -m bench.scale)
+}
+
+for part in ${only:-nginx python core scale}; do
     "bench_$part" "$@"
 done

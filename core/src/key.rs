@@ -1,216 +1,218 @@
 //! The cache key of a token: a MAC over everything that can change the token.
 //!
-//! `key = BLAKE3-MAC(process key, version ‖ kind ‖ gate's fingerprint ‖ len ‖ client_id ‖ len ‖ client_secret ‖ count ‖
-//! (number of name ‖ len ‖ value)…)`. A length precedes every variable part and a count every list, so the encoding is
-//! injective. The process key is random: keys mean nothing outside the process, and clients cannot construct collisions
-//! in the maps that use them.
+//! `key = SipHash-2-4-128(process key, header ‖ gate's fingerprint ‖ message)`. The header has the kind of the message and
+//! the lengths of its first two parts, so the encoding is injective. The message of a pair is
 //!
-//! Lengths and counts are short, and a fingerprint has 128 bits, because every hit computes the key: an id of 32 bytes
-//! and a secret of 64 fit two blocks. Fingerprints are of configurations, which no attacker chooses.
+//! * `base64(id ‖ ":" ‖ secret)`, as `Authorization: Basic` has it, so that a hit decodes nothing: only credentials that
+//!   were once decoded and found valid have an entry in a map, and an equal text is equal credentials;
+//! * `id ‖ secret ‖ (name ‖ length ‖ value)…` for a pair with arguments, and for one with a colon in its id, whose
+//!   base64 would be that of another pair.
+//!
+//! # Why this MAC
+//!
+//! SipHash-2-4 is a pseudorandom function by design: without its key, no attack on it is known that is faster than
+//! trying all 2^128 of them. The key is random and private to the process, so nobody outside computes a cache key, and
+//! no cache key leaves the process. An attacker can therefore only guess two pairs with the same key, which succeeds
+//! with a probability of 2^-128 for each two: after 2^40 different pairs in one process, with one of 2^-49. Clients can
+//! construct no collisions in the maps that use the keys either.
+//!
+//! Keys that leave the process (`store`) are 256 bits of BLAKE3, because a reader of the store sees them.
+//!
+//! For an id of 32 bytes and a secret of 64 it takes 57 ns, where BLAKE3 takes 140 and AES-CMAC 88. It works in general
+//! registers: it leaves nothing of the message on the stack, and no vector register in use.
 
 use crate::request::credentials::MAX_LEN;
 use crate::sys::secret::wipe;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
+use siphasher::sip128::{Hash128, Hasher128, SipHasher24};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
-use std::hint::black_box;
-use std::mem::MaybeUninit;
 use std::net::IpAddr;
 use zeroize::Zeroizing;
 
-/// Identifies a token in this process: a 256-bit MAC. Flight table and token cache use the same key.
+/// Identifies a token in this process: a 128-bit MAC. Flight table and token cache use the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Key(pub(crate) [u8; 32]);
+pub(crate) struct Key(u64, u64);
 
 impl Key {
     /// A number between 0 and 1, uniform over all keys.
     pub(crate) fn fraction(&self) -> f64 {
-        let [.., a, b] = self.0;
-        f64::from(u16::from_be_bytes([a, b])) / f64::from(u16::MAX)
+        // The other half places the key in maps.
+        f64::from((self.1 >> 32) as u32) / f64::from(u32::MAX)
     }
 
     #[cfg(test)]
-    pub(crate) fn for_test(number: u8) -> Key {
-        Key([number; 32])
+    pub(crate) fn for_test(number: u64) -> Key {
+        Key(number, number << 32)
     }
 }
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+        state.write_u64(self.0);
     }
 }
 
-/// The MAC key: random and private to this process, or derived from a pepper for the shared store.
-pub(crate) struct MacKey(Zeroizing<[u8; 32]>);
+/// The key of the MAC: random, and private to this process.
+pub(crate) struct ProcessKey(Zeroizing<[u8; 16]>);
 
 /// Identifies the token request of a gate: gates that would get the same token have the same fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Fingerprint([u8; 16]);
+pub(crate) struct Fingerprint(u64, u64);
 
 #[cfg(test)]
 impl Fingerprint {
     pub(crate) fn for_test(number: u8) -> Fingerprint {
-        Fingerprint([number; 16])
+        Fingerprint(number.into(), 0)
     }
 }
 
-/// Changed whenever the encoding changes.
-const VERSION: u8 = 3;
-/// The kind of a key: a tag that separates the encodings of different kinds.
-const PAIR: u8 = 1;
-const TOKEN: u8 = 2;
-const CLIENT: u8 = 3;
-const PURGE: u8 = 4;
-const SOURCE: u8 = 5;
+/// The kinds of messages. They separate encodings that would otherwise be alike.
+#[derive(Clone, Copy)]
+enum Kind {
+    Basic = 1,
+    Pair = 2,
+    Token = 3,
+    Client = 4,
+    Source = 5,
+}
 
-impl MacKey {
+impl ProcessKey {
     #[cfg(test)]
-    pub(crate) fn for_test() -> MacKey {
-        MacKey::new(Zeroizing::new([7; 32]))
+    pub(crate) fn for_test() -> ProcessKey {
+        ProcessKey(Zeroizing::new([7; 16]))
     }
 
-    pub(crate) fn new(bytes: Zeroizing<[u8; 32]>) -> MacKey {
-        MacKey(bytes)
-    }
-
-    pub(crate) fn random() -> Result<MacKey, getrandom::Error> {
-        let mut bytes = Zeroizing::new([0; 32]);
+    pub(crate) fn random() -> Result<ProcessKey, getrandom::Error> {
+        let mut bytes = Zeroizing::new([0; 16]);
         getrandom::fill(&mut *bytes)?;
-        Ok(MacKey(bytes))
+        Ok(ProcessKey(bytes))
     }
 
     /// The key of the token that a pair is exchanged for. `args` are the request's arguments: the number of the gate's
-    /// name, and the value. `message` is the buffer of the encoding. No allocation, no system call: every hit computes
-    /// this.
-    ///
-    /// # Panics
-    ///
-    /// If the parts exceed the limits of a request.
+    /// name, and the value. No allocation, no system call: hits compute this.
     pub(crate) fn pair<'a>(
         &self,
         gate: &Fingerprint,
         client_id: &[u8],
         client_secret: &[u8],
         args: impl ExactSizeIterator<Item = (u8, &'a [u8])>,
-        message: &mut Message,
+        room: &mut BasicRoom,
     ) -> Key {
-        let mut message = Writer { message, len: 0 };
-        message.put(&[VERSION, PAIR]);
-        message.put(&gate.0);
-        message.part(client_id);
-        message.part(client_secret);
-        message.put(&(args.len() as u16).to_le_bytes());
-        for (name, value) in args {
-            message.put(&[name]);
-            message.part(value);
+        if args.len() == 0 && !client_id.contains(&b':') {
+            return room.write(client_id, client_secret, |text| self.basic(gate, text));
         }
-        let key = self.hash(&message.message.0[..message.len]);
-        bleach();
-        key
+        let lens = [client_id.len(), client_secret.len()];
+        let mut mac = self.mac(Kind::Pair, lens, gate);
+        mac.write(client_id);
+        mac.write(client_secret);
+        for (name, value) in args {
+            mac.write_u64(u64::from(name) | length(value.len()) << 8);
+            mac.write(value);
+        }
+        key(mac.finish128())
+    }
+
+    /// The same for the text of `Authorization: Basic`. A text that is no base64, or not the canonical one, has a key of
+    /// its own, under which nothing is found.
+    pub(crate) fn basic(&self, gate: &Fingerprint, text: &[u8]) -> Key {
+        self.one(Kind::Basic, gate, text)
     }
 
     /// The key of a client's own token.
     pub(crate) fn token(&self, gate: &Fingerprint, token: &[u8]) -> Key {
-        let key = self.hash_one(TOKEN, gate, token);
-        bleach();
-        key
+        self.one(Kind::Token, gate, token)
     }
 
     /// The key of a client at a gate, for any secret.
     pub(crate) fn client(&self, gate: &Fingerprint, client_id: &[u8]) -> Key {
-        self.hash_one(CLIENT, gate, client_id)
+        self.one(Kind::Client, gate, client_id)
     }
 
     /// The key of a source of requests at a gate: an IPv4 address, or the /64 prefix of an IPv6 address, which one site
     /// has at least.
     pub(crate) fn source(&self, gate: &Fingerprint, address: IpAddr) -> Key {
         match address.to_canonical() {
-            IpAddr::V4(address) => self.hash_one(SOURCE, gate, &address.octets()),
-            IpAddr::V6(address) => self.hash_one(SOURCE, gate, &address.octets()[..8]),
+            IpAddr::V4(address) => self.one(Kind::Source, gate, &address.octets()),
+            IpAddr::V6(address) => self.one(Kind::Source, gate, &address.octets()[..8]),
         }
     }
 
-    /// The key of a purge target: the tokens of one gate or all, of one client or all.
-    pub(crate) fn purge(&self, gate: Option<&Fingerprint>, client_id: Option<&[u8]>) -> Key {
-        let mut mac = blake3::Hasher::new_keyed(&self.0);
-        mac.update(&[VERSION, PURGE]);
-        for part in [gate.map(|gate| gate.0.as_slice()), client_id] {
-            mac.update(&[u8::from(part.is_some())]);
-            update_with_length(&mut mac, part.unwrap_or_default());
+    fn one(&self, kind: Kind, gate: &Fingerprint, part: &[u8]) -> Key {
+        key(self.mac(kind, [part.len(), 0], gate).hash(part))
+    }
+
+    /// A MAC that has the header and the fingerprint: three words.
+    #[inline]
+    fn mac(&self, kind: Kind, lens: [usize; 2], gate: &Fingerprint) -> SipHasher24 {
+        const { assert!(MAX_LEN < 1 << LENGTH_BITS) };
+        let [first, second] = lens.map(length);
+        let mut mac = SipHasher24::new_with_key(&self.0);
+        mac.write_u64(kind as u64 | first << 8 | second << (8 + LENGTH_BITS));
+        mac.write_u64(gate.0);
+        mac.write_u64(gate.1);
+        mac
+    }
+}
+
+/// Lengths in the encoding have this many bits.
+const LENGTH_BITS: u32 = 24;
+
+/// # Panics
+///
+/// If the part exceeds the limits of a request: a shortened length would not be injective.
+fn length(len: usize) -> u64 {
+    assert!(len < 1 << LENGTH_BITS, "the part is too long");
+    len as u64
+}
+
+/// The buffers in which a pair is written as Basic has it: all zero outside of a call.
+pub(crate) struct BasicRoom {
+    pair: [u8; MAX_PAIR],
+    text: [u8; MAX_BASIC],
+}
+
+/// The maximum length of a pair with its colon.
+const MAX_PAIR: usize = MAX_LEN + 1;
+/// The maximum length of its base64.
+pub(crate) const MAX_BASIC: usize = MAX_PAIR.div_ceil(3) * 4;
+
+impl BasicRoom {
+    pub(crate) const fn new() -> BasicRoom {
+        BasicRoom {
+            pair: [0; MAX_PAIR],
+            text: [0; MAX_BASIC],
         }
-        Key(*mac.finalize().as_bytes())
     }
 
-    #[inline(never)]
-    fn hash(&self, message: &[u8]) -> Key {
-        Key(*blake3::keyed_hash(&self.0, message).as_bytes())
-    }
-
-    #[inline(never)]
-    fn hash_one(&self, kind: u8, gate: &Fingerprint, part: &[u8]) -> Key {
-        let mut mac = blake3::Hasher::new_keyed(&self.0);
-        mac.update(&[VERSION, kind]);
-        mac.update(&gate.0);
-        update_with_length(&mut mac, part);
-        Key(*mac.finalize().as_bytes())
-    }
-}
-
-/// Overwrites the remains of a hash on the stack: blocks of the message, with the secret in them. Later heap writes
-/// could copy these bytes into padding that nothing fills. Also overwrites the registers through which glibc copies:
-/// the dynamic linker spills them to the stack at the first call of a function.
-#[inline(never)]
-pub(crate) fn bleach() {
-    // In parts: glibc fills larger ranges with an instruction that is slow to start.
-    let mut stack = [MaybeUninit::<u8>::uninit(); 2560];
-    for part in stack.chunks_exact_mut(1280) {
-        part.fill(MaybeUninit::zeroed());
-        black_box(part);
-    }
-    // The length makes glibc use each register; a constant length would be copied through others.
-    let len = black_box(512);
-    let (from, to) = stack.split_at_mut(1280);
-    to[..len].copy_from_slice(&from[..len]);
-    black_box(to);
-}
-
-/// The buffer of a pair's encoding: hashing one piece costs half as much as hashing many.
-pub(crate) struct Message([u8; MAX_MESSAGE]);
-
-/// The pair and its arguments, with their lengths and counts.
-const MAX_MESSAGE: usize = MAX_LEN + 128;
-
-impl Message {
-    pub(crate) const fn new() -> Message {
-        Message([0; MAX_MESSAGE])
+    /// # Panics
+    ///
+    /// If the parts exceed the limits of a request.
+    fn write<T>(&mut self, id: &[u8], secret: &[u8], read: impl FnOnce(&[u8]) -> T) -> T {
+        let pair = &mut self.pair[..id.len() + 1 + secret.len()];
+        pair[..id.len()].copy_from_slice(id);
+        pair[id.len()] = b':';
+        pair[id.len() + 1..].copy_from_slice(secret);
+        let written = STANDARD.encode_slice(&*pair, &mut self.text);
+        // The room is large enough for every pair.
+        let text = &mut self.text[..written.unwrap_or_default()];
+        let result = read(text);
+        wipe(pair);
+        wipe(text);
+        result
     }
 }
 
-/// Wipes the bytes that were written.
-struct Writer<'m> {
-    message: &'m mut Message,
-    len: usize,
+fn key(hash: Hash128) -> Key {
+    let (first, second) = hash.as_u64();
+    Key(first, second)
 }
 
-impl Writer<'_> {
-    fn put(&mut self, bytes: &[u8]) {
-        let end = self.len + bytes.len();
-        self.message.0[self.len..end].copy_from_slice(bytes);
-        self.len = end;
-    }
-
-    fn part(&mut self, part: &[u8]) {
-        const { assert!(MAX_MESSAGE <= u16::MAX as usize) };
-        self.put(&(part.len() as u16).to_le_bytes());
-        self.put(part);
-    }
-}
-
-impl Drop for Writer<'_> {
-    fn drop(&mut self) {
-        wipe(&mut self.message.0[..self.len]);
+impl Fingerprint {
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        (u128::from(self.1) << 64 | u128::from(self.0)).to_le_bytes()
     }
 }
 
@@ -244,7 +246,8 @@ impl FingerprintBuilder {
     pub(crate) fn finish(&self) -> Fingerprint {
         let mut half = [0; 16];
         half.copy_from_slice(&self.0.finalize().as_bytes()[..16]);
-        Fingerprint(half)
+        let half = u128::from_le_bytes(half);
+        Fingerprint(half as u64, (half >> 64) as u64)
     }
 }
 
@@ -294,9 +297,9 @@ mod tests {
     use super::*;
 
     /// The key of a pair without arguments.
-    fn pair(process: &MacKey, gate: &Fingerprint, id: &str, secret: &str) -> Key {
+    fn pair(process: &ProcessKey, gate: &Fingerprint, id: &str, secret: &str) -> Key {
         let (id, secret) = (id.as_bytes(), secret.as_bytes());
-        process.pair(gate, id, secret, [].into_iter(), &mut Message::new())
+        process.pair(gate, id, secret, [].into_iter(), &mut BasicRoom::new())
     }
 
     fn gate(parts: &[&[u8]]) -> Fingerprint {
@@ -307,7 +310,7 @@ mod tests {
 
     #[test]
     fn shifting_bytes_between_parts_changes_the_key() {
-        let process = MacKey::for_test();
+        let process = ProcessKey::for_test();
         let gate = gate(&[b"issuer"]);
         let key = pair(&process, &gate, "client:a", "secret");
         for (id, secret) in [
@@ -334,17 +337,43 @@ mod tests {
     }
 
     #[test]
-    fn the_message_buffer_is_wiped() {
-        let (process, gate, mut message) = (MacKey::for_test(), gate(&[b""]), Message::new());
-        let longest = [b'x'; MAX_LEN];
-        process.pair(&gate, b"id", &longest, [].into_iter(), &mut message);
-        assert_eq!(message.0, [0; MAX_MESSAGE]);
+    fn the_text_of_basic_has_the_key_of_its_pair() {
+        let (process, gate) = (ProcessKey::for_test(), gate(&[b""]));
+        let key = pair(&process, &gate, "id", "s:ecret");
+        assert_eq!(key, process.basic(&gate, b"aWQ6czplY3JldA=="));
+        for other in ["aWQ6czplY3JldA", "aWQ6czplY3JldA==\n", "aWQ6czplY3JldB=="] {
+            assert_ne!(key, process.basic(&gate, other.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn the_buffers_are_wiped() {
+        let (process, gate, mut room) = (ProcessKey::for_test(), gate(&[b""]), BasicRoom::new());
+        let longest = [b'x'; MAX_LEN - 2];
+        process.pair(&gate, b"id", &longest, [].into_iter(), &mut room);
+        assert_eq!((room.pair, room.text), ([0; MAX_PAIR], [0; MAX_BASIC]));
+    }
+
+    /// The values are of the reference implementation.
+    #[test]
+    fn the_mac_is_siphash_2_4_128() {
+        let bytes: Vec<u8> = (0..63).collect();
+        let mac = SipHasher24::new_with_key(bytes[..16].try_into().unwrap());
+        for (message, expected) in [
+            (&bytes[..0], 0x9302_55c7_1472_f66d_e6a8_25ba_047f_81a3),
+            (&bytes, 0x7cbd_3f97_9a06_3e50_4a83_502f_77d1_5051_u128),
+        ] {
+            let mut mac = mac;
+            mac.write(message);
+            let (low, high) = mac.finish128().as_u64();
+            assert_eq!((low, high), (expected as u64, (expected >> 64) as u64));
+        }
     }
 
     #[test]
     fn keys_of_two_processes_differ() {
         let gate = gate(&[b"issuer"]);
-        let (one, two) = (MacKey::random().unwrap(), MacKey::random().unwrap());
+        let (one, two) = (ProcessKey::random().unwrap(), ProcessKey::random().unwrap());
         assert_ne!(
             pair(&one, &gate, "id", "secret"),
             pair(&two, &gate, "id", "secret")

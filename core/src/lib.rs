@@ -49,7 +49,7 @@
 //! 2. [`extract`] finds the pair in a header, query or body, or the client's own token. It decodes into a buffer of
 //!    the thread, which is wiped afterwards. A malformed request is denied here. A gate with a client of its own has its
 //!    id without a search, and needs no secret before step 8.
-//! 3. [`MacKey::pair`] computes the cache key: a MAC over gate, id, secret and arguments.
+//! 3. [`ProcessKey::pair`] computes the cache key: a MAC over gate, id, secret and arguments.
 //! 4. If the [`TokenCache`] has the token, [`Policy::check`] judges it, and the call returns: a **hit**. Past
 //!    `refresh_ahead` of the token's time in the cache, the hit also submits a refresh to the I/O thread.
 //! 5. If [`Refusals`] has a refusal, the call returns a denial.
@@ -75,7 +75,7 @@
 //! [`Health::admit`]: provider::health::Health::admit
 //! [`Inner::join`]: engine::decide::Inner::join
 //! [`Inner::look`]: engine::decide::Inner::look
-//! [`MacKey::pair`]: key::MacKey::pair
+//! [`ProcessKey::pair`]: key::ProcessKey::pair
 //! [`Policy::check`]: gate::policy::Policy::check
 //! [`Refusals`]: cache::refusals::Refusals
 //! [`Shared::land`]: cache::Shared::land

@@ -210,7 +210,7 @@ impl Allow {
     /// The headers for the upstream, by lower-case name. `None` removes the header in any spelling: a client must not
     /// set a header that the token does not.
     ///
-    /// The value of a number, list or object is allocated.
+    /// The value of a list or object is allocated.
     pub fn headers(&self) -> impl Iterator<Item = (&str, Option<Cow<'_, str>>)> {
         self.rules.headers(self.grant.as_deref())
     }

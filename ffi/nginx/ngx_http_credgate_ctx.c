@@ -155,18 +155,27 @@ ngx_http_credgate_ctx_cleanup(void *data)
 
     /* nginx decodes the password to evaluate "$remote_user" */
 
-    ngx_explicit_memzero(ctx->request->headers_in.passwd.data,
-                         ctx->request->headers_in.passwd.len);
+    if (ctx->request->headers_in.passwd.len) {
+        ngx_explicit_memzero(ctx->request->headers_in.passwd.data,
+                             ctx->request->headers_in.passwd.len);
+    }
 
-    ngx_explicit_memzero((void *) ctx->presented.authorization,
-                         ctx->presented.authorization_len);
+    if (ctx->presented.authorization_len) {
+        ngx_explicit_memzero((void *) ctx->presented.authorization,
+                             ctx->presented.authorization_len);
+    }
 
     if (ctx->headers) {
         ngx_http_credgate_named_wipe(ctx);
     }
 
-    ngx_explicit_memzero((void *) ctx->presented.query,
-                         ctx->presented.query_len);
-    ngx_explicit_memzero((void *) ctx->presented.body,
-                         ctx->presented.body_len);
+    if (ctx->presented.query_len) {
+        ngx_explicit_memzero((void *) ctx->presented.query,
+                             ctx->presented.query_len);
+    }
+
+    if (ctx->presented.body_len) {
+        ngx_explicit_memzero((void *) ctx->presented.body,
+                             ctx->presented.body_len);
+    }
 }

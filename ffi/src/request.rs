@@ -101,7 +101,7 @@ const STRING_V1_SIZE: usize = offset_of!(credgate_string, len) + size_of::<usize
 /// Memory for a borrowed request.
 pub(crate) struct Scratch<'a> {
     local: MaybeUninit<credgate_request>,
-    args: [&'a [u8]; MAX_ARGS],
+    args: MaybeUninit<[&'a [u8]; MAX_ARGS]>,
 }
 
 /// Id and secret.
@@ -113,7 +113,7 @@ const MAX_ARGS: usize = 16;
 pub(crate) const fn scratch<'a>() -> Scratch<'a> {
     Scratch {
         local: MaybeUninit::uninit(),
-        args: [b""; MAX_ARGS],
+        args: MaybeUninit::uninit(),
     }
 }
 
@@ -197,14 +197,15 @@ unsafe fn credentials(request: &credgate_request) -> Result<Option<Pair<'_>>, Fa
 /// As [`borrow`].
 unsafe fn args<'a>(
     request: &credgate_request,
-    slots: &'a mut [&'a [u8]],
+    slots: &'a mut MaybeUninit<[&'a [u8]; MAX_ARGS]>,
 ) -> Result<&'a [&'a [u8]], Fail> {
+    if request.args_len == 0 {
+        return Ok(&[]);
+    }
     let slots = slots
+        .write([b""; MAX_ARGS])
         .get_mut(..request.args_len)
         .ok_or(Fail(CREDGATE_INVALID_ARGUMENT))?;
-    if slots.is_empty() {
-        return Ok(slots);
-    }
     if request.args.is_null() {
         return Err(Fail(CREDGATE_NULL_ARGUMENT));
     }

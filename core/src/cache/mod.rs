@@ -213,7 +213,7 @@ impl Shared {
     pub(crate) fn land(&self, purpose: &Purpose, landed: Landed) {
         let kept = landed.kept(&purpose.rules);
         let result = landed.result.map(|mut grant| {
-            grant.requests = self.env.metrics.clients.granted(&grant.client_id);
+            grant.requests = self.env.metrics.clients.granted(grant.client_id());
             Arc::new(grant)
         });
         match &result {

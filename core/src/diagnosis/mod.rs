@@ -27,7 +27,7 @@ use crate::error::{Error, ErrorKind};
 use crate::gate::own::OwnClient;
 use crate::gate::{Gate, Rules};
 use crate::http::{HttpTransport, Transport};
-use crate::key::MacKey;
+use crate::key::ProcessKey;
 use crate::provider::exchange::{Exchange, Work};
 use crate::provider::health::Parties;
 use crate::provider::{Metadata, Provider};
@@ -83,7 +83,7 @@ impl Gate {
         let own_secret = own.and_then(OwnClient::hidden);
         let client_id = own.map_or(client_id, |own| &own.id);
         let secret = own_secret.as_ref().map_or(client_secret, Secret::expose);
-        let key = MacKey::random()
+        let key = ProcessKey::random()
             .map_err(|error| system(format!("the system has no randomness: {error}")))?
             .client(&self.rules.fingerprint, client_id.as_bytes());
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -13,29 +13,30 @@ use crate::gate::endpoint::Admission;
 use crate::gate::policy::Breach;
 use crate::gate::retention::Age;
 use crate::gate::{Gate, Rules};
-use crate::key::{Key, MacKey, Message};
+use crate::key::{BasicRoom, Key, ProcessKey};
 use crate::metrics::{Snapshot, add};
 use crate::outcome::{CacheStatus, Outcome};
 use crate::provider::exchange::Work;
 use crate::provider::health::Parties;
-use crate::request::extract::{Places, Presented, PresentedPair, extract};
+use crate::request::extract::{Places, Presented, PresentedPair, basic_alone, extract};
 use crate::request::scratch::{Scratch, ScratchBuffer};
 use crate::request::traceparent::traceparent;
 use crate::request::{Request, Source};
 use crate::store::Sharing;
+use crate::sys::clock::Moment;
 use crate::sys::process::Process;
-use crate::sys::secret::Secret;
+use crate::sys::secret::{Secret, bleach};
 use crate::token::Grant;
 use once_cell::sync::OnceCell;
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 thread_local! {
     /// One per thread: zeroing a buffer for every request costs more than wiping the bytes that were written.
-    static SCRATCH: RefCell<(ScratchBuffer, Message)> =
-        const { RefCell::new((ScratchBuffer::new(), Message::new())) };
+    static SCRATCH: RefCell<(ScratchBuffer, BasicRoom)> =
+        const { RefCell::new((ScratchBuffer::new(), BasicRoom::new())) };
 }
 
 /// The result of looking a request up.
@@ -53,7 +54,7 @@ pub(super) struct Miss<'r> {
     source: Source,
     presented: Presented<'r>,
     caller: Caller<'r>,
-    now: Instant,
+    moment: Moment,
 }
 
 /// The circumstances of a request that an exchange needs beside its credentials.
@@ -80,7 +81,7 @@ const MAX_EXCHANGES: usize = 1_000_000;
 /// The state that the handles of an engine share.
 pub(crate) struct Inner {
     process: Process,
-    process_key: MacKey,
+    process_key: ProcessKey,
     pub(super) shared: Arc<Shared>,
     limits: Limits,
     /// Started by the first miss. Dropped by hand, because a forked child must not drop it.
@@ -92,7 +93,7 @@ pub(crate) struct Inner {
 impl Inner {
     pub(super) fn new(
         options: &EngineOptions,
-        process_key: MacKey,
+        process_key: ProcessKey,
         env: Env,
     ) -> Result<Inner, Error> {
         let shared = Arc::new(Shared::new(options, Arc::new(env)));
@@ -124,9 +125,14 @@ impl Inner {
         request: &Request<'_>,
         next: impl FnOnce(Look<'_>) -> R,
     ) -> R {
-        SCRATCH.with_borrow_mut(|(buffer, message)| {
-            let scratch = &mut Scratch::new(buffer);
-            next(self.look_up(&gate.rules, request, scratch, message))
+        SCRATCH.with_borrow_mut(|(buffer, room)| {
+            let mut scratch = Scratch::new(buffer);
+            let result = next(self.look_up(&gate.rules, request, &mut scratch, room));
+            // A hit by Basic has decoded and copied nothing.
+            if scratch.is_written() || request.credentials.is_some() {
+                bleach();
+            }
+            result
         })
     }
 
@@ -149,14 +155,14 @@ impl Inner {
         rules: &'r Arc<Rules>,
         request: &Request<'r>,
         scratch: &'r mut Scratch<'_>,
-        message: &mut Message,
+        room: &mut BasicRoom,
     ) -> Look<'r> {
         if rules.entry.is_open() {
-            return self.look_up_in(rules, &rules.places, request, scratch, message);
+            return self.look_up_in(rules, &rules.places, request, scratch, room);
         }
         match rules.entry.admit(rules, request) {
             Admission::Search(places, request) => {
-                self.look_up_in(rules, places, &request, scratch, message)
+                self.look_up_in(rules, places, &request, scratch, room)
             }
             Admission::Preflight => {
                 self.known(Outcome::without_token(rules, CacheStatus::Preflight), b"")
@@ -175,7 +181,7 @@ impl Inner {
         places: &'r Places,
         request: &Request<'r>,
         scratch: &'r mut Scratch<'_>,
-        message: &mut Message,
+        room: &mut BasicRoom,
     ) -> Look<'r> {
         let deny = |denial| self.known(Outcome::of_denial(rules, denial, CacheStatus::None), b"");
         let [given, expected] = [request.args.len(), places.args.host().len()];
@@ -183,6 +189,22 @@ impl Inner {
             let detail =
                 format!("the host passed {given} values for {expected} token_post_args_host");
             return deny(Denial::new(Cause::Internal, detail));
+        }
+        let moment = self.shared.env.clock.coarse();
+        // Most hits: nothing is decoded, and the credentials are not looked at.
+        if let Some(text) = basic_alone(places, request, scratch) {
+            let key = self.process_key.basic(&rules.fingerprint, text);
+            let is_allowed = |grant: &Grant| rules.allows_client(grant.client_id().as_bytes());
+            match self.hit(rules, &key, Source::Header, moment, is_allowed) {
+                Some((outcome, None)) => return Look::Known(outcome),
+                Some((outcome, Some(grant))) => {
+                    if let Ok(presented) = extract(places, request, scratch) {
+                        self.refresh(rules, key, &presented, Caller::of(request), &grant);
+                    }
+                    return Look::Known(outcome);
+                }
+                None => {}
+            }
         }
         let presented = match extract(places, request, scratch) {
             Ok(presented) => presented,
@@ -194,20 +216,19 @@ impl Inner {
                 let outcome = Outcome::of_denial(rules, denial, CacheStatus::None);
                 return self.known(outcome, pair.client_id);
             }
-            Presented::Pair(pair) => (self.key(rules, pair, message), pair.source),
+            Presented::Pair(pair) => (self.key(rules, pair, room), pair.source),
             Presented::Token(token) => {
                 let key = self.process_key.token(&rules.fingerprint, token.as_bytes());
                 (key, Source::Header)
             }
         };
-        let now = self.shared.env.clock.now();
-        if let Some((outcome, refresh_due)) = self.hit(rules, &key, source, now) {
+        if let Some((outcome, refresh_due)) = self.hit(rules, &key, source, moment, |_| true) {
             if let Some(grant) = refresh_due {
                 self.refresh(rules, key, &presented, Caller::of(request), &grant);
             }
             return Look::Known(outcome);
         }
-        if let Some(denial) = self.shared.refusal(&key, now) {
+        if let Some(denial) = self.shared.refusal(&key, moment.now) {
             let outcome = Outcome::of_denial(rules, denial, CacheStatus::Negative);
             return self.known(outcome, presented.client_id());
         }
@@ -217,7 +238,7 @@ impl Inner {
             source,
             presented,
             caller: Caller::of(request),
-            now,
+            moment,
         })
     }
 
@@ -239,7 +260,7 @@ impl Inner {
             rules: Arc::clone(rules),
             source,
             recipient,
-            deadline: miss.now + rules.timeout,
+            deadline: miss.moment.now + rules.timeout,
             requests: metrics.clients.of(miss.presented.client_id()),
         };
         let token_bytes = match &miss.presented {
@@ -249,7 +270,7 @@ impl Inner {
         // Ignores a due refresh: the next hit starts it. This runs under the lock of the flight table, where no flight
         // can be opened.
         let landed = || {
-            let hit = self.hit(rules, &key, source, miss.now);
+            let hit = self.hit(rules, &key, source, miss.moment, |_| true);
             hit.map(|(outcome, _)| outcome)
         };
         match self.shared.flights.join(key, landed, waiter, token_bytes) {
@@ -277,19 +298,19 @@ impl Inner {
         }
     }
 
-    /// The outcome of a cache hit, counted, and the token if its refresh is due.
+    /// The outcome of a cache hit, counted, and the token if its refresh is due. `may_serve` may refuse the token.
     fn hit(
         &self,
         rules: &Arc<Rules>,
         key: &Key,
         source: Source,
-        now: Instant,
+        Moment { now, wall }: Moment,
+        may_serve: impl FnOnce(&Grant) -> bool,
     ) -> Option<(Outcome, Option<Arc<Grant>>)> {
         if !rules.retention.tokens {
             return None;
         }
-        let grant = self.shared.token(key)?;
-        let wall = self.shared.env.clock.wall();
+        let grant = self.shared.token(key).filter(|grant| may_serve(grant))?;
         let age = rules.retention.age(&grant, now, wall);
         if age == Age::Over {
             return None;
@@ -334,13 +355,13 @@ impl Inner {
         self.start(rules, key, presented, caller, true);
     }
 
-    fn key(&self, rules: &Rules, pair: &PresentedPair<'_>, message: &mut Message) -> Key {
+    fn key(&self, rules: &Rules, pair: &PresentedPair<'_>, room: &mut BasicRoom) -> Key {
         self.process_key.pair(
             &rules.fingerprint,
             pair.client_id,
             pair.client_secret,
             pair.args(),
-            message,
+            room,
         )
     }
 

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 use crate::gate::{Gate, Rules};
 use crate::http::{HttpTransport, Transport};
 use crate::journal::Record;
-use crate::key::MacKey;
+use crate::key::ProcessKey;
 use crate::metrics::Snapshot;
 use crate::metrics::clients::{ClientRequests, Clients};
 use crate::outcome::{CacheStatus, Outcome};
@@ -84,7 +84,7 @@ impl Engine {
         transport: Arc<dyn Transport>,
         clock: Arc<dyn Clock>,
     ) -> Result<Engine, Error> {
-        let process_key = MacKey::random().map_err(|error| {
+        let process_key = ProcessKey::random().map_err(|error| {
             Error::with_source(
                 ErrorKind::System,
                 format!("the system has no randomness: {error}"),

@@ -205,7 +205,7 @@ impl Rules {
         let token = upstream.token_header.as_ref();
         let token =
             token.map(move |header| (header.name.as_str(), grant.map(|grant| header.value(grant))));
-        let claims = grant.and_then(|grant| grant.claims.as_ref());
+        let claims = grant.and_then(Grant::claims_set);
         let named = upstream
             .claim_headers
             .iter()

@@ -7,7 +7,8 @@ use super::span::Span;
 use crate::cause::Cause;
 use crate::config::Encoding;
 use crate::token::{MAX_TOKEN, is_b64token};
-use base64_simd::{Out, STANDARD};
+use base64::engine::general_purpose::STANDARD;
+use base64::{DecodeSliceError, Engine};
 
 /// Finds the pair of a Basic header; `None` for any other scheme.
 ///
@@ -18,10 +19,10 @@ pub(super) fn find(
     encoding: Encoding,
     scratch: &mut Scratch<'_>,
 ) -> Result<Option<Pair>, Cause> {
-    let Some(rest) = after_scheme(value, b"basic") else {
+    let Some(text) = text(value) else {
         return Ok(None);
     };
-    let decoded = scratch.fill(|free| decode(rest, free))?;
+    let decoded = scratch.fill(|free| decode(text, free))?;
     let len = decoded.len();
     let colon = decoded
         .iter()
@@ -45,15 +46,17 @@ pub(super) fn find(
     }))
 }
 
+/// The base64 text of a Basic header; `None` for any other scheme.
+pub(super) fn text(value: &[u8]) -> Option<&[u8]> {
+    after_scheme(value, b"basic")
+}
+
 /// Decodes into the start of `free`, and returns the length.
 fn decode(text: &[u8], free: &mut [u8]) -> Result<usize, Cause> {
-    let len = STANDARD
-        .decoded_length(text)
-        .map_err(|_| Cause::MalformedBasic)?;
-    let room = free.get_mut(..len).ok_or(Cause::TooLong)?;
-    let decoded = STANDARD.decode(text, Out::from_slice(room));
-    decoded.map_err(|_| Cause::MalformedBasic)?;
-    Ok(len)
+    STANDARD.decode_slice(text, free).map_err(|error| match error {
+        DecodeSliceError::DecodeError(_) => Cause::MalformedBasic,
+        DecodeSliceError::OutputSliceTooSmall => Cause::TooLong,
+    })
 }
 
 /// The token of a Bearer header; `None` for any other scheme.
@@ -69,16 +72,17 @@ pub(super) fn bearer(value: &[u8]) -> Result<Option<&str>, Cause> {
 }
 
 /// Whether the value has this scheme.
-pub(super) fn has_scheme(value: &[u8], wanted: &[u8]) -> bool {
+pub(super) fn has_scheme<const LEN: usize>(value: &[u8], wanted: &[u8; LEN]) -> bool {
     after_scheme(value, wanted).is_some()
 }
 
 /// The value after the scheme and one or more spaces; the scheme is compared as a whole and case-insensitively.
-fn after_scheme<'v>(value: &'v [u8], wanted: &[u8]) -> Option<&'v [u8]> {
-    let value = trim(value);
-    let (scheme, rest) = value.split_at_checked(wanted.len())?;
+/// `wanted` is lower-case.
+#[inline]
+fn after_scheme<'v, const LEN: usize>(value: &'v [u8], wanted: &[u8; LEN]) -> Option<&'v [u8]> {
+    let (scheme, rest) = trim(value).split_first_chunk::<LEN>()?;
     let is_whole = rest.first().is_none_or(|&byte| byte == b' ');
-    if !is_whole || !scheme.eq_ignore_ascii_case(wanted) {
+    if !is_whole || scheme.map(|byte| byte.to_ascii_lowercase()) != *wanted {
         return None;
     }
     let spaces = rest.iter().take_while(|&&byte| byte == b' ').count();

@@ -15,6 +15,7 @@ use super::span::ArgSpans;
 use super::{basic, form, json};
 use crate::cause::Cause;
 use crate::config::Encoding;
+use crate::key::MAX_BASIC;
 use crate::request::credentials::{Credentials, MAX_LEN};
 use crate::request::{BodyKind, CredentialHeaders, Request, Source, carries_body};
 use crate::sys::secret::Secret;
@@ -129,6 +130,31 @@ pub(crate) fn extract<'s>(
     pair.within_limit()
 }
 
+/// The base64 text of `Authorization: Basic`, if no other place can have credentials, and no argument counts: a hit needs
+/// nothing more of the request. The text may be malformed. A query is searched with `scratch`.
+pub(crate) fn basic_alone<'r>(
+    places: &Places,
+    request: &Request<'r>,
+    scratch: &mut Scratch<'_>,
+) -> Option<&'r [u8]> {
+    let is_candidate = places.header
+        && !places.is_rare
+        && places.args.is_empty()
+        && places.basic_encoding == Encoding::Raw
+        && request.credentials.is_none()
+        && (request.body.is_none() || body(places, request).is_none());
+    let text = basic::text(request.authorization.filter(|_| is_candidate)?)?;
+    let is_alone = match request.query {
+        Some(query) if places.query => {
+            let found = form::find(query, scratch);
+            scratch.rewind();
+            matches!(found, Ok(None))
+        }
+        _ => true,
+    };
+    (is_alone && text.len() <= MAX_BASIC).then_some(text)
+}
+
 /// The pair of the gateway's own client, with the arguments of the request.
 fn own<'s>(
     places: &Places,
@@ -240,14 +266,10 @@ pub(crate) fn body_kind(places: &Places, request: &Request<'_>) -> Option<BodyKi
 
 /// Whether the request has a header that is a place of this gate, so that the body adds nothing to the decision.
 pub(crate) fn header_decides(places: &Places, request: &Request<'_>) -> bool {
-    let is = |scheme| {
-        request
-            .authorization
-            .is_some_and(|value| basic::has_scheme(value, scheme))
-    };
+    let authorization = request.authorization.unwrap_or_default();
     places.args.callers().is_empty()
-        && ((places.header && is(b"basic"))
-            || (places.bearer && is(b"bearer"))
+        && ((places.header && basic::has_scheme(authorization, b"basic"))
+            || (places.bearer && basic::has_scheme(authorization, b"bearer"))
             || (places.headers.is_some() && is_named(&request.headers)))
 }
 

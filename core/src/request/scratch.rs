@@ -46,10 +46,22 @@ impl<'r> Scratch<'r> {
         &mut self,
         write: impl FnOnce(&mut [u8]) -> Result<usize, E>,
     ) -> Result<&[u8], E> {
+        let before = self.written;
         self.written = self.bytes.len();
         let len = write(&mut self.bytes[self.used..])?;
-        self.written = self.used + len;
-        Ok(&self.bytes[self.used..self.written])
+        let end = self.used + len;
+        self.written = before.max(end);
+        Ok(&self.bytes[self.used..end])
+    }
+
+    /// Whether a value has been decoded, also in vain.
+    pub(crate) fn is_written(&self) -> bool {
+        self.written > 0
+    }
+
+    /// Makes the whole buffer available again.
+    pub(super) fn rewind(&mut self) {
+        self.used = 0;
     }
 
     /// Marks the next `len` bytes as used.

@@ -22,6 +22,7 @@ mod entry;
 mod file;
 mod guard;
 mod lead;
+mod mac;
 mod pepper;
 mod peppers;
 mod purged;

@@ -1,9 +1,10 @@
 //! Peppers: the operator's part of the keys that locate and seal values.
 
+use super::mac::MacKey;
 use super::seal::{Sealer, expand};
 use super::{Index, TargetId, file};
 use crate::error::{Error, ErrorKind};
-use crate::key::{Fingerprint, MacKey, Message};
+use crate::key::Fingerprint;
 use crate::request::credentials::Credentials;
 use crate::sys::secret::Secret;
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
@@ -79,14 +80,13 @@ impl Pepper {
     /// The index of the token for these credentials.
     pub(super) fn index(&self, gate: &Fingerprint, credentials: &Credentials) -> Index {
         let args = credentials.args.iter();
-        let key = self.index_key.pair(
+        let index = self.index_key.pair(
             gate,
             credentials.client_id.as_bytes(),
             credentials.client_secret.expose().as_bytes(),
             args.map(|(name, value)| (*name, value.as_bytes())),
-            &mut Message::new(),
         );
-        Index(key.0)
+        Index(index)
     }
 
     /// The id of a purge's target: one gate or all, and one client or all.
@@ -95,7 +95,7 @@ impl Pepper {
         gate: Option<&Fingerprint>,
         client_id: Option<&str>,
     ) -> TargetId {
-        TargetId(self.target_key.purge(gate, client_id.map(str::as_bytes)).0)
+        TargetId(self.target_key.purge(gate, client_id.map(str::as_bytes)))
     }
 
     pub(super) fn seal(&self, index: &Index, secret: &Secret, text: &[u8]) -> Option<Vec<u8>> {

@@ -10,7 +10,7 @@
 //! index key   = HKDF-Expand(root, "index")        target key = HKDF-Expand(root, "scope")
 //! client salt = HKDF-Expand(root, "client")
 //!
-//! index       = BLAKE3-MAC(index key, gate's fingerprint, client_id, client_secret, arguments)    as in crate::key
+//! index       = BLAKE3-MAC(index key, gate's fingerprint, client_id, client_secret, arguments)    as in store::mac
 //! target      = BLAKE3-MAC(target key, gate's fingerprint or none, client_id or none)
 //!
 //! client      = HKDF-Extract(client salt, client_secret)
@@ -50,8 +50,7 @@
 //!   It cannot make a token serve another client or outlive its expiry.
 
 use super::Index;
-use crate::key::bleach;
-use crate::sys::secret::Secret;
+use crate::sys::secret::{Secret, bleach};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};

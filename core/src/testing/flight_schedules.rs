@@ -47,7 +47,7 @@ impl Model {
     /// As the engine does it: the cache, the refusals, the flight; and where one is opened, the exchange, here by the
     /// one who opened it.
     fn ask(&self, number: u8) -> Asked {
-        let key = Key::for_test(number);
+        let key = Key::for_test(number.into());
         let hit = || {
             let grant = self.shared.token(&key)?;
             Some(Outcome::of_grant(
@@ -92,7 +92,7 @@ impl Model {
     }
 
     fn land(&self, number: u8, start: Start, is_refresh: bool) {
-        let key = Key::for_test(number);
+        let key = Key::for_test(number.into());
         let purpose = Purpose {
             rules: Arc::clone(&self.gate.rules),
             key,
@@ -220,7 +220,7 @@ fn an_exchange_during_a_purge_is_never_served_again_under_any_schedule() {
             };
             purging.join().unwrap();
             landing.join().unwrap();
-            assert!(model.shared.token(&Key::for_test(RIGHT)).is_none());
+            assert!(model.shared.token(&Key::for_test(RIGHT.into())).is_none());
         },
         ORDERS,
     );
@@ -235,7 +235,7 @@ fn a_refresh_and_its_readers_agree_under_any_schedule() {
             let renewing = {
                 let model = Arc::clone(&model);
                 shuttle::thread::spawn(move || {
-                    if model.shared.flights.open_refresh(Key::for_test(RIGHT)) {
+                    if model.shared.flights.open_refresh(Key::for_test(RIGHT.into())) {
                         shuttle::thread::yield_now();
                         model.land(RIGHT, model.shared.start(), true);
                     }
@@ -260,7 +260,7 @@ fn cancelling_during_landing_affects_no_other_waiter_under_any_schedule() {
     crate::testing::under_schedules(
         || {
             let model = Model::new();
-            let (key, start) = (Key::for_test(RIGHT), model.shared.start());
+            let (key, start) = (Key::for_test(RIGHT.into()), model.shared.start());
             let completions = Arc::new(Completions::new().unwrap());
             let [leaver, _] = [1, 2].map(|user_data| {
                 let ticket = completions.open(user_data, key);

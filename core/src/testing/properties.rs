@@ -3,7 +3,7 @@
 
 use crate::Gate;
 use crate::cause::Cause;
-use crate::key::{FingerprintBuilder, MacKey, Message};
+use crate::key::{BasicRoom, FingerprintBuilder, ProcessKey};
 use crate::request::Request;
 use crate::request::extract::{Presented, ascii, extract};
 use crate::request::hide;
@@ -34,13 +34,13 @@ fn word(random: &mut Rng) -> String {
 
 #[test]
 fn different_tuples_have_different_keys() {
-    let process = MacKey::for_test();
+    let process = ProcessKey::for_test();
     let gates: Vec<_> = (0..8)
         .map(|number: u8| FingerprintBuilder::new().part(&[number]).finish())
         .collect();
     let mut random = Rng::with_seed(18);
     let (mut tuples, mut keys) = (HashSet::new(), HashSet::new());
-    let mut message = Message::new();
+    let mut room = BasicRoom::new();
     for _ in 0..cases() {
         let gate = random.usize(0..gates.len());
         let (id, secret) = (word(&mut random), word(&mut random));
@@ -48,20 +48,11 @@ fn different_tuples_have_different_keys() {
             .map(|_| (random.u8(0..3), word(&mut random)))
             .collect();
         let values = args.iter().map(|(name, value)| (*name, value.as_bytes()));
-        keys.insert(
-            process
-                .pair(
-                    &gates[gate],
-                    id.as_bytes(),
-                    secret.as_bytes(),
-                    values,
-                    &mut message,
-                )
-                .0,
-        );
+        let halves = [&id, &secret].map(String::as_bytes);
+        keys.insert(process.pair(&gates[gate], halves[0], halves[1], values, &mut room));
         // A token's key, in the same space: of the same bytes, and yet another.
-        keys.insert(process.token(&gates[gate], id.as_bytes()).0);
-        keys.insert(process.client(&gates[gate], id.as_bytes()).0);
+        keys.insert(process.token(&gates[gate], id.as_bytes()));
+        keys.insert(process.client(&gates[gate], id.as_bytes()));
         tuples.insert((0, gate, id.clone(), secret, args));
         tuples.insert((1, gate, id.clone(), String::new(), Vec::new()));
         tuples.insert((2, gate, id, String::new(), Vec::new()));

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::journal::Level;
+use crate::metrics::clients::Requests;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Clients that the provider knows, and whose tokens are not cached.
@@ -297,11 +298,10 @@ fn tokens_to_be_verified_are_bounded_in_bytes() {
             source: crate::Source::Header,
             recipient: Recipient::Call(mpsc::channel().0),
             deadline: std::time::Instant::now(),
-            requests: Arc::default(),
+            requests: Requests::unseen(),
         };
-        let mut key = [0; 32];
-        key[..8].copy_from_slice(&number.to_le_bytes());
-        flights.join(crate::key::Key(key), || None, waiter, token_bytes)
+        let key = crate::key::Key::for_test(number as u64);
+        flights.join(key, || None, waiter, token_bytes)
     };
     let opened = (0..10_000)
         .map(|number| join(number, 16 * 1024))

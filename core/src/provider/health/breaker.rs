@@ -227,7 +227,7 @@ mod tests {
 
     fn client(number: u8, is_known: bool) -> Subject {
         Subject {
-            client: Key::for_test(number),
+            client: Key::for_test(number.into()),
             is_known,
         }
     }

@@ -266,7 +266,7 @@ impl Parties {
     #[cfg(test)]
     pub(crate) fn for_test(number: u8) -> Parties {
         Parties {
-            client: Key::for_test(number),
+            client: Key::for_test(number.into()),
             gate: Key::for_test(255),
             source: None,
         }

@@ -14,7 +14,7 @@ const ORDERS: usize = 20_000;
 
 fn client(number: u8) -> Subject {
     Subject {
-        client: Key::for_test(number),
+        client: Key::for_test(number.into()),
         is_known: true,
     }
 }

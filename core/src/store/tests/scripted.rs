@@ -212,7 +212,7 @@ impl Lab {
 
     async fn run(&self, client_id: &str) -> Landed {
         let rules = &self.gate.rules;
-        let key = Key::for_test(client_id.len() as u8);
+        let key = Key::for_test(client_id.len() as u64);
         let exchange = Exchange {
             provider: &Provider::for_test(rules.issuer.clone()),
             rules,
