@@ -2,8 +2,10 @@
 # Measures a hit through nginx, one in Python, the cost of a token to a Python client, and parts of the core such as a
 # lookup in the shared stores, each beside its alternatives and in the same rounds; writes target/bench/figures.json.
 #
-#   tests/bench.sh [--rounds N] [--seconds N]     7 rounds of 2 seconds each, unless told otherwise; not for the core
+#   tests/bench.sh [--rounds N] [--seconds N]     13 rounds for nginx, 7 for Python, of 2 seconds each; not for the core
 #   tests/bench.sh nginx|python|core [...]        one of them alone
+#   tests/bench.sh nginx --cases NAME...          some cases and those beside them, without writing
+#   tests/bench.sh report                         shows the last results in tests/README.md and tests/bench/plots
 #
 # Requests per second are for comparing within one run: machines are shared and noisy. Instructions per request are not.
 set -euo pipefail
@@ -12,6 +14,10 @@ cd "$(dirname "$0")/.."
 source tests/lib.sh
 
 readonly python=$ROOT/target/venv/bin/python
+if [[ ${1-} == report ]]; then
+    need_venv
+    cd tests && exec "$python" -m bench.report
+fi
 only=
 [[ ${1-} =~ ^(nginx|python|core)$ ]] && only=$1 && shift
 need_lab

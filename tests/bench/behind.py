@@ -6,12 +6,18 @@ from support.process import Service, free_port
 
 OTHERS = "1"
 """The processor of wrk and of the upstream, which is not that of what is measured."""
+SEEN = "/seen"
+JUDGE = "/judge"
 
 
 class Behind(Service):
-    """The upstream: an nginx that answers 200 to everything."""
+    """The upstream: an nginx that answers 200 to everything.
 
-    def __init__(self, directory: Path):
+    To SEEN it answers with the Authorization header that reached it. JUDGE is a service for `auth_request` that lets all
+    requests in with the same token: the cheapest service that there can be.
+    """
+
+    def __init__(self, directory: Path, token: str = ""):
         directory.mkdir(parents=True)
         port = free_port()
         temporary = "".join(
@@ -22,7 +28,12 @@ class Behind(Service):
             events {{ worker_connections 4096; }}
             http {{
                 access_log off; {temporary} keepalive_requests 1000000000;
-                server {{ listen 127.0.0.1:{port} backlog=1024; location / {{ return 200 "ok"; }} }}
+                server {{
+                    listen 127.0.0.1:{port} backlog=1024;
+                    location / {{ return 200 "ok"; }}
+                    location = {SEEN} {{ return 200 $http_authorization; }}
+                    location = {JUDGE} {{ add_header X-Token "Bearer {token}"; return 204; }}
+                }}
             }}
         """)
         command = ["taskset", "-c", OTHERS, "nginx", "-p", directory, "-c", directory / "nginx.conf"]

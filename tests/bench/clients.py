@@ -5,6 +5,7 @@ This package beside its peers, in one process. Each case is called in shuffled r
 
 import itertools
 import json
+import platform
 import random
 import statistics
 import tempfile
@@ -29,7 +30,7 @@ from authlib.integrations.requests_client import OAuth2Session
 
 from bench.behind import Behind
 from bench.cases import MACHINE
-from bench.figures import NAME, options, quartiles, write
+from bench.figures import Table, options, quartiles, spread, write
 from support.http import Client
 from support.lab import Provider
 
@@ -199,23 +200,24 @@ def measure(directory: Path, rounds: int) -> dict[str, Any]:
     return figures
 
 
-def table(figures: dict[str, Any]) -> str:
-    lines = [f"{'case':28} {'microseconds':>12} {'ratio':>22}  what"]
-    for name, case in figures.items():
-        ratio = ""
-        if "ratio" in case:
-            low, middle, high = case["ratio"]
-            ratio = f"{middle:.2f} ({low:.2f}..{high:.2f})"
-        beside = f", beside {case['beside']}" if "beside" in case else ""
-        lines.append(f"{name:28} {case['microseconds']:12.2f} {ratio:>22}  {case['what']}{beside}")
-    return "\n".join(lines)
+def table(figures: dict[str, Any]) -> Table:
+    rows = [
+        [
+            f"`{name}`", f"{case['microseconds']:.2f}", spread(case["ratio"]) if "ratio" in case else "1.00",
+            f"`{case['beside']}`" if "beside" in case else "–", case["what"],
+        ]
+        for name, case in figures.items()
+    ]  # fmt: skip
+    columns = ("case", "µs per call", "ratio", "beside", "description")
+    return Table("A cached token for a Python client, and its peers", columns, rows)
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="credgate-bench-") as directory:
-        figures = measure(Path(directory), options().rounds)
-    write({"clients": figures})
-    print(f"\n{table(figures)}\n\nMedians; ratios are of the same round, with quartiles. {NAME}")
+        rounds = options().rounds
+        figures = measure(Path(directory), rounds)
+    conditions = f"{platform.python_implementation()} {platform.python_version()}, {rounds} rounds"
+    write({"clients": {"conditions": conditions, "cases": figures, "tables": [table(figures)]}})
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from typing import Any
 
-from bench.figures import NAME, write
+from bench.figures import Table, write
 from support.process import ROOT
 
 CRITERION = ROOT / "target" / "criterion"
@@ -49,22 +49,20 @@ def median(group: str, case: str) -> float:
     return float(estimates["median"]["point_estimate"])
 
 
-def table(figures: dict[str, Any]) -> str:
-    lines = [f"{'part':32} {'case':16} {'us':>8} {'per second':>11} {'ratio to the first':>19}"]
+def table(figures: dict[str, Any]) -> Table:
+    rows = []
     for group, (title, _, cases) in GROUPS.items():
         for case in cases:
             figure = figures[group][case]
             time = figure["microseconds"]
-            lines.append(f"{title:32} {case:16} {time:8.2f} {1e6 / time:11,.0f} {figure['ratio_to_first']:19.2f}")
-            title = ""
-    return "\n".join(lines)
+            rows.append([title, case, f"{time:.2f}", f"{1e6 / time:,.0f}", f"{figure['ratio_to_first']:.2f}"])
+    return Table("Parts of the core", ("part", "case", "µs", "per second", "ratio to the first"), rows)
 
 
 def main() -> None:
     print("· parts of the core ...", flush=True)
     figures = measure()
-    write({"core": figures})
-    print(f"\n{table(figures)}\n\nMedians of one run. {NAME}")
+    write({"core": {"conditions": "medians of one run", "groups": figures, "tables": [table(figures)]}})
 
 
 if __name__ == "__main__":

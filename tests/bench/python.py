@@ -18,7 +18,7 @@ from typing import Any
 import credgate
 
 from bench.cases import MACHINE
-from bench.figures import NAME, options, quartiles, write
+from bench.figures import Table, options, quartiles, spread, write
 from support.lab import Provider
 from support.python import gate
 
@@ -114,7 +114,6 @@ async def measure(calls: list[Call], rounds: int, seconds: float) -> dict[str, l
 
 def figures(calls: list[Call], costs: dict[str, list[float]]) -> dict[str, Any]:
     return {
-        "python": f"{platform.python_implementation()} {platform.python_version()}, credgate {credgate.__version__}",
         "cases": {
             call.name: {
                 "what": call.what,
@@ -131,13 +130,12 @@ def figures(calls: list[Call], costs: dict[str, list[float]]) -> dict[str, Any]:
     }
 
 
-def table(found: dict[str, Any]) -> str:
-    lines = [f"{'case':24} {'ns/call':>9} {'ratio to dict':>24}  what"]
-    for name, case in found["cases"].items():
-        low, middle, high = case["ratio_to_dict"]
-        cost = statistics.median(case["nanoseconds"])
-        lines.append(f"{name:24} {cost:9.0f} {middle:9.2f} ({low:.2f}..{high:.2f})  {case['what']}")
-    return "\n".join(lines)
+def table(found: dict[str, Any]) -> Table:
+    rows = [
+        [f"`{name}`", f"{statistics.median(case['nanoseconds']):.0f}", spread(case["ratio_to_dict"]), case["what"]]
+        for name, case in found["cases"].items()
+    ]
+    return Table("A cached token in Python", ("case", "ns per call", f"of `{FLOOR}`", "description"), rows)
 
 
 def main() -> None:
@@ -148,8 +146,9 @@ def main() -> None:
         calls = list(cases(provider.issuer))
         # Ten cases share the time that one of nginx has.
         found = figures(calls, asyncio.run(measure(calls, given.rounds, given.seconds / 10)))
-    write({"python": found})
-    print(f"\n{table(found)}\n\nMedians of the rounds' least; ratios are of the same round. {NAME}")
+    versions = f"{platform.python_implementation()} {platform.python_version()}, credgate {credgate.__version__}"
+    conditions = f"{versions}, minima of {given.rounds} rounds"
+    write({"python": {"conditions": conditions, **found, "tables": [table(found)]}})
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def documented() -> dict[str, Any]:
     """The filter of the recipe in EXTERNAL.md."""
     text = (ROOT / "ffi/nginx/EXTERNAL.md").read_text()
     (block,) = re.findall(r"```yaml\n(http_filters:.*?)```", text, re.DOTALL)
-    configured: dict[str, Any] = yaml.safe_load(block)["http_filters"][0]["typed_config"]
+    configured: dict[str, Any] = yaml.safe_load(block)["http_filters"][0]
     return configured
 
 
@@ -33,7 +33,7 @@ def through(nginx: Start, upstream: Upstream, tmp_path: Path) -> Iterator[Ask]:
 
     def start(issuer: str, *more: str) -> Envoy:
         server = nginx(location("/check", *gate(issuer)[1:], "credgate_check", *more))
-        envoy = Envoy(tmp_path / "envoy", documented(), server.port, upstream.port)
+        envoy = Envoy(tmp_path / "envoy", [documented()], {"upstream": upstream.port, "credgate": server.port})
         started.append(envoy)
         return envoy.start()
 
@@ -87,7 +87,7 @@ def test_a_client_cannot_set_the_headers_of_the_gate(through: Ask, provider: Pro
 
 
 def test_a_gateway_that_is_down_lets_nobody_in(upstream: Upstream, tmp_path: Path) -> None:
-    envoy = Envoy(tmp_path / "envoy", documented(), free_port(), upstream.port)
+    envoy = Envoy(tmp_path / "envoy", [documented()], {"upstream": upstream.port, "credgate": free_port()})
     with envoy.start():
         assert ask(envoy.port, headers=ALICE.basic).status == 403
     assert upstream.seen == []

