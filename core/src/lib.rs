@@ -49,6 +49,8 @@
 //! 2. [`extract`] finds the pair in a header, query or body, or the client's own token. It decodes into a buffer of
 //!    the thread, which is wiped afterwards. A malformed request is denied here. A gate with a client of its own has its
 //!    id without a search, and needs no secret before step 8.
+//!    A request with `Authorization: Basic` alone skips this step ([`basic_alone`]): its base64 is looked up as it is, and
+//!    only if that finds nothing, the search begins.
 //! 3. [`ProcessKey::pair`] computes the cache key: a MAC over gate, id, secret and arguments.
 //! 4. If the [`TokenCache`] has the token, [`Policy::check`] judges it, and the call returns: a **hit**. Past
 //!    `refresh_ahead` of the token's time in the cache, the hit also submits a refresh to the I/O thread.
@@ -81,6 +83,7 @@
 //! [`Shared::land`]: cache::Shared::land
 //! [`Sharing::run`]: store::Sharing::run
 //! [`TokenCache`]: cache::tokens::TokenCache
+//! [`basic_alone`]: request::extract::basic_alone
 //! [`extract`]: request::extract::extract
 //! [RFC 6749 section 4.4]: https://www.rfc-editor.org/rfc/rfc6749#section-4.4
 #![forbid(unsafe_code)]
