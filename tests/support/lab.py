@@ -4,6 +4,7 @@ import json
 import ssl
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -71,8 +72,9 @@ class Provider(Part):
             for client in clients
         ]
         known += keys.clients(tls=tls is not None)
-        # More clients than fit in an environment.
-        file = log.with_suffix(f".{port}.clients.json")
+        # More clients than fit in an environment, and not beside the logs, which hold no secret.
+        self._private = tempfile.TemporaryDirectory(prefix="credgate-lab-")
+        file = Path(self._private.name) / "clients.json"
         file.write_text(json.dumps(known))
         env = {"PORT": str(port), "CLIENTS_FILE": str(file), "NODE_NO_WARNINGS": "1"}
         if tls:
