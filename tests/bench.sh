@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Measures a hit through nginx, one in Python, the cost of a token to a Python client, and parts of the core such as a
-# lookup in the shared stores, each beside its alternatives and in the same rounds; writes target/bench/figures.json.
+# lookup in the shared stores, each beside its alternatives and in the same rounds; the size of the library, and the
+# memory of a worker. Writes target/bench/figures.json.
 #
-#   tests/bench.sh [--rounds N] [--seconds N]     13 rounds for nginx, 7 for Python, of 2 seconds each; not for the core
-#   tests/bench.sh nginx|python|core [...]        one of them alone
+#   tests/bench.sh [--rounds N] [--seconds N]     13 rounds for nginx, 7 for Python, of 2 seconds each
+#   tests/bench.sh nginx|python|core|size [...]   one of them alone
 #   tests/bench.sh nginx --cases NAME...          some cases and those beside them, without writing
 #   tests/bench.sh report                         shows the last results in tests/README.md and tests/bench/plots
 #
@@ -19,7 +20,7 @@ if [[ ${1-} == report ]]; then
     cd tests && exec "$python" -m bench.report
 fi
 only=
-[[ ${1-} =~ ^(nginx|python|core)$ ]] && only=$1 && shift
+[[ ${1-} =~ ^(nginx|python|core|size)$ ]] && only=$1 && shift
 need_lab
 need_venv
 need_apt nginx openssl util-linux
@@ -43,6 +44,13 @@ bench_core() {
     (cd tests && "$python" -m bench.core)
 }
 
-for part in ${only:-nginx python core}; do
+bench_size() {
+    need_apt nginx-dev binutils
+    build_library
+    build_module
+    (cd tests && "$python" -m bench.size)
+}
+
+for part in ${only:-nginx python core size}; do
     "bench_$part" "$@"
 done
