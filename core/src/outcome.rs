@@ -57,10 +57,7 @@ impl Outcome {
     ) -> Outcome {
         let denial = match verdict {
             // The id of a pair was checked before its token was looked up.
-            Ok(())
-                if !grant.is_client_supplied
-                    || rules.allows_client(grant.client_id().as_bytes()) =>
-            {
+            Ok(()) if !grant.is_client_supplied || rules.allows_client_of(&grant) => {
                 grant.requests.allow(cache_status);
                 return Outcome::Allow(Allow {
                     rules: Arc::clone(rules),
@@ -210,7 +207,7 @@ impl Allow {
     /// The headers for the upstream, by lower-case name. `None` removes the header in any spelling: a client must not
     /// set a header that the token does not.
     ///
-    /// The value of a number, list or object is allocated.
+    /// The value of a list or object is allocated.
     pub fn headers(&self) -> impl Iterator<Item = (&str, Option<Cow<'_, str>>)> {
         self.rules.headers(self.grant.as_deref())
     }

@@ -170,15 +170,21 @@ ngx_http_credgate_access_log_handler(ngx_http_request_t *r)
         return NGX_OK;
     }
 
+    state = r->upstream_states->elts;
+    state += r->upstream_states->nelts - 1;
+
+    /* no gate drops tokens on another status, so most requests end here */
+
+    if (state->status < NGX_HTTP_BAD_REQUEST) {
+        return NGX_OK;
+    }
+
     ctx = ngx_http_credgate_ctx_get(r);
     engine = ngx_http_credgate_engine_get();
 
     if (ctx == NULL || !ctx->applied || engine == NULL) {
         return NGX_OK;
     }
-
-    state = r->upstream_states->elts;
-    state += r->upstream_states->nelts - 1;
 
     if (credgate_outcome_upstream_status(&ctx->outcome, engine,
                                          (uint32_t) state->status, &dropped)

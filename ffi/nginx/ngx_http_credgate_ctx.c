@@ -16,13 +16,15 @@ ngx_http_credgate_ctx_create(ngx_http_request_t *r)
     ngx_pool_cleanup_t       *cln;
     ngx_http_credgate_ctx_t  *ctx;
 
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_credgate_ctx_t));
+    cln = ngx_pool_cleanup_add(r->pool, 0);
     if (cln == NULL) {
         return NULL;
     }
 
-    ctx = cln->data;
-    ngx_memzero(ctx, sizeof(ngx_http_credgate_ctx_t));
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_credgate_ctx_t));
+    if (ctx == NULL) {
+        return NULL;
+    }
 
     ctx->request = r;
     ctx->pool = r->pool;
@@ -33,6 +35,7 @@ ngx_http_credgate_ctx_create(ngx_http_request_t *r)
     ngx_http_credgate_memory_wipe_later(r);
 
     cln->handler = ngx_http_credgate_ctx_cleanup;
+    cln->data = ctx;
     ngx_http_set_ctx(r, ctx, ngx_http_credgate_module);
 
     return ngx_http_credgate_present_request(ctx) == NGX_OK ? ctx : NULL;
@@ -155,18 +158,27 @@ ngx_http_credgate_ctx_cleanup(void *data)
 
     /* nginx decodes the password to evaluate "$remote_user" */
 
-    ngx_explicit_memzero(ctx->request->headers_in.passwd.data,
-                         ctx->request->headers_in.passwd.len);
+    if (ctx->request->headers_in.passwd.len) {
+        ngx_explicit_memzero(ctx->request->headers_in.passwd.data,
+                             ctx->request->headers_in.passwd.len);
+    }
 
-    ngx_explicit_memzero((void *) ctx->presented.authorization,
-                         ctx->presented.authorization_len);
+    if (ctx->presented.authorization_len) {
+        ngx_explicit_memzero((void *) ctx->presented.authorization,
+                             ctx->presented.authorization_len);
+    }
 
     if (ctx->headers) {
         ngx_http_credgate_named_wipe(ctx);
     }
 
-    ngx_explicit_memzero((void *) ctx->presented.query,
-                         ctx->presented.query_len);
-    ngx_explicit_memzero((void *) ctx->presented.body,
-                         ctx->presented.body_len);
+    if (ctx->presented.query_len) {
+        ngx_explicit_memzero((void *) ctx->presented.query,
+                             ctx->presented.query_len);
+    }
+
+    if (ctx->presented.body_len) {
+        ngx_explicit_memzero((void *) ctx->presented.body,
+                             ctx->presented.body_len);
+    }
 }

@@ -183,7 +183,33 @@ class Gate:
     def __new__(cls, config: Mapping[str, object] | str | Gate) -> Self: ...
     @overload
     def __new__(cls, config: None = None, **settings: Unpack[Settings]) -> Self: ...
-    def _authenticate(  # for `credgate.Gate.authenticate`
+    def authenticate(
+        self,
+        *,
+        method: Text = "GET",
+        authorization: Text | None = None,
+        query: Text | None = None,
+        content_type: Text | None = None,
+        body: Text | None = None,
+        args: Mapping[str, Text | None] | None = None,
+        client_id: Text | None = None,
+        client_secret: Text | None = None,
+        peer: Text | None = None,
+        traceparent: Text | None = None,
+        headers: Iterable[tuple[Text, Text]] | None = None,
+    ) -> Allow | Deny:
+        """Authenticate a request; on a miss, wait for the exchange.
+
+        Pass the parts of the request unchanged: `query` is without "?" and not decoded. Reject a
+        request with several Authorization headers before calling this. `args` are values for the
+        gate's token_post_args_host. If `client_id` and `client_secret` are given, the request is
+        not searched for credentials; an empty one is a denial. `peer` is the IP address of the
+        client: exchanges without a token are counted for it (refusals_per_source). `traceparent` is
+        the header of that name, which the token request gets if the gate forwards it
+        (`wants_traceparent`). `headers` are names and values, as received; the gate reads only
+        those that it names (client_id_header, client_secret_header).
+        """
+    def _authenticate(  # for `credgate.Gate.authenticate_async`
         self,
         method: Text | None,
         authorization: Text | None,
@@ -197,7 +223,27 @@ class Gate:
         traceparent: Text | None,
         headers: Iterable[tuple[Text, Text]] | None,
     ) -> Allow | Deny | Request: ...
-    def _token(  # for `credgate.Gate.token`
+    @overload
+    def token(
+        self,
+        client_id: None = None,
+        client_secret: None = None,
+        args: Mapping[str, Text | None] | None = None,
+    ) -> Token: ...
+    @overload
+    def token(
+        self,
+        client_id: Text,
+        client_secret: Text,
+        args: Mapping[str, Text | None] | None = None,
+    ) -> Token:
+        """Return the token of a client; on a miss, wait for the exchange.
+
+        Raises DeniedError if there is no token. Without an id and a secret, the client is the
+        gateway's own (client_id in the configuration). `args` are values for the gate's
+        token_post_args_host.
+        """
+    def _token(  # for `credgate.Gate.token_async`
         self,
         client_id: Text | None,
         client_secret: Text | None,
@@ -327,8 +373,6 @@ def config_fields() -> str:
 @final
 class Request:
     """A request to a gate that is not served from the cache."""
-
-    def wait(self) -> Allow | Deny: ...
 
 @final
 class Queue:

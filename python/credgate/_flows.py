@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
-from credgate._client import UNAUTHORIZED, Client
+from credgate._client import ENCRYPTED, UNAUTHORIZED, Client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, MutableMapping
@@ -50,11 +50,14 @@ class Flows(Client, Generic[Request, Response]):
 
     def sync_auth_flow(self, request: Request) -> Generator[Request, Response, None]:
         """Send a request; repeat it once if its token is rejected."""
-        if not self._may_go_to(request.url.scheme, lambda: request.url.host):
+        url = request.url
+        is_free = self._hosts is None and url.scheme in ENCRYPTED
+        if not is_free and not self._may_go_to(url.scheme, url.host):
             yield request
             return
         token = self._token()
-        response = yield _carrying(token, request)
+        request.headers["Authorization"] = token.authorization
+        response = yield request
         if self._is_rejected(token, response):
             newer = self._token()
             if newer.authorization != token.authorization:
@@ -62,11 +65,14 @@ class Flows(Client, Generic[Request, Response]):
 
     async def async_auth_flow(self, request: Request) -> AsyncGenerator[Request, Response]:
         """Send a request; repeat it once if its token is rejected."""
-        if not self._may_go_to(request.url.scheme, lambda: request.url.host):
+        url = request.url
+        is_free = self._hosts is None and url.scheme in ENCRYPTED
+        if not is_free and not self._may_go_to(url.scheme, url.host):
             yield request
             return
         token = await self._token_async()
-        response = yield _carrying(token, request)
+        request.headers["Authorization"] = token.authorization
+        response = yield request
         if self._is_rejected(token, response):
             newer = await self._token_async()
             if newer.authorization != token.authorization:

@@ -25,47 +25,6 @@ class Gate(_credgate.Gate):
 
     __slots__ = ()
 
-    def authenticate(  # noqa: PLR0913
-        self,
-        *,
-        method: Text = "GET",
-        authorization: Text | None = None,
-        query: Text | None = None,
-        content_type: Text | None = None,
-        body: Text | None = None,
-        args: Mapping[str, Text | None] | None = None,
-        client_id: Text | None = None,
-        client_secret: Text | None = None,
-        peer: Text | None = None,
-        traceparent: Text | None = None,
-        headers: Iterable[tuple[Text, Text]] | None = None,
-    ) -> Allow | Deny:
-        """Authenticate a request; on a miss, wait for the exchange.
-
-        Pass the parts of the request unchanged: `query` is without "?" and not decoded. Reject a
-        request with several Authorization headers before calling this. `args` are values for the
-        gate's token_post_args_host. If `client_id` and `client_secret` are given, the request is
-        not searched for credentials; an empty one is a denial. `peer` is the IP address of the
-        client: exchanges without a token are counted for it (refusals_per_source). `traceparent` is
-        the header of that name, which the token request gets if the gate forwards it
-        (`wants_traceparent`). `headers` are names and values, as received;
-        the gate reads only those that it names (client_id_header, client_secret_header).
-        """
-        result = self._authenticate(
-            method,
-            authorization,
-            query,
-            content_type,
-            body,
-            args,
-            client_id,
-            client_secret,
-            peer,
-            traceparent,
-            headers,
-        )
-        return result.wait() if type(result) is Request else result
-
     async def authenticate_async(  # noqa: PLR0913
         self,
         *,
@@ -99,35 +58,6 @@ class Gate(_credgate.Gate):
             headers,
         )
         return await wait(result) if type(result) is Request else result
-
-    @overload
-    def token(
-        self,
-        client_id: None = None,
-        client_secret: None = None,
-        args: Mapping[str, Text | None] | None = None,
-    ) -> Token: ...
-    @overload
-    def token(
-        self,
-        client_id: Text,
-        client_secret: Text,
-        args: Mapping[str, Text | None] | None = None,
-    ) -> Token: ...
-    def token(
-        self,
-        client_id: Text | None = None,
-        client_secret: Text | None = None,
-        args: Mapping[str, Text | None] | None = None,
-    ) -> Token:
-        """Return the token of a client; on a miss, wait for the exchange.
-
-        Raises DeniedError if there is no token. Without an id and a secret, the client is the
-        gateway's own (client_id in the configuration). `args` are values for the gate's
-        token_post_args_host.
-        """
-        result = self._token(client_id, client_secret, args)
-        return to_token(result.wait()) if type(result) is Request else result
 
     @overload
     async def token_async(

@@ -55,7 +55,7 @@ class Auth(Client):
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         """Send a request; repeat it once if its token is rejected."""
-        if not self._may_go_to(request.url.scheme, lambda: request.url.host or ""):
+        if not self._may_go_to(request.url.scheme, request.url.host or ""):
             return await handler(request)
         token = await self._token_async()
         request.headers["Authorization"] = token.authorization

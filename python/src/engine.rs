@@ -1,16 +1,16 @@
 //! The engine of this process.
 
 use crate::errors::{late_options, raise};
-use crate::log;
 use crate::text::{from_json, to_json};
+use crate::{log, strings};
 use credgate_core::{Engine, EngineOptions, Error, process};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 /// Locked only by threads attached to the interpreter, and never across a call into Python. So it is unlocked during a
 /// fork and in finalizers.
-static STATE: Mutex<State> = Mutex::new(State {
+static STATE: RwLock<State> = RwLock::new(State {
     engine: None,
     options: None,
 });
@@ -68,6 +68,17 @@ pub(crate) fn current(py: Python<'_>) -> PyResult<Engine> {
     engine.map_err(|error| raise(py, &error))
 }
 
+/// Calls `f` with the engine of this process. It must not call Python. A handle of its own would cost a cache hit two
+/// atomic operations.
+pub(crate) fn with<T>(py: Python<'_>, f: impl FnOnce(&Engine) -> T) -> PyResult<T> {
+    let state = STATE.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(engine) = state.engine() {
+        return Ok(f(engine));
+    }
+    drop(state);
+    Ok(f(&current(py)?))
+}
+
 /// Set the engine options of this process and of its future children.
 ///
 /// Call it before the first request; options left out get their defaults. `cache_max_bytes`,
@@ -115,9 +126,9 @@ fn report(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 #[pyo3(signature = (client_id=None))]
 fn purge(py: Python<'_>, client_id: Option<&str>) -> PyResult<()> {
     let engine = current(py)?;
-    engine
-        .purge_all(client_id)
-        .map_err(|error| raise(py, &error))
+    let purged = engine.purge_all(client_id);
+    strings::clear(py);
+    purged.map_err(|error| raise(py, &error))
 }
 
 /// Releases the engine. Its thread ends when no request is waiting.
@@ -127,6 +138,7 @@ fn close(py: Python<'_>) {
     if let Some(engine) = &engine {
         log::collect(py, engine);
     }
+    strings::clear(py);
     py.detach(|| drop(engine));
 }
 
@@ -142,6 +154,6 @@ pub(crate) fn notice_fork() -> bool {
     process::notice_fork()
 }
 
-fn state() -> MutexGuard<'static, State> {
-    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+fn state() -> RwLockWriteGuard<'static, State> {
+    STATE.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,7 +5,7 @@ use crate::outcome::{outcome, token};
 use crate::queue::Request;
 use crate::request::{Parts, args, credentials, headers};
 use crate::text::{Text, from_json, to_json};
-use crate::{engine, log, signals};
+use crate::{engine, log, signals, strings};
 use credgate_core::Outcome;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
@@ -48,7 +48,61 @@ impl Gate {
         Ok(Gate(gate))
     }
 
-    /// Returns the outcome, or a `Request` if it has to wait. For `credgate.Gate.authenticate`.
+    /// Authenticate a request; on a miss, wait for the exchange.
+    ///
+    /// Pass the parts of the request unchanged: `query` is without "?" and not decoded. Reject a
+    /// request with several Authorization headers before calling this. `args` are values for the
+    /// gate's token_post_args_host. If `client_id` and `client_secret` are given, the request is
+    /// not searched for credentials; an empty one is a denial. `peer` is the IP address of the
+    /// client: exchanges without a token are counted for it (refusals_per_source). `traceparent` is
+    /// the header of that name, which the token request gets if the gate forwards it
+    /// (`wants_traceparent`). `headers` are names and values, as received; the gate reads only
+    /// those that it names (client_id_header, client_secret_header).
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the arguments of the Python method"
+    )]
+    #[pyo3(
+        signature = (
+            *, method=None, authorization=None, query=None, content_type=None, body=None, args=None, client_id=None,
+            client_secret=None, peer=None, traceparent=None, headers=None
+        ),
+        text_signature = "($self, *, method='GET', authorization=None, query=None, content_type=None, body=None, \
+                          args=None, client_id=None, client_secret=None, peer=None, traceparent=None, headers=None)"
+    )]
+    fn authenticate<'py>(
+        &self,
+        py: Python<'py>,
+        method: Option<Text>,
+        authorization: Option<Text>,
+        query: Option<Text>,
+        content_type: Option<Text>,
+        body: Option<Text>,
+        args: Option<&Bound<'py, PyMapping>>,
+        client_id: Option<Text>,
+        client_secret: Option<Text>,
+        peer: Option<Text>,
+        traceparent: Option<Text>,
+        headers: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let result = self._authenticate(
+            py,
+            method,
+            authorization,
+            query,
+            content_type,
+            body,
+            args,
+            client_id,
+            client_secret,
+            peer,
+            traceparent,
+            headers,
+        )?;
+        waited(result, outcome)
+    }
+
+    /// Returns the outcome, or a `Request` if it has to wait. For `credgate.Gate.authenticate_async`.
     #[expect(
         clippy::too_many_arguments,
         reason = "they are the arguments of the Python method"
@@ -83,7 +137,24 @@ impl Gate {
         self.decide(py, parts, outcome)
     }
 
-    /// Returns the token, or a `Request` if it has to wait. For `credgate.Gate.token`.
+    /// Return the token of a client; on a miss, wait for the exchange.
+    ///
+    /// Raises DeniedError if there is no token. Without an id and a secret, the client is the
+    /// gateway's own (client_id in the configuration). `args` are values for the gate's
+    /// token_post_args_host.
+    #[pyo3(signature = (client_id=None, client_secret=None, args=None))]
+    fn token<'py>(
+        &self,
+        py: Python<'py>,
+        client_id: Option<Text>,
+        client_secret: Option<Text>,
+        args: Option<&Bound<'py, PyMapping>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let result = self._token(py, client_id, client_secret, args)?;
+        waited(result, token)
+    }
+
+    /// Returns the token, or a `Request` if it has to wait. For `credgate.Gate.token_async`.
     fn _token<'py>(
         &self,
         py: Python<'py>,
@@ -104,10 +175,9 @@ impl Gate {
     /// It returns at once, for any number of tokens.
     #[pyo3(signature = (client_id=None))]
     fn purge(&self, py: Python<'_>, client_id: Option<&str>) -> PyResult<()> {
-        let engine = engine::current(py)?;
-        engine
-            .purge(&self.0, client_id)
-            .map_err(|error| raise(py, &error))
+        let purged = engine::current(py)?.purge(&self.0, client_id);
+        strings::clear(py);
+        purged.map_err(|error| raise(py, &error))
     }
 
     /// Return whether the body can contain credentials for this gate and must be passed to it.
@@ -278,22 +348,38 @@ impl Gate {
         &self,
         py: Python<'py>,
         parts: Parts,
-        convert: impl FnOnce(Python<'py>, Outcome) -> PyResult<Bound<'py, PyAny>>,
+        convert: Convert<'py>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let engine = engine::current(py)?;
-        let known = parts
-            .with(&self.0, |request| {
+        let (known, has_records) = engine::with(py, |engine| {
+            let known = parts.with(&self.0, |request| {
                 engine.authenticate_at_once(&self.0, request)
-            })
-            .map_err(|error| raise(py, &error))?;
-        log::collect(py, &engine);
-        match known {
+            });
+            (known, engine.has_records())
+        })?;
+        if has_records {
+            log::collect(py, &engine::current(py)?);
+        }
+        match known.map_err(|error| raise(py, &error))? {
             Some(known) => convert(py, known),
             None => {
                 let gate = self.0.clone();
                 Ok(Bound::new(py, Request { gate, parts })?.into_any())
             }
         }
+    }
+}
+
+/// Makes the Python object of an outcome, or an exception.
+type Convert<'py> = fn(Python<'py>, Outcome) -> PyResult<Bound<'py, PyAny>>;
+
+/// Returns a result as it is, unless it is a `Request`: then it waits for the outcome.
+fn waited<'py>(result: Bound<'py, PyAny>, convert: Convert<'py>) -> PyResult<Bound<'py, PyAny>> {
+    match result.cast_exact::<Request>() {
+        Ok(request) => {
+            let py = result.py();
+            convert(py, request.get().wait(py)?)
+        }
+        Err(_) => Ok(result),
     }
 }
 

@@ -9,6 +9,7 @@ mod outcome;
 mod queue;
 mod request;
 mod signals;
+mod strings;
 mod text;
 
 use pyo3::prelude::*;

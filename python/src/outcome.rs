@@ -1,11 +1,13 @@
 //! `credgate.Allow`, `credgate.Token` and `credgate.Deny`.
 
-use crate::engine;
 use crate::errors::{denied, raise, without_token};
 use crate::text::from_json;
+use crate::{engine, strings};
 use credgate_core::{Outcome, Source};
 use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::{PyList, PyString};
 use std::borrow::Cow;
 
 /// Converts an outcome to `credgate.Allow` or `credgate.Deny`.
@@ -77,8 +79,8 @@ impl Allow {
 
     /// The token with its scheme: "Bearer ...". To forward a request, use `headers`.
     #[getter]
-    fn authorization(&self) -> Option<&str> {
-        self.0.authorization()
+    fn authorization<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
+        strings::authorization(py, &self.0)
     }
 
     /// The token without a scheme.
@@ -89,11 +91,12 @@ impl Allow {
 
     /// The headers to set upstream, by lower-case name. None: remove the client's header.
     #[getter]
-    fn headers(&self) -> Vec<(String, Option<String>)> {
-        let headers = self.0.headers();
-        headers
-            .map(|(name, value)| (name.to_owned(), value.map(Cow::into_owned)))
-            .collect()
+    fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        if self.0.is_authorization_only() {
+            let name = intern!(py, "authorization");
+            return PyList::new(py, [(name, strings::authorization(py, &self.0))]);
+        }
+        PyList::new(py, self.0.headers().collect::<Vec<_>>())
     }
 
     /// The seconds for which the token is still served. None if it is not cached.

@@ -15,10 +15,9 @@ pub(crate) struct Request {
     pub(crate) parts: Parts,
 }
 
-#[pymethods]
 impl Request {
     /// Waits for the outcome on the calling thread, detached from the interpreter.
-    fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn wait(&self, py: Python<'_>) -> PyResult<Outcome> {
         engine::notice_fork();
         let engine = engine::current(py)?;
         let queue = credgate_core::Queue::new(&engine).map_err(|error| raise(py, &error))?;
@@ -26,11 +25,9 @@ impl Request {
         log::collect(py, &engine);
         // Dropping the last reference to the engine joins its thread.
         py.detach(|| drop((queue, engine)));
-        outcome(py, known)
+        Ok(known)
     }
-}
 
-impl Request {
     fn outcome(&self, py: Python<'_>, queue: &credgate_core::Queue) -> PyResult<Outcome> {
         match self.begin(queue).map_err(|error| raise(py, &error))? {
             Authentication::Ready(outcome) => Ok(outcome),

@@ -20,7 +20,7 @@ impl Check<'_> {
         };
         let denial = match (&seen.answer, &self.result) {
             (Some(Ok(_)), Ok(grant)) => {
-                let claims = grant.claims.as_ref();
+                let claims = grant.claims_set();
                 let names = claims.map_or(String::new(), |claims| claims.names().join(" "));
                 let message = format!(
                     "{} responded {}: the token is active.",

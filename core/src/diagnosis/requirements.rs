@@ -5,6 +5,7 @@ use super::finding::{Diagnosis, Finding, Step, Verdict, sentence};
 use super::says;
 use crate::gate::policy::{Breach, Comparison};
 use crate::token::Grant;
+use crate::token::packed::Packed;
 use serde_json::Value;
 
 const STEP: Step = Step::Requirements;
@@ -21,8 +22,8 @@ impl Check<'_> {
         let Ok(grant) = &self.result else {
             return false;
         };
-        let claims = grant.claims.as_ref();
-        let claim = |name: &str| claims.and_then(|claims| claims.get(name));
+        let claims = grant.claims_set();
+        let claim = |name: &str| claims.and_then(|claims| claims.get(name).map(Packed::to_value));
         let finding = match self.rules.policy.check(grant, self.wall) {
             Ok(()) if let Some(denial) = &self.brought => Finding::error(
                 STEP,
@@ -57,7 +58,7 @@ impl Check<'_> {
                 format!("The token's times are invalid: {why}."),
             )
             .remedy(CLOCKS),
-            Err(Breach::OtherIssuer) => self.other_issuer(claim("iss")),
+            Err(Breach::OtherIssuer) => self.other_issuer(claim("iss").as_ref()),
             Err(Breach::Insufficient(field)) => self.insufficient(grant, field),
         };
         report.fail(Verdict::Misconfigured, finding);
@@ -88,7 +89,7 @@ impl Check<'_> {
     fn insufficient(&self, grant: &Grant, field: &'static str) -> Finding {
         let compared = self.rules.policy.compare(field, grant);
         let is_known = compared.as_ref().is_some_and(|one| one.held.is_some());
-        if grant.claims.is_none() && !is_known {
+        if grant.claims_set().is_none() && !is_known {
             return Finding::error(
                 STEP,
                 "opaque_token",

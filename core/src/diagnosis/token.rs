@@ -4,7 +4,8 @@ use super::Check;
 use super::finding::{Diagnosis, Finding, Step, Verdict, sentence};
 use super::recorder::Asked;
 use super::says;
-use crate::token::claims::Claims;
+use crate::token::claims::{Claims, ClaimsSet};
+use crate::token::packed::Packed;
 use crate::token::{Lifetime, TokenResponse, json_object, unverified_claims};
 use serde_json::{Map, Value};
 
@@ -44,9 +45,10 @@ impl Check<'_> {
         let members: Map<String, Value> = json_object(&page.body).unwrap_or_default();
         let claims =
             unverified_claims(&answer.access_token).map(|claims| Claims::new(claims, None));
-        report.add(self.came(&answer, claims.as_ref(), &members));
-        self.lifetime(report, &answer, claims.as_ref());
-        self.wishes(report, asked, claims.as_ref(), &members);
+        let claims = claims.as_ref().map(Claims::set);
+        report.add(self.came(&answer, claims, &members));
+        self.lifetime(report, &answer, claims);
+        self.wishes(report, asked, claims, &members);
         if answer.access_token.len() > LARGE {
             let message = format!(
                 "The token has {} bytes. Many servers refuse headers of more than 8 KiB.",
@@ -63,7 +65,7 @@ impl Check<'_> {
     fn came(
         &self,
         answer: &TokenResponse,
-        claims: Option<&Claims>,
+        claims: Option<ClaimsSet<'_>>,
         members: &Map<String, Value>,
     ) -> Finding {
         let kind = match claims {
@@ -102,7 +104,7 @@ impl Check<'_> {
         if let Some(claims) = claims {
             for name in ["iss", "aud", "sub", "azp", "scope", "scp"] {
                 if let Some(value) = claims.get(name) {
-                    finding = finding.fact(&format!("claim_{name}"), self.said(value));
+                    finding = finding.fact(&format!("claim_{name}"), self.said(&value.to_value()));
                 }
             }
             finding = finding.fact(
@@ -119,7 +121,12 @@ impl Check<'_> {
         Some(self.rules.retention.kept(grant)?.as_secs())
     }
 
-    fn lifetime(&self, report: &mut Diagnosis, answer: &TokenResponse, claims: Option<&Claims>) {
+    fn lifetime(
+        &self,
+        report: &mut Diagnosis,
+        answer: &TokenResponse,
+        claims: Option<ClaimsSet<'_>>,
+    ) {
         // A token that is refused anyway needs no warning beside.
         let Ok(grant) = &self.result else {
             return;
@@ -158,7 +165,7 @@ impl Check<'_> {
         &self,
         report: &mut Diagnosis,
         asked: &Asked,
-        claims: Option<&Claims>,
+        claims: Option<ClaimsSet<'_>>,
         members: &Map<String, Value>,
     ) {
         if claims.is_none() && !asked.has_audience() {
@@ -179,7 +186,7 @@ impl Check<'_> {
         {
             let aud = claims
                 .get("aud")
-                .map_or("no audience".to_owned(), |aud| self.said(aud));
+                .map_or("no audience".to_owned(), |aud| self.said(&aud.to_value()));
             report.add(
                 Finding::warning(
                     STEP,
@@ -216,10 +223,10 @@ impl Check<'_> {
     }
 }
 
-fn is_for(aud: &Value, audience: &str) -> bool {
+fn is_for(aud: Packed<'_>, audience: &str) -> bool {
     match aud {
-        Value::String(one) => one == audience,
-        Value::Array(all) => all.iter().any(|one| one.as_str() == Some(audience)),
+        Packed::Text(one) => one == audience,
+        Packed::Array(all) => all.values().any(|one| one == Packed::Text(audience)),
         _ => false,
     }
 }

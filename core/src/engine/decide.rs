@@ -28,7 +28,7 @@ use crate::request::{Request, Source};
 use crate::store::Sharing;
 use crate::sys::clock::Moment;
 use crate::sys::process::Process;
-use crate::sys::secret::Secret;
+use crate::sys::secret::{Secret, bleach};
 use crate::token::Grant;
 use once_cell::sync::OnceCell;
 use std::cell::RefCell;
@@ -129,8 +129,13 @@ impl Inner {
         next: impl FnOnce(Look<'_>) -> R,
     ) -> R {
         SCRATCH.with_borrow_mut(|(buffer, room)| {
-            let scratch = &mut Scratch::new(buffer);
-            next(self.look_up(&gate.rules, request, scratch, room))
+            let mut scratch = Scratch::new(buffer);
+            let result = next(self.look_up(&gate.rules, request, &mut scratch, room));
+            // A hit by Basic has decoded and copied nothing.
+            if scratch.is_written() || request.credentials.is_some() {
+                bleach();
+            }
+            result
         })
     }
 
@@ -192,8 +197,8 @@ impl Inner {
         // Most hits: nothing is decoded, and the credentials are not looked at.
         if let Some(text) = basic_alone(places, request, scratch) {
             let key = self.process_key.basic(&rules.fingerprint, text);
-            let is_allowed = |grant: &Grant| rules.allows_client(grant.client_id().as_bytes());
-            match self.hit(rules, &key, Source::Header, moment, is_allowed) {
+            let may_serve = |grant: &Grant| rules.allows_client_of(grant);
+            match self.hit(rules, &key, Source::Header, moment, may_serve) {
                 Some((outcome, None)) => return Look::Known(outcome),
                 Some((outcome, Some(grant))) => {
                     if let Ok(presented) = extract(places, request, scratch) {

@@ -1,17 +1,20 @@
-//! The requirements on tokens. They are checked on every request, on hits too: a cached token is never a cached
-//! permission.
+//! The requirements on tokens. They hold on every request, on hits too: a cached token is never a cached permission. Its
+//! times are compared each time. The rest is a function of a token and a gate that both never change, so a token
+//! remembers the policy that it met last.
 
 use crate::config::{Config, value_error};
 use crate::error::{Error, Problems};
 use crate::token::Grant;
-use crate::token::claims::{Claims, Path};
+use crate::token::claims::{ClaimsSet, Path};
+use crate::token::packed::Packed;
+use crate::token::passed::CheckId;
 use serde_json::Value;
-use std::borrow::Cow;
 use std::time::Duration;
 
 /// The requirements of a gate.
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
+    id: CheckId,
     verify_claims: bool,
     leeway: Duration,
     /// Empty: the issuer that the provider's metadata names.
@@ -36,7 +39,7 @@ pub(crate) struct Comparison<'g> {
     /// An OR of ANDs.
     pub(crate) required: &'g [Vec<String>],
     /// `None`: the token has none that is known.
-    pub(crate) held: Option<Cow<'g, Value>>,
+    pub(crate) held: Option<Value>,
 }
 
 /// The field with the required scopes.
@@ -112,6 +115,7 @@ impl Policy {
         }
         problems.finish()?;
         Ok(Policy {
+            id: CheckId::new(),
             verify_claims: config.verify_claims,
             leeway: Duration::from_secs(config.leeway.into()),
             issuers_allowed: config.issuers_allowed.clone(),
@@ -120,12 +124,17 @@ impl Policy {
         })
     }
 
-    /// Checks a token. `wall`: the time since the Unix epoch. Allocates nothing.
+    /// Checks a token. `wall`: the time since the Unix epoch. Allocates nothing. Only the times are compared again if the
+    /// token met this policy before.
     pub(crate) fn check(&self, grant: &Grant, wall: Duration) -> Result<(), Breach> {
-        match &grant.claims {
-            Some(claims) => self.check_claims(claims, wall),
-            None => self.check_opaque(grant.scope()),
+        let claims = grant.claims_set();
+        if let Some(claims) = claims {
+            self.check_time(claims, wall)?;
         }
+        grant.met.unless(self.id, || match claims {
+            Some(claims) => self.check_contents(claims),
+            None => self.check_opaque(grant.scope()),
+        })
     }
 
     /// An opaque token meets no requirement but that of its scope.
@@ -144,9 +153,14 @@ impl Policy {
     }
 
     /// Checks the claims of a JWT.
-    pub(crate) fn check_claims(&self, claims: &Claims, wall: Duration) -> Result<(), Breach> {
+    pub(crate) fn check_claims(&self, claims: ClaimsSet<'_>, wall: Duration) -> Result<(), Breach> {
+        self.check_time(claims, wall)?;
+        self.check_contents(claims)
+    }
+
+    /// The part that never changes for a token.
+    fn check_contents(&self, claims: ClaimsSet<'_>) -> Result<(), Breach> {
         if self.verify_claims {
-            self.check_time(claims, wall.as_secs_f64())?;
             self.check_issuer(claims)?;
         }
         for requirement in &self.required {
@@ -164,16 +178,20 @@ impl Policy {
     }
 
     /// RFC 7519 sections 4.1.4 to 4.1.6. A time that is not a number does not count as absent.
-    fn check_time(&self, claims: &Claims, wall: f64) -> Result<(), Breach> {
-        let leeway = self.leeway.as_secs_f64();
-        let times = claims.times;
-        if let Some(why) = times.wrong {
-            return Err(Breach::Untrusted(why));
+    fn check_time(&self, claims: ClaimsSet<'_>, wall: Duration) -> Result<(), Breach> {
+        if !self.verify_claims {
+            return Ok(());
         }
-        if times.not_before.is_some_and(|nbf| nbf > wall + leeway) {
+        let wall = wall.as_secs_f64();
+        let leeway = self.leeway.as_secs_f64();
+        let times = claims.times();
+        if let Some(wrong) = times.wrong {
+            return Err(Breach::Untrusted(wrong.why()));
+        }
+        if times.not_before > wall + leeway {
             return Err(Breach::Untrusted("it is not valid yet (nbf)"));
         }
-        if times.expires.is_some_and(|exp| wall >= exp + leeway) {
+        if wall >= times.expires + leeway {
             return Err(Breach::Expired);
         }
         Ok(())
@@ -187,11 +205,11 @@ impl Policy {
     /// The requirement in a field such as `audience_required`, and the token's value for it.
     pub(crate) fn compare<'g>(&'g self, field: &str, grant: &'g Grant) -> Option<Comparison<'g>> {
         let requirement = self.required.iter().find(|one| one.field == field)?;
-        let held = match &grant.claims {
-            Some(claims) => requirement.find(claims).map(Cow::Borrowed),
+        let held = match grant.claims_set() {
+            Some(claims) => requirement.find(claims).map(Packed::to_value),
             None => {
                 let scope = grant.scope().filter(|_| requirement.is_granted_scope);
-                scope.map(|scope| Cow::Owned(scope.into()))
+                scope.map(Value::from)
             }
         };
         Some(Comparison {
@@ -200,9 +218,9 @@ impl Policy {
         })
     }
 
-    fn check_issuer(&self, claims: &Claims) -> Result<(), Breach> {
+    fn check_issuer(&self, claims: ClaimsSet<'_>) -> Result<(), Breach> {
         let is_allowed = if self.issuers_allowed.is_empty() {
-            claims.is_providers
+            claims.are_providers()
         } else {
             let issuer = claims.text("iss");
             self.issuers_allowed
@@ -232,7 +250,7 @@ fn any_of(field: &str, elements: &[String]) -> Result<Vec<Vec<String>>, Error> {
 }
 
 impl Requirement {
-    fn find<'c>(&self, claims: &'c Claims) -> Option<&'c Value> {
+    fn find<'c>(&self, claims: ClaimsSet<'c>) -> Option<Packed<'c>> {
         self.claims.iter().find_map(|path| path.find(claims))
     }
 
@@ -244,10 +262,10 @@ impl Requirement {
 }
 
 /// Whether a claim contains a word: as an element of an array, or in a space-separated string (RFC 8693 section 4.2).
-fn contains_word(value: &Value, word: &str) -> bool {
+fn contains_word(value: Packed<'_>, word: &str) -> bool {
     match value {
-        Value::String(text) => has_word(text, word),
-        Value::Array(values) => values.iter().any(|value| value.as_str() == Some(word)),
+        Packed::Text(text) => has_word(text, word),
+        Packed::Array(body) => body.values().any(|value| value == Packed::Text(word)),
         _ => false,
     }
 }
@@ -261,7 +279,7 @@ mod tests {
     use super::*;
     use crate::sys::clock::manual::ManualClock;
     use crate::token::claims::tests::claims;
-    use crate::token::{Lifetime, grant_for_test};
+    use crate::token::{Contents, Lifetime, grant_for_test_with};
     use serde_json::json;
 
     const NOW: Duration = Duration::from_secs(1_700_000_000);
@@ -270,7 +288,7 @@ mod tests {
         let config = Config::from_json(&config.replace('{', r#"{"issuer":"https://a","#)).unwrap();
         Policy::compile(&config)
             .unwrap()
-            .check_claims(&claims(members), NOW)
+            .check_claims(claims(members).set(), NOW)
     }
 
     #[test]
@@ -333,13 +351,11 @@ mod tests {
             let json = config.replacen('{', r#"{"issuer":"https://a","#, 1);
             let json = json.replace(", }", "}");
             let policy = Policy::compile(&Config::from_json(&json).unwrap()).unwrap();
-            let grant = grant_for_test("t", Lifetime::Unknown, &ManualClock::new());
+            let contents = Contents::Opaque(scope);
+            let clock = ManualClock::new();
+            let grant = grant_for_test_with(&contents, "t", Lifetime::Unknown, &clock);
             let expected = unmet.map_or(Ok(()), |field| Err(Breach::Insufficient(field)));
-            assert_eq!(
-                policy.check(&grant.with_scope(scope), NOW),
-                expected,
-                "{config} {scope:?}"
-            );
+            assert_eq!(policy.check(&grant, NOW), expected, "{config} {scope:?}");
         }
     }
 

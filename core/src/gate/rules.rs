@@ -205,7 +205,7 @@ impl Rules {
         let token = upstream.token_header.as_ref();
         let token =
             token.map(move |header| (header.name.as_str(), grant.map(|grant| header.value(grant))));
-        let claims = grant.and_then(|grant| grant.claims.as_ref());
+        let claims = grant.and_then(Grant::claims_set);
         let named = upstream
             .claim_headers
             .iter()
@@ -223,6 +223,13 @@ impl Rules {
     pub(crate) fn introspects(&self, token: &str) -> Option<&Introspection> {
         let introspection = self.introspection.as_ref()?;
         (introspection.jwts || !is_jws(token)).then_some(introspection)
+    }
+
+    /// Whether the client of a token may use the gate.
+    pub(crate) fn allows_client_of(&self, grant: &Grant) -> bool {
+        self.clients_allowed
+            .as_ref()
+            .is_none_or(|clients| clients.allow_client_of(grant))
     }
 
     pub(crate) fn allows_client(&self, client_id: &[u8]) -> bool {

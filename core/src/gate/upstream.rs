@@ -7,10 +7,11 @@ use crate::config::{Config, value_error};
 use crate::error::{Error, Problems};
 use crate::request::named::{HeaderNames, is_same};
 use crate::token::Grant;
-use crate::token::claims::{Claims, Path};
+use crate::token::claims::{ClaimsSet, Path};
+use crate::token::packed::Packed;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::borrow::Cow;
 
 /// The headers of allowed requests, and the responses to denied ones.
@@ -194,13 +195,12 @@ fn claim_headers(
 
 /// The value of a header for a claim: text unchanged, objects and arrays as base64 of their JSON, as in Kong. `None`
 /// without such a claim, and for text with control characters, which could end the header line.
-pub(crate) fn header_value<'c>(claims: Option<&'c Claims>, path: &Path) -> Option<Cow<'c, str>> {
+pub(crate) fn header_value<'c>(claims: Option<ClaimsSet<'c>>, path: &Path) -> Option<Cow<'c, str>> {
     match path.find(claims?)? {
-        Value::Null => None,
-        Value::String(text) if text.chars().any(char::is_control) => None,
-        Value::String(text) => Some(text.as_str().into()),
-        Value::Bool(value) => Some(if *value { "true" } else { "false" }.into()),
-        Value::Number(number) => Some(number.to_string().into()),
+        Packed::Null => None,
+        Packed::Text(text) if text.chars().any(char::is_control) => None,
+        Packed::Text(text) | Packed::Number(text) => Some(text.into()),
+        Packed::Bool(value) => Some(if value { "true" } else { "false" }.into()),
         nested => Some(STANDARD.encode(nested.to_string()).into()),
     }
 }
@@ -232,7 +232,7 @@ mod tests {
         ] {
             let path = Path::new("x", &[claim.to_owned()]).unwrap();
             assert_eq!(
-                header_value(Some(&claims), &path).as_deref(),
+                header_value(Some(claims.set()), &path).as_deref(),
                 expect,
                 "{claim}"
             );

@@ -4,7 +4,7 @@ use super::{add, load};
 use crate::outcome::CacheStatus;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 /// The counters of clients: the first `max` clients to which the provider grants a token have counters of their own
 /// until the engine ends. All other requests count as [`OTHER`]: a guess cannot take a place, and no counter decreases.
@@ -144,6 +144,13 @@ impl Requests {
         }
     }
 
+    /// Counters that no metrics show.
+    pub(crate) fn unseen() -> Arc<Requests> {
+        static UNSEEN: LazyLock<Arc<Requests>> =
+            LazyLock::new(|| Arc::new(Requests::of(OTHER.into())));
+        Arc::clone(&UNSEEN)
+    }
+
     /// Counts an allowed request.
     pub(crate) fn allow(&self, cache_status: CacheStatus) {
         add(&self.allowed[cache_status as usize]);
@@ -156,13 +163,6 @@ impl Requests {
             allowed: sum(&self.allowed),
             denied: sum(&self.denied),
         }
-    }
-}
-
-impl Default for Requests {
-    /// Counters that no metrics show.
-    fn default() -> Requests {
-        Requests::of(OTHER.into())
     }
 }
 

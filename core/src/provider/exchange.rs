@@ -20,7 +20,7 @@ use crate::key::Key;
 use crate::request::credentials::Credentials;
 use crate::sys::secret::Secret;
 use crate::token::claims::Claims;
-use crate::token::{Grant, Origin, TokenResponse, is_jws, unverified_claims};
+use crate::token::{Contents, Grant, Origin, TokenResponse, is_jws, unverified_claims};
 use reqwest::header::{HeaderName, HeaderValue};
 use std::sync::Arc;
 use std::time::Duration;
@@ -351,15 +351,15 @@ impl Exchange<'_> {
                 .filter(|_| self.rules.verify_signature)
                 .or(Some(introspected));
         }
-        let lifetime = answer.lifetime(claims.as_ref(), self.env.clock.wall());
+        let lifetime = answer.lifetime(claims.as_ref().map(Claims::set), self.env.clock.wall());
         // The claims of a JWT state its scope, also if they cannot be read.
-        let scope = if claims.is_some() || is_jws(token) {
-            None
-        } else {
-            answer.scope(requested)
+        let contents = match claims {
+            Some(claims) => Contents::Claims(claims),
+            None if is_jws(token) => Contents::Opaque(None),
+            None => Contents::Opaque(answer.scope(requested)),
         };
         let client_id = &credentials.client_id;
-        Ok(Grant::new(origin, client_id, token, lifetime, claims).with_scope(scope))
+        Ok(Grant::new(origin, client_id, token, lifetime, &contents))
     }
 
     fn unverifiable(&self, why: &str) -> Denial {

@@ -11,7 +11,7 @@ use super::token_request::Client;
 use crate::cause::{Cause, Denial};
 use crate::gate::introspection::Introspection;
 use crate::http::{Call, Form, Response};
-use crate::token::claims::Claims;
+use crate::token::claims::{Claims, ClaimsSet};
 use crate::token::{UniqueObject, json_object};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
@@ -124,11 +124,11 @@ impl Exchange<'_> {
 
 /// Whether claims of an introspection response are those of an access token that any bearer may use. The hint in the
 /// request does not exclude other tokens (RFC 7662 section 2.1).
-pub(super) fn are_of_access_token(claims: &Claims) -> bool {
+pub(super) fn are_of_access_token(claims: ClaimsSet<'_>) -> bool {
     let is_one_of = |name, expected: [&str; 2]| {
         claims.get(name).is_none_or(|value| {
             let is = |text: &str| expected.iter().any(|one| text.eq_ignore_ascii_case(one));
-            value.as_str().is_some_and(is)
+            value.text().is_some_and(is)
         })
     };
     // Hydra and Cognito have token_use; Keycloak has typ.

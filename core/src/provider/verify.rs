@@ -6,8 +6,8 @@ use super::{Metadata, quote};
 use crate::cause::{Cause, Denial};
 use crate::gate::introspection::Introspection;
 use crate::gate::policy::Breach;
-use crate::token::claims::Claims;
-use crate::token::{Grant, Jws, JwsError, is_jws, remaining};
+use crate::token::claims::{Claims, ClaimsSet};
+use crate::token::{Contents, Grant, Jws, JwsError, is_jws, remaining};
 
 /// The reason why a token does not verify: its own fault, or unavailable keys.
 pub(super) enum Unverified {
@@ -37,27 +37,27 @@ impl Exchange<'_> {
         if let Some(introspection) = introspection {
             let introspected = self.introspect(&metadata, introspection, token).await?;
             let introspected = introspected.ok_or_else(|| invalid(INACTIVE))?;
-            if !are_of_access_token(&introspected) {
+            if !are_of_access_token(introspected.set()) {
                 return Err(invalid("it is not a bearer access token"));
             }
-            self.check_client_supplied(&introspected)?;
+            self.check_client_supplied(introspected.set())?;
             claims = claims.or(Some(introspected));
         }
         let claims = claims.ok_or_else(|| invalid("it has no claims"))?;
         let client_id = ["client_id", "azp", "appid", "cid", "sub"]
             .into_iter()
-            .filter_map(|name| claims.text(name))
+            .filter_map(|name| claims.set().text(name))
             .find(|id| !id.is_empty())
             .filter(|id| !id.chars().any(char::is_control))
             .ok_or_else(|| invalid("it names no client"))?
             .to_owned();
-        let lifetime = remaining(&claims, self.env.clock.wall());
+        let lifetime = remaining(claims.set(), self.env.clock.wall());
         Ok(Grant::new(
             origin,
             &client_id,
             token,
             lifetime,
-            Some(claims),
+            &Contents::Claims(claims),
         ))
     }
 
@@ -77,15 +77,15 @@ impl Exchange<'_> {
             return Err(invalid("its typ is not an access token's"));
         }
         let claims = Claims::new(jws.into_claims(), Some(&metadata.issuer));
-        if claims.get("exp").is_none() {
+        if claims.set().get("exp").is_none() {
             return Err(invalid("it has no exp"));
         }
-        self.check_client_supplied(&claims).map(|()| claims)
+        self.check_client_supplied(claims.set()).map(|()| claims)
     }
 
     /// Checks the claims of a client's own token: kind, issuer and times. The gate's other requirements are checked for
     /// each request.
-    fn check_client_supplied(&self, claims: &Claims) -> Result<(), Denial> {
+    fn check_client_supplied(&self, claims: ClaimsSet<'_>) -> Result<(), Denial> {
         if claims.are_of_id_token() {
             return Err(invalid("it is an ID token"));
         }

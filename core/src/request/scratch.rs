@@ -54,6 +54,11 @@ impl<'r> Scratch<'r> {
         Ok(&self.bytes[self.used..end])
     }
 
+    /// Whether a value has been decoded, also in vain.
+    pub(crate) fn is_written(&self) -> bool {
+        self.written > 0
+    }
+
     /// Makes the whole buffer available again.
     pub(super) fn rewind(&mut self) {
         self.used = 0;

@@ -6,8 +6,8 @@ use super::MAX_SKEW;
 use crate::cause::{Cause, Denial};
 use crate::gate::Rules;
 use crate::sys::clock::Clock;
-use crate::token::claims::Claims;
-use crate::token::{Grant, Jws, Lifetime, Origin, UniqueObject};
+use crate::token::claims::{Claims, ClaimsSet};
+use crate::token::{Contents, Grant, Jws, Lifetime, Origin, UniqueObject};
 use crate::token::{is_b64token, is_jws, json_object, unverified_claims};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -103,13 +103,10 @@ impl<'e> TokenEntry<'e> {
             scope: grant.scope().map(Cow::from),
             introspected: rules
                 .introspects(grant.token())
-                .and(grant.claims.as_ref())
+                .and_then(|_| grant.claims_set())
                 .map(|claims| claims.json().into()),
             is_verified: rules.verify_signature && is_jws(grant.token()),
-            is_providers: grant
-                .claims
-                .as_ref()
-                .is_some_and(|claims| claims.is_providers),
+            is_providers: grant.claims_set().is_some_and(ClaimsSet::are_providers),
         })
     }
 
@@ -143,6 +140,10 @@ impl<'e> TokenEntry<'e> {
             unverified_claims(&self.token)
         };
         let received = now.checked_sub(wall - received_wall)?;
+        let contents = match members {
+            Some(members) => Contents::Claims(Claims::with(members, self.is_providers)),
+            None => Contents::Opaque(self.scope.as_deref()),
+        };
         let grant = Grant::new(
             Origin {
                 received,
@@ -154,9 +155,9 @@ impl<'e> TokenEntry<'e> {
             self.lifetime.map_or(Lifetime::Unknown, |lifetime| {
                 Lifetime::Stated(Duration::from_millis(lifetime))
             }),
-            members.map(|members| Claims::with(members, self.is_providers)),
+            &contents,
         );
-        Some(grant.with_scope(self.scope.as_deref()))
+        Some(grant)
     }
 }
 
@@ -224,7 +225,7 @@ mod tests {
     use crate::key::{Fingerprint, Key};
     use crate::sys::clock::manual::ManualClock;
     use crate::token::claims::tests::claims;
-    use crate::token::grant_for_test;
+    use crate::token::{grant_for_test, grant_for_test_with};
     use serde_json::json;
     use std::sync::Arc;
 
@@ -321,7 +322,8 @@ mod tests {
             (Some("write"), Err(Breach::Insufficient("scopes_required"))),
             (None, Err(Breach::Insufficient("scopes_required"))),
         ] {
-            let grant = grant_for_test("t", Lifetime::Unknown, &clock).with_scope(scope);
+            let contents = Contents::Opaque(scope);
+            let grant = grant_for_test_with(&contents, "t", Lifetime::Unknown, &clock);
             let text = written(&grant, &rules, &clock);
             let shared = read(&text, &rules, &clock).unwrap();
             assert_eq!(shared.scope(), scope);
@@ -334,11 +336,10 @@ mod tests {
         let own = r#"{"auth_methods":["client_credentials","introspection"],"introspection_client_id":"g",
             "introspection_client_secret":"s","roles_required":"reader"}"#;
         let (rules, clock) = (rules(own), ManualClock::new());
-        let mut grant = grant_for_test("t", Lifetime::Unknown, &clock);
+        let grant = grant_for_test("t", Lifetime::Unknown, &clock);
         let plain = written(&grant, &rules, &clock);
-        grant.claims = Some(claims(
-            json!({"iss": "https://a.example/", "roles": ["reader"]}),
-        ));
+        let claims = claims(json!({"iss": "https://a.example/", "roles": ["reader"]}));
+        let grant = grant_for_test_with(&Contents::Claims(claims), "t", Lifetime::Unknown, &clock);
         let text = written(&grant, &rules, &clock);
         let shared = read(&text, &rules, &clock).unwrap();
         assert_eq!(rules.policy.check(&shared, clock.wall()), Ok(()));

@@ -5,6 +5,7 @@
 //! known key, too: a stolen pepper does not let clients share an index.
 
 use crate::key::Fingerprint;
+use crate::request::credentials::MAX_LEN;
 use crate::sys::secret::bleach;
 use zeroize::Zeroizing;
 
@@ -31,50 +32,42 @@ impl MacKey {
         client_secret: &[u8],
         args: impl ExactSizeIterator<Item = (u8, &'a [u8])>,
     ) -> [u8; 32] {
-        let mac = self.mac_of_pair(gate, client_id, client_secret, args);
+        // Enough for every request: a longer vector would leave a copy behind.
+        let mut message = Zeroizing::new(Vec::with_capacity(MAX_LEN + 128));
+        message.extend_from_slice(&[VERSION, PAIR]);
+        message.extend_from_slice(&gate.to_bytes());
+        let part = |message: &mut Vec<u8>, part: &[u8]| {
+            message.extend_from_slice(&(part.len() as u16).to_le_bytes());
+            message.extend_from_slice(part);
+        };
+        part(&mut message, client_id);
+        part(&mut message, client_secret);
+        message.extend_from_slice(&(args.len() as u16).to_le_bytes());
+        for (name, value) in args {
+            message.push(name);
+            part(&mut message, value);
+        }
+        let mac = self.hash(&message);
         bleach();
         mac
-    }
-
-    #[inline(never)]
-    fn mac_of_pair<'a>(
-        &self,
-        gate: &Fingerprint,
-        client_id: &[u8],
-        client_secret: &[u8],
-        args: impl ExactSizeIterator<Item = (u8, &'a [u8])>,
-    ) -> [u8; 32] {
-        let mut mac = self.mac(PAIR);
-        mac.update(&gate.to_bytes());
-        for part in [client_id, client_secret] {
-            mac.update(&(part.len() as u16).to_le_bytes());
-            mac.update(part);
-        }
-        mac.update(&(args.len() as u16).to_le_bytes());
-        for (name, value) in args {
-            mac.update(&[name]);
-            mac.update(&(value.len() as u16).to_le_bytes());
-            mac.update(value);
-        }
-        *mac.finalize().as_bytes()
     }
 
     /// Of a purge's target: the tokens of one gate or all, of one client or all.
     pub(super) fn purge(&self, gate: Option<&Fingerprint>, client_id: Option<&[u8]>) -> [u8; 32] {
         let gate = gate.map(|gate| gate.to_bytes());
-        let mut mac = self.mac(PURGE);
+        let mut message = vec![VERSION, PURGE];
         for part in [gate.as_ref().map(<[u8; 16]>::as_slice), client_id] {
-            mac.update(&[u8::from(part.is_some())]);
+            message.push(u8::from(part.is_some()));
             let part = part.unwrap_or_default();
-            mac.update(&(part.len() as u64).to_le_bytes());
-            mac.update(part);
+            message.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            message.extend_from_slice(part);
         }
-        *mac.finalize().as_bytes()
+        self.hash(&message)
     }
 
-    fn mac(&self, kind: u8) -> blake3::Hasher {
-        let mut mac = blake3::Hasher::new_keyed(&self.0);
-        mac.update(&[VERSION, kind]);
-        mac
+    /// Separate, so that its remains on the stack are where [`bleach`] overwrites them.
+    #[inline(never)]
+    fn hash(&self, message: &[u8]) -> [u8; 32] {
+        *blake3::keyed_hash(&self.0, message).as_bytes()
     }
 }

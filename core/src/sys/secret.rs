@@ -27,10 +27,10 @@ pub(crate) fn wipe(room: &mut [u8]) {
     black_box(room);
 }
 
-/// Overwrites the remains of a hash on the stack: blocks of the message, with the secret in them. Later heap writes
-/// could copy these bytes into padding that nothing fills. Also overwrites the registers through which glibc copies:
-/// the dynamic linker spills them to the stack at the first call of a function. On the I/O thread only: a hit
-/// leaves no such remains.
+/// Overwrites the remains of secrets on the stack: copies of them, and blocks of a hash. Later heap writes could copy
+/// these bytes into padding that nothing fills. Also overwrites the registers through which glibc copies: the dynamic
+/// linker spills them to the stack at the first call of a function. A hit by Basic leaves no such remains, and does not
+/// pay for this: 550 instructions.
 #[inline(never)]
 pub(crate) fn bleach() {
     // In parts: glibc fills larger ranges with an instruction that is slow to start.

@@ -1,44 +1,84 @@
 //! Claims of a token, and paths into them.
 
+use super::packed::{Body, Packed, pack};
 use crate::config::value_error;
 use crate::error::Error;
 use serde_json::{Map, Value};
 use std::fmt;
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
-/// The claims of a JWT (RFC 7519 section 4). Their strings are wiped when dropped.
+/// The claims of a JWT (RFC 7519 section 4), before its grant owns them. Wiped when dropped.
 pub(crate) struct Claims {
-    members: Map<String, Value>,
-    /// The approximate size, in bytes.
-    pub(crate) size: usize,
-    /// Whether `iss` equals the issuer of the provider's metadata.
-    pub(crate) is_providers: bool,
-    pub(crate) times: Times,
+    pub(super) packed: Zeroizing<String>,
+    pub(super) facts: Facts,
 }
 
-/// The times of a token, in seconds since the Unix epoch: read once, compared on every hit.
+/// The same, borrowed.
+#[derive(Clone, Copy)]
+pub(crate) struct ClaimsSet<'c> {
+    body: Body<'c>,
+    facts: Facts,
+}
+
+/// The part of the claims that every hit compares, read once.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Facts {
+    times: Times,
+    is_providers: bool,
+}
+
+/// The times of a token, in seconds since the Unix epoch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
-    pub(crate) expires: Option<f64>,
-    pub(crate) not_before: Option<f64>,
+    /// Infinite if absent.
+    pub(crate) expires: f64,
+    pub(crate) not_before: f64,
     /// The first time that is present but not a number; it does not count as absent.
-    pub(crate) wrong: Option<&'static str>,
+    pub(crate) wrong: Option<Time>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Time {
+    IssuedAt,
+    NotBefore,
+    Expires,
+}
+
+impl Time {
+    /// Of a time that is not a number: one log-safe phrase.
+    pub(crate) fn why(self) -> &'static str {
+        match self {
+            Time::IssuedAt => "its iat is not a number",
+            Time::NotBefore => "its nbf is not a number",
+            Time::Expires => "its exp is not a number",
+        }
+    }
+}
+
+impl Default for Times {
+    fn default() -> Times {
+        Times {
+            expires: f64::INFINITY,
+            not_before: f64::NEG_INFINITY,
+            wrong: None,
+        }
+    }
 }
 
 impl Times {
     fn read(members: &Map<String, Value>) -> Times {
         let mut wrong = None;
-        let mut time = |name, why| {
+        let mut time = |name, which| {
             let value = members.get(name)?;
             if value.as_f64().is_none() {
-                wrong.get_or_insert(why);
+                wrong.get_or_insert(which);
             }
             value.as_f64()
         };
-        time("iat", "its iat is not a number");
+        time("iat", Time::IssuedAt);
         Times {
-            not_before: time("nbf", "its nbf is not a number"),
-            expires: time("exp", "its exp is not a number"),
+            not_before: time("nbf", Time::NotBefore).unwrap_or(f64::NEG_INFINITY),
+            expires: time("exp", Time::Expires).unwrap_or(f64::INFINITY),
             wrong,
         }
     }
@@ -53,28 +93,58 @@ impl Claims {
 
     /// Claims with a known verdict on `iss`.
     pub(crate) fn with(members: Map<String, Value>, is_providers: bool) -> Claims {
-        let size = members
-            .iter()
-            .map(|(name, value)| 64 + name.len() + size(value));
+        let times = Times::read(&members);
         Claims {
-            size: size.sum(),
-            is_providers,
-            times: Times::read(&members),
-            members,
+            packed: pack(members),
+            facts: Facts {
+                times,
+                is_providers,
+            },
         }
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
-        self.members.get(name)
+    pub(crate) fn set(&self) -> ClaimsSet<'_> {
+        ClaimsSet::of(&self.packed, self.facts)
+    }
+}
+
+impl<'c> ClaimsSet<'c> {
+    /// `packed`: see [`pack`].
+    pub(super) fn of(packed: &'c str, facts: Facts) -> ClaimsSet<'c> {
+        ClaimsSet {
+            body: Body::packed(packed),
+            facts,
+        }
     }
 
-    pub(crate) fn json(&self) -> String {
-        serde_json::to_string(&self.members).unwrap_or_default()
+    pub(crate) fn get(self, name: &str) -> Option<Packed<'c>> {
+        self.body.get(name)
+    }
+
+    pub(crate) fn text(self, name: &str) -> Option<&'c str> {
+        self.get(name)?.text()
+    }
+
+    pub(crate) fn names(self) -> Vec<&'c str> {
+        self.body.members().map(|(name, _)| name).collect()
+    }
+
+    pub(crate) fn json(self) -> String {
+        Packed::Object(self.body).to_string()
+    }
+
+    pub(crate) fn times(self) -> Times {
+        self.facts.times
+    }
+
+    /// Whether `iss` equals the issuer of the provider's metadata.
+    pub(crate) fn are_providers(self) -> bool {
+        self.facts.is_providers
     }
 
     /// Whether the claims are recognizably those of an ID token (OpenID Connect Core 1.0 sections 2 and 3.3.2.11). An
     /// ID token without these claims looks like an access token; only its audience, the client, differs.
-    pub(crate) fn are_of_id_token(&self) -> bool {
+    pub(crate) fn are_of_id_token(self) -> bool {
         let is = |name, value| self.text(name) == Some(value);
         let has = |name| self.get(name).is_some();
         // Keycloak and Cognito name the kind of a token. Keycloak before 25 repeats the nonce in access tokens.
@@ -83,46 +153,11 @@ impl Claims {
             || ["at_hash", "c_hash", "s_hash"].into_iter().any(has)
             || (has("nonce") && !is("typ", "Bearer"))
     }
-
-    pub(crate) fn names(&self) -> Vec<&str> {
-        self.members.keys().map(String::as_str).collect()
-    }
-
-    pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.get(name)?.as_str()
-    }
 }
 
 impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Claims(…)")
-    }
-}
-
-impl Drop for Claims {
-    fn drop(&mut self) {
-        self.members.values_mut().for_each(wipe);
-    }
-}
-
-fn wipe(value: &mut Value) {
-    match value {
-        Value::String(text) => text.zeroize(),
-        Value::Array(values) => values.iter_mut().for_each(wipe),
-        Value::Object(members) => members.values_mut().for_each(wipe),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
-fn size(value: &Value) -> usize {
-    32 + match value {
-        Value::String(text) => text.len(),
-        Value::Array(values) => values.iter().map(size).sum(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| 64 + name.len() + size(value))
-            .sum(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
     }
 }
 
@@ -150,20 +185,22 @@ impl Path {
         self.0 == [name]
     }
 
-    pub(crate) fn find<'c>(&self, claims: &'c Claims) -> Option<&'c Value> {
+    pub(crate) fn find<'c>(&self, claims: ClaimsSet<'c>) -> Option<Packed<'c>> {
         let (first, rest) = self.0.split_first()?;
         walk(claims.get(first)?, rest.iter().map(String::as_str))
     }
 }
 
 /// Follows names of members, and positions in arrays from 1.
-pub(crate) fn walk<'v, 'n>(
-    value: &'v Value,
+pub(crate) fn walk<'c, 'n>(
+    value: Packed<'c>,
     mut path: impl Iterator<Item = &'n str>,
-) -> Option<&'v Value> {
+) -> Option<Packed<'c>> {
     path.try_fold(value, |value, part| match value {
-        Value::Object(members) => members.get(part),
-        Value::Array(values) => values.get(part.parse::<usize>().ok()?.checked_sub(1)?),
+        Packed::Object(body) => body.get(part),
+        Packed::Array(body) => body
+            .values()
+            .nth(part.parse::<usize>().ok()?.checked_sub(1)?),
         _ => None,
     })
 }
@@ -185,7 +222,7 @@ pub(crate) mod tests {
         let members = json!({"sub": "a", "roles": ["x", {"y": 1.5}], "exp": 1700000000});
         let claims = claims(members.clone());
         assert_eq!(
-            serde_json::from_str::<Value>(&claims.json()).ok(),
+            serde_json::from_str::<Value>(&claims.set().json()).ok(),
             Some(members)
         );
     }
@@ -195,11 +232,15 @@ pub(crate) mod tests {
         let claims = claims(json!({"realm": {"roles": ["a", {"name": "b"}]}, "x": "y"}));
         let find = |path: &[&str]| {
             let path: Vec<_> = path.iter().map(|part| (*part).to_owned()).collect();
-            Path::new("x", &path).unwrap().find(&claims).cloned()
+            let found = Path::new("x", &path).unwrap().find(claims.set());
+            found.map(|found| found.to_string())
         };
-        assert_eq!(find(&["x"]), Some(json!("y")));
-        assert_eq!(find(&["realm", "roles", "1"]), Some(json!("a")));
-        assert_eq!(find(&["realm", "roles", "2", "name"]), Some(json!("b")));
+        assert_eq!(find(&["x"]).as_deref(), Some(r#""y""#));
+        assert_eq!(find(&["realm", "roles", "1"]).as_deref(), Some(r#""a""#));
+        assert_eq!(
+            find(&["realm", "roles", "2", "name"]).as_deref(),
+            Some(r#""b""#)
+        );
         for nowhere in [
             &["y"][..],
             &["x", "y"],

@@ -4,7 +4,9 @@ use crate::cache::purges::Checked;
 use crate::key::{Fingerprint, Key};
 use crate::metrics::clients::Requests;
 use crate::sys::clock::{Clock, SystemClock};
-use crate::token::claims::{Claims, walk};
+use crate::token::claims::{Claims, ClaimsSet, Facts, walk};
+use crate::token::packed::Packed;
+use crate::token::passed::Passed;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt;
@@ -15,9 +17,14 @@ use zeroize::Zeroizing;
 
 /// A client's token, ready to be forwarded. Wiped when dropped.
 pub struct Grant {
-    pub(crate) client_id: Box<str>,
-    /// `Bearer …`
-    authorization: Zeroizing<Box<str>>,
+    /// `Bearer …`, then the client's id, then the contents: one allocation for all of them.
+    text: Zeroizing<Box<str>>,
+    id_at: u32,
+    contents_at: u32,
+    kind: Kind,
+    /// It is the client's own token.
+    pub(crate) is_client_supplied: bool,
+    facts: Facts,
     /// Its cache key, and the fingerprint of the gates that share it.
     pub(crate) key: Key,
     pub(crate) fingerprint: Fingerprint,
@@ -25,17 +32,30 @@ pub struct Grant {
     /// The wall clock at its receipt, since the Unix epoch.
     received_wall: Duration,
     pub(crate) lifetime: Lifetime,
-    /// It is the client's own token.
-    pub(crate) is_client_supplied: bool,
-    /// Its claims, if it is a JWT.
-    pub(crate) claims: Option<Claims>,
-    /// The granted scope of an opaque token, space-separated.
-    scope: Option<Box<str>>,
     pub(crate) refresh: Refresh,
     /// The purges that do not concern it.
     pub(crate) checked: Checked,
+    /// The policy that it has met, and the list of clients that has its client.
+    pub(crate) met: Passed,
+    pub(crate) listed: Passed,
     /// The counters of its client, once its flight has landed.
     pub(crate) requests: Arc<Requests>,
+}
+
+/// The contents of a token, as far as they are known.
+pub(crate) enum Contents<'c> {
+    /// The claims of a JWT, or of an introspected token.
+    Claims(Claims),
+    /// The granted scope of an opaque token, space-separated; `None`: unknown.
+    Opaque(Option<&'c str>),
+}
+
+/// The part of the text of a grant behind the client's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Claims,
+    Scope,
+    Nothing,
 }
 
 /// The lifetime of a token, from its receipt.
@@ -104,37 +124,52 @@ impl Grant {
         client_id: &str,
         token: &str,
         lifetime: Lifetime,
-        claims: Option<Claims>,
+        contents: &Contents<'_>,
     ) -> Grant {
-        let mut authorization = String::with_capacity(BEARER.len() + token.len());
-        authorization.push_str(BEARER);
-        authorization.push_str(token);
+        let (kind, contents, facts) = match contents {
+            Contents::Claims(claims) => (Kind::Claims, claims.packed.as_str(), claims.facts),
+            Contents::Opaque(Some(scope)) => (Kind::Scope, *scope, Facts::default()),
+            Contents::Opaque(None) => (Kind::Nothing, "", Facts::default()),
+        };
+        let id_at = BEARER.len() + token.len();
+        let contents_at = id_at + client_id.len();
+        let mut text = String::with_capacity(contents_at + contents.len());
+        for part in [BEARER, token, client_id, contents] {
+            text.push_str(part);
+        }
         Grant {
-            client_id: client_id.into(),
-            authorization: Zeroizing::new(authorization.into_boxed_str()),
+            text: Zeroizing::new(text.into_boxed_str()),
+            // A response of a provider is shorter.
+            id_at: id_at as u32,
+            contents_at: contents_at as u32,
+            kind,
+            facts,
             key: origin.key,
             fingerprint: origin.fingerprint,
             received: origin.received,
             received_wall: origin.received_wall,
             is_client_supplied: origin.is_client_supplied,
             lifetime,
-            claims,
-            scope: None,
             refresh: Refresh::default(),
             checked: Checked::default(),
-            requests: Arc::default(),
+            met: Passed::default(),
+            listed: Passed::default(),
+            requests: Requests::unseen(),
         }
     }
 
-    /// The same grant with the granted scope, for an opaque token.
-    pub(crate) fn with_scope(mut self, scope: Option<&str>) -> Grant {
-        self.scope = scope.map(Box::from);
-        self
+    /// The claims, if it is a JWT or introspected.
+    pub(crate) fn claims_set(&self) -> Option<ClaimsSet<'_>> {
+        (self.kind == Kind::Claims).then(|| ClaimsSet::of(self.contents(), self.facts))
     }
 
     /// The granted scope of an opaque token, if it is known.
     pub(crate) fn scope(&self) -> Option<&str> {
-        self.scope.as_deref()
+        (self.kind == Kind::Scope).then(|| self.contents())
+    }
+
+    fn contents(&self) -> &str {
+        &self.text[self.contents_at as usize..]
     }
 
     /// The age by the clock that shows more: the monotonic clock stops while a virtual machine is suspended, and the
@@ -146,19 +181,19 @@ impl Grant {
 
     /// The client of the token.
     pub fn client_id(&self) -> &str {
-        &self.client_id
+        &self.text[self.id_at as usize..self.contents_at as usize]
     }
 
     /// `Bearer …`, without characters that could end a header line.
     pub fn authorization(&self) -> &str {
-        &self.authorization
+        &self.text[..self.id_at as usize]
     }
 
     /// A claim of a JWT by its name, or by a path of names joined by `__` (positions in arrays from 1). Text is
     /// returned as it is, any other value as JSON. `None` also for text with control characters, which would end a line
     /// in headers and logs.
     pub fn claim(&self, name: &str) -> Option<Cow<'_, str>> {
-        let claims = self.claims.as_ref()?;
+        let claims = self.claims_set()?;
         let value = match claims.get(name) {
             Some(value) => value,
             None => walk(
@@ -167,20 +202,20 @@ impl Grant {
             )?,
         };
         Some(match value {
-            Value::String(text) if text.chars().any(char::is_control) => return None,
-            Value::String(text) => text.as_str().into(),
+            Packed::Text(text) if text.chars().any(char::is_control) => return None,
+            Packed::Text(text) | Packed::Number(text) => text.into(),
             other => other.to_string().into(),
         })
     }
 
     /// All claims, as a JSON object; `None` if the token is not a JWT.
     pub fn claims(&self) -> Option<String> {
-        self.claims.as_ref().map(Claims::json)
+        self.claims_set().map(ClaimsSet::json)
     }
 
     /// The token without `Bearer`.
     pub fn token(&self) -> &str {
-        &self.authorization[BEARER.len()..]
+        &self.authorization()[BEARER.len()..]
     }
 
     /// The success response of a token endpoint ([RFC 6749 section 5.1]), JSON. It contains the token. `expires_in` is
@@ -233,31 +268,29 @@ impl Grant {
 
     /// The scope of the token, space-separated: that of a JWT is in its claims (RFC 9068 section 2.2.3, or `scp`).
     fn granted_scope(&self) -> Option<Cow<'_, str>> {
-        let Some(claims) = &self.claims else {
+        let Some(claims) = self.claims_set() else {
             return self.scope().map(Cow::Borrowed);
         };
         match claims.get("scope").or_else(|| claims.get("scp"))? {
-            Value::String(scope) => Some(scope.into()),
-            Value::Array(scopes) => {
-                let words: Option<Vec<_>> = scopes.iter().map(Value::as_str).collect();
+            Packed::Text(scope) => Some(scope.into()),
+            Packed::Array(scopes) => {
+                let words: Option<Vec<_>> = scopes.values().map(Packed::text).collect();
                 Some(words?.join(" ").into())
             }
             _ => None,
         }
     }
 
-    /// The approximate size, in bytes.
+    /// The size, in bytes.
     pub(crate) fn size(&self) -> usize {
-        let claims = self.claims.as_ref().map_or(0, |claims| claims.size);
-        let scope = self.scope().map_or(0, str::len);
-        size_of::<Grant>() + self.client_id.len() + self.authorization.len() + claims + scope
+        size_of::<Grant>() + self.text.len()
     }
 }
 
 impl fmt::Debug for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Grant")
-            .field("client_id", &self.client_id)
+            .field("client_id", &self.client_id())
             .finish_non_exhaustive()
     }
 }
@@ -271,6 +304,15 @@ pub(crate) mod tests {
     use crate::sys::clock::manual::ManualClock;
 
     pub(crate) fn grant(token: &str, lifetime: Lifetime, clock: &dyn Clock) -> Grant {
+        grant_with(&Contents::Opaque(None), token, lifetime, clock)
+    }
+
+    pub(crate) fn grant_with(
+        contents: &Contents<'_>,
+        token: &str,
+        lifetime: Lifetime,
+        clock: &dyn Clock,
+    ) -> Grant {
         let origin = Origin {
             key: Key::for_test(1),
             fingerprint: Fingerprint::for_test(1),
@@ -278,7 +320,7 @@ pub(crate) mod tests {
             received_wall: clock.wall(),
             is_client_supplied: false,
         };
-        Grant::new(origin, "id", token, lifetime, None)
+        Grant::new(origin, "id", token, lifetime, contents)
     }
 
     #[test]
@@ -308,7 +350,8 @@ pub(crate) mod tests {
         use crate::token::claims::tests::claims;
         use serde_json::json;
         let clock = ManualClock::new();
-        let opaque = grant("t", Lifetime::Unknown, &clock).with_scope(Some("a \"b\""));
+        let grant = |contents| grant_with(&contents, "t", Lifetime::Unknown, &clock);
+        let opaque = grant(Contents::Opaque(Some("a \"b\"")));
         let response: Value = serde_json::from_str(&opaque.token_response()).unwrap();
         assert_eq!(response["scope"], "a \"b\"");
         for (stated, expected) in [
@@ -319,8 +362,7 @@ pub(crate) mod tests {
             (json!({"scope": 1}), Value::Null),
             (json!({}), Value::Null),
         ] {
-            let mut grant = grant("t", Lifetime::Unknown, &clock);
-            grant.claims = Some(claims(stated));
+            let grant = grant(Contents::Claims(claims(stated)));
             let response: Value = serde_json::from_str(&grant.token_response()).unwrap();
             assert_eq!(response["scope"], expected);
         }

@@ -7,6 +7,8 @@ pub(crate) mod claims;
 mod grant;
 mod jwks;
 mod jws;
+pub(crate) mod packed;
+pub(crate) mod passed;
 mod private_key;
 mod response;
 mod verify;
@@ -15,7 +17,7 @@ pub(crate) use algorithm::SigningAlgorithm;
 pub(crate) use assertion::{AssertionSigner, Identity, SignerFlaw};
 pub(crate) use certificate::Certificate;
 pub use grant::Grant;
-pub(crate) use grant::{Lifetime, Origin};
+pub(crate) use grant::{Contents, Lifetime, Origin};
 pub(crate) use jwks::KeySet;
 pub(crate) use jws::{Jws, UniqueObject, is_jws};
 pub(crate) use private_key::PrivateKey;
@@ -25,6 +27,6 @@ pub(crate) use response::{
 pub(crate) use verify::{JwsError, Unusable};
 
 #[cfg(test)]
-pub(crate) use grant::tests::grant as grant_for_test;
+pub(crate) use grant::tests::{grant as grant_for_test, grant_with as grant_for_test_with};
 #[cfg(test)]
 pub(crate) mod tests;

@@ -2,7 +2,7 @@
 //!
 //! [RFC 6749 section 5.1]: https://www.rfc-editor.org/rfc/rfc6749#section-5.1
 
-use super::claims::Claims;
+use super::claims::ClaimsSet;
 use super::grant::Lifetime;
 use super::jws::UniqueObject;
 use crate::cause::{Cause, Denial};
@@ -75,18 +75,18 @@ impl TokenResponse {
 
     /// The token's lifetime: `expires_in` (a number or a numeric string), else the time until the JWT's `exp`; never
     /// past `exp`. `wall`: the time since the Unix epoch.
-    pub(crate) fn lifetime(&self, claims: Option<&Claims>, wall: Duration) -> Lifetime {
+    pub(crate) fn lifetime(&self, claims: Option<ClaimsSet<'_>>, wall: Duration) -> Lifetime {
         lifetime(self.expires_in.as_ref(), until_exp(claims, wall))
     }
 }
 
 /// The lifetime of a client's own token.
-pub(crate) fn remaining(claims: &Claims, wall: Duration) -> Lifetime {
+pub(crate) fn remaining(claims: ClaimsSet<'_>, wall: Duration) -> Lifetime {
     lifetime(None, until_exp(Some(claims), wall))
 }
 
-fn until_exp(claims: Option<&Claims>, wall: Duration) -> Option<f64> {
-    let exp = claims?.get("exp")?.as_f64()?;
+fn until_exp(claims: Option<ClaimsSet<'_>>, wall: Duration) -> Option<f64> {
+    let exp = claims?.get("exp")?.number()?;
     Some(exp - wall.as_secs_f64())
 }
 
@@ -142,6 +142,7 @@ pub(crate) fn unverified_claims(token: &str) -> Option<Map<String, Value>> {
 pub(crate) mod tests {
     use super::*;
     use crate::sys::clock::manual::ManualClock;
+    use crate::token::claims::Claims;
     use serde_json::json;
 
     const NOW: Duration = Duration::from_secs(1_700_000_000);
@@ -154,7 +155,7 @@ pub(crate) mod tests {
     fn kept(answer: &Value) -> Option<u64> {
         let answer = TokenResponse::read(answer.to_string().as_bytes()).unwrap();
         let claims = unverified_claims(&answer.access_token).map(|map| Claims::new(map, None));
-        match answer.lifetime(claims.as_ref(), NOW) {
+        match answer.lifetime(claims.as_ref().map(Claims::set), NOW) {
             Lifetime::Stated(lifetime) => lifetime.as_secs().checked_sub(5).filter(|s| *s > 0),
             Lifetime::Unknown => Some(3595),
             Lifetime::Unusable => None,

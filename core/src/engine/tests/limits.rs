@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::journal::Level;
+use crate::metrics::clients::Requests;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Clients that the provider knows, and whose tokens are not cached.
@@ -297,7 +298,7 @@ fn tokens_to_be_verified_are_bounded_in_bytes() {
             source: crate::Source::Header,
             recipient: Recipient::Call(mpsc::channel().0),
             deadline: std::time::Instant::now(),
-            requests: Arc::default(),
+            requests: Requests::unseen(),
         };
         let key = crate::key::Key::for_test(number as u64);
         flights.join(key, || None, waiter, token_bytes)

@@ -7,7 +7,7 @@ use crate::metrics::Metrics;
 use crate::outcome::{CacheStatus, Outcome};
 use crate::request::Source;
 use crate::token::claims::Claims;
-use crate::token::{Grant, Lifetime, Origin};
+use crate::token::{Contents, Grant, Lifetime, Origin};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,9 +22,11 @@ fn policy() {
 fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
     let gate = Gate::from_json(&config(input)).map_err(|error| error.to_string())?;
     let rules: &Arc<Rules> = &gate.rules;
-    let claims = match &input["claims"] {
-        Value::Object(members) => Some(Claims::new(members.clone(), Some("https://idp.example/"))),
-        _ => None,
+    let contents = match &input["claims"] {
+        Value::Object(members) => {
+            Contents::Claims(Claims::new(members.clone(), Some("https://idp.example/")))
+        }
+        _ => Contents::Opaque(input.get("scope").and_then(Value::as_str)),
     };
     let wall = Duration::from_secs(input["now"].as_u64().unwrap());
     let is_client_supplied = input.get("bearer") == Some(&Value::Bool(true));
@@ -39,8 +41,7 @@ fn run(input: &Map<String, Value>, expect: &Value) -> Result<(), String> {
         .get("client_id")
         .and_then(Value::as_str)
         .unwrap_or("alice");
-    let scope = input.get("scope").and_then(Value::as_str);
-    let grant = Grant::new(origin, client_id, "t0ken", Lifetime::Unknown, claims).with_scope(scope);
+    let grant = Grant::new(origin, client_id, "t0ken", Lifetime::Unknown, &contents);
     // As the engine does it: the id of a pair is judged before its token is looked up.
     let outcome = if !is_client_supplied && !rules.allows_client(client_id.as_bytes()) {
         let denial = Denial::new(Cause::ClientNotAllowed, "");
