@@ -27,21 +27,21 @@ unsafe extern "C" {
 }
 
 /// Counts the allocations of the calling thread.
-#[unsafe(no_mangle)]
+#[unsafe(export_name = "malloc")]
 unsafe extern "C" fn malloc(size: usize) -> *mut c_void {
     count();
     // SAFETY: the arguments are passed on unchanged.
     unsafe { __libc_malloc(size) }
 }
 
-#[unsafe(no_mangle)]
+#[unsafe(export_name = "calloc")]
 unsafe extern "C" fn calloc(elements: usize, size: usize) -> *mut c_void {
     count();
     // SAFETY: the arguments are passed on unchanged.
     unsafe { __libc_calloc(elements, size) }
 }
 
-#[unsafe(no_mangle)]
+#[unsafe(export_name = "realloc")]
 unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
     count();
     // SAFETY: the arguments are passed on unchanged.
