@@ -324,6 +324,22 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_memory_of_a_token_is_little_more_than_its_text() {
+        use crate::token::claims::tests::claims;
+        use serde_json::json;
+        let members = json!({"iss": "https://a.example/", "aud": "https://api.example.com/", "scope": "read", "exp": 1});
+        let (token, json) = ("t".repeat(671), members.to_string());
+        let contents = Contents::Claims(claims(members));
+        let grant = grant_with(&contents, &token, Lifetime::Unknown, &ManualClock::new());
+        // The header's value, the id and the packed claims, once each and without spare room. All else is fixed.
+        assert_eq!(grant.authorization(), format!("Bearer {token}"));
+        assert!(
+            grant.text.len() < grant.authorization().len() + grant.client_id().len() + json.len()
+        );
+        assert!(size_of::<Grant>() <= 184, "{}", size_of::<Grant>());
+    }
+
+    #[test]
     fn a_token_response_states_the_rest_of_the_lifetime() {
         let clock = ManualClock::new();
         let stated = Lifetime::Stated(Duration::from_secs(3600));
