@@ -42,7 +42,7 @@ pub struct Grant {
     pub(crate) requests: Arc<Requests>,
 }
 
-/// What is known about the contents of a token.
+/// The known contents of a token.
 pub(crate) enum Contents<'c> {
     /// The claims of a JWT, or of an introspected token.
     Claims(Claims),
@@ -50,7 +50,7 @@ pub(crate) enum Contents<'c> {
     Opaque(Option<&'c str>),
 }
 
-/// What the text of a grant has behind the client's id.
+/// The kind of the contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Claims,
