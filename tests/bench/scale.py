@@ -5,25 +5,33 @@ import os
 import subprocess
 from typing import Any
 
-from bench.figures import NAME, write
+from bench.figures import Table, write
 from support.process import ROOT
 
 CLIENTS = (10_000, 100_000, 1_000_000)
 # Key in the figures, and title.
 ROWS = {
-    "resident_bytes_per_client": "memory (RSS), bytes a client",
-    "token_bytes": "token, bytes",
+    "resident_bytes_per_client": "resident memory of a client, bytes",
     "hit_cpu_ns": "hit in random order, CPU ns",
     "hit_cpu_ns_two_threads": "hit on each of two threads, CPU ns",
-    "fill_us": "exchange while filling, us",
-    "fill_cpu_us": "exchange while filling, CPU us",
-    "evicting_fill_cpu_us": "exchange that evicts, CPU us",
-    "purge_client_us": "purge of a client, us on the caller",
-    "purge_client_longest_us": "the longest of 100, us",
-    "purge_gate_us": "purge of a gate, us on the caller",
-    "purge_all_us": "purge of all, us on the caller",
+    "fill_us": "exchange, µs",
+    "fill_cpu_us": "exchange, CPU µs",
+    "evicting_fill_cpu_us": "exchange into a full cache, CPU µs",
+    "purge_client_us": "purge of a client, µs on the caller",
+    "purge_client_longest_us": "the longest of 100, µs",
+    "purge_gate_us": "purge of a gate, µs on the caller",
+    "purge_all_us": "purge of all, µs on the caller",
     "miss_after_purge_ms": "exchange just after a purge of all, ms",
     "sweep_ms": "until all purged tokens are dropped, ms",
+}
+# Key in the figures, and title.
+REQUESTS = {
+    "zipf_0.8": "Zipf, exponent 0.8",
+    "zipf_1.0": "Zipf, exponent 1.0",
+    "zipf_1.2": "Zipf, exponent 1.2",
+    "zipf_1.0_one_timers": "exponent 1.0, one request in ten of a client that never returns",
+    "zipf_1.0_shift": "exponent 1.0, after other clients have become the frequent ones",
+    "round_robin": "all clients in turn",
 }
 
 
@@ -45,24 +53,24 @@ def run(*args: str) -> dict[str, Any]:
     return figures
 
 
-def table(figures: dict[str, Any]) -> str:
+def tables(figures: dict[str, Any]) -> list[Table]:
     columns = list(figures["clients"].values())
-    lines = [" ".join([f"{'clients':42}", *(f"{column['clients']:>10,}" for column in columns)])]
-    lines += [
-        " ".join([f"{title:42}", *(f"{column[key]:10,.1f}" for column in columns)]) for key, title in ROWS.items()
+    clients = [[title, *(f"{column[key]:,.1f}" for column in columns)] for key, title in ROWS.items()]
+    rates = [
+        [title, *(f"{figures['hit_rate'][key][cache]:.3f}" for cache in ("hit_rate", "hit_rate_of_lru"))]
+        for key, title in REQUESTS.items()
     ]
-    lines += ["", f"{'hit rate at half capacity':42} {'cache':>10} {'ideal LRU':>10}"]
-    lines += [
-        f"{name:42} {rates['hit_rate']:10.3f} {rates['hit_rate_of_lru']:10.3f}"
-        for name, rates in figures["hit_rate"].items()
+    return [
+        Table("An engine with many clients", ("", *(f"{column['clients']:,} clients" for column in columns)), clients),
+        Table("Hit rate of a cache for half of 10,000 clients", ("requests", "cache", "ideal LRU"), rates),
     ]
-    return "\n".join(lines)
 
 
 def main() -> None:
     figures = measure()
-    write({"scale": figures})
-    print(f"\n{table(figures)}\n\n{NAME}")
+    token = next(iter(figures["clients"].values()))["token_bytes"]
+    conditions = f"signed JWTs of {token} bytes, verified, with required audience and scope; one run"
+    write({"scale": {"conditions": conditions, **figures, "tables": tables(figures)}})
 
 
 if __name__ == "__main__":

@@ -41,7 +41,10 @@ fn zipf(exponent: f64) -> Vec<u64> {
         })
         .collect();
     let mut random = fastrand::Rng::with_seed(7);
-    let mut next = || sums.partition_point(|at| *at < random.f64() * sum) as u64;
+    let mut next = || {
+        let drawn = random.f64() * sum;
+        sums.partition_point(|at| *at < drawn) as u64
+    };
     (0..2 * REQUESTS).map(|_| next()).collect()
 }
 

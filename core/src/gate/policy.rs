@@ -184,7 +184,7 @@ impl Policy {
         }
         let wall = wall.as_secs_f64();
         let leeway = self.leeway.as_secs_f64();
-        let times = claims.times();
+        let times = claims.facts();
         if let Some(wrong) = times.wrong {
             return Err(Breach::Untrusted(wrong.why()));
         }
@@ -220,7 +220,7 @@ impl Policy {
 
     fn check_issuer(&self, claims: ClaimsSet<'_>) -> Result<(), Breach> {
         let is_allowed = if self.issuers_allowed.is_empty() {
-            claims.are_providers()
+            claims.facts().are_providers
         } else {
             let issuer = claims.text("iss");
             self.issuers_allowed

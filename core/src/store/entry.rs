@@ -6,7 +6,7 @@ use super::MAX_SKEW;
 use crate::cause::{Cause, Denial};
 use crate::gate::Rules;
 use crate::sys::clock::Clock;
-use crate::token::claims::{Claims, ClaimsSet};
+use crate::token::claims::Claims;
 use crate::token::{Contents, Grant, Jws, Lifetime, Origin, UniqueObject};
 use crate::token::{is_b64token, is_jws, json_object, unverified_claims};
 use serde::{Deserialize, Serialize};
@@ -106,7 +106,9 @@ impl<'e> TokenEntry<'e> {
                 .and_then(|_| grant.claims_set())
                 .map(|claims| claims.json().into()),
             is_verified: rules.verify_signature && is_jws(grant.token()),
-            is_providers: grant.claims_set().is_some_and(ClaimsSet::are_providers),
+            is_providers: grant
+                .claims_set()
+                .is_some_and(|claims| claims.facts().are_providers),
         })
     }
 

@@ -20,21 +20,16 @@ pub(crate) struct ClaimsSet<'c> {
     facts: Facts,
 }
 
-/// The part of the claims that every hit compares, read once.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Facts {
-    times: Times,
-    is_providers: bool,
-}
-
-/// The times of a token, in seconds since the Unix epoch.
+/// The part of the claims that hits compare, read once. Times are in seconds since the Unix epoch.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Times {
+pub(crate) struct Facts {
     /// Infinite if absent.
     pub(crate) expires: f64,
     pub(crate) not_before: f64,
     /// The first time that is present but not a number; it does not count as absent.
     pub(crate) wrong: Option<Time>,
+    /// `iss` equals the issuer of the provider's metadata.
+    pub(crate) are_providers: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -55,18 +50,20 @@ impl Time {
     }
 }
 
-impl Default for Times {
-    fn default() -> Times {
-        Times {
+impl Default for Facts {
+    /// Of a token without claims.
+    fn default() -> Facts {
+        Facts {
             expires: f64::INFINITY,
             not_before: f64::NEG_INFINITY,
             wrong: None,
+            are_providers: false,
         }
     }
 }
 
-impl Times {
-    fn read(members: &Map<String, Value>) -> Times {
+impl Facts {
+    fn read(members: &Map<String, Value>, are_providers: bool) -> Facts {
         let mut wrong = None;
         let mut time = |name, which| {
             let value = members.get(name)?;
@@ -76,30 +73,27 @@ impl Times {
             value.as_f64()
         };
         time("iat", Time::IssuedAt);
-        Times {
+        Facts {
             not_before: time("nbf", Time::NotBefore).unwrap_or(f64::NEG_INFINITY),
             expires: time("exp", Time::Expires).unwrap_or(f64::INFINITY),
             wrong,
+            are_providers,
         }
     }
 }
 
 impl Claims {
     pub(crate) fn new(members: Map<String, Value>, issuer: Option<&str>) -> Claims {
-        let is_providers =
+        let are_providers =
             issuer.is_some_and(|issuer| members.get("iss").and_then(Value::as_str) == Some(issuer));
-        Claims::with(members, is_providers)
+        Claims::with(members, are_providers)
     }
 
     /// Claims with a known verdict on `iss`.
-    pub(crate) fn with(members: Map<String, Value>, is_providers: bool) -> Claims {
-        let times = Times::read(&members);
+    pub(crate) fn with(members: Map<String, Value>, are_providers: bool) -> Claims {
         Claims {
+            facts: Facts::read(&members, are_providers),
             packed: pack(members),
-            facts: Facts {
-                times,
-                is_providers,
-            },
         }
     }
 
@@ -133,13 +127,8 @@ impl<'c> ClaimsSet<'c> {
         Packed::Object(self.body).to_string()
     }
 
-    pub(crate) fn times(self) -> Times {
-        self.facts.times
-    }
-
-    /// Whether `iss` equals the issuer of the provider's metadata.
-    pub(crate) fn are_providers(self) -> bool {
-        self.facts.is_providers
+    pub(crate) fn facts(self) -> Facts {
+        self.facts
     }
 
     /// Whether the claims are recognizably those of an ID token (OpenID Connect Core 1.0 sections 2 and 3.3.2.11). An

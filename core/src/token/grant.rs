@@ -42,7 +42,7 @@ pub struct Grant {
     pub(crate) requests: Arc<Requests>,
 }
 
-/// The contents of a token, as far as they are known.
+/// The known contents of a token.
 pub(crate) enum Contents<'c> {
     /// The claims of a JWT, or of an introspected token.
     Claims(Claims),
@@ -50,7 +50,7 @@ pub(crate) enum Contents<'c> {
     Opaque(Option<&'c str>),
 }
 
-/// The part of the text of a grant behind the client's id.
+/// The kind of the contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Claims,
@@ -321,6 +321,22 @@ pub(crate) mod tests {
             is_client_supplied: false,
         };
         Grant::new(origin, "id", token, lifetime, contents)
+    }
+
+    #[test]
+    fn the_memory_of_a_token_is_little_more_than_its_text() {
+        use crate::token::claims::tests::claims;
+        use serde_json::json;
+        let members = json!({"iss": "https://a.example/", "aud": "https://api.example.com/", "scope": "read", "exp": 1});
+        let (token, json) = ("t".repeat(671), members.to_string());
+        let contents = Contents::Claims(claims(members));
+        let grant = grant_with(&contents, &token, Lifetime::Unknown, &ManualClock::new());
+        // The header's value, the id and the packed claims, once each and without spare room. All else is fixed.
+        assert_eq!(grant.authorization(), format!("Bearer {token}"));
+        assert!(
+            grant.text.len() < grant.authorization().len() + grant.client_id().len() + json.len()
+        );
+        assert!(size_of::<Grant>() <= 184, "{}", size_of::<Grant>());
     }
 
     #[test]
