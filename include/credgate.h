@@ -301,6 +301,14 @@ typedef struct credgate_gate credgate_gate;
 // credgate_ticket_cancel, credgate_queue_free.
 typedef struct credgate_queue credgate_queue;
 
+// The name of a header, as lua-nginx-module lays it out.
+typedef struct credgate_header_name {
+    // Its length in bytes.
+    uint32_t len;
+    // The name.
+    const char *data;
+} credgate_header_name;
+
 // A string.
 typedef struct credgate_string {
     // Its first byte.
@@ -521,6 +529,17 @@ int32_t credgate_error_problem(const struct credgate_error *error,
 
 // Frees an error.
 void credgate_error_free(struct credgate_error *error);
+
+// Finds the only header of a name in an array of `count` headers, whose elements
+// have `header_size` bytes and begin with a credgate_header_name. Names are
+// compared byte by byte, so all must be in lower case. *out_index is the
+// position. CREDGATE_EMPTY: no header has the name, or several have.
+int32_t credgate_header_find(const struct credgate_header_name *headers,
+                             size_t count,
+                             size_t header_size,
+                             const char *name,
+                             size_t name_len,
+                             size_t *out_index);
 
 // Compiles a configuration: a JSON object, or Kong's plugin object. Starts no
 // thread and opens no connection, so it works before a fork and while the

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Measures a hit through nginx, one in Python, the cost of a token to a Python client, and parts of the core such as a
-# lookup in the shared stores, each beside its alternatives and in the same rounds; and an engine with up to a million
-# clients. Writes target/bench/figures.json.
+# Measures a hit through nginx, exchanges through nginx, a hit in Python, the cost of a token to a Python client, and
+# parts of the core such as a lookup in the shared stores, each beside its alternatives and in the same rounds; and an
+# engine with up to a million clients. Writes target/bench/figures.json.
 #
 #   tests/bench.sh [--rounds N] [--seconds N]     13 rounds for nginx, 7 for Python, of 2 seconds each; not for core, scale
-#   tests/bench.sh nginx|python|core|scale [...]  one of them alone
+#   tests/bench.sh nginx|cold|python|core|scale   one of them alone
 #   tests/bench.sh nginx --cases NAME...          some cases and those beside them, without writing
 #   tests/bench.sh report                         shows the last results in tests/README.md and tests/bench/plots
 #
@@ -20,7 +20,7 @@ if [[ ${1-} == report ]]; then
     cd tests && exec "$python" -m bench.report
 fi
 only=
-[[ ${1-} =~ ^(nginx|python|core|scale)$ ]] && only=$1 && shift
+[[ ${1-} =~ ^(nginx|cold|python|core|scale)$ ]] && only=$1 && shift
 need_lab
 need_venv
 need_apt nginx openssl util-linux
@@ -31,6 +31,13 @@ bench_nginx() {
     build_library
     build_module
     (cd tests && "$python" -m bench "$@")
+}
+
+bench_cold() {
+    need_apt nginx-dev wrk
+    build_library
+    build_module
+    (cd tests && "$python" -m bench.cold "$@")
 }
 
 bench_python() {
@@ -48,6 +55,6 @@ bench_scale() {
     (cd tests && "$python" -m bench.scale)
 }
 
-for part in ${only:-nginx python core scale}; do
+for part in ${only:-nginx cold python core scale}; do
     "bench_$part" "$@"
 done

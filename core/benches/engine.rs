@@ -3,10 +3,10 @@
 //! `cargo bench -p credgate-core --bench engine`
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark may panic")]
 
+mod provider;
+
 use credgate_core::{Authentication, Engine, EngineOptions, Gate, Outcome, Queue, Request};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 criterion_group! {
@@ -44,7 +44,7 @@ fn allowed(criterion: &mut Criterion) {
 
 /// Purges of one client after another, in caches of these numbers of tokens.
 fn purge(criterion: &mut Criterion) {
-    let port = provider();
+    let port = provider::start("an-opaque-token");
     let mut group = criterion.benchmark_group("purge");
     for tokens in [100, 100_000] {
         let mut options = EngineOptions::default();
@@ -99,43 +99,5 @@ fn request(query: &str) -> Request<'_> {
     Request {
         query: Some(query.as_bytes()),
         ..Request::default()
-    }
-}
-
-/// A provider whose one response is its metadata and a token. Returns its port.
-fn provider() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for connection in listener.incoming() {
-            std::thread::spawn(move || respond(connection.unwrap(), port));
-        }
-    });
-    port
-}
-
-/// Serves a connection until its client closes it.
-fn respond(mut connection: TcpStream, port: u16) {
-    let provider = format!("http://127.0.0.1:{port}");
-    let body = format!(
-        r#"{{"issuer":"{provider}","token_endpoint":"{provider}/token",
-            "access_token":"an-opaque-token","token_type":"Bearer","expires_in":86400}}"#
-    );
-    let length = body.len();
-    let response = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-    );
-    let mut reader = BufReader::new(connection.try_clone().unwrap());
-    let (mut line, mut body) = (String::new(), 0);
-    while reader.read_line(&mut line).is_ok_and(|read| read > 0) {
-        let header = line.trim_end().to_ascii_lowercase();
-        if let Some(length) = header.strip_prefix("content-length:") {
-            body = length.trim().parse().unwrap();
-        }
-        if header.is_empty() {
-            reader.read_exact(&mut vec![0; body]).unwrap();
-            connection.write_all(response.as_bytes()).unwrap();
-        }
-        line.clear();
     }
 }

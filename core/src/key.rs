@@ -1,12 +1,15 @@
 //! The cache key of a token: a MAC over everything that can change the token.
 //!
-//! `key = SipHash-2-4-128(process key, header ‖ gate's fingerprint ‖ message)`. The header has the kind of the message and
-//! the lengths of its first two parts, so the encoding is injective. The message of a pair is
+//! `key = SipHash-2-4-128(process key of the kind, message) ⊕ gate's fingerprint`. The message of a pair is
 //!
 //! * `base64(id ‖ ":" ‖ secret)`, as `Authorization: Basic` has it, so that a hit decodes nothing: only credentials that
 //!   were once decoded and found valid have an entry in a map, and an equal text is equal credentials;
-//! * `id ‖ secret ‖ (name ‖ length ‖ value)…` for a pair with arguments, and for one with a colon in its id, whose
-//!   base64 would be that of another pair.
+//! * `lengths ‖ id ‖ secret ‖ (name ‖ length ‖ value)…`, of another kind, for a pair with arguments, and for one with a
+//!   colon in its id, whose base64 would be that of another pair.
+//!
+//! Both are injective, and each pair has one of them. One message has different keys at gates with different fingerprints,
+//! and two messages have keys that are unrelated: an attacker who could choose a fingerprint would have to know two
+//! outputs of the MAC.
 //!
 //! # Why this MAC
 //!
@@ -55,8 +58,9 @@ impl Hash for Key {
     }
 }
 
-/// The key of the MAC: random, and private to this process.
-pub(crate) struct ProcessKey(Zeroizing<[u8; 16]>);
+/// The keys of the MAC, one for each kind of message, so that messages of two kinds have unrelated keys. Random, and
+/// private to this process.
+pub(crate) struct ProcessKey(Zeroizing<[[u8; 16]; KINDS]>);
 
 /// Identifies the token request of a gate: gates that would get the same token have the same fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,26 +73,28 @@ impl Fingerprint {
     }
 }
 
-/// The kinds of messages. They separate encodings that would otherwise be alike.
+/// The kinds of messages.
 #[derive(Clone, Copy)]
 enum Kind {
-    Basic = 1,
-    Pair = 2,
-    Token = 3,
-    Client = 4,
-    Source = 5,
+    Basic,
+    Pair,
+    Token,
+    Client,
+    Source,
 }
+
+const KINDS: usize = Kind::Source as usize + 1;
 
 impl ProcessKey {
     #[cfg(test)]
     pub(crate) fn for_test() -> ProcessKey {
-        ProcessKey(Zeroizing::new([7; 16]))
+        ProcessKey(Zeroizing::new([1, 2, 3, 4, 5].map(|kind| [kind; 16])))
     }
 
     pub(crate) fn random() -> Result<ProcessKey, getrandom::Error> {
-        let mut bytes = Zeroizing::new([0; 16]);
-        getrandom::fill(&mut *bytes)?;
-        Ok(ProcessKey(bytes))
+        let mut keys = Zeroizing::new([[0; 16]; KINDS]);
+        getrandom::fill(keys.as_flattened_mut())?;
+        Ok(ProcessKey(keys))
     }
 
     /// The key of the token that a pair is exchanged for. `args` are the request's arguments: the number of the gate's
@@ -104,15 +110,15 @@ impl ProcessKey {
         if args.len() == 0 && !client_id.contains(&b':') {
             return room.write(client_id, client_secret, |text| self.basic(gate, text));
         }
-        let lens = [client_id.len(), client_secret.len()];
-        let mut mac = self.mac(Kind::Pair, lens, gate);
+        let mut mac = self.mac(Kind::Pair);
+        mac.write_u64(length(client_id.len()) << 32 | length(client_secret.len()));
         mac.write(client_id);
         mac.write(client_secret);
         for (name, value) in args {
             mac.write_u64(u64::from(name) | length(value.len()) << 8);
             mac.write(value);
         }
-        key(mac.finish128())
+        gate.key(mac.finish128())
     }
 
     /// The same for the text of `Authorization: Basic`. A text that is no base64, or not the canonical one, has a key of
@@ -141,30 +147,19 @@ impl ProcessKey {
     }
 
     fn one(&self, kind: Kind, gate: &Fingerprint, part: &[u8]) -> Key {
-        key(self.mac(kind, [part.len(), 0], gate).hash(part))
+        gate.key(self.mac(kind).hash(part))
     }
 
-    /// A MAC that has the header and the fingerprint: three words.
-    #[inline]
-    fn mac(&self, kind: Kind, lens: [usize; 2], gate: &Fingerprint) -> SipHasher24 {
-        const { assert!(MAX_LEN < 1 << LENGTH_BITS) };
-        let [first, second] = lens.map(length);
-        let mut mac = SipHasher24::new_with_key(&self.0);
-        mac.write_u64(kind as u64 | first << 8 | second << (8 + LENGTH_BITS));
-        mac.write_u64(gate.0);
-        mac.write_u64(gate.1);
-        mac
+    fn mac(&self, kind: Kind) -> SipHasher24 {
+        SipHasher24::new_with_key(&self.0[kind as usize])
     }
 }
-
-/// Lengths in the encoding have this many bits.
-const LENGTH_BITS: u32 = 24;
 
 /// # Panics
 ///
 /// If the part exceeds the limits of a request: a shortened length would not be injective.
 fn length(len: usize) -> u64 {
-    assert!(len < 1 << LENGTH_BITS, "the part is too long");
+    assert!(len <= MAX_LEN, "the part is too long");
     len as u64
 }
 
@@ -205,12 +200,12 @@ impl BasicRoom {
     }
 }
 
-fn key(hash: Hash128) -> Key {
-    let (first, second) = hash.as_u64();
-    Key(first, second)
-}
-
 impl Fingerprint {
+    fn key(&self, hash: Hash128) -> Key {
+        let (first, second) = hash.as_u64();
+        Key(first ^ self.0, second ^ self.1)
+    }
+
     pub(crate) fn to_bytes(self) -> [u8; 16] {
         (u128::from(self.1) << 64 | u128::from(self.0)).to_le_bytes()
     }

@@ -130,6 +130,10 @@ pub use request::{CredentialHeaders, Request, Source};
 pub use sys::process;
 pub use token::Grant;
 
+/// The parts that `benches` measure.
 #[cfg(feature = "bench")]
 #[doc(hidden)]
-pub use store::bench;
+pub mod bench {
+    pub use crate::engine::decide::bench::BenchHit;
+    pub use crate::store::bench::*;
+}

@@ -57,10 +57,7 @@ impl Outcome {
     ) -> Outcome {
         let denial = match verdict {
             // The id of a pair was checked before its token was looked up.
-            Ok(())
-                if !grant.is_client_supplied
-                    || rules.allows_client(grant.client_id().as_bytes()) =>
-            {
+            Ok(()) if !grant.is_client_supplied || rules.allows_client_of(&grant) => {
                 grant.requests.allow(cache_status);
                 return Outcome::Allow(Allow {
                     rules: Arc::clone(rules),

@@ -16,13 +16,15 @@ ngx_http_credgate_ctx_create(ngx_http_request_t *r)
     ngx_pool_cleanup_t       *cln;
     ngx_http_credgate_ctx_t  *ctx;
 
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_credgate_ctx_t));
+    cln = ngx_pool_cleanup_add(r->pool, 0);
     if (cln == NULL) {
         return NULL;
     }
 
-    ctx = cln->data;
-    ngx_memzero(ctx, sizeof(ngx_http_credgate_ctx_t));
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_credgate_ctx_t));
+    if (ctx == NULL) {
+        return NULL;
+    }
 
     ctx->request = r;
     ctx->pool = r->pool;
@@ -33,6 +35,7 @@ ngx_http_credgate_ctx_create(ngx_http_request_t *r)
     ngx_http_credgate_memory_wipe_later(r);
 
     cln->handler = ngx_http_credgate_ctx_cleanup;
+    cln->data = ctx;
     ngx_http_set_ctx(r, ctx, ngx_http_credgate_module);
 
     return ngx_http_credgate_present_request(ctx) == NGX_OK ? ctx : NULL;

@@ -40,6 +40,9 @@ mod operate;
 
 mod clients;
 
+#[cfg(test)]
+mod hit;
+
 /// Wipes memory when it is freed: token requests and responses pass through
 /// buffers of dependencies that do not wipe them. A hit frees nothing.
 #[global_allocator]

@@ -1,8 +1,11 @@
 //! Requests that a host presents to the library.
 
-use crate::boundary::Fail;
+use crate::boundary::{Fail, boundary};
 use crate::bytes;
-use crate::status::{CREDGATE_INVALID_ARGUMENT, CREDGATE_NULL_ARGUMENT};
+use crate::handle::Out;
+use crate::status::{
+    CREDGATE_EMPTY, CREDGATE_INVALID_ARGUMENT, CREDGATE_NULL_ARGUMENT, CREDGATE_OK,
+};
 use crate::structs;
 use credgate_core::{CredentialHeaders, Gate, Request};
 use std::ffi::c_char;
@@ -98,6 +101,15 @@ const REQUEST_V1_SIZE: usize = offset_of!(credgate_request, peer_len) + size_of:
 /// The size of version 1, the minimum.
 const STRING_V1_SIZE: usize = offset_of!(credgate_string, len) + size_of::<usize>();
 
+/// The name of a header, as lua-nginx-module lays it out.
+#[repr(C)]
+pub struct credgate_header_name {
+    /// Its length in bytes.
+    pub len: u32,
+    /// The name.
+    pub data: *const c_char,
+}
+
 /// Memory for a borrowed request.
 pub(crate) struct Scratch<'a> {
     local: MaybeUninit<credgate_request>,
@@ -115,6 +127,51 @@ pub(crate) const fn scratch<'a>() -> Scratch<'a> {
         local: MaybeUninit::uninit(),
         args: MaybeUninit::uninit(),
     }
+}
+
+/// Finds the only header of a name in an array of `count` headers, whose elements
+/// have `header_size` bytes and begin with a credgate_header_name. Names are
+/// compared byte by byte, so all must be in lower case. *out_index is the
+/// position. CREDGATE_EMPTY: no header has the name, or several have.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_header_find(
+    headers: *const credgate_header_name,
+    count: usize,
+    header_size: usize,
+    name: *const c_char,
+    name_len: usize,
+    out_index: *mut usize,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes an array of `count` elements of this size, and valid pointers, or NULL.
+        unsafe {
+            let out_index = Out::required(out_index)?;
+            let name = bytes::required(name, name_len)?;
+            if headers.is_null() && count > 0 {
+                return Err(Fail(CREDGATE_NULL_ARGUMENT));
+            }
+            if header_size < size_of::<credgate_header_name>()
+                || !header_size.is_multiple_of(align_of::<credgate_header_name>())
+            {
+                return Err(Fail(CREDGATE_INVALID_ARGUMENT));
+            }
+            let mut found = None;
+            for index in 0..count {
+                let header = &*headers.byte_add(index * header_size);
+                if header.len as usize == name.len()
+                    && bytes::required(header.data, name.len())? == name
+                    && found.replace(index).is_some()
+                {
+                    return Ok(CREDGATE_EMPTY);
+                }
+            }
+            let Some(index) = found else {
+                return Ok(CREDGATE_EMPTY);
+            };
+            out_index.set(index);
+        }
+        Ok(CREDGATE_OK)
+    })
 }
 
 /// Borrows a request, with the headers that the gate reads.

@@ -105,6 +105,42 @@ static void null_is_an_error_and_freeing_it_does_nothing(credgate_gate *gate,
 }
 
 
+static void only_header_of_a_name_is_found(void)
+{
+    struct { credgate_header_name name; const char *value; } headers[] = {
+        { { 4, "host" }, "a.example" },
+        { { 13, "authorization" }, "Basic YTpi" },
+        { { 13, "authentication" }, "c" },
+        { { 6, "accept" }, "*/*" },
+        { { 6, "accept" }, "text/plain" },
+    };
+    const credgate_header_name *first = &headers[0].name;
+    const size_t count = sizeof(headers) / sizeof(headers[0]);
+    const size_t size = sizeof(headers[0]);
+    size_t at = 99;
+
+    check(credgate_header_find(first, count, size, text("accept"), &at)
+          == CREDGATE_EMPTY);
+    check(credgate_header_find(first, count, size, text("cookie"), &at)
+          == CREDGATE_EMPTY);
+    check(credgate_header_find(NULL, 0, size, text("accept"), &at)
+          == CREDGATE_EMPTY);
+    check(credgate_header_find(NULL, 1, size, text("accept"), &at)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_header_find(first, count, size, NULL, 0, &at)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_header_find(first, count, 8, text("accept"), &at)
+          == CREDGATE_INVALID_ARGUMENT);
+    check(credgate_header_find(first, count, size, text("accept"), NULL)
+          == CREDGATE_NULL_ARGUMENT);
+    check(at == 99);
+    check(credgate_header_find(first, count, size, text("authorization"), &at)
+          == CREDGATE_OK);
+    check(at == 1);
+    puts("only_header_of_a_name_is_found");
+}
+
+
 static void traceparent_is_wanted_only_if_the_gate_forwards_it(
     credgate_gate *gate, credgate_queue *queue)
 {
@@ -615,6 +651,7 @@ int main(int argc, char **argv)
 
     null_is_an_error_and_freeing_it_does_nothing(gate, queue);
     struct_below_the_minimum_size_is_an_error(gate, queue);
+    only_header_of_a_name_is_found();
     traceparent_is_wanted_only_if_the_gate_forwards_it(gate, queue);
     clients_become_text(engine);
     error_names_the_field_to_change();

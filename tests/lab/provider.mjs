@@ -1,24 +1,25 @@
 // A certified OpenID provider on 127.0.0.1: client credentials, RS256 access tokens for the `audience` that is asked for.
 //
-// Environment: PORT; CLIENTS, a JSON list of {"id", "secret", "method", "jwks", "subject"} (method: client_secret_post
+// Environment: PORT; CLIENTS_FILE, with a JSON list of {"id", "secret", "method", "jwks", "subject"} (method: client_secret_post
 // unless given; jwks: public keys of private_key_jwt, certificates in x5c of self_signed_tls_client_auth; subject: of
 // the certificate of tls_client_auth); CERT and KEY (PEM files) for https, then also MTLS_PORT, where clients present
 // certificates, and CLIENT_CA (a PEM file) that issues them; TTL of a token in seconds (3600).
-// Control: GET /_count answers {"token", "introspection", "by_client", "refused"}, POST /_reset sets them to zero.
+// Control: GET /_count answers {"token", "introspection", "by_client", "refused", "handshakes"}, POST /_reset sets them to
+// zero.
 import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer as createHttp } from "node:http";
 import { createServer as createHttps } from "node:https";
 import Provider from "oidc-provider";
 
-const { PORT, CLIENTS = "[]", CERT, KEY, MTLS_PORT, CLIENT_CA, TTL = "3600" } = process.env;
+const { PORT, CLIENTS_FILE, CERT, KEY, MTLS_PORT, CLIENT_CA, TTL = "3600" } = process.env;
 const issuer = `${CERT ? "https" : "http"}://127.0.0.1:${PORT}`;
 
 const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const signingKey = { ...privateKey.export({ format: "jwk" }), kid: "lab-1", use: "sig", alg: "RS256" };
 
 const provider = new Provider(issuer, {
-  clients: JSON.parse(CLIENTS).map(({ id, secret, method = "client_secret_post", jwks, subject }) => ({
+  clients: JSON.parse(readFileSync(CLIENTS_FILE)).map(({ id, secret, method = "client_secret_post", jwks, subject }) => ({
     client_id: id,
     client_secret: secret,
     token_endpoint_auth_method: method,
@@ -74,7 +75,7 @@ const provider = new Provider(issuer, {
 });
 
 let count;
-const reset = () => { count = { token: 0, introspection: 0, by_client: {}, refused: 0 }; };
+const reset = () => { count = { token: 0, introspection: 0, by_client: {}, refused: 0, handshakes: 0 }; };
 reset();
 const countClient = (ctx) => {
   const id = ctx.oidc?.client?.clientId;
@@ -99,6 +100,7 @@ const answer = (request, response) => {
 const server = CERT
   ? createHttps({ cert: readFileSync(CERT), key: readFileSync(KEY) }, answer)
   : createHttp(answer);
+server.on("secureConnection", () => { count.handshakes += 1; });
 server.listen({ port: Number(PORT), host: "127.0.0.1", backlog: 1024 }, () => console.log(`ready: ${issuer}`));
 if (MTLS_PORT) {
   createHttps({

@@ -298,6 +298,27 @@ def test_authorization_set_in_lua_works_for_every_request(nginx: Start, provider
     assert_no_trace(ALICE, server, upstream)
 
 
+@pytest.mark.parametrize("count", [0, 5, 100])
+@pytest.mark.parametrize("name", ["Authorization", "authorization", "AUTHORIZATION"])
+@pytest.mark.parametrize("route", ROUTES)
+def test_authorization_is_found_among_any_number_of_headers(
+    nginx: Start, provider: Provider, upstream: Upstream, route: str, name: str, count: int
+) -> None:
+    server = start(nginx, f"gate = {gate(provider.issuer)}", guarded(upstream.url, route=route))
+    others = {f"X-{'authorization'[: number % 11]}{number:03}": "other" for number in range(count)}
+    for _ in range(2):
+        answer = ask(server.port, headers={**others, name: ALICE.basic["Authorization"], "Authorisation-1": "last"})
+        assert answer.header("X-Client") == ALICE.id
+        assert bearer(upstream.last)
+        assert_no_trace(ALICE, server, upstream)
+
+
+def test_empty_authorization_is_the_same_as_none(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+    server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url))
+    empty, none = ask(server.port, headers={"Authorization": ""}), ask(server.port)
+    assert (empty.status, empty.body) == (none.status, none.body) == (401, none.body)
+
+
 def test_undeclared_variable_is_a_500_and_forwards_nothing(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:

@@ -71,7 +71,10 @@ class Provider(Part):
             for client in clients
         ]
         known += keys.clients(tls=tls is not None)
-        env = {"PORT": str(port), "CLIENTS": json.dumps(known), "NODE_NO_WARNINGS": "1"}
+        # More clients than fit in an environment.
+        file = log.with_suffix(f".{port}.clients.json")
+        file.write_text(json.dumps(known))
+        env = {"PORT": str(port), "CLIENTS_FILE": str(file), "NODE_NO_WARNINGS": "1"}
         if tls:
             mutual = {"MTLS_PORT": str(free_port()), "CLIENT_CA": str(KEYS / "rsa.cert.pem")}
             env |= {"CERT": str(tls.cert), "KEY": str(tls.key), **mutual}
@@ -90,8 +93,8 @@ class Provider(Part):
 
     @property
     def count(self) -> Any:
-        """{"token", "introspection", "by_client", "refused"}: token requests in total, introspections, token requests by
-        client, and refused."""
+        """{"token", "introspection", "by_client", "refused", "handshakes"}: token requests in total, introspections, token
+        requests by client, refused ones, and TLS handshakes, that of this question included."""
         return self.control("/_count")
 
     def reset(self) -> None:

@@ -92,6 +92,9 @@ impl Landed {
     }
 }
 
+/// The tokens that a sweep looks at between two looks for other work.
+const SWEEP_BATCH: usize = 256;
+
 /// The pause after an unusable token.
 const SPENT_PAUSE: Duration = Duration::from_secs(5);
 
@@ -192,9 +195,18 @@ impl Shared {
         self.purged.notify_one();
     }
 
-    /// Drops the purged tokens from the cache.
-    pub(crate) fn sweep(&self) {
-        self.drop_tokens(|grant| self.is_purged(grant));
+    /// Drops the tokens that were purged since the last sweep. Exchanges go on between batches: a sweep of a million
+    /// tokens takes a second.
+    pub(crate) async fn sweep(&self) {
+        let unswept = self.purges.take_unswept();
+        for (number, grant) in self.cache.iter().enumerate() {
+            if unswept.covers(&grant.checked, &grant.fingerprint, grant.client_id()) {
+                self.drop_exactly(&grant);
+            }
+            if number % SWEEP_BATCH == SWEEP_BATCH - 1 {
+                tokio::task::yield_now().await;
+            }
+        }
     }
 
     /// Applies a purge that another process made, which only `which` can tell.
@@ -238,6 +250,8 @@ impl Shared {
         if !is_purged() && purpose.rules.retention.kept(grant).is_some() {
             grant.checked.set(purpose.start.purges);
             self.cache.insert(purpose.key, Arc::clone(grant));
+            // The sweep after a purge during the flight may be over.
+            self.drop_purged(grant);
             // Another process's purge may have been applied between the check and the insertion.
             if is_purged() {
                 self.cache.remove(&purpose.key);

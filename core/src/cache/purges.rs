@@ -19,7 +19,21 @@ pub(crate) struct PurgeTarget {
 pub(crate) struct Purges {
     /// The number of the latest purge.
     latest: AtomicU64,
-    targets: Mutex<Targets>,
+    targets: Mutex<Remembered>,
+}
+
+#[derive(Default)]
+struct Remembered {
+    all: Targets,
+    /// Those after the last sweep.
+    unswept: Targets,
+}
+
+/// The purges since the last sweep. The sweep compares tokens with it without the lock that purges take, which keeps
+/// the caller of a purge from waiting for the I/O thread.
+pub(crate) struct Unswept {
+    targets: Targets,
+    latest: u64,
 }
 
 /// The latest purge of each target.
@@ -63,7 +77,8 @@ impl Purges {
     pub(crate) fn purge(&self, target: &PurgeTarget) {
         let mut targets = self.targets();
         let number = self.latest() + 1;
-        targets.note(target, number);
+        targets.all.note(target, number);
+        targets.unswept.note(target, number);
         // After the target: a thread that sees the number finds the target.
         self.latest.store(number, Ordering::SeqCst);
     }
@@ -75,15 +90,36 @@ impl Purges {
         if latest == since {
             return false;
         }
-        if self.targets().covers(since, gate, client_id) {
+        if self.targets().all.covers(since, gate, client_id) {
             return true;
         }
         checked.0.store(latest, Ordering::Relaxed);
         false
     }
 
-    fn targets(&self) -> MutexGuard<'_, Targets> {
+    /// The purges since the last sweep, for the next one.
+    pub(crate) fn take_unswept(&self) -> Unswept {
+        let mut targets = self.targets();
+        Unswept {
+            targets: std::mem::take(&mut targets.unswept),
+            latest: self.latest(),
+        }
+    }
+
+    fn targets(&self) -> MutexGuard<'_, Remembered> {
         self.targets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Unswept {
+    /// Whether a value of this gate and client has been purged since the last sweep.
+    pub(crate) fn covers(&self, checked: &Checked, gate: &Fingerprint, client_id: &str) -> bool {
+        let since = checked.0.load(Ordering::Relaxed);
+        if self.targets.covers(since, gate, client_id) {
+            return true;
+        }
+        checked.0.fetch_max(self.latest, Ordering::Relaxed);
+        false
     }
 }
 
@@ -178,6 +214,22 @@ mod tests {
     }
 
     #[test]
+    fn a_sweep_sees_the_purges_since_the_last_one() {
+        let purges = Purges::default();
+        let [a, b] = [0, 0].map(Checked::at);
+        purges.purge(&target(None, Some("a")));
+        let first = purges.take_unswept();
+        purges.purge(&target(None, Some("b")));
+        assert!(first.covers(&a, &gate(1), "a"));
+        assert!(!first.covers(&b, &gate(1), "b"), "purged later");
+        let second = purges.take_unswept();
+        assert!(second.covers(&b, &gate(1), "b"));
+        assert!(!second.covers(&Checked::at(2), &gate(1), "b"));
+        let third = purges.take_unswept();
+        assert!(!third.covers(&b, &gate(1), "b"));
+    }
+
+    #[test]
     fn the_number_of_targets_is_bounded() {
         let purges = Purges::default();
         let early = Checked::at(0);
@@ -185,7 +237,8 @@ mod tests {
             purges.purge(&target(None, Some(&format!("c{number}"))));
         }
         let targets = purges.targets();
-        assert!(targets.clients.len() <= MAX_TARGETS);
+        assert!(targets.all.clients.len() <= MAX_TARGETS);
+        assert!(targets.unswept.clients.len() <= MAX_TARGETS);
         drop(targets);
         for _ in 0..250 {
             purges.purge(&target(None, Some("c249")));

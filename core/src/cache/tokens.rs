@@ -10,10 +10,11 @@ use std::sync::Arc;
 /// Tokens by key. Only successes enter; eviction follows use.
 pub(crate) struct TokenCache(Cache<Key, Arc<Grant>, Weight, KeyHash>);
 
-/// The size of an entry besides the token: key, map slot, allocations.
+/// The size of an entry besides the token: key, slots of maps, and the overhead of two allocations. With it, the size of
+/// 100,000 JWTs is their resident memory.
 const ENTRY_OVERHEAD: u64 = 256;
 /// The typical weight of a token; sizes the cache's internals, not its bound.
-const USUAL_WEIGHT: u64 = 4096;
+const USUAL_WEIGHT: u64 = 1280;
 
 #[derive(Clone)]
 struct Weight {
@@ -73,10 +74,15 @@ impl TokenCache {
     /// continue.
     pub(crate) fn purge(&self, which: impl Fn(&Grant) -> bool) -> u64 {
         interleave();
-        let picked = self.0.iter().filter(|(_, grant)| which(grant));
-        picked.fold(0, |purged, (_, grant)| {
+        let picked = self.iter().filter(|grant| which(grant));
+        picked.fold(0, |purged, grant| {
             purged + u64::from(self.remove_exactly(&grant))
         })
+    }
+
+    /// The tokens. No lock is held between two of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Arc<Grant>> {
+        self.0.iter().map(|(_, grant)| grant)
     }
 
     pub(crate) fn entries(&self) -> u64 {

@@ -12,7 +12,7 @@ use std::fmt;
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct EngineOptions {
-    /// Maximum size of the token cache, in bytes. Default: 67,108,864 (64 MiB, about 15,000 JWTs).
+    /// Maximum size of the token cache, in bytes. Default: 67,108,864 (64 MiB, about 50,000 JWTs).
     pub cache_max_bytes: u64,
     /// Maximum number of tokens in the token cache. Default: 100,000.
     pub cache_max_entries: u64,

@@ -1,5 +1,8 @@
 //! The decision on a request: `look` (credentials, key, token cache, refusals), then `join` (the flight).
 
+#[cfg(feature = "bench")]
+pub(crate) mod bench;
+
 use crate::cache::completions::{Completions, Ticket};
 use crate::cache::flight::{Joined, Recipient, Waiter};
 use crate::cache::purges::PurgeTarget;
@@ -194,8 +197,8 @@ impl Inner {
         // Most hits: nothing is decoded, and the credentials are not looked at.
         if let Some(text) = basic_alone(places, request, scratch) {
             let key = self.process_key.basic(&rules.fingerprint, text);
-            let is_allowed = |grant: &Grant| rules.allows_client(grant.client_id().as_bytes());
-            match self.hit(rules, &key, Source::Header, moment, is_allowed) {
+            let may_serve = |grant: &Grant| rules.allows_client_of(grant);
+            match self.hit(rules, &key, Source::Header, moment, may_serve) {
                 Some((outcome, None)) => return Look::Known(outcome),
                 Some((outcome, Some(grant))) => {
                     if let Ok(presented) = extract(places, request, scratch) {

@@ -297,12 +297,11 @@ impl Tenancy {
     }
 }
 
-/// Drops purged tokens after purges. Purges of many clients one by one share a look at the whole cache, which delays
-/// exchanges.
+/// Drops purged tokens after purges. Purges of many clients one by one share a look at the whole cache.
 async fn sweep(shared: Arc<Shared>) {
     loop {
         shared.purged.notified().await;
-        shared.sweep();
+        shared.sweep().await;
         tokio::time::sleep(SWEEP_INTERVAL).await;
     }
 }

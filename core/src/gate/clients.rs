@@ -3,11 +3,14 @@
 use crate::config::value_error;
 use crate::error::Error;
 use crate::request::extract::printable;
+use crate::token::Grant;
+use crate::token::passed::CheckId;
 use std::collections::HashSet;
 
 /// The client ids that may use a gate: ids, and patterns of ids.
 #[derive(Debug, Clone)]
 pub(crate) struct Clients {
+    id: CheckId,
     /// Hashed under a random key: clients cannot choose ids that collide.
     ids: HashSet<Box<[u8]>>,
     patterns: Vec<Pattern>,
@@ -35,6 +38,7 @@ impl Clients {
             .cloned()
             .partition(|text| text.contains('*'));
         Ok(Clients {
+            id: CheckId::new(),
             ids: ids.into_iter().map(|id| id.into_bytes().into()).collect(),
             patterns: patterns.into_iter().map(Pattern).collect(),
         })
@@ -43,6 +47,16 @@ impl Clients {
     /// One look-up for all ids, and one comparison for each pattern. Allocates nothing.
     pub(crate) fn allow(&self, client_id: &[u8]) -> bool {
         self.ids.contains(client_id) || self.matches_pattern(client_id)
+    }
+
+    /// The same for the client of a token, which remembers a list that has it.
+    pub(crate) fn allow_client_of(&self, grant: &Grant) -> bool {
+        let run = || {
+            self.allow(grant.client_id().as_bytes())
+                .then_some(())
+                .ok_or(())
+        };
+        grant.listed.unless(self.id, run).is_ok()
     }
 
     fn matches_pattern(&self, client_id: &[u8]) -> bool {

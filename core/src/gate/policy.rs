@@ -1,17 +1,20 @@
-//! The requirements on tokens. They are checked on every request, on hits too: a cached token is never a cached
-//! permission.
+//! The requirements on tokens. They hold on every request, on hits too: a cached token is never a cached permission. Its
+//! times are compared each time. The rest is a function of a token and a gate that both never change, so a token
+//! remembers the policy that it met last.
 
 use crate::config::{Config, value_error};
 use crate::error::{Error, Problems};
 use crate::token::Grant;
 use crate::token::claims::{ClaimsSet, Path};
 use crate::token::packed::Packed;
+use crate::token::passed::CheckId;
 use serde_json::Value;
 use std::time::Duration;
 
 /// The requirements of a gate.
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
+    id: CheckId,
     verify_claims: bool,
     leeway: Duration,
     /// Empty: the issuer that the provider's metadata names.
@@ -112,6 +115,7 @@ impl Policy {
         }
         problems.finish()?;
         Ok(Policy {
+            id: CheckId::new(),
             verify_claims: config.verify_claims,
             leeway: Duration::from_secs(config.leeway.into()),
             issuers_allowed: config.issuers_allowed.clone(),
@@ -120,12 +124,17 @@ impl Policy {
         })
     }
 
-    /// Checks a token. `wall`: the time since the Unix epoch. Allocates nothing.
+    /// Checks a token. `wall`: the time since the Unix epoch. Allocates nothing. Only the times are compared again if the
+    /// token met this policy before.
     pub(crate) fn check(&self, grant: &Grant, wall: Duration) -> Result<(), Breach> {
-        match grant.claims_set() {
-            Some(claims) => self.check_claims(claims, wall),
-            None => self.check_opaque(grant.scope()),
+        let claims = grant.claims_set();
+        if let Some(claims) = claims {
+            self.check_time(claims, wall)?;
         }
+        grant.met.unless(self.id, || match claims {
+            Some(claims) => self.check_contents(claims),
+            None => self.check_opaque(grant.scope()),
+        })
     }
 
     /// An opaque token meets no requirement but that of its scope.
@@ -145,8 +154,13 @@ impl Policy {
 
     /// Checks the claims of a JWT.
     pub(crate) fn check_claims(&self, claims: ClaimsSet<'_>, wall: Duration) -> Result<(), Breach> {
+        self.check_time(claims, wall)?;
+        self.check_contents(claims)
+    }
+
+    /// The part that never changes for a token.
+    fn check_contents(&self, claims: ClaimsSet<'_>) -> Result<(), Breach> {
         if self.verify_claims {
-            self.check_time(claims, wall.as_secs_f64())?;
             self.check_issuer(claims)?;
         }
         for requirement in &self.required {
@@ -164,7 +178,11 @@ impl Policy {
     }
 
     /// RFC 7519 sections 4.1.4 to 4.1.6. A time that is not a number does not count as absent.
-    fn check_time(&self, claims: ClaimsSet<'_>, wall: f64) -> Result<(), Breach> {
+    fn check_time(&self, claims: ClaimsSet<'_>, wall: Duration) -> Result<(), Breach> {
+        if !self.verify_claims {
+            return Ok(());
+        }
+        let wall = wall.as_secs_f64();
         let leeway = self.leeway.as_secs_f64();
         let times = claims.times();
         if let Some(wrong) = times.wrong {

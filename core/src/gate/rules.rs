@@ -225,6 +225,13 @@ impl Rules {
         (introspection.jwts || !is_jws(token)).then_some(introspection)
     }
 
+    /// Whether the client of a token may use the gate.
+    pub(crate) fn allows_client_of(&self, grant: &Grant) -> bool {
+        self.clients_allowed
+            .as_ref()
+            .is_none_or(|clients| clients.allow_client_of(grant))
+    }
+
     pub(crate) fn allows_client(&self, client_id: &[u8]) -> bool {
         self.clients_allowed
             .as_ref()

@@ -16,7 +16,7 @@
 )]
 
 #[cfg(feature = "bench")]
-pub mod bench;
+pub(crate) mod bench;
 mod config;
 mod entry;
 mod file;

@@ -235,7 +235,11 @@ fn a_refresh_and_its_readers_agree_under_any_schedule() {
             let renewing = {
                 let model = Arc::clone(&model);
                 shuttle::thread::spawn(move || {
-                    if model.shared.flights.open_refresh(Key::for_test(RIGHT.into())) {
+                    if model
+                        .shared
+                        .flights
+                        .open_refresh(Key::for_test(RIGHT.into()))
+                    {
                         shuttle::thread::yield_now();
                         model.land(RIGHT, model.shared.start(), true);
                     }

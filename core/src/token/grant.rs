@@ -6,6 +6,7 @@ use crate::metrics::clients::Requests;
 use crate::sys::clock::{Clock, SystemClock};
 use crate::token::claims::{Claims, ClaimsSet, Facts, walk};
 use crate::token::packed::Packed;
+use crate::token::passed::Passed;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt;
@@ -34,11 +35,14 @@ pub struct Grant {
     pub(crate) refresh: Refresh,
     /// The purges that do not concern it.
     pub(crate) checked: Checked,
+    /// The policy that it has met, and the list of clients that has its client.
+    pub(crate) met: Passed,
+    pub(crate) listed: Passed,
     /// The counters of its client, once its flight has landed.
     pub(crate) requests: Arc<Requests>,
 }
 
-/// What is known about the contents of a token.
+/// The contents of a token, as far as they are known.
 pub(crate) enum Contents<'c> {
     /// The claims of a JWT, or of an introspected token.
     Claims(Claims),
@@ -46,7 +50,7 @@ pub(crate) enum Contents<'c> {
     Opaque(Option<&'c str>),
 }
 
-/// What the text of a grant has behind the client's id.
+/// The part of the text of a grant behind the client's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Claims,
@@ -148,6 +152,8 @@ impl Grant {
             lifetime,
             refresh: Refresh::default(),
             checked: Checked::default(),
+            met: Passed::default(),
+            listed: Passed::default(),
             requests: Requests::unseen(),
         }
     }

@@ -8,6 +8,7 @@ mod grant;
 mod jwks;
 mod jws;
 pub(crate) mod packed;
+pub(crate) mod passed;
 mod private_key;
 mod response;
 mod verify;

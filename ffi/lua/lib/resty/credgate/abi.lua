@@ -11,6 +11,10 @@ typedef struct credgate_engine credgate_engine;
 typedef struct credgate_error credgate_error;
 typedef struct credgate_gate credgate_gate;
 typedef struct credgate_queue credgate_queue;
+typedef struct credgate_header_name {
+    uint32_t len;
+    const char *data;
+} credgate_header_name;
 typedef struct credgate_string {
     const char *data;
     size_t len;
@@ -101,6 +105,12 @@ int32_t credgate_error_problem(const struct credgate_error *error,
                                const char **out_message,
                                size_t *out_message_len);
 void credgate_error_free(struct credgate_error *error);
+int32_t credgate_header_find(const struct credgate_header_name *headers,
+                             size_t count,
+                             size_t header_size,
+                             const char *name,
+                             size_t name_len,
+                             size_t *out_index);
 int32_t credgate_gate_new(const char *json,
                           size_t json_len,
                           struct credgate_gate **out_gate,

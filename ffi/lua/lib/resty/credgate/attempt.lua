@@ -12,12 +12,15 @@ local message = library.message
 local OK = abi.OK
 local PENDING = abi.PENDING
 local EMPTY = abi.EMPTY
+local authenticate_at_once = C.credgate_authenticate_at_once
 
--- The struct of all requests of this VM: a cache hit allocates none.
-local request = ffi.new("credgate_request")
+-- The struct of all requests of this VM: a cache hit allocates none. Compiled
+-- code has a pointer to it as a constant, but loads and checks a struct.
+local struct = ffi.new("credgate_request")
+local request = ffi.cast("credgate_request *", struct)
 local ticket = ffi.new("uint64_t[1]")
 
-request.struct_size = ffi.sizeof(request)
+request.struct_size = ffi.sizeof(struct)
 request.arg_size = ffi.sizeof("credgate_string")
 
 local queue
@@ -26,6 +29,8 @@ local last_id = 0
 
 local _M = {
     request = request,
+    -- The pointer does not keep it alive.
+    struct = struct,
 }
 
 
@@ -65,8 +70,7 @@ function _M.authenticate(self, outcome, fill_peer)
         end
     end
 
-    local status = C.credgate_authenticate_at_once(self.handle, queue, request,
-                                                   outcome)
+    local status = authenticate_at_once(self.handle, queue, request, outcome)
 
     if status ~= EMPTY then
         return status

@@ -78,7 +78,8 @@ local function fields_of(handle)
         has_more = arg_names[1] ~= nil or wants_traceparent,
         -- The client's header is the application's own.
         keeps_header = not searches[0],
-        headers = credential_headers_of(handle),
+        -- Not nil, which a lookup would search in the methods.
+        headers = credential_headers_of(handle) or false,
     }
 end
 

@@ -16,15 +16,27 @@ local C = library.C
 local abi = library.abi
 local log = library.log
 local request = attempt.request
-local authenticate = attempt.authenticate
-local await = attempt.await
 local ffi_str = ffi.string
 local get_method = ngx.req.get_method
 
--- The outcome of all cache hits of this VM.
-local hit = ffi.new("credgate_outcome")
+-- The functions of a cache hit are locals: compiled code has these as constants,
+-- but searches and checks a function in a table (15 instructions each).
+local authenticate = attempt.authenticate
+local await = attempt.await
+local fill_supplied = supplied.fill
+local fill_request = http_request.fill
+local fill_peer = http_request.fill_peer
+local hide_query = http_request.hide_query
+local overwrite_authorization = http_request.overwrite_authorization
+local set_headers = http_request.set_headers
+local release = C.credgate_outcome_release
 
-hit.struct_size = ffi.sizeof(hit)
+-- The outcome of all cache hits of this VM. Compiled code has a pointer to it as
+-- a constant, but loads and checks a struct.
+local hit_struct = ffi.new("credgate_outcome")
+local hit = ffi.cast("credgate_outcome *", hit_struct)
+
+hit.struct_size = ffi.sizeof(hit_struct)
 
 -- The names of the cache statuses, by number.
 local CACHE_STATUSES = {}
@@ -34,7 +46,10 @@ for number = abi.CACHE_STATUS_NONE, abi.CACHE_STATUS_SHARED do
 end
 
 
-local _M = {}
+local _M = {
+    -- The pointer does not keep it alive.
+    hit_struct = hit_struct,
+}
 
 
 -- Removes the headers that the gate may set, in every spelling, from the
@@ -58,7 +73,7 @@ local function fill(self, method, options, uri_variable)
     local headers = self.headers
     local body, content_type
 
-    http_request.fill(request, method)
+    fill_request(request, method)
 
     if headers then
         credential_headers.fill(request, headers)
@@ -74,7 +89,7 @@ local function fill(self, method, options, uri_variable)
         end
     end
 
-    return body, content_type, supplied.fill(request, self, options)
+    return body, content_type, fill_supplied(request, self, options)
 end
 
 
@@ -84,14 +99,14 @@ local function hide(self, body, content_type, uri_variable, keeps_header,
                     shares_headers)
     local headers = self.headers
 
-    http_request.hide_query(self.handle, request, uri_variable)
+    hide_query(self.handle, request, uri_variable)
 
     if body then
         http_request.hide_body(self.handle, body, content_type)
     end
 
     if not (keeps_header or shares_headers) then
-        http_request.overwrite_authorization(request)
+        overwrite_authorization(request)
     end
 
     if headers then
@@ -113,11 +128,11 @@ local function decide(self, method, options, struct, shares_headers)
 
     if invalid then
         -- nginx logs the request line with the error.
-        http_request.hide_query(self.handle, request, uri_variable)
+        hide_query(self.handle, request, uri_variable)
         error(invalid, 3)
     end
 
-    local status, own_queue = authenticate(self, struct, http_request.fill_peer)
+    local status, own_queue = authenticate(self, struct, fill_peer)
 
     -- Before any wait: if the client disconnects, nginx logs the request.
     hide(self, body, content_type, uri_variable,
@@ -134,7 +149,7 @@ local function forward(self, options, outcome)
         http_request.remove_authorization()
     end
 
-    http_request.set_headers(outcome, options and options.variable)
+    set_headers(outcome, options and options.variable)
 end
 
 
@@ -178,7 +193,7 @@ function _M.access(self, options)
     if not outcome or outcome.http_status ~= 0 then
         local denial = denials.new(self.handle, outcome, err, code)
 
-        C.credgate_outcome_release(hit)
+        release(hit)
         withdraw(self, options, denial)
 
         if options and options.on_denied then
@@ -194,7 +209,7 @@ function _M.access(self, options)
     local client_id = ffi_str(outcome.client_id, outcome.client_id_len)
     local cache_status = CACHE_STATUSES[outcome.cache_status]
 
-    C.credgate_outcome_release(hit)
+    release(hit)
 
     return client_id, cache_status
 end

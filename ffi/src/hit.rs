@@ -1,8 +1,8 @@
 //! A cache hit through the C ABI allocates nothing, for credentials in every place. (For a JSON body with nested values
 //! the JSON library makes one allocation, its stack of brackets.)
 
+use crate::*;
 use base64::Engine as _;
-use credgate::*;
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::io::{BufRead, BufReader, Read, Write};
