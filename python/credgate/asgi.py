@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from credgate import redact_query
@@ -35,6 +36,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+# The headers that the middleware itself reads.
+READ = {b"authorization", b"content-length", b"content-type", b"traceparent"}
 _NO_STORE = [(name.encode(), value.encode()) for name, value in NO_STORE]
 
 
@@ -67,18 +70,18 @@ class Middleware:
         query: bytes = scope.get("query_string", b"")
         scope["query_string"] = redact_query(query)
         headers: Headers = list(scope["headers"])
-        body = await _Body.read(self.gate, scope, headers, receive)
+        own = _read(headers)
+        body = await _Body.read(self.gate, scope, headers, own, receive)
         if body.disconnected:
             return
         outcome = await self.gate.authenticate_async(
             method=scope.get("method", "GET"),
-            # Several headers form one list (RFC 9110 section 5.3), which the gate rejects.
-            authorization=_joined(headers, b"authorization"),
+            authorization=own.get(b"authorization"),
             query=query,
-            content_type=_joined(headers, b"content-type"),
+            content_type=own.get(b"content-type"),
             body=body.whole,
             peer=(scope.get("client") or [None])[0],
-            traceparent=_joined(headers, b"traceparent") if self._traces else None,
+            traceparent=own.get(b"traceparent") if self._traces else None,
             headers=headers,
         )
         if not outcome.allowed:
@@ -131,12 +134,19 @@ class Check:
 class _Body(Body):
     """The body of a request. Passes it on to the application."""
 
-    def __init__(self, gate: Gate, scope: Scope, headers: Headers, receive: Receive) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        scope: Scope,
+        headers: Headers,
+        read: dict[bytes, bytes],
+        receive: Receive,
+    ) -> None:
         super().__init__(
             gate,
             scope.get("method", "GET"),
-            _joined(headers, b"authorization"),
-            _joined(headers, b"content-type"),
+            read.get(b"authorization"),
+            read.get(b"content-type"),
             headers,
         )
         self._receive = receive
@@ -144,10 +154,17 @@ class _Body(Body):
         self.disconnected = False
 
     @classmethod
-    async def read(cls, gate: Gate, scope: Scope, headers: Headers, receive: Receive) -> _Body:
+    async def read(
+        cls,
+        gate: Gate,
+        scope: Scope,
+        headers: Headers,
+        read_headers: dict[bytes, bytes],
+        receive: Receive,
+    ) -> _Body:
         """Read the body, up to max_body_bytes, if it can contain credentials."""
-        body = cls(gate, scope, headers, receive)
-        announced = length((_joined(headers, b"content-length") or b"").decode("latin-1"))
+        body = cls(gate, scope, headers, read_headers, receive)
+        announced = length(read_headers.get(b"content-length", b"").decode("latin-1"))
         if scope["type"] != "http" or not body.is_wanted(announced):
             return body
         read = bytearray()
@@ -181,12 +198,25 @@ class _Body(Body):
 
 
 def _name(header: tuple[bytes, bytes]) -> str:
-    return spelling(header[0].decode("latin-1"))
+    return _spelling(header[0])
 
 
-def _joined(headers: Headers, name: bytes) -> bytes | None:
-    values = [value for key, value in headers if key.lower() == name]
-    return b", ".join(values) if values else None
+@lru_cache(maxsize=1024)
+def _spelling(name: bytes) -> str:
+    return spelling(name.decode("latin-1"))
+
+
+def _read(headers: Headers) -> dict[bytes, bytes]:
+    """Return the headers of READ, by lower-case name.
+
+    Several of one name form a list (RFC 9110 section 5.3): the gate rejects one of credentials.
+    """
+    read: dict[bytes, bytes] = {}
+    for key, value in headers:
+        name = key.lower()
+        if name in READ:
+            read[name] = read[name] + b", " + value if name in read else value
+    return read
 
 
 def _replaced(headers: Headers, outcome: Allow) -> Headers:

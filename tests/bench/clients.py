@@ -19,14 +19,18 @@ from typing import Any
 
 import credgate
 import credgate.httpx
+import credgate.httpx2
 import credgate.requests
 import httpx
+import httpx2
 import httpx_auth
 import msal
 import requests
 import requests_oauth2client
+import requests_oauthlib
 from authlib.integrations.httpx_client import OAuth2Client
 from authlib.integrations.requests_client import OAuth2Session
+from oauthlib.oauth2 import BackendApplicationClient
 
 from bench.behind import Behind
 from bench.cases import MACHINE
@@ -56,15 +60,17 @@ def flows(provider: Provider) -> list[Case]:
     url = "https://api.example.com/orders"
     token_url = f"{provider.issuer}/token"
     gate = credgate.Gate(issuer=provider.issuer, allow_loopback_http=True, audience=AUDIENCE, scopes=["openid", "read"])
-    request = httpx.Request("GET", url)
+    request, request2 = httpx.Request("GET", url), httpx2.Request("GET", url)
     prepared = requests.Request("GET", url).prepare()
 
     by_httpx = credgate.httpx.Auth(gate, MACHINE.id, MACHINE.secret)
+    by_httpx2 = credgate.httpx2.Auth(gate, MACHINE.id, MACHINE.secret)
     by_requests = credgate.requests.Auth(gate, MACHINE.id, MACHINE.secret)
 
-    def with_requests() -> None:
+    def fresh() -> requests.PreparedRequest:
+        """The request without the hooks of the case before; each case of requests pays for it."""
         prepared.hooks["response"].clear()
-        by_requests(prepared)
+        return prepared
 
     peer = httpx_auth.OAuth2ClientCredentials(
         token_url, BASIC.id, BASIC.secret, scope="openid read", audience=AUDIENCE, client=httpx.Client(trust_env=False)
@@ -75,7 +81,7 @@ def flows(provider: Provider) -> list[Case]:
 
     def with_authlib() -> None:
         session.ensure_active_token(session.token)
-        session.token_auth(prepared)
+        session.token_auth(fresh())
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -88,17 +94,20 @@ def flows(provider: Provider) -> list[Case]:
 
     oauth2 = requests_oauth2client.OAuth2Client(token_url, client_id=BASIC.id, client_secret=BASIC.secret, testing=True)
     by_oauth2 = requests_oauth2client.OAuth2ClientCredentialsAuth(oauth2, scope="openid read", audience=AUDIENCE)
+    by_oauthlib = requests_oauthlib.OAuth2(client=BackendApplicationClient(BASIC.id), token=dict(session.token))
     application = msal.ConfidentialClientApplication(
         MACHINE.id, MACHINE.secret, authority="https://login.microsoftonline.com/tenant",
         http_client=Stub(), instance_discovery=False,
     )  # fmt: skip
     return [
         Case("httpx", "credgate.httpx.Auth", lambda: next(by_httpx.sync_auth_flow(request))),
-        Case("requests", "credgate.requests.Auth", with_requests),
+        Case("httpx2", "credgate.httpx2.Auth", lambda: next(by_httpx2.sync_auth_flow(request2)), "httpx"),
+        Case("requests", "credgate.requests.Auth", lambda: by_requests(fresh())),
         Case("httpx-auth", "its OAuth2ClientCredentials", lambda: next(peer.sync_auth_flow(request)), "httpx"),
         Case("authlib-httpx", "Authlib's OAuth2Client", with_authlib_httpx, "httpx"),
         Case("authlib", "Authlib's OAuth2Session", with_authlib, "requests"),
-        Case("requests-oauth2client", "its OAuth2ClientCredentialsAuth", lambda: by_oauth2(prepared), "requests"),
+        Case("requests-oauth2client", "its OAuth2ClientCredentialsAuth", lambda: by_oauth2(fresh()), "requests"),
+        Case("requests-oauthlib", "its OAuth2, which renews nothing", lambda: by_oauthlib(fresh()), "requests"),
         Case("msal", "acquire_token_for_client", lambda: application.acquire_token_for_client(["api://x/.default"]), "requests"),
     ]  # fmt: skip
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import credgate
+import credgate.asgi
 
 from bench.cases import MACHINE
 from bench.figures import Table, options, quartiles, spread, write
@@ -68,6 +69,14 @@ def cases(issuer: str) -> Iterator[Call]:
     async def token_async() -> str:
         return (await with_provider.token_async(MACHINE.id, MACHINE.secret)).authorization
 
+    app = credgate.asgi.Middleware(respond, with_provider)
+
+    async def asgi_bare() -> None:
+        await respond(scope(header), nothing, ignore)
+
+    async def asgi() -> None:
+        await app(scope(header), nothing, ignore)
+
     yield Call(FLOOR, "a dict that is asked for the header itself, and an f-string", dictionary)
     yield Call("hit", "Gate.authenticate, credentials in Basic", hit)
     yield Call("request", "the same, shown all parts of a request", request)
@@ -75,6 +84,30 @@ def cases(issuer: str) -> Iterator[Call]:
     yield Call("dict_async", "the dict in a coroutine", empty)
     yield Call("hit_async", "await Gate.authenticate_async, credentials in Basic", hit_async)
     yield Call("token_async", "await Gate.token_async", token_async)
+    yield Call("asgi_bare", "an ASGI application that responds with 200", asgi_bare)
+    yield Call("asgi", "the same, behind credgate.asgi.Middleware", asgi)
+
+
+def scope(authorization: str) -> dict[str, Any]:
+    """A request as a server passes it on."""
+    headers = {"host": "api.example.com", "user-agent": "curl/8.5.0", "accept": "*/*", "authorization": authorization}
+    return {
+        "type": "http", "method": "GET", "path": "/orders", "query_string": b"page=1", "client": ("127.0.0.1", 51234),
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }  # fmt: skip
+
+
+async def respond(_scope: Any, _receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def nothing() -> dict[str, Any]:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def ignore(_message: Any) -> None:
+    pass
 
 
 async def burst(call: Call) -> float:
@@ -144,7 +177,7 @@ def main() -> None:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="credgate-bench-")))
         provider = stack.enter_context(Provider([MACHINE], directory / "provider.log").start())
         calls = list(cases(provider.issuer))
-        # Ten cases share the time that one of nginx has.
+        # The cases share the time that one of nginx has.
         found = figures(calls, asyncio.run(measure(calls, given.rounds, given.seconds / 10)))
     versions = f"{platform.python_implementation()} {platform.python_version()}, credgate {credgate.__version__}"
     conditions = f"{versions}, minima of {given.rounds} rounds"

@@ -1,4 +1,4 @@
-"""The package in every Python of the machine: one extension module works in all of them."""
+"""The package in every Python of the machine: one extension module works from 3.10 on, and 3.9 builds its own."""
 
 import os
 import shutil
@@ -11,6 +11,7 @@ import credgate
 import pytest
 
 from support.lab import Scripted
+from support.process import ROOT
 
 PROGRAM = r"""
 import asyncio, os, sys, threading
@@ -58,6 +59,9 @@ print("%d.%d" % sys.version_info[:2])
 """
 
 
+OLDEST = "python3.9"
+
+
 def interpreters() -> dict[str, Path]:
     """The interpreters on the path and those of pyenv, by version."""
     found = {}
@@ -69,11 +73,25 @@ def interpreters() -> dict[str, Path]:
     return {f"python3.{sys.version_info[1]}": Path(sys.executable), **found}
 
 
-@pytest.mark.parametrize("name", interpreters())
+@pytest.mark.parametrize("name", sorted(interpreters().keys() - {OLDEST}))
 def test_one_extension_module_works_in_every_python(scripted: Scripted, tmp_path: Path, name: str) -> None:
     package = Path(credgate.__file__).parent
     assert (package / "_credgate.abi3.so").exists()
     shutil.copytree(package, tmp_path / "credgate")
+    check(scripted, tmp_path, name)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", sorted(interpreters().keys() & {OLDEST}))
+def test_the_oldest_python_builds_an_extension_module_of_its_own(scripted: Scripted, tmp_path: Path, name: str) -> None:
+    command = [interpreters()[name], "-m", "pip", "install", "--quiet", "--no-deps", "--target", tmp_path, ROOT / "python"]
+    subprocess.run(command, check=True, timeout=800)
+    assert [path.name for path in tmp_path.glob("credgate/_credgate.*.so")] != ["_credgate.abi3.so"]
+    check(scripted, tmp_path, name)
+
+
+def check(scripted: Scripted, tmp_path: Path, name: str) -> None:
+    """Runs PROGRAM in an interpreter, with the package of a directory."""
     command = [interpreters()[name], "-I", "-X", "dev", "-W", "error", "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"]
     command[-1] = str(command[-1]) + dedent(PROGRAM)
     done = subprocess.run([*command, scripted.issuer], capture_output=True, text=True, timeout=120)

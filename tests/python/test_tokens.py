@@ -1,6 +1,8 @@
 """`Gate.token`, and the attributes of gates, outcomes and errors."""
 
+import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 
 from conftest import ALICE, BOB
 from support.lab import Provider, Scripted
-from support.python import AUDIENCE, UNVERIFIED, gate, unsigned
+from support.python import AUDIENCE, UNVERIFIED, fresh_gate, gate, unsigned
 
 
 def test_token_returns_an_allow_with_a_token(provider: Provider) -> None:
@@ -253,3 +255,33 @@ def test_a_gate_can_be_subclassed_and_rejects_new_attributes(scripted: Scripted)
     assert own.bearer("a") == "Bearer token-of-a"
     with pytest.raises(AttributeError):
         gate(scripted.issuer).issuer = "x"  # type: ignore[attr-defined]
+
+
+def test_a_hit_reuses_the_string_of_its_token_until_a_purge(scripted: Scripted) -> None:
+    with_provider = fresh_gate(scripted.issuer)
+    first = with_provider.token("a", "s").authorization
+    assert with_provider.token("a", "s").authorization is first
+    outcome = with_provider.authenticate(client_id="a", client_secret="s")
+    assert outcome.allowed and outcome.authorization is first and outcome.headers[0][1] is first
+    held = sys.getrefcount(first)
+    with_provider.purge("a")
+    assert sys.getrefcount(first) == held - 1
+    assert outcome.authorization == "Bearer token-of-a"
+
+
+def test_each_of_many_tokens_has_its_own_string(scripted: Scripted) -> None:
+    with_provider = fresh_gate(scripted.issuer, refusals_per_gate=0)
+    ids = [f"client{number}" for number in range(600)]
+    for _ in range(2):
+        values = [with_provider.token(client, "s").authorization for client in ids]
+        assert values == [f"Bearer token-of-{client}" for client in ids]
+
+
+def test_threads_that_share_a_token_get_its_string(scripted: Scripted) -> None:
+    with_provider = fresh_gate(scripted.issuer)
+
+    def values(_: int) -> set[str]:
+        return {with_provider.token(f"client{number % 3}", "s").authorization for number in range(3000)}
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set().union(*pool.map(values, range(8))) == {f"Bearer token-of-client{number}" for number in range(3)}
