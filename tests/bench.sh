@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Measures a hit through nginx, exchanges through nginx, a hit in Python, the cost of a token to a Python client, and parts of the core such as a
-# lookup in the shared stores, each beside its alternatives and in the same rounds; writes target/bench/figures.json.
+# Measures a hit through nginx, exchanges through it, a hit in Python, the cost of a token to a Python client, and parts of
+# the core such as a lookup in the shared stores, each beside its alternatives and in the same rounds; writes
+# target/bench/figures.json.
 #
-#   tests/bench.sh [--rounds N] [--seconds N]     13 rounds for nginx, 7 for Python, of 2 seconds each; not for the core
+#   tests/bench.sh [--rounds N] [--seconds N]     13 rounds for nginx, 7 for Python, 5 for cold, of 2 seconds each; not for the core
 #   tests/bench.sh nginx|cold|python|core [...]   one of them alone
 #   tests/bench.sh nginx --cases NAME...          some cases and those beside them, without writing
 #   tests/bench.sh report                         shows the last results in tests/README.md and tests/bench/plots
