@@ -3,7 +3,7 @@
 # parts of the core such as a lookup in the shared stores, each beside its alternatives and in the same rounds; an engine
 # with up to a million clients; the size of the library, and the memory of a worker. Writes target/bench/figures.json.
 #
-#   tests/bench.sh [--rounds N] [--seconds N]      13 rounds for nginx, 7 for Python, of 2 seconds each; not for the rest
+#   tests/bench.sh [--rounds N] [--seconds N]      13 rounds for nginx, 7 for Python, 5 for cold, of 2 seconds; not for the rest
 #   tests/bench.sh nginx|cold|python|core|scale|size   one of them alone
 #   tests/bench.sh nginx --cases NAME...          some cases and those beside them, without writing
 #   tests/bench.sh report                         shows the last results in tests/README.md and tests/bench/plots

@@ -1,8 +1,8 @@
 """The throughput of exchanges beside the provider's own: `python -m bench.cold`.
 
-Each request is of another client, so that each causes an exchange. The provider, over TLS, is the certified one, and then
-an nginx that repeats one response of it, which leaves the gateway as the bottleneck. Each round measures the provider
-driven by wrk with the token requests themselves, and a new gateway with as many concurrent requests.
+Each request is of another client, so that each causes an exchange. The provider, over TLS, is the certified one, or an
+nginx that repeats one response of it, which leaves the gateway as the bottleneck. Each round measures the provider driven
+by wrk with the token requests themselves, and a new gateway with as many concurrent requests.
 """
 
 import base64
@@ -37,6 +37,16 @@ SECRET = "s" * 40
 FIRST, LAST = "cli", f"xy:{SECRET}"
 """Each id is FIRST, six digits and "xy": parts whose base64 does not depend on one another."""
 GRANT = urlencode({"grant_type": "client_credentials", "scope": "openid api:read", "audience": AUDIENCE})
+
+
+CASES = {
+    "certified": "oidc-provider",
+    "certified_off": "oidc-provider; no store",
+    "fixed": "fixed token",
+    "fixed_off": "fixed token; no store",
+    "fixed_http2_off": "fixed token, HTTP/2; no store",
+}
+"""The provider, and the gateway if it does not have the default store, which is a SQLite file."""
 
 
 def client(number: int) -> Client:
@@ -139,7 +149,7 @@ def alone(provider: Provider | Fixed, seconds: int) -> Run:
 
 
 def gateway(
-    directory: Path, provider: Provider | Fixed, signer: str, tls: Authority, upstream: int, seconds: int
+    directory: Path, provider: Provider | Fixed, signer: str, tls: Authority, upstream: int, seconds: int, http: str
 ) -> Run:
     """A new gateway, which has the provider's metadata and keys, and nothing else."""
     required = (
@@ -148,7 +158,7 @@ def gateway(
     )  # fmt: skip
     case = Case(
         "cold", "every request is a miss", directives(gate(provider.issuer, *required)),
-        "credgate_metrics_clients 100;", (str(MODULE),), "location = /metrics { credgate_metrics; }",
+        f"credgate_metrics_clients 100; {http}", (str(MODULE),), "location = /metrics { credgate_metrics; }",
     )  # fmt: skip
     with Proxy(directory, case, upstream).start() as proxy:
         # Not one of those that wrk sends.
@@ -161,7 +171,7 @@ def gateway(
 
 
 def measure(rounds: int, seconds: int) -> dict[str, list[tuple[Run, Run]]]:
-    """For each provider, its own runs and those of the gateway, by round."""
+    """For each case, the provider's own runs and those of the gateway, by round."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="credgate-bench-")))
         tls = Authority.create(directory / "tls")
@@ -171,17 +181,20 @@ def measure(rounds: int, seconds: int) -> dict[str, list[tuple[Run, Run]]]:
         stack.enter_context(certified.start())
         os.sched_setaffinity(certified.pid, {int(OTHERS)})
         upstream = stack.enter_context(Behind(directory / "behind").start())
-        providers: dict[str, tuple[Provider | Fixed, int]] = {"certified": (certified, certified_seconds(seconds))}
-        for name, http2 in {"fixed": "", "fixed_http2": "http2"}.items():
-            provider = stack.enter_context(fixed(directory / name, certified, tls, http2).start())
-            providers[name] = (provider, seconds)
-        runs: dict[str, list[tuple[Run, Run]]] = {name: [] for name in providers}
+        plain = stack.enter_context(fixed(directory / "plain", certified, tls).start())
+        http2 = stack.enter_context(fixed(directory / "http2", certified, tls, "http2").start())
+        runs: dict[str, list[tuple[Run, Run]]] = {name: [] for name in CASES}
         for number in range(rounds):
             print(f"· round {number + 1} of {rounds} ...", flush=True)
-            for name, (provider, duration) in random.sample(list(providers.items()), len(providers)):
+            for name in random.sample(list(CASES), len(CASES)):
+                provider: Provider | Fixed = certified if name.startswith("certified") else plain
+                if "http2" in name:
+                    provider = http2
+                duration = certified_seconds(seconds) if provider is certified else seconds
+                store = "credgate_store off;" if name.endswith("_off") else ""
                 own = alone(provider, duration)
                 place = directory / f"{name}-{number}"
-                ours = gateway(place, provider, certified.issuer, tls, upstream.port, duration)
+                ours = gateway(place, provider, certified.issuer, tls, upstream.port, duration, store)
                 runs[name].append((own, ours))
         return runs
 
@@ -196,21 +209,16 @@ def ratios(runs: list[tuple[Run, Run]]) -> list[float]:
 
 
 def table(runs: dict[str, list[tuple[Run, Run]]]) -> Table:
-    what = {
-        "certified": "oidc-provider",
-        "fixed": "a fixed token, HTTP/1.1",
-        "fixed_http2": "a fixed token, HTTP/2",
-    }
     rows = []
     for name, pairs in runs.items():
         for index, who in enumerate(("the provider alone", "through the gateway")):
             mine = [pair[index] for pair in pairs]
 
             def middle(field: str, runs: list[Run] = mine) -> float:
-                return statistics.median(getattr(run, field) for run in runs)
+                return float(statistics.median(getattr(run, field) for run in runs))
 
             rows.append([
-                what[name] if index == 0 else "", who, f"{middle('rate'):,.0f}", spread(ratios(pairs)) if index else "–",
+                CASES[name] if index == 0 else "", who, f"{middle('rate'):,.0f}", spread(ratios(pairs)) if index else "–",
                 f"{middle('p50'):.1f}", f"{middle('p99'):.1f}", f"{1000 * middle('handshakes'):.1f}",
                 f"{middle('cpu'):.0f}" if index else "–",
             ])  # fmt: skip
