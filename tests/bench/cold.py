@@ -136,16 +136,11 @@ def load(port: int, scheme: str, seconds: int, method: str, path: str, *body: st
     return requests, rate, int(latencies[1]) / 1000, int(latencies[2]) / 1000
 
 
-def handshakes(provider: Provider | Fixed) -> int:
-    """All of them until now, that of this question included."""
-    return provider.handshakes if isinstance(provider, Fixed) else int(provider.count["handshakes"])
-
-
 def alone(provider: Provider | Fixed, seconds: int) -> Run:
     """The provider itself."""
-    before = handshakes(provider)
+    before = provider.handshakes
     requests, rate, p50, p99 = load(provider.port, "https", seconds, "POST", "/token", GRANT)
-    return Run(requests, rate, p50, p99, (handshakes(provider) - before - 1) / requests)
+    return Run(requests, rate, p50, p99, (provider.handshakes - before - 1) / requests)
 
 
 def gateway(
@@ -164,10 +159,10 @@ def gateway(
         # Not one of those that wrk sends.
         answer = ask(proxy.port, headers=client(CLIENTS - 1).basic)
         assert answer.status == 200, answer
-        before, spent = handshakes(provider), cpu(proxy.pid)
+        before, spent = provider.handshakes, cpu(proxy.pid)
         requests, rate, p50, p99 = load(proxy.port, "http", seconds, "GET", "/")
         spent = cpu(proxy.pid) - spent
-        return Run(requests, rate, p50, p99, (handshakes(provider) - before - 1) / requests, spent / requests / 1000)
+        return Run(requests, rate, p50, p99, (provider.handshakes - before - 1) / requests, spent / requests / 1000)
 
 
 def measure(rounds: int, seconds: int) -> dict[str, list[tuple[Run, Run]]]:

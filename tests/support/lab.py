@@ -95,9 +95,16 @@ class Provider(Part):
 
     @property
     def count(self) -> Any:
-        """{"token", "introspection", "by_client", "refused", "handshakes"}: token requests in total, introspections, token
-        requests by client, refused ones, and TLS handshakes, that of this question included."""
-        return self.control("/_count")
+        """{"token", "introspection", "by_client", "refused"}: token requests in total, introspections, token requests by
+        client, and refused."""
+        count = self.control("/_count")
+        del count["handshakes"]
+        return count
+
+    @property
+    def handshakes(self) -> int:
+        """TLS handshakes, that of this question included."""
+        return int(self.control("/_count")["handshakes"])
 
     def reset(self) -> None:
         self.control("/_reset", "POST")
