@@ -201,9 +201,11 @@ def _name(header: tuple[bytes, bytes]) -> str:
     return _spelling(header[0])
 
 
-@lru_cache(maxsize=1024)
-def _spelling(name: bytes) -> str:
+def _spell(name: bytes) -> str:
     return spelling(name.decode("latin-1"))
+
+
+_spelling: Callable[[bytes], str] = lru_cache(maxsize=1024)(_spell)
 
 
 def _read(headers: Headers) -> dict[bytes, bytes]:

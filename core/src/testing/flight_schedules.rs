@@ -10,11 +10,12 @@ use crate::config::engine::EngineOptions;
 use crate::env::Env;
 use crate::http::scripted::{ScriptedTransport, reply};
 use crate::key::{Fingerprint, Key};
+use crate::metrics::clients::Requests;
 use crate::outcome::{CacheStatus, Outcome};
 use crate::provider::health::Parties;
 use crate::request::Source;
 use crate::sys::clock::SystemClock;
-use crate::token::{Grant, Lifetime, Origin};
+use crate::token::{Contents, Grant, Lifetime, Origin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -76,7 +77,7 @@ impl Model {
             source: Source::Header,
             recipient: Recipient::Call(sender),
             deadline: far(),
-            requests: Arc::default(),
+            requests: Requests::unseen(),
         };
         match self.shared.flights.join(key, hit, waiter, 0) {
             Joined::Landed(outcome) => return Asked::Ready(*outcome),
@@ -112,7 +113,8 @@ impl Model {
                     is_client_supplied: false,
                 };
                 let lifetime = Lifetime::Stated(Duration::from_secs(3600));
-                Ok(Grant::new(origin, "alice", "t0ken", lifetime, None))
+                let contents = Contents::Opaque(None);
+                Ok(Grant::new(origin, "alice", "t0ken", lifetime, &contents))
             }
             _ => Err(Denial::new(Cause::CredentialsRefused, "")),
         };
@@ -273,7 +275,7 @@ fn cancelling_during_landing_affects_no_other_waiter_under_any_schedule() {
                     source: Source::Header,
                     recipient: Recipient::Queue(Arc::clone(&completions), ticket),
                     deadline: far(),
-                    requests: Arc::default(),
+                    requests: Requests::unseen(),
                 };
                 model.shared.flights.join(key, || None, waiter, 0);
                 ticket
