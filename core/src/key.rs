@@ -190,9 +190,11 @@ impl BasicRoom {
         pair[..id.len()].copy_from_slice(id);
         pair[id.len()] = b':';
         pair[id.len() + 1..].copy_from_slice(secret);
-        let written = STANDARD.encode_slice(&*pair, &mut self.text);
-        // The room is large enough for every pair.
-        let text = &mut self.text[..written.unwrap_or_default()];
+        // A shorter text would be that of another pair.
+        let written = STANDARD
+            .encode_slice(&*pair, &mut self.text)
+            .expect("the room fits every pair");
+        let text = &mut self.text[..written];
         let result = read(text);
         wipe(pair);
         wipe(text);
