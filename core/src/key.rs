@@ -25,9 +25,6 @@
 //! registers: it leaves nothing of the message on the stack, and no vector register in use.
 
 use crate::request::credentials::MAX_LEN;
-use crate::sys::secret::wipe;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use siphasher::sip128::{Hash128, Hasher128, SipHasher24};
@@ -105,10 +102,11 @@ impl ProcessKey {
         client_id: &[u8],
         client_secret: &[u8],
         args: impl ExactSizeIterator<Item = (u8, &'a [u8])>,
-        room: &mut BasicRoom,
     ) -> Key {
         if args.len() == 0 && !client_id.contains(&b':') {
-            return room.write(client_id, client_secret, |text| self.basic(gate, text));
+            let mut mac = self.mac(Kind::Basic);
+            write_basic(&mut mac, client_id, client_secret);
+            return gate.key(mac.finish128());
         }
         let mut mac = self.mac(Kind::Pair);
         mac.write_u64(length(client_id.len()) << 32 | length(client_secret.len()));
@@ -163,43 +161,52 @@ fn length(len: usize) -> u64 {
     len as u64
 }
 
-/// The buffers in which a pair is written as Basic has it: all zero outside of a call.
-pub(crate) struct BasicRoom {
-    pair: [u8; MAX_PAIR],
-    text: [u8; MAX_BASIC],
+/// The maximum length of a pair in the base64 of Basic.
+pub(crate) const MAX_BASIC: usize = (MAX_LEN + 1).div_ceil(3) * 4;
+
+/// The bytes of a pair that are eight characters of base64.
+const GROUP: usize = 6;
+
+/// Feeds a MAC with the base64 of a pair. The text is in a register, eight characters at a time, and nowhere else: a
+/// buffer would have to be wiped, and so would the vector registers through which it is copied.
+fn write_basic(mac: &mut SipHasher24, id: &[u8], secret: &[u8]) {
+    let (mut group, mut len) = (0, 0);
+    // The closure runs in a loop for each part: a chain's `next` asks at each byte which part is due.
+    id.iter().chain(b":").chain(secret).for_each(|&byte| {
+        group = group << 8 | u64::from(byte);
+        len += 1;
+        if len == GROUP {
+            mac.write_u64(u64::from_ne_bytes(base64(group)));
+            (group, len) = (0, 0);
+        }
+    });
+    if len > 0 {
+        let mut text = base64(group << (8 * (GROUP - len)));
+        text[(len * 4).div_ceil(3)..].fill(b'=');
+        mac.write(&text[..len.div_ceil(3) * 4]);
+    }
 }
 
-/// The maximum length of a pair with its colon.
-const MAX_PAIR: usize = MAX_LEN + 1;
-/// The maximum length of its base64.
-pub(crate) const MAX_BASIC: usize = MAX_PAIR.div_ceil(3) * 4;
-
-impl BasicRoom {
-    pub(crate) const fn new() -> BasicRoom {
-        BasicRoom {
-            pair: [0; MAX_PAIR],
-            text: [0; MAX_BASIC],
-        }
+/// The base64 of six bytes, which are the lower ones of a number, the first byte the highest. All eight characters are
+/// computed at once and without a table, so that neither time nor a cache line tells of a secret.
+fn base64(group: u64) -> [u8; 8] {
+    // The same value for each byte.
+    const fn each(value: u8) -> u64 {
+        u64::from_ne_bytes([value; 8])
     }
-
-    /// # Panics
-    ///
-    /// If the parts exceed the limits of a request.
-    fn write<T>(&mut self, id: &[u8], secret: &[u8], read: impl FnOnce(&[u8]) -> T) -> T {
-        let pair = &mut self.pair[..id.len() + 1 + secret.len()];
-        pair[..id.len()].copy_from_slice(id);
-        pair[id.len()] = b':';
-        pair[id.len() + 1..].copy_from_slice(secret);
-        // A shorter text would be that of another pair.
-        let written = STANDARD
-            .encode_slice(&*pair, &mut self.text)
-            .expect("the room fits every pair");
-        let text = &mut self.text[..written];
-        let result = read(text);
-        wipe(pair);
-        wipe(text);
-        result
-    }
+    // Two lanes of four times six bits, the first six in the lowest byte.
+    const SIX: u64 = 0x3f_0000_003f;
+    let lanes = group >> 24 | (group & 0xff_ffff) << 32;
+    let six = lanes >> 18 & SIX
+        | lanes >> 4 & SIX << 8
+        | lanes << 10 & SIX << 16
+        | lanes << 24 & SIX << 24;
+    // 1 in each byte that has at least the value.
+    let from = |value: u8| (six + each(128 - value)) >> 7 & each(1);
+    let letters = six + each(b'A') + from(26) * u64::from(b'a' - b'Z' - 1);
+    let digits = letters - from(52) * u64::from(b'z' + 1 - b'0');
+    (digits - from(62) * u64::from(b'9' + 1 - b'+') + from(63) * u64::from(b'/' - b'+' - 1))
+        .to_le_bytes()
 }
 
 impl Fingerprint {
@@ -292,11 +299,13 @@ impl Hasher for KeyHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
 
     /// The key of a pair without arguments.
     fn pair(process: &ProcessKey, gate: &Fingerprint, id: &str, secret: &str) -> Key {
         let (id, secret) = (id.as_bytes(), secret.as_bytes());
-        process.pair(gate, id, secret, [].into_iter(), &mut BasicRoom::new())
+        process.pair(gate, id, secret, [].into_iter())
     }
 
     fn gate(parts: &[&[u8]]) -> Fingerprint {
@@ -344,11 +353,19 @@ mod tests {
     }
 
     #[test]
-    fn the_buffers_are_wiped() {
-        let (process, gate, mut room) = (ProcessKey::for_test(), gate(&[b""]), BasicRoom::new());
-        let longest = [b'x'; MAX_LEN - 2];
-        process.pair(&gate, b"id", &longest, [].into_iter(), &mut room);
-        assert_eq!((room.pair, room.text), ([0; MAX_PAIR], [0; MAX_BASIC]));
+    fn the_text_of_basic_is_base64() {
+        let (process, gate) = (ProcessKey::for_test(), gate(&[b""]));
+        let bytes: Vec<u8> = (0..=255).filter(|byte| *byte != b':').collect();
+        for (at, len) in (0..bytes.len()).flat_map(|at| (0..20).map(move |len| (at, len))) {
+            let secret: Vec<u8> = bytes.iter().cycle().skip(at).take(len).copied().collect();
+            for id in [&bytes[at..], &bytes[at..at + 1], b""] {
+                let text = STANDARD.encode([id, b":", &secret].concat());
+                assert_eq!(
+                    process.pair(&gate, id, &secret, [].into_iter()),
+                    process.basic(&gate, text.as_bytes())
+                );
+            }
+        }
     }
 
     /// The values are of the reference implementation.

@@ -16,7 +16,7 @@ use crate::gate::endpoint::Admission;
 use crate::gate::policy::Breach;
 use crate::gate::retention::Age;
 use crate::gate::{Gate, Rules};
-use crate::key::{BasicRoom, Key, ProcessKey};
+use crate::key::{Key, ProcessKey};
 use crate::metrics::{Snapshot, add};
 use crate::outcome::{CacheStatus, Outcome};
 use crate::provider::exchange::Work;
@@ -38,8 +38,7 @@ use std::time::Duration;
 
 thread_local! {
     /// One per thread: zeroing a buffer for every request costs more than wiping the bytes that were written.
-    static SCRATCH: RefCell<(ScratchBuffer, BasicRoom)> =
-        const { RefCell::new((ScratchBuffer::new(), BasicRoom::new())) };
+    static SCRATCH: RefCell<ScratchBuffer> = const { RefCell::new(ScratchBuffer::new()) };
 }
 
 /// The result of looking a request up.
@@ -128,11 +127,11 @@ impl Inner {
         request: &Request<'_>,
         next: impl FnOnce(Look<'_>) -> R,
     ) -> R {
-        SCRATCH.with_borrow_mut(|(buffer, room)| {
+        SCRATCH.with_borrow_mut(|buffer| {
             let mut scratch = Scratch::new(buffer);
-            let result = next(self.look_up(&gate.rules, request, &mut scratch, room));
-            // A hit by Basic has decoded and copied nothing.
-            if scratch.is_written() || request.credentials.is_some() {
+            let result = next(self.look_up(&gate.rules, request, &mut scratch));
+            // Nothing was decoded or copied for a hit by Basic, or with credentials from the host.
+            if scratch.is_written() {
                 bleach();
             }
             result
@@ -158,15 +157,12 @@ impl Inner {
         rules: &'r Arc<Rules>,
         request: &Request<'r>,
         scratch: &'r mut Scratch<'_>,
-        room: &mut BasicRoom,
     ) -> Look<'r> {
         if rules.entry.is_open() {
-            return self.look_up_in(rules, &rules.places, request, scratch, room);
+            return self.look_up_in(rules, &rules.places, request, scratch);
         }
         match rules.entry.admit(rules, request) {
-            Admission::Search(places, request) => {
-                self.look_up_in(rules, places, &request, scratch, room)
-            }
+            Admission::Search(places, request) => self.look_up_in(rules, places, &request, scratch),
             Admission::Preflight => {
                 self.known(Outcome::without_token(rules, CacheStatus::Preflight), b"")
             }
@@ -184,7 +180,6 @@ impl Inner {
         places: &'r Places,
         request: &Request<'r>,
         scratch: &'r mut Scratch<'_>,
-        room: &mut BasicRoom,
     ) -> Look<'r> {
         let deny = |denial| self.known(Outcome::of_denial(rules, denial, CacheStatus::None), b"");
         let [given, expected] = [request.args.len(), places.args.host().len()];
@@ -219,7 +214,7 @@ impl Inner {
                 let outcome = Outcome::of_denial(rules, denial, CacheStatus::None);
                 return self.known(outcome, pair.client_id);
             }
-            Presented::Pair(pair) => (self.key(rules, pair, room), pair.source),
+            Presented::Pair(pair) => (self.key(rules, pair), pair.source),
             Presented::Token(token) => {
                 let key = self.process_key.token(&rules.fingerprint, token.as_bytes());
                 (key, Source::Header)
@@ -358,13 +353,12 @@ impl Inner {
         self.start(rules, key, presented, caller, true);
     }
 
-    fn key(&self, rules: &Rules, pair: &PresentedPair<'_>, room: &mut BasicRoom) -> Key {
+    fn key(&self, rules: &Rules, pair: &PresentedPair<'_>) -> Key {
         self.process_key.pair(
             &rules.fingerprint,
             pair.client_id,
             pair.client_secret,
             pair.args(),
-            room,
         )
     }
 

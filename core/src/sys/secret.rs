@@ -29,8 +29,8 @@ pub(crate) fn wipe(room: &mut [u8]) {
 
 /// Overwrites the remains of secrets on the stack: copies of them, and blocks of a hash. Later heap writes could copy
 /// these bytes into padding that nothing fills. Also overwrites the registers through which glibc copies: the dynamic
-/// linker spills them to the stack at the first call of a function. A hit by Basic leaves no such remains, and does not
-/// pay for this: 550 instructions.
+/// linker spills them to the stack at the first call of a function. A hit by Basic, or with credentials from the host,
+/// leaves no such remains, and does not pay for this: 550 instructions.
 #[inline(never)]
 pub(crate) fn bleach() {
     // In parts: glibc fills larger ranges with an instruction that is slow to start.

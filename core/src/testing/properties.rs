@@ -3,7 +3,7 @@
 
 use crate::Gate;
 use crate::cause::Cause;
-use crate::key::{BasicRoom, FingerprintBuilder, ProcessKey};
+use crate::key::{FingerprintBuilder, ProcessKey};
 use crate::request::Request;
 use crate::request::extract::{Presented, ascii, extract};
 use crate::request::hide;
@@ -40,7 +40,6 @@ fn different_tuples_have_different_keys() {
         .collect();
     let mut random = Rng::with_seed(18);
     let (mut tuples, mut keys) = (HashSet::new(), HashSet::new());
-    let mut room = BasicRoom::new();
     for _ in 0..cases() {
         let gate = random.usize(0..gates.len());
         let (id, secret) = (word(&mut random), word(&mut random));
@@ -49,7 +48,7 @@ fn different_tuples_have_different_keys() {
             .collect();
         let values = args.iter().map(|(name, value)| (*name, value.as_bytes()));
         let halves = [&id, &secret].map(String::as_bytes);
-        keys.insert(process.pair(&gates[gate], halves[0], halves[1], values, &mut room));
+        keys.insert(process.pair(&gates[gate], halves[0], halves[1], values));
         // A token's key, in the same space: of the same bytes, and yet another.
         keys.insert(process.token(&gates[gate], id.as_bytes()));
         keys.insert(process.client(&gates[gate], id.as_bytes()));

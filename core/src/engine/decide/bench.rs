@@ -33,7 +33,7 @@ impl<'r> BenchHit<'r> {
     #[expect(clippy::unwrap_used, reason = "a benchmark may panic")]
     pub fn new(engine: &Engine, gate: &Gate, request: Request<'r>) -> BenchHit<'r> {
         let (inner, gate) = (Arc::clone(&engine.inner), gate.clone());
-        let text = SCRATCH.with_borrow_mut(|(buffer, _)| {
+        let text = SCRATCH.with_borrow_mut(|buffer| {
             basic_alone(&gate.rules.places, &request, &mut Scratch::new(buffer)).unwrap()
         });
         let key = inner.process_key.basic(&gate.rules.fingerprint, text);
@@ -62,7 +62,7 @@ impl<'r> BenchHit<'r> {
 
     /// Finds the text of Basic.
     pub fn extract(&self) {
-        SCRATCH.with_borrow_mut(|(buffer, _)| {
+        SCRATCH.with_borrow_mut(|buffer| {
             let scratch = &mut Scratch::new(buffer);
             black_box(basic_alone(&self.gate.rules.places, &self.request, scratch));
         });
@@ -70,7 +70,7 @@ impl<'r> BenchHit<'r> {
 
     /// Finds and decodes the pair, and wipes it: for hits with credentials in two places, or with a miss.
     pub fn decode(&self) {
-        SCRATCH.with_borrow_mut(|(buffer, _)| {
+        SCRATCH.with_borrow_mut(|buffer| {
             let scratch = &mut Scratch::new(buffer);
             black_box(extract(&self.gate.rules.places, &self.request, scratch).is_ok());
         });
