@@ -1,9 +1,10 @@
 """Shows the last results in tests/README.md, and two plots of them: `python -m bench.report`."""
 
 import json
+import sys
 from typing import Any
 
-from bench.figures import FIGURES, Table
+from bench.figures import FIGURES, NAME, Table
 from bench.svg import Bar, chart
 from support.process import ROOT
 
@@ -69,7 +70,10 @@ def bars(nginx: dict[str, Any], labels: dict[str, str], figure: str) -> list[Bar
 
 def main() -> None:
     figures = json.loads(FIGURES.read_text())
-    README.write_text(inserted(README.read_text(), section(figures)))
+    try:
+        README.write_text(inserted(README.read_text(), section(figures)))
+    except KeyError as missing:
+        sys.exit(f"{NAME} has no {missing}: remove it, which another version wrote, and run tests/bench.sh")
     if "nginx" in figures:
         for name, text in plots(figures["nginx"]).items():
             (PLOTS / name).write_text(text)
