@@ -48,10 +48,11 @@
  * fields that the host does not have as 0, and leaves bytes that the library
  * does not know untouched; a newer host zeroes its structs first. The elements
  * of an array have the size that is passed with the array: arg_size,
- * header_size and client_size. The sizes of version 1 are the minimum; a smaller size is
- * CREDGATE_INVALID_ARGUMENT. Arrays of counters may have any length from
- * CREDGATE_COUNTERS_V1 on; for a shorter one credgate_engine_counters returns
- * CREDGATE_BUFFER_TOO_SMALL, and other functions CREDGATE_INVALID_ARGUMENT.
+ * header_size, client_size, string_size and record_size. The sizes of version
+ * 1 are the minimum; a smaller size is CREDGATE_INVALID_ARGUMENT. Arrays of
+ * counters may have any length from CREDGATE_COUNTERS_V1 on; for a shorter one
+ * credgate_engine_counters returns CREDGATE_BUFFER_TOO_SMALL, and other
+ * functions CREDGATE_INVALID_ARGUMENT.
  */
 
 
@@ -486,6 +487,52 @@ typedef struct credgate_client {
     // Its denied requests.
     uint64_t denied;
 } credgate_client;
+
+// A log record on a status page.
+typedef struct credgate_record {
+    // Its time, in seconds since the Unix epoch.
+    uint64_t time;
+    // Its text, which may be any bytes.
+    const char *text;
+    // The length of the text in bytes.
+    size_t text_len;
+    // Its CREDGATE_LEVEL_*.
+    uint32_t level;
+} credgate_record;
+
+// The contents of a status page, of one process or of several.
+typedef struct credgate_page {
+    // sizeof(credgate_page).
+    uint32_t struct_size;
+    // The number of processes.
+    uint32_t processes;
+    // The time at which they began to count, in seconds since the Unix epoch.
+    // 0: the page does not show it.
+    uint64_t since;
+    // The sums of the numbers of credgate_engine_counters.
+    const uint64_t *counters;
+    // The number of numbers.
+    size_t counters_len;
+    // The counters of clients; NULL: none.
+    const struct credgate_client *clients;
+    // The number of clients.
+    size_t clients_len;
+    // sizeof(credgate_client), if there are clients.
+    size_t client_size;
+    // The texts of credgate_engine_providers, one for each process; NULL:
+    // none.
+    const struct credgate_string *providers;
+    // The number of texts.
+    size_t providers_len;
+    // sizeof(credgate_string), if there are texts.
+    size_t string_size;
+    // The latest log records, the oldest first; NULL: none.
+    const struct credgate_record *records;
+    // The number of records.
+    size_t records_len;
+    // sizeof(credgate_record), if there are records.
+    size_t record_size;
+} credgate_page;
 
 #ifdef __cplusplus
 extern "C" {
@@ -927,6 +974,32 @@ int32_t credgate_clients_text(const struct credgate_client *clients,
                               char *out,
                               size_t capacity,
                               size_t *out_len);
+
+// Writes the states of the engine's providers, for a status page: as many as
+// fit, those with an open circuit breaker first. The text is the library's
+// own, and changes with its version.
+int32_t credgate_engine_providers(const struct credgate_engine *engine,
+                                  char *out,
+                                  size_t capacity,
+                                  size_t *out_len);
+
+// Writes a status page as an HTML document in UTF-8, whatever the bytes of its
+// strings are. CREDGATE_BUFFER_TOO_SMALL: *out_len is the capacity that the
+// page needs; a page of the next second may need more.
+int32_t credgate_page_html(const struct credgate_page *page,
+                           char *out,
+                           size_t capacity,
+                           size_t *out_len);
+
+// Returns the Content-Security-Policy of status pages. Static.
+int32_t credgate_page_policy(const char **out_policy, size_t *out_len);
+
+// Tells whether a client prefers a status page to the JSON of
+// credgate_counters_report, by its header Accept (RFC 9110 section 12.5.1;
+// several headers joined by commas). A client without a preference does not.
+int32_t credgate_page_is_preferred(const char *accept,
+                                   size_t accept_len,
+                                   bool *out_is_preferred);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -34,6 +34,7 @@
 //! | [`store`] | What do processes and hosts share? `lead` elects the process that exchanges. |
 //! | [`diagnosis`] | Why does a configuration not work? |
 //! | [`metrics`] | How much has happened? |
+//! | [`status_page`] | How does an operator see all of this? |
 //! | [`sys`] | What do all others build on? Clocks, processes, threads, locks, secrets, a circuit breaker. |
 //! | `testing` | Does it work as a whole? Vectors, properties, thread schedules. |
 //!
@@ -108,6 +109,7 @@ mod metrics;
 mod outcome;
 mod provider;
 mod request;
+mod status_page;
 mod store;
 mod sys;
 #[cfg(test)]
@@ -130,6 +132,7 @@ pub use metrics::{Latency, ProviderState, Snapshot};
 pub use outcome::{Allow, CacheStatus, Deny, Outcome};
 pub use request::redact::{redact_query, redact_text, text_contains_secret};
 pub use request::{CredentialHeaders, Request, Source};
+pub use status_page::{StatusPage, StatusRecord};
 pub use sys::process;
 pub use token::Grant;
 

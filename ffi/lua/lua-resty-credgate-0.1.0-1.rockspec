@@ -28,9 +28,11 @@ build = {
       ["resty.credgate.gate"] = "lib/resty/credgate/gate.lua",
       ["resty.credgate.headers"] = "lib/resty/credgate/headers.lua",
       ["resty.credgate.library"] = "lib/resty/credgate/library.lua",
+      ["resty.credgate.numbers"] = "lib/resty/credgate/numbers.lua",
       ["resty.credgate.outcome"] = "lib/resty/credgate/outcome.lua",
       ["resty.credgate.process"] = "lib/resty/credgate/process.lua",
       ["resty.credgate.request"] = "lib/resty/credgate/request.lua",
+      ["resty.credgate.status"] = "lib/resty/credgate/status.lua",
       ["resty.credgate.supplied"] = "lib/resty/credgate/supplied.lua",
       ["resty.credgate.waiting"] = "lib/resty/credgate/waiting.lua"
    }

@@ -209,6 +209,8 @@ void ngx_http_credgate_clients_open(ngx_slab_pool_t *shpool, void *shared,
     ngx_uint_t max, ngx_log_t *log);
 void ngx_http_credgate_clients_publish(credgate_engine *engine);
 ngx_int_t ngx_http_credgate_clients_text(ngx_pool_t *pool, ngx_str_t *text);
+ngx_int_t ngx_http_credgate_clients_list(ngx_pool_t *pool,
+    credgate_client **list, size_t *count);
 
 /* compile.c: makes a gate from settings, for the "credgate" of a location */
 char *ngx_http_credgate_compile_gate(ngx_conf_t *cf,
@@ -234,13 +236,15 @@ char *ngx_http_credgate_conf_add(ngx_conf_t *cf,
 ngx_int_t ngx_http_credgate_conf_override(ngx_conf_t *cf, ngx_array_t *inner,
     ngx_array_t *outer, ngx_array_t **merged);
 
-/* counters.c: the counters of all workers */
+/* counters.c: the counters and providers of all workers */
 void *ngx_http_credgate_counters_create(ngx_slab_pool_t *shpool);
 void ngx_http_credgate_counters_open(ngx_slab_pool_t *shpool, void *shared);
 void ngx_http_credgate_counters_publish(credgate_engine *engine,
     ngx_log_t *log);
 void ngx_http_credgate_counters_leave(credgate_engine *engine);
 ngx_int_t ngx_http_credgate_counters_sum(uint64_t *counters);
+ngx_int_t ngx_http_credgate_counters_providers(ngx_pool_t *pool,
+    credgate_string **list, size_t *count);
 
 /* ctx.c: the context of a request, from creation to cleanup */
 ngx_http_credgate_ctx_t *ngx_http_credgate_ctx_create(ngx_http_request_t *r);
@@ -355,6 +359,7 @@ char *ngx_http_credgate_operate_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_credgate_operate_report(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+ngx_int_t ngx_http_credgate_operate_report_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_operate_send(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *type, ngx_str_t *body);
 extern ngx_str_t  ngx_http_credgate_json_type;
@@ -374,6 +379,10 @@ ngx_int_t ngx_http_credgate_own_compile(ngx_conf_t *cf,
     ngx_http_credgate_gate_t *gate, ngx_array_t **settings);
 ngx_int_t ngx_http_credgate_own_present(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_own_withdraw(ngx_http_credgate_ctx_t *ctx);
+
+/* page.c: the location for the status page */
+char *ngx_http_credgate_page_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 /* present.c: presents the request to the library */
 ngx_int_t ngx_http_credgate_present_request(ngx_http_credgate_ctx_t *ctx);
@@ -400,6 +409,14 @@ ngx_int_t ngx_http_credgate_query_hide(ngx_http_credgate_ctx_t *ctx);
 /* read.c: reads the request body */
 ngx_int_t ngx_http_credgate_read_init(ngx_conf_t *cf);
 ngx_int_t ngx_http_credgate_read_body(ngx_http_credgate_ctx_t *ctx);
+
+/* records.c: the latest log records of all workers */
+void *ngx_http_credgate_records_create(ngx_slab_pool_t *shpool);
+void ngx_http_credgate_records_open(ngx_slab_pool_t *shpool, void *shared);
+void ngx_http_credgate_records_add(uint32_t level, const char *text,
+    size_t len);
+ngx_int_t ngx_http_credgate_records_list(ngx_pool_t *pool,
+    credgate_record **list, size_t *count);
 
 /* redact.c: overwrites secrets in values, and forgets evaluated variables */
 void ngx_http_credgate_redact_query(u_char *query, size_t len);
@@ -456,6 +473,7 @@ char *ngx_http_credgate_zone_set(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_int_t ngx_http_credgate_zone_add(ngx_conf_t *cf);
 void ngx_http_credgate_zone_open(ngx_cycle_t *cycle);
+time_t ngx_http_credgate_zone_created(void);
 void ngx_http_credgate_zone_announce_purge(ngx_str_t *client_id);
 void ngx_http_credgate_zone_follow_purges(credgate_engine *engine);
 

@@ -51,7 +51,7 @@ static ngx_http_credgate_client_t *ngx_http_credgate_clients_find(
 static ngx_http_credgate_client_t *ngx_http_credgate_clients_insert(
     ngx_slab_pool_t *shpool, ngx_http_credgate_clients_t *clients,
     ngx_str_t *id);
-static ngx_uint_t ngx_http_credgate_clients_list(credgate_client *list,
+static ngx_uint_t ngx_http_credgate_clients_copy(credgate_client *list,
     ngx_uint_t n);
 
 
@@ -245,24 +245,18 @@ ngx_http_credgate_clients_insert(ngx_slab_pool_t *shpool,
 ngx_int_t
 ngx_http_credgate_clients_text(ngx_pool_t *pool, ngx_str_t *text)
 {
-    size_t            len;
-    ngx_uint_t        n;
+    size_t            len, n;
     credgate_client  *list;
 
     ngx_str_null(text);
 
-    if (ngx_http_credgate_clients == NULL) {
-        return NGX_OK;
-    }
-
-    n = ngx_http_credgate_clients->n;
-
-    list = ngx_palloc(pool, n * sizeof(credgate_client));
-    if (list == NULL) {
+    if (ngx_http_credgate_clients_list(pool, &list, &n) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    n = ngx_http_credgate_clients_list(list, n);
+    if (n == 0) {
+        return NGX_OK;
+    }
 
     len = 0;
 
@@ -290,10 +284,37 @@ ngx_http_credgate_clients_text(ngx_pool_t *pool, ngx_str_t *text)
 }
 
 
+/* none without "credgate_metrics_clients" */
+
+ngx_int_t
+ngx_http_credgate_clients_list(ngx_pool_t *pool, credgate_client **list,
+    size_t *count)
+{
+    ngx_uint_t  n;
+
+    *count = 0;
+
+    if (ngx_http_credgate_clients == NULL) {
+        return NGX_OK;
+    }
+
+    n = ngx_http_credgate_clients->n;
+
+    *list = ngx_palloc(pool, n * sizeof(credgate_client));
+    if (*list == NULL) {
+        return NGX_ERROR;
+    }
+
+    *count = ngx_http_credgate_clients_copy(*list, n);
+
+    return NGX_OK;
+}
+
+
 /* no client leaves the zone, so that the ids outlast the lock */
 
 static ngx_uint_t
-ngx_http_credgate_clients_list(credgate_client *list, ngx_uint_t n)
+ngx_http_credgate_clients_copy(credgate_client *list, ngx_uint_t n)
 {
     ngx_uint_t                   i;
     ngx_queue_t                 *q;

@@ -8,14 +8,20 @@
 
 
 /*
- * Each worker publishes its counters in a slot of the zone.  When a worker
- * ends, its slot is free again, and its counters are kept in a common sum.
+ * Each worker publishes its counters, and the states of its providers, in a
+ * slot of the zone.  When a worker ends, its slot is free again, and its
+ * counters are kept in a common sum.  A page of the zone has two slots.
  */
+
+#define NGX_HTTP_CREDGATE_PROVIDERS  896
+
 
 typedef struct {
     ngx_queue_t   queue;
     ngx_pid_t     pid;
+    uint32_t      providers_len;
     uint64_t      counters[CREDGATE_COUNTERS];
+    u_char        providers[NGX_HTTP_CREDGATE_PROVIDERS];
 } ngx_http_credgate_slot_t;
 
 
@@ -83,10 +89,18 @@ ngx_http_credgate_counters_read(credgate_engine *engine, uint64_t *counters)
 void
 ngx_http_credgate_counters_publish(credgate_engine *engine, ngx_log_t *log)
 {
-    uint64_t  counters[CREDGATE_COUNTERS];
+    char       providers[NGX_HTTP_CREDGATE_PROVIDERS];
+    uint64_t   counters[CREDGATE_COUNTERS];
+    uintptr_t  len;
 
     if (ngx_http_credgate_counters_read(engine, counters) != NGX_OK) {
         return;
+    }
+
+    if (credgate_engine_providers(engine, providers, sizeof(providers), &len)
+        != CREDGATE_OK)
+    {
+        len = 0;
     }
 
     ngx_shmtx_lock(&ngx_http_credgate_shpool->mutex);
@@ -98,6 +112,8 @@ ngx_http_credgate_counters_publish(credgate_engine *engine, ngx_log_t *log)
     if (ngx_http_credgate_slot) {
         ngx_memcpy(ngx_http_credgate_slot->counters, counters,
                    sizeof(counters));
+        ngx_memcpy(ngx_http_credgate_slot->providers, providers, len);
+        ngx_http_credgate_slot->providers_len = len;
     }
 
     ngx_shmtx_unlock(&ngx_http_credgate_shpool->mutex);
@@ -190,6 +206,64 @@ ngx_http_credgate_counters_sum(uint64_t *counters)
     ngx_shmtx_unlock(&ngx_http_credgate_shpool->mutex);
 
     return NGX_OK;
+}
+
+
+/* copies the states of providers in all workers: a text for each of them */
+
+ngx_int_t
+ngx_http_credgate_counters_providers(ngx_pool_t *pool, credgate_string **list,
+    size_t *count)
+{
+    size_t                     n;
+    u_char                    *text;
+    ngx_int_t                  rc;
+    ngx_queue_t               *q;
+    credgate_string           *copy;
+    ngx_http_credgate_slot_t  *slot;
+
+    rc = NGX_ERROR;
+    n = 0;
+
+    ngx_shmtx_lock(&ngx_http_credgate_shpool->mutex);
+
+    for (q = ngx_queue_head(&ngx_http_credgate_counters->slots);
+         q != ngx_queue_sentinel(&ngx_http_credgate_counters->slots);
+         q = ngx_queue_next(q))
+    {
+        n++;
+    }
+
+    copy = ngx_palloc(pool, n * sizeof(credgate_string));
+    text = ngx_pnalloc(pool, n * NGX_HTTP_CREDGATE_PROVIDERS);
+
+    if (copy == NULL || text == NULL) {
+        goto done;
+    }
+
+    *list = copy;
+    *count = n;
+
+    for (q = ngx_queue_head(&ngx_http_credgate_counters->slots);
+         q != ngx_queue_sentinel(&ngx_http_credgate_counters->slots);
+         q = ngx_queue_next(q))
+    {
+        slot = ngx_queue_data(q, ngx_http_credgate_slot_t, queue);
+
+        copy->data = (char *) text;
+        copy->len = slot->providers_len;
+
+        text = ngx_cpymem(text, slot->providers, slot->providers_len);
+        copy++;
+    }
+
+    rc = NGX_OK;
+
+done:
+
+    ngx_shmtx_unlock(&ngx_http_credgate_shpool->mutex);
+
+    return rc;
 }
 
 

@@ -85,7 +85,7 @@ ngx_http_credgate_engine_queue(void)
 }
 
 
-/* writes the records of the library to nginx's log */
+/* writes the records of the library to nginx's log, and keeps the latest */
 
 void
 ngx_http_credgate_engine_log(ngx_log_t *log)
@@ -114,5 +114,7 @@ ngx_http_credgate_engine_log(ngx_log_t *log)
         }
 
         ngx_log_error(severity, log, 0, "credgate: %*s", (size_t) len, text);
+
+        ngx_http_credgate_records_add(level, text, len);
     }
 }

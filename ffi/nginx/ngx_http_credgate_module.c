@@ -92,6 +92,13 @@ static ngx_command_t  ngx_http_credgate_commands[] = {
       0,
       NULL },
 
+    { ngx_string("credgate_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_credgate_page_status,
+      0,
+      0,
+      NULL },
+
     { ngx_string("credgate_purge"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_http_credgate_purge_set,

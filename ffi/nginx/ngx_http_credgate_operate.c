@@ -9,8 +9,6 @@
 
 static ngx_int_t ngx_http_credgate_operate_metrics_handler(
     ngx_http_request_t *r);
-static ngx_int_t ngx_http_credgate_operate_report_handler(
-    ngx_http_request_t *r);
 static ngx_int_t ngx_http_credgate_operate_counters(ngx_http_request_t *r,
     ngx_uint_t clients, ngx_str_t *type, int32_t (*write)(const uint64_t *,
     uintptr_t, char *, uintptr_t, uintptr_t *));
@@ -57,7 +55,7 @@ ngx_http_credgate_operate_metrics_handler(ngx_http_request_t *r)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_credgate_operate_report_handler(ngx_http_request_t *r)
 {
     return ngx_http_credgate_operate_counters(r, 0,

@@ -8,8 +8,8 @@
 
 
 /*
- * The workers share their counters, so that each can report those of all, and
- * purges, which each carries out in its own cache.
+ * The workers share their counters and log records, so that each can report
+ * those of all, and purges, which each carries out in its own cache.
  */
 
 #define NGX_HTTP_CREDGATE_PURGES     64
@@ -27,6 +27,8 @@ typedef struct {
 typedef struct {
     void                      *counters;
     void                      *clients;
+    void                      *records;
+    time_t                     created;
     ngx_atomic_t               purges;         /* their total number */
     ngx_http_credgate_purge_t  purge[NGX_HTTP_CREDGATE_PURGES];
 } ngx_http_credgate_shared_t;
@@ -135,6 +137,13 @@ ngx_http_credgate_zone_init(ngx_shm_zone_t *zone, void *data)
         return NGX_ERROR;
     }
 
+    shared->records = ngx_http_credgate_records_create(shpool);
+    if (shared->records == NULL) {
+        return NGX_ERROR;
+    }
+
+    shared->created = ngx_time();
+
     /* a worker without room for its counters logs one warning itself */
     shpool->log_nomem = 0;
 
@@ -166,6 +175,17 @@ ngx_http_credgate_zone_open(ngx_cycle_t *cycle)
     ngx_http_credgate_clients_open(ngx_http_credgate_shpool,
                                    ngx_http_credgate_shared->clients,
                                    cgmcf->metrics_clients, cycle->log);
+    ngx_http_credgate_records_open(ngx_http_credgate_shpool,
+                                   ngx_http_credgate_shared->records);
+}
+
+
+/* the time at which the counters began at zero */
+
+time_t
+ngx_http_credgate_zone_created(void)
+{
+    return ngx_http_credgate_shared ? ngx_http_credgate_shared->created : 0;
 }
 
 

@@ -87,19 +87,35 @@ pub unsafe extern "C" fn credgate_clients_text(
     boundary(|| {
         // SAFETY: C passes an array of `count` elements, and memory for `capacity` bytes, or NULL.
         unsafe {
-            check_array(clients, count, client_size)?;
-            let mut list = Vec::with_capacity(count);
-            for at in 0..count {
-                let mut local = MaybeUninit::uninit();
-                let element = clients.byte_add(at * client_size);
-                let client = structs::read(element, client_size, &mut local);
-                let id = bytes::text(client.client_id, client.client_id_len)?;
-                list.push((id, client.allowed, client.denied));
-            }
-            let text = ClientRequests::text(list);
+            let text = ClientRequests::text(list(clients, count, client_size)?);
             bytes::write(text.as_bytes(), out, capacity, out_len)
         }
     })
+}
+
+/// The ids of clients, their allowed and their denied requests.
+///
+/// # Safety
+///
+/// NULL, or `count` elements whose strings are valid during `'c`.
+pub(crate) unsafe fn list<'c>(
+    clients: *const credgate_client,
+    count: usize,
+    client_size: usize,
+) -> Result<Vec<(&'c str, u64, u64)>, Fail> {
+    check_array(clients, count, client_size)?;
+    let mut list = Vec::with_capacity(count);
+    for at in 0..count {
+        let mut local = MaybeUninit::uninit();
+        // SAFETY: the caller guarantees the array and its strings.
+        unsafe {
+            let element = clients.byte_add(at * client_size);
+            let client: &credgate_client = structs::read(element, client_size, &mut local);
+            let id = bytes::text(client.client_id, client.client_id_len)?;
+            list.push((id, client.allowed, client.denied));
+        }
+    }
+    Ok(list)
 }
 
 fn check_array(

@@ -40,6 +40,8 @@ mod operate;
 
 mod clients;
 
+mod page;
+
 #[cfg(test)]
 mod hit;
 
@@ -55,6 +57,7 @@ pub use gate::*;
 pub use hide::*;
 pub use operate::*;
 pub use outcome::*;
+pub use page::*;
 pub use queue::*;
 pub use request::*;
 pub use status::*;

@@ -123,6 +123,19 @@ unsafe fn write(
     out_len: *mut usize,
     text: impl FnOnce(&Snapshot) -> String,
 ) -> CallResult {
+    // SAFETY: the caller guarantees the pointers.
+    unsafe {
+        let text = text(&snapshot(counters, count)?);
+        bytes::write(text.as_bytes(), out, capacity, out_len)
+    }
+}
+
+/// Reads numbers.
+///
+/// # Safety
+///
+/// NULL, or `count` numbers.
+pub(crate) unsafe fn snapshot(counters: *const u64, count: usize) -> Result<Snapshot, Fail> {
     if count < CREDGATE_COUNTERS_V1 {
         return Err(Fail(CREDGATE_INVALID_ARGUMENT));
     }
@@ -131,12 +144,9 @@ unsafe fn write(
     }
     let given = count.min(CREDGATE_COUNTERS);
     let mut known = [0; CREDGATE_COUNTERS];
-    // SAFETY: the caller guarantees the pointers.
-    unsafe {
-        known[..given].copy_from_slice(slice::from_raw_parts(counters, given));
-        let text = text(&Snapshot::from_counters(&known));
-        bytes::write(text.as_bytes(), out, capacity, out_len)
-    }
+    // SAFETY: the caller guarantees the numbers.
+    known[..given].copy_from_slice(unsafe { slice::from_raw_parts(counters, given) });
+    Ok(Snapshot::from_counters(&known))
 }
 
 /// Takes the next line for the operator's log: its CREDGATE_LEVEL_*, and a text

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
+import logging
 import os
-import shutil
 import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import credgate
 from credgate import _arguments
+from credgate._terminal import Style, waiting, width
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +32,12 @@ LAST = {
     "misconfigured": "Misconfigured: change a setting, here or at the provider.",
 }
 MARKS = {"notice": "ok", "warning": "warning", "error": "ERROR"}
-INDENT = 9
+COLOURS = {"notice": "green", "warning": "yellow", "error": "red"}
+LABELS = {"To do:": "bold", "The provider says:": "dim"}
+# The columns of the steps and of their findings; a narrow terminal has the findings below.
+STEP = 9
+INDENT = 24
+NARROW = 64
 
 DESCRIPTION = f"""\
 Requests a token for one client, as a gateway would for its first request, and explains each
@@ -85,6 +92,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(options: argparse.Namespace) -> int:
     """Check, print the diagnosis, and return the exit status."""
+    # Warnings about the settings are findings: without a handler, Python would print them too.
+    logging.getLogger("credgate").addHandler(logging.NullHandler())
     try:
         gate = credgate.Gate(_arguments.read(options))
     except credgate.ConfigError as error:
@@ -92,24 +101,32 @@ def run(options: argparse.Namespace) -> int:
     else:
         args = dict(_arguments.pair(options, "--arg", text) for text in options.arg)
         pair = _pair(options, gate)
-        diagnosis = gate.check(*pair, args=args) if pair else gate.check(args=args)
+        with waiting(f"Waiting for {urlsplit(gate.config['issuer']).netloc}"):
+            diagnosis = gate.check(*pair, args=args) if pair else gate.check(args=args)
     status = _status(diagnosis, strict=options.strict)
-    shown = json.dumps(diagnosis, indent=2) if options.json else text(diagnosis, status)
+    if options.json:
+        shown = json.dumps(diagnosis, indent=2)
+    else:
+        shown = text(diagnosis, status, Style(sys.stdout))
     sys.stdout.write(f"{shown}\n")
     return status
 
 
-def text(diagnosis: Diagnosis, status: int) -> str:
+def text(diagnosis: Diagnosis, status: int, style: Style) -> str:
     """Return a diagnosis as text for a terminal."""
-    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
-    lines = [line for finding in diagnosis["findings"] for line in _lines(finding, width)]
+    lines: list[str] = []
+    step = ""
+    for finding in diagnosis["findings"]:
+        lines += _lines(finding, style, repeats=finding["step"] == step)
+        step = finding["step"]
     verdict = diagnosis["verdict"]
     last = LAST[verdict]
     if verdict == "ok" and _warns(diagnosis):
         last += " See the warnings above."
     if status:
         last += f" (exit status {status})"
-    return "\n".join([*lines, "", last])
+    colour = "red" if status else "green"
+    return "\n".join([*lines, "", *(style(line, colour) for line in _wrapped(last, width()))])
 
 
 def _status(diagnosis: Diagnosis, *, strict: bool) -> int:
@@ -122,24 +139,38 @@ def _warns(diagnosis: Diagnosis) -> bool:
     return any(finding["level"] == "warning" for finding in diagnosis["findings"])
 
 
-def _lines(finding: Finding, width: int) -> Iterator[str]:
-    def wrapped(content: str, first: str = "") -> list[str]:
-        return textwrap.wrap(
-            content,
-            width,
-            initial_indent=first.ljust(INDENT),
-            subsequent_indent=" " * INDENT,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-
+def _lines(finding: Finding, style: Style, *, repeats: bool) -> Iterator[str]:
+    """Yield the lines of a finding; the step is named once if its findings follow each other."""
+    columns = width()
+    is_narrow = columns < NARROW
+    indent = " " * (STEP if is_narrow else INDENT)
     step = finding["step"].replace("_", " ")
-    yield from wrapped(f"{step}: {finding['message']}", MARKS[finding["level"]])
+    start = style(MARKS[finding["level"]].ljust(STEP), COLOURS[finding["level"]])
+    if is_narrow:
+        yield start + style(step, "bold")
+        start = indent
+    else:
+        start += " " * (INDENT - STEP) if repeats else style(step.ljust(INDENT - STEP), "bold")
+    for label, content in _paragraphs(finding):
+        for line in _wrapped(f"{label} {content}".lstrip(), columns - len(indent)):
+            is_labelled = label and line.startswith(label)
+            shown = style(label, LABELS[label]) + line.removeprefix(label) if is_labelled else line
+            yield start + shown
+            start = indent
+
+
+def _paragraphs(finding: Finding) -> Iterator[tuple[str, str]]:
+    """Yield the paragraphs of a finding, each behind its label."""
+    yield "", finding["message"]
     said = finding["facts"].get("provider_says")
     if said:
-        yield from wrapped(f"The provider says: {said}")
+        yield "The provider says:", said
     if finding["remedy"]:
-        yield from wrapped(f"To do: {finding['remedy']}")
+        yield "To do:", finding["remedy"]
+
+
+def _wrapped(content: str, columns: int) -> list[str]:
+    return textwrap.wrap(content, columns, break_long_words=False, break_on_hyphens=False)
 
 
 def _wrong_settings(error: credgate.ConfigError) -> Diagnosis:

@@ -209,6 +209,86 @@ static void clients_become_text(credgate_engine *engine)
 }
 
 
+static void page_shows_numbers_of_all_processes(credgate_engine *engine)
+{
+    static const char client_id[] = "<b>a";
+    static const char record[] = "caf\xe9 & bar";
+    uint64_t counters[CREDGATE_COUNTERS] = { 1, 2048, 3 };
+    credgate_client client = { client_id, 4, 1200, 7 };
+    credgate_string providers = { NULL, 0 };
+    credgate_record records[1] = { { 951827696, record, 10,
+                                     CREDGATE_LEVEL_WARNING } };
+    credgate_page page = { 0 };
+    const char *policy;
+    char *out, state[64];
+    size_t len, capacity;
+    bool preferred;
+
+    check(credgate_engine_providers(NULL, state, sizeof(state), &len)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_engine_providers(engine, state, 0, &len) == CREDGATE_OK);
+    check(len == 0);
+    check(credgate_engine_providers(engine, state, sizeof(state), &len)
+          == CREDGATE_OK);
+    providers.data = state;
+    providers.len = len;
+
+    page.struct_size = sizeof(page) - 1;
+    check(credgate_page_html(&page, NULL, 0, &len)
+          == CREDGATE_INVALID_ARGUMENT);
+    page.struct_size = sizeof(page);
+    check(credgate_page_html(NULL, NULL, 0, &len) == CREDGATE_NULL_ARGUMENT);
+    check(credgate_page_html(&page, NULL, 0, &len)
+          == CREDGATE_INVALID_ARGUMENT);
+    page.counters_len = CREDGATE_COUNTERS;
+    check(credgate_page_html(&page, NULL, 0, &len) == CREDGATE_NULL_ARGUMENT);
+    page.counters = counters;
+    page.processes = 2;
+    page.clients = &client;
+    page.clients_len = 1;
+    page.client_size = sizeof(client);
+    page.providers = &providers;
+    page.providers_len = 1;
+    page.string_size = sizeof(providers);
+    page.records = records;
+    page.records_len = 1;
+    page.record_size = sizeof(*records) - 1;
+    check(credgate_page_html(&page, NULL, 0, &len)
+          == CREDGATE_INVALID_ARGUMENT);
+    page.record_size = sizeof(*records);
+    page.string_size = 1;
+    check(credgate_page_html(&page, NULL, 0, &len)
+          == CREDGATE_INVALID_ARGUMENT);
+    page.string_size = sizeof(providers);
+    check(credgate_page_html(&page, NULL, 0, &capacity)
+          == CREDGATE_BUFFER_TOO_SMALL);
+    out = malloc(capacity + 1);
+    check(out != NULL);
+    check(credgate_page_html(&page, out, capacity, &len) == CREDGATE_OK);
+    check(len == capacity);
+    out[len] = '\0';
+    check(strncmp(out, "<!doctype html>", 15) == 0);
+    check(strstr(out, "2 processes") != NULL);
+    check(strstr(out, "<code>&lt;b&gt;a</code>") != NULL);
+    check(strstr(out, "2.0 KiB") != NULL);
+    check(strstr(out, "2000-02-29") != NULL);
+    check(strstr(out, "caf\xef\xbf\xbd &amp; bar") != NULL);
+    free(out);
+
+    check(credgate_page_policy(NULL, &len) == CREDGATE_NULL_ARGUMENT);
+    check(credgate_page_policy(&policy, &len) == CREDGATE_OK);
+    check(strncmp(policy, "default-src 'none'; ", 20) == 0);
+    check(credgate_page_is_preferred(NULL, 0, NULL)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_page_is_preferred(NULL, 0, &preferred) == CREDGATE_OK);
+    check(!preferred);
+    check(credgate_page_is_preferred(text("text/html, */*;q=0.8"), &preferred)
+          == CREDGATE_OK);
+    check(preferred);
+    puts("page_shows_numbers_of_all_processes");
+}
+
+
 static void struct_below_the_minimum_size_is_an_error(credgate_gate *gate,
     credgate_queue *queue)
 {
@@ -654,6 +734,7 @@ int main(int argc, char **argv)
     only_header_of_a_name_is_found();
     traceparent_is_wanted_only_if_the_gate_forwards_it(gate, queue);
     clients_become_text(engine);
+    page_shows_numbers_of_all_processes(engine);
     error_names_the_field_to_change();
     options_are_checked_without_an_engine();
     check(credgate_engine_follow_purge(NULL, NULL, 0)

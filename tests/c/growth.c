@@ -288,6 +288,53 @@ static void check_clients(credgate_engine *engine)
 }
 
 
+static void check_page(credgate_engine *engine)
+{
+    uint64_t numbers[CREDGATE_COUNTERS] = { 0 };
+    guarded(credgate_page, page);
+    struct {
+        credgate_record known;
+        unsigned char canaries[GROWN];
+    } records[2];
+    struct {
+        credgate_string known;
+        unsigned char canaries[GROWN];
+    } states[2];
+    static char state[1024], text[65536];
+    size_t len;
+
+    init(page);
+    memset(records, CANARY, sizeof(records));
+    memset(states, CANARY, sizeof(states));
+    check(credgate_engine_providers(engine, state, sizeof(state), &len)
+          == CREDGATE_OK);
+    states[0].known.data = states[1].known.data = state;
+    states[0].known.len = states[1].known.len = len;
+    records[0].known = (credgate_record) { 1, "first", 5,
+                                           CREDGATE_LEVEL_NOTICE };
+    records[1].known = (credgate_record) { 2, "second", 6,
+                                           CREDGATE_LEVEL_ERROR };
+    page.known.struct_size = STATED(page);
+    page.known.processes = 2;
+    page.known.counters = numbers;
+    page.known.counters_len = CREDGATE_COUNTERS;
+    page.known.providers = &states[0].known;
+    page.known.providers_len = 2;
+    page.known.string_size = sizeof(states[0]);
+    page.known.records = &records[0].known;
+    page.known.records_len = 2;
+    page.known.record_size = sizeof(records[0]);
+    check(credgate_page_html(&page.known, text, sizeof(text) - 1, &len)
+          == CREDGATE_OK);
+    check_canaries(page);
+    text[len] = '\0';
+    check(strstr(text, "<td class=n>2</td>") != NULL);      /* granted */
+    check(strstr(text, "second</td></tr>\n<tr>") != NULL);
+    check(strstr(text, "first</td></tr>\n</tbody>") != NULL);
+    puts("a page");
+}
+
+
 int main(int argc, char **argv)
 {
     static const char options[] = "{\"metrics_clients\": 2}";
@@ -303,6 +350,7 @@ int main(int argc, char **argv)
     check_requests(gate, engine, queue, argv[2]);
     check_counters(engine);
     check_clients(engine);
+    check_page(engine);
     credgate_queue_free(queue);
     credgate_engine_free(engine);
     credgate_gate_free(gate);

@@ -15,7 +15,7 @@ from support.process import ROOT, run
 
 HEADER = ROOT / "include/credgate.h"
 TABLE = ROOT / "tests/c/abi-1.txt"
-PARTS = ["a completion", "a hit", "a denial", "a bypass", "counters", "clients"]
+PARTS = ["a completion", "a hit", "a denial", "a bypass", "counters", "clients", "a page"]
 # A later version of the library: each struct has one more field, and there is one more counter.
 BUILD = ["cargo", "rustc", "--quiet", "--locked", "-p", "credgate-ffi", "--lib", "--crate-type", "cdylib"]
 

@@ -22,7 +22,7 @@ from support.process import ROOT, free_port
 LUA = ROOT / "ffi/lua"
 README = (LUA / "README.md").read_text()
 
-SYNOPSIS, URI, OWN, INTROSPECTION, JUDGE, SERVICES, REDACT, BESIDE, REDIRECTS = blocks("nginx", README)
+SYNOPSIS, URI, OWN, INTROSPECTION, JUDGE, SERVICES, STATUS, REDACT, BESIDE, REDIRECTS = blocks("nginx", README)
 
 
 def here(provider: Provider, authority: Authority) -> dict[str, object]:
@@ -140,6 +140,13 @@ def test_named_headers_of_a_table(tmp_path: Path, tls_provider: Provider, author
     shown = f"location / {{ content_by_lua_block {{ {code} ngx.print(outcome.client_id, ' ', outcome.source) }} }}"
     with Example(SYNOPSIS[:start] + shown + SYNOPSIS[end:], tmp_path, here(tls_provider, authority), LOAD).running() as port:
         assert ask(port).body == b"alice headers"
+
+
+def test_status_works_as_documented(tmp_path: Path, tls_provider: Provider, authority: Authority) -> None:
+    text = SYNOPSIS[: SYNOPSIS.rindex("    }\n}")] + STATUS + "    }\n}"
+    with Example(text, tmp_path, here(tls_provider, authority), LOAD).running() as port:
+        assert ask(port, "/status", headers={"Accept": "text/html"}).body.startswith(b"<!doctype html>")
+        assert ask(port, "/status").json()["allowed"] == {}
 
 
 @pytest.mark.parametrize("up", ["application", "backup"])

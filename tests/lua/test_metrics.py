@@ -62,3 +62,47 @@ def test_a_table_may_have_a_traceparent(nginx: Start, scripted: Scripted) -> Non
     server = start(nginx, f"gate = {gate(scripted.issuer, traceparent=True)}", ask_gate)
     assert ask(server.port).body == b"MISS"
     assert ["traceparent", PARENT] in scripted.state["last"]["headers"]
+
+
+STATUS = 'location = /status { content_by_lua_block { assert(require("resty.credgate").status()) } }'
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+def test_status_is_a_page_for_browsers_and_the_report_for_programs(
+    nginx: Start, scripted: Scripted, upstream: Upstream
+) -> None:
+    report = 'location = /report { content_by_lua_block { ngx.print(require("resty.credgate").report()) } }'
+    init = configured("{ metrics_clients = 100 }", scripted.issuer)
+    server = start(nginx, init, guarded(upstream.url) + STATUS + report)
+    hostile = Client("<script>alert(1)</script>", "s3cret")
+    scripted.script(status=400, json={"error": "invalid_scope"}, times=1)
+    scripted.script(json={"access_token": "t", "token_type": "Bearer", "expires_in": 3600})
+    for client in (hostile, hostile, Client("bob", "s3cret")):
+        assert ask(server.port, headers=client.basic).status == 200
+    page = ask(server.port, "/status", headers=BROWSER)
+    assert (page.status, page.header("Content-Type")) == (200, "text/html; charset=utf-8")
+    for part in (
+        b"<code>&lt;script&gt;alert(1)&lt;/script&gt;</code>",
+        b"<code>bob</code>",
+        f"<code>{scripted.issuer}</code>".encode(),
+        b"refused the scope &quot;openid&quot;",
+        b"all providers available",
+        b"1 process",
+    ):
+        assert part in page.body, part
+    assert b"<script" not in page.body
+    assert hostile.traces(page.body) == []
+    for name, value in (
+        ("X-Content-Type-Options", "nosniff"),
+        ("X-Frame-Options", "DENY"),
+        ("Referrer-Policy", "no-referrer"),
+        ("Cache-Control", "no-store"),
+        ("Vary", "Accept"),
+    ):
+        assert page.all(name) == [value]
+    assert (page.header("Content-Security-Policy") or "").startswith("default-src 'none'; style-src 'sha256-")
+    for headers in ({}, {"Accept": "*/*"}, {"Accept": "application/json, text/html"}):
+        answer = ask(server.port, "/status", headers=headers)
+        assert answer.header("Content-Type") == "application/json; charset=utf-8"
+        assert answer.body == ask(server.port, "/report").body
+        assert answer.all("Vary") == ["Accept"]

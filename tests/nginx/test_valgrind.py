@@ -62,9 +62,10 @@ def test_memcheck_reports_nothing_on_any_request_path(
         + location("= /held-token", *gate(scripted.issuer)[1:], "credgate_timeout 60s", "credgate_token")
         + location("= /held-check", *gate(scripted.issuer)[1:], "credgate_timeout 60s", "credgate_check")
         + location("/asking/", "auth_request /check", f"proxy_pass {upstream.url}")
-        + location("/held-asking/", "auth_request /held-check", f"proxy_pass {upstream.url}"),
+        + location("/held-asking/", "auth_request /held-check", f"proxy_pass {upstream.url}")
+        + location("= /status", "credgate_status"),
         main="master_process off;",
-        http="client_body_buffer_size 1k;",
+        http="client_body_buffer_size 1k; credgate_metrics_clients 9;",
         wrapper=valgrind.command(report),
     )
     with valgrind.clean(server, report):
@@ -78,6 +79,8 @@ def test_memcheck_reports_nothing_on_any_request_path(
         assert ask(server.port, method="HEAD", headers=ALICE.basic).status == 200
         for source in SOURCES:
             assert ask(server.port, **CAROL.request(source, "/down/")).status == 502
+        for accept in ("text/html", "*/*"):
+            assert ask(server.port, "/status", headers={"Accept": accept}).status == 200
 
         connection = H2Connection(server.h2_port)
         connection.socket.settimeout(60)

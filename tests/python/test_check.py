@@ -56,7 +56,7 @@ def check(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, t
 def normalized(printed: str) -> str:
     """Joins the lines of each finding, and masks ports and durations."""
     printed = printed.replace(str(KEYS), "KEYS")
-    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", re.sub(r"\n {9}(?!To do:|The provider says:)", " ", printed))
+    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", re.sub(r"\n {24}(?!To do:|The provider says:)", " ", printed))
     return re.sub(r"in \d+ ms", "in N ms", text).rstrip("\n")
 
 
@@ -317,7 +317,7 @@ def test_each_fault_is_explained_with_a_remedy(fault: str, check: Check, scripte
     last = printed.split("\n\n")[0].splitlines()
     assert any(line.startswith("ERROR") for line in last) == (verdict != "ok")
     if verdict != "ok":
-        assert last[-1].startswith("         To do: ")
+        assert last[-1].startswith(" " * 24 + "To do: ")
 
 
 def test_a_server_without_tls_is_explained(check: Check, provider: Provider) -> None:
@@ -443,6 +443,99 @@ def test_the_secret_is_prompted_for_without_echo(provider: Provider) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, printed
     assert b"It works" in printed
     assert ALICE.traces(printed) == []
+
+
+def on_terminal(
+    program: list[str], during: Callable[[bytes], None] = lambda _: None, **env: str
+) -> tuple[int, bytes]:
+    """Runs a command in a terminal of 80 columns; returns its exit status and the bytes that the terminal received."""
+    child, terminal = pty.fork()
+    if child == 0:
+        for name in ("NO_COLOR", "FORCE_COLOR"):
+            os.environ.pop(name, None)
+        os.environ.update({"TERM": "xterm", "COLUMNS": "80", "CREDGATE_CLIENT_SECRET": ALICE.secret, **env})
+        os.execv(program[0], program)
+    received = b""
+    with contextlib.suppress(OSError):  # the child has exited
+        while data := os.read(terminal, 1000):
+            received += data
+            during(received)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), received.replace(b"\r\n", b"\n")
+
+
+COLOURS = re.compile(rb"\x1b\[[0-9;]*m")
+
+
+def test_a_terminal_shows_colours_unless_it_must_not(provider: Provider) -> None:
+    program = command("--issuer", provider.issuer)
+    status, coloured = on_terminal(program)
+    assert status == 0
+    assert b"\x1b[32mok       \x1b[0m\x1b[1mdiscovery      \x1b[0m" in coloured
+    assert b"\x1b[32mIt works: a gateway with these settings lets this client in. See the" in coloured
+    # The finding is enough: no line of the log repeats it.
+    assert coloured.count(b"allow_loopback_http is true") == 1
+    plain = re.sub(rb"in \d+ ms|for 3\d+|3\d+ seconds", b"N", COLOURS.sub(b"", coloured))
+    for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}):
+        status, shown = on_terminal(program, **env)
+        assert (status, b"\x1b" in shown) == (0, False), env
+        assert re.sub(rb"in \d+ ms|for 3\d+|3\d+ seconds", b"N", shown) == plain, env
+    assert COLOURS.search(on_terminal(program, TERM="dumb", FORCE_COLOR="1")[1])
+    assert max(map(len, plain.splitlines())) <= 80
+
+
+def test_colours_are_for_terminals_and_for_those_who_ask(
+    check: Check, monkeypatch: pytest.MonkeyPatch, provider: Provider
+) -> None:
+    config = {"issuer": provider.issuer, "allow_loopback_http": True}
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for value, expected in (("", False), ("1", True)):
+        monkeypatch.setenv("FORCE_COLOR", value)
+        assert ("\x1b[" in check(config)[1]) is expected
+    assert "\x1b" not in check(config, "--json")[1]
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in check(config)[1]
+
+
+def test_a_narrow_terminal_has_the_findings_below_their_steps(provider: Provider) -> None:
+    status, shown = on_terminal(command("--issuer", provider.issuer), NO_COLOR="1", COLUMNS="50")
+    lines = shown.decode().splitlines()
+    assert status == 0
+    assert "ok       discovery" in lines
+    assert lines[lines.index("ok       discovery") + 1].startswith("         127.0.0.1:")
+    assert all(len(line) <= 50 or "http" in line for line in lines[: lines.index("")])
+
+
+def test_a_terminal_shows_that_the_command_waits(scripted: Scripted) -> None:
+    scripted.hold()
+    released = []
+
+    def release(received: bytes) -> None:
+        if b" 1 s" in received and not released:
+            released.append(True)
+            scripted.release()
+
+    status, received = on_terminal(command("--issuer", scripted.issuer), release)
+    assert (status, released) == (0, [True])
+    host = scripted.issuer.removeprefix("http://").encode()
+    assert b"\r\x1b[KWaiting for " + host + b" 1 s" in received
+    waiting, _, rest = received.rpartition(b"\r\x1b[K")
+    assert b"Waiting" in waiting and b"Waiting" not in rest
+    assert b"It works" in rest
+
+
+@pytest.mark.parametrize("quiet", ["a pipe", "a dumb terminal"])
+def test_only_a_terminal_shows_that_the_command_waits(scripted: Scripted, quiet: str) -> None:
+    scripted.hold()
+    program = command("--issuer", scripted.issuer, "--set", "timeout=1500")
+    if quiet == "a pipe":
+        env = {**os.environ, "CREDGATE_CLIENT_SECRET": ALICE.secret}
+        done = subprocess.run(program, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        status, shown = done.returncode, done.stdout
+    else:
+        status, shown = on_terminal(program, TERM="dumb")
+    assert status == STATUS["unreachable"]
+    assert b"Waiting" not in shown and b"\x1b" not in shown
 
 
 def test_ctrl_c_ends_a_waiting_command(tmp_path: Path, scripted: Scripted) -> None:

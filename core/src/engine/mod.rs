@@ -16,14 +16,15 @@ use crate::gate::{Gate, Rules};
 use crate::http::{HttpTransport, Transport};
 use crate::journal::Record;
 use crate::key::ProcessKey;
-use crate::metrics::Snapshot;
 use crate::metrics::clients::{ClientRequests, Clients};
+use crate::metrics::{ProviderState, Snapshot};
 use crate::outcome::{CacheStatus, Outcome};
 use crate::request::Request;
 use crate::store::StoreConfig;
 use crate::sys::clock::{Clock, SystemClock};
 use crate::sys::process::Process;
 use crate::token::Grant;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::time::Duration;
 
@@ -229,6 +230,16 @@ impl Engine {
     pub fn clients(&self, first: usize, count: usize) -> Result<Vec<ClientRequests>, Error> {
         self.inner.check_process()?;
         Ok(self.inner.shared.env.metrics.clients.list(first, count))
+    }
+
+    /// The states of the providers of this engine alone, by issuer.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongProcess`] after a fork.
+    pub fn providers(&self) -> Result<BTreeMap<String, ProviderState>, Error> {
+        self.inner.check_process()?;
+        Ok(self.inner.shared.env.metrics.providers())
     }
 
     /// The next record for the operator's log, if any.

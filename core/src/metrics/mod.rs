@@ -49,6 +49,20 @@ const BOUNDS: [f64; 11] = [
 pub struct ProviderState {
     /// Its circuit breaker is open.
     pub is_paused: bool,
+    /// Token requests that it granted.
+    pub granted: u64,
+    /// Token requests that it refused.
+    pub refused: u64,
+    /// Token requests that it rate-limited (429).
+    pub limited: u64,
+    /// Token requests, and requests for metadata, without a usable response: 5xx, none, or no connection.
+    pub failed: u64,
+    /// The smoothed duration of a granted token request, in microseconds; 0 before the first.
+    pub usual: u64,
+    /// The time of the last grant, in seconds since the Unix epoch; 0 before the first.
+    pub last_granted: u64,
+    /// The time of the last failure, likewise.
+    pub last_failed: u64,
     /// The numbers of its last rate-limit headers, by header: `x-ratelimit-remaining`, and for Auth0's quotas the
     /// remainder of each bucket (`auth0-client-quota-limit/per_hour`).
     pub limits: BTreeMap<String, u64>,
@@ -243,7 +257,13 @@ impl Metrics {
     }
 
     pub(crate) fn note_breaker(&self, issuer: &str, is_open: bool) {
-        self.provider(issuer, |provider| provider.is_paused = is_open);
+        self.note_provider(issuer, |provider| provider.is_paused = is_open);
+    }
+
+    /// The states of the providers, by issuer.
+    pub(crate) fn providers(&self) -> BTreeMap<String, ProviderState> {
+        let providers = self.providers.lock();
+        providers.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Drops the labels of an issuer that no provider has any longer.
@@ -259,7 +279,7 @@ impl Metrics {
         if limits.is_empty() {
             return;
         }
-        self.provider(issuer, |provider| {
+        self.note_provider(issuer, |provider| {
             for (header, value) in limits {
                 read_limits(header, value, &mut provider.limits);
             }
@@ -270,7 +290,6 @@ impl Metrics {
     pub(crate) fn snapshot(&self, entries: u64, bytes: u64, waiting: u64) -> Snapshot {
         let read = |counters: &[AtomicU64]| -> Vec<u64> { counters.iter().map(load).collect() };
         let by_cache_status = |counters| CacheStatus::ALL.into_iter().zip(counters).collect();
-        let providers = self.providers.lock();
         Snapshot {
             allowed: by_cache_status(self.clients.total(|requests| &requests.allowed)),
             denied: by_cache_status(self.clients.total(|requests| &requests.denied)),
@@ -288,12 +307,13 @@ impl Metrics {
             entries,
             bytes,
             waiting,
-            providers: providers.unwrap_or_else(PoisonError::into_inner).clone(),
+            providers: self.providers(),
             clients: self.clients.list(0, usize::MAX),
         }
     }
 
-    fn provider(&self, issuer: &str, change: impl FnOnce(&mut ProviderState)) {
+    /// Changes the state of a provider.
+    pub(crate) fn note_provider(&self, issuer: &str, change: impl FnOnce(&mut ProviderState)) {
         let mut providers = self
             .providers
             .lock()

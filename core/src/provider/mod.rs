@@ -138,7 +138,13 @@ impl Provider {
         }
         let fetch = |env: Arc<Env>| {
             let issuer = self.issuer.clone();
-            async move { discovery::fetch(&issuer, &env).await }
+            async move {
+                let fetched = discovery::fetch(&issuer, &env).await;
+                if fetched.is_err() {
+                    health::count_failure(&issuer.id, &env);
+                }
+                fetched
+            }
         };
         self.metadata.get(env, need, fetch).await
     }

@@ -16,6 +16,36 @@ fn known(lab: &Lab, count: usize) -> Vec<String> {
 }
 
 #[test]
+fn results_of_token_requests_are_counted_for_each_provider() {
+    let lab = Lab::new(ScriptedTransport::new(|seen| {
+        match seen
+            .form
+            .as_deref()
+            .map(|form| form.contains("client_id=busy"))
+        {
+            Some(true) => reply(429, ""),
+            _ => provider(seen),
+        }
+    }));
+    for (client, secret) in [("a", "right"), ("b", "wrong"), ("busy", "right")] {
+        lab.pair(client, secret);
+    }
+    let state = &lab.engine.providers().unwrap()["https://a.example"];
+    let counts = (state.granted, state.refused, state.limited, state.failed);
+    assert_eq!(counts, (1, 1, 1, 0));
+    assert_eq!((state.last_failed, state.is_paused), (0, false));
+}
+
+#[test]
+fn an_unusable_response_for_metadata_is_a_failure_of_the_provider() {
+    let lab = Lab::new(ScriptedTransport::new(|_| reply(500, "")));
+    assert!(lab.pair("a", "right").starts_with("MISS 502"));
+    let state = &lab.engine.providers().unwrap()["https://a.example"];
+    assert_eq!((state.granted, state.failed), (0, 1));
+    assert!(state.last_failed > 0);
+}
+
+#[test]
 fn an_open_circuit_breaker_still_serves_cached_clients() {
     let down = Arc::new(AtomicBool::new(false));
     let is_down = Arc::clone(&down);
@@ -45,7 +75,10 @@ fn an_open_circuit_breaker_still_serves_cached_clients() {
         "the provider is not contacted"
     );
     assert!(lab.pair("cached", "right").starts_with("HIT"));
-    assert!(lab.engine.metrics().unwrap().providers["https://a.example"].is_paused);
+    let state = &lab.engine.providers().unwrap()["https://a.example"];
+    assert!(state.is_paused);
+    assert_eq!((state.granted, state.refused, state.failed), (6, 0, 5));
+    assert!(state.last_failed >= state.last_granted && state.last_granted > 0);
     let record = lab.engine.next_record().unwrap().unwrap();
     assert_eq!(record.level, Level::Warning);
     assert!(

@@ -240,6 +240,26 @@ impl Health {
         self.usual.store(smoothed, Ordering::Relaxed);
     }
 
+    /// Counts the result of an exchange among those of its provider.
+    fn count(&self, env: &Env, verdict: Verdict) {
+        let (usual, now) = (self.usual(), env.clock.wall());
+        let metrics = &env.metrics;
+        match verdict {
+            Verdict::Granted => metrics.note_provider(&self.issuer, |state| {
+                state.granted += 1;
+                state.usual = u64::try_from(usual.as_micros()).unwrap_or(u64::MAX);
+                state.last_granted = now.as_secs();
+            }),
+            Verdict::Refused | Verdict::Rejected => {
+                metrics.note_provider(&self.issuer, |state| state.refused += 1);
+            }
+            Verdict::Busy { .. } => {
+                metrics.note_provider(&self.issuer, |state| state.limited += 1);
+            }
+            Verdict::Failed | Verdict::Unreachable => count_failure(&self.issuer, env),
+        }
+    }
+
     /// Reports the state of the circuit breaker to the metrics, and each change of it to the log.
     fn note(&self, env: &Env) {
         env.metrics
@@ -260,6 +280,15 @@ impl Health {
         env.journal
             .note(level, format!("{}: {message}", self.issuer));
     }
+}
+
+/// Counts a request without a usable response.
+pub(super) fn count_failure(issuer: &str, env: &Env) {
+    let now = env.clock.wall();
+    env.metrics.note_provider(issuer, |state| {
+        state.failed += 1;
+        state.last_failed = now.as_secs();
+    });
 }
 
 impl Parties {
@@ -336,6 +365,7 @@ impl Attempt<'_> {
             | Verdict::Failed
             | Verdict::Unreachable => {}
         }
+        health.count(self.env, verdict);
         if let Some(cause) = drawn.filter(|_| !self.subject.is_known) {
             for (key, per_minute) in self.parties.buckets(self.limits) {
                 health.budgets.draw(key, per_minute, cause, now);

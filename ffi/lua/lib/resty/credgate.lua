@@ -5,19 +5,13 @@ local library = require "resty.credgate.library"
 local process = require "resty.credgate.process"
 local gates = require "resty.credgate.gate"
 local http_request = require "resty.credgate.request"
+local numbers = require "resty.credgate.numbers"
+local status_page = require "resty.credgate.status"
 local ffi = require "ffi"
 
 
 local C = library.C
-local abi = library.abi
-local message = library.message
 
-local TEXT_CAPACITY = 65536
-
-local CLIENTS = ffi.typeof("credgate_client[?]")
-local CLIENT_SIZE = ffi.sizeof("credgate_client")
-
-local counters = ffi.new("uint64_t[?]", abi.COUNTERS)
 local text = ffi.new("const char *[1]")
 local len = ffi.new("size_t[1]")
 
@@ -96,78 +90,6 @@ function _M.configure(options)
 end
 
 
--- Returns the counters of the engine as text, written by a function of the
--- library.
-local function counters_as(write)
-    local engine, err = process.engine()
-
-    if not engine then
-        return nil, err
-    end
-
-    process.write_log()
-
-    local status = C.credgate_engine_counters(engine, counters, abi.COUNTERS)
-
-    if status == abi.OK then
-        local out = ffi.new("char[?]", TEXT_CAPACITY)
-
-        status = write(counters, abi.COUNTERS, out, TEXT_CAPACITY, len)
-
-        if status == abi.OK then
-            return ffi.string(out, len[0])
-        end
-    end
-
-    return nil, message(status)
-end
-
-
--- Returns the counters of clients as text, which is empty without
--- metrics_clients.
-local function clients_as_text()
-    local engine, err = process.engine()
-
-    if not engine then
-        return nil, err
-    end
-
-    local capacity = 16
-    local clients, status
-
-    repeat
-        capacity = capacity * 4
-        clients = CLIENTS(capacity)
-        status = C.credgate_engine_clients(engine, 0, clients, capacity,
-                                           CLIENT_SIZE, len)
-
-        if status ~= abi.OK then
-            return nil, message(status)
-        end
-    until len[0] < capacity
-
-    local n = len[0]
-
-    if n == 0 then
-        return ""
-    end
-
-    C.credgate_clients_text(clients, n, CLIENT_SIZE, nil, 0, len)
-
-    local text_capacity = len[0]
-    local out = ffi.new("char[?]", text_capacity)
-
-    status = C.credgate_clients_text(clients, n, CLIENT_SIZE, out,
-                                     text_capacity, len)
-
-    if status ~= abi.OK then
-        return nil, message(status)
-    end
-
-    return ffi.string(out, len[0])
-end
-
-
 -- Overwrites the secrets in the request line and the query, for the logs.
 function _M.redact()
     http_request.redact()
@@ -176,14 +98,14 @@ end
 
 -- Returns the metrics in Prometheus's text format, or nil and the error.
 function _M.metrics()
-    local text, err = counters_as(C.credgate_counters_text)
+    local text, err = numbers.as_text(C.credgate_counters_text)
 
     if not text then
         return nil, err
     end
 
     local clients
-    clients, err = clients_as_text()
+    clients, err = numbers.clients_as_text()
 
     return clients and text .. clients, err
 end
@@ -191,7 +113,14 @@ end
 
 -- Returns a short form of the metrics as JSON, or nil and the error.
 function _M.report()
-    return counters_as(C.credgate_counters_report)
+    return numbers.as_text(C.credgate_counters_report)
+end
+
+
+-- Responds to the current request with the status page, or with the report if
+-- the client does not prefer HTML. Returns true, or nil and the error.
+function _M.status()
+    return status_page.send()
 end
 
 

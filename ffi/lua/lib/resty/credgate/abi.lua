@@ -90,6 +90,28 @@ typedef struct credgate_client {
     uint64_t allowed;
     uint64_t denied;
 } credgate_client;
+typedef struct credgate_record {
+    uint64_t time;
+    const char *text;
+    size_t text_len;
+    uint32_t level;
+} credgate_record;
+typedef struct credgate_page {
+    uint32_t struct_size;
+    uint32_t processes;
+    uint64_t since;
+    const uint64_t *counters;
+    size_t counters_len;
+    const struct credgate_client *clients;
+    size_t clients_len;
+    size_t client_size;
+    const struct credgate_string *providers;
+    size_t providers_len;
+    size_t string_size;
+    const struct credgate_record *records;
+    size_t records_len;
+    size_t record_size;
+} credgate_page;
 uint32_t credgate_abi_version(void);
 const char *credgate_version(void);
 const char *credgate_status_name(int32_t status);
@@ -271,6 +293,18 @@ int32_t credgate_clients_text(const struct credgate_client *clients,
                               char *out,
                               size_t capacity,
                               size_t *out_len);
+int32_t credgate_engine_providers(const struct credgate_engine *engine,
+                                  char *out,
+                                  size_t capacity,
+                                  size_t *out_len);
+int32_t credgate_page_html(const struct credgate_page *page,
+                           char *out,
+                           size_t capacity,
+                           size_t *out_len);
+int32_t credgate_page_policy(const char **out_policy, size_t *out_len);
+int32_t credgate_page_is_preferred(const char *accept,
+                                   size_t accept_len,
+                                   bool *out_is_preferred);
 ]]
 end
 

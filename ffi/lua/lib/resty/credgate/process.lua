@@ -16,6 +16,9 @@ local QUEUE = ffi.typeof("credgate_queue *[1]")
 -- Longer records are cut.
 local LINE_CAPACITY = 512
 
+-- The number of records that the status page shows.
+local MAX_RECORDS = 24
+
 local LEVELS = {
     [abi.LEVEL_NOTICE] = ngx.NOTICE,
     [abi.LEVEL_WARNING] = ngx.WARN,
@@ -28,6 +31,9 @@ local len = ffi.new("size_t[1]")
 
 local options
 local engine
+
+-- The latest records, the oldest first: tables with time, level and text.
+local latest = {}
 
 
 local _M = {}
@@ -112,9 +118,22 @@ function _M.write_log()
     while engine and C.credgate_engine_record(engine, level, line, LINE_CAPACITY,
                                               len) == abi.OK
     do
-        ngx.log(LEVELS[level[0]] or ngx.ERR, "credgate: ",
-                ffi.string(line, len[0]))
+        local text = ffi.string(line, len[0])
+
+        ngx.log(LEVELS[level[0]] or ngx.ERR, "credgate: ", text)
+
+        if #latest == MAX_RECORDS then
+            table.remove(latest, 1)
+        end
+
+        latest[#latest + 1] = { time = ngx.time(), level = level[0], text = text }
     end
+end
+
+
+-- Returns the latest records that were written, the oldest first.
+function _M.latest_records()
+    return latest
 end
 
 
