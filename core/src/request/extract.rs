@@ -146,8 +146,9 @@ pub(crate) fn basic_alone<'r>(
     let text = basic::text(request.authorization.filter(|_| is_candidate)?)?;
     let is_alone = match request.query {
         Some(query) if places.query => {
+            let mark = scratch.mark();
             let found = form::find(query, scratch);
-            scratch.rewind();
+            scratch.rewind(mark);
             matches!(found, Ok(None))
         }
         _ => true,
