@@ -258,7 +258,8 @@ fn body<'r>(places: &Places, request: &Request<'r>) -> Option<(BodyKind, &'r [u8
 
 /// The kind of the body, if it may hold credentials or arguments of this gate.
 pub(crate) fn body_kind(places: &Places, request: &Request<'_>) -> Option<BodyKind> {
-    if (places.body || !places.args.callers().is_empty()) && carries_body(request.method) {
+    let is_searched = places.body || !places.args.callers().is_empty();
+    if is_searched && places.max_body_bytes > 0 && carries_body(request.method) {
         BodyKind::of(request.content_type)
     } else {
         None
