@@ -115,9 +115,6 @@ pub(crate) fn extract<'s>(
         Some((pair, source)) => (scratch.of(pair.id), scratch.of(pair.secret), source),
         None => {
             let (id, secret) = request.credentials.unwrap_or_default();
-            if id.is_empty() || secret.is_empty() {
-                return Err(Cause::EmptyCredential);
-            }
             (id, secret, Source::Host)
         }
     };
