@@ -345,10 +345,10 @@ typedef struct credgate_request {
     const char *body;
     // Its length in bytes.
     size_t body_len;
-    // The values of the gate's token_post_args_host, in that order, UTF-8, or
-    // NULL. The token request omits empty values.
+    // The values of the gate's token_post_args_host, in that order, UTF-8. The
+    // token request omits empty values. NULL if the gate has none.
     const struct credgate_string *args;
-    // The number of values: 0, or the number of token_post_args_host.
+    // The number of token_post_args_host. Another number is a denial (internal).
     size_t args_len;
     // sizeof(credgate_string), if there are values.
     size_t arg_size;
@@ -634,8 +634,8 @@ int32_t credgate_gate_check(const struct credgate_gate *gate,
 // Returns whether the body of this request may contain credentials, so that
 // the host must read it and set it in the request: depends on the method, the
 // media type and the length in bytes (-1: not known yet). A body of unknown
-// length is not wanted beside an Authorization header that the gate searches.
-// Ignores the body in *request.
+// length is not wanted beside a header that the gate searches, unless clients
+// may set arguments of the token request. Ignores the body in *request.
 int32_t credgate_gate_wants_body(const struct credgate_gate *gate,
                                  const struct credgate_request *request,
                                  int64_t content_length,

@@ -127,8 +127,8 @@ unsafe fn derive(
 /// Returns whether the body of this request may contain credentials, so that
 /// the host must read it and set it in the request: depends on the method, the
 /// media type and the length in bytes (-1: not known yet). A body of unknown
-/// length is not wanted beside an Authorization header that the gate searches.
-/// Ignores the body in *request.
+/// length is not wanted beside a header that the gate searches, unless clients
+/// may set arguments of the token request. Ignores the body in *request.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_gate_wants_body(
     gate: *const credgate_gate,

@@ -39,10 +39,10 @@ pub struct credgate_request {
     pub body: *const c_char,
     /// Its length in bytes.
     pub body_len: usize,
-    /// The values of the gate's token_post_args_host, in that order, UTF-8, or
-    /// NULL. The token request omits empty values.
+    /// The values of the gate's token_post_args_host, in that order, UTF-8. The
+    /// token request omits empty values. NULL if the gate has none.
     pub args: *const credgate_string,
-    /// The number of values: 0, or the number of token_post_args_host.
+    /// The number of token_post_args_host. Another number is a denial (internal).
     pub args_len: usize,
     /// sizeof(credgate_string), if there are values.
     pub arg_size: usize,

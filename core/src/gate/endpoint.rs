@@ -63,15 +63,7 @@ impl Entry {
                 ignores_preflights: true,
             } if is_preflight => Admission::Preflight,
             Entry::Open | Entry::IgnoresPreflights => Admission::Search(&rules.places, *request),
-            Entry::External { .. } => {
-                let (query, body) = (None, None);
-                let request = Request {
-                    query,
-                    body,
-                    ..*request
-                };
-                Admission::Search(&rules.places, request)
-            }
+            Entry::External { .. } => Admission::Search(&rules.places, self.visible(request)),
             Entry::TokenEndpoint(endpoint) => match endpoint.check(rules, request) {
                 Ok(()) => {
                     // The host's own credentials would pass the client's by.
@@ -85,6 +77,19 @@ impl Entry {
                 }
                 Err(denial) => Admission::Refused(denial),
             },
+        }
+    }
+
+    /// The part of a request that is searched.
+    pub(crate) fn visible<'r>(&self, request: &Request<'r>) -> Request<'r> {
+        let (query, body) = match self {
+            Entry::External { .. } => (None, None),
+            _ => (request.query, request.body),
+        };
+        Request {
+            query,
+            body,
+            ..*request
         }
     }
 }

@@ -152,7 +152,8 @@ impl Gate {
 
     /// Whether this gate searches the body of this request, so that the host should read it into [`Request::body`].
     /// Decides by place, method, media type and length (`None`: not known in advance). Call it again once the length is
-    /// known. A body of unknown length is not wanted beside an `Authorization` header that the gate searches.
+    /// known. A body of unknown length is not wanted beside a header that the gate searches, unless clients may set
+    /// arguments of the token request.
     pub fn wants_body(&self, request: &Request<'_>, content_length: Option<u64>) -> bool {
         let places = &self.rules.places;
         body_kind(places, request).is_some()
@@ -167,6 +168,7 @@ impl Gate {
     pub fn presented_client_id(&self, request: &Request<'_>) -> Option<String> {
         let mut buffer = ScratchBuffer::new();
         let scratch = &mut Scratch::new(&mut buffer);
+        let request = &self.rules.entry.visible(request);
         match extract(self.rules.places(request), request, scratch) {
             Ok(Presented::Pair(pair)) => Some(ascii(pair.client_id).to_owned()),
             _ => None,

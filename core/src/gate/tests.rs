@@ -391,12 +391,29 @@ fn a_token_endpoint_wants_every_form() {
 
 #[test]
 fn an_external_check_wants_no_body() {
-    let check = gate(r#"{"issuer":"https://a"}"#).external().unwrap();
+    for more in ["", r#","token_post_args_client":["tenant"]"#] {
+        let config = format!(r#"{{"issuer":"https://a"{more}}}"#);
+        let check = gate(&config).external().unwrap();
+        let request = Request {
+            method: b"POST",
+            authorization: Some(b"Basic YTpi"),
+            query: Some(b"tenant=%zz"),
+            content_type: Some(b"application/x-www-form-urlencoded"),
+            ..Request::default()
+        };
+        assert!(!check.wants_body(&request, None), "{more}");
+        assert!(!check.wants_body(&request, Some(10)), "{more}");
+        assert_eq!(check.presented_client_id(&request), Some("a".into()));
+    }
+}
+
+#[test]
+fn a_gate_whose_bodies_have_no_room_wants_none() {
+    let gate = gate(r#"{"issuer":"https://a","max_body_bytes":0}"#);
     let request = Request {
         method: b"POST",
-        content_type: Some(b"application/x-www-form-urlencoded"),
+        content_type: Some(b"application/json"),
         ..Request::default()
     };
-    assert!(!check.wants_body(&request, None));
-    assert!(!check.wants_body(&request, Some(10)));
+    assert!(!gate.wants_body(&request, None));
 }

@@ -50,13 +50,12 @@ pub(super) fn find(
     let mut args = ArgSpans::default();
     for (number, name) in (0..).zip(names.callers()) {
         let first = args.len();
-        let mut push = |span| args.push(number, span);
         if let Some(query) = request.query {
-            form::values(query, name, scratch, &mut push)?;
+            form::values(query, name, number, scratch, &mut args)?;
         }
         match body {
-            Some((BodyKind::Form, body)) => form::values(body, name, scratch, &mut push)?,
-            Some((BodyKind::Json, body)) => json::values(body, name, scratch, &mut push)?,
+            Some((BodyKind::Form, body)) => form::values(body, name, number, scratch, &mut args)?,
+            Some((BodyKind::Json, body)) => json::values(body, name, number, scratch, &mut args)?,
             None => {}
         }
         // A provider would have to choose, and might choose another than the cache key assumes.

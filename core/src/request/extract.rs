@@ -115,9 +115,6 @@ pub(crate) fn extract<'s>(
         Some((pair, source)) => (scratch.of(pair.id), scratch.of(pair.secret), source),
         None => {
             let (id, secret) = request.credentials.unwrap_or_default();
-            if id.is_empty() || secret.is_empty() {
-                return Err(Cause::EmptyCredential);
-            }
             (id, secret, Source::Host)
         }
     };
@@ -146,8 +143,9 @@ pub(crate) fn basic_alone<'r>(
     let text = basic::text(request.authorization.filter(|_| is_candidate)?)?;
     let is_alone = match request.query {
         Some(query) if places.query => {
+            let mark = scratch.mark();
             let found = form::find(query, scratch);
-            scratch.rewind();
+            scratch.rewind(mark);
             matches!(found, Ok(None))
         }
         _ => true,
@@ -257,7 +255,8 @@ fn body<'r>(places: &Places, request: &Request<'r>) -> Option<(BodyKind, &'r [u8
 
 /// The kind of the body, if it may hold credentials or arguments of this gate.
 pub(crate) fn body_kind(places: &Places, request: &Request<'_>) -> Option<BodyKind> {
-    if (places.body || !places.args.callers().is_empty()) && carries_body(request.method) {
+    let is_searched = places.body || !places.args.callers().is_empty();
+    if is_searched && places.max_body_bytes > 0 && carries_body(request.method) {
         BodyKind::of(request.content_type)
     } else {
         None

@@ -6,7 +6,7 @@
 use super::names::Name;
 use super::pair::{Halves, Pair};
 use super::scratch::Scratch;
-use super::span::Span;
+use super::span::ArgSpans;
 use crate::cause::Cause;
 
 /// Finds the pair among the parameters.
@@ -19,17 +19,18 @@ pub(super) fn find(input: &[u8], scratch: &mut Scratch<'_>) -> Result<Option<Pai
     halves.pair()
 }
 
-/// Decodes the values of a name into the scratch, and reports their spans.
+/// Decodes the values of a name into the scratch, and adds them as arguments of this number.
 pub(super) fn values(
     input: &[u8],
     name: &str,
+    number: u8,
     scratch: &mut Scratch<'_>,
-    note: &mut impl FnMut(Span) -> Result<(), Cause>,
+    args: &mut ArgSpans,
 ) -> Result<(), Cause> {
     for part in parts(input) {
         let (raw, value) = split(part);
         if decode(raw).eq(name.bytes().map(Ok)) {
-            note(scratch.push(decode(value))?)?;
+            args.push(number, scratch.push(decode(value))?)?;
         }
     }
     Ok(())

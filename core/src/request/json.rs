@@ -7,7 +7,7 @@
 use super::names::Name;
 use super::pair::{Halves, Pair};
 use super::scratch::Scratch;
-use super::span::Span;
+use super::span::{ArgSpans, Span};
 use crate::cause::Cause;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -18,36 +18,45 @@ use std::ops::Range;
 pub(super) fn find(body: &[u8], scratch: &mut Scratch<'_>) -> Result<Option<Pair>, Cause> {
     let mut halves = Halves::default();
     let mut refusal = None;
+    let mark = scratch.mark();
     let well_formed = members(body, Name::of_text, |name, value, _| {
         if refusal.is_none() {
             refusal = halves.note(name, || string(value, scratch)).err();
         }
     });
     match refusal {
-        _ if !well_formed => Ok(None),
+        _ if !well_formed => {
+            scratch.rewind(mark);
+            Ok(None)
+        }
         Some(cause) => Err(cause),
         None => halves.pair(),
     }
 }
 
-/// Decodes the values of a name into the scratch, and reports their spans.
+/// Decodes the values of a name into the scratch, and adds them as arguments of this number.
 pub(super) fn values(
     body: &[u8],
     name: &str,
+    number: u8,
     scratch: &mut Scratch<'_>,
-    note: &mut impl FnMut(Span) -> Result<(), Cause>,
+    args: &mut ArgSpans,
 ) -> Result<(), Cause> {
     let mut refusal = None;
+    let (mark, before) = (scratch.mark(), args.len());
     let is_it = |text: &str| text == name;
     let well_formed = members(body, is_it, |is_it, value, _| {
         if is_it && refusal.is_none() {
-            refusal = string(value, scratch).and_then(&mut *note).err();
+            let pushed = string(value, scratch).and_then(|span| args.push(number, span));
+            refusal = pushed.err();
         }
     });
-    match refusal {
-        Some(cause) if well_formed => Err(cause),
-        _ => Ok(()),
+    if !well_formed {
+        scratch.rewind(mark);
+        args.truncate(before);
+        return Ok(());
     }
+    refusal.map_or(Ok(()), Err)
 }
 
 /// Visits every member of the object: its name as `read` classifies it, its raw value, and the range from the name's

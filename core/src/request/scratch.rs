@@ -59,9 +59,14 @@ impl<'r> Scratch<'r> {
         self.written > 0
     }
 
-    /// Makes the whole buffer available again.
-    pub(super) fn rewind(&mut self) {
-        self.used = 0;
+    /// The end of the used part, for [`rewind`](Self::rewind).
+    pub(super) fn mark(&self) -> usize {
+        self.used
+    }
+
+    /// Makes the part behind a mark available again.
+    pub(super) fn rewind(&mut self, mark: usize) {
+        self.used = mark;
     }
 
     /// Marks the next `len` bytes as used.

@@ -28,6 +28,11 @@ impl ArgSpans {
         self.len
     }
 
+    /// Drops the values behind the first `len`.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
     /// Adds a value. An empty one counts as absent (RFC 6749 section 3.2).
     pub(super) fn push(&mut self, number: u8, span: Span) -> Result<(), Cause> {
         if span.start < span.end {

@@ -1,0 +1,118 @@
+"""The model agrees with the vectors, and the comparison finds every rule of the model that is changed.
+
+The comparison itself runs outside of pytest, under PyPy: `tests/harden.sh short reference`.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support.vectors import Vector, load, to_bytes
+
+from reference import model
+from reference.compare import Comparison
+from reference.library import Library
+from reference.model import Denied, Found, Gate, Request
+from reference.world import provider
+
+# Named headers are selected by the host, before the rules of the model.
+VECTORS = [vector for vector in load("extraction.json") if "headers" not in vector.input]
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.id)
+def test_the_model_agrees_with_the_vectors(vector: Vector) -> None:
+    gate = Gate({"issuer": "https://a.example", **vector.input.get("config", {})})
+    parts: dict[str, Any] = {name: vector.bytes(name) for name in ("authorization", "query", "content_type", "body")}
+    if "credentials" in vector.input:
+        parts["client_id"], parts["client_secret"] = map(to_bytes, vector.input["credentials"])
+    args = tuple(map(to_bytes, vector.input.get("args", [])))
+    request = Request(vector.bytes("method") or b"", args=args, **parts)
+    expect = vector.expect
+    match model.verdict(gate, request):
+        case Denied(cause) as denied:
+            assert expect == {"cause": cause, "http_status": denied.http_status}
+        case Found("token", token):
+            assert expect == {"token": token.decode()}
+        case Found() as found:
+            pair = found.client_id, found.client_secret
+            assert pair == (to_bytes(expect["client_id"]), to_bytes(expect["client_secret"]))
+            assert found.source == expect["source"]
+            given = [[name.decode(), value.decode()] for name, value in found.args]
+            assert given == expect.get("args", [])
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[str]:
+    with provider() as issuer:
+        yield issuer
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    return Library()
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> None:
+    for remembered in (model.form, model.members, model.decoded_base64):
+        remembered.known.clear()
+
+
+def test_library_and_model_agree(library: Library, issuer: str) -> None:
+    comparison = Comparison(library, issuer, 1)
+    comparison.round(4000)
+    assert not comparison.differences, comparison.examples
+
+
+def _any_end(text: bytes) -> bytes | None:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return None
+
+
+def _last_member(text: bytes, members: Any = model.members) -> Any:
+    return list(dict(members(text)).items())
+
+
+def _plus_stays(text: bytes, decoded: Any = model.decoded) -> Any:
+    return decoded(text.replace(b"+", b"%2B"))
+
+
+def _any_value(gate: Gate, token: model.Token, now: float, policy: Any = model.policy) -> str | None:
+    cause = policy(gate, token, now)
+    return None if cause == "token_insufficient" else cause
+
+
+PLANTED: dict[str, tuple[str, Any]] = {
+    "a look-alike is another parameter": ("look_alike", lambda name: None),
+    "the limit is a byte lower": ("MAX_TOGETHER", 2047),
+    "the limit is a byte higher": ("MAX_TOGETHER", 2049),
+    "a plus sign is no space": ("decoded", _plus_stays),
+    "base64 needs no canonical end": ("decoded_base64", _any_end),
+    "a repeated member counts once": ("members", _last_member),
+    "a body of DELETE counts": ("BODY_METHODS", (b"POST", b"PUT", b"PATCH", b"DELETE")),
+    "the query is searched before Basic": ("PLACES", tuple(sorted(model.PLACES, key=lambda place: place[0] != "query"))),
+    "an id may contain DEL": ("_PRINTABLE", re.compile(rb"[\x20-\x7f]*")),
+    "the secret does not change the token": ("key", lambda gate, found: (gate.key, found.client_id, found.args)),
+    "arguments do not change the token": ("key", lambda gate, found: (gate.key, found.client_id, found.client_secret)),
+    "gates share all tokens": ("key", lambda gate, found: (found.client_id, found.client_secret, found.args)),
+    "no claim is required": ("policy", _any_value),
+    "tokens are served to their end": ("served_until", lambda gate, token, issued: issued + 3600),
+    "a pattern matches a prefix": ("pattern", lambda text: re.compile(re.escape(text.encode()).replace(rb"\*", b".*") + b".*")),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_changed_rule_is_found(name: str, library: Library, issuer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    attribute, value = PLANTED[name]
+    monkeypatch.setattr(model, attribute, value)
+    comparison = Comparison(library, issuer, 2, at_first=True)
+    for _ in range(10):
+        comparison.round(10_000)
+        if comparison.differences:
+            return
+    pytest.fail("the comparison does not see it")
