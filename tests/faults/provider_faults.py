@@ -26,6 +26,8 @@ TOKEN = Verdict(200)
 
 BACK_OFF = 5
 """Seconds until metadata and keys are fetched again after a failure; the seconds for which a refusal is cached."""
+REDISCOVERY = 6
+"""The `rediscovery_lifetime` of rows that depend on it, in seconds."""
 FETCH = 3
 """The deadline of a fetch of metadata or keys, in seconds."""
 
@@ -62,8 +64,15 @@ def limited(name: str, title: str, reply: Reply, seconds: int = 5) -> Fault:
     return token(name, title, reply, busy(seconds), recovery=recovery, others_recover=others)
 
 
-def discovery(name: str, title: str, reply: Reply, expect: Verdict = INVALID, recovery: float | None = BACK_OFF) -> Fault:
-    return Fault(f"discovery-{name}", title, reply, expect, recovery, "discovery")
+def discovery(
+    name: str, title: str, reply: Reply, expect: Verdict = INVALID, recovery: float | None = BACK_OFF, **more: Any
+) -> Fault:
+    return Fault(f"discovery-{name}", title, reply, expect, recovery, "discovery", **more)
+
+
+def rediscovered(name: str, title: str, reply: Reply, expect: Verdict = INVALID, **more: Any) -> Fault:
+    """The metadata are valid, but do not suffice: they are fetched again after `rediscovery_lifetime`."""
+    return discovery(name, title, reply, expect, REDISCOVERY, settings={"rediscovery_lifetime": REDISCOVERY}, **more)
 
 
 def jwks(name: str, title: str, reply: Reply, expect: Verdict, recovery: float | None = BACK_OFF) -> Fault:
@@ -142,7 +151,7 @@ SECTIONS: dict[str, list[Fault]] = {
         connections("self-signed", "the certificate signed itself", UNREACHABLE, tls=True),
         connections("ca-as-server", "the certificate is one of an authority", UNREACHABLE, tls=True),
         connections("old-tls", "the server speaks TLS 1.1 only", UNREACHABLE, tls=True),
-        connections("asks", "the server demands a client certificate", UNREACHABLE, tls=True),
+        connections("asks", "the server demands a client certificate", FAILED, tls=True),
         connections("no-tls", "the server speaks HTTP without TLS", UNREACHABLE, tls=True),
         Fault("tls-closes", "the server closes during the handshake", expect=UNREACHABLE, listener=Listener("closes")),
         Fault("tls-resets", "the server resets during the handshake", expect=UNREACHABLE, listener=Listener("resets")),
@@ -225,7 +234,7 @@ SECTIONS: dict[str, list[Fault]] = {
         token("head-nul", "a NUL in a header", raw(b"HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n", End.CLOSE), FAILED),
         token("version", "HTTP/9.9", raw(b"HTTP/9.9 200 OK\r\n\r\n", End.CLOSE), FAILED),
         token("no-http", "another protocol's greeting", raw(b"220 mail.example ESMTP\r\n", End.CLOSE), FAILED),
-        token("continue-endless", "100 Continue without an end", endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 20), LATE),
+        token("continue-endless", "100 Continue without an end", endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.001), LATE),
         token("switch", "101 Switching Protocols", raw(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", End.CLOSE), INVALID),
     ],
     "Redirects": [
@@ -341,13 +350,15 @@ SECTIONS: dict[str, list[Fault]] = {
         discovery("no-issuer", "no `issuer`", merge(issuer=None)),
         discovery("issuer-number", "a number as `issuer`", merge(issuer=7)),
         discovery("issuer-twice", "`issuer` twice", body(lambda data: b'{"issuer": "https://other.example", ' + data[1:])),
-        discovery("no-endpoint", "no `token_endpoint`", merge(token_endpoint=None)),
+        rediscovered("no-endpoint", "no `token_endpoint`", merge(token_endpoint=None)),
         discovery("endpoint-http", "an `http` token endpoint elsewhere", merge(token_endpoint="http://idp.example/token")),
         discovery("endpoint-relative", "a relative token endpoint", merge(token_endpoint="/token")),
         discovery("endpoint-file", "a `file` URL as token endpoint", merge(token_endpoint="file:///etc/passwd")),
         discovery("endpoint-user", "a token endpoint with a user name", merge(token_endpoint="https://user:pass@idp.example/token")),
         discovery("endpoint-number", "a number as token endpoint", merge(token_endpoint=7)),
-        discovery("endpoint-metadata", "a cloud's metadata service as token endpoint", merge(token_endpoint="https://169.254.169.254/token"), UNREACHABLE),
+        rediscovered("endpoint-metadata", "a cloud's metadata service as token endpoint", merge(token_endpoint="https://169.254.169.254/token"), UNREACHABLE),
+        rediscovered("endpoint-dead", "a token endpoint that refuses connections", merge(token_endpoint="http://127.0.0.1:1/token"), UNREACHABLE),
+        rediscovered("no-jwks", "no `jwks_uri`, beside signed tokens", merge(jwks_uri=None), UNVERIFIABLE, forge=signed),
         discovery("methods-text", "a text as list of methods", merge(token_endpoint_auth_methods_supported="client_secret_post")),
         discovery("methods-none", "methods without any that has a secret", merge(token_endpoint_auth_methods_supported=["private_key_jwt"]), TOKEN),
         discovery("jwks-http", "an `http` `jwks_uri` elsewhere", merge(jwks_uri="http://idp.example/jwks")),

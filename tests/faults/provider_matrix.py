@@ -161,6 +161,9 @@ def recover(cell: Cell, since: float, is_long: bool) -> None:
     cell.recovered_after = time.monotonic() - since
 
 
+INVALID = "provider_response_invalid"
+
+
 def judge(cell: Cell, seen: dict[str, int], granted: dict[str, str]) -> None:
     """Compares with the documentation."""
     response, fault = cell.response, cell.fault
@@ -172,7 +175,7 @@ def judge(cell: Cell, seen: dict[str, int], granted: dict[str, str]) -> None:
         cell.problems.append(f"a wrong token: {granted.get(response.token)}")
     if seen.get(f"{cell.name}/elsewhere"):
         cell.problems.append("a redirect was followed")
-    if fault.where == "discovery" and fault.expect.status != 200 and seen.get(f"{cell.name}/token"):
+    if fault.where == "discovery" and fault.expect.cause == INVALID and seen.get(f"{cell.name}/token"):
         cell.problems.append("a secret was sent after an invalid discovery")
 
 

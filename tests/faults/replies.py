@@ -75,12 +75,13 @@ def chunked(*pieces: Piece) -> Reply:
     return raw(head(200, JSON, ("Transfer-Encoding", "chunked")), *pieces)
 
 
-def endless(start: bytes, again: bytes) -> Reply:
-    """A response that never ends."""
+def endless(start: bytes, again: bytes, pause: float = 0.0) -> Reply:
+    """A response that never ends, with a pause in seconds before each further part."""
 
     def pieces(_: dict[str, Any]) -> Iterable[Piece]:
         yield start
         while True:
+            yield pause
             yield again
 
     return pieces

@@ -32,9 +32,17 @@ def engine(store: str, directory: Path) -> Iterator[dict[str, Any]]:
 
 
 def make(
-    store: str, directory: Path, *, operations: int, workers: int = 4, clients: int = 100, kill_every: float = 0.7
+    store: str,
+    directory: Path,
+    *,
+    operations: int,
+    workers: int = 4,
+    clients: int = 100,
+    kill_every: float = 0.7,
+    of_each: bool = False,
 ) -> Path:
-    """Makes a history of about as many operations, and returns its directory."""
+    """Makes a history of about as many operations, and returns its directory. `of_each`: SQLite stores that are not
+    shared."""
     events = directory / "history"
     events.mkdir(parents=True)
     port = free_port()
@@ -42,6 +50,8 @@ def make(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["faults.history.worker"])
     with engine(store, directory) as options, Service(command, directory / "provider.log", port=port).start():
+        if of_each:
+            options["store"] = options["store"].replace("/store/", "/store-{number}/")
         work = Work(events, f"http://127.0.0.1:{port}", options, clients, operations)
         team = Team(context, work, workers)
         while team.done() < operations:

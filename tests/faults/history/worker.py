@@ -41,7 +41,8 @@ def main(number: int, work: Work) -> None:
     logging.disable()
     # One of three keeps all tokens, and has time to think; the others go to the store almost every time.
     keeps_all = number % 3 == 0
-    credgate.configure(**work.engine, cache_max_entries=10_000 if keeps_all else 16)
+    store = work.engine["store"].format(number=number)
+    credgate.configure(**{**work.engine, "store": store}, cache_max_entries=10_000 if keeps_all else 16)
     settings = {"issuer": work.issuer, "allow_loopback_http": True, "traceparent": True}
     unlimited = {"refusals_per_client": 0, "refusals_per_gate": 0}
     gates = {audience: credgate.Gate({**settings, **unlimited, "audience": audience}) for audience in GATES}
