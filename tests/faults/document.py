@@ -30,7 +30,7 @@ def provider_row(fault: Fault) -> tuple[str, ...]:
 
 def store_row(fault: StoreFault) -> tuple[str, ...]:
     says = f'"{fault.says}"' if fault.says and fault.says.rstrip() != "store SQLite" else ""
-    return fault.title, "yes" if fault.is_counted else "no", says, fault.recovery or "by itself"
+    return fault.title, fault.counted, says, fault.recovery or "by itself"
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -7,7 +7,7 @@ import socket
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,16 @@ class Sqlite:
     """The directory of a SQLite store."""
 
     directory: Path
+    # The end of the row.
+    later: ExitStack
 
     @property
     def file(self) -> Path:
         return self.directory / "tokens.db"
+
+
+ALWAYS, ONCE, NEVER = "yes", "in one process", "no"
+"""The processes that count a failure. The first one that meets a damaged file replaces it."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class StoreFault:
     begin: Callable[..., AbstractContextManager[Any]]
     says: str | None
     precedes: bool = False
-    is_counted: bool = True
+    counted: str = ALWAYS
     recovery: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -105,9 +111,9 @@ def replica(serves: str) -> Callable[[Redis], Iterator[None]]:
 
 
 def crowded(redis: Redis) -> Iterator[None]:
-    redis.cli("CONFIG", "SET", "maxclients", "1")
-    redis.cli("CLIENT", "KILL", "TYPE", "normal")
     with socket.create_connection(("127.0.0.1", redis.port)) as other:
+        # This connection remains.
+        other.sendall(b"CONFIG SET maxclients 1\r\nCLIENT KILL TYPE normal\r\n")
         until(lambda: refuses(redis), "the server to be full")
         yield
         other.sendall(b"CONFIG SET maxclients 1000\r\n")
@@ -116,8 +122,11 @@ def crowded(redis: Redis) -> Iterator[None]:
 
 def refuses(redis: Redis) -> bool:
     with socket.create_connection(("127.0.0.1", redis.port)) as other:
-        other.sendall(b"PING\r\n")
-        return other.recv(100).startswith(b"-ERR max number of clients")
+        try:
+            other.sendall(b"PING\r\n")
+            return other.recv(100).startswith(b"-ERR max number of clients")
+        except ConnectionResetError:
+            return True
 
 
 def password_wanted(redis: Redis) -> Iterator[None]:
@@ -220,35 +229,27 @@ def writable_by_others(store: Sqlite) -> Iterator[None]:
     store.directory.chmod(0o700)
 
 
-@contextmanager
-def mounted(store: Sqlite, options: str) -> Iterator[None]:
+def mount(store: Sqlite, options: str) -> None:
+    """A file system in memory, until the hosts have ended."""
     store.directory.mkdir(mode=0o700, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"mode=700,{options}", "small", store.directory], check=True, timeout=20)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", store.directory], check=True, timeout=20)
+    command = ["mount", "-t", "tmpfs", "-o", f"mode=700,{options}", "small", str(store.directory)]
+    subprocess.run(command, check=True, timeout=20)
+    store.later.callback(subprocess.run, ["umount", "-l", store.directory], check=True, timeout=20)
 
 
-def remount(store: Sqlite, option: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{option}", store.directory], check=True, timeout=20)
+def read_only(store: Sqlite) -> Iterator[None]:
+    mount(store, "ro")
+    yield
+    subprocess.run(["mount", "-o", "remount,rw", store.directory], check=True, timeout=20)
 
 
-def read_only_from_the_start(store: Sqlite) -> Iterator[None]:
-    with mounted(store, "ro"):
-        yield
-        remount(store, "rw")
-        yield
-
-
-def full_from_the_start(store: Sqlite) -> Iterator[None]:
-    with mounted(store, "size=2m"):
-        with (store.directory / "filler").open("wb", buffering=0) as filler:
-            while written(filler):
-                pass
-        yield
-        (store.directory / "filler").unlink()
-        yield
+def full(store: Sqlite) -> Iterator[None]:
+    mount(store, "size=2m")
+    with (store.directory / "filler").open("wb", buffering=0) as filler:
+        while written(filler):
+            pass
+    yield
+    (store.directory / "filler").unlink()
 
 
 def written(filler: Any) -> bool:
@@ -269,11 +270,25 @@ def directory_deleted(store: Sqlite) -> Iterator[None]:
     yield
 
 
-def overwritten(store: Sqlite) -> Iterator[None]:
+def replace(store: Sqlite, mode: int) -> None:
+    # Otherwise SQLite may repair the file from its log.
+    for log in store.directory.glob("tokens.db-*"):
+        log.unlink()
     other = store.directory / "other"
     other.write_bytes(b"no database " * 1000)
+    other.chmod(mode)
     other.rename(store.file)
+
+
+def overwritten(store: Sqlite) -> Iterator[None]:
+    replace(store, 0o600)
     yield
+
+
+def readable_by_others(store: Sqlite) -> Iterator[None]:
+    replace(store, 0o644)
+    yield
+    store.file.chmod(0o600)
 
 
 def emptied(store: Sqlite) -> Iterator[None]:
@@ -314,7 +329,7 @@ SECTIONS: dict[str, list[StoreFault]] = {
         scripted("busy", "`BUSY`", "it is busy", "GETRANGE", reply="-BUSY Redis is busy running a script\r\n"),
         scripted("try-again", "`TRYAGAIN`", "it is busy", "GETRANGE", reply="-TRYAGAIN Multiple keys request\r\n"),
         scripted("cluster-down", "`CLUSTERDOWN`", "Cluster is being reconfigured", "GETRANGE", reply="-CLUSTERDOWN The cluster is down\r\n"),
-        scripted("moved", "`MOVED` in circles", "disagree about the location", "GETRANGE", reply="-MOVED 7 :PORT\r\n"),
+        scripted("moved", "`MOVED` in circles", "it is busy", "GETRANGE", reply="-MOVED 7 :PORT\r\n"),
         scripted("moved-nowhere", "`MOVED` without an address", "it is busy", "GETRANGE", reply="-MOVED nonsense\r\n"),
         scripted("oom", "`OOM` to writes", "out of memory", "SET", reply="-OOM command not allowed when used memory > 'maxmemory'\r\n"),
         scripted("read-only", "`READONLY` to writes", "it is a replica", "EVAL", reply="-READONLY You can't write against a read only replica\r\n"),
@@ -337,7 +352,7 @@ SECTIONS: dict[str, list[StoreFault]] = {
         scripted("swapped", "replies in another order", GARBLED, "GETRANGE", swap=True),
     ],
     "Redis, servers": [
-        of_redis("killed", "the server is down", "cannot be reached", killed),
+        of_redis("killed", "the server is down", "store Redis", killed),
         of_redis("stopped", "the server hangs", SLOW, stopped),
         of_redis("full", "the memory is full", "out of memory", configured(("maxmemory", "1", "0"), ("maxmemory-policy", "noeviction", "noeviction"))),
         of_redis("failover", "the server has become a replica", "it is a replica", replica("yes")),
@@ -345,32 +360,33 @@ SECTIONS: dict[str, list[StoreFault]] = {
         of_redis("few-replicas", "too few replicas to write", "it is a replica, or has too few", configured(("min-replicas-to-write", "1", "0"))),
         of_redis("crowded", "too many clients", "store Redis", crowded),
         of_redis("password", "the password has changed", "requires a user and a password", password_wanted),
-        of_redis("flushed", "all data is lost", None, flushed, is_counted=False),
-        of_redis("foreign-values", "values of another program", None, changed("redis.call('SET', key, 'token')"), is_counted=False),
-        of_redis("cut-values", "half of each value", None, changed("redis.call('SET', key, string.sub(redis.call('GET', key), 1, 60))"), is_counted=False),
-        of_redis("huge-values", "values of 50 MB", None, changed("redis.call('SETRANGE', key, 50000000, 'x')"), is_counted=False),
-        of_redis("other-type", "lists instead of values", None, changed("redis.call('DEL', key) redis.call('RPUSH', key, 'x')"), is_counted=False),
+        of_redis("flushed", "all data is lost", None, flushed, counted=NEVER),
+        of_redis("foreign-values", "values of another program", None, changed("redis.call('SET', key, 'token')"), counted=NEVER),
+        of_redis("cut-values", "half of each value", None, changed("redis.call('SET', key, string.sub(redis.call('GET', key), 1, 60))"), counted=NEVER),
+        of_redis("huge-values", "values of 50 MB", None, changed("redis.call('SETRANGE', key, 50000000, 'x')"), counted=NEVER),
+        of_redis("other-type", "lists instead of values", None, changed("redis.call('DEL', key) redis.call('RPUSH', key, 'x')"), counted=NEVER),
     ],
     "SQLite, before the start": [
         of_sqlite("foreign", "a database of another program", "store SQLite", foreign_schema, precedes=True, recovery="delete the directory"),
         of_sqlite("version", "a store of another version", "store SQLite", other_version, precedes=True, recovery="delete the directory"),
-        of_sqlite("nonsense", "a file that is no database", "store SQLite", no_database, precedes=True),
-        of_sqlite("cut", "a database that ends early", "store SQLite", cut_off, precedes=True),
+        of_sqlite("nonsense", "a file that is no database", "store SQLite", no_database, precedes=True, counted=ONCE),
+        of_sqlite("cut", "a database that ends early", "store SQLite", cut_off, precedes=True, counted=ONCE),
         of_sqlite("directory", "a directory in the place of the file", "store SQLite", directory_in_its_place, precedes=True),
         of_sqlite("link", "a link to nowhere", "store SQLite", link_to_nowhere, precedes=True),
         of_sqlite("owner", "the directory is another user's", "store SQLite", of_another_user, precedes=True),
         of_sqlite("mode", "anybody may write in the directory", "store SQLite", writable_by_others, precedes=True),
-        of_sqlite("read-only", "a read-only file system", "store SQLite", read_only_from_the_start, precedes=True),
-        of_sqlite("full", "a full file system", "store SQLite", full_from_the_start, precedes=True),
+        of_sqlite("read-only", "a read-only file system", "store SQLite", read_only, precedes=True),
+        of_sqlite("full", "a full file system", "store SQLite", full, precedes=True),
     ],
     "SQLite, during use": [
-        of_sqlite("deleted", "the file is deleted", None, file_deleted, is_counted=False),
-        of_sqlite("no-directory", "the directory is deleted", None, directory_deleted, is_counted=False),
-        of_sqlite("overwritten", "the file is replaced by one that is no database", None, overwritten, is_counted=False),
-        of_sqlite("emptied", "the file is emptied", "store SQLite", emptied),
-        of_sqlite("damaged", "noise in all pages", "store SQLite", pages_damaged),
+        of_sqlite("deleted", "the file is deleted", None, file_deleted, counted=NEVER),
+        of_sqlite("no-directory", "the directory is deleted", None, directory_deleted, counted=NEVER),
+        of_sqlite("overwritten", "the file is replaced by one that is no database", "store SQLite", overwritten, counted=ONCE),
+        of_sqlite("readable", "the file is replaced by one that anybody may read", "accessible to others", readable_by_others),
+        of_sqlite("emptied", "the file is emptied", None, emptied, counted=NEVER),
+        of_sqlite("damaged", "noise in all pages", "store SQLite", pages_damaged, counted=ONCE),
         of_sqlite("locked", "another process locks the file", "store SQLite", locked, options={"store_timeout": 200}),
-        of_sqlite("pepper", "the pepper has changed", None, pepper_changed, is_counted=False),
+        of_sqlite("pepper", "the pepper has changed", None, pepper_changed, counted=NEVER),
     ],
 }  # fmt: skip
 

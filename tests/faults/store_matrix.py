@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from faults.hosts import STARTERS, Host, running
-from faults.store_faults import STORE_FAULTS, Sqlite, StoreFault
+from faults.store_faults import ALWAYS, NEVER, ONCE, STORE_FAULTS, Sqlite, StoreFault
 from support.http import Client
 from support.lab import Scripted, Upstream
 from support.process import until
@@ -57,8 +57,9 @@ def store_of(fault: StoreFault, directory: Path) -> Iterator[tuple[Any, dict[str
     options: dict[str, Any] = {"store_timeout": STORE_TIMEOUT, **fault.options}
     kind = fault.name.partition("-")[0]
     if kind == "sqlite":
-        store = Sqlite(directory / "store")
-        yield store, {"store": f"sqlite:{store.file}", **options}
+        with ExitStack() as later:
+            store = Sqlite(directory / "store", later)
+            yield store, {"store": f"sqlite:{store.file}", **options}
         return
     options["store_pepper_file"] = str(a_pepper(directory))
     if kind == "redis":
@@ -79,14 +80,16 @@ def run(fault: StoreFault, directory: Path, provider: Scripted, upstream: Upstre
         begun = fault.begin(store)
         if fault.precedes:
             begun.__enter__()
-            started = stack.enter_context(ExitStack())
-            hosts = started.enter_context(running(directory, upstream, gates, options))
-        else:
-            started = stack.enter_context(ExitStack())
-            hosts = started.enter_context(running(directory, upstream, gates, options))
+        started = stack.enter_context(ExitStack())
+        hosts = started.enter_context(running(directory, upstream, gates, options))
+        before = {host.name: 0.0 for host in hosts}
+        if not fault.precedes:
             row.check(is_shared(hosts, f"{fault.name}-warm"), "not shared before the fault")
+            before = {host.name: host.counted("failures") for host in hosts}
             begun.__enter__()
-        suffer(row, hosts, provider)
+        for host in hosts:
+            suffer(row, host, provider)
+        count(row, hosts, before)
         begun.__exit__(None, None, None)
         if fault.recovery:
             # The documented remedy, and a restart.
@@ -111,23 +114,27 @@ def is_shared(hosts: list[Host], client: str) -> bool:
     return [ask(host, client) for host in hosts] == ["MISS"] + ["SHARED"] * (len(hosts) - 1)
 
 
-def suffer(row: Row, hosts: list[Host], provider: Scripted) -> None:
-    """A client of each host during the fault."""
-    for host in hosts:
-        client = f"{row.fault.name}-{host.name}"
-        before = host.counted("failures")
-        try:
-            statuses = [ask(host, client), ask(host, client)]
-        except OSError as error:
-            statuses = [f"{type(error).__name__} within {LONGEST:g} s"]
-        row.results[host.name] = " ".join(statuses)
-        row.check(statuses == ["MISS", "HIT"], f"{host.name}: {' '.join(statuses)}")
-        is_counted = host.counted("failures") > before or (row.fault.precedes and before > 0)
-        row.check(is_counted == row.fault.is_counted, f"{host.name}: failures counted: {is_counted}")
-        exchanges = provider.state["by_client"].get(client)
-        row.check(exchanges == 1, f"{host.name}: {exchanges} token requests")
-        if row.fault.says and host.name != "python":
-            row.check(says(host, row.fault.says), f"{host.name}: no log line with {row.fault.says!r}: {store_lines(host)}")
+def suffer(row: Row, host: Host, provider: Scripted) -> None:
+    """A client during the fault."""
+    client = f"{row.fault.name}-{host.name}"
+    try:
+        statuses = [ask(host, client), ask(host, client)]
+    except OSError as error:
+        statuses = [f"{type(error).__name__} within {LONGEST:g} s"]
+    row.results[host.name] = " ".join(statuses)
+    row.check(statuses == ["MISS", "HIT"], f"{host.name}: {' '.join(statuses)}")
+    exchanges = provider.state["by_client"].get(client)
+    row.check(exchanges == 1, f"{host.name}: {exchanges} token requests")
+
+
+def count(row: Row, hosts: list[Host], before: dict[str, float]) -> None:
+    """Checks the failures that the hosts have counted and logged."""
+    failed = [host for host in hosts if host.counted("failures") > before[host.name]]
+    numbers = {ALWAYS: range(len(hosts), len(hosts) + 1), ONCE: range(1, len(hosts) + 1), NEVER: range(1)}
+    row.check(len(failed) in numbers[row.fault.counted], f"failures counted: {[host.name for host in failed]}")
+    for host in failed if row.fault.says else ():
+        text = row.fault.says or ""
+        row.check(says(host, text), f"{host.name}: no log line with {text!r}: {store_lines(host)}")
 
 
 def says(host: Host, text: str) -> bool:
