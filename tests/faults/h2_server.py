@@ -1,4 +1,4 @@
-"""HTTP/2 with faults: what follows a request, by name."""
+"""An HTTP/2 server whose responses have faults, by name."""
 
 import asyncio
 import json

@@ -49,6 +49,8 @@ class StoreFault:
     counted: str = ALWAYS
     recovery: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    # The clients have tokens in the store, of another host, which the fault makes unusable.
+    of_values: bool = False
 
 
 # Redis.
@@ -143,7 +145,7 @@ def flushed(redis: Redis) -> Iterator[None]:
 
 
 def changed(script: str) -> Callable[[Redis], Iterator[None]]:
-    """Changes each value that the store holds, all the time."""
+    """Changes each value that the store holds."""
 
     def begin(redis: Redis) -> Iterator[None]:
         redis.cli("EVAL", f"for _, key in ipairs(redis.call('KEYS', '{{credgate:}}v*')) do {script} end", "0")
@@ -316,11 +318,6 @@ def locked(store: Sqlite) -> Iterator[None]:
     holder.communicate(b"\n", timeout=20)
 
 
-def pepper_changed(store: Sqlite) -> Iterator[None]:
-    (store.directory / "tokens.db.pepper").write_bytes(os.urandom(32))
-    yield
-
-
 APPLICATION = 0x43524754
 
 SECTIONS: dict[str, list[StoreFault]] = {
@@ -360,11 +357,11 @@ SECTIONS: dict[str, list[StoreFault]] = {
         of_redis("few-replicas", "too few replicas to write", "it is a replica, or has too few", configured(("min-replicas-to-write", "1", "0"))),
         of_redis("crowded", "too many clients", "store Redis", crowded),
         of_redis("password", "the password has changed", "requires a user and a password", password_wanted),
-        of_redis("flushed", "all data is lost", None, flushed, counted=NEVER),
-        of_redis("foreign-values", "values of another program", None, changed("redis.call('SET', key, 'token')"), counted=NEVER),
-        of_redis("cut-values", "half of each value", None, changed("redis.call('SET', key, string.sub(redis.call('GET', key), 1, 60))"), counted=NEVER),
-        of_redis("huge-values", "values of 50 MB", None, changed("redis.call('SETRANGE', key, 50000000, 'x')"), counted=NEVER),
-        of_redis("other-type", "lists instead of values", None, changed("redis.call('DEL', key) redis.call('RPUSH', key, 'x')"), counted=NEVER),
+        of_redis("flushed", "all data is lost", None, flushed, counted=NEVER, of_values=True),
+        of_redis("foreign-values", "values of another program", None, changed("redis.call('SET', key, 'token')"), counted=NEVER, of_values=True),
+        of_redis("cut-values", "half of each value", None, changed("redis.call('SET', key, string.sub(redis.call('GET', key), 1, 60))"), counted=NEVER, of_values=True),
+        of_redis("huge-values", "values of 50 MB", None, changed("redis.call('SETRANGE', key, 50000000, 'x')"), counted=NEVER, of_values=True),
+        of_redis("other-type", "lists instead of values", GARBLED, changed("redis.call('DEL', key) redis.call('RPUSH', key, 'x')"), of_values=True),
     ],
     "SQLite, before the start": [
         of_sqlite("foreign", "a database of another program", "store SQLite", foreign_schema, precedes=True, recovery="delete the directory"),
@@ -379,14 +376,13 @@ SECTIONS: dict[str, list[StoreFault]] = {
         of_sqlite("full", "a full file system", "store SQLite", full, precedes=True),
     ],
     "SQLite, during use": [
-        of_sqlite("deleted", "the file is deleted", None, file_deleted, counted=NEVER),
-        of_sqlite("no-directory", "the directory is deleted", None, directory_deleted, counted=NEVER),
+        of_sqlite("deleted", "the file is deleted", None, file_deleted, counted=NEVER, of_values=True),
+        of_sqlite("no-directory", "the directory is deleted", None, directory_deleted, counted=NEVER, of_values=True),
         of_sqlite("overwritten", "the file is replaced by one that is no database", "store SQLite", overwritten, counted=ONCE),
         of_sqlite("readable", "the file is replaced by one that anybody may read", "accessible to others", readable_by_others),
         of_sqlite("emptied", "the file is emptied", None, emptied, counted=NEVER),
         of_sqlite("damaged", "noise in all pages", "store SQLite", pages_damaged, counted=ONCE),
         of_sqlite("locked", "another process locks the file", "store SQLite", locked, options={"store_timeout": 200}),
-        of_sqlite("pepper", "the pepper has changed", None, pepper_changed, counted=NEVER),
     ],
 }  # fmt: skip
 

@@ -85,6 +85,8 @@ def run(fault: StoreFault, directory: Path, provider: Scripted, upstream: Upstre
         before = {host.name: 0.0 for host in hosts}
         if not fault.precedes:
             row.check(is_shared(hosts, f"{fault.name}-warm"), "not shared before the fault")
+            for host, other in zip(hosts, [*hosts[1:], hosts[0]], strict=True) if fault.of_values else ():
+                row.check(ask(other, client_of(fault, host)) == "MISS", f"{other.name} does not exchange before the fault")
             before = {host.name: host.counted("failures") for host in hosts}
             begun.__enter__()
         for host in hosts:
@@ -99,6 +101,10 @@ def run(fault: StoreFault, directory: Path, provider: Scripted, upstream: Upstre
         for host in hosts:
             row.check(not host.service.exited, f"{host.name} has ended")
     return row
+
+
+def client_of(fault: StoreFault, host: Host) -> str:
+    return f"{fault.name}-{host.name}"
 
 
 def ask(host: Host, client: str) -> str:
@@ -116,7 +122,7 @@ def is_shared(hosts: list[Host], client: str) -> bool:
 
 def suffer(row: Row, host: Host, provider: Scripted) -> None:
     """A client during the fault."""
-    client = f"{row.fault.name}-{host.name}"
+    client = client_of(row.fault, host)
     try:
         statuses = [ask(host, client), ask(host, client)]
     except OSError as error:
@@ -124,7 +130,7 @@ def suffer(row: Row, host: Host, provider: Scripted) -> None:
     row.results[host.name] = " ".join(statuses)
     row.check(statuses == ["MISS", "HIT"], f"{host.name}: {' '.join(statuses)}")
     exchanges = provider.state["by_client"].get(client)
-    row.check(exchanges == 1, f"{host.name}: {exchanges} token requests")
+    row.check(exchanges == 1 + row.fault.of_values, f"{host.name}: {exchanges} token requests")
 
 
 def count(row: Row, hosts: list[Host], before: dict[str, float]) -> None:
