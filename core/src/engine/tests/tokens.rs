@@ -63,7 +63,7 @@ impl Signing {
         )
     }
 
-    fn claim(&self, name: &str, value: Value) {
+    pub(super) fn claim(&self, name: &str, value: Value) {
         self.claims.write().unwrap()[name] = value;
     }
 
@@ -608,4 +608,41 @@ fn provider_token() -> Result<Response, Fault> {
         200,
         r#"{"access_token":"t","token_type":"Bearer","expires_in":60}"#,
     )
+}
+
+#[test]
+fn an_untrusted_token_is_replaced_after_a_pause() {
+    for (name, wrong, right) in [
+        (
+            "iss",
+            json!("https://b.example/"),
+            json!("https://a.example/"),
+        ),
+        ("nbf", json!(NOW + 3000), json!(NOW)),
+        ("exp", json!("tomorrow"), json!(NOW + 3600)),
+    ] {
+        let (provider, lab) = Signing::lab("{}");
+        let status = || status_and_cause(&ask(&lab, &lab.gate, ALICE));
+        provider.claim(name, wrong);
+        assert_eq!(status(), "MISS TokenUnverifiable", "{name}");
+        provider.claim(name, right);
+        lab.advance(4);
+        assert_eq!(status(), "HIT TokenUnverifiable", "{name}");
+        lab.advance(1);
+        assert_eq!(status(), "MISS", "{name}");
+        assert_eq!(lab.transport.token_requests(), 2);
+    }
+}
+
+#[test]
+fn a_token_without_a_required_claim_is_not_replaced() {
+    let (provider, lab) = Signing::lab(r#"{"scopes_required":"write"}"#);
+    for _ in 0..2 {
+        ask(&lab, &lab.gate, ALICE);
+        lab.advance(60);
+    }
+    provider.claim("scope", json!("write"));
+    let outcome = ask(&lab, &lab.gate, ALICE);
+    assert_eq!(status_and_cause(&outcome), "HIT TokenInsufficient");
+    assert_eq!(lab.transport.token_requests(), 1);
 }
