@@ -646,3 +646,36 @@ fn a_token_without_a_required_claim_is_not_replaced() {
     assert_eq!(status_and_cause(&outcome), "HIT TokenInsufficient");
     assert_eq!(lab.transport.token_requests(), 1);
 }
+
+#[test]
+fn metadata_is_fetched_again_if_an_endpoint_is_missing_or_unreachable() {
+    let old = DOCUMENT.replace("https://a.example/token", "https://old.example/token");
+    for before in [old, r#"{"issuer":"https://a.example"}"#.to_owned()] {
+        let is_mended = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let mended = Arc::clone(&is_mended);
+        let lab = Lab::new(ScriptedTransport::new(move |seen| {
+            if seen.url.starts_with("https://old.example") {
+                return Err(Fault::Unreachable(Obstacle::Refused, "refused".to_owned()));
+            }
+            match &seen.form {
+                None if !mended.load(std::sync::atomic::Ordering::SeqCst) => reply(200, &before),
+                _ => provider(seen),
+            }
+        }));
+        let metadata = || fetches(&lab, "https://a.example/.well-known/openid-configuration");
+        assert!(lab.pair("a", "right").contains("502"));
+        is_mended.store(true, std::sync::atomic::Ordering::SeqCst);
+        lab.advance(29);
+        assert!(lab.pair("a", "right").contains("502"));
+        assert_eq!(metadata(), 1, "rediscovery_lifetime has not passed");
+        lab.advance(1);
+        assert!(lab.pair("a", "right").contains("502"));
+        while metadata() == 1 {
+            std::thread::yield_now();
+        }
+        while lab.pair("a", "right").contains("502") {
+            std::thread::yield_now();
+        }
+        assert_eq!(metadata(), 2);
+    }
+}
