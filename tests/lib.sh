@@ -82,6 +82,12 @@ build_module() {
   quietly "building the nginx module" "$ROOT/ffi/nginx/build.sh"
 }
 
+# build_package: the Python package, in target/venv
+build_package() {
+  quietly "installing the Python package" \
+    "$ROOT/target/venv/bin/python" -m pip install --quiet --force-reinstall --no-deps "$ROOT/python"
+}
+
 # need_lab: the certified OpenID provider in tests/lab/node_modules
 need_lab() {
   local lab=$ROOT/tests/lab

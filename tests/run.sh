@@ -166,7 +166,7 @@ suite_store() {
 }
 
 install_package() {
-    check install "$bin/pip" install --quiet --force-reinstall --no-deps ./python
+    check install build_package
 }
 
 suite_lua() {

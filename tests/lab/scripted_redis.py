@@ -11,6 +11,7 @@ It speaks RESP on PORT, and HTTP on CONTROL:
                              "after": not the first N
     POST /_control/store    {"key": text, "value": text}: puts a value under every key that begins so
     POST /_control/exchange values of different keys change places
+    POST /_control/well     forget scripts
     POST /_control/reset    forget scripts, counts and keys; close all connections
     GET  /_control/state    {"commands": counts by name, "connections": number accepted, "open": number
                              open now, "values": number stored}
@@ -102,6 +103,8 @@ class Fake:
                 keys = sorted(key for key in kept if key.startswith(b"{credgate:}v"))
                 values = [kept[key] for key in keys]
                 kept.update(zip(keys, values[1:] + values[:1], strict=True))
+            case "well":
+                self.scripts.clear()
             case "reset":
                 self.reset()
         return Response.json(

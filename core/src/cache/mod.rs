@@ -12,6 +12,7 @@ use crate::cause::{Cause, Denial};
 use crate::config::engine::EngineOptions;
 use crate::env::Env;
 use crate::gate::Rules;
+use crate::gate::retention::SPENT_PAUSE;
 use crate::key::{Fingerprint, Key};
 use crate::metrics::{Snapshot, add};
 use crate::outcome::CacheStatus;
@@ -94,9 +95,6 @@ impl Landed {
 
 /// The tokens that a sweep looks at between two looks for other work.
 const SWEEP_BATCH: usize = 256;
-
-/// The pause after an unusable token.
-const SPENT_PAUSE: Duration = Duration::from_secs(5);
 
 /// The purpose of a flight.
 pub(crate) struct Purpose {

@@ -13,7 +13,6 @@ use crate::engine::io_thread::{Command, Job, Landing, Limits, Runtime};
 use crate::env::Env;
 use crate::error::Error;
 use crate::gate::endpoint::Admission;
-use crate::gate::policy::Breach;
 use crate::gate::retention::Age;
 use crate::gate::{Gate, Rules};
 use crate::key::{Key, ProcessKey};
@@ -315,7 +314,7 @@ impl Inner {
         }
         // A token is never served past its `exp`, whatever its age.
         let verdict = rules.policy.check(&grant, wall);
-        if verdict == Err(Breach::Expired) {
+        if verdict.is_err_and(|breach| breach.wants_another(grant.age(now, wall))) {
             return None;
         }
         let cache_status = if grant.refresh.has_failed() {

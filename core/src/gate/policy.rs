@@ -4,6 +4,7 @@
 
 use crate::config::{Config, value_error};
 use crate::error::{Error, Problems};
+use crate::gate::retention::SPENT_PAUSE;
 use crate::token::Grant;
 use crate::token::claims::{ClaimsSet, Path};
 use crate::token::packed::Packed;
@@ -61,6 +62,16 @@ pub(crate) enum Breach {
 }
 
 impl Breach {
+    /// Whether another token may be better: one of this age has expired, or is not trusted and a pause has passed. The
+    /// provider may have been repaired meanwhile; a token that lacks a claim is as the provider wants it.
+    pub(crate) fn wants_another(self, age: Duration) -> bool {
+        match self {
+            Breach::Expired => true,
+            Breach::Untrusted(_) | Breach::OtherIssuer => age >= SPENT_PAUSE,
+            Breach::Insufficient(_) => false,
+        }
+    }
+
     /// One log-safe phrase.
     pub(crate) fn why(self) -> &'static str {
         match self {

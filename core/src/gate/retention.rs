@@ -34,6 +34,9 @@ pub(crate) enum Age {
     Over,
 }
 
+/// The pause after an unusable token.
+pub(crate) const SPENT_PAUSE: Duration = Duration::from_secs(5);
+
 /// The variation of [`Retention::refresh_ahead`] between tokens, so that tokens obtained together are not refreshed
 /// together.
 const JITTER: f64 = 0.1;

@@ -106,7 +106,7 @@ impl<T: Send + Sync + 'static> Document<T> {
             match step {
                 Step::Done(result) => {
                     if result.is_ok() && matches!(need, Need::Any) {
-                        self.renew(env, &fetch);
+                        self.renew(env, &fetch, State::is_stale);
                     }
                     return result;
                 }
@@ -121,15 +121,36 @@ impl<T: Send + Sync + 'static> Document<T> {
         }
     }
 
-    /// Fetches a stale document in the background.
-    fn renew<F>(&self, env: &Arc<Env>, fetch: impl Fn(Arc<Env>) -> F)
-    where
+    /// Fetches a document that may be wrong again in the background, at most once per interval.
+    pub(super) fn suspect<F>(
+        &self,
+        env: &Arc<Env>,
+        interval: Duration,
+        fetch: impl Fn(Arc<Env>) -> F,
+    ) where
+        F: Future<Output = Result<Fetched<T>, Denial>> + Send + 'static,
+    {
+        self.renew(env, fetch, |state, now| {
+            let last = state
+                .tried
+                .map(|tried| now.saturating_duration_since(tried));
+            last.is_some_and(|last| last >= interval)
+        });
+    }
+
+    /// Fetches a document in the background if it is due.
+    fn renew<F>(
+        &self,
+        env: &Arc<Env>,
+        fetch: impl Fn(Arc<Env>) -> F,
+        is_due: impl FnOnce(&State<T>, Instant) -> bool,
+    ) where
         F: Future<Output = Result<Fetched<T>, Denial>> + Send + 'static,
     {
         let end = {
             let mut state = self.state();
             let now = env.clock.now();
-            if !state.is_stale(now) || state.fetch.is_some() || state.backs_off(now).is_some() {
+            if !is_due(&state, now) || state.fetch.is_some() || state.backs_off(now).is_some() {
                 return;
             }
             state.begin(now)

@@ -103,7 +103,10 @@ impl Exchange<'_> {
 
     async fn exchange(&self, credentials: &Credentials) -> Result<Grant, Denial> {
         let mut metadata = self.provider.metadata(self.env).await?;
-        token_endpoint(&metadata)?;
+        if let Err(denial) = token_endpoint(&metadata) {
+            self.provider.suspect_metadata(self.env);
+            return Err(denial);
+        }
         let own = self.rules.own.as_ref().filter(|_| credentials.are_own());
         let auth = self.rules.request.auth;
         if own.is_none() && auth.is_some_and(|auth| !auth.has_secret()) {
@@ -147,6 +150,9 @@ impl Exchange<'_> {
         let Answered { reply, scope } = match sent {
             Ok(answered) => answered,
             Err(Unanswered { verdict, denial }) => {
+                if matches!(verdict, Some(Verdict::Unreachable)) {
+                    self.provider.suspect_metadata(self.env);
+                }
                 if let Some(verdict) = verdict {
                     attempt.report(verdict);
                 }

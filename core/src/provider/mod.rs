@@ -21,7 +21,7 @@ use crate::gate::issuer::Issuer;
 use crate::journal::Level;
 use crate::key::{Key, KeyCache, key_cache};
 use crate::token::KeySet;
-use document::{Document, Need};
+use document::{Document, Fetched, Need};
 use health::Health;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -136,17 +136,32 @@ impl Provider {
         if self.issuer.is_pseudo {
             return Ok(Arc::new(Metadata::of_pseudo_issuer(&self.issuer)));
         }
-        let fetch = |env: Arc<Env>| {
-            let issuer = self.issuer.clone();
-            async move {
-                let fetched = discovery::fetch(&issuer, &env).await;
-                if fetched.is_err() {
-                    health::count_failure(&issuer.id, &env);
-                }
-                fetched
+        self.metadata
+            .get(env, need, |env| self.fetch_metadata(env))
+            .await
+    }
+
+    /// Fetches the metadata again in the background, at most once per `rediscovery_lifetime`: an endpoint is missing or
+    /// does not respond, and the provider may have moved.
+    pub(crate) fn suspect_metadata(&self, env: &Arc<Env>) {
+        if !self.issuer.is_pseudo {
+            self.metadata
+                .suspect(env, self.issuer.rediscovery, |env| self.fetch_metadata(env));
+        }
+    }
+
+    fn fetch_metadata(
+        &self,
+        env: Arc<Env>,
+    ) -> impl Future<Output = Result<Fetched<Metadata>, Denial>> + Send + use<> {
+        let issuer = self.issuer.clone();
+        async move {
+            let fetched = discovery::fetch(&issuer, &env).await;
+            if fetched.is_err() {
+                health::count_failure(&issuer.id, &env);
             }
-        };
-        self.metadata.get(env, need, fetch).await
+            fetched
+        }
     }
 
     /// Returns the keys of a token's issuer (`iss`), without waiting unless there are none yet: the provider's own, unless
@@ -195,6 +210,7 @@ impl Provider {
             None => (&self.keys, &metadata.jwks),
         };
         if addresses.is_empty() {
+            self.suspect_metadata(env);
             return Err(Denial::new(
                 Cause::TokenUnverifiable,
                 format!(
@@ -207,7 +223,11 @@ impl Provider {
             let (issuer, addresses) = (self.issuer.clone(), addresses.clone());
             async move { jwks_fetch::fetch(&issuer, &addresses, &env).await }
         };
-        keys.get(env, need, fetch).await
+        let fetched = keys.get(env, need, fetch).await;
+        if fetched.is_err() {
+            self.suspect_metadata(env);
+        }
+        fetched
     }
 }
 

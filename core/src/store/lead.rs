@@ -6,7 +6,6 @@ use super::pepper::Pepper;
 use super::{Index, LEASE_LIFE, Lease, MAX_VALUE, Owner, Sharing};
 use crate::cache::{Landed, Purpose};
 use crate::cause::Cause;
-use crate::gate::policy::Breach;
 use crate::gate::retention::Age;
 use crate::metrics::add;
 use crate::provider::exchange::{Exchange, Work};
@@ -212,11 +211,12 @@ impl<'f> Lead<'f> {
             is_client_supplied: false,
         };
         let grant = token.grant(&self.credentials.client_id, origin, rules, clock)?;
-        let verdict = rules.policy.check(&grant, clock.wall());
-        if self.sharing.distrusts(&grant) || verdict == Err(Breach::Expired) {
+        let (now, wall) = (clock.now(), clock.wall());
+        let verdict = rules.policy.check(&grant, wall);
+        let is_breached = verdict.is_err_and(|breach| breach.wants_another(grant.age(now, wall)));
+        if self.sharing.distrusts(&grant) || is_breached {
             return None;
         }
-        let (now, wall) = (clock.now(), clock.wall());
         let is_useful = match (rules.retention.age(&grant, now, wall), self.replaced()) {
             (Age::Over, _) => false,
             (_, None) => true,

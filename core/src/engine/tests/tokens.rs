@@ -63,7 +63,7 @@ impl Signing {
         )
     }
 
-    fn claim(&self, name: &str, value: Value) {
+    pub(super) fn claim(&self, name: &str, value: Value) {
         self.claims.write().unwrap()[name] = value;
     }
 
@@ -608,4 +608,74 @@ fn provider_token() -> Result<Response, Fault> {
         200,
         r#"{"access_token":"t","token_type":"Bearer","expires_in":60}"#,
     )
+}
+
+#[test]
+fn an_untrusted_token_is_replaced_after_a_pause() {
+    for (name, wrong, right) in [
+        (
+            "iss",
+            json!("https://b.example/"),
+            json!("https://a.example/"),
+        ),
+        ("nbf", json!(NOW + 3000), json!(NOW)),
+        ("exp", json!("tomorrow"), json!(NOW + 3600)),
+    ] {
+        let (provider, lab) = Signing::lab("{}");
+        let status = || status_and_cause(&ask(&lab, &lab.gate, ALICE));
+        provider.claim(name, wrong);
+        assert_eq!(status(), "MISS TokenUnverifiable", "{name}");
+        provider.claim(name, right);
+        lab.advance(4);
+        assert_eq!(status(), "HIT TokenUnverifiable", "{name}");
+        lab.advance(1);
+        assert_eq!(status(), "MISS", "{name}");
+        assert_eq!(lab.transport.token_requests(), 2);
+    }
+}
+
+#[test]
+fn a_token_without_a_required_claim_is_not_replaced() {
+    let (provider, lab) = Signing::lab(r#"{"scopes_required":"write"}"#);
+    for _ in 0..2 {
+        ask(&lab, &lab.gate, ALICE);
+        lab.advance(60);
+    }
+    provider.claim("scope", json!("write"));
+    let outcome = ask(&lab, &lab.gate, ALICE);
+    assert_eq!(status_and_cause(&outcome), "HIT TokenInsufficient");
+    assert_eq!(lab.transport.token_requests(), 1);
+}
+
+#[test]
+fn metadata_is_fetched_again_if_an_endpoint_is_missing_or_unreachable() {
+    let old = DOCUMENT.replace("https://a.example/token", "https://old.example/token");
+    for before in [old, r#"{"issuer":"https://a.example"}"#.to_owned()] {
+        let is_mended = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let mended = Arc::clone(&is_mended);
+        let lab = Lab::new(ScriptedTransport::new(move |seen| {
+            if seen.url.starts_with("https://old.example") {
+                return Err(Fault::Unreachable(Obstacle::Refused, "refused".to_owned()));
+            }
+            match &seen.form {
+                None if !mended.load(std::sync::atomic::Ordering::SeqCst) => reply(200, &before),
+                _ => provider(seen),
+            }
+        }));
+        let metadata = || fetches(&lab, "https://a.example/.well-known/openid-configuration");
+        assert!(lab.pair("a", "right").contains("502"));
+        is_mended.store(true, std::sync::atomic::Ordering::SeqCst);
+        lab.advance(29);
+        assert!(lab.pair("a", "right").contains("502"));
+        assert_eq!(metadata(), 1, "rediscovery_lifetime has not passed");
+        lab.advance(1);
+        assert!(lab.pair("a", "right").contains("502"));
+        while metadata() == 1 {
+            std::thread::yield_now();
+        }
+        while lab.pair("a", "right").contains("502") {
+            std::thread::yield_now();
+        }
+        assert_eq!(metadata(), 2);
+    }
 }

@@ -8,6 +8,7 @@ use super::*;
 use crate::store::tests::conformance::{TempDir, block_on, owner};
 use crate::store::{Index, LEASE_LIFE, Lease, Sqlite, Store};
 use rusqlite::Connection;
+use serde_json::json;
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -361,6 +362,21 @@ fn a_verification_failure_is_not_shared_as_a_refusal() {
     assert_eq!(one.pair("a", "s"), "NEGATIVE 502 TokenUnverifiable");
     assert_eq!(unverifiable(&other), "MISS 502 TokenUnverifiable");
     assert_eq!(fleet.entries(), []);
+}
+
+#[test]
+fn an_untrusted_token_in_the_store_is_replaced_after_a_pause() {
+    let (provider, transport) = Signing::transport();
+    let fleet = Fleet::new(transport);
+    let (one, other) = (fleet.lab(), fleet.lab());
+    provider.claim("iss", json!("https://b.example/"));
+    assert_eq!(one.pair("a", "s"), "MISS 502 TokenUnverifiable");
+    assert_eq!(other.pair("a", "s"), "SHARED 502 TokenUnverifiable");
+    provider.claim("iss", json!("https://a.example/"));
+    fleet.advance(5);
+    assert!(other.pair("a", "s").starts_with("MISS"));
+    assert!(one.pair("a", "s").starts_with("SHARED"));
+    assert_eq!(one.transport.token_requests(), 2);
 }
 
 #[test]
