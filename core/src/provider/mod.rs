@@ -138,7 +138,14 @@ impl Provider {
         }
         let fetch = |env: Arc<Env>| {
             let issuer = self.issuer.clone();
-            async move { discovery::fetch(&issuer, &env).await }
+            let is_needed = self.metadata.is_held() || !issuer.has_endpoints();
+            async move {
+                if is_needed {
+                    discovery::fetch(&issuer, &env).await
+                } else {
+                    discovery::fetch_unless_unavailable(&issuer, &env).await
+                }
+            }
         };
         self.metadata.get(env, need, fetch).await
     }
