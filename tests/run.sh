@@ -5,14 +5,14 @@
 #   tests/run.sh SUITE...           these suites only
 #   tests/run.sh header --update    writes include/credgate.h, the configuration's reference and its Python types anew
 #
-# Suites: lint rust model c nginx store current sanitized lua python demo; by name only: properties coverage crates providers.
+# Suites: lint rust model c nginx store current sanitized lua python guides demo; by name only: properties coverage crates providers.
 # Ends with 0 when every test passed.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 # shellcheck source=tests/lib.sh
 source tests/lib.sh
 
-readonly suites=(lint rust model c nginx store current sanitized lua python demo)
+readonly suites=(lint rust model c nginx store current sanitized lua python guides demo)
 readonly by_name=(properties coverage crates providers)
 readonly results=target/tests
 readonly bin=$ROOT/target/venv/bin
@@ -227,6 +227,16 @@ suite_python() {
     check stubtest "$bin/stubtest" --ignore-disjoint-bases credgate
     run_pytest python
     run_pytest --doctest-modules --pyargs credgate
+}
+
+# The guides for providers, the alerts and the dashboard.
+suite_guides() {
+    need_apt nginx nginx-dev libnginx-mod-http-lua lua-resty-core lua-cjson openssl prometheus
+    need_venv
+    build_library
+    build_module
+    install_package
+    run_pytest guides
 }
 
 # nginx and Python with two providers of other projects. This suite alone needs Java, Maven and Go.

@@ -276,7 +276,10 @@ class Settings(TypedDict, total=False):
     tls_client_auth_cert: str | os.PathLike[str] | None
     # File with the PEM key of "tls_client_auth_cert". Not in Kong.
     tls_client_auth_key: str | os.PathLike[str] | None
-    # URL of the token endpoint. If unset, the one in the provider's metadata.
+    # URL of the token endpoint. If unset, the one in the provider's metadata. With "jwks_endpoint"
+    # too, the gate works while the metadata is unavailable, as that of a public issuer that the
+    # gateway does not reach: a first request then waits one second for it at most, and tokens must
+    # have "issuer" in "iss".
     token_endpoint: str | None
     # Client authentication at the token endpoint: "client_secret_post", "client_secret_basic" or
     # "client_secret_jwt". If unset, "client_secret_post" if the provider's metadata lists it, else

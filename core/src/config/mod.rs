@@ -119,7 +119,9 @@ pub(crate) struct Config {
     /// Disable discovery. Requires `token_endpoint` for client credentials, and `jwks_endpoint` or `extra_jwks_uris` to
     /// verify signatures.
     pub(crate) using_pseudo_issuer: bool,
-    /// URL of the token endpoint. If unset, the one in the provider's metadata.
+    /// URL of the token endpoint. If unset, the one in the provider's metadata. With `jwks_endpoint` too, the gate works while
+    /// the metadata is unavailable, as that of a public issuer that the gateway does not reach: a first request then waits
+    /// one second for it at most, and tokens must have `issuer` in `iss`.
     pub(crate) token_endpoint: Option<String>,
     /// URL of the provider's keys. If unset, `jwks_uri` in the provider's metadata.
     pub(crate) jwks_endpoint: Option<String>,

@@ -40,8 +40,7 @@ impl Check<'_> {
             answer => {
                 let fault = answer.as_ref().and_then(|answer| answer.as_ref().err());
                 let (verdict, finding) = unanswered(STEP, &seen.url, fault, self.rules.timeout);
-                report.fail(verdict, finding);
-                return false;
+                return self.unavailable(report, verdict, finding);
             }
         };
         let remedy = format!(
@@ -49,8 +48,7 @@ impl Check<'_> {
             seen.url
         );
         if let Some((verdict, finding)) = no_document(STEP, "metadata", &remedy, seen, page) {
-            report.fail(verdict, finding);
-            return false;
+            return self.unavailable(report, verdict, finding);
         }
         match read_metadata(issuer, &page.body) {
             Err(flaw) => {
@@ -63,6 +61,22 @@ impl Check<'_> {
                 true
             }
         }
+    }
+
+    /// Reports metadata that did not arrive: an error, unless the gate works without it.
+    fn unavailable(&self, report: &mut Diagnosis, verdict: Verdict, finding: Finding) -> bool {
+        if verdict != Verdict::Unreachable || self.metadata.is_none() {
+            report.fail(verdict, finding);
+            return false;
+        }
+        let message = format!(
+            "{} The settings name both endpoints, which serve without the metadata.",
+            finding.message
+        );
+        let remedy = "If this machine cannot reach the public address, that is as expected; set \
+                      token_endpoint_auth_method, and the gate need not find it out for each client.";
+        report.add(Finding::warning(STEP, "unavailable", message).remedy(remedy));
+        true
     }
 
     fn flawed(&self, flaw: Flaw, seen: &Seen, page: &Page, remedy: &str) -> Finding {

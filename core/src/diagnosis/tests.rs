@@ -748,3 +748,22 @@ fn a_check_never_passes_a_token_that_the_gate_denies() {
         json!({"iss": "https://a.example/", "aud": "y", "sub": "alice", "exp": 4_102_444_800u64});
     assert_eq!(signed(BEARER, &claims, published).verdict(), Verdict::Ok);
 }
+
+#[test]
+fn unavailable_metadata_is_a_warning_if_the_settings_name_both_endpoints() {
+    let endpoints =
+        r#"{"token_endpoint":"https://b.example/t","jwks_endpoint":"https://b.example/k",}"#;
+    let unreachable = || Err(Fault::Unreachable(Obstacle::Refused, "refused".to_owned()));
+    for (config, verdict, code) in [
+        (endpoints, Verdict::Ok, "unavailable"),
+        ("{}", Verdict::Unreachable, "connection_refused"),
+    ] {
+        let diagnosis = over(config, move |sent| match sent.form {
+            None => unreachable(),
+            Some(_) => reply(200, r#"{"access_token":"0paque","token_type":"Bearer"}"#),
+        });
+        let codes: Vec<_> = diagnosis.findings().iter().map(|one| one.code).collect();
+        assert!(codes.contains(&code), "{codes:?}");
+        assert_eq!(diagnosis.verdict(), verdict, "{codes:?}");
+    }
+}

@@ -141,6 +141,11 @@ impl Issuer {
         !self.is_pseudo || self.jwks_endpoint.is_some() || !self.extra_jwks.is_empty()
     }
 
+    /// Whether the configuration names the endpoints for tokens and for keys.
+    pub(crate) fn has_endpoints(&self) -> bool {
+        self.token_endpoint.is_some() && self.jwks_endpoint.is_some()
+    }
+
     pub(crate) fn fingerprint(&self, fingerprint: &mut FingerprintBuilder) {
         let list = |urls: &[Url]| {
             urls.iter()

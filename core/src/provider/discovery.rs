@@ -9,6 +9,7 @@ use crate::config::TokenAuth;
 use crate::env::Env;
 use crate::gate::issuer::{Issuer, endpoint};
 use crate::http::{Call, Fault, Response};
+use crate::journal::Level;
 use crate::token::json_object;
 use serde::Deserialize;
 use serde_json::Value;
@@ -34,6 +35,8 @@ pub(crate) struct Metadata {
 
 /// The maximum size of a document, in bytes.
 const MAX_DOCUMENT: usize = 1024 * 1024;
+/// The time for which a first request waits for metadata that it does not need.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A repeated member is an error.
 #[derive(Deserialize)]
@@ -75,6 +78,21 @@ impl Metadata {
             jwks: places_of_keys(issuer, None),
         }
     }
+
+    /// In place of metadata that is unavailable: the configured endpoints, and both ways to authenticate with a secret.
+    fn of_configured_endpoints(issuer: &Issuer) -> Metadata {
+        let is_identifier = issuer.configured.trim_end_matches('/') == issuer.id;
+        let named = if is_identifier {
+            &issuer.configured
+        } else {
+            &issuer.id
+        };
+        Metadata {
+            issuer: named.clone(),
+            other_auth: Some(TokenAuth::ClientSecretPost),
+            ..Metadata::of_pseudo_issuer(issuer)
+        }
+    }
 }
 
 pub(super) async fn fetch(issuer: &Issuer, env: &Env) -> Result<Fetched<Metadata>, Denial> {
@@ -84,6 +102,38 @@ pub(super) async fn fetch(issuer: &Issuer, env: &Env) -> Result<Fetched<Metadata
     let fetched = fetch_document(issuer, &issuer.discovery, &what, env, read).await;
     env.metrics.discovery.observe(env.clock.now() - started);
     fetched
+}
+
+/// The same, for an issuer whose endpoints are configured ([`Issuer::has_endpoints`]): while its metadata is unavailable, it
+/// needs none. The usual reason is a public issuer that this host does not reach.
+pub(super) async fn fetch_unless_unavailable(
+    issuer: &Issuer,
+    env: &Env,
+) -> Result<Fetched<Metadata>, Denial> {
+    let deadline = env.clock.now() + PATIENCE;
+    let why = match env.within(deadline, fetch(issuer, env)).await {
+        Some(Ok(fetched)) => return Ok(fetched),
+        Some(Err(denial)) if !is_unavailability(denial.cause) => return Err(denial),
+        Some(Err(denial)) => denial.detail,
+        None => format!("no response within {PATIENCE:?}").into(),
+    };
+    let message = format!(
+        "{}: its metadata is unavailable ({why}); token_endpoint and jwks_endpoint are used without it",
+        issuer.id
+    );
+    env.journal.note(Level::Warning, message);
+    Ok(Fetched {
+        value: Metadata::of_configured_endpoints(issuer),
+        max_age: Some(Duration::ZERO),
+    })
+}
+
+/// Whether the provider may have valid metadata, which did not arrive.
+fn is_unavailability(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::ProviderUnreachable | Cause::ProviderFailed | Cause::ProviderBusy
+    )
 }
 
 /// Fetches a document. `what`: its name for log lines. `read` returns a log-safe phrase if the document is invalid.

@@ -181,6 +181,11 @@ impl<T: Send + Sync + 'static> Document<T> {
         }
     }
 
+    /// Whether there is a document, fresh or stale.
+    pub(super) fn is_held(&self) -> bool {
+        self.state().good.is_some()
+    }
+
     fn state(&self) -> MutexGuard<'_, State<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -155,8 +155,13 @@ impl Provider {
         env: Arc<Env>,
     ) -> impl Future<Output = Result<Fetched<Metadata>, Denial>> + Send + use<> {
         let issuer = self.issuer.clone();
+        let is_needed = self.metadata.is_held() || !issuer.has_endpoints();
         async move {
-            let fetched = discovery::fetch(&issuer, &env).await;
+            let fetched = if is_needed {
+                discovery::fetch(&issuer, &env).await
+            } else {
+                discovery::fetch_unless_unavailable(&issuer, &env).await
+            };
             if fetched.is_err() {
                 health::count_failure(&issuer.id, &env);
             }

@@ -1,9 +1,10 @@
 use super::exchange::{Exchange, Work};
 use super::health::Parties;
 use super::*;
+use crate::gate::connection::Connection;
 use crate::gate::{Gate, Rules};
 use crate::http::scripted::{ScriptedTransport, Seen, reply};
-use crate::http::{Fault, Obstacle, Response, Transport};
+use crate::http::{Call, Fault, Obstacle, Response, ResponseFuture, Transport};
 use crate::key::Key;
 use crate::request::credentials::Credentials;
 use crate::sys::clock::manual::ManualClock;
@@ -430,4 +431,92 @@ async fn endpoints_and_headers_of_the_configuration_are_used() {
         seen.authorization.is_some(),
         "Basic is the default of the standards"
     );
+}
+
+const ENDPOINTS: &str = r#"{"issuer":"https://a.example","token_endpoint":"https://b.example/t","jwks_endpoint":"https://b.example/k"}"#;
+
+/// A provider whose metadata is unavailable, and whose endpoints the gate names.
+fn bench_of_endpoints(
+    metadata: impl Fn() -> Result<Response, Fault> + Send + Sync + 'static,
+) -> (Arc<ScriptedTransport>, Bench) {
+    let scripted = Arc::new(ScriptedTransport::new(move |seen| match seen.form {
+        None => metadata(),
+        Some(_) => ok(),
+    }));
+    let bench = Bench::new(ENDPOINTS, scripted.clone());
+    (scripted, bench)
+}
+
+fn unreachable() -> Result<Response, Fault> {
+    Err(Fault::Unreachable(Obstacle::Refused, "refused".to_owned()))
+}
+
+fn urls(scripted: &ScriptedTransport) -> Vec<String> {
+    let seen = scripted.seen.lock().unwrap();
+    seen.iter().map(|seen| seen.url.clone()).collect()
+}
+
+#[tokio::test]
+async fn configured_endpoints_serve_while_the_metadata_is_unavailable() {
+    for metadata in [unreachable, || reply(503, ""), || reply(429, "")] {
+        let (scripted, bench) = bench_of_endpoints(metadata);
+        for id in ["alice", "bob"] {
+            let granted = bench.exchange(id, "s3cret").await;
+            assert_eq!(granted.unwrap().authorization(), "Bearer t0ken");
+        }
+        let discovery = "https://a.example/.well-known/openid-configuration";
+        let token = "https://b.example/t";
+        assert_eq!(urls(&scripted), [discovery, token, token], "fetched once");
+        let record = bench.env.journal.next().unwrap().message;
+        assert!(
+            record.starts_with("https://a.example: its metadata is unavailable"),
+            "{record}"
+        );
+        assert!(bench.env.journal.next().is_none());
+    }
+}
+
+/// Metadata never arrives; tokens do.
+struct Silent;
+
+impl Transport for Silent {
+    fn send<'t>(&'t self, _: &'t Connection, call: Call) -> ResponseFuture<'t> {
+        Box::pin(async move {
+            match call.form {
+                None => std::future::pending().await,
+                Some(_) => ok(),
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn configured_endpoints_serve_after_a_second_without_a_response_to_discovery() {
+    let bench = Bench::new(ENDPOINTS, Arc::new(Silent));
+    let clock = Arc::clone(&bench.clock);
+    let waker = std::thread::spawn(move || clock.wake(Duration::from_secs(1)));
+    let granted = bench.exchange("alice", "s3cret").await;
+    assert_eq!(granted.unwrap().authorization(), "Bearer t0ken");
+    waker.join().unwrap();
+    assert!(
+        bench.exchange("bob", "s3cret").await.is_ok(),
+        "without a further wait"
+    );
+}
+
+#[tokio::test]
+async fn metadata_of_another_issuer_is_an_error_with_configured_endpoints_too() {
+    let (_, bench) = bench_of_endpoints(|| reply(200, r#"{"issuer":"https://c.example"}"#));
+    let denial = bench.exchange("alice", "s3cret").await.unwrap_err();
+    assert_eq!(denial.cause, Cause::ProviderResponseInvalid);
+}
+
+#[tokio::test]
+async fn one_configured_endpoint_does_not_replace_the_metadata() {
+    for field in ["token_endpoint", "jwks_endpoint"] {
+        let gate = format!(r#"{{"issuer":"https://a.example","{field}":"https://b.example/t"}}"#);
+        let bench = Bench::new(&gate, Arc::new(ScriptedTransport::new(|_| unreachable())));
+        let denial = bench.exchange("alice", "s3cret").await.unwrap_err();
+        assert_eq!(denial.cause, Cause::ProviderUnreachable, "{field}");
+    }
 }
