@@ -170,18 +170,29 @@ const GROUP: usize = 6;
 /// Feeds a MAC with the base64 of a pair. The text is in a register, eight characters at a time, and nowhere else: a
 /// buffer would have to be wiped, and so would the vector registers through which it is copied.
 fn write_basic(mac: &mut SipHasher24, id: &[u8], secret: &[u8]) {
-    let (mut group, mut len) = (0, 0);
-    // The closure runs in a loop for each part: a chain's `next` asks at each byte which part is due.
-    id.iter().chain(b":").chain(secret).for_each(|&byte| {
-        group = group << 8 | u64::from(byte);
-        len += 1;
-        if len == GROUP {
-            mac.write_u64(u64::from_ne_bytes(base64(group)));
-            (group, len) = (0, 0);
-        }
-    });
+    let with = |group, bytes: &[u8]| {
+        let next = |group, byte: &u8| group << 8 | u64::from(*byte);
+        bytes.iter().fold(group, next)
+    };
+    let mut write = |group| mac.write_u64(u64::from_ne_bytes(base64(group)));
+    let mut groups = id.chunks_exact(GROUP);
+    groups.by_ref().for_each(|group| write(with(0, group)));
+    let start = groups.remainder();
+    // The group of the colon, which the secret fills.
+    let len = start.len() + 1;
+    let (filling, secret) = secret.split_at(secret.len().min(GROUP - len));
+    let (mut last, mut len) = (
+        with(with(with(0, start), b":"), filling),
+        len + filling.len(),
+    );
+    if len == GROUP {
+        write(last);
+        let mut groups = secret.chunks_exact(GROUP);
+        groups.by_ref().for_each(|group| write(with(0, group)));
+        (last, len) = (with(0, groups.remainder()), groups.remainder().len());
+    }
     if len > 0 {
-        let mut text = base64(group << (8 * (GROUP - len)));
+        let mut text = base64(last << (8 * (GROUP - len)));
         text[(len * 4).div_ceil(3)..].fill(b'=');
         mac.write(&text[..len.div_ceil(3) * 4]);
     }
