@@ -126,6 +126,12 @@ def test_innocent_text_has_no_findings(case: str, tmp_path: Path) -> None:
     assert check(written(tmp_path, *INNOCENT[case])) == []
 
 
+def test_a_binary_file_has_no_findings(tmp_path: Path) -> None:
+    image = tmp_path / "image.png"
+    image.write_bytes(b"\x89PNG\r\n\x1a\n\x00What is it.")
+    assert check(image) == []
+
+
 @pytest.mark.parametrize("word", WORDS)
 def test_every_word_is_found_in_every_place(word: str, tmp_path: Path) -> None:
     places = (

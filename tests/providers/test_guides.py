@@ -43,8 +43,8 @@ def run_blocks(
 
 def over_https(printed: str) -> str:
     """The output of a check without the warning about http, which a provider on loopback has."""
-    valid = "ok       configuration: The settings are valid, and none of them is dangerous."
-    warned = r"warning +configuration: allow_loopback_http.*\n +To do: Change the setting, unless you need it\."
+    valid = "ok       configuration  The settings are valid, and none of them is dangerous."
+    warned = r"warning +configuration +allow_loopback_http.*\n +To do: Change the setting, unless you need it\."
     printed, count = re.subn(warned, valid, printed)
     assert count == 1, printed
     return printed if "warning" in printed.replace("See the warnings", "") else printed.replace(" See the warnings above.", "")

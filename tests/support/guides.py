@@ -188,12 +188,12 @@ def checked(command: str, case: Case) -> str:
 
 def joined(printed: str) -> str:
     """Joins the lines of each finding."""
-    return re.sub(r"\n {9}(?!To do:|The provider says:)", " ", printed)
+    return re.sub(r"\n {24}(?!To do:|The provider says:)", " ", printed)
 
 
 def wrapped(printed: str) -> str:
     """Breaks lines anew, as the command would: the names of a guide are longer than those of this machine."""
-    options: dict[str, Any] = {"subsequent_indent": " " * 9, "break_long_words": False, "break_on_hyphens": False}
+    options: dict[str, Any] = {"subsequent_indent": " " * 24, "break_long_words": False, "break_on_hyphens": False}
     return "\n".join("\n".join(textwrap.wrap(line, 100, **options)) for line in joined(printed).split("\n"))
 
 

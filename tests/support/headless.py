@@ -198,8 +198,11 @@ def clauses(block: list[Line]) -> Iterator[Line]:
 
 
 def check(path: Path) -> list[Finding]:
-    """Returns the findings in a file, ordered by line."""
-    source = path.read_text(encoding="utf-8")
+    """Returns the findings in a file, ordered by line. A binary file, such as an image, has none."""
+    content = path.read_bytes()
+    if b"\0" in content:
+        return []
+    source = content.decode()
     found = [clause for passage in passages(path, source) for block in blocks(passage) for clause in clauses(block)]
     names = {".rs": RUST_TEST, ".py": PYTHON_TEST}.get(path.suffix)
     for match in names.finditer(source) if names else ():
