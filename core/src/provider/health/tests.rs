@@ -90,12 +90,27 @@ fn exchanges_without_a_token_draw_from_the_budgets_of_unknown_clients() {
             bench.exchange(client, verdict);
         }
         assert_eq!(bench.denial(7), (cause, Some(10)), "{verdict:?}");
+        // A client's refusals are nothing for the operator's log; the provider's failures are.
+        let detail = bench.admit(7).err().unwrap().detail;
+        assert_eq!(detail.is_empty(), cause == Cause::TooManyRefusals);
         // A known client draws nothing, and is not concerned.
         for _ in 0..10 {
             bench.exchange(100, Verdict::Rejected);
         }
         bench.exchange(100, Verdict::Granted);
     }
+}
+
+#[test]
+fn further_requests_of_an_unknown_client_draw_from_shared_budgets() {
+    let bench = Bench::new(r#"{"refusals_per_gate":2,"refusals_per_client":1}"#);
+    bench.exchange(100, Verdict::Granted);
+    let attempt = bench.admit(1).ok().unwrap();
+    assert!(attempt.may_retry(), "its own budget is not concerned");
+    assert!(!attempt.may_retry());
+    drop(attempt);
+    let known = bench.admit(100).ok().unwrap();
+    assert!((0..3).all(|_| known.may_retry()));
 }
 
 #[test]
