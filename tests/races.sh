@@ -19,7 +19,9 @@ main() {
   export TSAN_OPTIONS=exitcode=66:second_deadlock_stack=1:suppressions=$ROOT/tests/races.supp
   mkdir -p "$out"
   quietly "looking for a planted race" finds_a_race "$target"
-  cargo test --locked -Zbuild-std --target "$target" --manifest-path "$ROOT/Cargo.toml" -p credgate-core --lib -- "$@"
+  # The sanitizer keeps a deleted file in TMPDIR, so the file system of this test cannot become read-only.
+  local unfit=store::sqlite::tests::children::a_read_only_file_system_is_a_fault
+  cargo test --locked -Zbuild-std --target "$target" --manifest-path "$ROOT/Cargo.toml" -p credgate-core --lib -- --skip "$unfit" "$@"
 }
 
 # finds_a_race TARGET: two threads count without a lock.
