@@ -31,6 +31,14 @@
  * until it returns CREDGATE_EMPTY. A cancelled ticket never completes, so the
  * host may free the memory that its user_data points to.
  *
+ * The end of memory. If an allocation of the library fails, the library ends
+ * the process with abort(3), as Rust does, after a line on stderr that holds
+ * the size of the request and nothing else. It returns no error, because no
+ * code could go on, and it never continues with damaged memory. Failures inside
+ * SQLite and TLS are a miss, a denial, or an error. A host that must
+ * survive bounds the library instead: see cache_max_bytes, cache_max_entries
+ * and max_waiting of credgate_engine_new.
+ *
  * Errors. A denial is an outcome for the client, not an error. Errors are for
  * the developers of the host and for its operators. Numbers are never reused.
  * Statuses: from 1001 for misuse of the library and system errors, from 2001

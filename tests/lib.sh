@@ -63,6 +63,33 @@ need_deny() {
     quietly "installing cargo-deny" cargo install --quiet --locked cargo-deny --version '^0.20'
 }
 
+# need_cyclonedx: cargo-cyclonedx, of the release series whose output tests/support/sbom.py reads.
+need_cyclonedx() {
+  command -v cargo-cyclonedx >/dev/null ||
+    quietly "installing cargo-cyclonedx" cargo install --quiet --locked cargo-cyclonedx --version '^0.5.9'
+}
+
+# need_miri: Miri, which the nightly toolchain alone has.
+need_miri() {
+  need_command rustup "install Rust with rustup"
+  local nightly
+  nightly=$(rustup run nightly rustc --print sysroot 2>/dev/null) && [ -x "$nightly/bin/miri" ] &&
+    [ -e "$nightly/lib/rustlib/src/rust/library/Cargo.lock" ] && return
+  quietly "installing Miri" rustup toolchain install nightly --profile minimal --component miri,rust-src --no-self-update
+}
+
+# need_mutants: cargo-mutants, of the release series that .cargo/mutants.toml is written for.
+need_mutants() {
+  command -v cargo-mutants >/dev/null ||
+    quietly "installing cargo-mutants" cargo install --quiet --locked cargo-mutants --version '^27.1'
+}
+
+# need_rust_src: the source of the standard library, which sanitizers instrument.
+need_rust_src() {
+  [ -e "$(rustc --print sysroot)/lib/rustlib/src/rust/library/Cargo.lock" ] ||
+    quietly "installing rust-src" rustup component add rust-src
+}
+
 # need_toolchain VERSION: that version of Rust, beside the default one.
 need_toolchain() {
   need_command rustup "install Rust with rustup"
@@ -117,6 +144,13 @@ need_servers() {
 # need_peers: in target/venv too, what tests/bench compares with.
 need_peers() {
   _need_packages "the Python clients to compare with" "$ROOT/tests/bench/requirements.txt"
+}
+
+# need_release_tools: in target/venv too, what tests/supply/requirements.txt names; and cargo-cyclonedx.
+need_release_tools() {
+  need_venv
+  need_cyclonedx
+  _need_packages "the tools of a release" "$ROOT/tests/supply/requirements.txt"
 }
 
 # _need_packages WHAT FILE: installs what the file names into target/venv, where it has not been.

@@ -5,7 +5,7 @@
 #   tests/run.sh SUITE...           these suites only
 #   tests/run.sh header --update    writes include/credgate.h, the configuration's reference and its Python types anew
 #
-# Suites: lint rust model c nginx store current sanitized lua python guides demo; by name only: properties coverage crates providers.
+# Suites: lint rust model c nginx store current sanitized lua python guides demo; by name only: properties coverage crates supply providers.
 # Ends with 0 when every test passed.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.." || exit
 source tests/lib.sh
 
 readonly suites=(lint rust model c nginx store current sanitized lua python guides demo)
-readonly by_name=(properties coverage crates providers)
+readonly by_name=(properties coverage crates supply providers)
 readonly results=target/tests
 readonly bin=$ROOT/target/venv/bin
 declare -A passed=() failed=() seconds=()
@@ -93,6 +93,12 @@ suite_crates() {
     need_toolchain "$oldest"
     check package cargo package --quiet --locked --allow-dirty -p credgate-core -p credgate-ffi
     check rust-version cargo "+$oldest" check --quiet --locked --workspace --all-targets
+}
+
+# The lists of components. `tests/reproduce.sh` builds what they list.
+suite_supply() {
+    need_release_tools
+    run_pytest supply
 }
 
 suite_rust() {

@@ -312,6 +312,7 @@ mod tests {
     use super::*;
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
+    use std::hash::BuildHasher;
 
     /// The key of a pair without arguments.
     fn pair(process: &ProcessKey, gate: &Fingerprint, id: &str, secret: &str) -> Key {
@@ -393,6 +394,61 @@ mod tests {
             let (low, high) = mac.finish128().as_u64();
             assert_eq!((low, high), (expected as u64, (expected >> 64) as u64));
         }
+    }
+
+    #[test]
+    fn arguments_pass_neither_for_a_longer_id_nor_for_one_another() {
+        let (process, gate) = (ProcessKey::for_test(), gate(&[b""]));
+        let key = |id: &[u8], secret: &[u8], args: &[(u8, &[u8])]| {
+            process.pair(&gate, id, secret, args.iter().copied())
+        };
+        // The number and the length of an argument, as the message has them.
+        let head = |name: u64, len: u64| (name | len << 8).to_le_bytes();
+        let longer = [b":s".as_slice(), &head(0, 1)].concat();
+        assert_ne!(key(b":", b"s", &[(0, b"v")]), key(&longer, b"v", &[]));
+        let both = [b"v".as_slice(), &head(1, 0), b"w"].concat();
+        assert_ne!(
+            key(b"id", b"s", &[(0, b"v"), (1, b"w")]),
+            key(b"id", b"s", &[(0, &both)])
+        );
+    }
+
+    #[test]
+    fn the_longest_pair_is_the_longest_text_of_basic() {
+        assert_eq!(MAX_BASIC, STANDARD.encode([0; MAX_LEN + 1]).len());
+    }
+
+    #[test]
+    fn every_bit_of_a_fingerprint_changes_the_key() {
+        let process = ProcessKey::for_test();
+        let key = |gate| process.client(&gate, b"id");
+        let Key(first, second) = key(Fingerprint(0, 0));
+        assert_eq!(key(Fingerprint(u64::MAX, 0)), Key(!first, second));
+        assert_eq!(key(Fingerprint(0, u64::MAX)), Key(first, !second));
+    }
+
+    #[test]
+    fn a_fingerprint_has_sixteen_bytes_of_the_hash() {
+        let mut builder = FingerprintBuilder::new();
+        builder.part(b"issuer");
+        let hash = builder.0.finalize();
+        assert_eq!(builder.finish().to_bytes(), hash.as_bytes()[..16]);
+    }
+
+    #[test]
+    fn a_fraction_is_uniform_between_zero_and_one() {
+        for (number, expected) in [(0, 0.0), (u32::MAX / 3, 1.0 / 3.0), (u32::MAX, 1.0)] {
+            assert_eq!(Key::for_test(number.into()).fraction(), expected);
+        }
+    }
+
+    #[test]
+    fn maps_place_a_key_by_half_of_it() {
+        assert_eq!(KeyHash::default().hash_one(Key(7, 9)), 7);
+        // Of other values, each byte counts.
+        let mut hasher = KeyHasher::default();
+        hasher.write(&[1, 0, 0, 0, 0, 0, 0, 0, 3]);
+        assert_eq!(hasher.finish(), 2);
     }
 
     #[test]

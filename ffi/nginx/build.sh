@@ -42,6 +42,9 @@ signature() {
     grep -aoE '[0-9],[0-9],[0-9],[01]{30,}' "$1" | sort -u
 }
 
+# The name of the copy is random; in the module it is ".", so that equal sources give equal modules.
+prefix_map=-ffile-prefix-map=$tree=.
+
 fits=
 version=$(sed -n 's/^#define NGINX_VERSION *"\(.*\)"/\1/p' src/core/nginx.h)
 nginx=${CREDGATE_NGINX:-$(command -v nginx || true)}
@@ -64,11 +67,11 @@ if [[ -f conf_flags ]]; then
     # shellcheck source=/dev/null
     source ./conf_flags
     flags=("${NGX_CONF_FLAGS[@]}"
-        --with-cc-opt="$(dpkg-buildflags --get CFLAGS) -fPIC $(dpkg-buildflags --get CPPFLAGS) ${CREDGATE_CC_OPT-}"
+        --with-cc-opt="$(dpkg-buildflags --get CFLAGS) -fPIC $(dpkg-buildflags --get CPPFLAGS) ${CREDGATE_CC_OPT-} $prefix_map"
         --with-ld-opt="$(dpkg-buildflags --get LDFLAGS) -fPIC ${CREDGATE_LD_OPT-}")
 else
     flags=(--with-compat --with-threads --with-http_ssl_module --with-http_v2_module
-        --with-cc-opt="${CREDGATE_CC_OPT-}" --with-ld-opt="${CREDGATE_LD_OPT-}")
+        --with-cc-opt="${CREDGATE_CC_OPT-} $prefix_map" --with-ld-opt="${CREDGATE_LD_OPT-}")
     # Messages of the module at level debug, if that nginx has them.
     [[ -n $fits && $about == *--with-debug* ]] && flags+=(--with-debug)
 fi

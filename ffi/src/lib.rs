@@ -42,8 +42,11 @@ mod clients;
 
 mod page;
 
-#[cfg(test)]
+// Miri has a malloc of its own.
+#[cfg(all(test, not(miri)))]
 mod hit;
+#[cfg(test)]
+mod session;
 
 /// Wipes memory when it is freed: token requests and responses pass through
 /// buffers of dependencies that do not wipe them. A hit frees nothing.

@@ -292,6 +292,7 @@ mod tests {
     use crate::token::claims::tests::claims;
     use crate::token::{Contents, Lifetime, grant_for_test_with};
     use serde_json::json;
+    use std::collections::HashSet;
 
     const NOW: Duration = Duration::from_secs(1_700_000_000);
 
@@ -367,6 +368,47 @@ mod tests {
             let grant = grant_for_test_with(&contents, "t", Lifetime::Unknown, &clock);
             let expected = unmet.map_or(Ok(()), |field| Err(Breach::Insufficient(field)));
             assert_eq!(policy.check(&grant, NOW), expected, "{config} {scope:?}");
+        }
+    }
+
+    #[test]
+    fn every_breach_has_a_phrase_of_its_own() {
+        let breaches = [
+            Breach::Expired,
+            Breach::Untrusted("its exp is no number"),
+            Breach::OtherIssuer,
+            Breach::Insufficient(SCOPES),
+        ];
+        let phrases: HashSet<_> = breaches.iter().map(|breach| breach.why()).collect();
+        assert_eq!(phrases.len(), breaches.len());
+        assert!(phrases.contains(SCOPES));
+    }
+
+    #[test]
+    fn a_time_counts_from_its_second_on_with_the_leeway_on_both_sides() {
+        let now = NOW.as_secs();
+        let at = |leeway, name: &str, time: u64| {
+            let config = format!(r#"{{"leeway":{leeway}}}"#);
+            check(&config, json!({"iss": "https://a.example/", name: time}))
+        };
+        let early = Err(Breach::Untrusted("it is not valid yet (nbf)"));
+        for leeway in [0, 60] {
+            assert_eq!(at(leeway, "nbf", now + leeway), Ok(()));
+            assert_eq!(at(leeway, "nbf", now + leeway + 1), early);
+            assert_eq!(at(leeway, "exp", now - leeway + 1), Ok(()));
+            assert_eq!(at(leeway, "exp", now - leeway), Err(Breach::Expired));
+        }
+    }
+
+    #[test]
+    fn a_policy_is_empty_only_without_requirement_and_prohibition() {
+        for (config, expected) in [
+            (r#"{"issuer":"https://a"}"#, true),
+            (r#"{"issuer":"https://a","roles_required":"a"}"#, false),
+            (r#"{"issuer":"https://a","claims_forbidden":"a"}"#, false),
+        ] {
+            let policy = Policy::compile(&Config::from_json(config).unwrap()).unwrap();
+            assert_eq!(policy.is_empty(), expected, "{config}");
         }
     }
 

@@ -1,6 +1,6 @@
 use super::args::ArgNames;
 use super::credentials::MAX_LEN;
-use super::extract::{Places, Presented, ascii, extract};
+use super::extract::{Places, Presented, ascii, basic_alone, extract, header_decides};
 use super::scratch::{Scratch, ScratchBuffer};
 use super::*;
 use crate::cause::Cause;
@@ -342,6 +342,313 @@ fn a_disabled_place_is_not_searched() {
         .err(),
         Some(Cause::NoCredentials)
     );
+}
+
+/// No place at all.
+fn none() -> Places {
+    Places {
+        header: false,
+        query: false,
+        body: false,
+        headers: None,
+        is_rare: false,
+        ..all()
+    }
+}
+
+fn named_headers() -> Places {
+    Places {
+        headers: all().headers,
+        is_rare: true,
+        ..none()
+    }
+}
+
+#[test]
+fn a_gate_exchanges_the_pairs_of_each_place() {
+    let bearer = Places {
+        bearer: true,
+        is_rare: true,
+        ..none()
+    };
+    assert!(!none().exchanges() && !bearer.exchanges());
+    for places in [
+        Places {
+            header: true,
+            ..none()
+        },
+        Places {
+            query: true,
+            ..none()
+        },
+        Places {
+            body: true,
+            ..none()
+        },
+        named_headers(),
+        Places {
+            host: true,
+            ..none()
+        },
+        Places {
+            own: Some("id".to_owned()),
+            ..none()
+        },
+    ] {
+        assert!(places.exchanges(), "{places:?}");
+    }
+}
+
+#[test]
+fn requests_are_not_searched_if_the_pair_comes_from_elsewhere() {
+    assert!(all().are_searched());
+    let host = Places {
+        host: true,
+        ..none()
+    };
+    let own = Places {
+        own: Some("id".to_owned()),
+        ..none()
+    };
+    assert!(!host.are_searched() && !own.are_searched());
+}
+
+#[test]
+fn the_text_of_basic_suffices_only_if_nothing_else_counts() {
+    let text = b"aWQ6c2VjcmV0".as_slice();
+    let places = || Places {
+        headers: None,
+        is_rare: false,
+        ..all()
+    };
+    let request = || Request {
+        authorization: Some(b"Basic aWQ6c2VjcmV0"),
+        ..Request::default()
+    };
+    let alone = |places: &Places, request: &Request<'_>| {
+        let mut room = ScratchBuffer::new();
+        let found = basic_alone(places, request, &mut Scratch::new(&mut room));
+        found.map(<[u8]>::to_vec)
+    };
+    let suffices = Some(text.to_vec());
+    assert_eq!(alone(&places(), &request()), suffices);
+    for other in [
+        Places {
+            header: false,
+            ..places()
+        },
+        Places {
+            is_rare: true,
+            ..places()
+        },
+        Places {
+            args: ArgNames::new(&["audience".to_owned()], &[]),
+            ..places()
+        },
+        Places {
+            basic_encoding: Encoding::Form,
+            ..places()
+        },
+    ] {
+        assert_eq!(alone(&other, &request()), None, "{other:?}");
+    }
+    let form = Some(b"application/x-www-form-urlencoded".as_slice());
+    let long = basic(&format!("id:{}", "s".repeat(MAX_LEN)));
+    for (other, expected) in [
+        (
+            Request {
+                credentials: Some((b"id", b"secret")),
+                ..request()
+            },
+            None,
+        ),
+        (
+            Request {
+                method: b"POST",
+                content_type: form,
+                body: Some(b"x=1"),
+                ..request()
+            },
+            None,
+        ),
+        (
+            Request {
+                method: b"GET",
+                content_type: form,
+                body: Some(b"x=1"),
+                ..request()
+            },
+            suffices.clone(),
+        ),
+        (
+            Request {
+                query: Some(b"x=1"),
+                ..request()
+            },
+            suffices.clone(),
+        ),
+        (
+            Request {
+                query: Some(b"client_id=id&client_secret=secret"),
+                ..request()
+            },
+            None,
+        ),
+        (
+            Request {
+                query: Some(b"client_id=id"),
+                ..request()
+            },
+            None,
+        ),
+        (
+            Request {
+                authorization: Some(&long),
+                ..request()
+            },
+            None,
+        ),
+    ] {
+        assert_eq!(alone(&places(), &other), expected, "{other:?}");
+    }
+    let no_query = Places {
+        query: false,
+        ..places()
+    };
+    let other = Request {
+        query: Some(b"client_id=id&client_secret=secret"),
+        ..request()
+    };
+    assert_eq!(alone(&no_query, &other), suffices);
+}
+
+#[test]
+fn a_header_decides_if_it_is_a_place_and_no_argument_counts() {
+    let header = || Places {
+        header: true,
+        ..none()
+    };
+    let bearer = || Places {
+        bearer: true,
+        is_rare: true,
+        ..none()
+    };
+    let with = |authorization: &'static [u8]| Request {
+        authorization: Some(authorization),
+        ..Request::default()
+    };
+    let (basic, token) = (with(b"Basic x"), with(b"Bearer x"));
+    let named = |client_id, client_secret| Request {
+        headers: CredentialHeaders {
+            client_id,
+            client_secret,
+            repeated: false,
+        },
+        ..Request::default()
+    };
+    let half = Some(b"x".as_slice());
+    let callers = || ArgNames::new(&["audience".to_owned()], &[]);
+    for (places, request, expected) in [
+        (header(), basic, true),
+        (header(), token, false),
+        (header(), Request::default(), false),
+        (bearer(), token, true),
+        (bearer(), basic, false),
+        (named_headers(), named(half, None), true),
+        (named_headers(), named(None, half), true),
+        (named_headers(), named(None, None), false),
+        (named_headers(), basic, false),
+        (none(), named(half, half), false),
+        (none(), basic, false),
+        (none(), token, false),
+        (
+            Places {
+                args: callers(),
+                ..header()
+            },
+            basic,
+            false,
+        ),
+        (
+            Places {
+                args: ArgNames::new(&[], &["audience".to_owned()]),
+                ..header()
+            },
+            basic,
+            true,
+        ),
+    ] {
+        let decides = header_decides(&places, &request);
+        assert_eq!(decides, expected, "{places:?} {request:?}");
+    }
+}
+
+#[test]
+fn a_body_at_the_limit_is_searched() {
+    let body = r#"{"client_id":"a","client_secret":"b"}"#;
+    let at = |max_body_bytes| {
+        let places = Places {
+            max_body_bytes,
+            ..all()
+        };
+        let request = Request {
+            method: b"POST",
+            content_type: Some(b"application/json"),
+            body: Some(body.as_bytes()),
+            ..Request::default()
+        };
+        extract(
+            &places,
+            &request,
+            &mut Scratch::new(&mut ScratchBuffer::new()),
+        )
+        .is_ok()
+    };
+    assert!(at(body.len()));
+    assert!(!at(body.len() - 1));
+}
+
+#[test]
+fn a_pair_of_the_host_is_limited_and_complete() {
+    let (id, secret) = ("i".repeat(1000), "s".repeat(MAX_LEN));
+    let host = |id: &str, secret: &str| {
+        found(&Request {
+            credentials: Some((id.as_bytes(), secret.as_bytes())),
+            ..Request::default()
+        })
+    };
+    let rest = MAX_LEN - id.len();
+    assert!(host(&id, &secret[..rest]).is_ok());
+    assert_eq!(host(&id, &secret[..rest + 1]), Err(Cause::TooLong));
+    assert_eq!(host("", "s"), Err(Cause::EmptyCredential));
+    assert_eq!(host("i", ""), Err(Cause::EmptyCredential));
+    // Emptiness is judged before characters.
+    assert_eq!(host("\n", ""), Err(Cause::EmptyCredential));
+}
+
+#[test]
+fn arguments_count_for_the_limit_of_a_pair() {
+    let places = Places {
+        args: ArgNames::new(&[], &["x_tenant".to_owned()]),
+        ..all()
+    };
+    let (secret, tenant) = ("s".repeat(MAX_LEN - 102), "t".repeat(101));
+    let with = |tenant: &str| {
+        let args = [tenant.as_bytes()];
+        let request = Request {
+            credentials: Some((b"id", secret.as_bytes())),
+            args: &args,
+            ..Request::default()
+        };
+        extract(
+            &places,
+            &request,
+            &mut Scratch::new(&mut ScratchBuffer::new()),
+        )
+        .err()
+    };
+    assert_eq!(with(&tenant[..100]), None);
+    assert_eq!(with(&tenant), Some(Cause::TooLong));
 }
 
 #[test]

@@ -90,3 +90,48 @@ impl Unusable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    const UNUSABLE: [Unusable; 6] = [
+        Unusable::Curve,
+        Unusable::Kind,
+        Unusable::Long,
+        Unusable::Malformed,
+        Unusable::Purpose,
+        Unusable::Short,
+    ];
+
+    #[test]
+    fn newer_keys_are_fetched_only_if_they_may_help() {
+        for (error, of_provider, of_client) in [
+            (JwsError::Malformed, false, false),
+            (JwsError::Critical, false, false),
+            (JwsError::Algorithm, true, false),
+            (JwsError::Signature, true, false),
+            (JwsError::UnknownKey, true, true),
+            (JwsError::UnusableKey(Unusable::Kind), true, true),
+        ] {
+            assert_eq!(error.suggests_newer_keys(false), of_provider, "{error:?}");
+            assert_eq!(error.suggests_newer_keys(true), of_client, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn every_reason_has_a_phrase_of_its_own() {
+        let mut errors = vec![
+            JwsError::Malformed,
+            JwsError::Algorithm,
+            JwsError::Critical,
+            JwsError::UnknownKey,
+            JwsError::Signature,
+        ];
+        errors.extend(UNUSABLE.map(JwsError::UnusableKey));
+        let phrases: HashSet<_> = errors.iter().map(|error| error.why()).collect();
+        assert_eq!(phrases.len(), errors.len());
+        assert!(phrases.iter().all(|phrase| phrase.len() > 10));
+    }
+}

@@ -359,6 +359,20 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_without_a_connection_lengthens_the_pause() {
+        let (breaker, now) = (Breaker::new(LONGEST), Instant::now());
+        for _ in 0..5 {
+            exchange(&breaker, client(1, false), Evidence::Unreachable, now);
+        }
+        let later = now + FIRST_PAUSE;
+        exchange(&breaker, client(1, false), Evidence::Unreachable, later);
+        assert_eq!(
+            breaker.check(&client(1, false), true, later),
+            Err(2 * FIRST_PAUSE)
+        );
+    }
+
+    #[test]
     fn late_failures_do_not_lengthen_the_pause() {
         let (breaker, now) = (Breaker::new(LONGEST), Instant::now());
         let attempts: Vec<_> = (0..100).map(|number| client(number, true)).collect();

@@ -36,11 +36,15 @@ impl Bench {
     }
 
     fn admit_from(&self, parties: &Parties) -> Result<Attempt<'_>, Denial> {
+        self.admit_as(parties, false)
+    }
+
+    fn admit_as(&self, parties: &Parties, is_own: bool) -> Result<Attempt<'_>, Denial> {
         let (key, rules) = (parties.client, &*self.rules);
         let candidate = Candidate {
             rules,
             key: &key,
-            is_own: false,
+            is_own,
             parties,
             patience: &|| None,
         };
@@ -86,12 +90,27 @@ fn exchanges_without_a_token_draw_from_the_budgets_of_unknown_clients() {
             bench.exchange(client, verdict);
         }
         assert_eq!(bench.denial(7), (cause, Some(10)), "{verdict:?}");
+        // A client's refusals are nothing for the operator's log; the provider's failures are.
+        let detail = bench.admit(7).err().unwrap().detail;
+        assert_eq!(detail.is_empty(), cause == Cause::TooManyRefusals);
         // A known client draws nothing, and is not concerned.
         for _ in 0..10 {
             bench.exchange(100, Verdict::Rejected);
         }
         bench.exchange(100, Verdict::Granted);
     }
+}
+
+#[test]
+fn further_requests_of_an_unknown_client_draw_from_shared_budgets() {
+    let bench = Bench::new(r#"{"refusals_per_gate":2,"refusals_per_client":1}"#);
+    bench.exchange(100, Verdict::Granted);
+    let attempt = bench.admit(1).ok().unwrap();
+    assert!(attempt.may_retry(), "its own budget is not concerned");
+    assert!(!attempt.may_retry());
+    drop(attempt);
+    let known = bench.admit(100).ok().unwrap();
+    assert!((0..3).all(|_| known.may_retry()));
 }
 
 #[test]
@@ -217,4 +236,62 @@ fn an_abandoned_exchange_is_no_failure() {
     bench.clock.advance(Duration::from_secs(1));
     drop(bench.admit(1).ok().unwrap());
     bench.exchange(1, Verdict::Granted);
+}
+
+#[test]
+fn an_exchange_that_is_no_probe_gives_no_probe_up() {
+    let mut bench = Bench::new("{}");
+    bench.health = Health::new("https://a.example", 2, LONGEST_PAUSE);
+    let late = bench.admit(9).ok().unwrap();
+    for client in 0..5 {
+        bench.exchange(client, Verdict::Unreachable);
+    }
+    bench.clock.advance(Duration::from_secs(1));
+    let probe = bench.admit(1).ok().unwrap();
+    drop(late);
+    assert_eq!(bench.denial(2), (Cause::ProviderPaused, Some(1)));
+    drop(probe);
+    bench.exchange(2, Verdict::Granted);
+}
+
+#[test]
+fn the_usual_duration_follows_by_an_eighth() {
+    let bench = Bench::new("{}");
+    bench.health.note_duration(Duration::from_millis(8));
+    assert_eq!(bench.health.usual(), Duration::from_millis(8));
+    bench.health.note_duration(Duration::from_millis(16));
+    assert_eq!(bench.health.usual(), Duration::from_millis(9));
+}
+
+#[test]
+fn an_open_breaker_denies_without_waiting_for_a_permit() {
+    let bench = Bench::new("{}");
+    for client in 0..5 {
+        bench.exchange(client, Verdict::Unreachable);
+    }
+    bench.clock.advance(Duration::from_secs(1));
+    let probe = bench.admit(1).ok().unwrap();
+    // The only permit is the probe's.
+    assert_eq!(bench.denial(2), (Cause::ProviderPaused, Some(1)));
+    drop(probe);
+}
+
+#[test]
+fn unknown_clients_probe_at_once_if_no_client_has_had_a_token() {
+    for (has_known, expected) in [(true, Err(Cause::ProviderPaused)), (false, Ok(()))] {
+        let bench = Bench::new("{}");
+        if has_known {
+            bench.exchange(100, Verdict::Granted);
+        }
+        // The gateway's own client counts as known, with or without a token.
+        let parties = Parties::for_test(0);
+        let attempt = bench.admit_as(&parties, true).ok().unwrap();
+        attempt.report(Verdict::Failed);
+        for client in 1..5 {
+            bench.exchange(client, Verdict::Failed);
+        }
+        bench.clock.advance(Duration::from_secs(1));
+        let admitted = bench.admit(7).map(drop).map_err(|denial| denial.cause);
+        assert_eq!(admitted, expected);
+    }
 }
