@@ -622,8 +622,8 @@ fn a_pair_of_the_host_is_limited_and_complete() {
     assert_eq!(host(&id, &secret[..rest + 1]), Err(Cause::TooLong));
     assert_eq!(host("", "s"), Err(Cause::EmptyCredential));
     assert_eq!(host("i", ""), Err(Cause::EmptyCredential));
-    // Emptiness is judged before characters.
-    assert_eq!(host("\n", ""), Err(Cause::EmptyCredential));
+    // The id is judged before the secret.
+    assert_eq!(host("\n", ""), Err(Cause::InvalidCharacters));
 }
 
 #[test]
