@@ -1009,6 +1009,19 @@ int32_t credgate_page_is_preferred(const char *accept,
                                    size_t accept_len,
                                    bool *out_is_preferred);
 
+extern void *__libc_malloc(size_t size);
+
+extern void *__libc_calloc(size_t count, size_t size);
+
+extern void *__libc_realloc(void *block, size_t size);
+
+// Counts the allocations of the calling thread.
+void *malloc(size_t size);
+
+void *calloc(size_t elements, size_t size);
+
+void *realloc(void *block, size_t size);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

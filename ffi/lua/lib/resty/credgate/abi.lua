@@ -305,6 +305,12 @@ int32_t credgate_page_policy(const char **out_policy, size_t *out_len);
 int32_t credgate_page_is_preferred(const char *accept,
                                    size_t accept_len,
                                    bool *out_is_preferred);
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t count, size_t size);
+extern void *__libc_realloc(void *block, size_t size);
+void *malloc(size_t size);
+void *calloc(size_t elements, size_t size);
+void *realloc(void *block, size_t size);
 ]]
 end
 
