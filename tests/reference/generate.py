@@ -375,7 +375,7 @@ class Generator:
         return kept[:-1] + self.one([b"A", b"B", b"Q", b"R", b"/", b"+"]) + text[len(kept) :]
 
     def escaped(self, text: bytes) -> bytes:
-        """Encodes a form's text: what must be, and a few bytes more."""
+        """Encodes a form's text: all bytes that need it, and a few more."""
         draw, chance = self.random, 0.5 if self.likely(0.05) else 0.0
         parts = []
         for byte in text:
