@@ -5,14 +5,14 @@
 #   tests/run.sh SUITE...           these suites only
 #   tests/run.sh header --update    writes include/credgate.h, the configuration's reference and its Python types anew
 #
-# Suites: lint rust model c nginx store current sanitized lua python guides demo; by name only: properties coverage crates supply providers.
+# Suites: lint rust model c nginx store current sanitized lua python guides harden demo; by name only: properties coverage crates supply providers.
 # Ends with 0 when every test passed.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 # shellcheck source=tests/lib.sh
 source tests/lib.sh
 
-readonly suites=(lint rust model c nginx store current sanitized lua python guides demo)
+readonly suites=(lint rust model c nginx store current sanitized lua python guides harden demo)
 readonly by_name=(properties coverage crates supply providers)
 readonly results=target/tests
 readonly bin=$ROOT/target/venv/bin
@@ -243,6 +243,14 @@ suite_guides() {
     build_module
     install_package
     run_pytest guides
+}
+
+# Faults of providers and stores, histories of stores, the reference model, and a short run of the fuzz targets.
+suite_harden() {
+    local part
+    for part in tests/harden/*.sh; do
+        check "$(basename "$part" .sh)" "$part" short
+    done
 }
 
 # nginx and Python with two providers of other projects. This suite alone needs Java, Maven and Go.
