@@ -30,7 +30,7 @@ pub struct StatusPage<'p> {
     pub now: u64,
     /// The requests of clients with counters: id, allowed and denied requests.
     pub clients: Vec<(&'p str, u64, u64)>,
-    /// The texts of [`StatusPage::providers`], one for each process.
+    /// The texts of [`StatusPage::providers()`], one for each process.
     pub providers: Vec<&'p [u8]>,
     /// The latest log records, the oldest first.
     pub records: Vec<StatusRecord<'p>>,
