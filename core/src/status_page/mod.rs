@@ -14,6 +14,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use html::{Grouped, Html};
 use providers::{Providers, Summary};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::sync::LazyLock;
@@ -133,7 +134,7 @@ impl StatusPage<'_> {
         }
         let total = |client: &(&str, u64, u64)| client.1.saturating_add(client.2);
         let mut clients = self.clients.clone();
-        clients.sort_by(|one, other| total(other).cmp(&total(one)));
+        clients.sort_by_key(|client| Reverse(total(client)));
         let most = clients.iter().map(total).max().unwrap_or_default();
         page.raw("<section aria-labelledby=clients><h2 id=clients>Clients</h2>\n<table><thead><tr><th scope=col>Client id</th>")
             .raw("<th scope=col class=n>Allowed</th><th scope=col class=n>Denied</th><td></td></tr></thead>\n<tbody>\n");
