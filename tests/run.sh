@@ -61,6 +61,7 @@ suite_lint() {
     need_venv
     need_deny
     check rustfmt cargo fmt --all --check
+    check rustfmt-fuzz cargo fmt --all --check --manifest-path core/fuzz/Cargo.toml
     check clippy cargo clippy --quiet --workspace --all-targets -- -D warnings
     check rustdoc env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps -p credgate-core --document-private-items
     check ruff "$bin/ruff" check python/credgate python/examples
@@ -71,7 +72,7 @@ suite_lint() {
     # Advisories need the network: CI checks them in a job of its own.
     check deny cargo deny --workspace check bans licenses sources
     check rust-version rust_version_allows_dependencies
-    check shellcheck shellcheck -x -P SCRIPTDIR tests/*.sh tests/lab/*.sh ffi/install.sh ffi/nginx/build.sh .ci/run
+    check shellcheck shellcheck -x -P SCRIPTDIR tests/*.sh tests/harden/*.sh core/fuzz/instrument tests/lab/*.sh ffi/install.sh ffi/nginx/build.sh .ci/run
 }
 
 rust_version_allows_dependencies() {

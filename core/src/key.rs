@@ -43,7 +43,7 @@ impl Key {
         f64::from((self.1 >> 32) as u32) / f64::from(u32::MAX)
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzz"))]
     pub(crate) fn for_test(number: u64) -> Key {
         Key(number, number << 32)
     }
@@ -63,7 +63,7 @@ pub(crate) struct ProcessKey(Zeroizing<[[u8; 16]; KINDS]>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Fingerprint(u64, u64);
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 impl Fingerprint {
     pub(crate) fn for_test(number: u8) -> Fingerprint {
         Fingerprint(number.into(), 0)

@@ -36,7 +36,7 @@
 //! | [`metrics`] | How much has happened? |
 //! | [`status_page`] | How does an operator see all of this? |
 //! | [`sys`] | What do all others build on? Clocks, processes, threads, locks, secrets, a circuit breaker. |
-//! | `testing` | Does it work as a whole? Vectors, properties, thread schedules. |
+//! | `testing` | Does it work as a whole? Vectors, properties, fuzz targets, thread schedules. |
 //!
 //! The root has the types that they share: [`cause`] (every denial with its HTTP status), [`outcome`], [`key`] (the
 //! cache key), [`error`], [`journal`] (log records) and [`env`](mod@env) (transport, clock, metrics and journal).
@@ -112,7 +112,7 @@ mod request;
 mod status_page;
 mod store;
 mod sys;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzz"))]
 mod testing;
 mod token;
 
@@ -142,4 +142,11 @@ pub use token::Grant;
 pub mod bench {
     pub use crate::engine::decide::bench::BenchHit;
     pub use crate::store::bench::*;
+}
+
+/// The bodies of the fuzz targets in `fuzz`.
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz {
+    pub use crate::testing::targets::*;
 }

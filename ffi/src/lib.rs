@@ -48,6 +48,13 @@ mod hit;
 #[cfg(test)]
 mod session;
 
+#[cfg(any(test, feature = "fuzz"))]
+mod provider;
+
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
+
 /// Wipes memory when it is freed: token requests and responses pass through
 /// buffers of dependencies that do not wipe them. A hit frees nothing.
 #[global_allocator]

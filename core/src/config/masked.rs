@@ -5,7 +5,7 @@ use serde_json::Value;
 use url::Url;
 
 /// Fields whose values may be secrets of the operator.
-pub(super) const SECRET: &[&str] = &[
+pub(crate) const SECRET: &[&str] = &[
     "cache_tokens_salt",
     "client_secret",
     "discovery_headers",

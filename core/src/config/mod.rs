@@ -11,6 +11,8 @@ mod typed;
 mod unique;
 
 pub use fields::config_fields;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use masked::SECRET as SECRET_FIELDS;
 
 pub(crate) use choices::{AuthMethods, Challenge, ClaimHeader, Encoding, TokenAuth};
 

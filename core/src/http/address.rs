@@ -17,7 +17,7 @@ const METADATA_V6: [Ipv6Addr; 2] = [
 ];
 
 /// `loopback`: whether loopback addresses are permitted.
-pub(super) fn may_be_reached(address: IpAddr, loopback: bool, reach: &Reach) -> bool {
+pub(crate) fn may_be_reached(address: IpAddr, loopback: bool, reach: &Reach) -> bool {
     reach.allows(address)
         || match address.to_canonical() {
             IpAddr::V4(v4) => v4_may_be_reached(v4, loopback),

@@ -5,12 +5,15 @@ mod fault;
 mod pool;
 pub(crate) mod resolve;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use address::may_be_reached;
 pub(crate) use fault::{Fault, Obstacle};
 
 use crate::gate::client_certificate::ClientCertificate;
 use crate::gate::connection::Connection;
 use crate::http::pool::Pool;
-use crate::http::resolve::{Lookup, url_may_be_reached};
+use crate::http::resolve::Lookup;
+pub(crate) use crate::http::resolve::url_may_be_reached;
 use bytes::Bytes;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,

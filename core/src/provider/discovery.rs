@@ -199,7 +199,7 @@ pub(crate) enum Flaw {
 
 impl Flaw {
     /// One log-safe phrase.
-    fn why(&self, issuer: &Issuer) -> String {
+    pub(crate) fn why(&self, issuer: &Issuer) -> String {
         match self {
             Flaw::NoMetadata => {
                 "not a JSON object with issuer and token_endpoint, each once".to_owned()

@@ -124,7 +124,7 @@ impl Exchange<'_> {
 
 /// Whether claims of an introspection response are those of an access token that any bearer may use. The hint in the
 /// request does not exclude other tokens (RFC 7662 section 2.1).
-pub(super) fn are_of_access_token(claims: ClaimsSet<'_>) -> bool {
+pub(crate) fn are_of_access_token(claims: ClaimsSet<'_>) -> bool {
     let is_one_of = |name, expected: [&str; 2]| {
         claims.get(name).is_none_or(|value| {
             let is = |text: &str| expected.iter().any(|one| text.eq_ignore_ascii_case(one));
@@ -138,7 +138,7 @@ pub(super) fn are_of_access_token(claims: ClaimsSet<'_>) -> bool {
 }
 
 /// Reads the body of a 200. The error is a log-safe phrase.
-fn read(reply: &Response, metadata: &Metadata) -> Result<Option<Claims>, &'static str> {
+pub(crate) fn read(reply: &Response, metadata: &Metadata) -> Result<Option<Claims>, &'static str> {
     if reply
         .media_type
         .as_deref()

@@ -12,6 +12,10 @@ mod token_request;
 mod verify;
 
 pub(crate) use discovery::{Flaw, Metadata, read as read_metadata};
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use introspection::{are_of_access_token, read as read_introspection};
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use quote::url as quoted_url;
 pub(crate) use refusal::{is_markup, lacks_service_account, oauth_error};
 
 use crate::cause::{Cause, Denial};

@@ -18,7 +18,7 @@ const MAX_ID: usize = 64;
 const PART: usize = 8;
 
 /// An http or https URL without user name, query and fragment.
-pub(super) fn url(text: &str) -> Option<&str> {
+pub(crate) fn url(text: &str) -> Option<&str> {
     let is_harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/[]%".contains(&byte);
     let url = Url::parse(text).ok()?;
     let is_quoted = text.len() <= MAX_URL

@@ -33,6 +33,8 @@ mod sharing;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod tallies;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod targets;
 
 pub(crate) use config::{Location, StoreConfig};
 pub(crate) use sharing::Sharing;

@@ -1,13 +1,18 @@
-//! Checks that take the crate as a whole: vectors, properties on random inputs, threads in many orders.
+//! Checks that take the crate as a whole: vectors, properties on random inputs, bodies of fuzz targets, threads in many
+//! orders.
 
+#[cfg(test)]
 pub(crate) mod directory;
-#[cfg(feature = "model")]
+#[cfg(all(test, feature = "model"))]
 mod flight_schedules;
+#[cfg(test)]
 mod properties;
+pub(crate) mod targets;
+#[cfg(test)]
 pub(crate) mod vectors;
 
 /// Runs a check under random schedules of its threads. Each has the stack of a small thread: a gate is compiled on it.
-#[cfg(feature = "model")]
+#[cfg(all(test, feature = "model"))]
 pub(crate) fn under_schedules(check: impl Fn() + Send + Sync + 'static, schedules: usize) {
     let mut config = shuttle::Config::new();
     config.stack_size = 256 * 1024;

@@ -1,13 +1,9 @@
-//! Invariants of every input, checked on random ones. `CREDGATE_CASES` sets their number; the inputs are the same each
-//! time.
+//! Invariants of every input, checked on random ones; those of parsers are the fuzz targets'. `CREDGATE_CASES` sets their
+//! number; the inputs are the same each time.
 
-use crate::Gate;
+use super::targets;
 use crate::cause::Cause;
 use crate::key::{FingerprintBuilder, ProcessKey};
-use crate::request::Request;
-use crate::request::extract::{Presented, ascii, extract};
-use crate::request::hide;
-use crate::request::scratch::{Scratch, ScratchBuffer};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fastrand::Rng;
@@ -96,87 +92,20 @@ fn query(random: &mut Rng) -> String {
     pieces.join("&")
 }
 
-/// The reference: the `url` crate's decoding, which never fails. Ours differs where it must: a percent sign that two
-/// hexadecimal digits do not follow, and bytes that are not printable ASCII, are refused and not passed on; a name that
-/// another parser may take for ours counts as ours.
 #[test]
 fn extraction_agrees_with_the_reference_decoder() {
-    let gate = Gate::from_json(r#"{"issuer":"https://a.example"}"#).unwrap();
     let mut random = Rng::with_seed(6);
     let mut seen = [0usize; 7];
     for _ in 0..cases() {
         let query = query(&mut random);
-        let request = Request {
-            query: Some(query.as_bytes()),
-            ..Request::default()
-        };
-        let mut room = ScratchBuffer::new();
-        let mut scratch = Scratch::new(&mut room);
-        let came = extract(&gate.rules.places, &request, &mut scratch);
-        let reference: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
-        let named = |wanted: &str| -> Vec<&str> {
-            let values = reference.iter().filter(|(name, _)| name == wanted);
-            values.map(|(_, value)| value.as_ref()).collect()
-        };
-        let alike = |wanted: &str| {
-            let stem = |name: &str| {
-                name.split('[')
-                    .next()
-                    .unwrap_or_default()
-                    .to_ascii_lowercase()
-            };
-            reference
-                .iter()
-                .filter(|(name, _)| stem(name) == wanted)
-                .count()
-        };
-        let (ids, secrets) = (named("client_id"), named("client_secret"));
-        let case = match came {
-            Ok(Presented::Pair(pair)) => {
-                assert_eq!(
-                    (ids, secrets),
-                    (vec![ascii(pair.client_id)], vec![ascii(pair.client_secret)]),
-                    "{query}"
-                );
-                0
-            }
-            Ok(Presented::Token(_)) => panic!("{query}: a token in a query"),
-            Err(Cause::NoCredentials) => {
-                assert!(ids.is_empty() && secrets.is_empty(), "{query}");
-                1
-            }
-            Err(Cause::RepeatedParameter) => {
-                assert!(
-                    alike("client_id") > 1 || alike("client_secret") > 1,
-                    "{query}"
-                );
-                2
-            }
-            Err(Cause::IncompletePair) => {
-                assert!(ids.is_empty() != secrets.is_empty(), "{query}");
-                3
-            }
-            Err(Cause::EmptyCredential) => {
-                assert!(ids == [""] || secrets == [""], "{query}");
-                4
-            }
-            Err(Cause::MalformedParameter) => {
-                let bytes = query.as_bytes();
-                let is_escape = |at: usize| {
-                    let digits = bytes.get(at + 1..at + 3);
-                    digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-                };
-                assert!(
-                    (0..bytes.len()).any(|at| bytes[at] == b'%' && !is_escape(at)),
-                    "{query}"
-                );
-                5
-            }
-            Err(Cause::InvalidCharacters) => {
-                let printable = |text: &&str| text.bytes().all(|byte| matches!(byte, 0x20..=0x7e));
-                assert!(!ids.iter().chain(&secrets).all(printable), "{query}");
-                6
-            }
+        let case = match targets::pair_in_query(query.as_bytes()) {
+            Ok(()) => 0,
+            Err(Cause::NoCredentials) => 1,
+            Err(Cause::RepeatedParameter) => 2,
+            Err(Cause::IncompletePair) => 3,
+            Err(Cause::EmptyCredential) => 4,
+            Err(Cause::MalformedParameter) => 5,
+            Err(Cause::InvalidCharacters) => 6,
             Err(cause) => panic!("{query}: {cause:?}"),
         };
         seen[case] += 1;
@@ -187,11 +116,9 @@ fn extraction_agrees_with_the_reference_decoder() {
     );
 }
 
-/// The reference: the `base64` crate, strict as well. Texts are good ones, of all lengths that SIMD code treats apart, with
-/// up to two bytes that are not as they were.
+/// Texts are good ones, of all lengths that SIMD code treats apart, with up to two bytes that are not as they were.
 #[test]
 fn basic_agrees_with_the_reference_decoder() {
-    let gate = Gate::from_json(r#"{"issuer":"https://a.example"}"#).unwrap();
     let mut random = Rng::with_seed(4);
     let mut seen = [0usize; 3];
     for _ in 0..cases() {
@@ -207,24 +134,12 @@ fn basic_agrees_with_the_reference_decoder() {
                 _ => text.insert(at, pick(&mut random, b"=+a\n")),
             }
         }
-        let header = [b"Basic ", text.as_slice()].concat();
-        let request = Request {
-            authorization: Some(&header),
-            ..Request::default()
-        };
-        let mut room = ScratchBuffer::new();
-        let mut scratch = Scratch::new(&mut room);
-        let came = extract(&gate.rules.places, &request, &mut scratch);
-        let case = match (came, STANDARD.decode(&text)) {
-            (Ok(Presented::Pair(pair)), Ok(reference)) => {
-                let together = [pair.client_id, b":", pair.client_secret].concat();
-                assert_eq!(together, reference, "{text:?}");
-                0
-            }
-            (Err(Cause::MalformedBasic), Err(_)) => 1,
+        let case = match targets::pair_in_basic(&text) {
+            Ok(()) => 0,
+            Err(Cause::MalformedBasic) => 1,
             // Inputs that decode, but are not a pair.
-            (Err(Cause::EmptyCredential | Cause::InvalidCharacters), Ok(_)) => 2,
-            _ => panic!("{text:?}"),
+            Err(Cause::EmptyCredential | Cause::InvalidCharacters) => 2,
+            Err(cause) => panic!("{text:?}: {cause:?}"),
         };
         seen[case] += 1;
     }
@@ -239,23 +154,7 @@ fn hiding_in_a_query_changes_only_the_credentials() {
     let mut random = Rng::with_seed(11);
     for _ in 0..cases() {
         let query = query(&mut random);
-        let mut out = vec![0; query.len()];
-        let len = hide::hide_query(query.as_bytes(), &mut out);
-        let is_ours = |part: &&str| {
-            // A name that does not decode is none of ours; the reference would pass its bytes on.
-            form_urlencoded::parse(part.as_bytes())
-                .next()
-                .is_some_and(|(name, _)| name == "client_id" || name == "client_secret")
-        };
-        let expected: Vec<_> = query.split('&').filter(|part| !is_ours(part)).collect();
-        assert_eq!(
-            std::str::from_utf8(&out[..len]),
-            Ok(expected.join("&").as_str()),
-            "{query}"
-        );
-        let mut again = vec![0; len];
-        let len_again = hide::hide_query(&out[..len], &mut again);
-        assert_eq!(again[..len_again], out[..len], "{query}");
+        targets::without_parameters(query.as_bytes());
     }
 }
 
@@ -307,16 +206,7 @@ fn hiding_in_an_object_changes_only_the_credentials() {
             .copied()
             .filter(|(name, _)| *name >= 4)
             .collect();
-        let json = Some(b"application/json".as_slice());
-        let mut out = vec![0; body.len()];
-        let len = hide::hide_body(json, body.as_bytes(), &mut out);
-        assert_eq!(
-            std::str::from_utf8(&out[..len]),
-            Ok(write(&kept).as_str()),
-            "{body}"
-        );
-        let mut again = vec![0; len];
-        let len_again = hide::hide_body(json, &out[..len], &mut again);
-        assert_eq!(again[..len_again], out[..len], "{body}");
+        let hidden = targets::without_members(body.as_bytes());
+        assert_eq!(String::from_utf8(hidden), Ok(write(&kept)), "{body}");
     }
 }

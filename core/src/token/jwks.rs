@@ -115,8 +115,8 @@ impl KeySet {
         })
     }
 
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    #[cfg(any(test, feature = "fuzz"))]
+    pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }
 }

@@ -399,7 +399,7 @@ impl Drop for Driver {
 }
 
 /// The node that has the keys, from `MOVED slot host:port`; an empty host means the same one.
-fn moved_to(error: &ServerError, here: &Place) -> Option<Place> {
+pub(super) fn moved_to(error: &ServerError, here: &Place) -> Option<Place> {
     if error.code() != "MOVED" {
         return None;
     }
@@ -439,7 +439,7 @@ fn login_fault(error: &RedisError) -> StoreFault {
 }
 
 /// The fault for an error reply. The server's own words stay out of the log.
-fn refusal(error: &ServerError) -> StoreFault {
+pub(super) fn refusal(error: &ServerError) -> StoreFault {
     let code = error.code();
     let (kind, why) = match code {
         "LOADING" => (StoreFaultKind::Busy, "it is starting"),

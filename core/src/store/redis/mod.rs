@@ -137,13 +137,7 @@ impl Store for RedisStore {
                 .arg(self.lease_key(index))
                 .cmd("GET")
                 .arg(self.key(b'n', &[]));
-            let [found, is_leased, purges] = some(self.call_all(&commands).await?)?;
-            let found: Vec<u8> = read(found)?;
-            Ok(Lookup {
-                value: (1..=MAX_VALUE).contains(&found.len()).then_some(found),
-                is_leased: read(is_leased)?,
-                purges: read::<Option<u64>>(purges)?.unwrap_or(0),
-            })
+            lookup(self.call_all(&commands).await?)
         })
     }
 
@@ -195,17 +189,7 @@ impl Store for RedisStore {
                 .arg(MAX_NUMBER)
                 .arg("WITHSCORES");
             command.arg("LIMIT").arg(0).arg(MAX_PURGES);
-            let pairs: Vec<(Vec<u8>, f64)> = self.call(&command).await?;
-            Ok(pairs
-                .into_iter()
-                .filter_map(|(target, number)| {
-                    let target = TargetId(target.try_into().ok()?);
-                    (number >= 1.0).then_some(Purge {
-                        target,
-                        number: number as u64,
-                    })
-                })
-                .collect())
+            self.call(&command).await.map(known_purges)
         })
     }
 
@@ -241,12 +225,7 @@ impl Store for RedisStore {
             let mut commands = pipe();
             commands.cmd("HGETALL").arg(&counters);
             commands.cmd("SMEMBERS").arg(&members);
-            let [counters, processes] = some(self.call_all(&commands).await?)?;
-            let mut tally = Tally::default();
-            for (position, counter) in read::<BTreeMap<usize, u64>>(counters)? {
-                add_at(&mut tally.counters, position, counter);
-            }
-            let processes: Vec<Vec<u8>> = read(processes)?;
+            let (mut tally, processes) = counted(self.call_all(&commands).await?)?;
             let mut commands = pipe();
             for process in &processes {
                 let gauges = self.key(b'g', &[&group, process]);
@@ -262,10 +241,7 @@ impl Store for RedisStore {
                     gone.cmd("SREM").arg(&members).arg(process);
                     continue;
                 };
-                let (gauges, _) = packed.as_chunks();
-                for (position, gauge) in gauges.iter().enumerate() {
-                    add_at(&mut tally.gauges, position, u64::from_le_bytes(*gauge));
-                }
+                add_gauges(&mut tally, &packed);
             }
             if !gone.is_empty() {
                 self.call_all(&gone).await?;
@@ -309,11 +285,52 @@ fn milliseconds(duration: Duration) -> u64 {
         .max(1)
 }
 
+/// The reply to [`Store::look`].
+fn lookup(replies: Vec<Value>) -> Result<Lookup, StoreFault> {
+    let [found, is_leased, purges] = some(replies)?;
+    let found: Vec<u8> = read(found)?;
+    Ok(Lookup {
+        value: (1..=MAX_VALUE).contains(&found.len()).then_some(found),
+        is_leased: read(is_leased)?,
+        purges: read::<Option<u64>>(purges)?.unwrap_or(0),
+    })
+}
+
+/// The reply to [`Store::purges`], without targets that are none of ours.
+fn known_purges(pairs: Vec<(Vec<u8>, f64)>) -> Vec<Purge> {
+    let known = pairs.into_iter().filter_map(|(target, number)| {
+        let target = TargetId(target.try_into().ok()?);
+        (number >= 1.0).then_some(Purge {
+            target,
+            number: number as u64,
+        })
+    });
+    known.collect()
+}
+
+/// The first reply to [`Store::sum`]: the counters, and the processes of the group.
+fn counted(replies: Vec<Value>) -> Result<(Tally, Vec<Vec<u8>>), StoreFault> {
+    let [counters, processes] = some(replies)?;
+    let mut tally = Tally::default();
+    for (position, counter) in read::<BTreeMap<usize, u64>>(counters)? {
+        add_at(&mut tally.counters, position, counter);
+    }
+    Ok((tally, read(processes)?))
+}
+
+/// Adds the gauges of one process, as [`Store::add`] packs them.
+fn add_gauges(tally: &mut Tally, packed: &[u8]) {
+    let (gauges, _) = packed.as_chunks();
+    for (position, gauge) in gauges.iter().enumerate() {
+        add_at(&mut tally.gauges, position, u64::from_le_bytes(*gauge));
+    }
+}
+
 fn add_at(sums: &mut Vec<u64>, position: usize, number: u64) {
     /// The maximum number of counters in a reply; there are far fewer.
     const MOST: usize = 4096;
     if position >= sums.len() {
-        sums.resize((position + 1).min(MOST), 0);
+        sums.resize(position.saturating_add(1).min(MOST), 0);
     }
     if let Some(sum) = sums.get_mut(position) {
         *sum = sum.saturating_add(number);
@@ -337,5 +354,7 @@ fn unexpected() -> StoreFault {
     )
 }
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) mod target;
 #[cfg(test)]
 mod tests;

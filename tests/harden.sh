@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Attacks the library and its hosts, where the suites of tests/run.sh only check them.
+#
+#   tests/harden.sh [short|long] [PART]...
+#
+# short, the default, takes less than four minutes for all parts. long runs until every part has done what it promises.
+# A part is an executable in tests/harden/, which gets short or long. It prints its results and ends with 0 if it has found
+# nothing.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+
+mode=short
+if [[ ${1-} == short || ${1-} == long ]]; then
+    mode=$1
+    shift
+fi
+parts=("$@")
+if ((${#parts[@]} == 0)); then
+    for file in tests/harden/*.sh; do
+        parts+=("$(basename "$file" .sh)")
+    done
+fi
+for part in "${parts[@]}"; do
+    if [[ ! -x tests/harden/$part.sh ]]; then
+        sed -n '2,9s/^# \{0,1\}//p' "$0"
+        exit 2
+    fi
+done
+
+declare -A result=() seconds=()
+failed=0
+for part in "${parts[@]}"; do
+    echo "=== $part"
+    start=$SECONDS
+    if "tests/harden/$part.sh" "$mode"; then
+        result[$part]=passed
+    else
+        result[$part]=FAILED
+        ((failed += 1))
+    fi
+    seconds[$part]=$((SECONDS - start))
+done
+printf '\n%-12s %8s %8s\n' part result seconds
+for part in "${parts[@]}"; do
+    printf '%-12s %8s %8d\n' "$part" "${result[$part]}" "${seconds[$part]}"
+done
+((failed == 0))
