@@ -16,8 +16,9 @@ def recovery(fault: Fault) -> str:
     if fault.recovery is None:
         return "the next request"
     seconds = f"within {fault.recovery:g} s"
-    if fault.settings.get("rediscovery_lifetime"):
-        return "within `rediscovery_lifetime`"
+    if lifetime := fault.settings.get("rediscovery_lifetime"):
+        pause = fault.recovery - lifetime
+        return "within `rediscovery_lifetime`" + (f" and {pause:g} s" if pause else "")
     return f"other clients {seconds}" if fault.others_recover else seconds
 
 

@@ -26,7 +26,9 @@ TOKEN = Verdict(200)
 
 BACK_OFF = 5
 """Seconds until metadata and keys are fetched again after a failure; the seconds for which a refusal is cached."""
-REDISCOVERY = 6
+PAUSE = 5
+"""The longest pause of the circuit breaker, in seconds."""
+REDISCOVERY = 1
 """The `rediscovery_lifetime` of rows that depend on it, in seconds."""
 FETCH = 3
 """The deadline of a fetch of metadata or keys, in seconds."""
@@ -70,9 +72,13 @@ def discovery(
     return Fault(f"discovery-{name}", title, reply, expect, recovery, "discovery", **more)
 
 
-def rediscovered(name: str, title: str, reply: Reply, expect: Verdict = INVALID, **more: Any) -> Fault:
-    """The metadata are valid, but do not suffice: they are fetched again after `rediscovery_lifetime`."""
-    return discovery(name, title, reply, expect, REDISCOVERY, settings={"rediscovery_lifetime": REDISCOVERY}, **more)
+def rediscovered(
+    name: str, title: str, reply: Reply, expect: Verdict = INVALID, pause: float = 0, **more: Any
+) -> Fault:
+    """The metadata are valid, but do not suffice: they are fetched again after `rediscovery_lifetime`. Nothing is tried
+    during a pause."""
+    settings = {"rediscovery_lifetime": REDISCOVERY}
+    return discovery(name, title, reply, expect, REDISCOVERY + pause, settings=settings, **more)
 
 
 def jwks(name: str, title: str, reply: Reply, expect: Verdict, recovery: float | None = BACK_OFF) -> Fault:
@@ -356,9 +362,9 @@ SECTIONS: dict[str, list[Fault]] = {
         discovery("endpoint-file", "a `file` URL as token endpoint", merge(token_endpoint="file:///etc/passwd")),
         discovery("endpoint-user", "a token endpoint with a user name", merge(token_endpoint="https://user:pass@idp.example/token")),
         discovery("endpoint-number", "a number as token endpoint", merge(token_endpoint=7)),
-        rediscovered("endpoint-metadata", "a cloud's metadata service as token endpoint", merge(token_endpoint="https://169.254.169.254/token"), UNREACHABLE),
-        rediscovered("endpoint-dead", "a token endpoint that refuses connections", merge(token_endpoint="http://127.0.0.1:1/token"), UNREACHABLE),
-        rediscovered("no-jwks", "no `jwks_uri`, beside signed tokens", merge(jwks_uri=None), UNVERIFIABLE, forge=signed),
+        rediscovered("endpoint-metadata", "a cloud's metadata service as token endpoint", merge(token_endpoint="https://169.254.169.254/token"), UNREACHABLE, PAUSE),
+        rediscovered("endpoint-dead", "a token endpoint that refuses connections", merge(token_endpoint="http://127.0.0.1:1/token"), UNREACHABLE, PAUSE),
+        rediscovered("no-jwks", "no `jwks_uri`, beside signed tokens", merge(jwks_uri=None), UNVERIFIABLE, 2 * BACK_OFF - REDISCOVERY, forge=signed),
         discovery("methods-text", "a text as list of methods", merge(token_endpoint_auth_methods_supported="client_secret_post")),
         discovery("methods-none", "methods without any that has a secret", merge(token_endpoint_auth_methods_supported=["private_key_jwt"]), TOKEN),
         discovery("jwks-http", "an `http` `jwks_uri` elsewhere", merge(jwks_uri="http://idp.example/jwks")),
