@@ -4,10 +4,12 @@
 #   tests/harden.sh [short|long] [PART]...
 #
 # short, the default, takes less than four minutes for all parts. long runs until every part has done what it promises.
-# A part is an executable in tests/harden/, which gets short or long. It prints its results and ends with 0 if it has found
-# nothing.
+# A part is an executable in tests/harden/, which gets short or long; long also has reproduce, races, miri and mutants, which
+# are scripts in tests/. A part prints its results and ends with 0 if it has found nothing.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
+
+readonly long_only=(reproduce races miri mutants)
 
 mode=short
 if [[ ${1-} == short || ${1-} == long ]]; then
@@ -19,20 +21,27 @@ if ((${#parts[@]} == 0)); then
     for file in tests/harden/*.sh; do
         parts+=("$(basename "$file" .sh)")
     done
+    [[ $mode == short ]] || parts+=("${long_only[@]}")
 fi
-for part in "${parts[@]}"; do
-    if [[ ! -x tests/harden/$part.sh ]]; then
+
+# run PART: runs it. Fails with 2 if there is no such part in this mode.
+run() {
+    if [[ -x tests/harden/$1.sh ]]; then
+        "tests/harden/$1.sh" "$mode"
+    elif [[ $mode == long && " ${long_only[*]} " == *" $1 "* ]]; then
+        "tests/$1.sh"
+    else
         sed -n '2,9s/^# \{0,1\}//p' "$0"
-        exit 2
+        return 2
     fi
-done
+}
 
 declare -A result=() seconds=()
 failed=0
 for part in "${parts[@]}"; do
     echo "=== $part"
     start=$SECONDS
-    if "tests/harden/$part.sh" "$mode"; then
+    if run "$part"; then
         result[$part]=passed
     else
         result[$part]=FAILED

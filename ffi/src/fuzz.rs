@@ -224,7 +224,7 @@ unsafe fn shown(start: *const c_char, len: usize) {
     assert!(str::from_utf8(bytes).is_ok());
 }
 
-/// What a host holds during a sequence.
+/// The possessions of a host during a sequence.
 struct Run<'d> {
     script: Script<'d>,
     gates: Vec<*mut credgate_gate>,
@@ -388,7 +388,7 @@ impl Run<'_> {
     unsafe fn set(&mut self) {
         let which = self.script.below(14);
         let string = match which {
-            // What finds the cached token.
+            // Credentials of the cached token.
             0 => Some((*b"Basic Y2xpZW50OnMzY3JldA==").into()),
             1 => Some((*b"client_id=client&client_secret=s3cret").into()),
             _ => self.script.string(),

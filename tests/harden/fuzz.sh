@@ -3,7 +3,7 @@
 #
 # short runs each target for some seconds. long runs each until it has had its executions, which target/fuzz/executions
 # remembers, so that it continues where it was stopped. An input that breaks a promise is added to the committed corpus.
-# CREDGATE_JOBS: how many targets run at a time.
+# CREDGATE_JOBS is the number of targets that run at a time.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 # shellcheck source=tests/lib.sh
@@ -55,7 +55,7 @@ attack() {
         return
     fi
     while left=$(($(executions "$target") - $(had "$target"))) && ((left > 0)); do
-        # In pieces: what was done counts after an interruption.
+        # In pieces, so that an interruption loses one piece.
         run_target "$target" -runs="$left" -max_total_time=120 || return
     done
 }

@@ -126,10 +126,11 @@ def test_innocent_text_has_no_findings(case: str, tmp_path: Path) -> None:
     assert check(written(tmp_path, *INNOCENT[case])) == []
 
 
-def test_a_binary_file_has_no_findings(tmp_path: Path) -> None:
-    image = tmp_path / "image.png"
-    image.write_bytes(b"\x89PNG\r\n\x1a\n\x00What is it.")
-    assert check(image) == []
+@pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n\x00What is it.", b"What is it.\xff", b"What is it.\x00"])
+def test_a_binary_file_has_no_findings(content: bytes, tmp_path: Path) -> None:
+    binary = tmp_path / "binary"
+    binary.write_bytes(content)
+    assert check(binary) == []
 
 
 @pytest.mark.parametrize("word", WORDS)

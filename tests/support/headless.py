@@ -200,9 +200,12 @@ def clauses(block: list[Line]) -> Iterator[Line]:
 def check(path: Path) -> list[Finding]:
     """Returns the findings in a file, ordered by line. A binary file, such as an image, has none."""
     content = path.read_bytes()
-    if b"\0" in content:
+    try:
+        source = content.decode()
+    except UnicodeDecodeError:
         return []
-    source = content.decode()
+    if "\0" in source:
+        return []
     found = [clause for passage in passages(path, source) for block in blocks(passage) for clause in clauses(block)]
     names = {".rs": RUST_TEST, ".py": PYTHON_TEST}.get(path.suffix)
     for match in names.finditer(source) if names else ():

@@ -83,7 +83,7 @@ fn entry(data: &[u8]) {
     let Some(entry) = Entry::read(data) else {
         return;
     };
-    // What is written reads as the same entry.
+    // A written entry reads as the same entry.
     let Some(text) = entry.write() else {
         assert!(data.len() > MAX_VALUE / 8);
         return;

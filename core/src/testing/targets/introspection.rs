@@ -37,7 +37,7 @@ pub fn introspection(data: &[u8]) {
             let Some(Value::Object(mut stated)) = stated else {
                 panic!("claims of no object");
             };
-            // What is repeated is not guessed at.
+            // A repeated member is not guessed at.
             assert_eq!(
                 members(data).map(|members| members.len()),
                 Some(stated.len())

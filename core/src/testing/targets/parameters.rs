@@ -68,7 +68,7 @@ impl Parameters {
             Err(Cause::TooLong) => assert!(len > MAX_LEN),
             Err(cause) => panic!("{cause:?}"),
         }
-        // What everybody reads alike is a pair.
+        // Halves that every parser reads alike are a pair.
         let is_plain = like_ids == 1 && like_secrets == 1 && ids.len() == 1 && secrets.len() == 1;
         let is_valid = both().all(|value| printable(value) && value != Some(""));
         assert!(!is_plain || !is_valid || self.is_malformed || len > MAX_LEN);

@@ -31,7 +31,7 @@ fn judge_url(text: &str) {
             continue;
         };
         assert!(is_safe(&url, may_have_http), "{text}");
-        // What follows is judged once.
+        // The checks below do not depend on it.
         if may_have_http {
             continue;
         }
