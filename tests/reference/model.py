@@ -29,6 +29,8 @@ STATUS = {
 }
 MAX_TOGETHER, MAX_ARGS, MAX_TOKEN = 2048, 16, 16384
 TEN_YEARS = 10 * 365 * 86400
+# The age, in seconds, at which a token that is not trusted is replaced.
+REPLACED_AFTER = 5
 BODY_METHODS = (b"POST", b"PUT", b"PATCH")
 FORM, JSON = b"application/x-www-form-urlencoded", b"application/json"
 # The claim of each kind of requirement, and the settings that can change a token.
