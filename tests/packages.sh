@@ -128,11 +128,24 @@ install_debian() {
         touch "$base/installed"
 }
 
+# target/packaging/python-ARCHITECTURE: a Python that loads a musllinux wheel.
+need_musl_python() {
+    local architecture=$1 python=$work/python-$1
+    [ -x "$python/opt/python/bin/python3" ] ||
+        quietly "compiling Python for musl on $architecture" tests/packages/musl_python.sh "$(zig)" "$architecture" "$python"
+}
+
+zig() {
+    "$bin/python" -c 'import ziglang; print(f"{ziglang.__path__[0]}/zig")'
+}
+
 step_check() {
-    need_apt lintian
+    need_apt binutils buildah dpkg-dev lintian openssl pkg-config qemu-user-static
     need_lab
     need_packagers
     need_clean_debian
+    need_musl_python x86_64
+    need_musl_python aarch64
     # The mounts of the tests end with them.
     (cd tests && exec unshare --mount --propagation private "$bin/python" -m pytest packages)
 }

@@ -32,7 +32,8 @@ def test_debian_packages_have_the_version_of_the_workspace() -> None:
 
 
 def test_shared_library_has_the_version_of_its_abi() -> None:
-    (abi,) = re.findall(r"^#define CREDGATE_ABI_VERSION (\d+)$", (ROOT / "include/credgate.h").read_text(), re.MULTILINE)
+    header = (ROOT / "include/credgate.h").read_text()
+    (abi,) = re.findall(r"^#define CREDGATE_ABI_VERSION (\d+)$", header, re.MULTILINE)
     library = manifest("ffi/Cargo.toml")["package"]["metadata"]["capi"]["library"]
     assert library["version"].partition(".")[0] == abi
     assert f"\nPackage: libcredgate{abi}\n" in (ROOT / "ffi/debian/control").read_text()

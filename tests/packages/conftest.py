@@ -116,7 +116,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """The table: package, size, dependencies, errors of lintian, tests."""
-    outcomes: dict[str, list[bool]] = {}
+    outcomes: dict[object, list[bool]] = {}
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport) and (report.when == "call" or report.failed):
@@ -126,7 +126,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.section("packages")
     for file in sorted(PACKAGES.iterdir()):
         if file.suffix in {".deb", ".rock", ".whl"}:
-            results = [result for name, found in outcomes.items() if file.match(name) for result in found]
+            results = [result for name, found in outcomes.items() if file.match(str(name)) for result in found]
             errors = f"{len(lintian_errors(file))} errors of lintian, " if file.suffix == ".deb" else ""
             terminalreporter.line(f"{file.name}  {file.stat().st_size / 1024:,.0f} KiB")
             terminalreporter.line(f"    {errors}{sum(results)} of {len(results)} tests passed; {_dependencies(file)}")

@@ -20,7 +20,7 @@ class Buildah:
     """Images in a directory, built without a daemon."""
 
     def __init__(self, directory: Path):
-        places = ["--root", directory / "storage", "--runroot", directory / "run", "--storage-driver", "vfs"]
+        places = [f"--root={directory}/storage", f"--runroot={directory}/run", "--storage-driver=vfs"]
         self._command = ["buildah", *places]
 
     def __call__(self, *arguments: str | Path) -> str:

@@ -16,6 +16,7 @@ DEBIAN = "lua-resty-credgate_*.deb"
 ROCK = "lua-resty-credgate-*.rock"
 KONG = "kong-plugin-credgate-*.rock"
 APISIX = "apisix-plugin-credgate-*.rock"
+SOURCES = ROOT / "ffi/lua/lib"
 SITE = "/etc/nginx/conf.d/gate.conf"
 
 
@@ -96,11 +97,15 @@ def test_rock_works_and_leaves_nothing_when_removed(
 def test_rock_of_a_plugin_installs_its_modules_and_removes_them(debian: CleanDebian, rock: str, plugins: str) -> None:
     debian.install("luarocks")
     installed(debian, package(rock))
-    before = {str(file.relative_to(ROOT / "ffi/lua/lib")) for file in (ROOT / "ffi/lua/lib" / plugins).rglob("*.lua")}
     share = debian.path("/usr/local/share/lua/5.1")
-    assert {str(file.relative_to(share)) for file in share.rglob("*.lua")} == before
+    assert modules(share, share) == modules(SOURCES, SOURCES / plugins)
     debian.run("luarocks", "remove", package(rock).name.partition("-0")[0])
-    assert list(share.rglob("*.lua")) == []
+    assert modules(share, share) == set()
+
+
+def modules(root: Path, below: Path) -> set[Path]:
+    """The Lua files in a directory, relative to `root`."""
+    return {file.relative_to(root) for file in below.rglob("*.lua")}
 
 
 def installed(debian: CleanDebian, rock: Path) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import shutil
-import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -53,24 +53,28 @@ class CleanDebian:
             shutil.copy(file, self.path("/tmp"))
         return [f"/tmp/{file.name}" for file in files]
 
-    def run(self, *command: str, check: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
-        """Runs a command inside; `more` are variables of its environment."""
-        return run("chroot", self.root, *command, env={**ENVIRONMENT, **more}, check=check)
+    def run(self, *command: str, env: Mapping[str, str] | None = None) -> str:
+        """Runs a command inside, with more variables in its environment. Returns its output."""
+        return run("chroot", self.root, *command, env={**ENVIRONMENT, **(env or {})}, seconds=600).stdout
 
     def shell(self, text: str) -> str:
-        return self.run("sh", "-euc", text).stdout
+        return self.run("sh", "-euc", text)
 
-    def install(self, *packages: str | Path) -> str:
+    def install(self, *packages: str | Path) -> None:
         """Installs packages by name, and files of packages, with their dependencies."""
         files = self.copy(*(package for package in packages if isinstance(package, Path)))
         names = [package for package in packages if isinstance(package, str)]
-        return self._apt("install", "--no-install-recommends", *names, *files)
+        self._apt("install", "--no-install-recommends", *names, *files)
 
-    def purge(self, *packages: str) -> str:
-        return self._apt("purge", *packages)
+    def purge(self, *packages: str) -> None:
+        self._apt("purge", *packages)
 
-    def _apt(self, *arguments: str) -> str:
-        return self.run("apt-get", "-qq", "-y", *arguments, DEBIAN_FRONTEND="noninteractive").stdout
+    def remove(self, *packages: str) -> None:
+        """Removes packages but for their configuration."""
+        self._apt("remove", *packages)
+
+    def _apt(self, *arguments: str) -> None:
+        self.run("apt-get", "-qq", "-y", *arguments, env={"DEBIAN_FRONTEND": "noninteractive"})
 
     def trust(self, ca: Path) -> None:
         """Adds a certificate authority to those of the system."""
