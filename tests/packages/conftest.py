@@ -31,8 +31,8 @@ def package(name: str) -> Path:
 
 
 @pytest.fixture
-def debian(tmp_path: Path) -> Iterator[CleanDebian]:
-    with CleanDebian(tmp_path / "debian") as debian:
+def debian() -> Iterator[CleanDebian]:
+    with CleanDebian() as debian:
         yield debian
 
 

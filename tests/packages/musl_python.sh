@@ -16,7 +16,7 @@ cd "$work"
 apt-get indextargets --format "deb-src \$(REPO_URI) \$(RELEASE) \$(COMPONENT)" "Origin: Debian" "Created-By: Packages" >sources.list
 apt=(-o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$work/lists")
 apt-get "${apt[@]}" update
-apt-get "${apt[@]}" source --download-only "$python"
+apt-get "${apt[@]}" source --download-only --tar-only "$python"
 tar -xf "${python}"_*.orig.tar.xz -C source --strip-components=1
 
 cd source

@@ -50,7 +50,7 @@ def test_image_serves_the_four_settings(
 
     config = buildah.config("localhost/credgate")
     assert config["StopSignal"] == "SIGQUIT"
-    with CleanDebian(tmp_path / "image", buildah.files("localhost/credgate")) as image:
+    with CleanDebian(buildah.files("localhost/credgate")) as image:
         assert not image.path("/packages").exists()
         image.trust(authority.ca)
         port = free_port()

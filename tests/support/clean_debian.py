@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
@@ -22,10 +23,11 @@ ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 class CleanDebian:
     """The base with an overlay. It needs a mount namespace of its own, which `tests/packages.sh` makes."""
 
-    def __init__(self, directory: Path, base: Path = BASE):
-        self.directory = directory
+    def __init__(self, base: Path = BASE):
         self.base = base
-        self.root = directory / "root"
+        # Not in /tmp, which cannot hold an overlay if it is part of one, as in containers.
+        self.directory = Path(tempfile.mkdtemp(prefix="debian-", dir=WORK))
+        self.root = self.directory / "root"
 
     def __enter__(self) -> Self:
         upper, work = self.directory / "upper", self.directory / "work"
