@@ -51,8 +51,11 @@ fn a_repeated_field_is_an_error() {
         r#"{"issuer":"https://a","issuer":"https://b"}"#,
         r#"{"name":"openid-connect","config":{"issuer":"https://a","issuer":"https://b"}}"#,
         r#"{"issuer":"https://a","token_post_args":{"a":"1","a":"2"}}"#,
+        r#"{"a\nb":1,"a\nb":2}"#,
     ] {
-        assert!(error(json).contains("appears twice"), "{json}");
+        let error = error(json);
+        assert!(error.contains("appears twice"), "{json}");
+        assert!(!error.contains(char::is_control), "{error}");
     }
 }
 

@@ -59,7 +59,7 @@ impl<'de> Visitor<'de> for UniqueVisitor {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             if object.contains_key(&name) {
-                return Err(de::Error::custom(format!("\"{name}\" appears twice")));
+                return Err(de::Error::custom(format!("{name:?} appears twice")));
             }
             let Unique(value) = members.next_value()?;
             object.insert(name, value);

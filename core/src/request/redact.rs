@@ -22,52 +22,54 @@ pub fn redact_query(query: &mut [u8]) {
 /// Overwrites the value of every `client_secret` in any text, such as a log line, a URI, a form or a JSON object, with
 /// `*`. Knows the same names as [`redact_query`].
 pub fn redact_text(text: &mut [u8]) {
-    let mut at = 0;
-    while let Some(value) = next_secret(text, at) {
-        at = value.end;
-        text[value].fill(b'*');
+    // Again, because a value may contain the end of another one.
+    while text_contains_secret(text) {
+        for value in secrets(text) {
+            text[value].fill(b'*');
+        }
     }
 }
 
 /// Whether [`redact_text`] would change the text.
 pub fn text_contains_secret(text: &[u8]) -> bool {
-    let mut at = 0;
-    while let Some(value) = next_secret(text, at) {
-        at = value.end;
-        if text[value].iter().any(|&byte| byte != b'*') {
-            return true;
-        }
-    }
-    false
+    let is_shown = |value: Range<usize>| text[value].iter().any(|&byte| byte != b'*');
+    secrets(text).into_iter().any(is_shown)
 }
 
 fn is_secret(name: Name) -> bool {
     matches!(name, Name::Secret | Name::LikeSecret)
 }
 
-/// The first value of a secret whose name ends at `from` or later.
-fn next_secret(text: &[u8], from: usize) -> Option<Range<usize>> {
-    (from..text.len()).find_map(|at| match text[at] {
-        b'=' => parameter(text, at),
-        b':' => member(text, at),
-        _ => None,
-    })
+/// The values of secrets, as a reader of parameters and a reader of JSON would each find them: they may overlap. Takes
+/// time in proportion to the text.
+fn secrets(text: &[u8]) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    // The name of a parameter begins here, and the last value of one ends there.
+    let (mut start, mut end) = (0, 0);
+    for (at, &byte) in text.iter().enumerate() {
+        match byte {
+            // The value of another one within it has the same end.
+            b'=' if at >= end && is_secret(name_of(&text[start..at])) => {
+                let value = parameter(text, at + 1);
+                end = value.end;
+                found.push(value);
+            }
+            b':' => found.extend(member(text, at)),
+            b'?' | b'"' => start = at + 1,
+            _ if ends_parameter(byte) => start = at + 1,
+            _ => {}
+        }
+    }
+    found
 }
 
-/// The value of a parameter, whose `=` is at `equals`.
-fn parameter(text: &[u8], equals: usize) -> Option<Range<usize>> {
-    let name = &text[..equals];
-    let start = name
-        .iter()
-        .rposition(|&byte| ends_parameter(byte) || matches!(byte, b'?' | b'"'));
-    if !is_secret(name_of(&name[start.map_or(0, |at| at + 1)..])) {
-        return None;
-    }
-    let value = &text[equals + 1..];
+/// The value of a parameter that begins at `start`.
+fn parameter(text: &[u8], start: usize) -> Range<usize> {
+    let value = &text[start..];
     let end = (0..value.len()).find(|&at| {
         ends_parameter(value[at]) || (value[at] == b'"' && ends_quotation(&value[at + 1..]))
     });
-    Some(equals + 1..equals + 1 + end.unwrap_or(value.len()))
+    start..end.map_or(text.len(), |end| start + end)
 }
 
 fn ends_parameter(byte: u8) -> bool {
@@ -94,7 +96,11 @@ fn member(text: &[u8], colon: usize) -> Option<Range<usize>> {
         b'"' => (start + 1, end_of_string(&value[1..]).map(|end| end + 1)),
         // Only a string is a secret, but a client may send another value by mistake.
         b'[' | b'{' => (start, None),
-        _ => (start, value.iter().position(|byte| b",}".contains(byte))),
+        _ => {
+            let end = value.iter().position(|byte| b",}\"".contains(byte));
+            // No JSON value has a quotation mark in it.
+            (start, end.filter(|&end| value[end] != b'"'))
+        }
     };
     Some(start..end.map_or(text.len(), |end| text.len() - value.len() + end))
 }
@@ -192,6 +198,14 @@ mod tests {
             (r#"{"client_secret":["a"]"#, r#"{"client_secret":*****"#),
             (r#"{"client_secret":"a"#, r#"{"client_secret":"*"#),
             (r#"{"client_secret":"#, r#"{"client_secret":"#),
+            (
+                r#"{"a":"client_secret=","client_secret":"s x"}"#,
+                r#"{"a":"client_secret=************************"#,
+            ),
+            (
+                r#"{"client_secret":1 "client_secret":"a,b"}"#,
+                r#"{"client_secret":************************"#,
+            ),
             (
                 "client_secret=&x=client_secret",
                 "client_secret=&x=client_secret",
