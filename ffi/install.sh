@@ -34,8 +34,8 @@ ln -sfn "$file" "${DESTDIR-}$libdir/libcredgate.so"
 install -d "${DESTDIR-}$libdir/pkgconfig"
 cat >"${DESTDIR-}$libdir/pkgconfig/credgate.pc" <<END
 prefix=$prefix
-libdir=$libdir
-includedir=$includedir
+libdir=${libdir/#"$prefix"\//\${prefix\}/}
+includedir=\${prefix}/include
 
 Name: credgate
 Description: Client credentials of API clients, exchanged at an OpenID provider

@@ -16,7 +16,11 @@ BASE = WORK / "root"
 # Downloaded packages, for all tests and runs.
 ARCHIVES = WORK / "archives"
 # Files that any installation changes, and those that are not on a disk.
-VOLATILE = ("dev", "etc/ld.so.cache", "proc", "run", "sys", "tmp", "var/cache", "var/lib/apt", "var/lib/dpkg", "var/log")
+VOLATILE = (
+    "dev", "etc/ld.so.cache", "proc", "run", "sys", "tmp", "var/cache", "var/lib/apt", "var/lib/dpkg", "var/log",
+    # nginx makes them when it first starts.
+    *(f"var/lib/nginx/{name}" for name in ("body", "fastcgi", "proxy", "scgi", "uwsgi")),
+)  # fmt: skip
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8"}
 
 
