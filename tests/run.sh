@@ -72,7 +72,7 @@ suite_lint() {
     # Advisories need the network: CI checks them in a job of its own.
     check deny cargo deny --workspace check bans licenses sources
     check rust-version rust_version_allows_dependencies
-    check shellcheck shellcheck -x -P SCRIPTDIR tests/*.sh tests/harden/*.sh core/fuzz/instrument tests/lab/*.sh ffi/install.sh ffi/nginx/build.sh .ci/run
+    check shellcheck shellcheck -x -P SCRIPTDIR tests/*.sh tests/harden/*.sh core/fuzz/instrument tests/lab/*.sh tests/packages/*.sh ffi/install.sh ffi/nginx/build.sh .ci/run
 }
 
 rust_version_allows_dependencies() {

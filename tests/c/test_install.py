@@ -72,6 +72,7 @@ def test_package_is_installed_below_destdir_and_keeps_its_prefix(tmp_path: Path)
         "usr/include/credgate.h",
         f"{lib}/libcredgate.so",
         f"{lib}/libcredgate.so.1",
+        f"{lib}/libcredgate.so.1.0.0",
         f"{lib}/pkgconfig/credgate.pc",
     }
     assert str(tmp_path) not in (tmp_path / lib / "pkgconfig/credgate.pc").read_text()

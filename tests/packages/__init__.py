@@ -1,0 +1,1 @@
+"""Tests of the packages that `tests/packages.sh` builds. It runs them, too."""
