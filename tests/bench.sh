@@ -42,7 +42,7 @@ bench_cold() {
 
 bench_python() {
     need_peers
-    quietly "installing the Python package" "$python" -m pip install --quiet --force-reinstall --no-deps ./python
+    build_package
     (cd tests && "$python" -m bench.python "$@" && "$python" -m bench.clients "$@")
 }
 
