@@ -23,8 +23,12 @@ pub fn redact_query(query: &mut [u8]) {
 /// `*`. Knows the same names as [`redact_query`].
 pub fn redact_text(text: &mut [u8]) {
     // Again, because a value may contain the end of another one.
-    while text_contains_secret(text) {
-        for value in secrets(text) {
+    loop {
+        let values = secrets(text);
+        if values.is_empty() {
+            return;
+        }
+        for value in values {
             text[value].fill(b'*');
         }
     }
@@ -32,16 +36,15 @@ pub fn redact_text(text: &mut [u8]) {
 
 /// Whether [`redact_text`] would change the text.
 pub fn text_contains_secret(text: &[u8]) -> bool {
-    let is_shown = |value: Range<usize>| text[value].iter().any(|&byte| byte != b'*');
-    secrets(text).into_iter().any(is_shown)
+    !secrets(text).is_empty()
 }
 
 fn is_secret(name: Name) -> bool {
     matches!(name, Name::Secret | Name::LikeSecret)
 }
 
-/// The values of secrets, as a reader of parameters and a reader of JSON would each find them: they may overlap. Takes
-/// time in proportion to the text.
+/// The values of secrets that are not overwritten, as a reader of parameters and a reader of JSON would each find them: they
+/// may overlap. Takes time in proportion to the text.
 fn secrets(text: &[u8]) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     // The name of a parameter begins here, and the last value of one ends there.
@@ -60,6 +63,7 @@ fn secrets(text: &[u8]) -> Vec<Range<usize>> {
             _ => {}
         }
     }
+    found.retain(|value| text[value.clone()].iter().any(|&byte| byte != b'*'));
     found
 }
 
