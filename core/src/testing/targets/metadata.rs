@@ -23,8 +23,9 @@ fn read(gate: &Gate, data: &[u8]) {
         Ok(metadata) => metadata,
         Err(flaw) => return assert!(is_log_safe(&flaw.why(issuer))),
     };
-    // A name that the library reads is there at most once.
-    let members = members(data).expect("an object");
+    // A name that the library reads is there at most once. Members that it does not read may be in another encoding.
+    let text = String::from_utf8_lossy(data);
+    let members = members(text.as_bytes()).expect("an object");
     let stated = |name: &str| {
         let mut named = members.iter().filter(|member| member.is(name));
         let value = named.next();

@@ -13,7 +13,9 @@ const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// The body of a 200.
 pub fn token_response(data: &[u8]) {
-    let members = members(data);
+    // Members that the library does not read may be in another encoding.
+    let readable = String::from_utf8_lossy(data);
+    let members = members(readable.as_bytes());
     let text = |name: &str| {
         members
             .iter()
