@@ -217,6 +217,13 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_number_is_the_same_in_the_token_and_in_the_json_object() {
+        let text = r#"{"x":184467540737.9551615}"#;
+        let members: Value = serde_json::from_str(text).expect("an object");
+        assert_eq!(claims(members).set().json(), r#"{"x":184467540737.95517}"#);
+    }
+
+    #[test]
     fn a_path_leads_through_members_and_positions_from_one() {
         let claims = claims(json!({"realm": {"roles": ["a", {"name": "b"}]}, "x": "y"}));
         let find = |path: &[&str]| {
