@@ -45,7 +45,9 @@ static HOST: LazyLock<Host> = LazyLock::new(|| {
         );
     }
     let gates = GATES.map(|own| {
-        let json = format!(r#"{{"issuer":"{issuer}","allow_loopback_http":true{own}}}"#);
+        let json = format!(
+            r#"{{"issuer":"{issuer}","allow_loopback_http":true,"purge_token_on_upstream_status_codes":[]{own}}}"#
+        );
         let mut gate = ptr::null_mut();
         // SAFETY: all pointers are valid.
         let made =
