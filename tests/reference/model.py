@@ -51,7 +51,7 @@ ID, SECRET = b"client_id", b"client_secret"
 
 
 Pair = Tuple[bytes, bytes]
-Parameters = List[Tuple[Optional[bytes], Optional[bytes]]]
+Parameters = List[Tuple[Optional[bytes], Any]]
 
 
 class Denied(NamedTuple):
@@ -189,13 +189,21 @@ class Fault(Exception):
         self.cause, self.other = cause, other
 
 
+class Malformed(NamedTuple):
+    """A value that does not decode, or is not a string. The bytes before its fault are at most this long."""
+
+    length: int
+
+
 class Room:
     """Counts the bytes of decoded values: no more than a request may have."""
 
     def __init__(self) -> None:
         self.left = MAX_TOGETHER + 1
 
-    def take(self, value: bytes) -> bytes:
+    def take(self, value: bytes | Malformed) -> bytes:
+        if isinstance(value, Malformed):
+            raise Fault("malformed_parameter", "too_long" if value.length > self.left else "")
         self.left -= len(value)
         if self.left < 0:
             raise Fault("too_long")
@@ -350,8 +358,6 @@ def pair_of(parameters: Parameters, room: Room) -> Pair | None:
     for name, value in parameters:
         if name in names:
             if name not in values:
-                if value is None:
-                    raise Fault("malformed_parameter")
                 values[name] = room.take(value)
         else:
             name = look_alike(name)
@@ -385,8 +391,6 @@ def caller_args(gate: Gate, request: Request, room: Room) -> list[Any]:
         before = len(args)
         for name, value in parameters:
             if name == wanted:
-                if value is None:
-                    raise Fault("malformed_parameter")
                 if room.take(value):
                     args.append((name, value))
                     if len(args) > MAX_ARGS:
@@ -396,7 +400,7 @@ def caller_args(gate: Gate, request: Request, room: Room) -> list[Any]:
     return args
 
 
-# Parameters: names and values. One that does not decode, or is not a string, is None.
+# Parameters: names and values. A name that does not decode is None.
 
 
 def body_parameters(gate: Gate, request: Request) -> Parameters:
@@ -418,7 +422,8 @@ def form(text: bytes) -> Parameters:
     parameters = []
     for part in text.split(b"&"):
         name, _, value = part.partition(b"=")
-        parameters.append((decoded(name), decoded(value)))
+        text = decoded(value)
+        parameters.append((decoded(name), Malformed(len(value)) if text is None else text))
     return parameters
 
 
@@ -489,15 +494,20 @@ def members(text: bytes) -> Parameters:
                 state = COMMA_OR_END
         else:
             return []
-    return [(string(name), string(value)) for name, value in found] if state == END else []
+    if state != END:
+        return []
+    texts = [(string(name), string(value)) for name, value in found]
+    return [(name if type(name) is bytes else None, value) for name, value in texts]
 
 
-def string(token: str) -> bytes | None:
-    """Decodes a string. None: it is none, or has an unpaired surrogate."""
+def string(token: str) -> bytes | Malformed:
+    """Decodes a string, which must not have an unpaired surrogate."""
+    if token[0] != '"':
+        return Malformed(0)
     try:
-        return json.loads(token).encode() if token[0] == '"' else None
+        return json.loads(token).encode()
     except UnicodeEncodeError:
-        return None
+        return Malformed(len(token.encode()))
 
 
 # Tokens.
