@@ -1,5 +1,9 @@
 #!/usr/bin/env bash
-# Compares the library with its reference model (tests/reference): half a minute of the same requests each time, or 100 million new ones.
+# Compares the library with its reference model (tests/reference): tests/harden/reference.sh short|long
+#
+# short compares the same requests each time, for half a minute. long compares new ones until there have been a hundred million
+# verdicts, which target/reference/rounds remembers, so that it continues where it was stopped. CREDGATE_JOBS is the number of
+# processes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tests/lib.sh
@@ -10,8 +14,14 @@ need_venv
 build_library
 cd tests
 "$ROOT/target/venv/bin/python" -m pytest reference
-if [[ ${1-short} == long ]]; then
-    pypy3 -m reference --cases 100000000
-else
-    pypy3 -m reference --cases 500000 --seed 1
+if [[ ${1-short} == short ]]; then
+    exec pypy3 -m reference --verdicts 1000000 --seed 1
 fi
+jobs=()
+for _ in $(seq "${CREDGATE_JOBS:-$(nproc)}"); do
+    pypy3 -m reference --verdicts 100000000 --file "$ROOT/target/reference/rounds" &
+    jobs+=($!)
+done
+status=0
+for job in "${jobs[@]}"; do wait "$job" || status=1; done
+exit "$status"

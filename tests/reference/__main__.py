@@ -1,41 +1,56 @@
 """Compares the library with its reference model.
 
-    python -m reference [--cases N] [--seed S] [--seconds S]
+    python -m reference [--verdicts N] [--seed S] [--file FILE]
 
 Run it with PyPy, which is some twenty times as fast. Without a seed, a random one is drawn and printed. The exit status is 1
-if there is a difference; the first differences of each class are printed.
+if there is a difference; the first differences of each class are printed. FILE keeps the counts of each round: several
+processes may share it, and a process that is started again goes on from there.
 """
 
 import argparse
 import secrets
 import sys
 import time
+from pathlib import Path
 
-from .compare import ROUND, Comparison
+from . import counts
+from .compare import JUDGES, ROUND, Comparison
 from .library import Library
 from .world import provider
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="reference", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=10 * ROUND, help="number of requests")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="end after this time, at the end of a round")
+    parser.add_argument("--verdicts", type=int, default=10 * ROUND * JUDGES, help="number of verdicts to compare")
     parser.add_argument("--seed", type=int, help="seed of the generator")
+    parser.add_argument("--file", type=Path, help="file that keeps the counts")
     options = parser.parse_args()
     seed = secrets.randbelow(1 << 32) if options.seed is None else options.seed
-    print(f"seed {seed}", flush=True)
-    began = time.monotonic()
+    total = counts.read(options.file) if options.file else counts.Counts()
+    differences = 0
     with provider() as issuer:
         comparison = Comparison(Library(), issuer, seed)
-        left = options.cases
-        while left > 0 and time.monotonic() - began < options.seconds:
-            comparison.round(min(left, ROUND))
-            left -= ROUND
-    for name, examples in comparison.examples.items():
-        print(f"--- {name}", *examples, sep="\n")
-    print(comparison.table())
-    print(f"{time.monotonic() - began:.0f} s, seed {seed}")
-    return 1 if comparison.differences else 0
+        while (left := options.verdicts - total.total) > 0:
+            began, used = time.monotonic(), time.process_time()
+            comparison.round(min(ROUND, -(-left // JUDGES)))
+            done, used = comparison.counts, time.process_time() - used
+            if options.file:
+                counts.append(options.file, done)
+                total = counts.read(options.file)
+            else:
+                total.add(done)
+            differences += sum(done.differences.values())
+            print(
+                f"seed {seed}, round {comparison.rounds}: {done.requests:,} requests, {done.total:,} verdicts, "
+                f"{sum(done.differences.values())} differences, {time.monotonic() - began:.0f} s, "
+                f"{done.total / used:,.0f} verdicts per second of CPU time; {total.total:,} so far",
+                flush=True,
+            )
+            for name, examples in comparison.examples.items():
+                print(f"--- {name}", *examples, sep="\n", flush=True)
+            comparison.examples.clear()
+    print(total.table())
+    return 1 if differences else 0
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import lru_cache
 from typing import Any
 
 OPTIONS: dict[str, list[Any]] = {
@@ -16,32 +17,36 @@ OPTIONS: dict[str, list[Any]] = {
 }
 
 
+TIMES: dict[str, list[Any]] = {
+    "exp": [3600] * 6 + [None, None, 12, 20, 9000, 4, "soon"],
+    "nbf": [None] * 6 + [-60, -1, 1000, "then"],
+    "iat": [None] * 2 + [0, -100, True],
+}
+RESPONSE: dict[str, list[Any]] = {
+    "expires_in": [3600] * 6 + [None, None, None, "1800", 9, 14, 1e9, 0, -1, "x", 3.5, "7"],
+    "scope": [None, None, "read", "read admin"],
+}
+
+
+@lru_cache(maxsize=4096)
+def drawn(client_id: str, issuer: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], bool]:
+    """Draws the claims for a client id, those relative to the time, the response, and whether the token is opaque."""
+    chosen = random.Random(client_id)
+    claims = {"iss": chosen.choice([issuer] * 6 + [issuer + "/", "https://other.example"])}
+    for name, options in OPTIONS.items():
+        claims[name] = chosen.choice(options)
+    times = {}
+    for name, options in TIMES.items():
+        ahead = chosen.choice(options)
+        times[name] = ahead + chosen.choice([0, 0, 0, 0.5]) if type(ahead) is int else ahead
+    response = {name: chosen.choice(options) for name, options in RESPONSE.items()}
+    return claims, times, response, chosen.random() < 0.25
+
+
 def profile(client_id: str, issuer: str, now: float) -> dict[str, Any]:
     """Returns the token response for a client id, with the claims of the token in "claims" (None: the token is opaque)."""
-    chosen = random.Random(client_id)
-    claims: dict[str, Any] | None = {"iss": chosen.choice([issuer] * 6 + [issuer + "/", "https://other.example"])}
-    for name, options in OPTIONS.items():
-        value = chosen.choice(options)
-        if value is not None:
-            claims[name] = value
-    whole = int(now)
-    for name, times in {
-        "exp": [3600] * 6 + [None, None, 12, 20, 9000, 4, "soon"],
-        "nbf": [None] * 6 + [-60, -1, 1000, "then"],
-        "iat": [None] * 2 + [0, -100, True],
-    }.items():
-        ahead = chosen.choice(times)
-        if isinstance(ahead, str) or ahead is True:
-            claims[name] = ahead
-        elif ahead is not None:
-            claims[name] = whole + ahead + chosen.choice([0, 0, 0, 0.5])
-    response = {"token_type": "Bearer"}
-    for name, options in {
-        "expires_in": [3600] * 6 + [None, None, None, "1800", 9, 14, 1e9, 0, -1, "x", 3.5, "7"],
-        "scope": [None, None, "read", "read admin"],
-    }.items():
-        value = chosen.choice(options)
-        if value is not None:
-            response[name] = value
-    response["claims"] = None if chosen.random() < 0.25 else claims
-    return response
+    claims, times, response, is_opaque = drawn(client_id, issuer)
+    moments = {name: int(now) + ahead if type(ahead) in (int, float) else ahead for name, ahead in times.items()}
+    all_claims = {name: value for name, value in {**claims, **moments}.items() if value is not None}
+    stated = {name: value for name, value in response.items() if value is not None}
+    return {"token_type": "Bearer", **stated, "claims": None if is_opaque else all_claims}

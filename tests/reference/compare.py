@@ -10,27 +10,33 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections import Counter
 from typing import Any
 
 from . import model
 from .claims import profile
+from .counts import Counts
 from .generate import COMMON, IDS, Generator
 from .library import Invalid, Library
 from .model import Denied, Found, Gate, Passes, Request, Token
 
 GATES = 24
+# The gates that judge each request: the one for which it was drawn, and its neighbours.
+JUDGES = 4
 # The requests for one set of gates.
 ROUND = 500_000
-# Credentials that are exchanged whenever that is needed, so that most requests have a cached token; of all others, one in
-# EXCHANGED is.
+# The chances that a token is fetched when a request needs it: for credentials that occur often, with arguments as well, once
+# their token has expired, and for all others. So most tokens live long, and few requests wait for the provider.
 COMMON_PAIRS = frozenset((client_id, secret) for client_id in IDS for secret in COMMON)
-EXCHANGED = 400
+FETCHED, FETCHED_WITH_ARGS, FETCHED_AGAIN, FETCHED_RARELY = 1.0, 0.01, 0.02, 0.001
 # Settings that have no influence on the token: the twin of a gate has none of them.
 VERDICTS = ("clients_allowed", "anonymous", "run_on_preflight", "issuers_allowed", "auth_methods", "ignore_signature")
 CACHE_STATUS = {"HIT": 1, "ANONYMOUS": 6, "PREFLIGHT": 7}
+PASSES = {number: name for name, number in CACHE_STATUS.items()}
 SOURCE = {"header": 1, "query": 2, "body": 3, "host": 4, "headers": 5}
-EXCHANGE = ("exchange",)
+# The seconds within which two clocks agree.
+SLACK = 1.1
+# A decision begins with its name in the table.
+EXCHANGE = ("needs an exchange",)
 
 
 class Guarded:
@@ -45,19 +51,36 @@ class Guarded:
         self.twin = library.gate({**twin, "verify_signature": False, "verify_claims": False}, is_check)
 
 
+class Held:
+    """A token, and the model's opinion of it at each gate, as far as it does not depend on the time."""
+
+    def __init__(self, token: Token) -> None:
+        self.token = token
+        self.opinions: dict[Guarded, tuple[float, float, bool]] = {}
+
+    def opinion(self, gate: Guarded) -> tuple[float, float, bool]:
+        """Returns the earliest and the latest end of its time at a gate, and whether it suffices there."""
+        known = self.opinions.get(gate)
+        if known is None:
+            token = self.token
+            first, last = (model.served_until(gate.model, token, issued) for issued in (token.earliest, token.latest))
+            known = self.opinions[gate] = first, last, model.suffices(gate.model, token)
+        return known
+
+
 class Comparison:
-    """Rounds of requests, and the counts of their verdicts. `at_first` ends a round at the first difference."""
+    """Rounds of requests, and the counts of the last one. `at_first` ends a round at the first difference."""
 
     def __init__(self, library: Library, issuer: str, seed: int, *, show: int = 3, at_first: bool = False) -> None:
         self.library, self.issuer, self.seed, self.show, self.at_first = library, issuer, seed, show, at_first
-        self.rounds = self.exchanges = 0
-        self.requests: Counter[str] = Counter()
-        self.differences: Counter[str] = Counter()
+        self.rounds = 0
+        self.counts = Counts()
         self.examples: dict[str, list[str]] = {}
 
-    def round(self, cases: int) -> None:
-        """Compares verdicts at one set of gates, with an empty cache."""
+    def round(self, requests: int) -> None:
+        """Compares and counts verdicts at one set of gates, with an empty cache."""
         self.rounds += 1
+        self.counts = Counts(rounds=1)
         generate = Generator(f"{self.seed}/{self.rounds}", self.issuer)
         salts = [f"{self.seed}/{self.rounds}/{number}" for number in range(2)]
         gates: list[Guarded] = []
@@ -66,56 +89,60 @@ class Comparison:
                 gates.append(Guarded(self.library, *generate.config(salts)))
             except Invalid as error:
                 raise RuntimeError(f"the generator makes an invalid configuration: {error}") from None
-        self.tokens: dict[Any, Token] = {}
+        self.tokens: dict[Any, Held] = {}
         self.serials: set[int] = set()
         self.uncached: set[Any] = set()
-        for _ in range(cases):
-            gate = generate.one(gates)
-            self.compare(gate, generate.request(gate.config, gate.kinds), generate)
-            if self.at_first and self.differences:
+        circle = gates + gates[: JUDGES - 1]
+        for _ in range(requests):
+            first = int(generate.random() * GATES)
+            gate = gates[first]
+            request = generate.request(gate.config, gate.kinds)
+            self.counts.requests += 1
+            self.library.load(request)
+            if request.body is not None:
+                self.compare_wants_body(gate, request, len(request.body) if generate.likely(0.5) else -1)
+            self.now = time.time()
+            for judge in circle[first : first + JUDGES]:
+                self.compare(judge, request, generate)
+            if self.at_first and self.counts.differences:
                 break
         for gate in gates:
             self.library.free(gate.handle)
             self.library.free(gate.twin)
         self.library.purge()
 
+    def compare_wants_body(self, gate: Guarded, request: Request, length: int) -> None:
+        wants = model.wants_body(gate.model, request, length)
+        if self.library.wants_body(gate.handle, length) is not wants:
+            self.differ("wants the body", gate, request, (length, wants), not wants)
+
     def compare(self, gate: Guarded, request: Request, generate: Generator) -> None:
-        library = self.library
+        """Compares the verdicts of a gate on the loaded request."""
+        self.library.give_args(len(gate.model.host_args))
         verdict = model.verdict(gate.model, request)
-        library.load(request)
-        if request.body is not None:
-            for length in (len(request.body), -1):
-                wants = model.wants_body(gate.model, request, length)
-                if library.wants_body(gate.handle, length) is not wants:
-                    self.differ("wants the body", gate, request, (length, wants), not wants)
-        before = time.time()
-        got = self.decision(gate)
+        key = held = None
         if type(verdict) is Found:
-            expected = self.expected(gate.model, verdict, before)
-            if got == EXCHANGE and EXCHANGE in expected:
-                name = "needs an exchange"
-                presented = library.presented(gate.handle)
-                if verdict.source != "token" and presented != verdict.client_id:
-                    self.differ("presented client id", gate, request, verdict, presented)
-            else:
-                name = self.name(expected[0])
+            key = model.key(gate.model, verdict)
+            held = self.tokens.get(key)
+            expected = self.expected(gate, verdict, held, self.now)
         else:
             expected = self.denials(verdict)
-            name = self.name(expected[0])
-        self.requests[name] += 1
+        got = self.decision(gate)
+        name = expected[0][0]
+        self.counts.verdicts[name] += 1
         if got not in expected:
             self.differ(name, gate, request, expected, got)
-        elif got[0] == "hit":
-            token = self.tokens[model.key(gate.model, verdict)]
-            left = model.served_until(gate.model, token, token.earliest) - before
+        elif got is EXCHANGE:
+            presented = self.library.presented(gate.handle)
+            if verdict.source != "token" and presented != verdict.client_id:
+                self.differ("presented client id", gate, request, verdict, presented)
+            if generate.random() < self.chance(gate, verdict, key, held):
+                self.exchange(gate, request, verdict, key, generate)
+                self.now = time.time()
+        elif held and got[0] == "hit":
+            left = held.opinion(gate)[0] - self.now
             if self.seconds is None or not left - 2 < self.seconds < left + 2:
                 self.differ("seconds that a hit is still served", gate, request, left, self.seconds)
-        elif got == EXCHANGE:
-            self.maybe_exchange(gate, request, verdict, generate)
-
-    @staticmethod
-    def name(expected: Any) -> str:
-        return " ".join(str(part) for part in expected[:2] if not isinstance(part, bytes))
 
     def decision(self, gate: Guarded) -> Any:
         """Returns the library's decision on the loaded request, in the form of `expected`."""
@@ -124,10 +151,10 @@ class Comparison:
             return EXCHANGE
         outcome = library.outcome
         if outcome.http_status:
-            cause = library.cause(outcome.code)
-            decision: Any = ("deny", cause, outcome.http_status, outcome.source)
+            decision: Any = (library.cause(outcome.code), outcome.http_status, outcome.source)
         elif outcome.cache_status != CACHE_STATUS["HIT"]:
-            decision = ("pass", outcome.cache_status, outcome.source, outcome.client_id_len, outcome.authorization_len)
+            name = PASSES.get(outcome.cache_status, outcome.cache_status)
+            decision = (name, outcome.source, outcome.client_id_len, outcome.authorization_len)
         else:
             decision = ("hit", library.authorization(), library.client_id(), outcome.source)
             self.seconds = library.expires_in()
@@ -137,55 +164,55 @@ class Comparison:
     @staticmethod
     def denials(verdict: Any) -> list[Any]:
         if type(verdict) is Passes:
-            return [("pass", CACHE_STATUS[verdict.cache_status], 0, 0, 0)]
+            return [(verdict.cache_status, 0, 0, 0)]
         causes = [verdict.cause, verdict.other] if verdict.other else [verdict.cause]
-        return [("deny", cause, model.STATUS[cause], 0) for cause in causes]
+        return [(cause, model.STATUS[cause], 0) for cause in causes]
 
-    def expected(self, gate: Gate, found: Found, now: float) -> list[Any]:
+    def expected(self, gate: Guarded, found: Found, held: Held | None, now: float) -> list[Any]:
         """Returns the decisions that the model allows: more than one only while a token is about to expire."""
         if found.source == "token":
-            invalid = Passes("ANONYMOUS") if gate.anonymous else Denied("token_invalid")
+            invalid = Passes("ANONYMOUS") if gate.model.anonymous else Denied("token_invalid")
             return [EXCHANGE, *self.denials(invalid)]
-        token = self.tokens.get(model.key(gate, found))
-        if token is None:
+        if held is None:
             return [EXCHANGE]
-        until = [model.served_until(gate, token, issued) for issued in (token.earliest, token.latest)]
-        served = None
-        if until[1] + 1.1 > now:
-            cause = model.policy(gate, token, min(now, until[1] - 0.001))
-            if cause == "token_unverifiable" and now - token.latest > model.REPLACED_AFTER - 1:
+        first, last, suffices = held.opinion(gate)
+        if last + SLACK <= now:
+            return [EXCHANGE]
+        token = held.token
+        if not model.verifies(gate.model, token, min(now, last - 0.001)):
+            served: Any = ("token_unverifiable", model.STATUS["token_unverifiable"], 0)
+            if now - token.latest > model.REPLACED_AFTER - 1:
                 # Within two seconds of the end of the pause, both are right.
-                is_due = now - token.earliest > model.REPLACED_AFTER + 1
-                return [EXCHANGE] if is_due else [("deny", cause, model.STATUS[cause], 0), EXCHANGE]
-            if cause:
-                served = ("deny", cause, model.STATUS[cause], 0)
-            else:
-                served = ("hit", b"Bearer " + token.text, found.client_id, SOURCE[found.source])
-        if served is None:
-            return [EXCHANGE]
-        return [served] if until[0] - 1.1 > now else [served, EXCHANGE]
+                return [EXCHANGE] if now - token.earliest > model.REPLACED_AFTER + 1 else [served, EXCHANGE]
+        elif suffices:
+            served = ("hit", b"Bearer " + token.text, found.client_id, SOURCE[found.source])
+        else:
+            served = ("token_insufficient", model.STATUS["token_insufficient"], 0)
+        return [served] if first - SLACK > now else [served, EXCHANGE]
 
-    def maybe_exchange(self, gate: Guarded, request: Request, found: Found, generate: Generator) -> None:
-        key = model.key(gate.model, found)
-        held = self.tokens.get(key)
-        if held and model.served_until(gate.model, held, held.latest) > time.time():
-            # The token is to be replaced at this gate. Its twin would have a hit.
-            return
-        chance = 1 / EXCHANGED
-        if (found.client_id, found.client_secret) in COMMON_PAIRS and (gate, key) not in self.uncached:
-            chance = 0.03 if found.args else 1.0
-        if generate.random() > chance:
-            return
+    def chance(self, gate: Guarded, found: Found, key: Any, held: Held | None) -> float:
+        """Returns how likely a token that is needed is also fetched."""
+        if held and held.opinion(gate)[1] + SLACK > self.now:
+            # The token is to be replaced at this gate, or expires just now. Its twin would have a hit.
+            return 0
+        if (found.client_id, found.client_secret) not in COMMON_PAIRS or (gate, key) in self.uncached:
+            return FETCHED_RARELY
+        if held:
+            return FETCHED_AGAIN
+        return FETCHED_WITH_ARGS if found.args else FETCHED
+
+    def exchange(self, gate: Guarded, request: Request, found: Found, key: Any, generate: Generator) -> None:
+        """Fetches the token of the loaded request."""
         library = self.library
         if found.source == "token":
             library.exchange(gate.handle)
             if library.outcome.http_status:
-                decision: Any = ("deny", library.cause(library.outcome.code), library.outcome.http_status, 0)
+                decision: Any = (library.cause(library.outcome.code), library.outcome.http_status, 0)
             else:
-                decision = ("pass", library.outcome.cache_status, 0, 0, 0)
+                decision = (PASSES.get(library.outcome.cache_status), 0, 0, 0)
             library.release()
-            self.requests["a client's token"] += 1
-            if decision not in self.expected(gate.model, found, 0):
+            self.counts.verdicts["a client's token"] += 1
+            if decision not in self.expected(gate, found, None, 0):
                 self.differ("a client's token", gate, request, found, decision)
             return
         earliest = time.time()
@@ -194,8 +221,7 @@ class Comparison:
         directly = cause != "token_unverifiable" and generate.random() < 0.3
         library.exchange(gate.handle if directly else gate.twin)
         latest = time.time()
-        self.exchanges += 1
-        self.requests["exchanged"] += 1
+        self.counts.verdicts["exchanged"] += 1
         if directly and cause:
             got = library.cause(library.outcome.code)
             library.release()
@@ -218,7 +244,7 @@ class Comparison:
             self.differ("shared by two", gate, request, found, said["serial"])
         self.serials.add(said["serial"])
         if model.served_until(gate.model, token, earliest) > earliest:
-            self.tokens[key] = token
+            self.tokens[key] = Held(token)
         else:
             self.uncached.add((gate, key))
 
@@ -236,18 +262,8 @@ class Comparison:
         return Token(text, said["response"], said if b"." in text else None, requested, earliest, latest), said
 
     def differ(self, name: str, gate: Guarded, request: Request, expected: Any, got: Any) -> None:
-        self.differences[name] += 1
+        self.counts.differences[name] += 1
         examples = self.examples.setdefault(name, [])
         if len(examples) < self.show:
             parts = {part: value for part, value in vars(request).items() if value not in (None, False, ())}
             examples.append(f"gate {gate.config}\n  request {parts}\n  model   {expected}\n  library {got}")
-
-    def table(self) -> str:
-        """Returns the counts of requests and differences by the model's verdict."""
-        rows = [f"{'verdict':<32}{'requests':>14}{'differences':>13}"]
-        for name in sorted({*self.requests, *self.differences}):
-            rows.append(f"{name:<32}{self.requests[name]:>14,}{self.differences[name]:>13,}")
-        total = sum(self.requests.values())
-        rows.append(f"{'all':<32}{total:>14,}{sum(self.differences.values()):>13,}")
-        rows.append(f"{self.rounds} rounds of {GATES} gates, {self.exchanges:,} exchanges")
-        return "\n".join(rows)

@@ -121,7 +121,7 @@ REST = [
 class Generator:
     """Draws everything from one seed.
 
-    A request is put together from stocks of parts. With one request in six, one part of each stock is replaced by a new one:
+    A request is put together from stocks of parts. With one request in four, one part of one stock is replaced by a new one:
     drawing a part costs more than all the rest, and the same part means something else beside others and at other gates.
     """
 
@@ -135,8 +135,8 @@ class Generator:
         return [self.authorization, self.form, self.form, self.json, self.headers, self.pair]
 
     def renew(self) -> None:
-        for stock, draw in zip(self.stocks, self.draws()):
-            stock[int(self.random() * STOCK)] = draw()
+        number = int(self.random() * len(self.stocks))
+        self.stocks[number][int(self.random() * STOCK)] = self.draws()[number]()
 
     def pair(self) -> tuple[bytes, bytes]:
         """Returns an id and a secret, sometimes outside of the limits."""
@@ -267,7 +267,7 @@ class Generator:
         return [number for place in places for number in numbers.get(place, [])] or list(range(5))
 
     def request(self, config: dict[str, Any], kinds: list[int]) -> Request:
-        if self.random() < 0.16:
+        if self.random() < 0.25:
             self.renew()
         draw, one = self.random, self.one
         headers, query, form, json, named, supplied = self.stocks
@@ -301,8 +301,7 @@ class Generator:
             request.authorization = one(SCHEMES)
         if draw() < 0.02 or ("host" in config.get("client_credentials_param_type", ()) and draw() < 0.7):
             request.client_id, request.client_secret = one(supplied)
-        if "token_post_args_host" in config:
-            request.args = tuple(one(HOST_VALUES) for _ in config["token_post_args_host"])
+        request.args = one(HOST_VALUES), one(HOST_VALUES)
         return request
 
     def edge(self, text: bytes) -> bytes:

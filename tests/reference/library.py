@@ -120,13 +120,16 @@ class Library:
                 setattr(request, length_name, length)
                 at += length
         request.repeated_header = asked.repeated
-        request.args_len = len(asked.args)
         if asked.args:
             request.args, request.arg_size = self.strings, ffi.sizeof("credgate_string")
             for index, value in enumerate(asked.args):
                 move(at, value, len(value))
                 self.strings[index].data, self.strings[index].len = at, len(value)
                 at += len(value)
+
+    def give_args(self, count: int) -> None:
+        """Presents this number of the loaded arguments: a host passes on as many as a gate has names."""
+        self.request.args_len = count
 
     def at_once(self, gate: Any) -> bool:
         """Decides on the loaded request. False: an exchange is needed."""

@@ -51,7 +51,7 @@ ID, SECRET = b"client_id", b"client_secret"
 
 
 Pair = Tuple[bytes, bytes]
-Parameters = List[Tuple[Optional[bytes], Optional[bytes]]]
+Parameters = List[Tuple[Optional[bytes], Any]]
 
 
 class Denied(NamedTuple):
@@ -144,20 +144,22 @@ def one(value: Any) -> Any:
     return value[0] if isinstance(value, list) else value
 
 
+MEMORIES: list[dict[bytes, Any]] = []
+
+
 def remembered(function: Any) -> Any:
     """Remembers the last results of a function: the same parts occur in many requests."""
     known: dict[bytes, Any] = {}
 
     def remember(text: bytes) -> Any:
-        try:
+        if text in known:
             return known[text]
-        except KeyError:
-            if len(known) > 8192:
-                known.clear()
-            known[text] = result = function(text)
-            return result
+        if len(known) > 8192:
+            known.clear()
+        known[text] = result = function(text)
+        return result
 
-    remember.known = known
+    MEMORIES.append(known)
     return remember
 
 
@@ -172,14 +174,19 @@ def verdict(gate: Gate, request: Request) -> Denied | Passes | Found:
         return Passes("PREFLIGHT")
     try:
         found = search(gate, request, Room())
-        if found.source != "token" and gate.clients_allowed is not None:
-            if not any(allowed.fullmatch(found.client_id) for allowed in gate.clients_allowed):
-                raise Fault("client_not_allowed")
+        if found.source != "token" and not allows(gate, found.client_id):
+            raise Fault("client_not_allowed")
         return found
     except Fault as fault:
         if gate.anonymous and STATUS[fault.cause] == 401:
             return Passes("ANONYMOUS")
         return Denied(fault.cause, fault.other)
+
+
+def allows(gate: Gate, client_id: bytes) -> bool:
+    if gate.clients_allowed is None:
+        return True
+    return any(allowed.fullmatch(client_id) for allowed in gate.clients_allowed)
 
 
 class Fault(Exception):
@@ -189,13 +196,21 @@ class Fault(Exception):
         self.cause, self.other = cause, other
 
 
+class Malformed(NamedTuple):
+    """A value that does not decode, or is not a string. The bytes before its fault are at most this long."""
+
+    length: int
+
+
 class Room:
     """Counts the bytes of decoded values: no more than a request may have."""
 
     def __init__(self) -> None:
         self.left = MAX_TOGETHER + 1
 
-    def take(self, value: bytes) -> bytes:
+    def take(self, value: bytes | Malformed) -> bytes:
+        if isinstance(value, Malformed):
+            raise Fault("malformed_parameter", "too_long" if value.length > self.left else "")
         self.left -= len(value)
         if self.left < 0:
             raise Fault("too_long")
@@ -228,10 +243,12 @@ def search(gate: Gate, request: Request, room: Room) -> Found:
     for half in pair:
         if not half:
             raise Fault("empty_credential")
-        if not _PRINTABLE.fullmatch(half):
+        if not is_printable(half):
             raise Fault("invalid_characters")
-    counted = pair if pair is not gate.own else pair[:1]
-    if sum(map(len, counted)) + sum(len(value) for _, value in args) > MAX_TOGETHER:
+    together = len(pair[0]) + (len(pair[1]) if pair is not gate.own else 0)
+    for _, value in args:
+        together += len(value)
+    if together > MAX_TOGETHER:
         raise Fault("too_long")
     return Found(source, *pair, tuple(args))
 
@@ -259,6 +276,11 @@ def search_places(gate: Gate, request: Request, room: Room) -> Any:
 
 _PRINTABLE = re.compile(rb"[\x20-\x7e]*")
 _TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
+
+
+@remembered
+def is_printable(text: bytes) -> bool:
+    return _PRINTABLE.fullmatch(text) is not None
 
 
 def bearer(gate: Gate, request: Request, room: Room) -> bytes | None:
@@ -317,8 +339,14 @@ def after_scheme(value: bytes | None, wanted: bytes) -> bytes | None:
     """Returns the rest of an Authorization header, if it has this scheme."""
     if value is None:
         return None
+    scheme, rest = scheme_and_rest(value)
+    return rest if scheme == wanted else None
+
+
+@remembered
+def scheme_and_rest(value: bytes) -> tuple[bytes, bytes]:
     scheme, _, rest = value.strip(b" \t").partition(b" ")
-    return rest.lstrip(b" ") if scheme.lower() == wanted else None
+    return scheme.lower(), rest.lstrip(b" ")
 
 
 _BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
@@ -350,8 +378,6 @@ def pair_of(parameters: Parameters, room: Room) -> Pair | None:
     for name, value in parameters:
         if name in names:
             if name not in values:
-                if value is None:
-                    raise Fault("malformed_parameter")
                 values[name] = room.take(value)
         else:
             name = look_alike(name)
@@ -385,8 +411,6 @@ def caller_args(gate: Gate, request: Request, room: Room) -> list[Any]:
         before = len(args)
         for name, value in parameters:
             if name == wanted:
-                if value is None:
-                    raise Fault("malformed_parameter")
                 if room.take(value):
                     args.append((name, value))
                     if len(args) > MAX_ARGS:
@@ -396,7 +420,7 @@ def caller_args(gate: Gate, request: Request, room: Room) -> list[Any]:
     return args
 
 
-# Parameters: names and values. One that does not decode, or is not a string, is None.
+# Parameters: names and values. A name that does not decode is None.
 
 
 def body_parameters(gate: Gate, request: Request) -> Parameters:
@@ -409,8 +433,13 @@ def body_parameters(gate: Gate, request: Request) -> Parameters:
 
 def body_kind(request: Request) -> bytes | None:
     """Returns the media type of a body that is searched."""
-    media = (request.content_type or b"").partition(b";")[0].strip().lower()
+    media = media_type(request.content_type or b"")
     return media if media in (FORM, JSON) and request.method in BODY_METHODS else None
+
+
+@remembered
+def media_type(value: bytes) -> bytes:
+    return value.partition(b";")[0].strip().lower()
 
 
 @remembered
@@ -418,7 +447,8 @@ def form(text: bytes) -> Parameters:
     parameters = []
     for part in text.split(b"&"):
         name, _, value = part.partition(b"=")
-        parameters.append((decoded(name), decoded(value)))
+        text = decoded(value)
+        parameters.append((decoded(name), Malformed(len(value)) if text is None else text))
     return parameters
 
 
@@ -489,15 +519,20 @@ def members(text: bytes) -> Parameters:
                 state = COMMA_OR_END
         else:
             return []
-    return [(string(name), string(value)) for name, value in found] if state == END else []
+    if state != END:
+        return []
+    texts = [(string(name), string(value)) for name, value in found]
+    return [(name if type(name) is bytes else None, value) for name, value in texts]
 
 
-def string(token: str) -> bytes | None:
-    """Decodes a string. None: it is none, or has an unpaired surrogate."""
+def string(token: str) -> bytes | Malformed:
+    """Decodes a string, which must not have an unpaired surrogate."""
+    if token[0] != '"':
+        return Malformed(0)
     try:
-        return json.loads(token).encode() if token[0] == '"' else None
+        return json.loads(token).encode()
     except UnicodeEncodeError:
-        return None
+        return Malformed(len(token.encode()))
 
 
 # Tokens.
@@ -557,21 +592,32 @@ def served_until(gate: Gate, token: Token, issued: float) -> float:
 
 def policy(gate: Gate, token: Token, now: float) -> str | None:
     """Returns the cause for which a gate denies a token, or None."""
+    if not verifies(gate, token, now):
+        return "token_unverifiable"
+    return None if suffices(gate, token) else "token_insufficient"
+
+
+def verifies(gate: Gate, token: Token, now: float) -> bool:
+    """Returns whether issuer and times of a token are right; an opaque token has none."""
     claims = token.claims
-    if claims is not None and gate.verify_claims:
-        exp, nbf = claims.get("exp"), claims.get("nbf")
-        if claims.get("iss") not in gate.issuers:
-            return "token_unverifiable"
-        if any(name in claims and not number(claims[name]) for name in ("exp", "nbf", "iat")):
-            return "token_unverifiable"
-        if (exp is not None and now >= exp + gate.leeway) or (nbf is not None and now < nbf - gate.leeway):
-            return "token_unverifiable"
+    if claims is None or not gate.verify_claims:
+        return True
+    if claims.get("iss") not in gate.issuers:
+        return False
+    if any(name in claims and not number(claims[name]) for name in ("exp", "nbf", "iat")):
+        return False
+    exp, nbf = claims.get("exp"), claims.get("nbf")
+    return (exp is None or now < exp + gate.leeway) and (nbf is None or now >= nbf - gate.leeway)
+
+
+def suffices(gate: Gate, token: Token) -> bool:
+    """Returns whether a token has the claims that a gate requires, and none that it forbids."""
+    claims = token.claims
     if gate.forbidden and (claims is None or any(name in claims for name in gate.forbidden)):
-        return "token_insufficient"
-    for kind, path, elements in gate.required:
-        if not any(element <= values(gate, token, kind, path) for element in elements):
-            return "token_insufficient"
-    return None
+        return False
+    return all(
+        any(element <= values(gate, token, kind, path) for element in elements) for kind, path, elements in gate.required
+    )
 
 
 def number(value: Any) -> bool:

@@ -6,14 +6,17 @@ The comparison itself runs outside of pytest, under PyPy: `tests/harden.sh short
 import base64
 import binascii
 import re
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support.vectors import Vector, load, to_bytes
 
-from reference import model
+from reference import counts, model
 from reference.compare import Comparison
+from reference.counts import Counts
 from reference.library import Library
 from reference.model import Denied, Found, Gate, Request
 from reference.world import provider
@@ -57,14 +60,22 @@ def library() -> Library:
 
 @pytest.fixture(autouse=True)
 def _forget() -> None:
-    for remembered in (model.form, model.members, model.decoded_base64):
-        remembered.known.clear()
+    for memory in model.MEMORIES:
+        memory.clear()
 
 
 def test_library_and_model_agree(library: Library, issuer: str) -> None:
     comparison = Comparison(library, issuer, 1)
     comparison.round(4000)
-    assert not comparison.differences, comparison.examples
+    assert not comparison.counts.differences, comparison.examples
+
+
+def test_the_counts_of_all_rounds_are_added(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "rounds"
+    assert counts.read(file).total == 0
+    for hits in (2, 3):
+        counts.append(file, Counts(1, 10, Counter(hit=hits, too_long=1), Counter(hit=1)))
+    assert counts.read(file) == Counts(2, 20, Counter(hit=5, too_long=2), Counter(hit=2))
 
 
 def _any_end(text: bytes) -> bytes | None:
@@ -82,11 +93,6 @@ def _plus_stays(text: bytes, decoded: Any = model.decoded) -> Any:
     return decoded(text.replace(b"+", b"%2B"))
 
 
-def _any_value(gate: Gate, token: model.Token, now: float, policy: Any = model.policy) -> str | None:
-    cause = policy(gate, token, now)
-    return None if cause == "token_insufficient" else cause
-
-
 PLANTED: dict[str, tuple[str, Any]] = {
     "a look-alike is another parameter": ("look_alike", lambda name: None),
     "the limit is a byte lower": ("MAX_TOGETHER", 2047),
@@ -100,7 +106,7 @@ PLANTED: dict[str, tuple[str, Any]] = {
     "the secret does not change the token": ("key", lambda gate, found: (gate.key, found.client_id, found.args)),
     "arguments do not change the token": ("key", lambda gate, found: (gate.key, found.client_id, found.client_secret)),
     "gates share all tokens": ("key", lambda gate, found: (found.client_id, found.client_secret, found.args)),
-    "no claim is required": ("policy", _any_value),
+    "no claim is required": ("suffices", lambda gate, token: True),
     "tokens are served to their end": ("served_until", lambda gate, token, issued: issued + 3600),
     "a pattern matches a prefix": ("pattern", lambda text: re.compile(re.escape(text.encode()).replace(rb"\*", b".*") + b".*")),
 }
@@ -113,6 +119,6 @@ def test_a_changed_rule_is_found(name: str, library: Library, issuer: str, monke
     comparison = Comparison(library, issuer, 2, at_first=True)
     for _ in range(10):
         comparison.round(10_000)
-        if comparison.differences:
+        if comparison.counts.differences:
             return
     pytest.fail("the comparison does not see it")
