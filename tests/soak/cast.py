@@ -7,10 +7,13 @@ from support.http import Client
 
 MARK = "Kanarie7Qz"
 """Is in every secret."""
-CLIENTS = [Client(f"client-{number}", f"{MARK}+/%&={number}") for number in range(60)]
+KNOWN = [Client(f"client-{number}", f"{MARK}+/%&={number}") for number in range(100)]
+"""Clients that the provider knows: the warm ones of a flood."""
+CLIENTS = KNOWN[:60]
+"""Those of a soak."""
 STRANGERS = [Client(f"stranger-{number}", f"{MARK}-{number}") for number in range(50)]
 """Clients that the provider does not know."""
-SECRETS = {client.id: client.secret for client in CLIENTS}
+SECRETS = {client.id: client.secret for client in KNOWN}
 LIVES = (14, 30, 60, 120)
 """The lives of tokens, in seconds: those of one life expire in waves."""
 MARGIN = 5.0

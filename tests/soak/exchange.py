@@ -26,7 +26,7 @@ class Answer:
 def encode(target: str, method: str, headers: dict[str, str], body: str = "") -> bytes:
     fields = {"Host": "soak", "Connection": "close", **headers}
     if body or method == "POST":
-        fields["Content-Length"] = str(len(body))
+        fields.setdefault("Content-Length", str(len(body)))
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     return f"{method} {target} HTTP/1.1\r\n{lines}\r\n{body}".encode("latin-1")
 
