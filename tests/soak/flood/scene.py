@@ -111,9 +111,11 @@ class Scene:
         result, self.peak, self.warm = Result(name), 0, 0
         counts, begin, wrong = self.provider.counts.copy(), self.clock(), len(self.judge.wrong)
         working = asyncio.create_task(self.work())
-        result.statuses = await flood
-        result.seconds = self.clock() - begin
-        working.cancel()
+        try:
+            result.statuses = await flood
+            result.seconds = self.clock() - begin
+        finally:
+            working.cancel()
         await asyncio.gather(*self.tasks)
         grown = self.provider.counts - counts
         result.provider = {
@@ -127,8 +129,8 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(directory: Path) -> AsyncIterator[Scene]:
-    provider, upstream = Provider(free_port()), Upstream(free_port())
+async def scene(directory: Path, provider: Provider | None = None) -> AsyncIterator[Scene]:
+    provider, upstream = provider or Provider(free_port()), Upstream(free_port())
     await provider.listen()
     await upstream.listen()
     server = nginx(directory, upstream, {"store": f"sqlite:{directory}/store/tokens.db"}, provider.issuer)
