@@ -250,10 +250,10 @@ suite_guides() {
 # once more; the suite `rust` replays their inputs.
 suite_harden() {
     local part
-    for part in faults history; do
+    for part in faults history flood soak; do
         check "$part" "tests/harden/$part.sh" short
     done
-    run_pytest reference
+    run_pytest reference soak
 }
 
 # nginx and Python with two providers of other projects. This suite alone needs Java, Maven and Go.

@@ -1,0 +1,99 @@
+"""The hosts of a soak: nginx with Redis, nginx with SQLite, Lua with the same Redis, and a Python process with another SQLite."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from faults.hosts import REPORTED, start_lua, start_python
+from soak.cast import settings
+from soak.upstream import Upstream
+from support.nginx import Nginx, location
+from support.process import Service
+from support.redis import Redis
+from support.store import a_pepper
+
+WORKERS = 2
+STORE_TIMEOUT = 1000
+"""Milliseconds: more than the default, because other programs use this machine too."""
+OPERATING = location("= /metrics", "credgate_metrics") + location("= /purge", "credgate_purge")
+
+
+@dataclass
+class Host:
+    """A running host. `store` is the name of its store."""
+
+    name: str
+    service: Service
+    store: str
+
+    @property
+    def is_header_only(self) -> bool:
+        return not isinstance(self.service, Nginx)
+
+    @property
+    def processes(self) -> dict[str, int]:
+        """Its processes by role."""
+        roles = {f"{self.name} {'master' if isinstance(self.service, Nginx) else 'process'}": self.service.pid}
+        if isinstance(self.service, Nginx):
+            # A worker that leaves after a reload is no sample of the new ones.
+            roles |= {f"{self.name} worker {pid}": pid for pid in self.service.workers}
+        return roles
+
+
+@dataclass
+class Stage:
+    """All hosts, and the store that can be killed."""
+
+    hosts: list[Host]
+    redis: Redis
+    files: dict[str, Path]
+
+    @property
+    def nginxes(self) -> list[Host]:
+        return [host for host in self.hosts if isinstance(host.service, Nginx)]
+
+
+@contextmanager
+def running(directory: Path, upstream: Upstream, issuer: str) -> Iterator[Stage]:
+    gates = settings(issuer)
+    directory.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        redis = stack.enter_context(Redis(directory / "redis").start())
+        shared = {"store": redis.url(), "store_pepper_file": str(a_pepper(directory))}
+        files = {name: directory / name / "store/tokens.db" for name in ("sqlite", "python")}
+        of_python = {"store": f"sqlite:{files['python']}"}
+        # The upstream is this process's own, and has no log: only its port and its URL are used.
+        lua = start_lua(directory / "lua", upstream, gates, shared, workers=WORKERS)  # type: ignore[arg-type]
+        python = start_python(directory / "python", upstream, gates, of_python)  # type: ignore[arg-type]
+        hosts = [
+            Host("nginx", nginx(directory / "nginx", upstream, shared, issuer), "redis"),
+            Host("sqlite", nginx(directory / "sqlite", upstream, {"store": f"sqlite:{files['sqlite']}"}, issuer), "sqlite"),
+            Host("lua", lua.service, "redis"),
+            Host("python", python.service, "python"),
+        ]
+        for host in hosts:
+            if isinstance(host.service, Nginx):
+                quieten(host.service)
+            host.service.start()
+            stack.callback(host.service.stop)
+        yield Stage(hosts, redis, files)
+
+
+def nginx(directory: Path, upstream: Upstream, store: dict[str, str], issuer: str) -> Nginx:
+    directory.mkdir(parents=True, exist_ok=True)
+    served = OPERATING
+    for name, gate in settings(issuer).items():
+        file = directory / f"{name}.json"
+        file.write_text(json.dumps(gate))
+        served += location(f"= /{name}", "credgate on", f"credgate_config {file}", *REPORTED, f"proxy_pass {upstream.url}")
+    http = "".join(f"credgate_{name} {value};\n" for name, value in store.items())
+    return Nginx(directory, served, http=f"{http}credgate_store_timeout {STORE_TIMEOUT}ms;\n", workers=WORKERS)
+
+
+def quieten(server: Nginx) -> None:
+    """Hours of traffic fill no disk."""
+    text = server.conf.read_text()
+    text = text.replace(f"access_log {server.access_log} combined;", "access_log off;")
+    server.conf.write_text(text.replace(f"error_log {server.error_log} info;", f"error_log {server.error_log} error;"))
