@@ -236,9 +236,9 @@ suite_python() {
     run_pytest --doctest-modules --pyargs credgate
 }
 
-# The guides for providers, the alerts and the dashboard.
+# The guides for providers, the README, the alerts and the dashboard.
 suite_guides() {
-    need_apt nginx nginx-dev libnginx-mod-http-lua lua-resty-core lua-cjson openssl prometheus
+    need_apt gcc libcurl4-openssl-dev nginx nginx-dev libnginx-mod-http-lua lua-resty-core lua-cjson openssl pkg-config prometheus
     need_venv
     build_library
     build_module

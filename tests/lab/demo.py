@@ -159,7 +159,11 @@ def demonstrate(directory: Path, keep: bool) -> int:
         if keep:
             print("\nEverything stays up until Ctrl-C. Try\n")
             print(f"  curl -i -u '{alice.id}:{alice.secret}' http://127.0.0.1:{server.port}/anything")
-            print(f"  tail -f {server.access_log}\n", flush=True)
+            print(f"  tail -f {server.access_log}\n")
+            print("The client and the provider for the examples of the README, with one more setting\n")
+            print(f"  export CLIENT_ID='{alice.id}' CLIENT_SECRET='{alice.secret}'")
+            print(f"  issuer {provider.issuer}/")
+            print(f"  ssl_trusted_certificate {authority.ca}\n", flush=True)
             try:
                 signal.pause()
             except KeyboardInterrupt:

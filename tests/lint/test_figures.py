@@ -65,5 +65,14 @@ def test_a_plot_is_self_contained_and_readable_on_dark_pages(name: str) -> None:
     assert f"](tests/bench/plots/{name})" in (ROOT / "README.md").read_text()
 
 
+def test_readme_has_the_ratios_of_instructions() -> None:
+    counts = {row[0].strip("`"): row[5].replace(",", "") for row in tables()[TITLE][2:]}
+    ratio = {case: int(count) / int(counts["credgate"]) for case, count in counts.items() if count.isdigit()}
+    by_hand = [ratio[case] for case in ("lua_lru", "lua_raw", "lua_hash")]
+    (row,) = re.findall(r"^\| instructions that a hit adds \|.*\|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert f"| {min(by_hand):.1f} to {max(by_hand):.1f} times those of Credgate in nginx |" in row
+    assert row.endswith(f"| 1, and {ratio['lua_credgate']:.1f} in Lua |")
+
+
 def test_every_plot_is_generated() -> None:
     assert {file.name for file in PLOTS.iterdir()} == set(PLOTTED)

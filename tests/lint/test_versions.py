@@ -26,6 +26,32 @@ def test_rocks_have_the_version_of_the_workspace() -> None:
     assert f"\nversion = {VERSION}\n" in (ROOT / "ffi/lua/dist.ini").read_text()
 
 
+def test_plugin_of_kong_has_the_version_of_the_workspace() -> None:
+    handler = (ROOT / "ffi/lua/lib/kong/plugins/credgate/handler.lua").read_text()
+    assert re.findall(r'VERSION = "(.+)"', handler) == [VERSION]
+
+
+def test_crates_depend_on_each_other_in_the_version_of_the_workspace() -> None:
+    own = {name: crate for name, crate in manifest("Cargo.toml")["workspace"]["dependencies"].items() if "path" in crate}
+    assert {name: crate["version"] for name, crate in own.items()} == {"credgate-core": VERSION}
+
+
+def test_changelog_begins_with_the_version_of_the_workspace() -> None:
+    newest = re.findall(r"^## (.+) - (?:Unreleased|\d{4}-\d\d-\d\d)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0]
+    assert newest == VERSION
+
+
+def test_security_policy_supports_the_version_of_the_workspace() -> None:
+    series = VERSION.rpartition(".")[0]
+    assert f"\n| {series}.x | yes |\n" in (ROOT / ".github/SECURITY.md").read_text()
+
+
+def test_documentation_names_rockspecs_that_exist() -> None:
+    named = {name for page in (ROOT / "ffi/lua").glob("*.md") for name in re.findall(r"[\w.-]+\.rockspec", page.read_text())}
+    assert named
+    assert [name for name in sorted(named) if not (ROOT / "ffi/lua" / name).exists()] == []
+
+
 def test_debian_packages_have_the_version_of_the_workspace() -> None:
     newest = (ROOT / "ffi/debian/changelog").read_text().partition("\n")[0]
     assert newest.startswith(f"credgate ({VERSION}-")

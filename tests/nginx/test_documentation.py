@@ -19,11 +19,10 @@ from support.redis import PASSWORD, RIGHTS, USER, Redis
 from support.store import a_pepper
 
 NGINX = ROOT / "ffi/nginx"
-README = (ROOT / "README.md").read_text()
 PAGES = {page.name: page.read_text() for page in sorted(NGINX.glob("*.md"))}
 OPERATING = PAGES["OPERATING.md"]
 
-EXAMPLES = [text for page in (README, *PAGES.values()) for text in blocks("nginx", page)]
+EXAMPLES = [text for page in PAGES.values() for text in blocks("nginx", page)]
 
 # The one that loads the module and does nothing else.
 (LOADING,) = (text for text in EXAMPLES if text.startswith("load_module") and "http" not in text.split(";", 1)[1])
@@ -55,21 +54,6 @@ def here(tls_provider: Provider, upstream: Upstream, authority: Authority) -> di
 
 
 # Examples
-
-
-def test_configuration_of_the_readme(
-    tmp_path: Path, authority: Authority, upstream: Upstream, here: dict[str, object]
-) -> None:
-    files = {
-        "/path/to/target/nginx/ngx_http_credgate_module.so": MODULE,
-        "/etc/ssl/gateway.pem": authority.cert,
-        "/etc/ssl/gateway.key": authority.key,
-    }
-    with example("/etc/ssl/gateway.pem", tmp_path, here | files).running() as port:
-        for source in SOURCES:
-            answer = ask(port, tls=authority.context(), **ALICE.request(source, "/api/x"))
-            assert answer.status == 200
-            assert bearer(upstream.last)
 
 
 def test_load_module_by_path(tmp_path: Path) -> None:
@@ -373,16 +357,3 @@ def test_hosts_share_a_redis_server(tmp_path: Path, authority: Authority, here: 
 def test_every_example_has_a_test() -> None:
     marks = re.findall(r'\bexample\("([^"]+)"', Path(__file__).read_text())
     assert [text for text in EXAMPLES if text != LOADING and not any(mark in text for mark in marks)] == []
-
-
-# The configuration in the top-level README
-
-
-def test_json_of_the_readme_is_a_configuration(tmp_path: Path) -> None:
-    (seed,) = blocks("json", README)
-    kong = f'{{"name": "openid-connect", "config": {seed}}}'
-    for config in (seed, kong):
-        (tmp_path / "gate.json").write_text(config)
-        location = "location / { credgate on; credgate_config gate.json; }"
-        done = check(tmp_path, f"load_module {MODULE};\nhttp {{ server {{ {location} }} }}")
-        assert done.returncode == 0, done.stderr

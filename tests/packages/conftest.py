@@ -124,14 +124,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """The table: package, size, dependencies, errors of lintian, tests."""
+    """The table: package, size, dependencies, errors of lintian, tests. Then the newcomers with their times."""
     outcomes: dict[object, list[bool]] = {}
+    newcomers: list[object] = []
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport) and (report.when == "call" or report.failed):
                 for kind, name in report.user_properties:
                     if kind == "package":
                         outcomes.setdefault(name, []).append(report.passed)
+                    if kind == "newcomer":
+                        newcomers.append(name)
     terminalreporter.section("packages")
     for file in sorted(PACKAGES.iterdir()):
         if file.suffix in {".deb", ".rock", ".whl"}:
@@ -139,3 +142,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             errors = f"{len(lintian_errors(file))} errors of lintian, " if file.suffix == ".deb" else ""
             terminalreporter.line(f"{file.name}  {file.stat().st_size / 1024:,.0f} KiB")
             terminalreporter.line(f"    {errors}{sum(results)} of {len(results)} tests passed; {_dependencies(file)}")
+    terminalreporter.section("newcomers")
+    for newcomer in newcomers:
+        terminalreporter.line(str(newcomer))

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import credgate
@@ -81,18 +80,6 @@ def test_the_python_blocks_run_in_order(
         logging.getLogger(name).filters.clear()
 
 
-def test_the_python_block_of_the_project_readme_runs(
-    tmp_path: Path, documented: Provider, authority: Authority, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (code,) = blocks("python", (ROOT / "README.md").read_text())
-    (tmp_path / "gate.json").write_text(json.dumps({"issuer": documented.issuer, "ssl_trusted_certificate": str(authority.ca)}))
-    monkeypatch.chdir(tmp_path)
-    forwarded: list[Any] = []
-    request = SimpleNamespace(headers=DOCUMENTED.basic)
-    exec(code, {"request": request, "forward": lambda _, headers: forwarded.append(dict(headers))})
-    assert forwarded[0]["authorization"].startswith("Bearer ")
-
-
 def test_the_applications_of_the_readme_respond(documented: Provider, authority: Authority) -> None:
     namespace: dict[str, Any] = {"__name__": "readme", "credgate": credgate}
     texts = [code for code in blocks("python", README) if "credgate.Gate(issuer" in code or "@" in code or ".mount(" in code]
@@ -119,7 +106,9 @@ def test_the_applications_of_the_readme_respond(documented: Provider, authority:
 
 
 def test_the_commands_of_the_readme_run(tmp_path: Path, documented: Provider, authority: Authority, upstream: Upstream) -> None:
-    install, check, migrate, proxy = blocks("", README)
+    wheel, install, check, migrate, proxy = blocks("", README)
+    # packages/test_newcomers.py runs these.
+    assert wheel in (ROOT / "README.md").read_text()
     kong, written = tmp_path / "kong.yaml", tmp_path / "gates.conf"
     kong.write_text(deck(service(plugins=[plugin()])))
     command = migrate.replace("kong.yaml", str(kong)).replace("/etc/nginx/conf.d/gates.conf", str(written))
