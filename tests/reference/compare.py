@@ -21,7 +21,7 @@ from .model import Denied, Found, Gate, Passes, Request, Token
 
 GATES = 24
 # The gates that judge each request: the one for which it was drawn, and its neighbours.
-JUDGES = 4
+JUDGES = 8
 # The requests for one set of gates.
 ROUND = 500_000
 # The chances that a token is fetched when a request needs it: for credentials that occur often, with arguments as well, once
@@ -55,7 +55,7 @@ class Held:
     """A token, and the model's opinion of it at each gate, as far as it does not depend on the time."""
 
     def __init__(self, token: Token) -> None:
-        self.token = token
+        self.token, self.authorization = token, b"Bearer " + token.text
         self.opinions: dict[Guarded, tuple[float, float, bool]] = {}
 
     def opinion(self, gate: Guarded) -> tuple[float, float, bool]:
@@ -185,7 +185,7 @@ class Comparison:
                 # Within two seconds of the end of the pause, both are right.
                 return [EXCHANGE] if now - token.earliest > model.REPLACED_AFTER + 1 else [served, EXCHANGE]
         elif suffices:
-            served = ("hit", b"Bearer " + token.text, found.client_id, SOURCE[found.source])
+            served = ("hit", held.authorization, found.client_id, SOURCE[found.source])
         else:
             served = ("token_insufficient", model.STATUS["token_insufficient"], 0)
         return [served] if first - SLACK > now else [served, EXCHANGE]

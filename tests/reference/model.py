@@ -51,7 +51,7 @@ ID, SECRET = b"client_id", b"client_secret"
 
 
 Pair = Tuple[bytes, bytes]
-Parameters = List[Tuple[Optional[bytes], Any]]
+Parameters = List[Tuple[Optional[bytes], Any, Optional[bytes]]]
 
 
 class Denied(NamedTuple):
@@ -375,15 +375,11 @@ def wants_body(gate: Gate, request: Request, length: int) -> bool:
 def pair_of(parameters: Parameters, room: Room) -> Pair | None:
     """Returns the pair among the parameters of a place."""
     names, values = {ID: 0, SECRET: 0}, {}
-    for name, value in parameters:
-        if name in names:
-            if name not in values:
-                values[name] = room.take(value)
-        else:
-            name = look_alike(name)
-            if name is None:
-                continue
-        names[name] += 1
+    for name, value, half in parameters:
+        if half:
+            if name == half and half not in values:
+                values[half] = room.take(value)
+            names[half] += 1
     if not values:
         return None
     if max(names.values()) > 1:
@@ -393,11 +389,9 @@ def pair_of(parameters: Parameters, room: Room) -> Pair | None:
     return values[ID], values[SECRET]
 
 
-def look_alike(name: bytes | None) -> bytes | None:
-    """Returns the name that another parser may read: CLIENT_ID and client_id[] are client_id."""
-    if name is None or name[:1] not in b"cC":
-        return None
-    stem = name.partition(b"[")[0].lower()
+def half_of(name: bytes | None) -> bytes | None:
+    """Returns the half that a parameter is, or may be for another parser: CLIENT_ID and client_id[] are client_id."""
+    stem = (name or b"").partition(b"[")[0].lower()
     return stem if stem in (ID, SECRET) else None
 
 
@@ -409,18 +403,17 @@ def caller_args(gate: Gate, request: Request, room: Room) -> list[Any]:
     parameters = (form(request.query) if request.query else []) + body_parameters(gate, request)
     for wanted in gate.client_args:
         before = len(args)
-        for name, value in parameters:
-            if name == wanted:
-                if room.take(value):
-                    args.append((name, value))
-                    if len(args) > MAX_ARGS:
-                        raise Fault("too_long")
+        for name, value, _ in parameters:
+            if name == wanted and room.take(value):
+                args.append((name, value))
+                if len(args) > MAX_ARGS:
+                    raise Fault("too_long")
         if wanted == b"scope" and len(args) > before + 1:
             raise Fault("repeated_parameter")
     return args
 
 
-# Parameters: names and values. A name that does not decode is None.
+# Parameters: names, values, and the half of a pair that each is. A name that does not decode is None.
 
 
 def body_parameters(gate: Gate, request: Request) -> Parameters:
@@ -447,8 +440,8 @@ def form(text: bytes) -> Parameters:
     parameters = []
     for part in text.split(b"&"):
         name, _, value = part.partition(b"=")
-        text = decoded(value)
-        parameters.append((decoded(name), Malformed(len(value)) if text is None else text))
+        name, text = decoded(name), decoded(value)
+        parameters.append((name, Malformed(len(value)) if text is None else text, half_of(name)))
     return parameters
 
 
@@ -521,8 +514,12 @@ def members(text: bytes) -> Parameters:
             return []
     if state != END:
         return []
-    texts = [(string(name), string(value)) for name, value in found]
-    return [(name if type(name) is bytes else None, value) for name, value in texts]
+    parameters = []
+    for name, value in found:
+        text = string(name)
+        name = None if isinstance(text, Malformed) else text
+        parameters.append((name, string(value), half_of(name)))
+    return parameters
 
 
 def string(token: str) -> bytes | Malformed:

@@ -86,7 +86,7 @@ def _any_end(text: bytes) -> bytes | None:
 
 
 def _last_member(text: bytes, members: Any = model.members) -> Any:
-    return list(dict(members(text)).items())
+    return list({parameter[0]: parameter for parameter in members(text)}.values())
 
 
 def _plus_stays(text: bytes, decoded: Any = model.decoded) -> Any:
@@ -94,7 +94,7 @@ def _plus_stays(text: bytes, decoded: Any = model.decoded) -> Any:
 
 
 PLANTED: dict[str, tuple[str, Any]] = {
-    "a look-alike is another parameter": ("look_alike", lambda name: None),
+    "a look-alike is another parameter": ("half_of", lambda name: name if name in (model.ID, model.SECRET) else None),
     "the limit is a byte lower": ("MAX_TOGETHER", 2047),
     "the limit is a byte higher": ("MAX_TOGETHER", 2049),
     "a plus sign is no space": ("decoded", _plus_stays),
