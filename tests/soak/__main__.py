@@ -1,7 +1,6 @@
 """The command of the package."""
 
 import argparse
-import asyncio
 import random
 import resource
 import shutil
@@ -11,8 +10,9 @@ from pathlib import Path
 
 import uvloop
 
+from soak.pace import Pace, quick
 from soak.report import conclude
-from soak.run import Pace, quick, soak
+from soak.run import soak
 from support.process import ROOT
 
 

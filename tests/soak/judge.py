@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from soak.cast import MARGIN, TIMEOUT
-from soak.excuses import Excuses
 from soak.exchange import Answer
+from soak.excuses import Excuses
 from soak.requests import Asked
 from soak.tokens import Grant, Mint
 from soak.upstream import Seen
@@ -30,7 +30,8 @@ NEVER_PURGED = "python"
 
 @dataclass
 class Served:
-    """The newest token of a client at a gate of a host. `first` is of the event loop's clock, the grant's times are Unix times."""
+    """The newest token of a client at a gate of a host. `first` is of the event loop's clock, the times of the grant are Unix
+    times."""
 
     grant: Grant
     first: float

@@ -7,9 +7,9 @@ from typing import Any
 
 from soak.cast import CLIENTS, GATES, MARGIN, life
 from soak.log import read
+from soak.pace import CYCLE
 from soak.samples import Point, Sample, drift, growth
 
-CYCLE = 1800.0
 SETTLED = 720.0
 """In each cycle, workers are not replaced after the first 600 s; their caches are full some time later."""
 LONG_ENOUGH = 3600.0
@@ -21,7 +21,7 @@ STORES = 3
 
 @dataclass
 class Soak:
-    """What a log says."""
+    """The content of a log."""
 
     seconds: float = 0.0
     ended: bool = False

@@ -40,7 +40,6 @@ class Requests:
         self.chance, self.mint = chance, mint
         self.numbers = itertools.count()
         self.own: dict[str, tuple[float, str]] = {}
-        self.kinds = random.Random(chance.random()).choices
 
     def draw(self, host: str, is_header_only: bool) -> Asked:
         kind = self.chance.choices(list(MIX), list(MIX.values()))[0]

@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Coroutine, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from soak.excuses import Excuses
 from soak.hosts import Stage, running
 from soak.judge import Judge
 from soak.log import Log
+from soak.pace import Pace
 from soak.provider import Provider
 from soak.requests import Asked, Requests
 from soak.samples import sample
@@ -28,23 +29,6 @@ SHARES = {"nginx": 45, "sqlite": 30, "lua": 20, "python": 5}
 TICK = 0.04
 FORGET = 60.0
 """Seconds after which a request of a client that has left is forgotten."""
-
-
-@dataclass(frozen=True)
-class Pace:
-    """`rate` is in requests a second; the other times are in seconds. Workers are replaced in the first third of each
-    `cycle`, in which events come twice as often."""
-
-    seconds: float
-    rate: float = 150.0
-    cycle: float = 1800.0
-    between_events: tuple[float, float] = (40.0, 80.0)
-    fault: tuple[float, float] = (6.0, 14.0)
-    between_samples: float = 30.0
-
-
-def quick(seconds: float) -> Pace:
-    return Pace(seconds, 150.0, seconds * 2, (1.0, 2.0), (1.0, 2.0), 1.0)
 
 
 class Run:
@@ -133,7 +117,7 @@ class Run:
     async def cause(self) -> None:
         """Events, until it is cancelled."""
         while True:
-            is_restless = self.elapsed % self.pace.cycle < self.pace.cycle / 3 or self.pace.seconds < self.pace.cycle
+            is_restless = self.pace.is_restless(self.elapsed)
             pause = self.chance.uniform(*self.pace.between_events)
             await asyncio.sleep(pause / 2 if is_restless else pause)
             begin = self.elapsed

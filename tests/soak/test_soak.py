@@ -16,15 +16,15 @@ from soak.exchange import Answer
 from soak.excuses import Excuses
 from soak.judge import Judge, Purge
 from soak.log import Log
+from soak.pace import quick
 from soak.provider import Provider
 from soak.report import LONG_ENOUGH, load, render
 from soak.requests import Asked, Requests
-from soak.run import quick, soak
-from soak.samples import Sample, drift, growth
+from soak.run import soak
+from soak.samples import drift, growth
 from soak.tokens import Mint
 from soak.upstream import Seen
 from support.process import free_port
-
 
 ALICE, BOB = CLIENTS[:2]
 STORES = {"nginx": "redis", "python": "python"}
@@ -171,7 +171,10 @@ def test_drift_is_measured_about_the_level_of_each_worker() -> None:
     assert growth([5, 5, 9, 5, 5, 5, 7, 7, 7]) == 2
 
 
-@pytest.mark.parametrize(("what", "failure"), [("resident", "grows by"), ("descriptors", "descriptors more"), ("threads", "threads more")])
+@pytest.mark.parametrize(
+    ("what", "failure"),
+    [("resident", "grows by"), ("descriptors", "descriptors more"), ("threads", "threads more")],
+)
 def test_a_leak_fails_a_long_run(tmp_path: Path, what: str, failure: str) -> None:
     log = Log(tmp_path / "log.jsonl")
     log.write("begin", time=0, seconds=2 * LONG_ENOUGH)

@@ -94,7 +94,8 @@ async def slow_bodies(scene: Scene, size: Size) -> Result:
     async def send(number: int) -> int:
         client = KNOWN[number % len(KNOWN)]
         body = (client if number % 2 else client.wrong()).parameters.encode()
-        reader, writer = await asyncio.open_connection("127.0.0.1", scene.server.port, local_addr=(f"127.9.9.{number % 200 + 1}", 0))
+        address = f"127.9.9.{number % 200 + 1}"
+        reader, writer = await asyncio.open_connection("127.0.0.1", scene.server.port, local_addr=(address, 0))
         writer.write(encode("/orders", "POST", {**FORM, "Content-Length": str(len(body))}))
         for byte in body:
             writer.write(bytes([byte]))
