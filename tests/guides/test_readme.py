@@ -17,7 +17,7 @@ from support import readme
 from support.examples import Example
 from support.http import SOURCES, ask
 from support.kong_gateway import Gateway
-from support.lab import Authority, Provider, Upstream, bearer
+from support.lab import Authority, Provider, Upstream, bearer, values_of
 from support.nginx import MODULE, Nginx
 from support.openresty import LOAD, PATHS
 from support.process import ROOT, Service, free_port, run
@@ -123,6 +123,33 @@ def test_c(tmp_path: Path, tls_provider: Provider, authority: Authority, shows: 
         wrong = run(program, file, url, env=client, check=False)
         assert wrong.returncode == 2
         assert said in wrong.stderr
+
+
+def test_production_example(
+    tmp_path: Path, tls_provider: Provider, authority: Authority, upstream: Upstream
+) -> None:
+    text = (ROOT / "ffi/nginx/examples/production.conf").read_text()
+    here = {
+        "credgate on;": f"credgate on; credgate_ssl_trusted_certificate {authority.ca};",
+        TENANT: tls_provider.issuer,
+        API: upstream.url,
+        "/etc/ssl/gateway.pem": authority.cert,
+        "/etc/ssl/gateway.key": authority.key,
+        "/var/log/nginx": tmp_path,
+    }
+    example = Example(text, tmp_path, here, f"load_module {MODULE};")
+    with example.running() as port:
+        headers = {**ALICE.basic, "x-client": "forged", "x_client": "forged"}
+        assert ask(port, tls=authority.context(), headers=headers).status == 200
+        assert bearer(upstream.last)
+        assert values_of(upstream.last, "x-client") == ["alice"]
+        metrics = ask(example.ports[1], "/metrics").body.decode()
+        assert 'credgate_requests_total{outcome="allow",cache_status="miss"} 1' in metrics.splitlines()
+        assert ask(example.ports[1], "/status").status == 200
+        assert ask(example.ports[1], "/purge?client_id=alice", method="POST").status == 200
+        assert ask(port, tls=authority.context(), headers=headers).status == 200
+    assert tls_provider.count["by_client"] == {"alice": 2}
+    assert (tmp_path / "clients.log").read_text().count('alice "GET / HTTP/1.1" 200 MISS ') == 2
 
 
 def test_configuration_is_also_one_of_kong(tmp_path: Path) -> None:
