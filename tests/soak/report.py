@@ -21,7 +21,7 @@ STORES = 3
 
 @dataclass
 class Soak:
-    """What a log says."""
+    """The content of a log."""
 
     seconds: float = 0.0
     ended: bool = False
