@@ -34,6 +34,7 @@ static int fail(const char *what, credgate_error *error)
 }
 
 
+/* Reads a file into `config`; 0: it is empty or cannot be read. */
 static size_t read_config(const char *path)
 {
     FILE *file = fopen(path, "rb");
@@ -118,13 +119,18 @@ int main(int argc, char **argv)
     credgate_queue *queue = NULL;
     credgate_error *error = NULL;
     credgate_outcome outcome = { .struct_size = sizeof(outcome) };
+    size_t len;
     int result;
 
     if (argc != 3) {
         return fail("usage: forward CONFIG.json URL", NULL);
     }
-    if (credgate_gate_new(config, read_config(argv[1]), &gate, &error)
-            != CREDGATE_OK
+    len = read_config(argv[1]);
+    if (len == 0) {
+        perror(argv[1]);
+        return 2;
+    }
+    if (credgate_gate_new(config, len, &gate, &error) != CREDGATE_OK
         || credgate_engine_new(NULL, 0, &engine, &error) != CREDGATE_OK
         || credgate_queue_new(engine, &queue, &error) != CREDGATE_OK)
     {
@@ -132,9 +138,9 @@ int main(int argc, char **argv)
     } else if (authenticate(gate, queue, &outcome) != CREDGATE_OK) {
         result = fail("credgate_authenticate", NULL);
     } else if (outcome.http_status != 0) {
-        fprintf(stderr, "%u %s\n%.*s\n", (unsigned) outcome.http_status,
+        fprintf(stderr, "%u %s: %.*s\n", (unsigned) outcome.http_status,
                 credgate_cause_name(outcome.code),
-                (int) outcome.body_len, outcome.body);
+                (int) outcome.detail_len, outcome.detail);
         result = 1;
     } else {
         result = forward(&outcome, argv[2]);

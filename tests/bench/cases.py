@@ -131,13 +131,13 @@ def in_lua(issuer: str, token: str) -> list[Case]:
     counters = 'assert(require("resty.credgate").configure { metrics_clients = 100 })'
 
     def made(before: str = "", **settings: Any) -> str:
-        gate = f"gate = {openresty.gate(issuer, **settings)}; by = {{ variable = 'credgate_authorization' }}"
+        gate = f"gate = {openresty.gate(issuer, **settings)}; by = {{ variable = 'gate_authorization' }}"
         return f"{openresty.PATHS}init_by_lua_block {{ {before} {gate} }}"
 
     # A function of its own is compiled, a block of the configuration is not.
     fixed = f"""{fresh} local var, value = ngx.var, "Bearer " .. FRESH
-        fixed = function() local auth = var.http_authorization var.credgate_authorization = auth and value or "" end }}"""
-    variable = 'set $credgate_authorization "";\nproxy_set_header Authorization $credgate_authorization;\n'
+        fixed = function() local auth = var.http_authorization var.gate_authorization = auth and value or "" end }}"""
+    variable = 'set $gate_authorization "";\nproxy_set_header Authorization $gate_authorization;\n'
     beside = ("static", "bare", "lua_lru")
     return [
         Case(

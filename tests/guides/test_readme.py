@@ -17,7 +17,7 @@ from support import readme
 from support.examples import Example
 from support.http import SOURCES, ask
 from support.kong_gateway import Gateway
-from support.lab import Authority, Provider, Upstream, bearer
+from support.lab import Authority, Provider, Upstream, bearer, values_of
 from support.nginx import MODULE, Nginx
 from support.openresty import LOAD, PATHS
 from support.process import ROOT, Service, free_port, run
@@ -68,7 +68,9 @@ def test_nginx(tmp_path: Path, tls_provider: Provider, authority: Authority, ups
 def test_openresty(tmp_path: Path, tls_provider: Provider, authority: Authority, upstream: Upstream) -> None:
     issuer = f'ssl_trusted_certificate = "{authority.ca}", issuer = "{tls_provider.issuer}'
     here = {f'issuer = "{TENANT}': issuer, API: upstream.url}
-    serves(Example(PATHS + readme.file_of("OpenResty").text, tmp_path, here, LOAD), upstream)
+    # The nginx module may be installed, too.
+    both = f"{LOAD}load_module {MODULE};\n"
+    serves(Example(PATHS + readme.file_of("OpenResty").text, tmp_path, here, both), upstream)
 
 
 def test_kong_gateway(
@@ -112,14 +114,42 @@ def test_c(tmp_path: Path, tls_provider: Provider, authority: Authority, shows: 
     gate.write_text(json.dumps({**configuration, "ssl_trusted_certificate": str(authority.ca)}))
     url = f"http://127.0.0.1:{shows}/"
     assert forwarded(run(program, gate, url, env=client).stdout)
-    for environment, status in (({**client, "CLIENT_SECRET": "wrong"}, 401), (dict(os.environ), 401)):
-        denied = run(program, gate, url, env=environment, check=False)
+    for environment, cause in (({"CLIENT_SECRET": "wrong"}, "credentials_refused: token endpoint"), ({}, "empty_credential")):
+        denied = run(program, gate, url, env={"CLIENT_ID": ALICE.id, **environment}, check=False)
         assert denied.returncode == 1
-        assert denied.stderr.startswith(f"{status} ")
+        assert denied.stderr.startswith(f"401 {cause}")
     gate.write_text('{"issuer": 1}')
-    wrong = run(program, gate, url, env=client, check=False)
-    assert wrong.returncode == 2
-    assert "issuer: " in wrong.stderr
+    for file, said in ((gate, "issuer: "), (tmp_path / "absent", "No such file")):
+        wrong = run(program, file, url, env=client, check=False)
+        assert wrong.returncode == 2
+        assert said in wrong.stderr
+
+
+def test_production_example(
+    tmp_path: Path, tls_provider: Provider, authority: Authority, upstream: Upstream
+) -> None:
+    text = (ROOT / "ffi/nginx/examples/production.conf").read_text()
+    here = {
+        "credgate on;": f"credgate on; credgate_ssl_trusted_certificate {authority.ca};",
+        TENANT: tls_provider.issuer,
+        API: upstream.url,
+        "/etc/ssl/gateway.pem": authority.cert,
+        "/etc/ssl/gateway.key": authority.key,
+        "/var/log/nginx": tmp_path,
+    }
+    example = Example(text, tmp_path, here, f"load_module {MODULE};")
+    with example.running() as port:
+        headers = {**ALICE.basic, "x-client": "forged", "x_client": "forged"}
+        assert ask(port, tls=authority.context(), headers=headers).status == 200
+        assert bearer(upstream.last)
+        assert values_of(upstream.last, "x-client") == ["alice"]
+        metrics = ask(example.ports[1], "/metrics").body.decode()
+        assert 'credgate_requests_total{outcome="allow",cache_status="miss"} 1' in metrics.splitlines()
+        assert ask(example.ports[1], "/status").status == 200
+        assert ask(example.ports[1], "/purge?client_id=alice", method="POST").status == 200
+        assert ask(port, tls=authority.context(), headers=headers).status == 200
+    assert tls_provider.count["by_client"] == {"alice": 2}
+    assert (tmp_path / "clients.log").read_text().count('alice "GET / HTTP/1.1" 200 MISS ') == 2
 
 
 def test_configuration_is_also_one_of_kong(tmp_path: Path) -> None:

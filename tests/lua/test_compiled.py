@@ -31,7 +31,7 @@ def test_hit_is_compiled_without_aborts(nginx: Start, provider: Provider, upstre
     # A call in the block itself: the header fields that `guarded` sets for tests are not compiled.
     option, forward = ROUTES[route]
     access = f"access_by_lua_block {{ gate:access {{ {option} }} }}"
-    text = location("/", 'set $credgate_authorization ""', *filter(None, (forward,)), f"proxy_pass {upstream.url}")
+    text = location("/", 'set $gate_authorization ""', *filter(None, (forward,)), f"proxy_pass {upstream.url}")
     text = text.replace("{\n", "{\n" + access + "\n", 1) + f"location /events {{ {SHOWN} }}"
     server = start(nginx, f"gate = {gate(provider.issuer)}", text, http=EVENTS)
     for _ in range(500):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from conftest import ALICE, BOB
 from support.examples import blocks, section
@@ -46,6 +47,15 @@ def test_command_of_the_guide(kong: Gateway, tls_provider: Provider, upstream: U
     assert ask(kong.port, headers=ALICE.basic).status == 200
     assert bearer(upstream.last)
     assert ask(kong.port, headers=ALICE.wrong().basic).status == 401
+
+
+def test_declarative_example(kong: Gateway, tls_provider: Provider, upstream: Upstream) -> None:
+    text = (LUA / "examples/kong.yaml").read_text().replace("https://tenant.auth0.com", tls_provider.issuer)
+    (example,) = yaml.safe_load(text)["services"]
+    (declared,) = example["plugins"]
+    assert kong.post(declared).status == 201
+    assert ask(kong.port, headers=ALICE.basic).status == 200
+    assert bearer(upstream.last)
 
 
 def test_command_with_consumers(kong: Gateway, tls_provider: Provider, upstream: Upstream) -> None:

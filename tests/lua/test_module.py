@@ -229,13 +229,13 @@ def test_hit_is_compiled_and_allocates_no_lua_memory(
     http = f'init_worker_by_lua_block {{ require("jit.v").on("{traces}") collectgarbage("stop") }}\n'
     # A table constructor in the location's code would allocate a table for each request.
     init = (
-        f'gate = {gate(scripted.issuer)} options = {{ variable = "credgate_authorization" }} nothing = function() end'
+        f'gate = {gate(scripted.issuer)} options = {{ variable = "gate_authorization" }} nothing = function() end'
     )
     places = "".join(
         f"""location = {path} {{
-            set $credgate_authorization "";
+            set $gate_authorization "";
             access_by_lua_block {{ {code} }}
-            proxy_set_header Authorization $credgate_authorization;
+            proxy_set_header Authorization $gate_authorization;
             proxy_pass {upstream.url};
         }}\n"""
         for path, code in {"/hit": "gate:access(options)", "/nothing": "nothing(options)"}.items()

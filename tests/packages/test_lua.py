@@ -26,18 +26,18 @@ def site(tls_provider: Provider, upstream: Upstream) -> Callable[[int], str]:
     return lambda port: f"""\
 init_by_lua_block {{
     gate = assert(require("resty.credgate").new({lua(four_settings(tls_provider))}))
-    by_variable = {{ variable = "credgate_authorization" }}
+    by_variable = {{ variable = "gate_authorization" }}
 }}
 
 server {{
     listen 127.0.0.1:{port};
     location / {{
-        set $credgate_authorization "";
+        set $gate_authorization "";
         access_by_lua_block {{
             local client_id, cache_status = gate:access(by_variable)
             ngx.header["X-Credgate-Status"] = cache_status
         }}
-        proxy_set_header Authorization $credgate_authorization;
+        proxy_set_header Authorization $gate_authorization;
         proxy_pass {upstream.url};
     }}
 }}

@@ -15,7 +15,7 @@ lua_package_cpath "{ROOT}/target/release/?.so;;";
 """
 
 # The ways of a token to the upstream, as an option and a directive: in a variable, or in a header.
-BY_VARIABLE = ('variable = "credgate_authorization"', "proxy_set_header Authorization $credgate_authorization")
+BY_VARIABLE = ('variable = "gate_authorization"', "proxy_set_header Authorization $gate_authorization")
 BY_HEADER = ("", "")
 ROUTES = {"variable": BY_VARIABLE, "header": BY_HEADER}
 
@@ -55,7 +55,7 @@ access_by_lua_block {{
         ngx.header["X-Credgate-Status"] = cache_status
         ngx.header["X-Client"] = client_id
     }}"""
-    text = location(path, 'set $credgate_authorization ""', *filter(None, (forward,)), *more, f"proxy_pass {upstream}")
+    text = location(path, 'set $gate_authorization ""', *filter(None, (forward,)), *more, f"proxy_pass {upstream}")
     return text.replace("{\n", "{\n    " + access + "\n", 1)
 
 
