@@ -103,6 +103,18 @@ build_library() {
   quietly "building libcredgate" cargo build --release --locked -p credgate-ffi --manifest-path "$ROOT/Cargo.toml"
 }
 
+# map_paths TREE TARGET: from then on, compilers put neither the path of the sources TREE nor that of Cargo's target directory
+# TARGET into their output, nor those of Cargo's home and the standard library.
+map_paths() {
+  local maps commit
+  maps=("$1=/usr/src/credgate" "$2=/usr/src/credgate/target" "${CARGO_HOME:-$HOME/.cargo}=/usr/src/cargo")
+  export CFLAGS=${maps[*]/#/-ffile-prefix-map=}
+  # With the component rust-src, the compiler names the sources of the standard library by their path on this machine.
+  commit=$(rustc --version --verbose | sed -n 's/^commit-hash: //p')
+  maps+=("$(rustc --print sysroot)/lib/rustlib/src/rust=/rustc/$commit")
+  export RUSTFLAGS=${maps[*]/#/--remap-path-prefix=}
+}
+
 # build_module: target/nginx/ngx_http_credgate_module.so
 build_module() {
   need_apt nginx nginx-dev build-essential

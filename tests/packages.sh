@@ -56,6 +56,7 @@ step_debian() {
 }
 
 build_debian() {
+    map_paths "$1" "$work/cargo"
     cd "$1" &&
         env DEB_BUILD_OPTIONS=noautodbgsym CARGO_TARGET_DIR="$work/cargo" \
             CARGO_HOME="${CARGO_HOME:-$HOME/.cargo}" RUSTUP_HOME="${RUSTUP_HOME:-$HOME/.rustup}" \
@@ -85,6 +86,7 @@ pack_rock() {
 
 step_wheels() {
     need_packagers
+    need_cyclonedx
     rm -f "$out"/*.whl
     local wheel target policy
     for wheel in "${wheels[@]}"; do
@@ -95,9 +97,26 @@ step_wheels() {
     done
 }
 
+# build_wheel TARGET POLICY: with a list of its components inside.
 build_wheel() {
-    cd python && env PATH="$bin:$PATH" CARGO_TARGET_DIR="$work/cargo-zig" "$bin/python" -m maturin build --release --locked \
-        --zig --target "$1" --compatibility "$2" --out "$out"
+    local target=$1 policy=$2 cargo=$work/cargo-zig made=$work/wheels/$1
+    rm -rf "$made"
+    map_paths "$ROOT" "$cargo"
+    SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+    export SOURCE_DATE_EPOCH PATH="$bin:$PATH" CARGO_TARGET_DIR=$cargo
+    PYTHONPATH=tests "$bin/python" -m support.sbom "$target" "$made" &&
+        "$bin/python" -m maturin build --manifest-path python/Cargo.toml --release --locked --zig --target "$target" \
+            --compatibility "$policy" --sbom-include "$made/credgate.cdx.json" --out "$made" &&
+        { [[ $target != *-musl ]] || name_musl "$made"/*.whl "${target%%-*}"; } &&
+        mv "$made"/*.whl "$out/"
+}
+
+# name_musl WHEEL ARCHITECTURE: names the C library as Alpine does, which auditwheel expects. musl takes either name for itself.
+name_musl() {
+    local tree=$1.tree
+    "$bin/python" -m wheel unpack --dest "$tree" "$1" &&
+        patchelf --replace-needed libc.so "libc.musl-$2.so.1" "$tree"/*/credgate/*.so &&
+        "$bin/python" -m wheel pack --dest-dir "$(dirname "$1")" "$tree"/*
 }
 
 # The codename of this Debian, whose nginx the packages are for.

@@ -13,27 +13,18 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 readonly results=$ROOT/target/reproduce
 
-# Paths in the artefacts, in place of those of the builder.
-readonly as_tree=/usr/src/credgate as_cargo=/usr/src/cargo
-
 # build TREE TARGET OUT: builds TREE, with TARGET as Cargo's target directory. The files are in OUT.
 build() {
-  local tree=$1 target=$2 out=$3 cargo_home=${CARGO_HOME:-$HOME/.cargo} sysroot commit
-  sysroot=$(rustc --print sysroot)
-  commit=$(rustc --version --verbose | sed -n 's/^commit-hash: //p')
-  local maps=("$tree=$as_tree" "$target=$as_tree/target" "$cargo_home=$as_cargo")
-  local c_flags=${maps[*]/#/-ffile-prefix-map=}
-  # With the component rust-src, the compiler names the sources of the standard library by their path on this machine.
-  maps+=("$sysroot/lib/rustlib/src/rust=/rustc/$commit")
+  local tree=$1 target=$2 out=$3
   mkdir -p "$out"
   (
     cd "$tree"
     export SOURCE_DATE_EPOCH=$epoch CARGO_TARGET_DIR=$target CARGO_INCREMENTAL=0
-    export RUSTFLAGS="${maps[*]/#/--remap-path-prefix=}" CFLAGS=$c_flags
+    map_paths "$tree" "$target"
     cargo build --release --locked -p credgate-ffi
     cp "$target/release/libcredgate.so" "$out/"
     # An installed library is found by the dynamic linker: no path of this machine is in the module.
-    CREDGATE_OUT=$target/nginx CREDGATE_LIB=$target/release CREDGATE_RPATH='' CREDGATE_CC_OPT="$c_flags" ffi/nginx/build.sh
+    CREDGATE_OUT=$target/nginx CREDGATE_LIB=$target/release CREDGATE_RPATH='' CREDGATE_CC_OPT="$CFLAGS" ffi/nginx/build.sh
     cp "$target/nginx/ngx_http_credgate_module.so" "$out/"
     PYTHONPATH=tests python3 -m support.sbom "$(rustc --print host-tuple)" "$target/sbom"
     cp "$target/sbom/libcredgate.cdx.json" "$out/"
