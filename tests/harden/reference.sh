@@ -18,6 +18,8 @@ if [[ ${1-short} == short ]]; then
     exec pypy3 -m reference --verdicts 1000000 --seed 1
 fi
 jobs=()
+# A signal ends this script alone: background jobs ignore Ctrl-C.
+trap 'kill "${jobs[@]}" 2>/dev/null || true' EXIT
 for _ in $(seq "${CREDGATE_JOBS:-$(nproc)}"); do
     pypy3 -m reference --verdicts 100000000 --file "$ROOT/target/reference/rounds" &
     jobs+=($!)

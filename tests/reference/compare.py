@@ -21,9 +21,9 @@ from .model import Denied, Found, Gate, Passes, Request, Token
 
 GATES = 24
 # The gates that judge each request: the one for which it was drawn, and its neighbours.
-JUDGES = 8
-# The requests for one set of gates.
-ROUND = 500_000
+JUDGES = 4
+# The requests for one set of gates, and those of a step.
+ROUND, STEP = 500_000, 500
 # The chances that a token is fetched when a request needs it: for credentials that occur often, with arguments as well, once
 # their token has expired, and for all others. So most tokens live long, and few requests wait for the provider.
 COMMON_PAIRS = frozenset((client_id, secret) for client_id in IDS for secret in COMMON)
@@ -93,17 +93,8 @@ class Comparison:
         self.serials: set[int] = set()
         self.uncached: set[Any] = set()
         circle = gates + gates[: JUDGES - 1]
-        for _ in range(requests):
-            first = int(generate.random() * GATES)
-            gate = gates[first]
-            request = generate.request(gate.config, gate.kinds)
-            self.counts.requests += 1
-            self.library.load(request)
-            if request.body is not None:
-                self.compare_wants_body(gate, request, len(request.body) if generate.likely(0.5) else -1)
-            self.now = time.time()
-            for judge in circle[first : first + JUDGES]:
-                self.compare(judge, request, generate)
+        for start in range(0, requests, STEP):
+            self.step(generate, gates, circle, min(STEP, requests - start))
             if self.at_first and self.counts.differences:
                 break
         for gate in gates:
@@ -111,15 +102,30 @@ class Comparison:
             self.library.free(gate.twin)
         self.library.purge()
 
+    def step(self, generate: Generator, gates: list[Guarded], circle: list[Guarded], size: int) -> None:
+        """Draws some requests, then asks the model about all of them, then the library: one at a time costs twice as much."""
+        drawn = []
+        for _ in range(size):
+            first = int(generate.random() * GATES)
+            drawn.append((circle[first : first + JUDGES], generate.request(gates[first].config, gates[first].kinds)))
+        opinions = [[model.verdict(judge.model, request) for judge in judges] for judges, request in drawn]
+        for (judges, request), verdicts in zip(drawn, opinions):
+            self.counts.requests += 1
+            self.library.load(request)
+            if request.body is not None:
+                self.compare_wants_body(judges[0], request, len(request.body) if generate.likely(0.5) else -1)
+            self.now = time.time()
+            for judge, verdict in zip(judges, verdicts):
+                self.compare(judge, request, verdict, generate)
+
     def compare_wants_body(self, gate: Guarded, request: Request, length: int) -> None:
         wants = model.wants_body(gate.model, request, length)
         if self.library.wants_body(gate.handle, length) is not wants:
             self.differ("wants the body", gate, request, (length, wants), not wants)
 
-    def compare(self, gate: Guarded, request: Request, generate: Generator) -> None:
-        """Compares the verdicts of a gate on the loaded request."""
+    def compare(self, gate: Guarded, request: Request, verdict: Any, generate: Generator) -> None:
+        """Compares the model's verdict with the decision of a gate on the loaded request."""
         self.library.give_args(len(gate.model.host_args))
-        verdict = model.verdict(gate.model, request)
         key = held = None
         if type(verdict) is Found:
             key = model.key(gate.model, verdict)
