@@ -7,13 +7,9 @@ from typing import Any
 
 from soak.cast import CLIENTS, GATES, MARGIN, life
 from soak.log import read
-from soak.pace import CYCLE
+from soak.pace import LONG, settled
 from soak.samples import Point, Sample, drift, growth
 
-SETTLED = 720.0
-"""In each cycle, workers are not replaced after the first 600 s; their caches are full some time later."""
-LONG_ENOUGH = 3600.0
-"""A shorter run shows no drift in an hour."""
 MOST_DRIFT = 1.0
 MOST_GROWTH = {"descriptors": 2, "threads": 0}
 STORES = 3
@@ -35,13 +31,13 @@ class Soak:
 
     @property
     def is_long(self) -> bool:
-        return self.elapsed >= LONG_ENOUGH
+        return self.seconds >= LONG
 
     def settled(self) -> dict[str, dict[int, list[Sample]]]:
         """Samples by role and process. In a short run, all of them."""
         found: dict[str, dict[int, list[Sample]]] = defaultdict(lambda: defaultdict(list))
         for one in self.samples:
-            if not self.is_long or one.time % CYCLE > SETTLED:
+            if one.time >= settled(self.seconds):
                 role = " ".join(one.role.split()[:2])
                 found[role][one.pid].append(one)
         return found

@@ -9,25 +9,31 @@ import pytest
 from soak import hosts
 from soak.cast import settings
 from soak.flood.attack import BATCH, addresses, pipeline
-from soak.flood.floods import Size, wrong_secrets
+from soak.flood.floods import FLOODS, Size
 from soak.flood.limits import fetches, limit, refused_exchanges
 from soak.flood.scene import MIB, Result, scene
 from soak.provider import Provider
 from soak.test_soak import Confused
 from support.process import free_port
 
-FEW = Size(secrets=3_000, kids=0, bodies=0, seconds=0, heads=0)
+FEW = Size(secrets=3_000, kids=10_000, bodies=0, seconds=0, heads=0)
 
 
-async def flood(directory: Path, provider: Provider | None = None) -> Result:
+async def flood(directory: Path, provider: Provider | None = None, name: str = "secrets") -> Result:
     async with scene(directory, provider) as one:
-        return await wrong_secrets(one, FEW)
+        return await FLOODS[name](one, FEW)
 
 
 def test_a_flood_of_wrong_secrets_keeps_its_budget(tmp_path: Path) -> None:
     result = asyncio.run(flood(tmp_path / "nginx"))
     assert result.problems == []
     assert result.statuses.total() == FEW.secrets and result.provider["token"] > 0 and result.warm > 0
+
+
+def test_cached_refusals_leave_no_holes_in_the_heap(tmp_path: Path) -> None:
+    result = asyncio.run(flood(tmp_path / "nginx", name="kids"))
+    assert result.problems == []
+    assert result.statuses == {401: FEW.kids}
 
 
 def test_exchanges_beyond_the_budget_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

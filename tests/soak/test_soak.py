@@ -16,9 +16,9 @@ from soak.exchange import Answer
 from soak.excuses import Excuses
 from soak.judge import Judge, Purge
 from soak.log import Log
-from soak.pace import quick
+from soak.pace import LONG, Pace, quick, settled
 from soak.provider import Provider
-from soak.report import LONG_ENOUGH, load, render
+from soak.report import load, render
 from soak.requests import Asked, Requests
 from soak.run import soak
 from soak.samples import drift, growth
@@ -177,7 +177,7 @@ def test_drift_is_measured_about_the_level_of_each_worker() -> None:
 )
 def test_a_leak_fails_a_long_run(tmp_path: Path, what: str, failure: str) -> None:
     log = Log(tmp_path / "log.jsonl")
-    log.write("begin", time=0, seconds=2 * LONG_ENOUGH)
+    log.write("begin", time=0, seconds=2 * LONG)
     for elapsed in range(0, 7200, 30):
         values = {"resident": 9000, "anonymous": 5000, "descriptors": 20, "threads": 3}
         values[what] += elapsed
@@ -186,6 +186,12 @@ def test_a_leak_fails_a_long_run(tmp_path: Path, what: str, failure: str) -> Non
     log.write("end", time=0)
     _, failures = render(load(tmp_path / "log.jsonl"))
     assert len(failures) == 1 and failure in failures[0], failures
+
+
+def test_drift_is_measured_when_no_worker_is_replaced_any_more() -> None:
+    pace = Pace(2 * LONG)
+    assert pace.is_restless(0) and not pace.is_restless(settled(pace.seconds))
+    assert quick(30).is_restless(29) and settled(30) == 0
 
 
 def test_the_deck_has_every_event_and_replaces_no_worker_in_quiet_times() -> None:

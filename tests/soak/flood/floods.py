@@ -66,7 +66,7 @@ async def wrong_secrets(scene: Scene, size: Size) -> Result:
         "jwks": fetches(WORKERS, result.seconds),
         "metadata": fetches(WORKERS, result.seconds),
     }
-    result.bound = refusal_memory(result.provider["token"]) + SOURCES * (POOLS + LARGE) + SPARE
+    result.bound = refusal_memory(result.provider["token"], drawn=True) + SOURCES * (POOLS + LARGE) + SPARE
     result.check({401, 429})
     return result
 
@@ -83,7 +83,7 @@ async def unknown_kids(scene: Scene, size: Size) -> Result:
 
     result = await scene.during("unknown kids", attack(scene.server.port, addresses(SOURCES), draw, size.kids))
     _only_fetches(result)
-    result.bound = refusal_memory(size.kids) + SOURCES * (POOLS + LARGE) + SPARE
+    result.bound = refusal_memory(size.kids, drawn=False) + SOURCES * (POOLS + LARGE) + SPARE
     result.check({401})
     return result
 
@@ -141,7 +141,7 @@ async def huge_heads(scene: Scene, size: Size) -> Result:
     result = await scene.during("huge heads", flood())
     _only_fetches(result)
     result.budget["token"] = refused_exchanges(WORKERS, result.seconds, 200)
-    result.bound = refusal_memory(result.provider["token"]) + SOURCES * (POOLS + 4 * LARGE) + SPARE
+    result.bound = refusal_memory(result.provider["token"], drawn=True) + SOURCES * (POOLS + 4 * LARGE) + SPARE
     result.check({200, 400, 401, 429})
     if result.statuses[200] != size.heads // 10:
         result.problems.append(f"{result.statuses[200]} of {size.heads // 10} requests that just fit were served")

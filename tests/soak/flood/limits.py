@@ -6,10 +6,10 @@ from functools import cache
 from support.process import ROOT
 
 UNITS = {"": 1, "bytes": 1, "s": 1, "h": 3600, "KiB": 1024, "MiB": 1024**2}
-REFUSAL = 6 * 1024
-"""The documented size of a cached refusal, at most."""
-BUDGET = 256
-"""The size of a budget."""
+REFUSAL = 512
+"""The documented size of a cached refusal, at most, in bytes."""
+BUDGET = 512
+"""The same of a budget."""
 
 
 @cache
@@ -35,7 +35,7 @@ def fetches(workers: int, seconds: float) -> int:
     return int(workers * (2 + seconds / interval))
 
 
-def refusal_memory(refusals: int) -> int:
-    """Bytes, in a worker that has cached so many refusals, or all that it may: refusals and budgets."""
-    cached = min(refusals, limit("Cached refusals"))
-    return REFUSAL * cached + BUDGET * min(refusals, limit("Budgets of refused exchanges"))
+def refusal_memory(refusals: int, *, drawn: bool) -> int:
+    """Bytes, in a worker that has cached so many refusals, or all that it may; with budgets if the refusals have drawn from some."""
+    cached = REFUSAL * min(refusals, limit("Cached refusals"))
+    return cached + drawn * BUDGET * min(refusals, limit("Budgets of refused exchanges"))
