@@ -258,6 +258,9 @@ class Comparison:
         """Returns the cause for which a gate denies the token that the provider would issue now."""
         response = profile(found.client_id.decode(), self.issuer, now)
         claims = response.pop("claims")
+        if claims is not None:
+            # As the provider's tokens do, which say with which response they came.
+            claims = {**claims, "response": response}
         return model.policy(gate, Token(b"", response, claims, model.requested_scope(gate, found), now, now), now)
 
     @staticmethod
