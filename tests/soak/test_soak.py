@@ -154,6 +154,19 @@ def test_a_cached_token_that_is_not_served_during_a_fault_is_found(court: Court)
     assert court.problem(court.ask(), 502, cause="provider_failed", at=100) == "", "the store has lost it"
 
 
+def test_a_token_from_the_time_of_a_store_kill_need_not_be_held(court: Court, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = court.excuses.begin("store", 60)
+    store.end = 80
+    court.excuses.begin("provider", 99)
+    now = time.time()
+    for age, finding in ((30, ""), (10, "a token was served before")):
+        with monkeypatch.context() as earlier:
+            earlier.setattr(time, "time", lambda age=age: now - age)
+            token = court.mint.opaque(ALICE.id, "orders", 120)
+        assert court.problem(court.ask(), 200, token=token, at=95) == ""
+        assert finding in court.problem(court.ask(), 502, cause="provider_failed", at=100)
+
+
 def test_a_purged_token_is_found(court: Court) -> None:
     token = court.mint.opaque(ALICE.id, "orders", 60)
     court.judge.purges[ALICE.id] = Purge(99, 99.1, time.time() + 0.1)
