@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from faults.replies import Piece
-from soak.cast import CLIENTS
+from soak.cast import CLIENTS, SECRETS
 from soak.chaos import QUIET, RESTLESS, Deck
 from soak.exchange import Answer
 from soak.excuses import Excuses
@@ -31,10 +31,10 @@ STORES = {"nginx": "redis", "python": "python"}
 
 
 class Confused(Provider):
-    """Grants one client the tokens of another one."""
+    """Grants the tokens of one client to all others."""
 
     def token(self, form: dict[str, str]) -> Iterable[Piece]:
-        if not self.fault and form["client_id"] == ALICE.id and form["client_secret"] == ALICE.secret:
+        if not self.fault and SECRETS.get(form["client_id"]) == form["client_secret"]:
             form = {**form, "client_id": BOB.id, "client_secret": BOB.secret}
         return super().token(form)
 
