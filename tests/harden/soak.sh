@@ -13,6 +13,6 @@ build_module
 build_package
 
 cd tests || exit
-options=(--seconds 35)
+options=(--seconds 30)
 [[ ${1-short} == long ]] && options=(--hours 2)
 ../target/venv/bin/python -m soak run "${options[@]}" "${@:2}"

@@ -165,9 +165,11 @@ class Judge:
         remaining = served.grant.expires - MARGIN - time.time()
         if remaining < 1 or answer.begin < served.first + SETTLES:
             return None
+        # A refresh gets a token some time before it is first served.
+        issued = answer.end - (time.time() - served.grant.issued)
         purge = self.purges.get(asked.client.id)
-        if purge and purge.end + SETTLES > served.first:
+        if purge and purge.end + SETTLES > issued:
             return None
-        if self.stores[asked.host] == "redis" and self.excuses.holds("store", served.first - SETTLES, answer.end):
+        if self.stores[asked.host] == "redis" and self.excuses.holds("store", issued - SETTLES, answer.end):
             return None
         return f"a token was served before and lives {remaining:.0f} s more"

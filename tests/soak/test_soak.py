@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from faults.replies import Piece
-from soak.cast import CLIENTS
+from soak.cast import CLIENTS, SECRETS
 from soak.chaos import QUIET, RESTLESS, Deck
 from soak.exchange import Answer
 from soak.excuses import Excuses
@@ -31,10 +31,10 @@ STORES = {"nginx": "redis", "python": "python"}
 
 
 class Confused(Provider):
-    """Grants one client the tokens of another one."""
+    """Grants the tokens of one client to all others."""
 
     def token(self, form: dict[str, str]) -> Iterable[Piece]:
-        if not self.fault and form["client_id"] == ALICE.id and form["client_secret"] == ALICE.secret:
+        if not self.fault and SECRETS.get(form["client_id"]) == form["client_secret"]:
             form = {**form, "client_id": BOB.id, "client_secret": BOB.secret}
         return super().token(form)
 
@@ -152,6 +152,19 @@ def test_a_cached_token_that_is_not_served_during_a_fault_is_found(court: Court)
     assert "a token was served before" in court.problem(court.ask(), 502, cause="provider_failed", at=100)
     court.excuses.begin("store", 97)
     assert court.problem(court.ask(), 502, cause="provider_failed", at=100) == "", "the store has lost it"
+
+
+def test_a_token_from_the_time_of_a_store_kill_need_not_be_held(court: Court, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = court.excuses.begin("store", 60)
+    store.end = 80
+    court.excuses.begin("provider", 99)
+    now = time.time()
+    for age, finding in ((30, ""), (10, "a token was served before")):
+        with monkeypatch.context() as earlier:
+            earlier.setattr(time, "time", lambda age=age: now - age)
+            token = court.mint.opaque(ALICE.id, "orders", 120)
+        assert court.problem(court.ask(), 200, token=token, at=95) == ""
+        assert finding in court.problem(court.ask(), 502, cause="provider_failed", at=100)
 
 
 def test_a_purged_token_is_found(court: Court) -> None:

@@ -36,6 +36,6 @@ def fetches(workers: int, seconds: float) -> int:
 
 
 def refusal_memory(refusals: int, *, drawn: bool) -> int:
-    """Bytes, in a worker that has cached so many refusals, or all that it may; with budgets if the refusals have drawn from some."""
+    """Bytes, in a worker that has cached so many refusals, or all that it may; and budgets, if they have drawn from some."""
     cached = REFUSAL * min(refusals, limit("Cached refusals"))
     return cached + drawn * BUDGET * min(refusals, limit("Budgets of refused exchanges"))

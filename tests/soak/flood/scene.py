@@ -58,6 +58,11 @@ class Result:
         if self.warm == 0:
             self.problems.append("no warm client worked")
 
+    def served(self, count: int) -> None:
+        """`count` of the flood's requests have the right credentials, and must be served."""
+        if self.statuses[200] != count:
+            self.problems.append(f"{self.statuses[200]} of {count} requests with the right secret were served")
+
 
 class Scene:
     """All parts of it, while they run."""
