@@ -58,6 +58,8 @@ def script(heading: str, provider: Provider) -> str:
     parts = [readme.UPSTREAM, "sleep 1\n"]
     for block in readme.way(heading):
         parts.append(f"cat >{block.file} <<'END OF FILE'\n{block.text}END OF FILE\n" if block.file else block.text)
+        # Debian's own site has port 80, which another test or a server of this machine may have.
+        parts.append("rm -f /etc/nginx/sites-enabled/default\n")
     text = "".join(parts)
     for written, meant in (
         ("CLIENT_ID=id CLIENT_SECRET=secret", f"CLIENT_ID={ALICE.id} CLIENT_SECRET='{ALICE.secret}'"),
