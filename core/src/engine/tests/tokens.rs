@@ -155,9 +155,9 @@ fn extra_jwks_uris_are_keys_of_the_provider() {
     lab.engine.purge(&lab.gate, Some("alice")).unwrap();
     lab.advance(3601);
     assert_eq!(status_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
-    while fetches(&lab, "https://b.example/jwks") < 3 {
-        std::thread::yield_now();
-    }
+    until("the keys are fetched again", || {
+        fetches(&lab, "https://b.example/jwks") >= 3
+    });
     lab.engine.purge(&lab.gate, Some("alice")).unwrap();
     assert_eq!(status_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
 }
@@ -670,12 +670,10 @@ fn metadata_is_fetched_again_if_an_endpoint_is_missing_or_unreachable() {
         assert_eq!(metadata(), 1, "rediscovery_lifetime has not passed");
         lab.advance(1);
         assert!(lab.pair("a", "right").contains("502"));
-        while metadata() == 1 {
-            std::thread::yield_now();
-        }
-        while lab.pair("a", "right").contains("502") {
-            std::thread::yield_now();
-        }
+        until("the metadata is fetched again", || metadata() > 1);
+        until("the exchange succeeds", || {
+            !lab.pair("a", "right").contains("502")
+        });
         assert_eq!(metadata(), 2);
     }
 }
