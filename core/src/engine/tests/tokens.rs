@@ -230,6 +230,23 @@ fn unknown_keys_cause_one_fetch_per_window() {
 }
 
 #[test]
+fn forged_tokens_of_clients_cause_no_fetch_of_keys() {
+    let (provider, lab) = Signing::lab(r#"{"auth_methods":["bearer"]}"#);
+    let good = format!("Bearer {}", provider.token());
+    assert_eq!(status_and_cause(&ask(&lab, &lab.gate, &good)), "MISS");
+    // Another key under the same id.
+    provider.rotate("k1");
+    for _ in 0..3 {
+        lab.advance(30);
+        let token = format!("Bearer {}", provider.token());
+        let outcome = ask(&lab, &lab.gate, &token);
+        assert_eq!(status_and_cause(&outcome), "MISS TokenInvalid");
+        lab.settle();
+    }
+    assert_eq!(fetches(&lab, "https://a.example/jwks"), 1);
+}
+
+#[test]
 fn unavailable_keys_are_fetched_again() {
     let (provider, lab) = Signing::lab("{}");
     *provider.published.write().unwrap() = json!("<html>");
