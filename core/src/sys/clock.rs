@@ -135,9 +135,9 @@ pub(crate) mod manual {
         /// Waits until a task sleeps that `by` would wake, and advances.
         pub(crate) fn wake(&self, by: Duration) {
             let until = *self.elapsed.borrow() + by;
-            while !self.sleeping.lock().unwrap().iter().any(|at| *at <= until) {
-                std::thread::yield_now();
-            }
+            crate::testing::until("a task sleeps", || {
+                self.sleeping.lock().unwrap().iter().any(|at| *at <= until)
+            });
             self.advance(by);
         }
 

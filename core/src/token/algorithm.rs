@@ -121,12 +121,12 @@ impl SigningAlgorithm {
         })
     }
 
+    /// The curve of an ECDSA algorithm.
     pub(super) fn curve(self) -> Option<Curve> {
         Some(match self {
             SigningAlgorithm::Es256 => Curve::P256,
             SigningAlgorithm::Es384 => Curve::P384,
             SigningAlgorithm::Es512 => Curve::P521,
-            SigningAlgorithm::EdDsa => Curve::Ed25519,
             _ => return None,
         })
     }

@@ -251,9 +251,9 @@ fn a_purge_drops_one_client_one_gate_or_all() {
     fill();
     lab.engine.purge_all(None).unwrap();
     assert_eq!(are_kept(), [false; 3]);
-    while lab.engine.metrics().unwrap().purged < 8 {
-        std::thread::yield_now();
-    }
+    until("all are purged", || {
+        lab.engine.metrics().unwrap().purged >= 8
+    });
 }
 
 #[test]
@@ -272,9 +272,7 @@ fn an_exchange_in_progress_during_a_purge_is_served_and_not_cached() {
     let lab = Lab::new(ScriptedTransport::holding(provider));
     let queue = lab.queue();
     pending(lab.ask(&queue, "client_id=a&client_secret=right", 1));
-    while lab.transport.token_requests() == 0 {
-        std::thread::yield_now();
-    }
+    until("the exchange begins", || lab.transport.token_requests() > 0);
     lab.engine.purge_all(None).unwrap();
     lab.transport.gate.add_permits(10);
     assert_eq!(

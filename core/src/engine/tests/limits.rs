@@ -231,9 +231,9 @@ fn a_cold_start_throws_no_token_away() {
     }
     let mut drained = Vec::new();
     for second in 1..=9 {
-        while lab.transport.token_requests() < 64 * second {
-            std::thread::yield_now();
-        }
+        until("64 more exchanges begin", || {
+            lab.transport.token_requests() >= 64 * second
+        });
         lab.clock.advance(Duration::from_secs(1));
         lab.transport.gate.add_permits(64);
         drained.extend(drain(&queue, 64));
@@ -245,9 +245,9 @@ fn a_cold_start_throws_no_token_away() {
         "{drained:?}"
     );
     // The tenth round ends with the timeout of those who have waited since the start.
-    while lab.transport.token_requests() < 640 {
-        std::thread::yield_now();
-    }
+    until("64 more exchanges begin", || {
+        lab.transport.token_requests() >= 640
+    });
     lab.clock.advance(Duration::from_secs(1));
     let late = drain(&queue, 1500 - 576);
     assert!(
@@ -604,9 +604,9 @@ fn concurrent_exchanges_stay_within_max_exchanges() {
             number,
         ));
     }
-    while lab.transport.token_requests() < 2 {
-        std::thread::yield_now();
-    }
+    until("two exchanges begin", || {
+        lab.transport.token_requests() >= 2
+    });
     for _ in 0..1000 {
         std::thread::yield_now();
     }

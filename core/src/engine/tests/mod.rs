@@ -17,6 +17,7 @@ use crate::engine::queue::{Authentication, Queue};
 use crate::http::scripted::{ScriptedTransport, Seen, reply};
 use crate::http::{Fault, Obstacle, Response};
 use crate::sys::clock::manual::ManualClock;
+use crate::testing::until;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -72,9 +73,9 @@ impl Lab {
 
     /// Waits until no flight is in progress.
     fn settle(&self) {
-        while self.engine.inner.shared.flights.count() > 0 {
-            std::thread::yield_now();
-        }
+        until("no flight is in progress", || {
+            self.engine.inner.shared.flights.count() == 0
+        });
     }
 
     /// Runs a call that waits for the clock, and wakes it after these times, one after the other.

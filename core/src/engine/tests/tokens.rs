@@ -155,9 +155,9 @@ fn extra_jwks_uris_are_keys_of_the_provider() {
     lab.engine.purge(&lab.gate, Some("alice")).unwrap();
     lab.advance(3601);
     assert_eq!(status_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
-    while fetches(&lab, "https://b.example/jwks") < 3 {
-        std::thread::yield_now();
-    }
+    until("the keys are fetched again", || {
+        fetches(&lab, "https://b.example/jwks") >= 3
+    });
     lab.engine.purge(&lab.gate, Some("alice")).unwrap();
     assert_eq!(status_and_cause(&ask(&lab, &lab.gate, ALICE)), "MISS");
 }
@@ -227,6 +227,23 @@ fn unknown_keys_cause_one_fetch_per_window() {
         2,
         "one fetch per window"
     );
+}
+
+#[test]
+fn forged_tokens_of_clients_cause_no_fetch_of_keys() {
+    let (provider, lab) = Signing::lab(r#"{"auth_methods":["bearer"]}"#);
+    let good = format!("Bearer {}", provider.token());
+    assert_eq!(status_and_cause(&ask(&lab, &lab.gate, &good)), "MISS");
+    // Another key under the same id.
+    provider.rotate("k1");
+    for _ in 0..3 {
+        lab.advance(30);
+        let token = format!("Bearer {}", provider.token());
+        let outcome = ask(&lab, &lab.gate, &token);
+        assert_eq!(status_and_cause(&outcome), "MISS TokenInvalid");
+        lab.settle();
+    }
+    assert_eq!(fetches(&lab, "https://a.example/jwks"), 1);
 }
 
 #[test]
@@ -670,12 +687,10 @@ fn metadata_is_fetched_again_if_an_endpoint_is_missing_or_unreachable() {
         assert_eq!(metadata(), 1, "rediscovery_lifetime has not passed");
         lab.advance(1);
         assert!(lab.pair("a", "right").contains("502"));
-        while metadata() == 1 {
-            std::thread::yield_now();
-        }
-        while lab.pair("a", "right").contains("502") {
-            std::thread::yield_now();
-        }
+        until("the metadata is fetched again", || metadata() > 1);
+        until("the exchange succeeds", || {
+            !lab.pair("a", "right").contains("502")
+        });
         assert_eq!(metadata(), 2);
     }
 }

@@ -91,15 +91,6 @@ impl Fleet {
     }
 }
 
-/// Waits for a condition that other threads bring about.
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = std::time::Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
-        std::thread::yield_now();
-    }
-}
-
 /// A provider that numbers its tokens, each valid for a thousand seconds, and that can be told to refuse or to
 /// rate-limit.
 #[derive(Default)]
