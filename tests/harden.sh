@@ -3,7 +3,8 @@
 #
 #   tests/harden.sh [short|long] [PART]...
 #
-# short, the default, takes less than four minutes for all parts. long runs until every part has done what it promises.
+# short, the default, takes less than four minutes for all parts once everything is compiled. long runs until every part has
+# done what it promises.
 # A part is an executable in tests/harden/, which gets short or long; long also has reproduce, races, miri and mutants, which
 # are scripts in tests/. A part prints its results and ends with 0 if it has found nothing.
 set -uo pipefail
@@ -31,7 +32,7 @@ run() {
     elif [[ $mode == long && " ${long_only[*]} " == *" $1 "* ]]; then
         "tests/$1.sh"
     else
-        sed -n '2,9s/^# \{0,1\}//p' "$0"
+        sed -n '2,10s/^# \{0,1\}//p' "$0"
         return 2
     fi
 }
