@@ -9,12 +9,12 @@ from support.examples import section
 from support.process import ROOT
 
 NGINX = ROOT / "ffi/nginx"
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "core/README.md").read_text()
 PAGES = {page.name: page.read_text() for page in sorted(NGINX.glob("*.md"))}
 REFERENCE = PAGES["DIRECTIVES.md"]
 
 
-def test_fields_named_by_the_readme_exist() -> None:
+def test_fields_named_by_the_readme_of_the_core_exist() -> None:
     named = re.findall(r"^\| `(\w+)`", section(README, "## Configuration"), re.MULTILINE)
     assert len(named) > 5
     assert [name for name in named if name not in FIELDS] == []
