@@ -70,6 +70,12 @@ def test_library_and_model_agree(library: Library, issuer: str) -> None:
     assert not comparison.counts.differences, comparison.examples
 
 
+def test_a_new_token_is_judged_with_the_response_in_its_claims(library: Library, issuer: str) -> None:
+    required = {"scopes_required": ["read"], "scopes_claim": ["response", "scope"], "verify_claims": False}
+    found = Found("header", b"c3", b"s3cret")
+    assert Comparison(library, issuer, 1).policy_of_new(Gate({"issuer": issuer, **required}), found, 0) is None
+
+
 def test_the_counts_of_all_rounds_are_added(tmp_path: Path) -> None:
     file = tmp_path / "new" / "rounds"
     assert counts.read(file).total == 0
