@@ -83,7 +83,7 @@ impl<'r> Scratch<'r> {
     pub(super) fn decode_in_place(&mut self, span: Span) -> Result<Span, Cause> {
         let mut end = span.start;
         let mut at = span.start;
-        while at < span.end {
+        loop {
             let raw = &self.bytes[at..span.end];
             let (byte, len) = match raw {
                 [b'%', high, low, ..] => {

@@ -2,6 +2,7 @@ use super::args::ArgNames;
 use super::credentials::MAX_LEN;
 use super::extract::{Places, Presented, ascii, basic_alone, extract, header_decides};
 use super::scratch::{Scratch, ScratchBuffer};
+use super::span::Span;
 use super::*;
 use crate::cause::Cause;
 use crate::config::Encoding;
@@ -219,6 +220,11 @@ fn a_repeated_parameter_is_refused_in_every_spelling() {
     ] {
         let input = format!("client_id=a&client_secret=s&{again}");
         assert_eq!(query(&input), Err(Cause::RepeatedParameter), "{input}");
+    }
+    for name in ["client_id", "client_secret"] {
+        let long = "x".repeat(MAX_LEN);
+        let input = format!("client_id=a&client_secret=s&{name}={long}");
+        assert_eq!(query(&input), Err(Cause::RepeatedParameter), "{name}");
     }
     assert_eq!(
         query("CLIENT_ID=application&x=1"),
@@ -674,6 +680,57 @@ fn two_long_pairs_are_two_places() {
         ..Request::default()
     };
     assert_eq!(found(&both), Err(Cause::TwoPlaces));
+}
+
+#[test]
+fn a_bearer_token_has_at_most_16384_bytes() {
+    let header = |len: usize| format!("Bearer {}", "a".repeat(len));
+    let longest = header(16_384);
+    let token = basic::bearer(longest.as_bytes());
+    assert_eq!(token, Ok(longest.strip_prefix("Bearer ")));
+    let longer = header(16_385);
+    assert_eq!(basic::bearer(longer.as_bytes()), Err(Cause::TokenInvalid));
+}
+
+#[test]
+fn every_written_byte_is_wiped() {
+    let mut buffer = ScratchBuffer::new();
+    let refused = |scratch: &mut Scratch<'_>| {
+        let value = [Ok(b's'), Err(Cause::InvalidCharacters)];
+        assert!(scratch.push(value.into_iter()).is_err());
+    };
+    let abandoned = |scratch: &mut Scratch<'_>| {
+        assert!(scratch.push([Ok(b's'), Ok(b't')].into_iter()).is_ok());
+        scratch.rewind(0);
+    };
+    let filled = |scratch: &mut Scratch<'_>| {
+        let fill = |free: &mut [u8]| {
+            free.fill(b's');
+            Ok::<_, Cause>(free.len())
+        };
+        assert!(scratch.fill(fill).is_ok());
+    };
+    let filled_in_vain = |scratch: &mut Scratch<'_>| {
+        let fill = |free: &mut [u8]| {
+            free.fill(b's');
+            Err(Cause::TooLong)
+        };
+        assert!(scratch.fill(fill).is_err());
+    };
+    let writers: [&dyn Fn(&mut Scratch<'_>); 4] = [&refused, &abandoned, &filled, &filled_in_vain];
+    for write in writers {
+        let mut scratch = Scratch::new(&mut buffer);
+        assert!(!scratch.is_written());
+        write(&mut scratch);
+        assert!(scratch.is_written());
+        drop(scratch);
+        let scratch = Scratch::new(&mut buffer);
+        let whole = Span {
+            start: 0,
+            end: MAX_LEN + 1,
+        };
+        assert!(scratch.of(whole).iter().all(|byte| *byte == 0));
+    }
 }
 
 #[test]

@@ -532,6 +532,62 @@ fn only_the_strict_compact_serialization_is_accepted() {
 }
 
 #[test]
+fn a_header_of_4096_characters_and_a_token_of_16384_are_the_longest() {
+    let signer = es256();
+    let set = keys(&[signer.jwk("k")]);
+    // Base64 without padding has every length but one of four.
+    let verified = |header: &Value, claims: &Value| {
+        let token = signer.token(header, claims);
+        let header = token.find('.').unwrap();
+        (header, token.len(), verify(&token, &set).map(drop))
+    };
+    let of_header = |len| {
+        let header = json!({"alg": "ES256", "kid": "k", "x": "x".repeat(len)});
+        verified(&header, &claims())
+    };
+    let frame = json!({"alg": "ES256", "kid": "k", "x": ""}).to_string();
+    let (header, _, verdict) = of_header(3072 - frame.len());
+    assert_eq!((header, verdict), (4096, Ok(())));
+    let (header, _, verdict) = of_header(3073 - frame.len());
+    assert_eq!((header, verdict), (4098, Err(JwsError::Malformed)));
+
+    let of_token = |len| {
+        let claims = json!({"x": "x".repeat(len)});
+        verified(&json!({"alg": "ES256", "kid": "k"}), &claims)
+    };
+    let tokens: Vec<_> = (12_180..12_200).map(of_token).collect();
+    for (_, len, verdict) in &tokens {
+        assert_eq!(verdict.is_ok(), *len <= 16_384, "{len}: {verdict:?}");
+    }
+    assert!(tokens.iter().any(|(_, len, _)| *len == 16_384));
+}
+
+#[test]
+fn an_rsa_key_has_2048_to_8192_bits_and_an_exponent_of_at_most_8_bytes() {
+    let verdict = |first: u8, bytes: usize, e: &[u8]| {
+        let mut n = vec![0xff; bytes];
+        n[0] = first;
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let set = keys(&[json!({"kty": "RSA", "kid": "k", "n": text(&n), "e": text(e)})]);
+        let token = raw(r#"{"alg":"RS256","kid":"k"}"#, "{}", "c2ln");
+        verify(&token, &set).unwrap_err()
+    };
+    let usable = JwsError::Signature;
+    let exponent = &[1, 0, 1];
+    for (first, bytes, expected) in [
+        (0x7f, 256, JwsError::UnusableKey(Unusable::Short)),
+        (0x80, 256, usable),
+        (0xff, 1024, usable),
+        (0x01, 1025, JwsError::UnusableKey(Unusable::Long)),
+    ] {
+        assert_eq!(verdict(first, bytes, exponent), expected, "{first} {bytes}");
+    }
+    assert_eq!(verdict(0xff, 256, &[0x7f; 8]), usable);
+    let malformed = JwsError::UnusableKey(Unusable::Malformed);
+    assert_eq!(verdict(0xff, 256, &[0x7f; 9]), malformed);
+}
+
+#[test]
 fn a_token_without_a_kid_may_be_signed_by_a_new_key() {
     let (old, new) = (es256(), es256());
     let token = new.token(&json!({"alg": "ES256"}), &claims());
@@ -564,6 +620,9 @@ fn lenient_forms_of_a_jwt_are_not_opaque() {
     let utf16 = |text: &str, unit: fn(u16) -> [u8; 2]| -> Vec<u8> {
         text.encode_utf16().flat_map(unit).collect()
     };
+    let utf32 = |text: &str, unit: fn(u32) -> [u8; 4]| -> Vec<u8> {
+        text.chars().map(u32::from).flat_map(unit).collect()
+    };
     let nested = format!(
         r#"{{"alg":"none","x":{}{}}}"#,
         "[".repeat(200),
@@ -592,6 +651,16 @@ fn lenient_forms_of_a_jwt_are_not_opaque() {
         (
             utf16("\u{feff}{\"alg\":\"none\"}", u16::to_be_bytes),
             "UTF-16BE with a mark",
+        ),
+        (utf32("{\"alg\":\"none\"}", u32::to_le_bytes), "UTF-32LE"),
+        (utf32("{\"alg\":\"none\"}", u32::to_be_bytes), "UTF-32BE"),
+        (
+            utf32("\u{feff}{\"alg\":\"none\"}", u32::to_le_bytes),
+            "UTF-32LE with a mark",
+        ),
+        (
+            utf32("\u{feff}{\"alg\":\"none\"}", u32::to_be_bytes),
+            "UTF-32BE with a mark",
         ),
     ] {
         let token = with_header(&header);
