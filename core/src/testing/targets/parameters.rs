@@ -33,6 +33,16 @@ impl Parameters {
         values.map(|(_, value)| value.as_deref()).collect()
     }
 
+    /// The bytes of all ids and secrets.
+    fn pair_len(&self) -> usize {
+        ["client_id", "client_secret"]
+            .iter()
+            .flat_map(|name| self.named(name))
+            .flatten()
+            .map(str::len)
+            .sum()
+    }
+
     /// The number of parameters that another parser may take for the wanted one.
     fn alike(&self, wanted: &str) -> usize {
         let stem = |name: &str| {
@@ -48,7 +58,7 @@ impl Parameters {
         let (ids, secrets) = (self.named("client_id"), self.named("client_secret"));
         let both = || ids.iter().chain(&secrets).copied();
         let (like_ids, like_secrets) = (self.alike("client_id"), self.alike("client_secret"));
-        let len = both().flatten().map(str::len).sum::<usize>();
+        let len = self.pair_len();
         let printable = |value: Option<&str>| {
             value.is_some_and(|text| text.bytes().all(|b| matches!(b, 0x20..=0x7e)))
         };
@@ -97,12 +107,6 @@ impl Parameters {
             Err(_) if came.is_err() && came != plain => None,
             other => return assert_eq!(other, came),
         };
-        let pair_len = ["client_id", "client_secret"]
-            .iter()
-            .flat_map(|name| self.named(name))
-            .flatten()
-            .map(str::len)
-            .sum::<usize>();
         let len = given
             .iter()
             .filter_map(|(_, value)| Some((*value)?.len()))
@@ -121,7 +125,7 @@ impl Parameters {
             }
             Ok(Found::Token(_)) => panic!("a token where there is none"),
             Err(Cause::TooLong) => {
-                assert!(given.len() > 16 || pair_len + len > MAX_LEN)
+                assert!(given.len() > 16 || self.pair_len() + len > MAX_LEN)
             }
             Err(Cause::RepeatedParameter) => {
                 let scope = names.iter().position(|name| *name == "scope");
