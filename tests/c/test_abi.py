@@ -11,9 +11,9 @@ import pytest
 from conftest import ALICE
 from support.http import Client
 from support.lab import Provider
+from support.library import LIBRARY, linked
 from support.process import ROOT, free_port, run
 
-LIBRARY = ROOT / "target" / "release"
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 VALGRIND = ["valgrind", "-q", "--error-exitcode=9"]
 
@@ -24,8 +24,7 @@ def build(tmp_path: Path) -> Callable[..., Path]:
 
     def compile_program(source: Path, *options: str) -> Path:
         program = tmp_path / source.stem
-        paths = [f"-I{ROOT}/include", f"-L{LIBRARY}", f"-Wl,-rpath,{LIBRARY}"]
-        run("gcc", "-std=c11", *WARNINGS, *options, source, *paths, "-lcredgate", "-o", program)
+        run("gcc", "-std=c11", *WARNINGS, *options, source, *linked(), "-o", program)
         return program
 
     return compile_program

@@ -8,9 +8,9 @@ from pathlib import Path
 from conftest import ALICE
 from support.http import Client
 from support.lab import Provider
+from support.library import LIBRARY, linked
 from support.process import ROOT, run
 
-LIBRARY = ROOT / "target/release"
 MAX_BYTES = 8_000_000
 """Of the library with both stores, without symbols."""
 MAX_INSTRUCTIONS = 2_000
@@ -37,8 +37,7 @@ def instructions(program: Path, config: str, client: Client, hits: int) -> int:
 
 def test_hit_stays_within_its_instructions(tmp_path: Path, provider: Provider) -> None:
     program = tmp_path / "hits"
-    paths = [f"-I{ROOT}/include", f"-L{LIBRARY}", f"-Wl,-rpath,{LIBRARY}"]
-    run("gcc", "-std=c11", "-O2", "-Wall", "-Wextra", ROOT / "tests/c/hits.c", *paths, "-lcredgate", "-o", program)
+    run("gcc", "-std=c11", "-O2", "-Wall", "-Wextra", ROOT / "tests/c/hits.c", *linked(), "-o", program)
     config = json.dumps({"issuer": provider.issuer, "allow_loopback_http": True})
     once, twice = (instructions(program, config, ALICE, hits) for hits in (HITS, 2 * HITS))
     # The difference is free of the instructions around the loop.

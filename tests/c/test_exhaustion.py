@@ -10,9 +10,9 @@ import pytest
 
 from conftest import ALICE
 from support.lab import Authority, Provider
+from support.library import linked
 from support.process import ROOT, run
 
-LIBRARY = ROOT / "target" / "release"
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 # An abort may print a size, and nothing of the memory. Two threads may print at the same time.
 MESSAGES = re.compile(
@@ -37,9 +37,8 @@ def exhaust(tmp_path: Path, tls_provider: Provider, authority: Authority) -> Cal
 
     def run_host(mode: str, *store: Path, planted: tuple[str, ...] = (), check: bool = True) -> list[str]:
         program = tmp_path / "exhaustion"
-        paths = [f"-I{ROOT}/include", f"-L{LIBRARY}", f"-Wl,-rpath,{LIBRARY}"]
         source = ROOT / "tests/c/exhaustion.c"
-        run("gcc", "-std=gnu11", "-O1", *WARNINGS, *planted, source, *paths, "-lcredgate", "-o", program)
+        run("gcc", "-std=gnu11", "-O1", *WARNINGS, *planted, source, *linked(), "-o", program)
         stride = "1" if LONG else "7"
         arguments = [tmp_path / "gate.json", ALICE.basic["Authorization"], ALICE.id, stride, mode, *store]
         done = run(program, *arguments, seconds=900, env={**os.environ, "RUST_BACKTRACE": "0"}, check=check)

@@ -11,6 +11,7 @@ import pytest
 
 from conftest import ALICE
 from support.lab import Provider
+from support.library import linked
 from support.process import ROOT, run
 
 HEADER = ROOT / "include/credgate.h"
@@ -49,9 +50,8 @@ def host(tmp_path: Path, provider: Provider) -> Callable[..., tuple[int, list[st
 
     def run_host(library: Path, larger: int) -> tuple[int, list[str], str]:
         program = tmp_path / f"growth{larger}"
-        options = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", f"-DGROWN={larger}", f"-I{ROOT}/include"]
-        link = [f"-L{library}", f"-Wl,-rpath,{library}", "-lcredgate"]
-        run("gcc", *options, ROOT / "tests/c/growth.c", *link, "-o", program)
+        options = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", f"-DGROWN={larger}"]
+        run("gcc", *options, ROOT / "tests/c/growth.c", *linked(library), "-o", program)
         done = run(program, tmp_path / "gate.json", ALICE.basic["Authorization"], check=False)
         return done.returncode, done.stdout.splitlines(), done.stderr
 

@@ -14,17 +14,17 @@ import pytest
 
 from conftest import ALICE
 from support import readme
-from support.examples import Example
+from support.examples import Example, fenced
 from support.http import SOURCES, ask
 from support.kong_gateway import Gateway
 from support.lab import Authority, Provider, Upstream, bearer, values_of
+from support.library import linked
 from support.nginx import MODULE, Nginx
 from support.openresty import LOAD, PATHS
 from support.process import ROOT, Service, free_port, run
 
 TENANT = "https://tenant.auth0.com"
 API = "http://127.0.0.1:8080"
-LIBRARY = ROOT / "target/release"
 
 
 @pytest.fixture
@@ -106,9 +106,8 @@ def test_python(tls_provider: Provider, authority: Authority, shows: int, client
 def test_c(tmp_path: Path, tls_provider: Provider, authority: Authority, shows: int, client: dict[str, str]) -> None:
     program = tmp_path / "forward"
     flags = run("pkg-config", "--cflags", "--libs", "libcurl").stdout.split()
-    library = [f"-I{ROOT}/include", f"-L{LIBRARY}", f"-Wl,-rpath,{LIBRARY}", "-lcredgate"]
     warnings = ["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-    run("cc", *warnings, ROOT / "ffi/examples/forward.c", *library, *flags, "-o", program)
+    run("cc", *warnings, ROOT / "ffi/examples/forward.c", *linked(), *flags, "-o", program)
     gate = tmp_path / "gate.json"
     configuration = json.loads(readme.file_of("C").text.replace(TENANT, tls_provider.issuer))
     gate.write_text(json.dumps({**configuration, "ssl_trusted_certificate": str(authority.ca)}))
@@ -179,7 +178,7 @@ def test_example_is_the_block_of_the_readme(heading: str, file: str) -> None:
 
 
 def test_every_block_has_a_test() -> None:
-    shown = readme.blocks(readme.TEXT)
+    shown = fenced(readme.TEXT)
     in_ways = [block for heading in readme.WAYS for block in readme.way(heading)]
     first, *rest = [block.text for block in shown if block not in in_ways]
     assert re.findall(r"^(\S+) +#", first, re.MULTILINE) == ["tests/demo.sh", "tests/run.sh"]
@@ -195,4 +194,4 @@ def test_packages_script_has_the_steps_that_the_readme_names() -> None:
 
 def test_each_file_of_a_block_is_named_before_it() -> None:
     named = re.findall(r"^`([^`]+)`[^\n]*:\n\n```\w+ \S+\n", readme.START, re.MULTILINE)
-    assert named == [block.file for block in readme.blocks(readme.START) if block.file]
+    assert named == [block.label for block in fenced(readme.START) if block.label]

@@ -10,18 +10,17 @@ import pytest
 
 from conftest import ALICE
 from support.lab import Provider
+from support.library import linked
 from support.process import ROOT, run
 
-LIBRARY = ROOT / "target/release"
 
 
 @pytest.mark.timeout(1800)
 def test_times_of_refusals_are_alike(tmp_path: Path, provider: Provider) -> None:
     gate, program = tmp_path / "gate.json", tmp_path / "timing"
     gate.write_text(json.dumps({"issuer": provider.issuer, "allow_loopback_http": True}))
-    paths = [f"-I{ROOT}/include", f"-L{LIBRARY}", f"-Wl,-rpath,{LIBRARY}"]
     warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-    run("gcc", "-std=gnu11", "-O2", *warnings, ROOT / "tests/c/timing.c", *paths, "-lcredgate", "-lm", "-o", program)
+    run("gcc", "-std=gnu11", "-O2", *warnings, ROOT / "tests/c/timing.c", *linked(), "-lm", "-o", program)
     done = run(program, gate, ALICE.id, ALICE.secret, os.environ.get("CREDGATE_SAMPLES", "200000"), seconds=1700, check=False)
     print("", done.stdout, done.stderr, sep="\n")
     assert done.returncode == 0

@@ -57,7 +57,7 @@ def script(heading: str, provider: Provider) -> str:
     """The blocks of a way, with the client, the provider and the ports of this machine."""
     parts = [readme.UPSTREAM, "sleep 1\n"]
     for block in readme.way(heading):
-        parts.append(f"cat >{block.file} <<'END OF FILE'\n{block.text}END OF FILE\n" if block.file else block.text)
+        parts.append(f"cat >{block.label} <<'END OF FILE'\n{block.text}END OF FILE\n" if block.label else block.text)
         # Debian's own site has port 80, which another test or a server of this machine may have.
         parts.append("rm -f /etc/nginx/sites-enabled/default\n")
     text = "".join(parts)

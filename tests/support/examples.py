@@ -4,6 +4,7 @@ import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
@@ -18,10 +19,24 @@ def section(page: str, heading: str) -> str:
     return str(text)
 
 
-def blocks(language: str, text: str) -> list[str]:
-    """The fenced blocks of a language; "" selects fences without a language."""
-    fenced = re.findall(r"^ *```(\S*)\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
-    return [dedent(block) for named, block in fenced if named == language]
+@dataclass(frozen=True)
+class Block:
+    """A fenced block. `label`: the word after the language, which names the case or the file that the block shows."""
+
+    language: str
+    label: str
+    text: str
+
+
+def fenced(page: str) -> list[Block]:
+    """All fenced blocks of a page."""
+    found = re.findall(r"^ *```(\S*)(?: (\S+))?\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL)
+    return [Block(language, label, dedent(text)) for language, label, text in found]
+
+
+def blocks(language: str, page: str) -> list[str]:
+    """The fenced blocks of a language without a label; "" selects fences without a language."""
+    return [block.text for block in fenced(page) if block.language == language and not block.label]
 
 
 class Example:

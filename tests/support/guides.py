@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import credgate
 from credgate import _arguments
 
-from support.examples import Example
+from support.examples import Block, Example, fenced
 from support.http import SOURCES, Client, ask
 from support.lab import Authority, Part, Upstream, bearer
 from support.nginx import MODULE, Nginx
@@ -27,16 +27,6 @@ from support.process import LAB, ROOT, free_port, run
 GUIDES = ROOT / "core/guides"
 # Entra ID issues a token to every application of the tenant, with a role of the API or without one.
 WITHOUT_ROLE = Client("orders-without-role", "Zaunkoenig3Kd")
-FENCED = re.compile(r"^( *)```(\S*)(?: (\S+))?\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block. `label`: the word after the language, which names the case that the block shows."""
-
-    language: str
-    label: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -53,8 +43,7 @@ class Guide:
 
     def blocks(self, language: str | None = None) -> list[Block]:
         """The blocks of a language; "" selects commands, None all blocks."""
-        found = [Block(named, label or "", textwrap.dedent(text)) for _, named, label, text in FENCED.findall(self.text)]
-        return [block for block in found if language in (None, block.language)]
+        return [block for block in fenced(self.text) if language in (None, block.language)]
 
     def status(self, label: str) -> int | None:
         """The status that clients get, as the paragraph before a block says."""
