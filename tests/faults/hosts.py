@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from faults.rows import Verdict
 from support import openresty
@@ -26,6 +26,16 @@ ON_DENIED = """on_denied = function(denial)
             ngx.print(denial.body)
             return ngx.exit(denial.http_status)
         end"""
+
+
+class Address(Protocol):
+    """The place of an upstream, in whatever process."""
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def url(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -74,8 +84,11 @@ class Host:
         return self.log.read_text(errors="replace")
 
 
-def start_nginx(directory: Path, upstream: Upstream, gates: Settings, engine: dict[str, Any], **options: Any) -> Host:
-    served = location("= /metrics", "credgate_metrics")
+def start_nginx(
+    directory: Path, upstream: Address, gates: Settings, engine: dict[str, Any], more: str = "", **options: Any
+) -> Host:
+    """`more` stands in the server, too."""
+    served = location("= /metrics", "credgate_metrics") + more
     for name, settings in gates.items():
         file = directory / f"{name}.json"
         directory.mkdir(parents=True, exist_ok=True)
@@ -90,7 +103,7 @@ def milliseconds(name: str, value: object) -> str:
     return f"{value}ms" if name == "store_timeout" else str(value)
 
 
-def start_lua(directory: Path, upstream: Upstream, gates: Settings, engine: dict[str, Any], **options: Any) -> Host:
+def start_lua(directory: Path, upstream: Address, gates: Settings, engine: dict[str, Any], **options: Any) -> Host:
     init = 'local credgate = require("resty.credgate")\ngates = {}\n'
     init += f"assert(credgate.configure({openresty.lua(engine)}))\n" if engine else ""
     served = location("= /metrics").replace("{", '{ content_by_lua_block { ngx.print(require("resty.credgate").metrics()) }')
@@ -102,7 +115,7 @@ def start_lua(directory: Path, upstream: Upstream, gates: Settings, engine: dict
     return Host("lua", server, server.error_log)
 
 
-def start_python(directory: Path, upstream: Upstream, gates: Settings, engine: dict[str, Any]) -> Host:
+def start_python(directory: Path, upstream: Address, gates: Settings, engine: dict[str, Any]) -> Host:
     directory.mkdir(parents=True, exist_ok=True)
     port = free_port()
     command = [sys.executable, "-m", "faults.python_host", str(port), str(upstream.port)]

@@ -14,7 +14,7 @@ from support.http import Client, Connection, ask
 from support.lab import Provider, Scripted, Upstream
 from support.nginx import Nginx, location, waiting
 from support.openresty import gate, guarded, start
-from support.process import gone, opened, until
+from support.process import descriptors, gone, opened, until
 
 Start = Callable[..., Nginx]
 
@@ -94,7 +94,7 @@ def test_client_aborts_leak_no_waiter_and_no_descriptor(
     )
     assert ask(server.port, headers=ALICE.basic).status == 200
     (worker,) = server.workers
-    before = len(os.listdir(f"/proc/{worker}/fd"))
+    before = descriptors(worker)
     scripted.hold()
     for number in range(100):
         with socket.create_connection(("127.0.0.1", server.port)) as leaving:
@@ -108,7 +108,7 @@ def test_client_aborts_leak_no_waiter_and_no_descriptor(
     scripted.release()
     until(lambda: waiting(server) == 0 and server.busy == 0, "the end of all waits")
     assert ask(server.port, headers=BOB.basic).status == 200
-    until(lambda: len(os.listdir(f"/proc/{worker}/fd")) <= before + 2, "the end of their descriptors")
+    until(lambda: descriptors(worker) <= before + 2, "the end of their descriptors")
 
 
 def test_sequential_requests_leak_no_memory_and_no_descriptor(server: Nginx) -> None:
@@ -121,14 +121,14 @@ def test_sequential_requests_leak_no_memory_and_no_descriptor(server: Nginx) -> 
             headers = Client(f"client{client}", "Kanarie7Qz").basic
             for cache_status in ("MISS", "HIT"):
                 assert connection.ask(headers=headers).header("X-Credgate-Status") == cache_status
-        return float(ask(server.port, "/heap").body), len(os.listdir(f"/proc/{worker}/fd"))
+        return float(ask(server.port, "/heap").body), descriptors(worker)
 
     send(0)
-    (heap, descriptors), (later_heap, later_descriptors) = send(number), send(2 * number)
+    (heap, before), (later_heap, later) = send(number), send(2 * number)
     connection.close()
     print(f"\nLua memory: {heap:.0f} KiB, {later_heap:.0f} KiB after {number} further requests")
     assert later_heap - heap < 20
-    assert later_descriptors <= descriptors + 1
+    assert later <= before + 1
     assert waiting(server) == 0
 
 

@@ -5,7 +5,6 @@ CREDGATE_LONG=1 makes it often: 200 reloads, 1,000 clients that leave.
 
 import os
 import random
-import resource
 import signal
 import socket
 import struct
@@ -21,7 +20,7 @@ from support.h2 import H2Connection
 from support.http import SOURCES, Client, ask
 from support.lab import Provider, Scripted, Upstream
 from support.nginx import Nginx, guarded, location, upgradable, waiting
-from support.process import until
+from support.process import allow_descriptors, descriptors, until
 
 Start = Callable[..., Nginx]
 
@@ -53,10 +52,6 @@ def load(server: Nginx, clients: list[Client]) -> Iterator[list[str]]:
         over.set()
         for thread in threads:
             thread.join()
-
-
-def descriptors(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def test_reloads_under_load_lose_no_request(nginx: Start, provider: Provider, upstream: Upstream) -> None:
@@ -130,9 +125,8 @@ def test_thousands_of_waiters_block_no_other_request_and_end_by_their_deadline(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:
     number = 10_000 if LONG else 1_500
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = allow_descriptors()
     assert most > number + 1000, f"{most} descriptors are too few"
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     deadline = 30 if LONG else 6
     free = location("= /free", f"proxy_pass {upstream.url}")
     server = nginx(

@@ -11,7 +11,7 @@ from conftest import ALICE, BOB
 from support.http import ask
 from support.lab import Provider, Scripted, Upstream
 from support.nginx import BINARY, Nginx, guarded, location
-from support.process import free_port, opened, until
+from support.process import descriptors, free_port, opened, until
 
 Start = Callable[..., Nginx]
 
@@ -73,7 +73,7 @@ def test_the_thread_starts_with_the_first_exchange_and_in_workers_only(
 def test_workers_without_a_gate_have_neither_thread_nor_descriptor(nginx: Start, upstream: Upstream) -> None:
     def held(server: Nginx) -> tuple[int, int]:
         (worker,) = server.workers
-        return threads(worker), len(os.listdir(f"/proc/{worker}/fd"))
+        return threads(worker), descriptors(worker)
 
     bare = nginx(location("/", f"proxy_pass {upstream.url}"), loaded=False)
     server = nginx(location("/", f"proxy_pass {upstream.url}"))

@@ -2,7 +2,6 @@
 
 import argparse
 import random
-import resource
 import shutil
 import signal
 import sys
@@ -13,7 +12,7 @@ import uvloop
 from soak.pace import Pace, quick
 from soak.report import conclude
 from soak.run import soak
-from support.process import ROOT
+from support.process import ROOT, allow_descriptors
 
 
 def main() -> int:
@@ -29,8 +28,7 @@ def main() -> int:
         if options.directory.exists():
             shutil.rmtree(options.directory)
         options.directory.mkdir(parents=True)
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        allow_descriptors()
         # An interruption ends the hosts too, and keeps the log.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         pace = Pace(options.hours * 3600) if options.hours else quick(options.seconds)

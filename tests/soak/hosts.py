@@ -1,12 +1,12 @@
 """The hosts of a soak: nginx with Redis, nginx with SQLite, Lua with the same Redis, and a Python process with another SQLite."""
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from faults.hosts import REPORTED, start_lua, start_python
+from faults.hosts import start_lua, start_nginx, start_python
 from soak.cast import settings
 from soak.upstream import Upstream
 from support.nginx import Nginx, location
@@ -17,7 +17,6 @@ from support.store import a_pepper
 WORKERS = 2
 STORE_TIMEOUT = 1000
 """Milliseconds: more than the default, because other programs use this machine too."""
-OPERATING = location("= /metrics", "credgate_metrics") + location("= /purge", "credgate_purge")
 
 
 @dataclass
@@ -64,9 +63,8 @@ def running(directory: Path, upstream: Upstream, issuer: str) -> Iterator[Stage]
         shared = {"store": redis.url(), "store_pepper_file": str(a_pepper(directory))}
         files = {name: directory / name / "store/tokens.db" for name in ("sqlite", "python")}
         of_python = {"store": f"sqlite:{files['python']}"}
-        # The upstream is this process's own, and has no log: only its port and its URL are used.
-        lua = start_lua(directory / "lua", upstream, gates, shared, workers=WORKERS)  # type: ignore[arg-type]
-        python = start_python(directory / "python", upstream, gates, of_python)  # type: ignore[arg-type]
+        lua = start_lua(directory / "lua", upstream, gates, shared, workers=WORKERS)
+        python = start_python(directory / "python", upstream, gates, of_python)
         hosts = [
             Host("nginx", nginx(directory / "nginx", upstream, shared, issuer), "redis"),
             Host("sqlite", nginx(directory / "sqlite", upstream, {"store": f"sqlite:{files['sqlite']}"}, issuer), "sqlite"),
@@ -81,15 +79,12 @@ def running(directory: Path, upstream: Upstream, issuer: str) -> Iterator[Stage]
         yield Stage(hosts, redis, files)
 
 
-def nginx(directory: Path, upstream: Upstream, store: dict[str, str], issuer: str) -> Nginx:
-    directory.mkdir(parents=True, exist_ok=True)
-    served = OPERATING
-    for name, gate in settings(issuer).items():
-        file = directory / f"{name}.json"
-        file.write_text(json.dumps(gate))
-        served += location(f"= /{name}", "credgate on", f"credgate_config {file}", *REPORTED, f"proxy_pass {upstream.url}")
-    http = "".join(f"credgate_{name} {value};\n" for name, value in store.items())
-    return Nginx(directory, served, http=f"{http}credgate_store_timeout {STORE_TIMEOUT}ms;\n", workers=WORKERS)
+def nginx(directory: Path, upstream: Upstream, store: dict[str, Any], issuer: str, more: str = "") -> Nginx:
+    engine = {**store, "store_timeout": STORE_TIMEOUT}
+    more += location("= /purge", "credgate_purge")
+    server = start_nginx(directory, upstream, settings(issuer), engine, more, workers=WORKERS).service
+    assert isinstance(server, Nginx)
+    return server
 
 
 def quieten(server: Nginx) -> None:

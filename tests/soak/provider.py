@@ -1,6 +1,7 @@
 """The provider of a soak: it knows its clients, counts its answers, and has one fault at a time."""
 
 import asyncio
+import json
 import secrets
 from collections import Counter
 from collections.abc import Iterable
@@ -9,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from faults.provider_server import read, send
-from faults.replies import End, Piece, http, message, oauth, raw, usual
+from faults.replies import JSON, End, Piece, http, message, oauth, raw, usual
 from soak.cast import SECRETS, life
 from soak.tokens import KEY, Mint
 from support import keys
@@ -102,6 +103,4 @@ class Provider:
 
 
 def cached(value: dict[str, Any]) -> list[Piece]:
-    (whole,) = usual(value)
-    assert isinstance(whole, bytes)
-    return [message(200, whole.partition(b"\r\n\r\n")[2], CACHED_BRIEFLY, ("Content-Type", "application/json"))]
+    return [message(200, json.dumps(value).encode(), CACHED_BRIEFLY, JSON)]

@@ -1,10 +1,11 @@
 """Samples of processes and stores, and the drift in them."""
 
-import os
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from support.process import descriptors
 
 HOUR = 3600.0
 Point = tuple[float, float]
@@ -28,14 +29,14 @@ def sample(role: str, pid: int, time: float) -> Sample | None:
     """None if the process has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        descriptors = len(os.listdir(f"/proc/{pid}/fd"))
+        opened = descriptors(pid)
     except OSError:
         return None
     status = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
     if "VmRSS" not in status:
         return None
     resident, anonymous, threads = (int(status[name][0]) for name in ("VmRSS", "RssAnon", "Threads"))
-    return Sample(role, pid, time, resident, anonymous, descriptors, threads)
+    return Sample(role, pid, time, resident, anonymous, opened, threads)
 
 
 def slope(lines: Iterable[Sequence[Point]]) -> float:

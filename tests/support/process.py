@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import signal
 import socket
 import subprocess
@@ -61,6 +62,18 @@ def opened(pid: int, what: str) -> int:
         with suppress(FileNotFoundError):
             count += what in os.readlink(file)
     return count
+
+
+def descriptors(pid: int) -> int:
+    """The number of a process's open descriptors."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def allow_descriptors() -> int:
+    """Lets this process and its children open as many as the system allows, and returns that number."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
 
 
 def listening(port: int) -> bool:

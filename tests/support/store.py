@@ -1,7 +1,6 @@
 """Gateways that share a store, and concurrent requests."""
 
 import os
-import resource
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -12,7 +11,7 @@ from support import openresty
 from support.http import Client, ask
 from support.lab import Provider, Scripted, Upstream
 from support.nginx import Nginx, guarded, location
-from support.process import until
+from support.process import allow_descriptors, until
 
 Start = Callable[..., Nginx]
 
@@ -77,8 +76,7 @@ class Volley:
     """Concurrent requests: all are sent before the first response is read; ports and clients in turn."""
 
     def __init__(self, ports: Iterable[int], clients: Iterable[Client], count: int):
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        allow_descriptors()
         self.stack = ExitStack()
         ports, clients = list(ports), list(clients)
         self.sockets = [

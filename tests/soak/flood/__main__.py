@@ -1,7 +1,6 @@
 """The command of the package."""
 
 import argparse
-import resource
 import shutil
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ import uvloop
 
 from soak.flood.floods import FLOODS, SIZES
 from soak.flood.scene import MIB, Result, scene
-from support.process import ROOT
+from support.process import ROOT, allow_descriptors
 
 
 async def run(names: list[str], size: str, directory: Path) -> list[Result]:
@@ -44,8 +43,7 @@ def main() -> int:
     options = parser.parse_args()
     directory = ROOT / "target/flood"
     shutil.rmtree(directory, ignore_errors=True)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    allow_descriptors()
     return any(result.problems for result in uvloop.run(run(options.floods or list(FLOODS), options.size, directory)))
 
 

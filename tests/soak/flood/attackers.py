@@ -2,7 +2,6 @@
 side, the provider and the upstream."""
 
 import asyncio
-import base64
 import itertools
 import json
 import multiprocessing
@@ -14,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import uvloop
+from jwt.utils import base64url_encode
 
 from soak.cast import KNOWN, MARK
 from soak.exchange import Request, encode, exchange
@@ -124,4 +124,4 @@ def _address(number: int) -> str:
 
 
 def _part(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return base64url_encode(data).decode()

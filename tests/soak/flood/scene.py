@@ -138,10 +138,9 @@ async def scene(directory: Path, provider: Provider | None = None) -> AsyncItera
     provider, upstream = provider or Provider(free_port()), Upstream(free_port())
     await provider.listen()
     await upstream.listen()
-    server = nginx(directory, upstream, {"store": f"sqlite:{directory}/store/tokens.db"}, provider.issuer)
+    store = {"store": f"sqlite:{directory}/store/tokens.db"}
+    server = nginx(directory, upstream, store, provider.issuer, "keepalive_requests 10000000;\n")
     quieten(server)
-    text = server.conf.read_text().replace("access_log off;", "access_log off; keepalive_requests 10000000;", 1)
-    server.conf.write_text(text)
     assert server.configured_workers == WORKERS
     with server:
         one = Scene(server, provider, upstream)
