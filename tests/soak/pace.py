@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-RESTLESS = 1 / 3
-"""Workers are replaced in the first third of a long run, and then no more: the drift of their memory is that of the rest."""
-SETTLES = 900.0
-"""Seconds after that, within which a worker has seen every kind of event."""
-LONG = 3600.0
-"""A shorter run shows no drift in an hour: in it, workers are replaced all the time."""
+LONG = 7200.0
+"""Seconds of a run that shows the drift of an hour. In a shorter one, workers are replaced all the time."""
+RESTLESS = 1 / 6
+"""The part of a long run in which workers are replaced."""
+SETTLED = 1 / 2
+"""The part of a long run after which workers have seen every event several times: until then, each is a new maximum."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,11 @@ class Pace:
     between_samples: float = 30.0
 
     def is_restless(self, elapsed: float) -> bool:
+        """Are workers replaced?"""
         return self.seconds < LONG or elapsed < self.seconds * RESTLESS
+
+    def is_settled(self, elapsed: float) -> bool:
+        return self.seconds >= LONG and elapsed >= settled(self.seconds)
 
 
 def quick(seconds: float) -> Pace:
@@ -30,4 +34,4 @@ def quick(seconds: float) -> Pace:
 
 def settled(seconds: float) -> float:
     """The time after which samples show the drift of a run."""
-    return seconds * RESTLESS + SETTLES if seconds >= LONG else 0.0
+    return seconds * SETTLED if seconds >= LONG else 0.0

@@ -39,7 +39,7 @@ class Run:
             pace, chance, stage, provider, upstream, log,
         )  # fmt: skip
         self.excuses = Excuses()
-        self.judge = Judge(provider.mint, self.excuses, {host.name: host.store for host in stage.hosts})
+        self.judge = Judge(provider.mint, self.excuses, {host.name: host.store for host in stage.hosts}, stage.store_failed)
         self.requests = Requests(chance, provider.mint)
         self.chaos = Chaos(
             random.Random(chance.random()), stage, provider, self.excuses, self.judge, self.wave, self.crowd, pace.fault
@@ -117,11 +117,10 @@ class Run:
     async def cause(self) -> None:
         """Events, until it is cancelled."""
         while True:
-            is_restless = self.pace.is_restless(self.elapsed)
             pause = self.chance.uniform(*self.pace.between_events)
-            await asyncio.sleep(pause / 2 if is_restless else pause)
+            await asyncio.sleep(pause if self.pace.is_settled(self.elapsed) else pause / 2)
             begin = self.elapsed
-            kind = await self.chaos.event(is_restless)
+            kind = await self.chaos.event(self.pace.is_restless(begin))
             self.events[kind] += 1
             self.log.write("event", event=kind, begin=round(begin, 1), end=round(self.elapsed, 1))
 
@@ -161,6 +160,7 @@ class Run:
             provider=self.provider.counts,
             stores=sizes | self.redis_sizes(),
             longest=round(self.judge.longest, 2),
+            failed=self.judge.failed,
             waiting=len(self.tasks),
         )
 

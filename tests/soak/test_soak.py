@@ -5,6 +5,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from soak.cast import CLIENTS, SECRETS
 from soak.chaos import QUIET, RESTLESS, Deck
 from soak.exchange import Answer
 from soak.excuses import Excuses
+from soak.hosts import store_failures
 from soak.judge import Judge, Purge
 from soak.log import Log
 from soak.pace import LONG, Pace, quick, settled
@@ -60,7 +62,8 @@ class Court:
     def __init__(self) -> None:
         self.mint = Mint("http://127.0.0.1:1")
         self.excuses = Excuses()
-        self.judge = Judge(self.mint, self.excuses, STORES)
+        self.failures: list[float] = []
+        self.judge = Judge(self.mint, self.excuses, STORES, lambda host, since: any(time > since for time in self.failures))
         self.requests = Requests(random.Random(1), self.mint)
 
     def ask(self, kind: str = "header", host: str = "nginx", gate: str = "orders") -> Asked:
@@ -167,6 +170,23 @@ def test_a_token_from_the_time_of_a_store_kill_need_not_be_held(court: Court, mo
         assert finding in court.problem(court.ask(), 502, cause="provider_failed", at=100)
 
 
+def test_a_token_whose_store_failed_by_itself_need_not_be_held(court: Court) -> None:
+    court.excuses.begin("provider", 90)
+    assert court.problem(court.ask(), 200, token=court.mint.opaque(ALICE.id, "orders", 60), at=95) == ""
+    court.failures = [time.time() - 10]
+    assert "a token was served before" in court.problem(court.ask(), 503, cause="provider_busy", at=100) and court.judge.failed == 0
+    court.failures = [time.time()]
+    assert court.problem(court.ask(), 503, cause="provider_busy", at=100) == "" and court.judge.failed == 1
+
+
+def test_failures_of_a_store_are_read_from_logs() -> None:
+    line = "2026/11/28 17:46:24 [{}] 18693#18693: *2669 {}credgate: {}, client: 127.8.0.98"
+    fault = "store redis://127.0.0.1:1: no reply within 1s; tokens are not shared until it works again"
+    log = [line.format("warn", "", fault), line.format("warn", "[lua] library.lua:108: log(): ", fault)]
+    log += [line.format("notice", "", "store redis://127.0.0.1:1: works again"), line.format("error", "", "token endpoint")]
+    assert store_failures("\n".join(log)) == [datetime(2026, 11, 28, 17, 46, 24).timestamp()] * 2
+
+
 def test_a_purged_token_is_found(court: Court) -> None:
     token = court.mint.opaque(ALICE.id, "orders", 60)
     court.judge.purges[ALICE.id] = Purge(99, 99.1, time.time() + 0.1)
@@ -190,21 +210,22 @@ def test_drift_is_measured_about_the_level_of_each_worker() -> None:
 )
 def test_a_leak_fails_a_long_run(tmp_path: Path, what: str, failure: str) -> None:
     log = Log(tmp_path / "log.jsonl")
-    log.write("begin", time=0, seconds=2 * LONG)
-    for elapsed in range(0, 7200, 30):
+    log.write("begin", time=0, seconds=LONG)
+    for elapsed in range(0, int(LONG), 30):
         values = {"resident": 9000, "anonymous": 5000, "descriptors": 20, "threads": 3}
         values[what] += elapsed
         log.write("sample", role="nginx master", pid=1, time=elapsed, **values)
-    log.write("state", elapsed=7200)
+    log.write("state", elapsed=LONG)
     log.write("end", time=0)
     _, failures = render(load(tmp_path / "log.jsonl"))
     assert len(failures) == 1 and failure in failures[0], failures
 
 
 def test_drift_is_measured_when_no_worker_is_replaced_any_more() -> None:
-    pace = Pace(2 * LONG)
-    assert pace.is_restless(0) and not pace.is_restless(settled(pace.seconds))
-    assert quick(30).is_restless(29) and settled(30) == 0
+    pace = Pace(LONG)
+    assert pace.is_restless(0) and not pace.is_restless(settled(LONG))
+    assert not pace.is_settled(0) and pace.is_settled(settled(LONG))
+    assert quick(30).is_restless(29) and not quick(30).is_settled(29) and settled(30) == 0
 
 
 def test_the_deck_has_every_event_and_replaces_no_worker_in_quiet_times() -> None:
