@@ -246,14 +246,14 @@ suite_guides() {
     run_pytest guides
 }
 
-# Faults of providers and stores, histories of stores, and the tests of the reference model. Fuzz targets compile everything
-# once more; the suite `rust` replays their inputs.
+# Parts of tests/harden.sh, and the tests of them and of the reference model. Fuzz targets compile everything once more; the suite
+# `rust` replays their inputs.
 suite_harden() {
     local part
     for part in faults history flood soak; do
         check "$part" "tests/harden/$part.sh" short
     done
-    run_pytest reference soak
+    run_pytest reference soak faults
 }
 
 # nginx and Python with two providers of other projects. This suite alone needs Java, Maven and Go.
