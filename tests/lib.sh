@@ -57,10 +57,11 @@ need_coverage() {
   [ -x "$tools/llvm-cov" ] || quietly "installing llvm-tools" rustup component add llvm-tools
 }
 
-# need_deny: cargo-deny, of the release series that deny.toml is written for. Compiling it takes three minutes on two processors.
+# need_deny: cargo-deny, of the release series that deny.toml is written for. Compiling it takes minutes, even without optimization.
 need_deny() {
   command -v cargo-deny >/dev/null ||
-    quietly "installing cargo-deny" cargo install --quiet --locked cargo-deny --version '^0.20'
+    quietly "installing cargo-deny" env CARGO_PROFILE_DEV_DEBUG=0 \
+      cargo install --quiet --locked cargo-deny --version '^0.20' --profile dev
 }
 
 # need_cyclonedx: cargo-cyclonedx, of the release series whose output tests/support/sbom.py reads.
