@@ -224,6 +224,72 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn tokens_that_look_like_id_tokens_are_told_from_access_tokens() {
+        for members in [
+            json!({"typ": "ID"}),
+            json!({"token_use": "id"}),
+            json!({"at_hash": "x"}),
+            json!({"c_hash": "x"}),
+            json!({"s_hash": "x"}),
+            json!({"nonce": "x"}),
+            json!({"nonce": "x", "typ": "JWT"}),
+            json!({"at_hash": "x", "nonce": "x", "typ": "Bearer"}),
+        ] {
+            assert!(claims(members.clone()).set().are_of_id_token(), "{members}");
+        }
+        for members in [
+            json!({}),
+            json!({"typ": "Bearer", "nonce": "x"}),
+            json!({"typ": "Bearer", "token_use": "access", "sub": "id"}),
+        ] {
+            assert!(
+                !claims(members.clone()).set().are_of_id_token(),
+                "{members}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_first_time_that_is_no_number_is_named() {
+        let wrong = |members| claims(members).facts.wrong.map(Time::why);
+        assert_eq!(wrong(json!({"exp": 1, "nbf": 0.5})), None);
+        for (members, why) in [
+            (json!({"iat": "1", "exp": null}), "its iat is not a number"),
+            (json!({"nbf": "1", "exp": "1"}), "its nbf is not a number"),
+            (json!({"exp": true}), "its exp is not a number"),
+        ] {
+            assert_eq!(wrong(members), Some(why));
+        }
+        let facts = claims(json!({"exp": 7, "nbf": 3})).facts;
+        assert_eq!((facts.not_before, facts.expires), (3.0, 7.0));
+        let facts = claims(json!({})).facts;
+        assert_eq!(
+            (facts.not_before, facts.expires),
+            (f64::NEG_INFINITY, f64::INFINITY)
+        );
+    }
+
+    #[test]
+    fn an_issuer_other_than_the_providers_is_noticed() {
+        let are_providers = |members| claims(members).facts.are_providers;
+        assert!(are_providers(json!({"iss": "https://a.example/"})));
+        for other in [
+            json!({}),
+            json!({"iss": "https://a.example"}),
+            json!({"iss": 1}),
+        ] {
+            assert!(!are_providers(other));
+        }
+        assert!(!Claims::new(Map::new(), None).facts.are_providers);
+    }
+
+    #[test]
+    fn debug_output_has_no_claim() {
+        let claims = claims(json!({"sub": "a"}));
+        assert_eq!(format!("{claims:?}"), "Claims(…)");
+    }
+
+    #[test]
     fn a_path_leads_through_members_and_positions_from_one() {
         let claims = claims(json!({"realm": {"roles": ["a", {"name": "b"}]}, "x": "y"}));
         let find = |path: &[&str]| {
