@@ -207,13 +207,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn all_claims_are_a_json_object() {
+    fn all_claims_are_a_json_object_and_have_names() {
         let members = json!({"sub": "a", "roles": ["x", {"y": 1.5}], "exp": 1700000000});
         let claims = claims(members.clone());
         assert_eq!(
             serde_json::from_str::<Value>(&claims.set().json()).ok(),
             Some(members)
         );
+        assert_eq!(claims.set().names(), ["exp", "roles", "sub"]);
     }
 
     #[test]
