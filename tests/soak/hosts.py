@@ -81,8 +81,8 @@ def running(directory: Path, upstream: Upstream, issuer: str) -> Iterator[Stage]
         shared = {"store": redis.url(), "store_pepper_file": str(a_pepper(directory))}
         files = {name: directory / name / "store/tokens.db" for name in ("sqlite", "python")}
         of_python = {"store": f"sqlite:{files['python']}"}
-        lua = start_lua(directory / "lua", upstream, gates, shared, workers=WORKERS)
-        python = start_python(directory / "python", upstream, gates, of_python)
+        lua = start_lua(directory / "lua", upstream, gates, patient(shared), workers=WORKERS)
+        python = start_python(directory / "python", upstream, gates, patient(of_python))
         hosts = [
             Host("nginx", nginx(directory / "nginx", upstream, shared, issuer), "redis"),
             Host("sqlite", nginx(directory / "sqlite", upstream, {"store": f"sqlite:{files['sqlite']}"}, issuer), "sqlite"),
@@ -98,11 +98,15 @@ def running(directory: Path, upstream: Upstream, issuer: str) -> Iterator[Stage]
 
 
 def nginx(directory: Path, upstream: Upstream, store: dict[str, Any], issuer: str, more: str = "") -> Nginx:
-    engine = {**store, "store_timeout": STORE_TIMEOUT}
     more += location("= /purge", "credgate_purge")
-    server = start_nginx(directory, upstream, settings(issuer), engine, more, workers=WORKERS).service
+    server = start_nginx(directory, upstream, settings(issuer), patient(store), more, workers=WORKERS).service
     assert isinstance(server, Nginx)
     return server
+
+
+def patient(store: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a store, with more time for it."""
+    return {**store, "store_timeout": STORE_TIMEOUT}
 
 
 def quieten(server: Nginx) -> None:
