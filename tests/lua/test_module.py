@@ -186,7 +186,7 @@ def test_configure_rejects_invalid_options(nginx: Start, scripted: Scripted, ups
     kind, zero, store, misspelled = ask(server.port, "/errors").body.decode().splitlines()
     assert kind == "options must be a table or a JSON string"
     assert "max_waiting: must be at least 1" in zero
-    assert "store: " in store and "unknown field `stroe`" in misspelled
+    assert "store: " in store and 'unknown field "stroe"; did you mean "store"?' in misspelled
     assert ask(server.port, headers=ALICE.basic).status == 200
 
 

@@ -470,11 +470,6 @@ fn drop_unknown(object: &mut Map<String, Value>, known: &[&str], problems: &mut 
         if known.contains(&unknown.as_str()) {
             return true;
         }
-        let nearest = nearest(unknown, known);
-        let hint = match nearest {
-            Some(name) => format!("did you mean \"{name}\"?"),
-            None => format!("the fields are {}", known.join(", ")),
-        };
         let shown = if is_plain(unknown) {
             unknown.clone()
         } else {
@@ -482,11 +477,19 @@ fn drop_unknown(object: &mut Map<String, Value>, known: &[&str], problems: &mut 
         };
         let error = Error::new(
             ErrorKind::ConfigUnknownField,
-            format!("{shown}: unknown field; {hint}"),
+            format!("{shown}: unknown field; {}", hint(unknown, known)),
         );
-        problems.add_for(nearest.unwrap_or(unknown), error);
+        problems.add_for(nearest(unknown, known).unwrap_or(unknown), error);
         false
     });
+}
+
+/// The remedy for an unknown name.
+fn hint(unknown: &str, known: &[&str]) -> String {
+    match nearest(unknown, known) {
+        Some(name) => format!("did you mean \"{name}\"?"),
+        None => format!("the fields are {}", known.join(", ")),
+    }
 }
 
 /// The name that was probably meant.

@@ -22,6 +22,30 @@ fn a_typo_names_the_nearest_field_or_value() {
 }
 
 #[test]
+fn an_unknown_name_within_a_value_is_quoted_and_escaped() {
+    let within = |name: &str| {
+        error(&format!(
+            r#"{{"issuer":"https://a","upstream_headers":[{{"header":"x",{name}:["a"]}}]}}"#
+        ))
+    };
+    for (name, quoted) in [
+        (r#""paths""#, r#""paths""#),
+        ("\"path\u{7f}\"", r#""path\u{7f}""#),
+        (r#""path\nissuer: no""#, r#""path\nissuer: no""#),
+    ] {
+        let text = within(name);
+        let expected =
+            format!("upstream_headers[0]: unknown field {quoted}; did you mean \"path\"?");
+        assert_eq!(text.replace("[0].paths:", "[0]:"), expected);
+    }
+    let other = within(r#""z""#);
+    assert!(
+        other.ends_with(r#"unknown field "z"; the fields are header, path"#),
+        "{other}"
+    );
+}
+
+#[test]
 fn an_error_names_the_field() {
     for (json, starts) in [
         (

@@ -1,6 +1,6 @@
 //! Values as types. An error names the field and the expected type, never the value, which may be a secret.
 
-use super::{Problems, nearest};
+use super::{Problems, hint, nearest};
 use crate::error::{Error, ErrorKind};
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{
@@ -84,6 +84,12 @@ impl de::Error for Mismatch {
     fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Mismatch {
         let (kind, expected) = (kind(&unexpected), shape(expected));
         Mismatch(format!("invalid value: {kind}, expected {expected}"))
+    }
+
+    /// The name may have any characters, so it is shown as a literal.
+    fn unknown_field(unknown: &str, known: &'static [&'static str]) -> Mismatch {
+        let hint = hint(unknown, known);
+        Mismatch(format!("unknown field {unknown:?}; {hint}"))
     }
 
     fn unknown_variant(unknown: &str, expected: &'static [&'static str]) -> Mismatch {
