@@ -96,9 +96,9 @@ def check(directory: Path) -> Report:
     ended: dict[str, str] = {}
     led = {exchange.operation for exchange in history.exchanges.values()}
     for file in history.files():
-        for operation, status, token in check_operations(history, file, report):
+        for operation, token in check_operations(history, file, report):
             if operation in led:
-                ended[operation] = f"{status} {token}"
+                ended[operation] = token
     check_exchanges(history, ended, report)
     report.counts["exchanges"] = len(history.exchanges)
     report.counts["purges"] = sum(map(len, history.purges.values()))
@@ -140,8 +140,8 @@ def read_purges(history: History, file: Path, report: Report) -> None:
         history.purges[begun[1]].append(Purge(begun[0], NEVER, begun[1], worker))
 
 
-def check_operations(history: History, file: Path, report: Report) -> Iterable[tuple[str, str, str]]:
-    """Checks each operation for itself, and returns its status and token."""
+def check_operations(history: History, file: Path, report: Report) -> Iterable[tuple[str, str]]:
+    """Checks each operation for itself, and returns its token."""
     begun: tuple[int, str, bool] | None = None
     for words in _lines(file):
         match words:
@@ -157,7 +157,7 @@ def check_operations(history: History, file: Path, report: Report) -> Iterable[t
                         report.violations.append(f"{operation}: {violation}")
                 elif is_right:
                     report.violations.append(f"{operation}: no token: {status}")
-                yield operation, status, token
+                yield operation, token
 
 
 def served(
@@ -208,9 +208,10 @@ def check_exchanges(history: History, ended: dict[str, str], report: Report) -> 
 
 
 def reason(history: History, ended: dict[str, str], first: Exchange, second: Exchange) -> str | None:
-    """The reason of a second exchange, if there is one."""
+    """The reason of a second exchange, if there is one. `ended` has the tokens of operations: one that began a refresh got the
+    older token."""
     died = history.killed.get(first.worker, NEVER)
-    if first.operation not in ended and died < second.start:
+    if ended.get(first.operation) != first.token and died < second.start:
         return "the first one's process died"
     if second.start < first.end:
         return None
