@@ -7,12 +7,15 @@ LONG = 7200.0
 RESTLESS = 1 / 6
 """The part of a long run in which workers are replaced."""
 SETTLED = 1 / 2
-"""The part of a long run after which workers have seen every event several times: until then, each is a new maximum."""
+"""The part of a long run after which workers have seen every event many times: until then, each may be a new maximum."""
+STORM = (1.0, 3.0)
+"""The pause between events from the one part to the other."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """`rate` is in requests a second; the other times are in seconds."""
+    """`rate` is in requests a second; the other times are in seconds. `between_events` is the shortest and the longest pause, once
+    workers have settled."""
 
     seconds: float
     rate: float = 150.0
@@ -24,8 +27,12 @@ class Pace:
         """Are workers replaced?"""
         return self.seconds < LONG or elapsed < self.seconds * RESTLESS
 
-    def is_settled(self, elapsed: float) -> bool:
-        return self.seconds >= LONG and elapsed >= settled(self.seconds)
+    def pause(self, elapsed: float) -> tuple[float, float]:
+        """The shortest and the longest pause before the next event."""
+        shortest, longest = self.between_events
+        if self.is_restless(elapsed):
+            return shortest / 2, longest / 2
+        return STORM if elapsed < settled(self.seconds) else self.between_events
 
 
 def quick(seconds: float) -> Pace:

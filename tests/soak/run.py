@@ -117,8 +117,7 @@ class Run:
     async def cause(self) -> None:
         """Events, until it is cancelled."""
         while True:
-            pause = self.chance.uniform(*self.pace.between_events)
-            await asyncio.sleep(pause if self.pace.is_settled(self.elapsed) else pause / 2)
+            await asyncio.sleep(self.chance.uniform(*self.pace.pause(self.elapsed)))
             begin = self.elapsed
             kind = await self.chaos.event(self.pace.is_restless(begin))
             self.events[kind] += 1

@@ -18,7 +18,7 @@ from soak.excuses import Excuses
 from soak.hosts import store_failures
 from soak.judge import Judge, Purge
 from soak.log import Log
-from soak.pace import LONG, Pace, quick, settled
+from soak.pace import LONG, STORM, Pace, quick, settled
 from soak.provider import Provider
 from soak.report import load, render
 from soak.requests import Asked, Requests
@@ -224,8 +224,15 @@ def test_a_leak_fails_a_long_run(tmp_path: Path, what: str, failure: str) -> Non
 def test_drift_is_measured_when_no_worker_is_replaced_any_more() -> None:
     pace = Pace(LONG)
     assert pace.is_restless(0) and not pace.is_restless(settled(LONG))
-    assert not pace.is_settled(0) and pace.is_settled(settled(LONG))
-    assert quick(30).is_restless(29) and not quick(30).is_settled(29) and settled(30) == 0
+    assert quick(30).is_restless(29) and settled(30) == 0
+
+
+def test_a_storm_of_events_comes_before_drift_is_measured() -> None:
+    pace = Pace(LONG)
+    assert pace.pause(0) == (20, 40)
+    assert pace.pause(settled(LONG) - 1) == STORM
+    assert pace.pause(settled(LONG)) == (40, 80)
+    assert quick(30).pause(29) == (0.5, 1)
 
 
 def test_the_deck_has_every_event_and_replaces_no_worker_in_quiet_times() -> None:
