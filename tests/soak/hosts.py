@@ -1,10 +1,8 @@
 """The hosts of a soak: nginx with Redis, nginx with SQLite, Lua with the same Redis, and a Python process with another SQLite."""
 
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,6 @@ from support.redis import Redis
 from support.store import a_pepper
 
 WORKERS = 2
-LOG_INTERVAL = 60.0
-"""A worker logs a kind of failure of its store once in this time, in seconds."""
 STORE_TIMEOUT = 1000
 """Milliseconds: more than the default, because other programs use this machine too."""
 
@@ -56,20 +52,6 @@ class Stage:
     @property
     def nginxes(self) -> list[Host]:
         return [host for host in self.hosts if isinstance(host.service, Nginx)]
-
-    def store_failed(self, host: str, since: float) -> bool:
-        """Has a worker of this nginx logged since a Unix time that its store failed?"""
-        return any(
-            one.name == host and any(time > since - LOG_INTERVAL for time in store_failures(one.service.errors))
-            for one in self.hosts
-            if isinstance(one.service, Nginx)
-        )
-
-
-def store_failures(log: str) -> list[float]:
-    """The Unix times of a log's lines about a store that fails."""
-    lines = re.findall(r"^(\S+ \S+) \[warn\].* credgate: store .*; tokens are not shared", log, re.MULTILINE)
-    return [datetime.strptime(line, "%Y/%m/%d %H:%M:%S").timestamp() for line in lines]
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from soak.cast import MARGIN, TIMEOUT
@@ -49,20 +48,16 @@ class Purge:
 
 @dataclass
 class Judge:
-    """Counts verdicts, and collects wrong answers. `stores` are the names of stores by host. `store_failed` is whether a host
-    has logged since a Unix time that its store failed."""
+    """Counts verdicts, and collects wrong answers. `stores` are the names of stores by host."""
 
     mint: Mint
     excuses: Excuses
     stores: dict[str, str]
-    store_failed: Callable[[str, float], bool]
     verdicts: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     newest: dict[tuple[str, str, str], Served] = field(default_factory=dict)
     purges: dict[str, Purge] = field(default_factory=dict)
     longest: float = 0.0
-    failed: int = 0
-    """Tokens that a client need not get any more, because their store failed by itself."""
 
     def judge(self, asked: Asked, answer: Answer, seen: Seen | None) -> None:
         """`seen` is the request as the upstream got it."""
@@ -176,9 +171,5 @@ class Judge:
         if purge and purge.end + SETTLES > issued:
             return None
         if self.stores[asked.host] == "redis" and self.excuses.holds("store", issued - SETTLES, answer.end):
-            return None
-        # A store may also be slower than its timeout, because of other programs on this machine.
-        if self.store_failed(asked.host, served.grant.issued - SETTLES):
-            self.failed += 1
             return None
         return f"a token was served before and lives {remaining:.0f} s more; its number is {served.grant.number}"

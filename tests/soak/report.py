@@ -105,7 +105,6 @@ def render(soak: Soak) -> tuple[str, list[str]]:
     lines += [f"{'tokens at most, if no client rests, no event':48} {most_exchanges(soak.elapsed):10,.0f}", ""]
     table, failures = rows(soak)
     lines += [*table, "", f"stores: {soak.state.get('stores')}", f"the longest answer took {soak.state.get('longest')} s"]
-    lines += [f"tokens that were not in a store, because a host had logged that it failed: {soak.state.get('failed')}"]
     if soak.wrong:
         failures.append(f"{len(soak.wrong)} wrong answers")
         lines += ["", *soak.wrong[:50]]

@@ -39,7 +39,7 @@ class Run:
             pace, chance, stage, provider, upstream, log,
         )  # fmt: skip
         self.excuses = Excuses()
-        self.judge = Judge(provider.mint, self.excuses, {host.name: host.store for host in stage.hosts}, stage.store_failed)
+        self.judge = Judge(provider.mint, self.excuses, {host.name: host.store for host in stage.hosts})
         self.requests = Requests(chance, provider.mint)
         self.chaos = Chaos(
             random.Random(chance.random()), stage, provider, self.excuses, self.judge, self.wave, self.crowd, pace.fault
@@ -159,7 +159,6 @@ class Run:
             provider=self.provider.counts,
             stores=sizes | self.redis_sizes(),
             longest=round(self.judge.longest, 2),
-            failed=self.judge.failed,
             waiting=len(self.tasks),
         )
 

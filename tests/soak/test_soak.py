@@ -5,7 +5,6 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from soak.cast import CLIENTS, SECRETS
 from soak.chaos import QUIET, RESTLESS, Deck
 from soak.exchange import Answer
 from soak.excuses import Excuses
-from soak.hosts import store_failures
 from soak.judge import Judge, Purge
 from soak.log import Log
 from soak.pace import LONG, STORM, Pace, quick, settled
@@ -62,8 +60,7 @@ class Court:
     def __init__(self) -> None:
         self.mint = Mint("http://127.0.0.1:1")
         self.excuses = Excuses()
-        self.failures: list[float] = []
-        self.judge = Judge(self.mint, self.excuses, STORES, lambda host, since: any(time > since for time in self.failures))
+        self.judge = Judge(self.mint, self.excuses, STORES)
         self.requests = Requests(random.Random(1), self.mint)
 
     def ask(self, kind: str = "header", host: str = "nginx", gate: str = "orders") -> Asked:
@@ -168,23 +165,6 @@ def test_a_token_from_the_time_of_a_store_kill_need_not_be_held(court: Court, mo
             token = court.mint.opaque(ALICE.id, "orders", 120)
         assert court.problem(court.ask(), 200, token=token, at=95) == ""
         assert finding in court.problem(court.ask(), 502, cause="provider_failed", at=100)
-
-
-def test_a_token_whose_store_failed_by_itself_need_not_be_held(court: Court) -> None:
-    court.excuses.begin("provider", 90)
-    assert court.problem(court.ask(), 200, token=court.mint.opaque(ALICE.id, "orders", 60), at=95) == ""
-    court.failures = [time.time() - 10]
-    assert "a token was served before" in court.problem(court.ask(), 503, cause="provider_busy", at=100) and court.judge.failed == 0
-    court.failures = [time.time()]
-    assert court.problem(court.ask(), 503, cause="provider_busy", at=100) == "" and court.judge.failed == 1
-
-
-def test_failures_of_a_store_are_read_from_logs() -> None:
-    line = "2026/11/28 17:46:24 [{}] 18693#18693: *2669 {}credgate: {}, client: 127.8.0.98"
-    fault = "store redis://127.0.0.1:1: no reply within 1s; tokens are not shared until it works again"
-    log = [line.format("warn", "", fault), line.format("warn", "[lua] library.lua:108: log(): ", fault)]
-    log += [line.format("notice", "", "store redis://127.0.0.1:1: works again"), line.format("error", "", "token endpoint")]
-    assert store_failures("\n".join(log)) == [datetime(2026, 11, 28, 17, 46, 24).timestamp()] * 2
 
 
 def test_a_purged_token_is_found(court: Court) -> None:

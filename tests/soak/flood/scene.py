@@ -70,7 +70,7 @@ class Scene:
     def __init__(self, server: Nginx, provider: Provider, upstream: Upstream):
         self.server, self.provider, self.upstream = server, provider, upstream
         self.chance = random.Random(7)
-        self.judge = Judge(provider.mint, Excuses(), {"nginx": "sqlite"}, lambda host, since: False)
+        self.judge = Judge(provider.mint, Excuses(), {"nginx": "sqlite"})
         self.requests = Requests(self.chance, provider.mint)
         self.clock = asyncio.get_running_loop().time
         self.tasks: set[asyncio.Task[None]] = set()
