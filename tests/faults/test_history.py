@@ -76,15 +76,13 @@ def test_a_kill_excuses_the_next_exchange(made: Made) -> None:
 
 def test_a_kill_during_a_refresh_excuses_the_next_exchange(made: Made) -> None:
     """The request that began the refresh has got the older token."""
-    made.exchange(16.0, 16.1, "t2", made.ask(16.0, "t1", status="HIT"))
-    made.kill(16.2, 1)
-    made.exchange(18.1, 18.2, "t3", made.ask(18.1, "t3", worker=2, status="MISS"))
+    exchanged_after_a_kill(made, "t1", "HIT")
     assert check(made.directory).violations == []
 
 
-def exchanged_despite_a_kill(made: Made) -> None:
-    """A token that a request has got is in the store."""
-    made.exchange(16.0, 16.1, "t2", made.ask(16.0, "t2", status="MISS"))
+def exchanged_after_a_kill(made: Made, token: str, status: str) -> None:
+    """Exchanges, gives the token to the request that began it, is killed, and another process exchanges."""
+    made.exchange(16.0, 16.1, "t2", made.ask(16.0, token, status=status))
     made.kill(16.2, 1)
     made.exchange(18.1, 18.2, "t3", made.ask(18.1, "t3", worker=2, status="MISS"))
 
@@ -92,7 +90,7 @@ def exchanged_despite_a_kill(made: Made) -> None:
 PLANTED: dict[str, tuple[Callable[[Made], object], str]] = {
     "exchanged-twice": (lambda made: made.exchange(12.0, 12.1, "t2", made.ask(12.0, "t2", worker=2, status="MISS")), "after t1"),
     "exchanged-at-once": (lambda made: made.exchange(10.01, 10.1, "t2", made.ask(10.0, "t2", worker=2, status="MISS")), "after t1"),
-    "exchanged-despite-a-kill": (exchanged_despite_a_kill, "after t2"),
+    "exchanged-despite-a-kill": (lambda made: exchanged_after_a_kill(made, "t2", "MISS"), "after t2"),
     "purged": (lambda made: (made.purge(12.0), made.ask(14.1, "t1")), "after a purge of alice"),
     "all-purged": (lambda made: (made.purge(12.0, "*"), made.ask(14.1, "t1")), "after a purge of *"),
     "another-client": (lambda made: made.ask(12.0, "t1", key="bob/orders"), "another client"),
