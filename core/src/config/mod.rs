@@ -470,6 +470,7 @@ fn drop_unknown(object: &mut Map<String, Value>, known: &[&str], problems: &mut 
         if known.contains(&unknown.as_str()) {
             return true;
         }
+        let nearest = nearest(unknown, known);
         let shown = if is_plain(unknown) {
             unknown.clone()
         } else {
@@ -477,16 +478,16 @@ fn drop_unknown(object: &mut Map<String, Value>, known: &[&str], problems: &mut 
         };
         let error = Error::new(
             ErrorKind::ConfigUnknownField,
-            format!("{shown}: unknown field; {}", hint(unknown, known)),
+            format!("{shown}: unknown field; {}", hint(nearest, known)),
         );
-        problems.add_for(nearest(unknown, known).unwrap_or(unknown), error);
+        problems.add_for(nearest.unwrap_or(unknown), error);
         false
     });
 }
 
-/// The remedy for an unknown name.
-fn hint(unknown: &str, known: &[&str]) -> String {
-    match nearest(unknown, known) {
+/// The remedy for an unknown name: the nearest known one, or all.
+fn hint(nearest: Option<&str>, known: &[&str]) -> String {
+    match nearest {
         Some(name) => format!("did you mean \"{name}\"?"),
         None => format!("the fields are {}", known.join(", ")),
     }

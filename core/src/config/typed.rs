@@ -88,7 +88,7 @@ impl de::Error for Mismatch {
 
     /// The name may have any characters, so it is shown as a literal.
     fn unknown_field(unknown: &str, known: &'static [&'static str]) -> Mismatch {
-        let hint = hint(unknown, known);
+        let hint = hint(nearest(unknown, known), known);
         Mismatch(format!("unknown field {unknown:?}; {hint}"))
     }
 
