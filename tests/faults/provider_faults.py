@@ -140,7 +140,7 @@ SECTIONS: dict[str, list[Fault]] = {
     "Connections": [
         connections("refuses", "connections are refused", UNREACHABLE),
         connections("full", "connections are not accepted", LATE),
-        connections("resets", "connections are reset", FAILED),
+        connections("resets", "connections are reset when the request comes", FAILED),
         connections("closes", "connections are closed at once", FAILED),
         connections("silent", "connections are accepted, and nothing follows", LATE),
         connections("garbage", "the server speaks another protocol", FAILED),

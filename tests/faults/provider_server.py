@@ -194,6 +194,8 @@ class Listening:
     async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         match self.listener.kind if self.provider.is_broken else "good":
             case "resets":
+                # A reset that comes before the first bytes may end the client's connect, whose cause is another.
+                await reader.read(1)
                 await send(writer, [End.RESET])
             case "closes":
                 return
