@@ -17,6 +17,8 @@ readonly by_name=(properties coverage crates supply providers)
 readonly results=target/tests
 readonly bin=$ROOT/target/venv/bin
 declare -A passed=() failed=() seconds=()
+# A line for each test that failed, and its suite.
+failures=()
 
 usage() {
     sed -n '2,9s/^# \{0,1\}//p' "$0"
@@ -34,26 +36,37 @@ check() {
         cat "$results/$name.log"
         echo "FAILED  $name: $*"
         ((failed[$suite] += 1))
+        mapfile -t -O "${#failures[@]}" failures < <(reasons "$results/$name.log" | sed "s/^/$suite: $name: /")
     fi
+}
+
+# Prints the failures that a log lists, or its last line: reasons LOG
+reasons() {
+    sed -n 's/^FAILED  //p' "$1" | grep . || tail -n 1 "$1" | grep . || echo "no output"
 }
 
 # Runs pytest, on every processor, and counts what it ran: run_pytest ARGUMENTS...
 run_pytest() {
-    local report=$results/$suite-$RANDOM.xml ran bad
+    local report=$results/$suite-$RANDOM.xml ran bad names
     (cd tests && "$bin/python" -m pytest -n "$(nproc)" --junitxml="../$report" "$@")
     local status=$?
-    read -r ran bad < <("$bin/python" - "$report" <<'PYTHON'
+    # The number of tests, and a line for each that failed. A skipped test is one that did not pass.
+    mapfile -t names < <("$bin/python" - "$report" <<'PYTHON'
 import sys
 import xml.etree.ElementTree as tree
 
-suites = list(tree.parse(sys.argv[1]).iter("testsuite"))
-total = lambda name: sum(int(suite.get(name, 0)) for suite in suites)
-# A skipped test is one that did not pass.
-print(total("tests"), total("failures") + total("errors") + total("skipped"))
+cases = list(tree.parse(sys.argv[1]).iter("testcase"))
+print(len(cases))
+for case in cases:
+    if len(case.findall("failure") + case.findall("error") + case.findall("skipped")):
+        print(f"{case.get('classname')}::{case.get('name')}")
 PYTHON
-    ) || { ran=1 bad=1; }
-    ((status != 0 && bad == 0)) && ((ran += 1, bad += 1))
+    )
+    ran=${names[0]-0} names=("${names[@]:1}")
+    ((status != 0 && ${#names[@]} == 0)) && ((ran += 1)) && names+=("pytest ended with $status: $*")
+    bad=${#names[@]}
     ((passed[$suite] += ran - bad, failed[$suite] += bad))
+    failures+=("${names[@]/#/$suite: }")
 }
 
 suite_lint() {
@@ -138,6 +151,7 @@ run_cargo() {
     ((passed[$suite] += $(sum_of passed "$log"), failed[$suite] += $(sum_of failed "$log")))
     # A failure to compile counts as one as well.
     ((status != 0 && failed[$suite] == 0)) && ((failed[$suite] += 1))
+    mapfile -t -O "${#failures[@]}" failures < <(sed -nE "s/^(test .*) [.]{3} FAILED\$|^(error.*)/$suite: \1\2/p" "$log")
 }
 
 # Adds up what cargo's closing lines count: sum_of passed|failed LOG
@@ -265,6 +279,7 @@ suite_providers() {
     if [[ -z $ready ]]; then
         echo "FAILED  providers: Keycloak or Ory Hydra is not available"
         ((failed[$suite] += 1))
+        failures+=("providers: Keycloak or Ory Hydra is not available")
         return
     fi
     need_venv
@@ -307,6 +322,7 @@ main() {
         # A suite that ran nothing has not passed.
         ((passed[$suite] + failed[$suite] > 0)) || ((all_failed += 1))
     done
+    ((${#failures[@]} == 0)) || printf 'FAILED  %s\n' "${failures[@]}"
     echo "$all_passed passed, $all_failed failed"
     ((all_failed == 0))
 }

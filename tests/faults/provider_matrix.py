@@ -180,7 +180,7 @@ def judge(cell: Cell, seen: dict[str, int], granted: dict[str, str]) -> None:
 
 
 def table(cells: list[Cell]) -> str:
-    """A line for each fault."""
+    """A line for each fault, and for each problem."""
     lines = [f"{'fault':26} {'nginx':36} {'lua':36} {'python':36} recovered"]
     for fault in FAULTS:
         of = [cell for cell in cells if cell.fault is fault]
@@ -188,5 +188,6 @@ def table(cells: list[Cell]) -> str:
         times = [cell.recovered_after for cell in of]
         recovered = f"{max(filter(None, times)):4.1f} s" if all(times) else "   -"
         lines.append(f"{fault.name:26} {verdicts} {recovered}")
-        lines += [f"    {cell.host.name}: {problem}" for cell in of for problem in cell.problems]
+    # At the end, where they are seen.
+    lines += [f"FAILED  {cell.name}: {problem}" for cell in cells for problem in cell.problems]
     return "\n".join(lines)

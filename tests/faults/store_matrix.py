@@ -179,11 +179,12 @@ def recover(row: Row, hosts: list[Host]) -> None:
 
 
 def table(rows: list[Row]) -> str:
-    """A line for each fault."""
+    """A line for each fault, and for each problem."""
     lines = [f"{'fault':26} {'nginx':20} {'lua':20} {'python':20} recovered"]
     for row in rows:
         results = " ".join(f"{row.results.get(host, '-'):20}" for host in STARTERS)
         seconds = "   -" if row.recovered_after is None else f"{row.recovered_after:4.1f} s"
         lines.append(f"{row.fault.name:26} {results} {seconds}")
-        lines += [f"    {problem}" for problem in row.problems]
+    # At the end, where they are seen.
+    lines += [f"FAILED  {row.fault.name}: {problem}" for row in rows for problem in row.problems]
     return "\n".join(lines)
