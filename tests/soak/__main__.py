@@ -2,7 +2,6 @@
 
 import argparse
 import random
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -18,26 +17,27 @@ from support.process import ROOT, allow_descriptors
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m soak")
     parser.add_argument("command", choices=["run", "report"])
-    parser.add_argument("directory", type=Path, nargs="?", default=ROOT / "target/soak/latest")
+    parser.add_argument("--directory", type=Path, help="the default is target/soak/SEED")
     parser.add_argument("--hours", type=float)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     options = parser.parse_args()
-    options.directory = options.directory.resolve()
+    # Of its own, because another soak may be running.
+    directory = (options.directory or ROOT / "target/soak" / str(options.seed)).resolve()
     if options.command == "run":
-        if options.directory.exists():
-            shutil.rmtree(options.directory)
-        options.directory.mkdir(parents=True)
+        if directory.exists():
+            parser.error(f"{directory} exists: a soak may be running in it")
+        directory.mkdir(parents=True)
         allow_descriptors()
         # An interruption ends the hosts too, and keeps the log.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         pace = Pace(options.hours * 3600) if options.hours else quick(options.seconds)
-        print(f"seed {options.seed}, {options.directory}", flush=True)
+        print(f"seed {options.seed}, {directory}", flush=True)
         try:
-            uvloop.run(soak(pace, options.seed, options.directory))
+            uvloop.run(soak(pace, options.seed, directory))
         except KeyboardInterrupt:
             print("interrupted")
-    return conclude(options.directory / "log.jsonl")
+    return conclude(directory / "log.jsonl")
 
 
 if __name__ == "__main__":

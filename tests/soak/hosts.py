@@ -63,7 +63,7 @@ def running(directory: Path, upstream: Upstream, issuer: str) -> Iterator[Stage]
         shared = {"store": redis.url(), "store_pepper_file": str(a_pepper(directory))}
         files = {name: directory / name / "store/tokens.db" for name in ("sqlite", "python")}
         of_python = {"store": f"sqlite:{files['python']}"}
-        lua = start_lua(directory / "lua", upstream, gates, patient(shared), workers=WORKERS)
+        lua = start_lua(directory / "lua", upstream, gates, patient(shared), workers=WORKERS, quiet=True)
         python = start_python(directory / "python", upstream, gates, patient(of_python))
         hosts = [
             Host("nginx", nginx(directory / "nginx", upstream, shared, issuer), "redis"),
@@ -72,8 +72,6 @@ def running(directory: Path, upstream: Upstream, issuer: str) -> Iterator[Stage]
             Host("python", python.service, "python"),
         ]
         for host in hosts:
-            if isinstance(host.service, Nginx):
-                quieten(host.service)
             host.service.start()
             stack.callback(host.service.stop)
         yield Stage(hosts, redis, files)
@@ -81,7 +79,7 @@ def running(directory: Path, upstream: Upstream, issuer: str) -> Iterator[Stage]
 
 def nginx(directory: Path, upstream: Upstream, store: dict[str, Any], issuer: str, more: str = "") -> Nginx:
     more += location("= /purge", "credgate_purge")
-    server = start_nginx(directory, upstream, settings(issuer), patient(store), more, workers=WORKERS).service
+    server = start_nginx(directory, upstream, settings(issuer), patient(store), more, workers=WORKERS, quiet=True).service
     assert isinstance(server, Nginx)
     return server
 
@@ -89,10 +87,3 @@ def nginx(directory: Path, upstream: Upstream, store: dict[str, Any], issuer: st
 def patient(store: dict[str, Any]) -> dict[str, Any]:
     """Settings of a store, with more time for it."""
     return {**store, "store_timeout": STORE_TIMEOUT}
-
-
-def quieten(server: Nginx) -> None:
-    """Hours of traffic fill no disk."""
-    text = server.conf.read_text()
-    text = text.replace(f"access_log {server.access_log} combined;", "access_log off;")
-    server.conf.write_text(text.replace(f"error_log {server.error_log} info;", f"error_log {server.error_log} notice;"))

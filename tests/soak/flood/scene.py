@@ -13,7 +13,7 @@ from typing import Any
 from soak.cast import GATES, KNOWN
 from soak.exchange import exchange
 from soak.excuses import Excuses
-from soak.hosts import WORKERS, nginx, quieten
+from soak.hosts import WORKERS, nginx
 from soak.judge import Judge
 from soak.provider import Provider
 from soak.requests import Asked, Requests
@@ -140,7 +140,6 @@ async def scene(directory: Path, provider: Provider | None = None) -> AsyncItera
     await upstream.listen()
     store = {"store": f"sqlite:{directory}/store/tokens.db"}
     server = nginx(directory, upstream, store, provider.issuer, "keepalive_requests 10000000;\n")
-    quieten(server)
     assert server.configured_workers == WORKERS
     with server:
         one = Scene(server, provider, upstream)
