@@ -1,326 +1,15 @@
-//! The body of the fuzz target `abi`: sequences of calls, as a C host could make them.
-//!
-//! The host keeps the header's rules: it frees what it owns once, and passes memory of the length that it states. All else
-//! is the input's: which functions it calls and in which order, with NULL, short capacities, old and new sizes of structs.
+//! The calls, each with arguments from the input.
 
-use crate::provider::provider;
+use super::checks::{Buffer, known, shown};
+use super::script::parts;
+use super::{Run, outcome, text};
 use crate::*;
-use std::ffi::{CStr, c_char};
 use std::mem::zeroed;
 use std::os::fd::BorrowedFd;
 use std::ptr;
-use std::sync::LazyLock;
-
-/// The engine of the process, its queue, and gates with a cached token of the client `client`.
-struct Host {
-    engine: *mut credgate_engine,
-    queue: *mut credgate_queue,
-    gates: Vec<*mut credgate_gate>,
-}
-
-// SAFETY: gates and engines may be used from any thread, and `sequence` runs on one thread at a time.
-unsafe impl Send for Host {}
-// SAFETY: as above.
-unsafe impl Sync for Host {}
-
-const OPTIONS: &str = r#"{"metrics_clients":3}"#;
-/// Settings of gates beside their issuer.
-const GATES: [&str; 4] = [
-    "",
-    r#","upstream_headers":[{"header":"x-client","path":["azp"]}],"anonymous":"me""#,
-    r#","client_id_header":"x-id","client_secret_header":"x-secret","token_post_args_host":["tenant"],"traceparent":true"#,
-    r#","client_credentials_param_type":["host"]"#,
-];
-
-static HOST: LazyLock<Host> = LazyLock::new(|| {
-    let issuer = provider();
-    let (mut engine, mut queue) = (ptr::null_mut(), ptr::null_mut());
-    // SAFETY: all pointers are valid.
-    unsafe {
-        let made = credgate_engine_new(text(OPTIONS), OPTIONS.len(), &mut engine, ptr::null_mut());
-        assert_eq!(made, CREDGATE_OK);
-        assert_eq!(
-            credgate_queue_new(engine, &mut queue, ptr::null_mut()),
-            CREDGATE_OK
-        );
-    }
-    let gates = GATES.map(|own| {
-        let json = format!(
-            r#"{{"issuer":"{issuer}","allow_loopback_http":true,"purge_token_on_upstream_status_codes":[]{own}}}"#
-        );
-        let mut gate = ptr::null_mut();
-        // SAFETY: all pointers are valid.
-        let made =
-            unsafe { credgate_gate_new(text(&json), json.len(), &mut gate, ptr::null_mut()) };
-        assert_eq!(made, CREDGATE_OK);
-        gate
-    });
-    let host = Host {
-        engine,
-        queue,
-        gates: gates.to_vec(),
-    };
-    for (gate, own) in host.gates.iter().zip(GATES) {
-        host.warm(*gate, own.contains("token_post_args_host"));
-    }
-    host
-});
-
-impl Host {
-    /// Has a token cached, so that no call of a sequence needs an exchange. A gate may take an argument.
-    fn warm(&self, gate: *mut credgate_gate, takes_argument: bool) {
-        let argument = credgate_string {
-            data: text("acme"),
-            len: 4,
-        };
-        // SAFETY: zeroed structs are valid and empty, all pointers are valid, and the descriptor outlives the poll.
-        unsafe {
-            let (mut request, mut outcome) = (request(), outcome());
-            (request.client_id, request.client_id_len) = (text("client"), 6);
-            (request.client_secret, request.client_secret_len) = (text("s3cret"), 6);
-            if takes_argument {
-                (request.args, request.args_len) = (&argument, 1);
-            }
-            let (mut ticket, mut fd) = (0, -1);
-            let status = credgate_authenticate(
-                gate,
-                self.queue,
-                &request,
-                ptr::null_mut(),
-                &mut outcome,
-                &mut ticket,
-            );
-            if status == CREDGATE_PENDING {
-                assert_eq!(credgate_queue_fd(self.queue, &mut fd), CREDGATE_OK);
-                let mut fds = libc::pollfd {
-                    fd,
-                    events: libc::POLLIN,
-                    revents: 0,
-                };
-                assert_eq!(libc::poll(&mut fds, 1, 20_000), 1);
-                let mut completion: credgate_completion = zeroed();
-                completion.struct_size = size_of::<credgate_completion>() as u32;
-                completion.outcome = &mut outcome;
-                assert_eq!(
-                    credgate_queue_next(self.queue, &mut completion),
-                    CREDGATE_OK
-                );
-            }
-            assert_eq!(outcome.http_status, 0);
-            credgate_outcome_release(&mut outcome);
-        }
-    }
-}
-
-fn text(text: &str) -> *const c_char {
-    text.as_ptr().cast()
-}
-
-fn request() -> credgate_request {
-    // SAFETY: an all-zero request is valid and empty.
-    let mut request: credgate_request = unsafe { zeroed() };
-    request.struct_size = size_of::<credgate_request>() as u32;
-    (request.method, request.method_len) = (text("POST"), 4);
-    request
-}
-
-fn outcome() -> credgate_outcome {
-    // SAFETY: an all-zero outcome is valid and empty.
-    let mut outcome: credgate_outcome = unsafe { zeroed() };
-    outcome.struct_size = size_of::<credgate_outcome>() as u32;
-    outcome
-}
-
-/// The input, read from its start; zeros follow it.
-struct Script<'d>(&'d [u8]);
-
-impl<'d> Script<'d> {
-    fn byte(&mut self) -> u8 {
-        match self.0.split_first() {
-            Some((byte, rest)) => {
-                self.0 = rest;
-                *byte
-            }
-            None => 0,
-        }
-    }
-
-    fn below(&mut self, count: usize) -> usize {
-        usize::from(self.byte()) % count
-    }
-
-    /// A string in memory of its own, so that a byte too far is seen; or NULL.
-    fn string(&mut self) -> Option<Box<[u8]>> {
-        let len = usize::from(self.byte());
-        if len == 0xff {
-            return None;
-        }
-        let (string, rest) = self.0.split_at(len.min(self.0.len()));
-        self.0 = rest;
-        Some(string.into())
-    }
-}
-
-/// The pointer and the length of a string that may be NULL.
-fn parts(string: &Option<Box<[u8]>>) -> (*const c_char, usize) {
-    match string {
-        Some(bytes) => (bytes.as_ptr().cast(), bytes.len()),
-        None => (ptr::null(), 0),
-    }
-}
-
-/// Memory for an output, with a border that must stay.
-struct Buffer {
-    bytes: Vec<u8>,
-    capacity: usize,
-    len: usize,
-}
-
-impl Buffer {
-    const BORDER: u8 = 0xa5;
-
-    fn new(capacity: usize) -> Buffer {
-        Buffer {
-            bytes: vec![Buffer::BORDER; capacity + 8],
-            capacity,
-            len: usize::MAX,
-        }
-    }
-
-    fn start(&mut self) -> *mut c_char {
-        self.bytes.as_mut_ptr().cast()
-    }
-
-    /// Checks the border, and returns what a call with this status has written.
-    fn written(&self, status: i32) -> Option<&[u8]> {
-        known(status);
-        assert!(
-            self.bytes[self.capacity..]
-                .iter()
-                .all(|&byte| byte == Buffer::BORDER)
-        );
-        (status == CREDGATE_OK).then(|| &self.bytes[..self.len])
-    }
-}
-
-/// A call returns a status of the header, and does not panic.
-fn known(status: i32) -> i32 {
-    assert_ne!(status, CREDGATE_PANIC);
-    // SAFETY: the name is static and ends in NUL.
-    let name = unsafe { CStr::from_ptr(credgate_status_name(status)) };
-    assert_ne!(name, c"UNKNOWN", "{status}");
-    status
-}
-
-/// Reads a string that the library returns: it is text.
-///
-/// # Safety
-///
-/// The string is valid.
-unsafe fn shown(start: *const c_char, len: usize) {
-    if start.is_null() {
-        return assert_eq!(len, 0);
-    }
-    // SAFETY: the caller guarantees the string.
-    let bytes = unsafe { std::slice::from_raw_parts(start.cast::<u8>(), len) };
-    assert!(str::from_utf8(bytes).is_ok());
-}
-
-/// The possessions of a host during a sequence.
-struct Run<'d> {
-    script: Script<'d>,
-    gates: Vec<*mut credgate_gate>,
-    queue: *mut credgate_queue,
-    request: credgate_request,
-    /// Its strings.
-    strings: Vec<Option<Box<[u8]>>>,
-    outcome: credgate_outcome,
-}
-
-/// Bytes that each begin a call, with its arguments behind.
-pub fn sequence(data: &[u8]) {
-    let mut run = Run {
-        script: Script(data),
-        gates: Vec::new(),
-        queue: ptr::null_mut(),
-        request: request(),
-        strings: Vec::new(),
-        outcome: outcome(),
-    };
-    while !run.script.0.is_empty() {
-        // SAFETY: the host keeps the rules of the header.
-        unsafe { run.call() };
-    }
-    // SAFETY: as above; each is freed once.
-    unsafe {
-        credgate_outcome_release(&mut run.outcome);
-        run.gates.iter().for_each(|gate| credgate_gate_free(*gate));
-        credgate_queue_free(run.queue);
-    }
-}
 
 impl Run<'_> {
-    /// One of the gates; sometimes NULL.
-    fn gate(&mut self) -> *const credgate_gate {
-        let all = HOST.gates.len() + self.gates.len() + 1;
-        let at = self.script.below(all);
-        let mut gates = HOST.gates.iter().chain(&self.gates);
-        gates.nth(at).copied().unwrap_or(ptr::null_mut())
-    }
-
-    fn queue(&mut self) -> *const credgate_queue {
-        match self.script.below(8) {
-            0 => ptr::null(),
-            1 => self.queue,
-            _ => HOST.queue,
-        }
-    }
-
-    fn engine(&mut self) -> *const credgate_engine {
-        if self.script.below(8) == 0 {
-            ptr::null()
-        } else {
-            HOST.engine
-        }
-    }
-
-    /// The size of a struct: as it is, or that of another version.
-    fn size(&mut self, own: usize) -> u32 {
-        let sizes = [own, own, own, own, own + 8, own - 1, own - 8, 0];
-        sizes[self.script.below(sizes.len())] as u32
-    }
-
-    /// # Safety
-    ///
-    /// Of one thread at a time.
-    unsafe fn call(&mut self) {
-        // SAFETY: the pointers are valid or NULL, with the lengths that they are passed with.
-        unsafe {
-            match self.script.below(24) {
-                0 => self.make_gate(),
-                1 => self.derive_gate(),
-                2..=5 => self.set(),
-                6..=8 => self.authenticate(),
-                9 => self.headers(),
-                10 => self.claim(),
-                11 => self.token(),
-                12 => credgate_outcome_release(&mut self.outcome),
-                13 => self.hide(),
-                14 => self.redact(),
-                15 => self.ask(),
-                16 => self.deny(),
-                17 => self.counters(),
-                18 => self.record(),
-                19 => self.purge(),
-                20 => self.other_queue(),
-                21 => self.clients(),
-                22 => self.find_header(),
-                _ => self.describe(),
-            }
-        }
-    }
-
-    unsafe fn make_gate(&mut self) {
+    pub(super) unsafe fn make_gate(&mut self) {
         let json = self.script.string();
         let (start, len) = parts(&json);
         // No field that names a file of the machine: `…_file`, `…_cert…`, in any spelling.
@@ -340,7 +29,7 @@ impl Run<'_> {
         }
     }
 
-    unsafe fn derive_gate(&mut self) {
+    pub(super) unsafe fn derive_gate(&mut self) {
         if self.gates.len() > 2 {
             return;
         }
@@ -358,7 +47,7 @@ impl Run<'_> {
     }
 
     /// Keeps a gate, or reads and frees the error.
-    unsafe fn take(&mut self, gate: *mut credgate_gate, error: *mut credgate_error) {
+    pub(super) unsafe fn take(&mut self, gate: *mut credgate_gate, error: *mut credgate_error) {
         if !gate.is_null() {
             self.gates.push(gate);
         }
@@ -387,7 +76,7 @@ impl Run<'_> {
     }
 
     /// Sets a part of the request.
-    unsafe fn set(&mut self) {
+    pub(super) unsafe fn set(&mut self) {
         let which = self.script.below(14);
         let string = match which {
             // Credentials of the cached token.
@@ -424,7 +113,7 @@ impl Run<'_> {
     }
 
     /// Authenticates where no exchange is needed.
-    unsafe fn authenticate(&mut self) {
+    pub(super) unsafe fn authenticate(&mut self) {
         let (gate, queue, mut ticket) = (self.gate(), self.queue(), 7);
         let own = size_of::<credgate_outcome>();
         // SAFETY: as `call`. The outcome is released before it is filled, and never smaller than it says.
@@ -455,7 +144,7 @@ impl Run<'_> {
     }
 
     /// The strings of the outcome are text, and a denial has a body.
-    unsafe fn judge(&self) {
+    pub(super) unsafe fn judge(&self) {
         let outcome = &self.outcome;
         // SAFETY: the library filled the outcome.
         unsafe {
@@ -476,7 +165,7 @@ impl Run<'_> {
         assert!(!is_denial || outcome.authorization_len == 0);
     }
 
-    unsafe fn headers(&mut self) {
+    pub(super) unsafe fn headers(&mut self) {
         let (first, capacity) = (self.script.below(4), self.script.below(4));
         let own = size_of::<credgate_header>();
         let size = [own, own, own + 8, own + 1, own - 8, 0][self.script.below(6)];
@@ -503,7 +192,7 @@ impl Run<'_> {
         }
     }
 
-    unsafe fn claim(&mut self) {
+    pub(super) unsafe fn claim(&mut self) {
         let name = self.script.string();
         let (start, len) = parts(&name);
         let (mut value, mut value_len) = (ptr::null(), 0);
@@ -517,7 +206,7 @@ impl Run<'_> {
         }
     }
 
-    unsafe fn token(&mut self) {
+    pub(super) unsafe fn token(&mut self) {
         let (mut seconds, mut dropped) = (0, false);
         let (mut json, mut len) = (ptr::null(), 0);
         let (engine, status) = (self.engine(), u32::from(self.script.byte()) + 300);
@@ -543,7 +232,7 @@ impl Run<'_> {
         }
     }
 
-    unsafe fn hide(&mut self) {
+    pub(super) unsafe fn hide(&mut self) {
         let (gate, kind) = (self.gate(), self.script.below(3));
         let string = self.script.string();
         let (start, len) = parts(&string);
@@ -569,7 +258,7 @@ impl Run<'_> {
         assert!(out.written(status).is_none_or(|hidden| hidden.len() <= len));
     }
 
-    unsafe fn redact(&mut self) {
+    pub(super) unsafe fn redact(&mut self) {
         let Some(mut string) = self.script.string() else {
             return;
         };
@@ -584,7 +273,7 @@ impl Run<'_> {
         assert!(!contains);
     }
 
-    unsafe fn ask(&mut self) {
+    pub(super) unsafe fn ask(&mut self) {
         let (gate, length) = (self.gate(), i64::from(self.script.byte()) - 2);
         let mut out = Buffer::new(self.script.below(64));
         let mut wants = false;
@@ -612,7 +301,7 @@ impl Run<'_> {
         }
     }
 
-    unsafe fn deny(&mut self) {
+    pub(super) unsafe fn deny(&mut self) {
         let (gate, code) = (
             self.gate(),
             3000 + 100 * i32::from(self.script.byte() % 21) + i32::from(self.script.byte() % 12),
@@ -631,7 +320,7 @@ impl Run<'_> {
         }
     }
 
-    unsafe fn counters(&mut self) {
+    pub(super) unsafe fn counters(&mut self) {
         let engine = self.engine();
         let count = (CREDGATE_COUNTERS + self.script.below(4)).saturating_sub(2);
         let mut counters = vec![u64::MAX; count];
@@ -663,7 +352,7 @@ impl Run<'_> {
         }
     }
 
-    unsafe fn record(&mut self) {
+    pub(super) unsafe fn record(&mut self) {
         let (engine, mut level) = (self.engine(), 0);
         let mut out = Buffer::new(self.script.below(64));
         // SAFETY: as `call`.
@@ -675,7 +364,7 @@ impl Run<'_> {
     }
 
     /// Purges other clients than the cached one.
-    unsafe fn purge(&mut self) {
+    pub(super) unsafe fn purge(&mut self) {
         let (engine, gate) = (self.engine(), self.gate());
         let id = self.script.string().map(|id| [b"x", &*id].concat());
         let id = id.unwrap_or_else(|| b"nobody".to_vec());
@@ -696,7 +385,7 @@ impl Run<'_> {
     }
 
     /// A queue of the sequence's own.
-    unsafe fn other_queue(&mut self) {
+    pub(super) unsafe fn other_queue(&mut self) {
         let (mut error, mut fd) = (ptr::null_mut(), -1);
         // SAFETY: as `call`.
         unsafe {
@@ -734,7 +423,7 @@ impl Run<'_> {
         }
     }
 
-    unsafe fn clients(&mut self) {
+    pub(super) unsafe fn clients(&mut self) {
         let (engine, first, capacity) = (self.engine(), self.script.below(4), self.script.below(4));
         let own = size_of::<credgate_client>();
         let size = [own, own, own, own + 8, own + 1, 0][self.script.below(6)];
@@ -762,7 +451,7 @@ impl Run<'_> {
         }
     }
 
-    unsafe fn find_header(&mut self) {
+    pub(super) unsafe fn find_header(&mut self) {
         let names: Vec<_> = (0..self.script.below(5))
             .map(|_| self.script.string())
             .collect();
@@ -788,7 +477,7 @@ impl Run<'_> {
     }
 
     /// Everything that describes a gate.
-    unsafe fn describe(&mut self) {
+    pub(super) unsafe fn describe(&mut self) {
         let (gate, index) = (self.gate(), self.script.below(4));
         let (mut start, mut len, mut milliseconds) = (ptr::null(), 0, 0);
         // SAFETY: as `call`.
@@ -807,22 +496,5 @@ impl Run<'_> {
                 }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod committed_inputs_keep_the_promises_of {
-    use std::fs;
-
-    #[test]
-    fn abi() {
-        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/fuzz/corpus/abi");
-        let inputs = fs::read_dir(corpus).expect("a corpus");
-        let mut replayed = 0;
-        for input in inputs {
-            super::sequence(&fs::read(input.expect("a file").path()).expect("an input"));
-            replayed += 1;
-        }
-        assert!(replayed >= 10, "the corpus is small");
     }
 }
