@@ -22,9 +22,9 @@ FAULTS: dict[str, Any] = {
     "hang": raw(End.HANG),
     "garbage": http(200, "no JSON {", content_type="application/json"),
     "reset": raw(End.RESET),
-    DOWN: None,
+    DOWN: raw(End.RESET),
 }
-"""Faults of the token endpoint, by name. If the provider is down, nothing listens."""
+"""Faults of the token endpoint, by name. If the provider is down, nothing listens, and a request that has come is reset."""
 CACHED_BRIEFLY = ("Cache-Control", "max-age=60")
 
 
