@@ -3,8 +3,10 @@
 
 mod accept;
 mod html;
+mod latency;
 mod providers;
 mod time;
+mod units;
 
 use crate::journal::Level;
 use crate::metrics::{Latency, ProviderState, Snapshot};
@@ -16,9 +18,10 @@ use html::{Grouped, Html};
 use providers::{Providers, Summary};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::sync::LazyLock;
 use time::Utc;
+use units::{Counted, Percent, Seconds, Size};
 
 /// The contents of a status page: the numbers of all processes of a gateway.
 #[derive(Debug, Clone, Default)]
@@ -91,7 +94,7 @@ impl StatusPage<'_> {
         self.clients(&mut page);
         page.raw("</div>\n<div>\n");
         self.provider_health(&mut page, &providers);
-        latency(&mut page, snapshot);
+        latency::section(&mut page, snapshot);
         cache(&mut page, snapshot);
         store(&mut page, snapshot);
         page.raw("</div>\n</div>\n");
@@ -445,44 +448,6 @@ fn denials(page: &mut Html, snapshot: &Snapshot) {
     page.raw("</tbody></table></section>\n");
 }
 
-fn latency(page: &mut Html, snapshot: &Snapshot) {
-    page.raw("<section aria-labelledby=latency><h2 id=latency>Latency</h2>\n");
-    let (exchange, discovery) = (snapshot.exchange.rows(), snapshot.discovery.rows());
-    let whole = snapshot.exchange.count;
-    let is_used = |(one, other): (&(String, u64), &(String, u64))| one.1 + other.1 > 0;
-    let rows: Vec<_> = exchange.iter().zip(&discovery).collect();
-    let (Some(first), Some(last)) = (
-        rows.iter().position(|row| is_used(*row)),
-        rows.iter().rposition(|row| is_used(*row)),
-    ) else {
-        page.raw("<p class=soft>No request to a provider yet.</p></section>\n");
-        return;
-    };
-    page.raw("<table><thead><tr><th scope=col>Duration</th><th scope=col class=n>Metadata</th><th scope=col class=n>Token requests</th><td></td></tr></thead>\n<tbody>\n");
-    for ((bound, tokens), (_, metadata)) in &rows[first..=last] {
-        page.raw("<tr><th scope=row>").text(bound).raw("</th>");
-        page.number(*metadata)
-            .number(*tokens)
-            .bar([*tokens, 0], whole)
-            .raw("</tr>\n");
-    }
-    page.raw("</tbody></table>\n");
-    if let (Some(half), Some(most)) = (
-        snapshot.exchange.within(0.5),
-        snapshot.exchange.within(0.95),
-    ) {
-        let mean = Seconds(snapshot.exchange.sum / whole as f64);
-        page.raw("<p class=note>Token requests: ")
-            .text(mean)
-            .raw(" on average, half ")
-            .text(half.in_words())
-            .raw(", 95% ")
-            .text(most.in_words())
-            .raw(".</p>\n");
-    }
-    page.raw("</section>\n");
-}
-
 fn cache(page: &mut Html, snapshot: &Snapshot) {
     page.raw("<section aria-labelledby=cache><h2 id=cache>Token cache</h2>\n<table class=five><thead><tr><th scope=col class=n>Tokens</th><th scope=col class=n>Size</th>")
         .raw("<th scope=col class=n>Refreshed</th><th scope=col class=n>Failed</th><th scope=col class=n>Purged</th></tr></thead>\n<tbody><tr>");
@@ -522,134 +487,6 @@ fn store(page: &mut Html, snapshot: &Snapshot) {
 
 fn total<T>(counts: &[(T, u64)]) -> u64 {
     counts.iter().map(|(_, count)| count).sum()
-}
-
-/// The least bucket of a histogram that has a share of its values.
-enum Within {
-    Bound(f64),
-    Longer(f64),
-}
-
-impl Latency {
-    fn within(&self, share: f64) -> Option<Within> {
-        let wanted = (self.count as f64 * share).ceil() as u64;
-        let bucket = self.buckets.iter().find(|(_, count)| *count >= wanted);
-        match (self.count, bucket, self.buckets.last()) {
-            (0, ..) => None,
-            (_, Some((bound, _)), _) => Some(Within::Bound(*bound)),
-            (_, None, last) => last.map(|(bound, _)| Within::Longer(*bound)),
-        }
-    }
-
-    /// The number of values in each bucket, with a name for it.
-    fn rows(&self) -> Vec<(String, u64)> {
-        let (mut before, mut from) = (0, None);
-        let mut rows = Vec::new();
-        for (bound, count) in &self.buckets {
-            let name = match from {
-                None => format!("up to {}", Seconds(*bound)),
-                Some(from) => range(from, *bound),
-            };
-            rows.push((name, count.saturating_sub(before)));
-            (before, from) = (*count, Some(*bound));
-        }
-        let name = format!("over {}", Seconds(from.unwrap_or_default()));
-        rows.push((name, self.count.saturating_sub(before)));
-        rows
-    }
-}
-
-/// `10 – 25 ms`.
-fn range(from: f64, to: f64) -> String {
-    let (from, to) = (Seconds(from).to_string(), Seconds(to).to_string());
-    let split = |text: &str| -> (String, String) {
-        let (number, unit) = text.split_once(' ').unwrap_or((text, ""));
-        (number.to_owned(), unit.to_owned())
-    };
-    match (split(&from), split(&to)) {
-        ((number, one), (_, other)) if one == other => format!("{number} – {to}"),
-        _ => format!("{from} – {to}"),
-    }
-}
-
-impl Within {
-    fn in_words(&self) -> String {
-        match self {
-            Within::Bound(_) => format!("within {self}"),
-            Within::Longer(bound) => format!("longer than {}", Seconds(*bound)),
-        }
-    }
-}
-
-impl Display for Within {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Within::Bound(bound) => Seconds(*bound).fmt(f),
-            Within::Longer(bound) => write!(f, "more than {}", Seconds(*bound)),
-        }
-    }
-}
-
-/// A duration, in seconds.
-struct Seconds(f64);
-
-impl Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            seconds if seconds >= 10.0 => write!(f, "{seconds:.0} s"),
-            seconds if seconds >= 1.0 => write!(f, "{} s", (seconds * 10.0).round() / 10.0),
-            seconds if seconds >= 0.01 => write!(f, "{:.0} ms", seconds * 1e3),
-            seconds => write!(f, "{} ms", (seconds * 1e4).round() / 10.0),
-        }
-    }
-}
-
-/// A number of bytes.
-struct Size(u64);
-
-impl Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-        if self.0 < 1024 {
-            return write!(f, "{} bytes", self.0);
-        }
-        let mut size = self.0 as f64 / 1024.0;
-        let mut units = UNITS.iter();
-        let mut unit = units.next();
-        while size >= 1023.95 {
-            let Some(next) = units.next() else { break };
-            (size, unit) = (size / 1024.0, Some(next));
-        }
-        write!(f, "{size:.1} {}", unit.copied().unwrap_or_default())
-    }
-}
-
-/// A share, in percent.
-struct Percent(u64, u64);
-
-impl Display for Percent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Percent(_, 0) => f.write_str("–"),
-            Percent(0, _) => f.write_str("0%"),
-            Percent(part, whole) if part == whole => f.write_str("100%"),
-            // Rounding must not turn some into none, or most into all.
-            Percent(part, whole) => {
-                let share = 100.0 * part as f64 / whole as f64;
-                write!(f, "{:.1}%", share.clamp(0.1, 99.9))
-            }
-        }
-    }
-}
-
-/// A number, with the noun for it.
-struct Counted(u64, &'static str, &'static str);
-
-impl Display for Counted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let noun = if self.0 == 1 { self.1 } else { self.2 };
-        write!(f, "{} {noun}", Grouped(self.0))
-    }
 }
 
 #[cfg(test)]

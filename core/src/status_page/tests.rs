@@ -205,39 +205,3 @@ fn an_unused_gateway_has_a_page_too() {
     let most = Snapshot::from_counters(&[u64::MAX / 1024; Snapshot::COUNTERS]);
     assert!(StatusPage::default().html(&most).ends_with("</html>\n"));
 }
-
-#[test]
-fn figures_are_rounded_without_a_lie() {
-    let shown: Vec<String> = [
-        (0, 0),
-        (0, 9),
-        (9, 9),
-        (1, 100_000),
-        (99_999, 100_000),
-        (1, 3),
-    ]
-    .map(|(part, whole)| Percent(part, whole).to_string())
-    .into();
-    assert_eq!(shown, ["–", "0%", "100%", "0.1%", "99.9%", "33.3%"]);
-    let shown: Vec<String> = [0.0004, 0.005, 0.0432, 0.25, 1.0, 2.5, 61.0]
-        .map(|seconds| Seconds(seconds).to_string())
-        .into();
-    assert_eq!(
-        shown,
-        ["0.4 ms", "5 ms", "43 ms", "250 ms", "1 s", "2.5 s", "61 s"]
-    );
-    let shown: Vec<String> = [0, 1023, 1024, 1_048_575, 3_400_000, u64::MAX]
-        .map(|bytes| Size(bytes).to_string())
-        .into();
-    assert_eq!(
-        shown,
-        [
-            "0 bytes",
-            "1023 bytes",
-            "1.0 KiB",
-            "1.0 MiB",
-            "3.2 MiB",
-            "16777216.0 TiB"
-        ]
-    );
-}
