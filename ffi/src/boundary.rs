@@ -66,6 +66,7 @@ pub(crate) fn quiet_panics() {
 mod tests {
     use super::*;
     use std::fs;
+    use std::path::PathBuf;
 
     #[test]
     fn panic_becomes_a_status() {
@@ -86,9 +87,13 @@ mod tests {
     #[test]
     fn every_exported_function_begins_with_the_boundary() {
         let mut exported = 0;
-        for file in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).expect("the sources")
-        {
-            let path = file.expect("a file").path();
+        let mut paths = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+        while let Some(path) = paths.pop() {
+            if path.is_dir() {
+                let files = fs::read_dir(path).expect("the sources");
+                paths.extend(files.map(|file| file.expect("a file").path()));
+                continue;
+            }
             let source = fs::read_to_string(&path).expect("a source");
             for function in source.split("#[unsafe(no_mangle)]\n").skip(1) {
                 let (signature, body) = function.split_once(" {\n").expect("a function");
