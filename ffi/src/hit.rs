@@ -1,12 +1,12 @@
 //! A cache hit through the C ABI allocates nothing, for credentials in every place. (For a JSON body with nested values
 //! the JSON library makes one allocation, its stack of brackets.)
 
+use crate::c_host::{self, outcome, request};
 use crate::provider::provider;
 use crate::*;
 use base64::Engine as _;
 use std::cell::Cell;
 use std::ffi::c_void;
-use std::os::fd::BorrowedFd;
 use std::ptr;
 
 thread_local! {
@@ -80,9 +80,7 @@ impl Host {
 
     /// Authenticates and releases the outcome. Returns the status, the cache status and the HTTP status.
     fn authenticate(&self, request: &credgate_request) -> (i32, u32, u32) {
-        // SAFETY: an all-zero outcome is valid and empty.
-        let mut outcome: credgate_outcome = unsafe { std::mem::zeroed() };
-        outcome.struct_size = size_of::<credgate_outcome>() as u32;
+        let mut outcome = outcome();
         let mut ticket = 0;
         // SAFETY: all pointers are valid.
         unsafe {
@@ -102,35 +100,14 @@ impl Host {
 
     /// Waits for the pending outcome.
     fn wait(&self) {
-        let mut fd = -1;
-        // SAFETY: valid pointers; all-zero is a valid completion and outcome; the descriptor lives as long as the queue.
+        let mut outcome = outcome();
+        // SAFETY: the queue is valid.
         unsafe {
-            assert_eq!(credgate_queue_fd(self.queue, &mut fd), CREDGATE_OK);
-            let fd = BorrowedFd::borrow_raw(fd);
-            let mut fds = [nix::poll::PollFd::new(fd, nix::poll::PollFlags::POLLIN)];
-            assert_eq!(nix::poll::poll(&mut fds, 20_000u16), Ok(1));
-            let mut completion: credgate_completion = std::mem::zeroed();
-            completion.struct_size = size_of::<credgate_completion>() as u32;
-            let mut outcome: credgate_outcome = std::mem::zeroed();
-            outcome.struct_size = size_of::<credgate_outcome>() as u32;
-            completion.outcome = &mut outcome;
-            assert_eq!(
-                credgate_queue_next(self.queue, &mut completion),
-                CREDGATE_OK
-            );
+            c_host::wait(self.queue, &mut outcome);
             assert_eq!(outcome.http_status, 0);
             credgate_outcome_release(&mut outcome);
         }
     }
-}
-
-fn request(method: &str) -> credgate_request {
-    // SAFETY: an all-zero request is valid and empty.
-    let mut request: credgate_request = unsafe { std::mem::zeroed() };
-    request.struct_size = size_of::<credgate_request>() as u32;
-    request.method = method.as_ptr().cast();
-    request.method_len = method.len();
-    request
 }
 
 #[test]

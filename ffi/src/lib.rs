@@ -49,6 +49,8 @@ mod hit;
 mod session;
 
 #[cfg(any(test, feature = "fuzz"))]
+mod c_host;
+#[cfg(any(test, feature = "fuzz"))]
 mod provider;
 
 #[cfg(any(test, feature = "fuzz"))]

@@ -1,6 +1,7 @@
 //! Calls of a host that needs no provider, for Miri (`tests/miri.sh`): it checks every pointer that they follow, and that
 //! nothing leaks.
 
+use crate::c_host::outcome;
 use crate::*;
 use std::ffi::c_char;
 use std::mem::size_of;
@@ -45,13 +46,6 @@ fn new_gate(json: &str) -> (i32, *mut credgate_gate, *mut credgate_error) {
     // SAFETY: the pointers are valid.
     let status = unsafe { credgate_gate_new(json, len, &mut gate, &mut error) };
     (status, gate, error)
-}
-
-fn empty_outcome() -> credgate_outcome {
-    // SAFETY: an all-zero outcome is valid and empty.
-    let mut outcome: credgate_outcome = unsafe { std::mem::zeroed() };
-    outcome.struct_size = size_of::<credgate_outcome>() as u32;
-    outcome
 }
 
 #[test]
@@ -140,7 +134,7 @@ fn session_reads_what_a_gate_lends() {
 #[test]
 fn session_of_a_denial_and_a_bypass_frees_what_they_own() {
     let (_, gate, _) = new_gate(GATE);
-    let mut outcome = empty_outcome();
+    let mut outcome = outcome();
     // SAFETY: the pointers are valid, and an outcome is released before it is filled again.
     unsafe {
         assert_eq!(

@@ -43,6 +43,7 @@ pub(super) fn section(page: &mut Html, snapshot: &Snapshot) {
     }
     page.raw("</section>\n");
 }
+
 /// The least bucket of a histogram that has a share of its values.
 pub(super) enum Within {
     Bound(f64),

@@ -2,7 +2,8 @@
 
 use super::checks::{Buffer, known, shown};
 use super::script::parts;
-use super::{Run, outcome, text};
+use super::{Run, text};
+use crate::c_host::outcome;
 use crate::*;
 use std::mem::zeroed;
 use std::os::fd::BorrowedFd;

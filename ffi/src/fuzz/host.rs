@@ -1,9 +1,9 @@
 //! The host that makes the calls.
 
-use super::{outcome, request, text};
+use super::text;
+use crate::c_host::{self, outcome, request};
 use crate::provider::provider;
 use crate::*;
-use std::mem::zeroed;
 use std::ptr;
 use std::sync::LazyLock;
 
@@ -69,15 +69,15 @@ impl Host {
             data: text("acme"),
             len: 4,
         };
-        // SAFETY: zeroed structs are valid and empty, all pointers are valid, and the descriptor outlives the poll.
+        // SAFETY: all pointers are valid.
         unsafe {
-            let (mut request, mut outcome) = (request(), outcome());
+            let (mut request, mut outcome) = (request("POST"), outcome());
             (request.client_id, request.client_id_len) = (text("client"), 6);
             (request.client_secret, request.client_secret_len) = (text("s3cret"), 6);
             if takes_argument {
                 (request.args, request.args_len) = (&argument, 1);
             }
-            let (mut ticket, mut fd) = (0, -1);
+            let mut ticket = 0;
             let status = credgate_authenticate(
                 gate,
                 self.queue,
@@ -87,20 +87,7 @@ impl Host {
                 &mut ticket,
             );
             if status == CREDGATE_PENDING {
-                assert_eq!(credgate_queue_fd(self.queue, &mut fd), CREDGATE_OK);
-                let mut fds = libc::pollfd {
-                    fd,
-                    events: libc::POLLIN,
-                    revents: 0,
-                };
-                assert_eq!(libc::poll(&mut fds, 1, 20_000), 1);
-                let mut completion: credgate_completion = zeroed();
-                completion.struct_size = size_of::<credgate_completion>() as u32;
-                completion.outcome = &mut outcome;
-                assert_eq!(
-                    credgate_queue_next(self.queue, &mut completion),
-                    CREDGATE_OK
-                );
+                c_host::wait(self.queue, &mut outcome);
             }
             assert_eq!(outcome.http_status, 0);
             credgate_outcome_release(&mut outcome);

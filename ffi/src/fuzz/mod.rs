@@ -8,11 +8,11 @@ mod checks;
 mod host;
 mod script;
 
+use crate::c_host::{outcome, request};
 use crate::*;
 use host::HOST;
 use script::Script;
 use std::ffi::c_char;
-use std::mem::zeroed;
 use std::ptr;
 
 /// The possessions of a host during a sequence.
@@ -32,7 +32,7 @@ pub fn sequence(data: &[u8]) {
         script: Script(data),
         gates: Vec::new(),
         queue: ptr::null_mut(),
-        request: request(),
+        request: request("POST"),
         strings: Vec::new(),
         outcome: outcome(),
     };
@@ -114,20 +114,6 @@ fn text(text: &str) -> *const c_char {
     text.as_ptr().cast()
 }
 
-fn request() -> credgate_request {
-    // SAFETY: an all-zero request is valid and empty.
-    let mut request: credgate_request = unsafe { zeroed() };
-    request.struct_size = size_of::<credgate_request>() as u32;
-    (request.method, request.method_len) = (text("POST"), 4);
-    request
-}
-
-fn outcome() -> credgate_outcome {
-    // SAFETY: an all-zero outcome is valid and empty.
-    let mut outcome: credgate_outcome = unsafe { zeroed() };
-    outcome.struct_size = size_of::<credgate_outcome>() as u32;
-    outcome
-}
 #[cfg(test)]
 mod committed_inputs_keep_the_promises_of {
     use std::fs;
