@@ -151,7 +151,10 @@ run_cargo() {
     ((passed[$suite] += $(sum_of passed "$log"), failed[$suite] += $(sum_of failed "$log")))
     # A failure to compile counts as one as well.
     ((status != 0 && failed[$suite] == 0)) && ((failed[$suite] += 1))
-    mapfile -t -O "${#failures[@]}" failures < <(sed -nE "s/^(test .*) [.]{3} FAILED\$|^(error.*)/$suite: \1\2/p" "$log")
+    # Failed tests, or the errors of a build.
+    mapfile -t -O "${#failures[@]}" failures < <(
+        { sed -nE 's/^(test .*) [.]{3} FAILED$/\1/p' "$log" | grep . || grep '^error' "$log"; } | sed "s/^/$suite: /"
+    )
 }
 
 # Adds up what cargo's closing lines count: sum_of passed|failed LOG

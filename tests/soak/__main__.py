@@ -37,6 +37,8 @@ def main() -> int:
             uvloop.run(soak(pace, options.seed, directory))
         except KeyboardInterrupt:
             print("interrupted")
+    elif not (directory / "log.jsonl").exists():
+        parser.error(f"no soak's log in {directory}")
     return conclude(directory / "log.jsonl")
 
 
