@@ -1,5 +1,6 @@
 //! The causes of denials: the one table that maps each cause to its code, name, HTTP status, body and Retry-After.
 
+use crate::error::Error;
 use std::ffi::CStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,17 @@ impl Denial {
             is_permanent: false,
             lacks_scope: false,
         }
+    }
+
+    /// The denial of a request that waits longer than its gate's timeout.
+    pub(crate) fn late(issuer: &str, timeout: Duration) -> Denial {
+        let detail = format!("{issuer} did not respond within {timeout:?}");
+        Denial::new(Cause::ProviderTimeout, detail)
+    }
+
+    /// The denial while a secret or a key of the operator is unreadable.
+    pub(crate) fn unreadable(error: Error) -> Denial {
+        Denial::new(Cause::EngineUnavailable, error.to_string())
     }
 
     pub(crate) fn spent(mut self) -> Denial {

@@ -38,8 +38,9 @@
 //! | [`sys`] | What do all others build on? Clocks, processes, threads, locks, secrets, a circuit breaker. |
 //! | `testing` | Does it work as a whole? Vectors, properties, fuzz targets, thread schedules. |
 //!
-//! The root has the types that they share: [`cause`] (every denial with its HTTP status), [`outcome`], [`key`] (the
-//! cache key), [`error`], [`journal`] (log records) and [`env`](mod@env) (transport, clock, metrics and journal).
+//! The root has the types that they share: [`cause`] (every denial with its HTTP status), [`outcome`],
+//! [`cache_status`], [`key`] (the cache key), [`error`], [`journal`] (log records) and [`env`](mod@env) (transport,
+//! clock, metrics and journal).
 //!
 //! # The way of a request
 //!
@@ -65,7 +66,8 @@
 //!    the lease wait for the result of its holder.
 //! 8. [`Exchange::run`] has the metadata, and asks [`Health::admit`] for a permit: the budgets of unknown clients, the
 //!    circuit breaker and `max_exchanges` decide. Then it sends the token request, and verifies the token with the
-//!    provider's keys, or introspects it ([`Exchange::introspect`]). An exchange that has begun ends on its own; each waiter leaves at its own deadline.
+//!    provider's keys, or introspects it ([`Exchange::introspect`]). An exchange that has begun ends on its own; each
+//!    waiter leaves at its own deadline.
 //! 9. [`Shared::land`] caches the token or the refusal, then ends the flight. Each waiter's own policy judges the
 //!    token, and [`Completions::complete`] queues the outcome and signals the descriptor. Here the thread changes back.
 //!
@@ -73,8 +75,8 @@
 //!
 //! [`Completions::complete`]: cache::completions::Completions::complete
 //! [`Entry::admit`]: gate::endpoint::Entry::admit
-//! [`Exchange::introspect`]: provider::exchange::Exchange::introspect
-//! [`Exchange::run`]: provider::exchange::Exchange::run
+//! [`Exchange::introspect`]: provider::context::Exchange::introspect
+//! [`Exchange::run`]: provider::context::Exchange::run
 //! [`Health::admit`]: provider::health::Health::admit
 //! [`Inner::join`]: engine::decide::Inner::join
 //! [`Inner::look`]: engine::decide::Inner::look
@@ -95,6 +97,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod cache;
+mod cache_status;
 mod cause;
 mod config;
 mod diagnosis;
@@ -118,6 +121,7 @@ mod token;
 
 pub use cache::completions::{Completion, Ticket};
 pub use cache::doorbell::doorbells;
+pub use cache_status::CacheStatus;
 pub use cause::Cause;
 pub use config::config_fields;
 pub use config::engine::{EngineOptions, StoreUrl};
@@ -129,7 +133,7 @@ pub use gate::{Gate, Rules};
 pub use journal::{Level, Record};
 pub use metrics::clients::ClientRequests;
 pub use metrics::{Latency, ProviderState, Snapshot};
-pub use outcome::{Allow, CacheStatus, Deny, Outcome};
+pub use outcome::{Allow, Deny, Outcome};
 pub use request::redact::{redact_query, redact_text, text_contains_secret};
 pub use request::{CredentialHeaders, Request, Source};
 pub use status_page::{StatusPage, StatusRecord};

@@ -1,10 +1,12 @@
 //! The outcome of a request: allow or deny.
 
+use crate::cache_status::CacheStatus;
 use crate::cause::{Cause, Denial};
 use crate::gate::endpoint::TokenEndpoint;
 use crate::gate::policy::{Breach, SCOPES};
 use crate::gate::{Gate, Rules};
 use crate::metrics::Metrics;
+use crate::metrics::clients::Requests;
 use crate::request::Source;
 use crate::token::Grant;
 use std::borrow::Cow;
@@ -70,7 +72,7 @@ impl Outcome {
             Err(breach) => breach.denial(grant.is_client_supplied),
         };
         let outcome = Outcome::of_denial(rules, denial, cache_status);
-        metrics.count(&outcome, &grant.requests);
+        outcome.count(metrics, &grant.requests);
         outcome
     }
 
@@ -88,6 +90,14 @@ impl Outcome {
             denial,
             cache_status,
         })
+    }
+
+    /// Counts the outcome among the requests of its client.
+    pub(crate) fn count(&self, metrics: &Metrics, requests: &Requests) {
+        match self {
+            Outcome::Allow(allow) => requests.allow(allow.cache_status),
+            Outcome::Deny(deny) => metrics.deny(deny.cause(), deny.cache_status, requests),
+        }
     }
 
     /// An allow without an authenticated client.
@@ -125,60 +135,6 @@ impl Breach {
                 Cause::TokenUnverifiable,
                 format!("the provider's token is not trusted: {}", self.why()),
             ),
-        }
-    }
-}
-
-/// The source of an outcome: cache, exchange, refusal or none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CacheStatus {
-    /// No lookup: the request has no usable credentials.
-    None,
-    /// The token was in the token cache.
-    Hit,
-    /// This request caused an exchange.
-    Miss,
-    /// This request waited for the exchange of another request with the same credentials.
-    Joined,
-    /// The token was in the token cache, and its refresh has failed: it is served until it expires.
-    Stale,
-    /// The same credentials were refused recently, in this process or in one that shares its store.
-    Negative,
-    /// The request passes without a token, because the gate allows anonymous requests.
-    Anonymous,
-    /// The request passes without a token, because the gate ignores `OPTIONS`.
-    Preflight,
-    /// The token was in the shared store.
-    Shared,
-}
-
-impl CacheStatus {
-    /// All values.
-    pub const ALL: [CacheStatus; 9] = [
-        CacheStatus::None,
-        CacheStatus::Hit,
-        CacheStatus::Miss,
-        CacheStatus::Joined,
-        CacheStatus::Stale,
-        CacheStatus::Negative,
-        CacheStatus::Anonymous,
-        CacheStatus::Preflight,
-        CacheStatus::Shared,
-    ];
-
-    /// `NONE`, `HIT`, `MISS`, `JOINED`, `STALE`, `NEGATIVE`, `ANONYMOUS`, `PREFLIGHT`, `SHARED`.
-    pub fn name(self) -> &'static str {
-        match self {
-            CacheStatus::None => "NONE",
-            CacheStatus::Hit => "HIT",
-            CacheStatus::Miss => "MISS",
-            CacheStatus::Joined => "JOINED",
-            CacheStatus::Stale => "STALE",
-            CacheStatus::Negative => "NEGATIVE",
-            CacheStatus::Anonymous => "ANONYMOUS",
-            CacheStatus::Preflight => "PREFLIGHT",
-            CacheStatus::Shared => "SHARED",
         }
     }
 }

@@ -222,11 +222,9 @@ ngx_int_t ngx_http_credgate_compile_log_warning(ngx_conf_t *cf,
 /* conceal.c: hides secrets from the log formats */
 ngx_int_t ngx_http_credgate_conceal_handler(ngx_http_request_t *r);
 
-/* conf.c: the directives of a location, and their inheritance */
+/* conf.c: the directives of a location */
 void *ngx_http_credgate_conf_create_srv(ngx_conf_t *cf);
 void *ngx_http_credgate_conf_create_loc(ngx_conf_t *cf);
-char *ngx_http_credgate_conf_merge_loc(ngx_conf_t *cf, void *parent,
-    void *child);
 char *ngx_http_credgate_conf_enable(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_credgate_conf_set(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -342,6 +340,9 @@ void ngx_http_credgate_memory_wipe_body(ngx_http_credgate_ctx_t *ctx);
 void ngx_http_credgate_memory_wipe_preface(ngx_http_request_t *r);
 void ngx_http_credgate_memory_wipe_later(ngx_http_request_t *r);
 void ngx_http_credgate_memory_wipe_received(void);
+
+/* merge.c: the inheritance of directives */
+char *ngx_http_credgate_merge_loc(ngx_conf_t *cf, void *parent, void *child);
 
 /* named.c: the two headers that a gate names for id and secret */
 ngx_int_t ngx_http_credgate_named_present(ngx_http_credgate_ctx_t *ctx);

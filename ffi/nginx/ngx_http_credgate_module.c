@@ -452,7 +452,7 @@ static ngx_http_module_t  ngx_http_credgate_module_ctx = {
     NULL,                                  /* merge server configuration */
 
     ngx_http_credgate_conf_create_loc,     /* create location configuration */
-    ngx_http_credgate_conf_merge_loc       /* merge location configuration */
+    ngx_http_credgate_merge_loc            /* merge location configuration */
 };
 
 

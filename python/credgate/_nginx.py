@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from credgate import _kong, _migrate
+from credgate import _kong, _plugin
 from credgate._directives import directives, quoted, word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from credgate._migrate import Gate, Loss
+    from credgate._plugin import Gate, Loss
 
 FORWARDED = (
     'proxy_set_header Connection "";',
@@ -33,7 +33,7 @@ def write(
     """Return the configuration, and what it lacks."""
     writer = _Writer(document, gate, listen)
     text = writer.text()
-    return text, _migrate.unique(writer.losses)
+    return text, _plugin.unique(writer.losses)
 
 
 class _Writer:
@@ -52,7 +52,7 @@ class _Writer:
 
     def lose(self, where: str, setting: str, reason: str) -> str:
         """Note a loss, and return the setting."""
-        self.losses.append(_migrate.Loss(where, setting, reason))
+        self.losses.append(_plugin.Loss(where, setting, reason))
         return setting
 
     def text(self) -> str:
@@ -69,13 +69,13 @@ class _Writer:
             if plugin.name in _kong.PLUGINS:
                 yield plugin
             else:
-                self.lose(_migrate.place(plugin), f"plugin {plugin.name}", _OTHER_PLUGIN)
+                self.lose(_plugin.place(plugin), f"plugin {plugin.name}", _OTHER_PLUGIN)
 
     def _directives_alone(self, plugin: _kong.Plugin) -> str:
         """Return the directives of a plugin whose service is not in the file."""
         lines, lost = self._gate(plugin)
         lines = [*_closed(lost), *lines]
-        return "\n".join([f"# For the location of {_migrate.place(plugin)}.", *lines, ""])
+        return "\n".join([f"# For the location of {_plugin.place(plugin)}.", *lines, ""])
 
     def _upstream(self, name: str) -> str:
         fields = self.upstreams[name]
@@ -202,7 +202,7 @@ class _Writer:
                     found[plugin.name] = plugin
             else:
                 lost.append(
-                    self.lose(_migrate.place(plugin), f"plugin {plugin.name}", _OTHER_PLUGIN)
+                    self.lose(_plugin.place(plugin), f"plugin {plugin.name}", _OTHER_PLUGIN)
                 )
         gates = list(found.values())
         if len(gates) > 1:

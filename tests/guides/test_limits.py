@@ -24,7 +24,7 @@ CONSTANTS = {
     "Client id, secret and arguments of a request together": ("request/credentials.rs", "MAX_LEN"),
     "Arguments that a client may set": ("request/span.rs", "MAX_ARGS"),
     "Access token": ("token/response.rs", "MAX_TOKEN"),
-    "Token response": ("provider/exchange.rs", "MAX_ANSWER"),
+    "Token response": ("provider/context.rs", "MAX_ANSWER"),
     "Metadata, key set": ("provider/discovery.rs", "MAX_DOCUMENT"),
     "Header of a JWT": ("token/jws.rs", "MAX_HEADER"),
     "Keys in a key set": ("token/jwks.rs", "MAX_KEYS"),

@@ -225,8 +225,8 @@ impl State {
 mod tests {
     use super::*;
     use crate::Gate;
+    use crate::cache_status::CacheStatus;
     use crate::cause::{Cause, Denial};
-    use crate::outcome::CacheStatus;
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
     fn outcome() -> Outcome {

@@ -1,13 +1,14 @@
 //! Flights: exchanges in progress, with their waiters. One exchange per key at a time.
 
 use crate::cache::completions::{Completions, Ticket};
+use crate::cache_status::CacheStatus;
 use crate::cause::Denial;
 use crate::env::Env;
 use crate::gate::Rules;
 use crate::key::{Key, KeyHash};
 use crate::metrics::clients::Requests;
-use crate::outcome::{CacheStatus, Outcome};
-use crate::provider::exchange::late;
+use crate::outcome::Outcome;
+use crate::provider::patience::Patience;
 use crate::request::Source;
 use crate::sys::sync::{Mutex, MutexGuard};
 use crate::token::Grant;
@@ -15,7 +16,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::iter::{once, repeat};
 use std::sync::{Arc, PoisonError, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The flights of an engine, by the key of their token.
 pub(crate) struct Flights {
@@ -60,24 +61,6 @@ pub(crate) struct Waiter {
     pub(crate) deadline: Instant,
     /// The counters of its client, if it is known before the flight lands.
     pub(crate) requests: Arc<Requests>,
-}
-
-/// The time for which an exchange is of use to those who wait for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Patience {
-    /// The latest deadline.
-    pub(crate) until: Instant,
-    /// The longest timeout of a gate.
-    pub(crate) timeout: Duration,
-}
-
-impl Patience {
-    pub(crate) fn max(self, other: Patience) -> Patience {
-        Patience {
-            until: self.until.max(other.until),
-            timeout: self.timeout.max(other.timeout),
-        }
-    }
 }
 
 /// The recipient of a waiter's outcome.
@@ -257,7 +240,7 @@ impl Flights {
             (due, next)
         };
         for (waiter, cache_status) in due {
-            let denial = late(&waiter.rules.issuer.id, waiter.rules.timeout);
+            let denial = Denial::late(&waiter.rules.issuer.id, waiter.rules.timeout);
             waiter.deliver(&Err(denial), cache_status, env);
         }
         next
@@ -311,7 +294,7 @@ impl Waiter {
             ),
             Err(denial) => {
                 let outcome = Outcome::of_denial(&self.rules, denial.clone(), cache_status);
-                env.metrics.count(&outcome, &self.requests);
+                outcome.count(&env.metrics, &self.requests);
                 outcome
             }
         };

@@ -8,6 +8,7 @@ pub(crate) mod refusals;
 pub(crate) mod tokens;
 
 use crate::cache::flight::Flights;
+use crate::cache_status::CacheStatus;
 use crate::cause::{Cause, Denial};
 use crate::config::engine::EngineOptions;
 use crate::env::Env;
@@ -15,7 +16,6 @@ use crate::gate::Rules;
 use crate::gate::retention::SPENT_PAUSE;
 use crate::key::{Fingerprint, Key};
 use crate::metrics::{Snapshot, add};
-use crate::outcome::CacheStatus;
 use crate::provider::health::Parties;
 use crate::sys::sync::atomic::{AtomicU64, Ordering};
 use crate::token::Grant;

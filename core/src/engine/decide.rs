@@ -7,6 +7,7 @@ use crate::cache::completions::{Completions, Ticket};
 use crate::cache::flight::{Joined, Recipient, Waiter};
 use crate::cache::purges::PurgeTarget;
 use crate::cache::{Purpose, Shared};
+use crate::cache_status::CacheStatus;
 use crate::cause::{Cause, Denial};
 use crate::config::engine::EngineOptions;
 use crate::engine::io_thread::{Command, Job, Landing, Limits, Runtime};
@@ -17,7 +18,7 @@ use crate::gate::retention::Age;
 use crate::gate::{Gate, Rules};
 use crate::key::{Key, ProcessKey};
 use crate::metrics::{Snapshot, add};
-use crate::outcome::{CacheStatus, Outcome};
+use crate::outcome::Outcome;
 use crate::provider::exchange::Work;
 use crate::provider::health::Parties;
 use crate::request::extract::{Places, Presented, PresentedPair, basic_alone, extract};
@@ -242,7 +243,7 @@ impl Inner {
     /// Counts an outcome other than a hit's. `client_id`: of the presented credentials, if the gate finds any.
     fn known<'r>(&self, outcome: Outcome, client_id: &[u8]) -> Look<'r> {
         let metrics = &self.shared.env.metrics;
-        metrics.count(&outcome, &metrics.clients.of(client_id));
+        outcome.count(metrics, &metrics.clients.of(client_id));
         Look::Known(outcome)
     }
 
@@ -279,7 +280,7 @@ impl Inner {
                 );
                 let outcome = Outcome::of_denial(rules, denial, CacheStatus::None);
                 let client_id = miss.presented.client_id();
-                metrics.count(&outcome, &metrics.clients.of(client_id));
+                outcome.count(metrics, &metrics.clients.of(client_id));
                 Some(outcome)
             }
             Joined::Waiting { is_watched } => {

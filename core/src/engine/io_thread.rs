@@ -1,15 +1,16 @@
 //! The I/O thread: everything except hits runs here.
 
-use crate::cache::flight::Patience;
 use crate::cache::{Landed, Purpose, Shared};
+use crate::cache_status::CacheStatus;
 use crate::cause::{Cause, Denial};
 use crate::error::{Error, ErrorKind};
 use crate::gate::Rules;
 use crate::gate::issuer::Issuer;
 use crate::key::Key;
-use crate::outcome::CacheStatus;
 use crate::provider::Provider;
-use crate::provider::exchange::{Exchange, Work};
+use crate::provider::context::Exchange;
+use crate::provider::exchange::Work;
+use crate::provider::patience::Patience;
 use crate::store::Sharing;
 use crate::sys::thread::Thread;
 use std::collections::HashMap;

@@ -8,6 +8,7 @@ use decide::{Inner, Look};
 
 use crate::cache::flight::Recipient;
 use crate::cache::purges::PurgeTarget;
+use crate::cache_status::CacheStatus;
 use crate::cause::{Cause, Denial};
 use crate::config::engine::EngineOptions;
 use crate::env::Env;
@@ -18,7 +19,7 @@ use crate::journal::Record;
 use crate::key::ProcessKey;
 use crate::metrics::clients::{ClientRequests, Clients};
 use crate::metrics::{ProviderState, Snapshot};
-use crate::outcome::{CacheStatus, Outcome};
+use crate::outcome::Outcome;
 use crate::request::Request;
 use crate::store::StoreConfig;
 use crate::sys::clock::{Clock, SystemClock};

@@ -4,6 +4,7 @@ use crate::config::{AuthMethods, Config, value_error};
 use crate::error::{Error, Problems};
 use crate::request::Source;
 use crate::request::named::{HeaderNames, is_same};
+use reqwest::header::HeaderName;
 
 /// Headers that frame or route the request: a claim, a token or a credential in one of them would break the request.
 const RESERVED: [&str; 10] = [
@@ -22,6 +23,19 @@ const RESERVED: [&str; 10] = [
 /// Headers with credentials of their own, which other parts of a gateway read.
 const CREDENTIALS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
 
+/// Headers set by the exchange or its connection.
+const OUR_HEADERS: [&str; 9] = [
+    "accept",
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "te",
+    "transfer-encoding",
+];
+
 /// The name in lower case.
 pub(super) fn header_name(field: &str, name: &str) -> Result<String, Error> {
     let name = name.to_ascii_lowercase();
@@ -35,6 +49,19 @@ pub(super) fn header_name(field: &str, name: &str) -> Result<String, Error> {
         )));
     }
     Ok(name)
+}
+
+/// A name that a request's own headers do not have.
+pub(super) fn request_header_name(field: &str, name: &str) -> Result<HeaderName, Error> {
+    // An invalid name is not repeated: it may be a header line, with its value.
+    let header = HeaderName::try_from(name)
+        .map_err(|_| value_error(format!("{field}: a name is not a valid header name")))?;
+    if OUR_HEADERS.contains(&header.as_str()) {
+        return Err(value_error(format!(
+            "{field}: \"{name}\" cannot be set here; the request itself sets it"
+        )));
+    }
+    Ok(header)
 }
 
 /// RFC 9110 section 5.6.2.

@@ -1,6 +1,6 @@
 //! Values of headers and arguments that are in files, which other programs rotate.
 
-use super::token_request::header_name;
+use super::header_name::request_header_name;
 use crate::config::value_error;
 use crate::error::{Error, Problems};
 use crate::key::FingerprintBuilder;
@@ -38,7 +38,7 @@ impl SecretValues {
         let mut problems = Problems::default();
         let mut names = fixed.clone();
         for name in files.keys() {
-            if let Some(name) = problems.check(header_name(field, name))
+            if let Some(name) = problems.check(request_header_name(field, name))
                 && names.insert(name, HeaderValue::from_static("")).is_some()
             {
                 problems.add(value_error(format!(

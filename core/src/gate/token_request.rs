@@ -2,10 +2,11 @@
 
 use crate::config::{Config, Encoding, TokenAuth, value_error};
 use crate::error::{Error, Problems};
+use crate::gate::header_name::request_header_name;
 use crate::gate::secret_values::SecretValues;
 use crate::key::FingerprintBuilder;
 use crate::request::args::ArgNames;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderValue};
 use std::collections::BTreeMap;
 
 /// The parts of a token request that come from the gate.
@@ -43,19 +44,6 @@ const OURS: [&str; 6] = [
     "scope",
     "client_assertion",
     "client_assertion_type",
-];
-
-/// Headers set by the exchange or its connection.
-const OUR_HEADERS: [&str; 9] = [
-    "accept",
-    "authorization",
-    "connection",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "te",
-    "transfer-encoding",
 ];
 
 impl TokenRequest {
@@ -226,7 +214,7 @@ pub(crate) fn headers(
     let mut headers = HeaderMap::new();
     let mut problems = Problems::default();
     for (name, value) in pairs(fields, map, names, values)? {
-        let Some(header) = problems.check(header_name(fields[0], &name)) else {
+        let Some(header) = problems.check(request_header_name(fields[0], &name)) else {
             continue;
         };
         let mut wrong =
@@ -242,19 +230,6 @@ pub(crate) fn headers(
         }
     }
     problems.finish().map(|()| headers)
-}
-
-/// A name that a request's own headers do not have.
-pub(super) fn header_name(field: &str, name: &str) -> Result<HeaderName, Error> {
-    // An invalid name is not repeated: it may be a header line, with its value.
-    let header = HeaderName::try_from(name)
-        .map_err(|_| value_error(format!("{field}: a name is not a valid header name")))?;
-    if OUR_HEADERS.contains(&header.as_str()) {
-        return Err(value_error(format!(
-            "{field}: \"{name}\" cannot be set here; the request itself sets it"
-        )));
-    }
-    Ok(header)
 }
 
 /// The arguments in files, beside the fixed ones.

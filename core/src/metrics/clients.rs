@@ -1,7 +1,7 @@
 //! The requests of each client, with a bounded number of clients.
 
 use super::{add, load};
-use crate::outcome::CacheStatus;
+use crate::cache_status::CacheStatus;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -154,6 +154,11 @@ impl Requests {
     /// Counts an allowed request.
     pub(crate) fn allow(&self, cache_status: CacheStatus) {
         add(&self.allowed[cache_status as usize]);
+    }
+
+    /// Counts a denied request.
+    pub(super) fn deny(&self, cache_status: CacheStatus) {
+        add(&self.denied[cache_status as usize]);
     }
 
     fn now(&self) -> ClientRequests {

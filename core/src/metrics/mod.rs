@@ -3,8 +3,8 @@
 pub(crate) mod clients;
 mod text;
 
+use crate::cache_status::CacheStatus;
 use crate::cause::Cause;
-use crate::outcome::{CacheStatus, Outcome};
 use clients::{ClientRequests, Clients, Requests};
 use std::collections::BTreeMap;
 use std::iter::repeat;
@@ -245,15 +245,10 @@ fn labelled<T>(all: impl IntoIterator<Item = T>, counts: &[u64]) -> Vec<(T, u64)
 }
 
 impl Metrics {
-    /// Counts an outcome among the requests of its client.
-    pub(crate) fn count(&self, outcome: &Outcome, requests: &Requests) {
-        match outcome {
-            Outcome::Allow(allow) => requests.allow(allow.cache_status()),
-            Outcome::Deny(deny) => {
-                add(&self.causes[deny.cause() as usize]);
-                add(&requests.denied[deny.cache_status() as usize]);
-            }
-        }
+    /// Counts a denial among the requests of its client.
+    pub(crate) fn deny(&self, cause: Cause, cache_status: CacheStatus, requests: &Requests) {
+        add(&self.causes[cause as usize]);
+        requests.deny(cache_status);
     }
 
     pub(crate) fn note_breaker(&self, issuer: &str, is_open: bool) {

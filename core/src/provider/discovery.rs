@@ -1,7 +1,6 @@
 //! The provider's metadata: OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2.
 
 use super::document::Fetched;
-use super::exchange::unreadable;
 use super::quote;
 use super::refusal::with_retry_after;
 use crate::cause::{Cause, Denial};
@@ -148,7 +147,7 @@ pub(super) async fn fetch_document<T>(
     let call = Call {
         url: url.clone(),
         form: None,
-        headers: headers.map_err(unreadable)?,
+        headers: headers.map_err(Denial::unreadable)?,
         max_answer: MAX_DOCUMENT,
     };
     let sent = env.transport.send(&issuer.connection, call).await;

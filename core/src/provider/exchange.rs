@@ -2,32 +2,25 @@
 //!
 //! [RFC 6749 section 4.4]: https://www.rfc-editor.org/rfc/rfc6749#section-4.4
 
-use super::health::{Attempt, Candidate, Parties, Verdict};
+use super::context::{Exchange, MAX_ANSWER, Unanswered};
+use super::health::{Attempt, Candidate, Verdict};
 use super::introspection::INACTIVE;
 use super::refusal::{
-    busy_for_all, is_client_refused, is_invalid_client, is_invalid_scope, refusal, unanswered,
+    busy_for_all, is_client_refused, is_invalid_client, is_invalid_scope, refusal,
 };
 use super::verify::Unverified;
-use super::{Metadata, Provider, quote, token_request};
-use crate::cache::flight::Patience;
+use super::{Metadata, quote, token_request};
 use crate::cause::{Cause, Denial};
 use crate::config::TokenAuth;
-use crate::env::Env;
-use crate::error::Error;
-use crate::gate::{Rules, TRACEPARENT};
-use crate::http::{Call, Fault, Response};
-use crate::key::Key;
+use crate::gate::TRACEPARENT;
+use crate::http::{Call, Response};
 use crate::request::credentials::Credentials;
 use crate::sys::secret::Secret;
 use crate::token::claims::Claims;
-use crate::token::{Contents, Grant, Origin, TokenResponse, is_jws, unverified_claims};
-use reqwest::header::{HeaderName, HeaderValue};
+use crate::token::{Contents, Grant, TokenResponse, is_jws, unverified_claims};
+use reqwest::header::HeaderName;
 use std::sync::Arc;
-use std::time::Duration;
 use url::Url;
-
-/// The maximum size of a token response or an introspection response, in bytes.
-pub(super) const MAX_ANSWER: usize = 64 * 1024;
 
 /// The work of a flight.
 pub(crate) enum Work {
@@ -37,40 +30,10 @@ pub(crate) enum Work {
     Verify(Secret),
 }
 
-/// The context of an exchange.
-pub(crate) struct Exchange<'e> {
-    pub(crate) provider: &'e Provider,
-    pub(crate) rules: &'e Rules,
-    pub(crate) env: &'e Arc<Env>,
-    pub(crate) key: Key,
-    pub(crate) parties: Parties,
-    /// `None`: nobody waits for it any longer.
-    pub(crate) patience: &'e (dyn Fn() -> Option<Patience> + Send + Sync),
-    /// A header of the token request.
-    pub(crate) traceparent: Option<&'e HeaderValue>,
-}
-
 /// A response of the token endpoint, and the scope that was requested.
 struct Answered<'a> {
     reply: Response,
     scope: Option<&'a str>,
-}
-
-/// A request without a response.
-pub(super) struct Unanswered {
-    /// `None`: nothing was sent.
-    pub(super) verdict: Option<Verdict>,
-    pub(super) denial: Denial,
-}
-
-impl Unanswered {
-    /// The denial of a request that could not be sent.
-    pub(super) fn unsent(denial: Denial) -> Unanswered {
-        Unanswered {
-            verdict: None,
-            denial,
-        }
-    }
 }
 
 /// A token request as the provider accepts it of a client.
@@ -126,7 +89,9 @@ impl Exchange<'_> {
         let (proven, renewed);
         let mut credentials = credentials;
         if let Some(own) = own {
-            proven = own.prove(credentials, wall, journal).map_err(unreadable)?;
+            proven = own
+                .prove(credentials, wall, journal)
+                .map_err(Denial::unreadable)?;
             credentials = &proven;
         }
         let mut sent = self.negotiate(&attempt, &metadata, credentials).await;
@@ -265,7 +230,7 @@ impl Exchange<'_> {
         } = form;
         let form = token_request::form(rules, metadata, credentials, auth, scope, env.clock.wall());
         let headers = rules.request.secret_headers.headers(&rules.request.headers);
-        let mut headers = headers.map_err(|error| Unanswered::unsent(unreadable(error)))?;
+        let mut headers = headers.map_err(|error| Unanswered::unsent(Denial::unreadable(error)))?;
         headers.extend(
             self.traceparent
                 .map(|value| (HeaderName::from_static(TRACEPARENT), value.clone())),
@@ -282,42 +247,6 @@ impl Exchange<'_> {
             .exchange
             .observe(env.clock.now().saturating_duration_since(began));
         sent
-    }
-
-    /// Sends a request to an endpoint. It may take as long as the longest timeout of the gates whose requests wait.
-    pub(super) async fn send(&self, endpoint: &str, call: Call) -> Result<Response, Unanswered> {
-        let (provider, rules, env) = (self.provider, self.rules, self.env);
-        let url = call.url.clone();
-        let began = env.clock.now();
-        let mut sending = env.transport.send(&provider.issuer.connection, call);
-        let deadline = || {
-            let longest = (self.patience)().map(|patience| patience.timeout);
-            began + rules.timeout.max(longest.unwrap_or_default())
-        };
-        let mut until = deadline();
-        let sent = loop {
-            let sent = env.within(until, &mut sending).await;
-            // A request with a longer timeout may have joined meanwhile.
-            let later = deadline();
-            if sent.is_some() || later <= until {
-                break sent;
-            }
-            until = later;
-        };
-        match sent {
-            Some(Ok(reply)) => Ok(reply),
-            Some(Err(fault)) => Err(Unanswered {
-                verdict: Some(match fault {
-                    Fault::Unreachable(..) => Verdict::Unreachable,
-                    Fault::Broken(_) | Fault::TooLong => Verdict::Failed,
-                }),
-                denial: unanswered(endpoint, &url, fault),
-            }),
-            None => Err(Unanswered {
-                verdict: Some(Verdict::Failed),
-                denial: late(&provider.issuer.id, rules.timeout),
-            }),
-        }
     }
 
     /// Verifies a token response.
@@ -372,28 +301,6 @@ impl Exchange<'_> {
         let detail = format!("the token of {}: {why}", self.provider.issuer.id);
         Denial::new(Cause::TokenUnverifiable, detail)
     }
-
-    /// The origin of a token that is received now.
-    pub(super) fn origin(&self, is_client_supplied: bool) -> Origin {
-        Origin {
-            key: self.key,
-            fingerprint: self.rules.fingerprint,
-            received: self.env.clock.now(),
-            received_wall: self.env.clock.wall(),
-            is_client_supplied,
-        }
-    }
-}
-
-/// The denial of those who wait longer than a gate's timeout.
-pub(crate) fn late(issuer: &str, timeout: Duration) -> Denial {
-    let detail = format!("{issuer} did not respond within {timeout:?}");
-    Denial::new(Cause::ProviderTimeout, detail)
-}
-
-/// The denial while a secret or a key of the operator is unreadable.
-pub(super) fn unreadable(error: Error) -> Denial {
-    Denial::new(Cause::EngineUnavailable, error.to_string())
 }
 
 fn token_endpoint(metadata: &Metadata) -> Result<&Url, Denial> {

@@ -3,8 +3,8 @@
 //! [RFC 7662]: https://www.rfc-editor.org/rfc/rfc7662
 
 use super::Metadata;
+use super::context::{Exchange, MAX_ANSWER, Unanswered};
 use super::discovery::insecure;
-use super::exchange::{Exchange, MAX_ANSWER, Unanswered, unreadable};
 use super::health::{Candidate, Verdict};
 use super::refusal::{busy_for_all, oauth_error, with_retry_after};
 use super::token_request::Client;
@@ -91,7 +91,7 @@ impl Exchange<'_> {
         wall: Duration,
     ) -> Result<Form, Denial> {
         let own = &introspection.client;
-        let secret = own.read().map_err(unreadable)?;
+        let secret = own.read().map_err(Denial::unreadable)?;
         let client = Client {
             id: &own.id,
             secret: secret.expose(),

@@ -1,11 +1,13 @@
 //! The OpenID provider: its metadata and keys, the token request, its responses and its health.
 
+pub(crate) mod context;
 mod discovery;
 mod document;
 pub(crate) mod exchange;
 pub(crate) mod health;
 mod introspection;
 mod jwks_fetch;
+pub(crate) mod patience;
 mod quote;
 mod refusal;
 mod token_request;

@@ -1,4 +1,5 @@
-use super::exchange::{Exchange, Work};
+use super::context::Exchange;
+use super::exchange::Work;
 use super::health::Parties;
 use super::*;
 use crate::gate::connection::Connection;

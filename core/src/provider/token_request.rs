@@ -1,6 +1,5 @@
 //! The token request (RFC 6749 section 4.4.2).
 
-use super::exchange::unreadable;
 use crate::cause::{Cause, Denial};
 use crate::config::{Encoding, TokenAuth};
 use crate::gate::Rules;
@@ -48,7 +47,11 @@ pub(super) fn form(
     let mut pairs = vec![("grant_type", "client_credentials")];
     pairs.extend(scope.map(|scope| ("scope", scope)));
     pairs.extend(own.map(|(name, value)| (name.as_str(), value.as_str())));
-    let secrets = rules.request.secret_args.read().map_err(unreadable)?;
+    let secrets = rules
+        .request
+        .secret_args
+        .read()
+        .map_err(Denial::unreadable)?;
     pairs.extend(secrets.iter().map(|(name, value)| (*name, value.expose())));
     pairs.extend(requests);
     let client = Client {

@@ -1,6 +1,6 @@
 //! The verification of tokens: a client's own, and those of a token endpoint.
 
-use super::exchange::Exchange;
+use super::context::Exchange;
 use super::introspection::{INACTIVE, are_of_access_token};
 use super::{Metadata, quote};
 use crate::cause::{Cause, Denial};

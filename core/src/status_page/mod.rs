@@ -8,9 +8,9 @@ mod providers;
 mod time;
 mod units;
 
+use crate::cache_status::CacheStatus;
 use crate::journal::Level;
 use crate::metrics::{Latency, ProviderState, Snapshot};
-use crate::outcome::CacheStatus;
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;

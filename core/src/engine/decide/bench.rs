@@ -1,10 +1,11 @@
 //! The steps of a hit as `core/benches/hit.rs` measures them. Not part of the public API.
 
 use super::{Inner, SCRATCH};
+use crate::cache_status::CacheStatus;
 use crate::engine::Engine;
 use crate::gate::Gate;
 use crate::key::Key;
-use crate::outcome::{CacheStatus, Outcome};
+use crate::outcome::Outcome;
 use crate::request::extract::{basic_alone, extract};
 use crate::request::scratch::Scratch;
 use crate::request::{Request, Source};

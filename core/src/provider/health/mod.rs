@@ -11,7 +11,7 @@ mod permits;
 #[cfg(all(test, feature = "model"))]
 mod schedules;
 
-use crate::cache::flight::Patience;
+use super::patience::Patience;
 use crate::cause::{Cause, Denial};
 use crate::env::Env;
 use crate::gate::Rules;

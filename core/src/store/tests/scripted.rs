@@ -2,14 +2,15 @@
 
 use super::conformance::{TempDir, owner};
 use crate::cache::{Landed, Purpose, Shared};
+use crate::cache_status::CacheStatus;
 use crate::config::engine::EngineOptions;
 use crate::env::Env;
 use crate::gate::Gate;
 use crate::http::scripted::{ScriptedTransport, reply};
 use crate::key::Key;
-use crate::outcome::CacheStatus;
 use crate::provider::Provider;
-use crate::provider::exchange::{Exchange, Work};
+use crate::provider::context::Exchange;
+use crate::provider::exchange::Work;
 use crate::provider::health::Parties;
 use crate::request::credentials::Credentials;
 use crate::store::config::StoreConfig;

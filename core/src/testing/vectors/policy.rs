@@ -1,10 +1,11 @@
 use super::{config, expect_eq, run_file};
 use crate::Gate;
+use crate::cache_status::CacheStatus;
 use crate::cause::{Cause, Denial};
 use crate::gate::Rules;
 use crate::key::{Fingerprint, Key};
 use crate::metrics::Metrics;
-use crate::outcome::{CacheStatus, Outcome};
+use crate::outcome::Outcome;
 use crate::request::Source;
 use crate::token::claims::Claims;
 use crate::token::{Contents, Grant, Lifetime, Origin};

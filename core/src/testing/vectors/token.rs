@@ -1,10 +1,11 @@
 use super::{config, expect_eq, run_file};
 use crate::Gate;
+use crate::cache_status::CacheStatus;
 use crate::config::engine::EngineOptions;
 use crate::engine::Engine;
 use crate::http::scripted::{ScriptedTransport, Seen, reply};
 use crate::http::{Fault, LIMIT_HEADERS, Obstacle, Response};
-use crate::outcome::{CacheStatus, Outcome};
+use crate::outcome::Outcome;
 use crate::request::Request;
 use crate::sys::clock::manual::ManualClock;
 use base64::Engine as _;
