@@ -106,6 +106,21 @@ def present(source: str, server: Nginx, upstream: Upstream) -> None:
     show_upstream(seen)
 
 
+def show_status(server: Nginx) -> None:
+    """The counters of the requests above."""
+    target = "/status"
+    row("operator sends", f"GET {target}")
+    answer = ask(server.port, target, headers={"Accept": "application/json"})
+    status = json.loads(answer.body)
+    lines = [
+        f"{way:<8} " + ", ".join(f"{count} {name.upper()}" for name, count in status[way].items())
+        for way in ("allowed", "denied")
+    ]
+    row("gateway answers", *lines)
+    clients = len(SOURCES)
+    expect(status["allowed"] == {"miss": clients, "hit": clients}, "each client has one miss and one hit")
+
+
 def demonstrate(directory: Path, keep: bool) -> int:
     """Returns the provider's count of exchanges."""
     with ExitStack() as stack:
@@ -117,14 +132,15 @@ def demonstrate(directory: Path, keep: bool) -> int:
         trusted = f"credgate_ssl_trusted_certificate {authority.ca}"
         issuer = f"{provider.issuer}/.well-known/openid-configuration"
         block = location("/", *gate(issuer, trusted), STATUS, f"proxy_pass {upstream.url}")
-        server = stack.enter_context(Nginx(directory / "nginx", block))
+        page = location("= /status", "credgate_status")
+        server = stack.enter_context(Nginx(directory / "nginx", block + page))
 
-        print("\nCredgate: what becomes of a client's secret\n")
+        print("\nCredgate: the way of a client's secret\n")
         row("provider", f"{provider.issuer}   a certified OpenID provider behind a private CA")
         row("gateway", f"http://127.0.0.1:{server.port}    nginx with the credgate module")
         row("upstream", f"{upstream.url}    remembers every byte that it receives")
         print("\nThe gateway's configuration\n")
-        print("  " + block.strip().replace("\n", "\n  "))
+        print("  " + (block + page).strip().replace("\n", "\n  "))
 
         for number, source in enumerate(SOURCES, 1):
             print(f"\n{number}. {TITLES[source]}\n")
@@ -147,6 +163,9 @@ def demonstrate(directory: Path, keep: bool) -> int:
         expect(answer.status == 401, "no credentials are unauthorized")
         expect(len(upstream.seen) == reached, "no denied request reaches the upstream")
 
+        print("\n7. The operator's status\n")
+        show_status(server)
+
         everything = [server.logs, *(file.read_bytes() for file in directory.glob("*.log"))]
         expect(b'"GET /orders' in server.logs, "the access log was written")
         for client in (*CLIENTS.values(), wrong):
@@ -157,7 +176,9 @@ def demonstrate(directory: Path, keep: bool) -> int:
         row("audience", f"every token was for {AUDIENCE}")
         row("denied requests", "none reached the upstream")
         if keep:
-            print("\nEverything stays up until Ctrl-C. Try\n")
+            print("\nEverything stays up until Ctrl-C. Open the status page in a browser\n")
+            print(f"  http://127.0.0.1:{server.port}/status\n")
+            print("Try\n")
             print(f"  curl -i -u '{alice.id}:{alice.secret}' http://127.0.0.1:{server.port}/anything")
             print(f"  tail -f {server.access_log}\n")
             print("The client and the provider for the examples of the README, with one more setting\n")
