@@ -168,8 +168,8 @@
 // the gate's configuration or the provider is at fault.
 #define CREDGATE_REQUEST_REFUSED 4003
 
-// The provider refused too many exchanges of this client or this gate; it is
-// not contacted.
+// The provider refused too many exchanges of this client, this source address
+// or this gate; it is not contacted.
 #define CREDGATE_TOO_MANY_REFUSALS 4004
 
 // The client's own token is invalid.
@@ -282,7 +282,10 @@
 
 // The token cache, the connections to providers and the thread of a process.
 //
-// Methods: credgate_engine_new, credgate_engine_check, credgate_engine_free.
+// Methods: credgate_engine_new, credgate_engine_check,
+// credgate_engine_counters, credgate_engine_record, credgate_engine_purge,
+// credgate_engine_follow_purge, credgate_engine_clients,
+// credgate_engine_providers, credgate_engine_free.
 typedef struct credgate_engine credgate_engine;
 
 // The description of an error. It contains no secret.
@@ -295,11 +298,12 @@ typedef struct credgate_error credgate_error;
 // request, the requirements on tokens.
 //
 // Methods: credgate_gate_new, credgate_gate_token_endpoint,
-// credgate_gate_check, credgate_gate_config, credgate_gate_warning,
-// credgate_gate_arg, credgate_gate_credential_header,
-// credgate_gate_searches_requests,
-// credgate_gate_wants_body, credgate_gate_wants_traceparent,
-// credgate_gate_timeout, credgate_gate_free.
+// credgate_gate_external, credgate_gate_wants_body,
+// credgate_gate_wants_traceparent, credgate_gate_presented_client_id,
+// credgate_gate_timeout, credgate_gate_config, credgate_gate_warning,
+// credgate_gate_searches_requests, credgate_gate_arg,
+// credgate_gate_credential_header, credgate_gate_deny, credgate_gate_bypass,
+// credgate_gate_hide_query, credgate_gate_hide_body, credgate_gate_free.
 typedef struct credgate_gate credgate_gate;
 
 // The outcomes for one event loop.
@@ -399,8 +403,8 @@ typedef struct credgate_request {
 // outcome and live until credgate_outcome_release.
 //
 // Methods: credgate_outcome_headers, credgate_outcome_claim,
-// credgate_outcome_expires_in, credgate_outcome_token_response,
-// credgate_outcome_upstream_status, credgate_outcome_release.
+// credgate_outcome_expires_in, credgate_outcome_upstream_status,
+// credgate_outcome_token_response, credgate_outcome_release.
 typedef struct credgate_outcome {
     // In: sizeof(credgate_outcome).
     uint32_t struct_size;
@@ -635,9 +639,9 @@ int32_t credgate_gate_token_endpoint(const struct credgate_gate *gate,
 //
 // Both gates share their tokens. The caller frees both, in any order. A gate
 // that searches no header is a configuration error.
-int32_t credgate_gate_check(const struct credgate_gate *gate,
-                            struct credgate_gate **out_gate,
-                            struct credgate_error **out_error);
+int32_t credgate_gate_external(const struct credgate_gate *gate,
+                               struct credgate_gate **out_gate,
+                               struct credgate_error **out_error);
 
 // Returns whether the body of this request may contain credentials, so that
 // the host must read it and set it in the request: depends on the method, the
@@ -1008,19 +1012,6 @@ int32_t credgate_page_policy(const char **out_policy, size_t *out_len);
 int32_t credgate_page_is_preferred(const char *accept,
                                    size_t accept_len,
                                    bool *out_is_preferred);
-
-extern void *__libc_malloc(size_t size);
-
-extern void *__libc_calloc(size_t count, size_t size);
-
-extern void *__libc_realloc(void *block, size_t size);
-
-// Counts the allocations of the calling thread.
-void *malloc(size_t size);
-
-void *calloc(size_t elements, size_t size);
-
-void *realloc(void *block, size_t size);
 
 #ifdef __cplusplus
 }  // extern "C"

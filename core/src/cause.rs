@@ -112,7 +112,7 @@ pub enum Cause {
     /// The provider rejected the token request itself, or the gateway's own client: the gate's configuration or the
     /// provider is at fault.
     RequestRefused,
-    /// The provider refused too many exchanges of this client or this gate; it is not contacted.
+    /// The provider refused too many exchanges of this client, this source address or this gate; it is not contacted.
     TooManyRefusals,
     /// The client's own token is invalid.
     TokenInvalid,

@@ -274,7 +274,8 @@ impl Deny {
         self.denial.retry_after
     }
 
-    /// One line for the operator's log. It contains no secret and no text from a provider or a client.
+    /// One line for the operator's log. It contains no secret. It quotes words of a provider or a token, such as an error
+    /// code, only if they are short and of harmless characters.
     pub fn detail(&self) -> &str {
         &self.denial.detail
     }

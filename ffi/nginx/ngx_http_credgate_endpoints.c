@@ -114,7 +114,7 @@ ngx_http_credgate_endpoints_derive(ngx_http_credgate_loc_conf_t *cglcf,
 
     status = (cglcf->endpoint == NGX_HTTP_CREDGATE_TOKEN)
              ? credgate_gate_token_endpoint(*gate, &derived, error)
-             : credgate_gate_check(*gate, &derived, error);
+             : credgate_gate_external(*gate, &derived, error);
 
     if (status == CREDGATE_OK) {
         credgate_gate_free(*gate);

@@ -11,7 +11,10 @@ use std::sync::Once;
 
 /// The token cache, the connections to providers and the thread of a process.
 ///
-/// Methods: credgate_engine_new, credgate_engine_check, credgate_engine_free.
+/// Methods: credgate_engine_new, credgate_engine_check,
+/// credgate_engine_counters, credgate_engine_record, credgate_engine_purge,
+/// credgate_engine_follow_purge, credgate_engine_clients,
+/// credgate_engine_providers, credgate_engine_free.
 pub struct credgate_engine(pub(crate) Engine);
 
 /// Makes the engine of this process; a host that forks calls it after the fork.

@@ -13,11 +13,12 @@ use std::ffi::c_char;
 /// request, the requirements on tokens.
 ///
 /// Methods: credgate_gate_new, credgate_gate_token_endpoint,
-/// credgate_gate_check, credgate_gate_config, credgate_gate_warning,
-/// credgate_gate_arg, credgate_gate_credential_header,
-/// credgate_gate_searches_requests,
-/// credgate_gate_wants_body, credgate_gate_wants_traceparent,
-/// credgate_gate_timeout, credgate_gate_free.
+/// credgate_gate_external, credgate_gate_wants_body,
+/// credgate_gate_wants_traceparent, credgate_gate_presented_client_id,
+/// credgate_gate_timeout, credgate_gate_config, credgate_gate_warning,
+/// credgate_gate_searches_requests, credgate_gate_arg,
+/// credgate_gate_credential_header, credgate_gate_deny, credgate_gate_bypass,
+/// credgate_gate_hide_query, credgate_gate_hide_body, credgate_gate_free.
 pub struct credgate_gate(pub(crate) Gate);
 
 /// Compiles a configuration: a JSON object, or Kong's plugin object. Starts no
@@ -94,7 +95,7 @@ pub unsafe extern "C" fn credgate_gate_token_endpoint(
 /// Both gates share their tokens. The caller frees both, in any order. A gate
 /// that searches no header is a configuration error.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn credgate_gate_check(
+pub unsafe extern "C" fn credgate_gate_external(
     gate: *const credgate_gate,
     out_gate: *mut *mut credgate_gate,
     out_error: *mut *mut credgate_error,

@@ -20,8 +20,8 @@ use std::ptr;
 /// outcome and live until credgate_outcome_release.
 ///
 /// Methods: credgate_outcome_headers, credgate_outcome_claim,
-/// credgate_outcome_expires_in, credgate_outcome_token_response,
-/// credgate_outcome_upstream_status, credgate_outcome_release.
+/// credgate_outcome_expires_in, credgate_outcome_upstream_status,
+/// credgate_outcome_token_response, credgate_outcome_release.
 #[repr(C)]
 pub struct credgate_outcome {
     /// In: sizeof(credgate_outcome).

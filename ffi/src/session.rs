@@ -115,7 +115,7 @@ fn session_reads_what_a_gate_lends() {
             CREDGATE_OK
         );
         assert_eq!(
-            credgate_gate_check(gate, &mut check, ptr::null_mut()),
+            credgate_gate_external(gate, &mut check, ptr::null_mut()),
             CREDGATE_OK
         );
         // The derived gates live on without the first.

@@ -68,8 +68,8 @@ pub const CREDGATE_CLIENT_FORBIDDEN: i32 = 4002;
 /// The provider rejected the token request itself, or the gateway's own client:
 /// the gate's configuration or the provider is at fault.
 pub const CREDGATE_REQUEST_REFUSED: i32 = 4003;
-/// The provider refused too many exchanges of this client or this gate; it is
-/// not contacted.
+/// The provider refused too many exchanges of this client, this source address
+/// or this gate; it is not contacted.
 pub const CREDGATE_TOO_MANY_REFUSALS: i32 = 4004;
 /// The client's own token is invalid.
 pub const CREDGATE_TOKEN_INVALID: i32 = 4005;

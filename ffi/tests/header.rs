@@ -79,3 +79,31 @@ fn committed_lua_declarations_are_current() {
         ),
     );
 }
+
+/// The list of methods is the index of a handle.
+#[test]
+fn every_handle_lists_its_methods() {
+    let header = generate(config());
+    let functions = header.lines().filter_map(|line| {
+        let name = line.split_once('(')?.0.rsplit([' ', '*']).next()?;
+        let is_declaration = !line.starts_with(' ') && !line.starts_with("//");
+        (is_declaration && name.starts_with("credgate_")).then_some(name)
+    });
+    let mut count = 0;
+    for function in functions {
+        let handle = ["gate", "engine", "queue", "outcome", "error"]
+            .into_iter()
+            .find(|handle| function.starts_with(&format!("credgate_{handle}_")));
+        let Some(handle) = handle else { continue };
+        count += 1;
+        let end = format!("typedef struct credgate_{handle} ");
+        let (before, _) = header.split_once(&end).expect("the type of the handle");
+        let (_, methods) = before.rsplit_once("Methods: ").expect("a list of methods");
+        let listed = methods.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        assert!(
+            listed.into_iter().any(|name| name == function),
+            "{function} is missing in the methods of credgate_{handle}"
+        );
+    }
+    assert!(count > 30, "{count}");
+}

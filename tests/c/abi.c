@@ -669,7 +669,7 @@ static void derived_gates_have_places_and_responses_of_their_own(
           == CREDGATE_NULL_ARGUMENT);
     check(credgate_gate_token_endpoint(gate, NULL, NULL)
           == CREDGATE_NULL_ARGUMENT);
-    check(credgate_gate_check(gate, &check_gate, NULL) == CREDGATE_OK);
+    check(credgate_gate_external(gate, &check_gate, NULL) == CREDGATE_OK);
     check(credgate_authenticate_at_once(check_gate, queue, &request, &outcome)
           == CREDGATE_OK);
     check(outcome.code == CREDGATE_NO_CREDENTIALS);

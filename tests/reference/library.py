@@ -91,7 +91,7 @@ class Library:
         status = self.lib.credgate_gate_new(text, len(text), gate, error)
         if status == OK and is_check:
             base = gate[0]
-            status = self.lib.credgate_gate_check(base, gate, error)
+            status = self.lib.credgate_gate_external(base, gate, error)
             self.lib.credgate_gate_free(base)
         if status != OK:
             message, length = ffi.new("char **"), ffi.new("size_t *")

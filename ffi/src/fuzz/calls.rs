@@ -38,8 +38,8 @@ impl Run<'_> {
         // SAFETY: as `call`.
         unsafe {
             let status = match self.script.below(3) {
-                0 => credgate_gate_check(from, &mut gate, &mut error),
-                1 => credgate_gate_check(from, ptr::null_mut(), &mut error),
+                0 => credgate_gate_external(from, &mut gate, &mut error),
+                1 => credgate_gate_external(from, ptr::null_mut(), &mut error),
                 _ => credgate_gate_token_endpoint(from, &mut gate, &mut error),
             };
             assert_eq!(known(status) == CREDGATE_OK, !gate.is_null());

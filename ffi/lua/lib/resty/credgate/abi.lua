@@ -141,9 +141,9 @@ int32_t credgate_config_fields(const char **out_json, size_t *out_len);
 int32_t credgate_gate_token_endpoint(const struct credgate_gate *gate,
                                      struct credgate_gate **out_gate,
                                      struct credgate_error **out_error);
-int32_t credgate_gate_check(const struct credgate_gate *gate,
-                            struct credgate_gate **out_gate,
-                            struct credgate_error **out_error);
+int32_t credgate_gate_external(const struct credgate_gate *gate,
+                               struct credgate_gate **out_gate,
+                               struct credgate_error **out_error);
 int32_t credgate_gate_wants_body(const struct credgate_gate *gate,
                                  const struct credgate_request *request,
                                  int64_t content_length,
@@ -305,12 +305,6 @@ int32_t credgate_page_policy(const char **out_policy, size_t *out_len);
 int32_t credgate_page_is_preferred(const char *accept,
                                    size_t accept_len,
                                    bool *out_is_preferred);
-extern void *__libc_malloc(size_t size);
-extern void *__libc_calloc(size_t count, size_t size);
-extern void *__libc_realloc(void *block, size_t size);
-void *malloc(size_t size);
-void *calloc(size_t elements, size_t size);
-void *realloc(void *block, size_t size);
 ]]
 end
 

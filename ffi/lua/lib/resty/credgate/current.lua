@@ -315,7 +315,7 @@ end
 -- In content_by_lua: answers another proxy that asks about its request, with 200
 -- and the headers for the upstream, or with the denial.
 function _M.check(self, options)
-    local gate = derived(self, "check_gate", C.credgate_gate_check)
+    local gate = derived(self, "check_gate", C.credgate_gate_external)
 
     -- A subrequest is always a GET.
     local outcome, denial = decide_at_endpoint(gate, ngx.var.request_method, options)
