@@ -31,12 +31,6 @@ impl Denial {
         }
     }
 
-    /// The denial of a request that waits longer than its gate's timeout.
-    pub(crate) fn late(issuer: &str, timeout: Duration) -> Denial {
-        let detail = format!("{issuer} did not respond within {timeout:?}");
-        Denial::new(Cause::ProviderTimeout, detail)
-    }
-
     /// The denial while a secret or a key of the operator is unreadable.
     pub(crate) fn unreadable(error: Error) -> Denial {
         Denial::new(Cause::EngineUnavailable, error.to_string())

@@ -2,7 +2,7 @@
 
 use crate::cache::completions::{Completions, Ticket};
 use crate::cache_status::CacheStatus;
-use crate::cause::Denial;
+use crate::cause::{Cause, Denial};
 use crate::env::Env;
 use crate::gate::Rules;
 use crate::key::{Key, KeyHash};
@@ -240,7 +240,7 @@ impl Flights {
             (due, next)
         };
         for (waiter, cache_status) in due {
-            let denial = Denial::late(&waiter.rules.issuer.id, waiter.rules.timeout);
+            let denial = late(&waiter.rules);
             waiter.deliver(&Err(denial), cache_status, env);
         }
         next
@@ -304,4 +304,12 @@ impl Waiter {
             Recipient::Call(sender) => drop(sender.send(outcome)),
         }
     }
+}
+
+/// The denial of a waiter whose deadline has passed.
+fn late(rules: &Rules) -> Denial {
+    Denial::new(
+        Cause::ProviderTimeout,
+        format!("{}: no token within {:?}", rules.issuer.id, rules.timeout),
+    )
 }

@@ -333,7 +333,7 @@ impl Histogram {
         self.microseconds.fetch_add(microseconds, Ordering::Relaxed);
     }
 
-    fn latency(&self) -> Latency {
+    pub(crate) fn latency(&self) -> Latency {
         let mut so_far = 0;
         Latency {
             buckets: BOUNDS

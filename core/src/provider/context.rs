@@ -3,7 +3,7 @@
 use super::Provider;
 use super::health::{Parties, Verdict};
 use super::patience::Patience;
-use super::refusal::unanswered;
+use super::refusal::{late, unanswered};
 use crate::cause::Denial;
 use crate::env::Env;
 use crate::gate::Rules;
@@ -78,7 +78,7 @@ impl Exchange<'_> {
             }),
             None => Err(Unanswered {
                 verdict: Some(Verdict::Failed),
-                denial: Denial::late(&provider.issuer.id, rules.timeout),
+                denial: late(endpoint, &url, until.saturating_duration_since(began)),
             }),
         }
     }

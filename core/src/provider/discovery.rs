@@ -13,7 +13,7 @@ use crate::token::json_object;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use url::Url;
 
 /// The parts of the provider's metadata that the library uses.
@@ -34,6 +34,8 @@ pub(crate) struct Metadata {
 
 /// The maximum size of a document, in bytes.
 const MAX_DOCUMENT: usize = 1024 * 1024;
+/// The maximum duration of a fetch. Nobody waits for it who has a document.
+pub(super) const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 /// The time for which a first request waits for metadata that it does not need.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -95,10 +97,19 @@ impl Metadata {
 }
 
 pub(super) async fn fetch(issuer: &Issuer, env: &Env) -> Result<Fetched<Metadata>, Denial> {
+    fetch_within(FETCH_TIMEOUT, issuer, env).await
+}
+
+async fn fetch_within(
+    timeout: Duration,
+    issuer: &Issuer,
+    env: &Env,
+) -> Result<Fetched<Metadata>, Denial> {
     let what = format!("discovery at {}", issuer.discovery);
     let read = |body: &[u8]| read(issuer, body).map_err(|flaw| flaw.why(issuer).to_string());
     let started = env.clock.now();
-    let fetched = fetch_document(issuer, &issuer.discovery, &what, env, read).await;
+    let deadline = started + timeout;
+    let fetched = fetch_document(issuer, &issuer.discovery, &what, env, deadline, read).await;
     env.metrics.discovery.observe(env.clock.now() - started);
     fetched
 }
@@ -109,21 +120,19 @@ pub(super) async fn fetch_unless_unavailable(
     issuer: &Issuer,
     env: &Env,
 ) -> Result<Fetched<Metadata>, Denial> {
-    let deadline = env.clock.now() + PATIENCE;
-    let why = match env.within(deadline, fetch(issuer, env)).await {
-        Some(Ok(fetched)) => return Ok(fetched),
-        Some(Err(denial)) if !is_unavailability(denial.cause) => return Err(denial),
-        Some(Err(denial)) => denial.detail,
-        None => format!("no response within {PATIENCE:?}").into(),
+    let denial = match fetch_within(PATIENCE, issuer, env).await {
+        Err(denial) if is_unavailability(denial.cause) => denial,
+        fetched => return fetched,
     };
     let message = format!(
-        "{}: its metadata is unavailable ({why}); token_endpoint and jwks_endpoint are used without it",
-        issuer.id
+        "{}: metadata unavailable: {}; token_endpoint and jwks_endpoint are used without it",
+        issuer.id, denial.detail
     );
     env.journal.note(Level::Warning, message);
     Ok(Fetched {
         value: Metadata::of_configured_endpoints(issuer),
         max_age: Some(Duration::ZERO),
+        is_substitute: true,
     })
 }
 
@@ -131,16 +140,20 @@ pub(super) async fn fetch_unless_unavailable(
 fn is_unavailability(cause: Cause) -> bool {
     matches!(
         cause,
-        Cause::ProviderUnreachable | Cause::ProviderFailed | Cause::ProviderBusy
+        Cause::ProviderUnreachable
+            | Cause::ProviderTimeout
+            | Cause::ProviderFailed
+            | Cause::ProviderBusy
     )
 }
 
-/// Fetches a document. `what`: its name for log lines. `read` returns a log-safe phrase if the document is invalid.
+/// Fetches a document until a deadline. `what`: its name for log lines. `read` returns a log-safe phrase if the document is invalid.
 pub(super) async fn fetch_document<T>(
     issuer: &Issuer,
     url: &Url,
     what: &str,
     env: &Env,
+    deadline: Instant,
     read: impl FnOnce(&[u8]) -> Result<T, String>,
 ) -> Result<Fetched<T>, Denial> {
     let headers = issuer.secret_headers.headers(&issuer.headers);
@@ -150,7 +163,10 @@ pub(super) async fn fetch_document<T>(
         headers: headers.map_err(Denial::unreadable)?,
         max_answer: MAX_DOCUMENT,
     };
-    let sent = env.transport.send(&issuer.connection, call).await;
+    let began = env.clock.now();
+    let sending = env.transport.send(&issuer.connection, call);
+    let sent = env.within(deadline, sending).await;
+    let sent = sent.ok_or_else(|| late(what, deadline.saturating_duration_since(began)))?;
     let reply = sent.map_err(|fault| unavailable(what, &fault))?;
     if reply.status != 200 {
         return Err(refused(what, &reply, env.clock.wall()));
@@ -160,7 +176,16 @@ pub(super) async fn fetch_document<T>(
     Ok(Fetched {
         value,
         max_age: reply.max_age,
+        is_substitute: false,
     })
+}
+
+/// The denial for a response that does not arrive in time.
+fn late(what: &str, timeout: Duration) -> Denial {
+    Denial::new(
+        Cause::ProviderTimeout,
+        format!("{what}: no response within {timeout:?}"),
+    )
 }
 
 /// The denial for a call without a response.
@@ -464,7 +489,13 @@ mod tests {
         let ask = || provider.metadata(&env);
         let fetches = || scripted.seen.lock().unwrap().len();
 
+        let record = || env.journal.next().map(|record| record.message);
         assert_eq!(ask().await.unwrap_err().cause, Cause::ProviderUnreachable);
+        assert_eq!(
+            record().unwrap(),
+            "https://a.example: metadata unavailable: discovery at \
+             https://a.example/.well-known/openid-configuration: refused"
+        );
         manual.advance(Duration::from_millis(1500));
         let denial = ask().await.unwrap_err();
         assert_eq!(
@@ -478,6 +509,10 @@ mod tests {
         assert!(ask().await.is_ok());
         assert!(ask().await.is_ok());
         assert_eq!(fetches(), 2);
+        assert_eq!(
+            record().unwrap(),
+            "https://a.example: metadata available again"
+        );
 
         UP.store(false, Ordering::Relaxed);
         manual.advance(FRESH);
@@ -486,8 +521,14 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(ask().await.is_ok());
+        assert!(
+            record()
+                .unwrap()
+                .ends_with(": refused; the last response is used for 24 hours at most")
+        );
         manual.advance(MAX_AGE);
         assert!(ask().await.is_err(), "no longer than a day");
+        assert_eq!(record(), None, "an outage is logged once");
     }
 
     #[tokio::test]

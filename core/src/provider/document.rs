@@ -2,6 +2,7 @@
 
 use crate::cause::{Cause, Denial};
 use crate::env::Env;
+use crate::journal::Level;
 use crate::sys::sync::{Mutex, MutexGuard};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,11 +18,13 @@ pub(super) const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 /// The interval between two fetches after a failure, unless the provider's Retry-After asks for more.
 const BACK_OFF: Duration = Duration::from_secs(5);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
-/// The deadline of a fetch. Nobody waits for it who has a document.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The last good document, and its fetch.
-pub(super) struct Document<T>(Arc<Mutex<State<T>>>);
+pub(super) struct Document<T> {
+    /// The start of log records: the issuer, and the kind of document.
+    name: Arc<str>,
+    state: Arc<Mutex<State<T>>>,
+}
 
 struct State<T> {
     good: Option<Good<T>>,
@@ -36,6 +39,7 @@ struct Good<T> {
     value: Arc<T>,
     received: Instant,
     fresh_until: Instant,
+    is_substitute: bool,
     /// See [`Env::documents`].
     generation: u64,
 }
@@ -51,6 +55,8 @@ pub(super) struct Fetched<T> {
     pub(super) value: T,
     /// The response's `max-age`.
     pub(super) max_age: Option<Duration>,
+    /// It stands in for a document that is unavailable, and the log says so.
+    pub(super) is_substitute: bool,
 }
 
 /// The document that a caller needs.
@@ -77,18 +83,19 @@ enum Step<T> {
     Sleep(Instant),
 }
 
-impl<T> Default for Document<T> {
-    fn default() -> Document<T> {
-        Document(Arc::new(Mutex::new(State {
-            good: None,
-            fetch: None,
-            tried: None,
-            failure: None,
-        })))
-    }
-}
-
 impl<T: Send + Sync + 'static> Document<T> {
+    pub(super) fn new(name: String) -> Document<T> {
+        Document {
+            name: name.into(),
+            state: Arc::new(Mutex::new(State {
+                good: None,
+                fetch: None,
+                tried: None,
+                failure: None,
+            })),
+        }
+    }
+
     /// Returns the document. A stale one is returned as it is, and fetched again in the background. A caller waits only
     /// if there is no document, or none that it needs. The fetch ends even if its callers leave.
     pub(super) async fn get<F>(
@@ -164,9 +171,7 @@ impl<T: Send + Sync + 'static> Document<T> {
     {
         let fetching = self.fetching(env, end);
         tokio::spawn(async move {
-            let deadline = fetching.env.clock.now() + FETCH_TIMEOUT;
-            let fetched = fetching.env.within(deadline, fetch).await;
-            fetching.finish(fetched.unwrap_or_else(|| Err(late())));
+            fetching.finish(fetch.await);
             // Here, or by a panic, the fetch ends.
             drop(fetching);
         });
@@ -174,7 +179,10 @@ impl<T: Send + Sync + 'static> Document<T> {
 
     fn fetching(&self, env: &Arc<Env>, end: watch::Sender<()>) -> Fetching<T> {
         Fetching {
-            document: Document(Arc::clone(&self.0)),
+            document: Document {
+                name: Arc::clone(&self.name),
+                state: Arc::clone(&self.state),
+            },
             env: Arc::clone(env),
             generation: env.documents(),
             end,
@@ -187,7 +195,7 @@ impl<T: Send + Sync + 'static> Document<T> {
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -205,18 +213,34 @@ impl<T> Fetching<T> {
         let mut state = self.state();
         state.fetch = None;
         match fetched {
-            Ok(Fetched { value, max_age }) => {
+            Ok(Fetched {
+                value,
+                max_age,
+                is_substitute,
+            }) => {
                 let fresh =
                     max_age.map_or(FRESH, |age| age.clamp(*FRESHNESS.start(), *FRESHNESS.end()));
-                state.failure = None;
+                if state.failure.take().is_some() {
+                    self.note(Level::Notice, "available again");
+                }
                 state.good = Some(Good {
                     value: Arc::new(value),
                     received: now,
                     fresh_until: now + fresh,
+                    is_substitute,
                     generation: self.generation,
                 });
             }
             Err(denial) => {
+                let held = match &state.good {
+                    Some(good) if good.is_substitute => None,
+                    Some(_) => Some("; the last response is used for 24 hours at most"),
+                    None => Some(""),
+                };
+                if let (None, Some(held)) = (&state.failure, held) {
+                    let what = format!("unavailable: {}{held}", denial.detail);
+                    self.note(Level::Warning, &what);
+                }
                 let asked = Duration::from_secs(match denial.cause {
                     // The provider's own Retry-After.
                     Cause::ProviderBusy => denial.retry_after.unwrap_or(0).into(),
@@ -230,9 +254,14 @@ impl<T> Fetching<T> {
         }
     }
 
+    fn note(&self, level: Level, what: &str) {
+        let message = format!("{} {what}", self.document.name);
+        self.env.journal.note(level, message);
+    }
+
     fn state(&self) -> MutexGuard<'_, State<T>> {
         self.document
-            .0
+            .state
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
@@ -298,7 +327,7 @@ impl<T> State<T> {
             return Ok(Arc::clone(&good.value));
         }
         let denial = self.failure.as_ref().map(|failure| failure.denial.clone());
-        Err(denial.unwrap_or_else(late).retry_in(wait))
+        Err(denial.unwrap_or_else(unfetched).retry_in(wait))
     }
 
     fn is_stale(&self, now: Instant) -> bool {
@@ -320,10 +349,11 @@ impl<T> State<T> {
     }
 }
 
-fn late() -> Denial {
+/// The denial while a document without a failure is not fetched yet again.
+fn unfetched() -> Denial {
     Denial::new(
-        Cause::ProviderTimeout,
-        "the provider's metadata or keys did not come in time",
+        Cause::ProviderFailed,
+        "the provider's metadata or keys are fetched again soon",
     )
 }
 
@@ -346,7 +376,7 @@ mod schedules {
         fn new() -> Arc<Model> {
             let transport = Arc::new(ScriptedTransport::new(|_| reply(500, "")));
             Arc::new(Model {
-                document: Document::default(),
+                document: Document::new("https://a.example: document".to_owned()),
                 env: Arc::new(Env::new(transport, Arc::new(ManualClock::new()))),
                 fetches: AtomicUsize::new(0),
             })
@@ -370,6 +400,7 @@ mod schedules {
                         fetching.finish(Ok(Fetched {
                             value,
                             max_age: None,
+                            is_substitute: false,
                         }));
                     }
                     Step::Sleep(_) => unreachable!("no interval"),

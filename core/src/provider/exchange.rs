@@ -119,7 +119,7 @@ impl Exchange<'_> {
                     self.provider.suspect_metadata(self.env);
                 }
                 if let Some(verdict) = verdict {
-                    attempt.report(verdict);
+                    attempt.report_denial(verdict, &denial);
                 }
                 return Err(denial);
             }
@@ -135,14 +135,15 @@ impl Exchange<'_> {
         }
         let wall = self.env.clock.wall();
         let denial = refusal(&metadata, credentials, &reply, wall);
-        attempt.report(match denial.cause {
+        let verdict = match denial.cause {
             Cause::CredentialsRefused | Cause::ClientForbidden => Verdict::Refused,
             Cause::RequestRefused => Verdict::Rejected,
             Cause::ProviderBusy => Verdict::Busy {
                 retry_after: busy_for_all(&reply, wall),
             },
             _ => Verdict::Failed,
-        });
+        };
+        attempt.report_denial(verdict, &denial);
         Err(denial)
     }
 

@@ -55,7 +55,7 @@ impl Exchange<'_> {
             Ok(reply) => reply,
             Err(Unanswered { verdict, denial }) => {
                 if let Some(verdict) = verdict {
-                    attempt.report(verdict);
+                    attempt.report_denial(verdict, &denial);
                 }
                 return Err(denial);
             }
@@ -68,17 +68,20 @@ impl Exchange<'_> {
         } else {
             Err(refusal(url, &reply, self.env.clock.wall()))
         };
-        attempt.report(match &read {
-            Ok(Some(_)) => Verdict::Granted,
-            Ok(None) => Verdict::Refused,
-            Err(denial) => match denial.cause {
-                Cause::ProviderBusy => Verdict::Busy {
-                    retry_after: busy_for_all(&reply, wall),
-                },
-                Cause::ProviderFailed => Verdict::Failed,
-                _ => Verdict::Rejected,
-            },
-        });
+        match &read {
+            Ok(Some(_)) => attempt.report(Verdict::Granted),
+            Ok(None) => attempt.report(Verdict::Refused),
+            Err(denial) => {
+                let verdict = match denial.cause {
+                    Cause::ProviderBusy => Verdict::Busy {
+                        retry_after: busy_for_all(&reply, wall),
+                    },
+                    Cause::ProviderFailed => Verdict::Failed,
+                    _ => Verdict::Rejected,
+                };
+                attempt.report_denial(verdict, denial);
+            }
+        }
         read
     }
 

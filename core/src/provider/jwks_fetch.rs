@@ -2,12 +2,13 @@
 //!
 //! [RFC 7517]: https://www.rfc-editor.org/rfc/rfc7517
 
-use super::discovery::fetch_document;
+use super::discovery::{FETCH_TIMEOUT, fetch_document};
 use super::document::Fetched;
 use crate::cause::Denial;
 use crate::env::Env;
 use crate::gate::issuer::Issuer;
 use crate::token::KeySet;
+use std::time::Instant;
 use url::Url;
 
 /// Fetches the keys of all addresses. One failure fails all: missing keys would deny clients with valid tokens.
@@ -19,9 +20,11 @@ pub(super) async fn fetch(
     let mut all = Fetched {
         value: KeySet::default(),
         max_age: None,
+        is_substitute: false,
     };
+    let deadline = env.clock.now() + FETCH_TIMEOUT;
     for url in addresses {
-        let Fetched { value, max_age } = fetch_one(issuer, url, env).await?;
+        let Fetched { value, max_age, .. } = fetch_one(issuer, url, env, deadline).await?;
         all.value.extend(value);
         all.max_age = match (all.max_age, max_age) {
             (Some(one), Some(other)) => Some(one.min(other)),
@@ -31,9 +34,14 @@ pub(super) async fn fetch(
     Ok(all)
 }
 
-async fn fetch_one(issuer: &Issuer, url: &Url, env: &Env) -> Result<Fetched<KeySet>, Denial> {
+async fn fetch_one(
+    issuer: &Issuer,
+    url: &Url,
+    env: &Env,
+    deadline: Instant,
+) -> Result<Fetched<KeySet>, Denial> {
     let read = |body: &[u8]| {
         KeySet::parse(body).ok_or_else(|| "not a JSON object with a list of keys".to_owned())
     };
-    fetch_document(issuer, url, &format!("keys at {url}"), env, read).await
+    fetch_document(issuer, url, &format!("keys at {url}"), env, deadline, read).await
 }

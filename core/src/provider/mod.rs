@@ -69,22 +69,23 @@ const AFTER_EXCHANGE: Duration = Duration::from_secs(1);
 
 impl Provider {
     pub(crate) fn new(issuer: Issuer, max_exchanges: usize, longest_pause: Duration) -> Provider {
+        let id = issuer.id.clone();
         let mut foreign_keys = HashMap::<String, ForeignKeys>::new();
-        for (issuer, address) in &issuer.foreign_jwks {
+        for (foreign, address) in &issuer.foreign_jwks {
             let keys = foreign_keys
-                .entry(issuer.clone())
+                .entry(foreign.clone())
                 .or_insert_with(|| ForeignKeys {
                     addresses: Vec::new(),
-                    keys: Document::default(),
+                    keys: Document::new(format!("{id}: keys of {foreign}")),
                 });
             keys.addresses.push(address.clone());
         }
         Provider {
             foreign_keys,
-            health: Health::new(&issuer.id, max_exchanges, longest_pause),
+            health: Health::new(&id, max_exchanges, longest_pause),
+            metadata: Document::new(format!("{id}: metadata")),
+            keys: Document::new(format!("{id}: keys")),
             issuer,
-            metadata: Document::default(),
-            keys: Document::default(),
             habits: key_cache(MAX_HABITS),
             has_noted_default_scope: AtomicBool::new(false),
         }

@@ -25,6 +25,14 @@ pub(super) fn unanswered(endpoint: &str, url: &Url, fault: Fault) -> Denial {
     Denial::new(cause, format!("{endpoint} {url}: {why}"))
 }
 
+/// The denial for a response that does not arrive in time.
+pub(super) fn late(endpoint: &str, url: &Url, timeout: Duration) -> Denial {
+    Denial::new(
+        Cause::ProviderTimeout,
+        format!("{endpoint} {url}: no response within {timeout:?}"),
+    )
+}
+
 pub(super) fn is_invalid_scope(reply: &Response) -> bool {
     reply.status == 400 && oauth_error(&reply.body) == Some("invalid_scope")
 }
@@ -121,11 +129,7 @@ pub(super) fn refusal(
 
 /// The denial with the provider's own Retry-After, if the provider is the cause.
 pub(super) fn with_retry_after(denial: Denial, reply: &Response, wall: Duration) -> Denial {
-    let retry_after = reply
-        .retry_after
-        .as_deref()
-        .and_then(|value| retry_after(value, wall));
-    match (denial.cause, retry_after) {
+    match (denial.cause, retry_after(reply, wall)) {
         (Cause::ProviderBusy | Cause::ProviderFailed, Some(seconds)) => {
             denial.retry_after(seconds.clamp(1, MAX_RETRY_AFTER))
         }
@@ -142,8 +146,27 @@ pub(super) fn busy_for_all(reply: &Response, wall: Duration) -> Option<Duration>
     if reply.limits.iter().any(is_of_client) {
         return None;
     }
-    let seconds = retry_after(reply.retry_after.as_deref()?, wall)?;
+    let seconds = retry_after(reply, wall)?;
     Some(Duration::from_secs(seconds.max(1).into()))
+}
+
+/// The seconds after which the provider wants to be asked again: its Retry-After, or the end of an exhausted rate limit
+/// (Auth0 and Okta: seconds since the epoch), which Okta sends without a Retry-After.
+fn retry_after(reply: &Response, wall: Duration) -> Option<u32> {
+    if let Some(value) = &reply.retry_after {
+        return parse_retry_after(value, wall);
+    }
+    let limit = |name: String| {
+        let (_, value) = reply.limits.iter().find(|(other, _)| *other == name)?;
+        value.trim().parse::<u64>().ok()
+    };
+    let is_exhausted = |prefix: &&str| limit(format!("{prefix}-remaining")) == Some(0);
+    let prefix = ["x-rate-limit", "x-ratelimit"]
+        .into_iter()
+        .find(is_exhausted);
+    let reset = limit(format!("{}-reset", prefix.filter(|_| reply.status == 429)?))?;
+    let left = reset.checked_sub(wall.as_secs())?;
+    u32::try_from(left).ok()
 }
 
 pub(crate) fn is_markup(body: &[u8]) -> bool {
@@ -151,7 +174,7 @@ pub(crate) fn is_markup(body: &[u8]) -> bool {
 }
 
 /// Parses seconds, or a date (RFC 9110 section 10.2.3).
-fn retry_after(value: &str, wall: Duration) -> Option<u32> {
+fn parse_retry_after(value: &str, wall: Duration) -> Option<u32> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // A number that does not fit is a long time.
@@ -172,7 +195,12 @@ struct OAuthError {
     is_about_audience: bool,
     /// The description mentions a service account.
     is_about_service_account: bool,
+    /// Entra ID's code for an application that the tenant does not have.
+    is_unknown_application: bool,
 }
+
+/// Entra ID's AADSTS700016, beside a 400 with `unauthorized_client`.
+const UNKNOWN_APPLICATION: u64 = 700_016;
 
 impl OAuthError {
     fn read(body: &[u8]) -> Option<OAuthError> {
@@ -180,6 +208,7 @@ impl OAuthError {
         struct ErrorResponse {
             error: String,
             error_description: Option<serde_json::Value>,
+            error_codes: Option<serde_json::Value>,
         }
 
         let response: ErrorResponse = json_object(body)?;
@@ -188,7 +217,11 @@ impl OAuthError {
         let description = response.error_description.as_ref();
         let description = description.and_then(|text| text.as_str());
         let description = description.unwrap_or_default().to_ascii_lowercase();
+        let codes = response.error_codes.as_ref();
+        let codes = codes.and_then(|codes| codes.as_array());
+        let mut codes = codes.into_iter().flatten().filter_map(|code| code.as_u64());
         Some(OAuthError {
+            is_unknown_application: codes.any(|code| code == UNKNOWN_APPLICATION),
             error: response.error,
             word,
             is_about_audience: description.contains("audience"),
@@ -201,6 +234,9 @@ impl OAuthError {
         // Hydra: the audience is not whitelisted for this client.
         if word == "invalid_request" && self.is_about_audience {
             return Some(Cause::ClientForbidden);
+        }
+        if word == "unauthorized_client" && self.is_unknown_application {
+            return Some(Cause::CredentialsRefused);
         }
         let (_, cause, _) = EVIDENCE.iter().find(|(known, ..)| *known == word)?;
         Some(*cause)

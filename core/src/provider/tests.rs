@@ -5,7 +5,7 @@ use super::*;
 use crate::gate::connection::Connection;
 use crate::gate::{Gate, Rules};
 use crate::http::scripted::{ScriptedTransport, Seen, reply};
-use crate::http::{Call, Fault, Obstacle, Response, ResponseFuture, Transport};
+use crate::http::{Call, Fault, LIMIT_HEADERS, Obstacle, Response, ResponseFuture, Transport};
 use crate::key::Key;
 use crate::request::credentials::Credentials;
 use crate::sys::clock::manual::ManualClock;
@@ -365,6 +365,38 @@ async fn retry_after_is_passed_on_within_bounds() {
 }
 
 #[tokio::test]
+async fn end_of_an_exhausted_rate_limit_is_a_retry_after() {
+    // The clock stands at 1700000000.
+    for (status, retry_after, remaining, reset, expect) in [
+        (429, None, "0", "1700000042", Some(42)),
+        (429, Some("7"), "0", "1700000042", Some(7)),
+        (429, None, "1", "1700000042", Some(5)),
+        (429, None, "0", "1600000000", Some(5)),
+        (429, None, "0", "1800000000", Some(3600)),
+        (429, None, "0", "soon", Some(5)),
+        (500, None, "0", "1700000042", Some(5)),
+    ] {
+        for prefix in ["x-rate-limit", "x-ratelimit"] {
+            let limit = |name: &str, value: &str| {
+                let name = format!("{prefix}-{name}");
+                let known = LIMIT_HEADERS.into_iter().find(|known| *known == name);
+                (known.unwrap(), value.to_owned())
+            };
+            let limits = vec![limit("remaining", remaining), limit("reset", reset)];
+            let answer = move || {
+                let limits = limits.clone();
+                reply(status, "").map(|busy| Response {
+                    retry_after: retry_after.map(str::to_owned),
+                    limits,
+                    ..busy
+                })
+            };
+            assert_eq!(denial(answer).await.retry_after, expect, "{prefix} {reset}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn transport_faults_are_never_refusals() {
     for (fault, cause) in [
         (
@@ -470,7 +502,7 @@ async fn configured_endpoints_serve_while_the_metadata_is_unavailable() {
         assert_eq!(urls(&scripted), [discovery, token, token], "fetched once");
         let record = bench.env.journal.next().unwrap().message;
         assert!(
-            record.starts_with("https://a.example: its metadata is unavailable"),
+            record.starts_with("https://a.example: metadata unavailable: discovery at "),
             "{record}"
         );
         assert!(bench.env.journal.next().is_none());
@@ -503,6 +535,22 @@ async fn configured_endpoints_serve_after_a_second_without_a_response_to_discove
         bench.exchange("bob", "s3cret").await.is_ok(),
         "without a further wait"
     );
+}
+
+#[tokio::test]
+async fn metadata_that_does_not_arrive_is_a_failure_with_its_address() {
+    let bench = Bench::new(GATE, Arc::new(Silent));
+    let clock = Arc::clone(&bench.clock);
+    let waker = std::thread::spawn(move || clock.wake(Duration::from_secs(3)));
+    let denial = bench.exchange("alice", "s3cret").await.unwrap_err();
+    waker.join().unwrap();
+    assert_eq!(denial.cause, Cause::ProviderTimeout);
+    assert_eq!(
+        &*denial.detail,
+        "discovery at https://a.example/.well-known/openid-configuration: no response within 3s"
+    );
+    assert_eq!(bench.env.metrics.discovery.latency().count, 1);
+    assert_eq!(bench.env.metrics.providers()["https://a.example"].failed, 1);
 }
 
 #[tokio::test]

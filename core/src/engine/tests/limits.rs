@@ -79,13 +79,12 @@ fn an_open_circuit_breaker_still_serves_cached_clients() {
     assert!(state.is_paused);
     assert_eq!((state.granted, state.refused, state.failed), (6, 0, 5));
     assert!(state.last_failed >= state.last_granted && state.last_granted > 0);
-    let record = lab.engine.next_record().unwrap().unwrap();
-    assert_eq!(record.level, Level::Warning);
-    assert!(
-        record
-            .message
-            .starts_with("https://a.example: circuit breaker open")
-    );
+    for expected in ["request failed: token endpoint", "circuit breaker open"] {
+        let record = lab.engine.next_record().unwrap().unwrap();
+        assert_eq!(record.level, Level::Warning);
+        let expected = format!("https://a.example: {expected}");
+        assert!(record.message.starts_with(&expected), "{}", record.message);
+    }
     assert_eq!(lab.engine.next_record().unwrap(), None, "logged once");
 
     down.store(false, Ordering::SeqCst);

@@ -34,6 +34,8 @@ pub(crate) struct Health {
     busy: Mutex<Option<Busy>>,
     /// The smoothed duration of a granted exchange, in microseconds; 0: none yet.
     usual: AtomicU64,
+    /// The time of the last log record about a failed exchange.
+    noted: Mutex<Option<Instant>>,
 }
 
 /// A provider that is busy for all its clients.
@@ -101,6 +103,8 @@ pub(crate) enum Verdict {
 const MAX_KNOWN: usize = 65_536;
 /// The maximum time for which a 429 keeps unknown clients away: a client could provoke one on purpose.
 const LONGEST_BUSY: Duration = Duration::from_secs(60);
+/// The minimum interval between two log records about failed exchanges.
+const NOTED: Duration = Duration::from_secs(60);
 
 impl Health {
     pub(super) fn new(issuer: &str, max_exchanges: usize, longest_pause: Duration) -> Health {
@@ -112,6 +116,7 @@ impl Health {
             permits: Permits::new(max_exchanges),
             busy: Mutex::default(),
             usual: AtomicU64::new(0),
+            noted: Mutex::default(),
         }
     }
 
@@ -260,6 +265,18 @@ impl Health {
         }
     }
 
+    /// Logs the reason of a failure, at times: the requests of clients have lines of their own, but refreshes have none.
+    fn note_failure(&self, env: &Env, denial: &Denial) {
+        let now = env.clock.now();
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.is_some_and(|at| now.saturating_duration_since(at) < NOTED) {
+            return;
+        }
+        *noted = Some(now);
+        let message = format!("{}: request failed: {}", self.issuer, denial.detail);
+        env.journal.note(Level::Warning, message);
+    }
+
     /// Reports the state of the circuit breaker to the metrics, and each change of it to the log.
     fn note(&self, env: &Env) {
         env.metrics
@@ -326,6 +343,14 @@ impl Attempt<'_> {
             budgets.draw(key, per_minute, Cause::TooManyRefusals, now);
             budgets.check(&key, per_minute, now).is_ok()
         })
+    }
+
+    /// Reports a verdict other than a grant, with its reason. A refused client is no matter for the log here.
+    pub(super) fn report_denial(self, verdict: Verdict, denial: &Denial) {
+        if !matches!(verdict, Verdict::Refused) {
+            self.health.note_failure(self.env, denial);
+        }
+        self.report(verdict);
     }
 
     pub(super) fn report(mut self, verdict: Verdict) {
