@@ -11,8 +11,8 @@ case "${1-}" in
 esac
 
 need_apt ca-certificates openssl
-need_command python3 "install Python 3.11 or later"
-need_command node "install Node 20 or later"
+need_version python3 3.11
+need_version node 20
 build_library
 build_module
 need_lab

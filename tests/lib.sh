@@ -48,6 +48,21 @@ need_command() {
   command -v "$1" >/dev/null || { printf '%s is needed: %s\n' "$1" "$2" >&2; return 1; }
 }
 
+# need_version COMMAND MINIMUM: stops with a hint if COMMAND is not there, or is older.
+need_version() {
+  local version
+  need_command "$1" "install version $2 or later" || return
+  version=$("$1" --version 2>&1 | grep -Eo '[0-9]+(\.[0-9]+)+' | head -n 1)
+  [ "$(printf '%s\n' "$2" "$version" | sort --version-sort | head -n 1)" = "$2" ] ||
+    { printf '%s %s is too old: install version %s or later\n' "$1" "$version" "$2" >&2; return 1; }
+}
+
+# need_rust: a compiler that is new enough for the workspace.
+need_rust() {
+  need_command cargo "install Rust with rustup"
+  need_version rustc "$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml")"
+}
+
 # need_coverage: cargo-llvm-cov, and the tools of the compiler that it reads with.
 need_coverage() {
   command -v cargo-llvm-cov >/dev/null ||
@@ -100,7 +115,8 @@ need_toolchain() {
 
 # build_library: target/release/libcredgate.so
 build_library() {
-  need_command cargo "install Rust with rustup"
+  need_apt build-essential
+  need_rust
   quietly "building libcredgate" cargo build --release --locked -p credgate-ffi --manifest-path "$ROOT/Cargo.toml"
 }
 
@@ -131,7 +147,8 @@ build_package() {
 # need_lab: the certified OpenID provider in tests/lab/node_modules
 need_lab() {
   local lab=$ROOT/tests/lab
-  need_command npm "install Node 20 or later"
+  need_version node 20
+  need_command npm "it comes with Node"
   if [ ! "$lab/node_modules/.package-lock.json" -nt "$lab/package-lock.json" ]; then
     quietly "installing the OpenID provider" \
       npm ci --prefix "$lab" --ignore-scripts --no-audit --no-fund --no-update-notifier

@@ -82,7 +82,7 @@ holds_no_path() {
 }
 
 main() {
-  need_command cargo "install Rust with rustup"
+  need_rust
   need_apt nginx nginx-dev build-essential unzip
   need_release_tools
   python=$ROOT/target/venv/bin/python
