@@ -163,7 +163,7 @@ sum_of() {
 }
 
 suite_c() {
-    need_apt gcc g++ binutils valgrind openssl pkg-config nginx nginx-dev
+    need_apt gcc g++ binutils libcurl4-openssl-dev valgrind openssl pkg-config nginx nginx-dev
     need_lab
     need_venv
     build_library

@@ -1,16 +1,18 @@
 /*
- * Forwards a request with a token in place of the client's credentials.
+ * One exchange for a client whose id and secret the program has: sends a
+ * request with the token.
  *
  *   CLIENT_ID=... CLIENT_SECRET=... forward CONFIG.json URL
  *
  * Prints the response of the URL. Exits with 0, with 1 if the client is
- * denied, and with 2 on an error. A gateway with an event loop keeps gate,
- * engine and queue, and polls for many requests at a time: see poll_loop.c.
+ * denied, and with 2 on an error. A gateway takes id and secret from requests,
+ * and has more duties: see poll_loop.c.
  */
 
 #include <credgate.h>
 #include <curl/curl.h>
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +22,7 @@
 static char config[65536];
 
 
-static int fail(const char *what, credgate_error *error)
+static int fail(const char *name, int32_t status, credgate_error *error)
 {
     const char *message = "";
     size_t len = 0;
@@ -28,62 +30,70 @@ static int fail(const char *what, credgate_error *error)
     if (error != NULL) {
         credgate_error_message(error, &message, &len);
     }
-    fprintf(stderr, "%s: %.*s\n", what, (int) len, message);
+    fprintf(stderr, "%s: %s %.*s\n", name, credgate_status_name(status),
+            (int) len, message);
     credgate_error_free(error);
     return 2;
 }
 
 
-/* Reads a file into `config`; 0: it is empty or cannot be read. */
-static size_t read_config(const char *path)
+/* Reads a file into `config`. Returns its length, or -1 with errno. */
+static long read_config(const char *path)
 {
     FILE *file = fopen(path, "rb");
-    size_t len = 0;
+    size_t len;
+    int failed;
 
-    if (file != NULL) {
-        len = fread(config, 1, sizeof(config), file);
-        fclose(file);
+    if (file == NULL) {
+        return -1;
     }
-    return len;
+    errno = EFBIG;
+    len = fread(config, 1, sizeof(config), file);
+    failed = ferror(file) || len == sizeof(config);
+    fclose(file);
+    return failed ? -1 : (long) len;
 }
 
 
 /* Sends the request with the headers of an allowed outcome. */
 static int forward(credgate_outcome *outcome, const char *url)
 {
-    char line[32768];
-    size_t first = 0, count = 0;
+    static char line[131072]; /* A token has at most 64 KiB. */
+    size_t count = 0, i;
     credgate_header header;
     struct curl_slist *lines = NULL;
     CURL *curl = curl_easy_init();
     CURLcode code;
 
-    credgate_outcome_headers(outcome, 0, &header, 1, sizeof(header), &count);
-    while (first < count) {
-        credgate_outcome_headers(outcome, first, &header, 1, sizeof(header),
-                                 &count);
+    for (i = 0;
+         credgate_outcome_headers(outcome, i, &header, 1, sizeof(header),
+                                  &count) == CREDGATE_OK && count == 1;
+         i++)
+    {
         if (header.value != NULL) {
             snprintf(line, sizeof(line), "%.*s: %.*s",
                      (int) header.name_len, header.name,
                      (int) header.value_len, header.value);
             lines = curl_slist_append(lines, line);
         }
-        first++;
     }
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, lines);
     code = curl_easy_perform(curl);
     curl_slist_free_all(lines);
     curl_easy_cleanup(curl);
-    return code == CURLE_OK ? 0 : fail(curl_easy_strerror(code), NULL);
+    if (code != CURLE_OK) {
+        fprintf(stderr, "%s: %s\n", url, curl_easy_strerror(code));
+        return 2;
+    }
+    return 0;
 }
 
 
 /* Exchanges the credentials, and waits for the outcome if it is not cached. */
-static int authenticate(credgate_gate *gate, credgate_queue *queue,
-    credgate_outcome *outcome)
+static int32_t authenticate(credgate_gate *gate, credgate_queue *queue,
+    const char *id, const char *secret, credgate_outcome *outcome)
 {
-    const char *id = getenv("CLIENT_ID"), *secret = getenv("CLIENT_SECRET");
     credgate_request request = { .struct_size = sizeof(request) };
     credgate_completion completion = {
         .struct_size = sizeof(completion), .outcome = outcome,
@@ -94,10 +104,10 @@ static int authenticate(credgate_gate *gate, credgate_queue *queue,
 
     request.method = "GET";
     request.method_len = strlen("GET");
-    request.client_id = id != NULL ? id : "";
-    request.client_id_len = strlen(request.client_id);
-    request.client_secret = secret != NULL ? secret : "";
-    request.client_secret_len = strlen(request.client_secret);
+    request.client_id = id;
+    request.client_id_len = strlen(id);
+    request.client_secret = secret;
+    request.client_secret_len = strlen(secret);
     status = credgate_authenticate(gate, queue, &request, NULL, outcome,
                                    &ticket);
     if (status != CREDGATE_PENDING) {
@@ -119,24 +129,34 @@ int main(int argc, char **argv)
     credgate_queue *queue = NULL;
     credgate_error *error = NULL;
     credgate_outcome outcome = { .struct_size = sizeof(outcome) };
-    size_t len;
+    const char *id = getenv("CLIENT_ID"), *secret = getenv("CLIENT_SECRET");
+    int32_t status;
+    long len;
     int result;
 
-    if (argc != 3) {
-        return fail("usage: forward CONFIG.json URL", NULL);
+    if (argc != 3 || id == NULL || secret == NULL) {
+        fprintf(stderr, "usage: CLIENT_ID=... CLIENT_SECRET=..."
+                        " forward CONFIG.json URL\n");
+        return 2;
     }
     len = read_config(argv[1]);
-    if (len == 0) {
+    if (len < 0) {
         perror(argv[1]);
         return 2;
     }
-    if (credgate_gate_new(config, len, &gate, &error) != CREDGATE_OK
-        || credgate_engine_new(NULL, 0, &engine, &error) != CREDGATE_OK
-        || credgate_queue_new(engine, &queue, &error) != CREDGATE_OK)
-    {
-        result = fail(argv[1], error);
-    } else if (authenticate(gate, queue, &outcome) != CREDGATE_OK) {
-        result = fail("credgate_authenticate", NULL);
+    status = credgate_gate_new(config, (size_t) len, &gate, &error);
+    if (status != CREDGATE_OK) {
+        return fail(argv[1], status, error);
+    }
+    status = credgate_engine_new(NULL, 0, &engine, &error);
+    if (status == CREDGATE_OK) {
+        status = credgate_queue_new(engine, &queue, &error);
+    }
+    if (status == CREDGATE_OK) {
+        status = authenticate(gate, queue, id, secret, &outcome);
+    }
+    if (status != CREDGATE_OK) {
+        result = fail("forward", status, error);
     } else if (outcome.http_status != 0) {
         fprintf(stderr, "%u %s: %.*s\n", (unsigned) outcome.http_status,
                 credgate_cause_name(outcome.code),

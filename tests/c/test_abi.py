@@ -1,20 +1,14 @@
-"""The C ABI: the header in C and C++, the shared library, the example, and the assertions of abi.c."""
+"""The C ABI: the header in C and C++, the shared library, and the assertions of abi.c."""
 
-import base64
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from conftest import ALICE
-from support.http import Client
-from support.lab import Provider
-from support.library import LIBRARY, linked
+from support.library import LIBRARY, WARNINGS, compiled
 from support.process import ROOT, free_port, run
 
-WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 VALGRIND = ["valgrind", "-q", "--error-exitcode=9"]
 
 
@@ -22,28 +16,7 @@ VALGRIND = ["valgrind", "-q", "--error-exitcode=9"]
 def build(tmp_path: Path) -> Callable[..., Path]:
     """Compiles a C program against the header and the library."""
 
-    def compile_program(source: Path, *options: str) -> Path:
-        program = tmp_path / source.stem
-        run("gcc", "-std=c11", *WARNINGS, *options, source, *linked(), "-o", program)
-        return program
-
-    return compile_program
-
-
-def configuration(directory: Path, issuer: str) -> Path:
-    path = directory / "gate.json"
-    seed = {
-        "auth_methods": ["client_credentials"],
-        "issuer": issuer,
-        "token_post_args_names": ["audience"],
-        "token_post_args_values": ["https://example.com/"],
-    }
-    path.write_text(json.dumps({**seed, "allow_loopback_http": True}))
-    return path
-
-
-def basic(client: Client) -> str:
-    return "Basic " + base64.b64encode(f"{client.id}:{client.secret}".encode()).decode()
+    return lambda source, *options: compiled(source, tmp_path, *options)
 
 
 @pytest.mark.parametrize(("compiler", "standard", "language"), [("gcc", "c11", "c"), ("g++", "c++17", "c++")])
@@ -81,28 +54,6 @@ def test_assertions_of_a_c_host_hold(build: Callable[..., Path]) -> None:
     assert len(run(program, issuer).stdout.splitlines()) == expected
     # The forked child cannot free its parent's engine, so this run does not check for leaks.
     run(*VALGRIND, "--leak-check=no", program, issuer)
-
-
-def test_example_authenticates_in_a_poll_loop(build: Callable[..., Path], tmp_path: Path, provider: Provider) -> None:
-    program = build(ROOT / "ffi/examples/poll_loop.c", "-D_POSIX_C_SOURCE=200809L")
-    gate = configuration(tmp_path, provider.issuer)
-    done = run(program, gate, "GET", basic(ALICE), "", basic(ALICE), "")
-    first, second = done.stdout.splitlines()
-    assert re.fullmatch(r"request: allow MISS client alice, \d+ bytes of token", first)
-    assert re.fullmatch(r"request: allow JOINED client alice, \d+ bytes of token", second)
-    assert provider.count["token"] == 1
-    denied = run(program, gate, "GET", "Basic YWxpY2U6d3Jvbmc=", check=False)
-    assert (denied.returncode, denied.stdout) == (
-        1,
-        'request: deny 401 MISS (credentials_refused) {"message":"Unauthorized"}\n',
-    )
-
-
-def test_example_runs_clean_under_valgrind(build: Callable[..., Path], tmp_path: Path, provider: Provider) -> None:
-    program = build(ROOT / "ffi/examples/poll_loop.c", "-D_POSIX_C_SOURCE=200809L")
-    gate = configuration(tmp_path, provider.issuer)
-    leaks = ["--leak-check=full", "--show-leak-kinds=definite,possible"]
-    run(*VALGRIND, *leaks, program, gate, "GET", basic(ALICE), "", basic(ALICE), "")
 
 
 def test_valgrind_detects_a_leak_and_a_bad_read(tmp_path: Path, build: Callable[..., Path]) -> None:
