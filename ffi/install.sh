@@ -7,6 +7,7 @@
 # PREFIX defaults to /usr/local. The environment variable LIBDIR defaults to
 # PREFIX/lib. If DESTDIR is set, everything is installed below it, for packages.
 # CREDGATE_LIB is the directory of the built library, if not target/release.
+# ffi/README.md has the commands that remove all of it.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -8,6 +8,7 @@ import pytest
 
 from conftest import ALICE
 from support import nginx
+from support.examples import blocks
 from support.http import ask
 from support.lab import Provider, Upstream
 from support.process import ROOT, run
@@ -76,6 +77,17 @@ def test_package_is_installed_below_destdir_and_keeps_its_prefix(tmp_path: Path)
         f"{lib}/pkgconfig/credgate.pc",
     }
     assert str(tmp_path) not in (tmp_path / lib / "pkgconfig/credgate.pc").read_text()
+
+
+def test_commands_of_the_readme_remove_all_of_it(tmp_path: Path) -> None:
+    run(INSTALL, tmp_path)
+    (tmp_path / "lib/libcredgate.a").touch()  # of cargo cinstall
+    (tmp_path / "lib/other.so").touch()
+    (commands,) = (text for text in blocks("", (ROOT / "ffi/README.md").read_text()) if "rm " in text)
+    removal, update = commands.splitlines()
+    assert update == "sudo ldconfig"
+    run("sh", "-c", removal.removeprefix("sudo ").replace("/usr/local", str(tmp_path)))
+    assert [path.name for path in tmp_path.rglob("*") if not path.is_dir()] == ["other.so"]
 
 
 def test_relative_prefix_is_an_error(tmp_path: Path) -> None:
