@@ -92,6 +92,7 @@ def test_c_program_builds_against_the_shared_and_the_static_library(
     before = debian.files()
 
     debian.install(package(LIBRARY), package(DEVELOPMENT))
+    assert list(debian.path("/usr/share/doc/libcredgate-dev").glob("CONFIGURATION.md*"))
     debian.path("/tmp/gate.json").write_text(json.dumps(four_settings(tls_provider)))
     debian.shell("""
         cp /usr/share/doc/libcredgate-dev/examples/poll_loop.c /tmp
