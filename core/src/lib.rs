@@ -1,9 +1,9 @@
 //! Credgate authenticates headless clients at a gateway.
 //!
 //! A machine client sends its `client_id` and `client_secret` with an ordinary request (HTTP Basic, query string,
-//! body, or two headers). Credgate, inside the gateway process, exchanges them at the OpenID provider's token endpoint with the OAuth
-//! 2.0 client credentials grant ([RFC 6749 section 4.4]), caches the token, and returns the header that the gateway
-//! forwards upstream: `Authorization: Bearer …`. The secret goes no further.
+//! body, or two headers). Credgate, inside the gateway process, exchanges them at the OpenID provider's token endpoint
+//! with the OAuth 2.0 client credentials grant ([RFC 6749 section 4.4]), caches the token, and returns the header that
+//! the gateway forwards upstream: `Authorization: Bearer …`. The secret goes no further.
 //!
 //! | type | meaning |
 //! |---|---|
@@ -17,7 +17,130 @@
 //! A hit returns within the call. A miss returns [`Authentication::Pending`]; the outcome arrives through the queue.
 //! The library never calls the host back.
 //!
-//! # Layout
+//! # A host
+//!
+//! A gateway has one engine in each process, and one queue for each event loop. Its duties, with tokio as the event loop:
+//!
+//! ```no_run
+//! use credgate_core::{Authentication, Engine, EngineOptions, Error, Gate, Outcome, Queue, Request, Ticket};
+//! use std::borrow::Cow;
+//! use std::collections::HashMap;
+//! use std::os::fd::AsFd;
+//! use tokio::io::{Interest, unix::AsyncFd};
+//! use tokio::sync::mpsc::Receiver;
+//!
+//! /// A request as the gateway's HTTP server received it. The server denies one with several `Authorization` headers.
+//! struct Incoming {
+//!     method: Vec<u8>,
+//!     authorization: Option<Vec<u8>>,
+//!     query: Vec<u8>,
+//!     content_type: Option<Vec<u8>>,
+//!     body: Vec<u8>,
+//!     peer: String,
+//! }
+//!
+//! impl Incoming {
+//!     fn authenticate(&self, gate: &Gate, queue: &Queue) -> Result<Authentication, Error> {
+//!         let mut request = Request {
+//!             method: &self.method,
+//!             authorization: self.authorization.as_deref(),
+//!             query: Some(&self.query),
+//!             content_type: self.content_type.as_deref(),
+//!             peer: Some(self.peer.as_bytes()),
+//!             ..Request::default()
+//!         };
+//!         // A server that streams bodies reads this one only now.
+//!         if gate.wants_body(&request, Some(self.body.len() as u64)) {
+//!             request.body = Some(&self.body);
+//!         }
+//!         queue.authenticate(gate, &request, 0)
+//!     }
+//!
+//!     fn settle(&self, outcome: &Outcome, gate: &Gate, engine: &Engine) -> Result<(), Error> {
+//!         match outcome {
+//!             Outcome::Allow(allow) => {
+//!                 let mut query = self.query.clone();
+//!                 let len = gate.hide_query(&self.query, &mut query);
+//!                 query.truncate(len);
+//!                 let mut body = self.body.clone();
+//!                 let len = gate.hide_body(self.content_type.as_deref(), &self.body, &mut body);
+//!                 body.truncate(len);
+//!                 let status = self.forward(&query, &body, allow.headers());
+//!                 if let Some(grant) = allow.grant() {
+//!                     engine.note_upstream_status(allow.rules(), grant, status)?;
+//!                 }
+//!             }
+//!             Outcome::Deny(deny) => {
+//!                 eprintln!("{} denied: {}", self.peer, deny.detail());
+//!                 let retry_after = deny.retry_after().map(|seconds| seconds.to_string());
+//!                 let headers = [
+//!                     ("WWW-Authenticate", deny.challenge()),
+//!                     ("Retry-After", retry_after.as_deref()),
+//!                     ("Content-Type", Some(deny.content_type())),
+//!                 ];
+//!                 self.respond(deny.http_status(), &headers, deny.body());
+//!             }
+//!         }
+//!         Ok(())
+//!     }
+//!
+//!     /// Sends the request to the upstream, with this query and body, and with each of these headers in place of the
+//!     /// client's of that name, in any spelling. Returns the status of the response, which goes to the client.
+//!     fn forward<'a>(
+//!         &self,
+//!         query: &[u8],
+//!         body: &[u8],
+//!         headers: impl Iterator<Item = (&'a str, Option<Cow<'a, str>>)>,
+//!     ) -> u16 {
+//!         todo!("the gateway's own")
+//!     }
+//!
+//!     /// Responds to the client.
+//!     fn respond(&self, status: u16, headers: &[(&str, Option<&str>)], body: &str) {
+//!         todo!("the gateway's own")
+//!     }
+//! }
+//!
+//! async fn serve(json: &str, mut clients: Receiver<Incoming>) -> Result<(), Box<dyn std::error::Error>> {
+//!     let gate = Gate::from_json(json)?;
+//!     for warning in gate.warnings() {
+//!         eprintln!("warning: {warning}");
+//!     }
+//!     let engine = Engine::shared(EngineOptions::default())?;
+//!     let queue = Queue::new(&engine)?;
+//!     // SAFETY: the descriptor is the queue's, which outlives `arrived`.
+//!     let arrived = unsafe { AsyncFd::register_with_interest(queue.as_fd(), Interest::READABLE) };
+//!     let arrived = arrived.map_err(std::io::Error::from)?;
+//!     // If a client disconnects: `Queue::cancel`.
+//!     let mut waiting: HashMap<Ticket, Incoming> = HashMap::new();
+//!     loop {
+//!         tokio::select! {
+//!             Some(request) = clients.recv() => match request.authenticate(&gate, &queue)? {
+//!                 Authentication::Ready(outcome) => request.settle(&outcome, &gate, &engine)?,
+//!                 Authentication::Pending(ticket) => drop(waiting.insert(ticket, request)),
+//!             },
+//!             ready = arrived.readable() => {
+//!                 ready?.clear_ready();
+//!                 while let Some(completion) = queue.next()? {
+//!                     if let Some(request) = waiting.remove(&completion.ticket) {
+//!                         request.settle(&completion.outcome, &gate, &engine)?;
+//!                     }
+//!                 }
+//!             }
+//!         }
+//!         while let Some(record) = engine.next_record()? {
+//!             eprintln!("{}: {}", record.level.name(), record.message);
+//!         }
+//!     }
+//! }
+//! ```
+//!
+//! Some settings need more of a host: see [`Gate::select_headers`], [`Gate::args`] and [`Gate::wants_traceparent`]. A host
+//! without an event loop calls [`Engine::authenticate_blocking`], as `examples/exchange.rs` does.
+//!
+//! # For contributors
+//!
+//! ## Layout
 //!
 //! Each module answers one question.
 //!
@@ -42,7 +165,7 @@
 //! [`cache_status`], [`key`] (the cache key), [`error`], [`journal`] (log records) and [`env`](mod@env) (transport,
 //! clock, metrics and journal).
 //!
-//! # The way of a request
+//! ## The way of a request
 //!
 //! On the host's thread, which makes no allocation and no system call on a hit:
 //!
