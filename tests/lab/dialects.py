@@ -77,12 +77,16 @@ def auth0(asked: Asked) -> Claims:
     if audience != AUDIENCE:
         detail = f"Service not enabled within domain: {audience}"
         raise Refused(403, error="access_denied", error_description=detail)
+    permissions = asked.scopes - {"openid"}
+    if missing := permissions - SCOPES:
+        raise Refused(403, error="access_denied", error_description=f"Client has not been granted scopes: {', '.join(missing)}")
     userinfo = ["https://tenant.auth0.com/userinfo"] if "openid" in asked.scopes else []
     return {
         "sub": f"{asked.client}@clients",
         "azp": asked.client,
         "aud": [audience, *userinfo] if userinfo else audience,
         "gty": "client-credentials",
+        **({"scope": " ".join(sorted(permissions))} if permissions else {}),
     }
 
 
