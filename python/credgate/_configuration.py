@@ -139,7 +139,7 @@ class Settings(TypedDict, total=False):
     discovery_headers: Mapping[str, str]
     # Files with the values of additional headers of requests for metadata and keys, by name. Each
     # request reads them. Not in Kong.
-    discovery_headers_files: Mapping[str, str]
+    discovery_headers_files: Mapping[str, str | os.PathLike[str]]
     # Names of additional headers of requests for metadata and keys; "discovery_headers_values" has
     # their values.
     discovery_headers_names: Sequence[str]
@@ -174,7 +174,7 @@ class Settings(TypedDict, total=False):
     http_proxy_authorization: str | None
     # File with the value of the "Proxy-Authorization" header for "http_proxy", read at each
     # request. Not in Kong.
-    http_proxy_authorization_file: str | None
+    http_proxy_authorization_file: str | os.PathLike[str] | None
     # URL of the proxy for "https://" URLs of the provider. If unset, none; environment variables
     # have no effect.
     https_proxy: str | None
@@ -182,7 +182,7 @@ class Settings(TypedDict, total=False):
     https_proxy_authorization: str | None
     # File with the value of the "Proxy-Authorization" header for "https_proxy", read at each
     # request. Not in Kong.
-    https_proxy_authorization_file: str | None
+    https_proxy_authorization_file: str | os.PathLike[str] | None
     # Methods whose tokens are accepted without verifying their signatures. Only
     # "client_credentials" is allowed.
     ignore_signature: _AuthMethods | Sequence[_AuthMethods]
@@ -196,7 +196,7 @@ class Settings(TypedDict, total=False):
     # Secret of "introspection_client_id". Not in Kong, which uses "client_secret".
     introspection_client_secret: str | None
     # File with the secret of "introspection_client_id", read at each introspection. Not in Kong.
-    introspection_client_secret_file: str | None
+    introspection_client_secret_file: str | os.PathLike[str] | None
     # URL of the introspection endpoint. If unset, the one in the provider's metadata.
     introspection_endpoint: str | None
     # Client authentication at the introspection endpoint: "client_secret_basic",
@@ -297,7 +297,7 @@ class Settings(TypedDict, total=False):
     token_headers: Mapping[str, str]
     # Files with the values of additional headers of the token request, by name. Each request reads
     # them. Not in Kong.
-    token_headers_files: Mapping[str, str]
+    token_headers_files: Mapping[str, str | os.PathLike[str]]
     # Names of additional headers of the token request; "token_headers_values" has their values.
     token_headers_names: Sequence[str]
     # Values of "token_headers_names", in the same order.
@@ -309,7 +309,7 @@ class Settings(TypedDict, total=False):
     token_post_args_client: Sequence[str]
     # Files with the values of additional arguments of the token request, by name. Each request
     # reads them. Not in Kong.
-    token_post_args_files: Mapping[str, str]
+    token_post_args_files: Mapping[str, str | os.PathLike[str]]
     # Arguments of the token request that the host sets for each request, at most 16. A "scope"
     # replaces the configured scopes. In nginx, "credgate_token_post_arg" with a variable. Not in
     # Kong.

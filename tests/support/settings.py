@@ -12,15 +12,8 @@ from support.process import ROOT
 
 SCHEMA = ROOT / "core/config.schema.json"
 WRITTEN = ROOT / "python/credgate/_configuration.py"
-FILES = (
-    "client_assertion_cert_file",
-    "client_assertion_file",
-    "client_assertion_key_file",
-    "client_secret_file",
-    "ssl_trusted_certificate",
-    "tls_client_auth_cert",
-    "tls_client_auth_key",
-)
+# Paths of files, beside those whose names end in "_file" or, in mappings, "_files".
+FILES = ("ssl_trusted_certificate", "tls_client_auth_cert", "tls_client_auth_key")
 WIDTH = 100
 TYPES = {"boolean": "bool", "integer": "int", "number": "float", "string": "str", "null": "None"}
 HEAD = '''\
@@ -76,8 +69,8 @@ def typed_dict(name: str, schema: dict[str, Any], total: str = "") -> str:
         of = annotation(about)
         if of.startswith("Sequence[") and "$ref" in about["items"] and of != "Sequence[ClaimHeader]":
             of = f"{annotation(about['items'])} | {of}"
-        if member in FILES:
-            of = f"str | os.PathLike[str] | {of.removeprefix('str | ')}"
+        if member in FILES or member.endswith(("_file", "_files")):
+            of = re.sub(r"\bstr(?= \||\])", "str | os.PathLike[str]", of)
         comment = plain(about["description"])
         if default := about.get("default"):
             comment += f" Default: {default if isinstance(default, bool) else json.dumps(default)}."
