@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from credgate import redact_query
 
 if TYPE_CHECKING:
-    from credgate import Allow, Gate
+    from collections.abc import MutableMapping
+
+    from credgate import Allow, Deny, Gate
 
 # Names and values.
 Headers = list[tuple[bytes, bytes]]
@@ -24,6 +27,7 @@ DESCRIBING = {
 NO_STORE = [("cache-control", "no-store"), ("pragma", "no-cache")]
 # Maximum digits of a Content-Length: int() raises on thousands of digits.
 LONGEST = 20
+SERVER_ERROR = 500
 
 
 def spelling(name: str) -> str:
@@ -80,6 +84,18 @@ def entries(outcome: Allow) -> dict[str, Any]:
         "credgate.client_id": outcome.client_id,
         "credgate.claims": outcome.claims,
     }
+
+
+def note_denial(logger: logging.Logger, outcome: Deny, scope: MutableMapping[str, Any]) -> None:
+    """Log a denial, and put it into the server's scope or environ, for layers further out."""
+    scope["credgate.outcome"] = outcome
+    level = logging.WARNING if outcome.http_status >= SERVER_ERROR else logging.INFO
+    logger.log(level, "denied with %s: %s", outcome.http_status, reason(outcome))
+
+
+def reason(outcome: Deny) -> str:
+    """Return the cause of a denial, with its detail."""
+    return f"{outcome.cause}: {outcome.detail}" if outcome.detail else outcome.cause
 
 
 def token_headers(body: bytes) -> list[tuple[str, str]]:

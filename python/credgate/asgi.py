@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from credgate._middleware import (
     check_headers,
     entries,
     length,
+    note_denial,
     spelling,
     token_headers,
 )
@@ -38,6 +40,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # The headers that the middleware itself reads.
 READ = {b"authorization", b"content-length", b"content-type", b"traceparent"}
+_logger = logging.getLogger(__name__)
 _NO_STORE = [(name.encode(), value.encode()) for name, value in NO_STORE]
 
 
@@ -45,11 +48,13 @@ class Middleware:
     """Replaces the credentials of requests and WebSocket handshakes with a token.
 
     The scope of the application has `credgate.client_id`, `credgate.claims` and `credgate.outcome`.
-    The middleware itself responds to denied requests. If `optional` is true, requests that would
-    get 401 reach the application without a token and without their credentials.
+    The middleware itself responds to denied requests, and logs the reason. If `optional` is true,
+    requests that would get 401 reach the application without a token and without their credentials,
+    also if the provider refused these. Their `credgate.client_id` is None.
 
     The application gets a copy of the scope. In the server's own scope, the middleware overwrites
-    secrets in the query, because servers log it.
+    secrets in the query, because servers log it; the scope of a denied request gets
+    `credgate.outcome`.
     """
 
     def __init__(self, app: App, gate: Gate, *, optional: bool = False) -> None:
@@ -85,6 +90,7 @@ class Middleware:
             headers=headers,
         )
         if not outcome.allowed:
+            note_denial(_logger, outcome, scope)
             await _deny(outcome, scope, receive, send)
             return
         body.hide(headers)

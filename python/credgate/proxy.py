@@ -17,13 +17,13 @@ import anyio
 import httpx2
 
 from credgate import redact_query
-from credgate._middleware import spelling
+from credgate._middleware import reason, spelling
 from credgate.asgi import Middleware
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Container
 
-    from credgate import Allow, Gate
+    from credgate import Allow, Deny, Gate
     from credgate._middleware import Headers
     from credgate.asgi import App, Message, Receive, Scope, Send
 
@@ -43,8 +43,9 @@ _logger = logging.getLogger(__name__)
 def create_app(gate: Gate, upstream: str, *, optional: bool = False) -> App:
     """Return an application that forwards requests to an upstream, guarded by a gate.
 
-    It logs one line per request, without secrets. If `optional` is true, requests that would get
-    401 are forwarded too. Raises ValueError if `upstream` is not a usable URL.
+    It logs one line per request, without secrets, with the reason of a denial. If `optional` is
+    true, requests that would get 401 are forwarded without a token. Raises ValueError if
+    `upstream` is not a usable URL.
     """
     guarded = Middleware(_Forward(upstream), gate, optional=optional)
 
@@ -201,11 +202,14 @@ def _logging(send: Send, scope: Scope) -> Send:
     async def logging_send(message: Message) -> None:
         if message["type"] == "http.response.start":
             outcome: Allow | None = scope["credgate.proxy"].get("outcome")
+            denial: Deny | None = scope.get("credgate.outcome")
             client = f"{outcome.client_id or '-'} {outcome.cache_status}" if outcome else "-"
             query = redact_query(scope["query_string"])
             target = (scope["raw_path"] + (b"?" if query else b"") + query).decode("latin-1")
             took = round((time.monotonic() - started) * 1000)
             line = f"{message['status']} {scope['method']} {target} {client} {took} ms"
+            if denial:
+                line += f" {reason(denial)}"
             _logger.info("%s", line.translate(CONTROLS))
         await send(message)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from credgate._middleware import (
     entries,
     hidden,
     length,
+    note_denial,
     redacted,
     token_headers,
     variable,
@@ -38,17 +40,21 @@ __all__ = ["Check", "Middleware", "TokenEndpoint"]
 # The variables in which servers put the original request target.
 TARGETS = ("RAW_URI", "REQUEST_URI")
 PIECE = 16 * 1024
+_logger = logging.getLogger(__name__)
 
 
 class Middleware:
     """Replaces the credentials of requests with a token.
 
     The environ of the application has `credgate.client_id`, `credgate.claims` and
-    `credgate.outcome`. The middleware itself responds to denied requests. If `optional` is true,
-    requests that would get 401 reach the application without a token and without their credentials.
+    `credgate.outcome`. The middleware itself responds to denied requests, and logs the reason. If
+    `optional` is true, requests that would get 401 reach the application without a token and
+    without their credentials, also if the provider refused these. Their `credgate.client_id` is
+    None.
 
     The application gets a copy of the environ. In the server's own environ, the middleware
-    overwrites secrets in the query, because servers log it.
+    overwrites secrets in the query, because servers log it; the environ of a denied request gets
+    `credgate.outcome`.
     """
 
     def __init__(self, app: WSGIApplication, gate: Gate, *, optional: bool = False) -> None:
@@ -77,6 +83,7 @@ class Middleware:
             headers=headers,
         )
         if not outcome.allowed:
+            note_denial(_logger, outcome, environ)
             return _deny(outcome, environ, start_response)
         body.hide(upstream)
         upstream["QUERY_STRING"] = hidden(self.gate, f"?{upstream.get('QUERY_STRING', '')}")[1:]

@@ -284,3 +284,21 @@ def test_every_client_gets_its_own_token(provider: Provider) -> None:
         served = serve(with_gate, **client.request("form"))
         assert served.seen is not None
         assert served.seen["credgate.claims"]["client_id"] == served.seen["credgate.client_id"] == client.id
+
+
+def test_a_denial_is_logged_with_its_reason_and_left_in_the_servers_scope(
+    provider: Provider, scripted: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "credgate.asgi")
+    served = serve(fresh_gate(provider.issuer), target=f"/?{ALICE.wrong().parameters}")
+    outcome = served.server["credgate.outcome"]
+    assert (outcome.allowed, outcome.cause, outcome.http_status) == (False, "credentials_refused", 401)
+    scripted.script(status=500, times=None)
+    assert serve(fresh_gate(scripted.issuer), headers=ALICE.basic).server["credgate.outcome"].http_status == 502
+    assert "credgate.outcome" not in serve(fresh_gate(provider.issuer), headers=ALICE.basic).server
+    records = [record for record in caplog.records if record.name == "credgate.asgi"]
+    assert [record.levelname for record in records] == ["INFO", "WARNING"]
+    refused, failed = (record.getMessage() for record in records)
+    assert refused == f"denied with 401: credentials_refused: {outcome.detail}" and outcome.detail
+    assert failed.startswith("denied with 502: provider_failed: ")
+    assert ALICE.traces(refused, failed) == ALICE.wrong().traces(refused, failed) == []

@@ -62,6 +62,7 @@ def test_each_request_is_logged_without_a_secret(
     assert ALICE.traces(*lines) == []
     assert lines[0].startswith("200 GET /x?client_id=alice&client_secret=***") and " alice MISS " in lines[0]
     assert lines[1].startswith(r"401 G\x1b[1MT /x?client_id=alice&client_secret=***")
+    assert " ms credentials_refused: " in lines[1] and lines[0].endswith(" ms")
 
 
 @pytest.mark.parametrize(
