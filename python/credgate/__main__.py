@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import credgate
-from credgate import _check, _migrate, _proxy
+from credgate import _check, _migrate, _proxy, _settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-INTERRUPTED = 130  # the exit status that shells use for SIGINT
+# The exit statuses that shells use for SIGINT and SIGPIPE.
+INTERRUPTED = 130
+UNREAD = 141
+UNWRITTEN = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,12 +31,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _check.add_to(commands)
     _migrate.add_to(commands)
     _proxy.add_to(commands)
+    _settings.add_to(commands)
     options = parser.parse_args(arguments)
     try:
         status: int = options.run(options)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:
+        _discard_output()
+        return UNREAD
+    except OSError as error:
+        _discard_output()
+        sys.stderr.write(f"{prog}: {error}\n")
+        return UNWRITTEN
     return status
+
+
+def _discard_output() -> None:
+    """Drop the output that cannot be written: at its end, the interpreter would try once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

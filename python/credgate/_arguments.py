@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from credgate._fields import config_fields
 
 if TYPE_CHECKING:
     import argparse
@@ -28,7 +31,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="any other setting of core/CONFIGURATION.md; a value that is not JSON is text",
+        help="any other setting (python -m credgate settings); a value that is not JSON is text",
     )
 
 
@@ -44,8 +47,25 @@ def read(options: argparse.Namespace) -> dict[str, Any]:
         settings["scopes"] = [scope for scope in options.scope if scope]
     for setting in options.set:
         name, value = pair(options, "--set", setting)
-        settings[name] = _value(value)
+        settings[name] = _value(name, value)
     return config
+
+
+def written(options: argparse.Namespace) -> str:
+    """Return the options as a shell command has them: each secret is a variable of the shell."""
+    words: list[str] = []
+    for name in ("config", "issuer", "audience"):
+        value = getattr(options, name)
+        if value is not None:
+            words += [f"--{name}", shlex.quote(value)]
+    for scope in options.scope or []:
+        words += ["--scope", shlex.quote(scope)]
+    secret = {field["name"] for field in config_fields() if _is_secret(field)}
+    for setting in options.set:
+        name = setting.partition("=")[0]
+        value = f'{name}="${name.upper()}"' if name in secret else shlex.quote(setting)
+        words += ["--set", value]
+    return " ".join(words)
 
 
 def pair(options: argparse.Namespace, option: str, text: str) -> tuple[str, str]:
@@ -72,9 +92,22 @@ def _file(options: argparse.Namespace) -> dict[str, Any]:
     return config
 
 
-def _value(text: str) -> object:
+def _value(name: str, text: str) -> object:
+    """Return the value of a setting. A number is text if the setting is text or a list of it."""
     try:
         value: object = json.loads(text)
     except ValueError:
         return text
-    return value
+    fields = [field for field in config_fields() if field["name"] == name]
+    is_text = any("string" in (field["type"], _type_of_elements(field)) for field in fields)
+    return text if is_text and isinstance(value, (int, float)) else value
+
+
+def _type_of_elements(field: dict[str, Any]) -> str | None:
+    kind: str | None = field.get("elements", {}).get("type")
+    return kind
+
+
+def _is_secret(field: dict[str, Any]) -> bool:
+    parts = (field, field.get("elements", {}), field.get("values", {}))
+    return any(part.get("secret", False) for part in parts)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
-import logging
 import os
 import sys
 import textwrap
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 import credgate
 from credgate import _arguments
+from credgate._logs import leave_out_warnings
 from credgate._terminal import Style, waiting, width
 
 if TYPE_CHECKING:
@@ -92,8 +92,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(options: argparse.Namespace) -> int:
     """Check, print the diagnosis, and return the exit status."""
-    # Warnings about the settings are findings: without a handler, Python would print them too.
-    logging.getLogger("credgate").addHandler(logging.NullHandler())
+    leave_out_warnings()  # They are findings.
     try:
         gate = credgate.Gate(_arguments.read(options))
     except credgate.ConfigError as error:
@@ -182,7 +181,7 @@ def _wrong_settings(error: credgate.ConfigError) -> Diagnosis:
                 "level": "error",
                 "code": "settings_invalid",
                 "message": _sentence(f"The settings are invalid: {why}"),
-                "remedy": "See core/CONFIGURATION.md, which describes every setting.",
+                "remedy": "Run python -m credgate settings, which describes every setting.",
                 "facts": {"code": error.code},
             }
             for why in str(error).splitlines()
@@ -206,14 +205,19 @@ def _pair(options: argparse.Namespace, gate: credgate.Gate) -> tuple[str, str] |
 def _secret(options: argparse.Namespace) -> str:
     """Read the secret from the file or the environment, or prompt for it."""
     if options.secret_file:
-        return _from_file(options).removesuffix("\n")
+        secret = _from_file(options).removesuffix("\n")
+        return _not_empty(options, f"--secret-file {options.secret_file}", secret)
     if SECRET in os.environ:
-        return os.environ[SECRET]
+        return _not_empty(options, SECRET, os.environ[SECRET])
     if not sys.stdin.isatty():
         _arguments.wrong(
             options, f"no terminal to prompt for the secret: set {SECRET} or use --secret-file"
         )
     return getpass.getpass(f"Secret of {options.client_id}: ")
+
+
+def _not_empty(options: argparse.Namespace, place: str, secret: str) -> str:
+    return secret or _arguments.wrong(options, f"{place} is empty")
 
 
 def _from_file(options: argparse.Namespace) -> str:

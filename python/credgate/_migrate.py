@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from credgate import _arguments, _kong, _nginx, _plugin
+from credgate._logs import leave_out_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 INVALID = 5
 LOST = 6
+MODE = 0o640  # the output may contain secrets
 
 DESCRIPTION = """\
 Turns a configuration of Kong into one of nginx with Credgate's module, or into the JSON
@@ -44,6 +48,12 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument(
         "file", metavar="FILE", help="the configuration of Kong; - is standard input"
     )
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="the file to write, replaced as a whole and only if something is written (default: "
+        "standard output)",
+    )
     parser.add_argument("--format", choices=["nginx", "json"], default="nginx", help="the output")
     parser.add_argument(
         "--listen", metavar="ADDRESS", default="8000", help="the listener of nginx (default: 8000)"
@@ -57,7 +67,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the configuration to standard output, and the losses to standard error."""
+    """Write the configuration to the output, and the losses to standard error."""
+    leave_out_warnings()  # Notes name the settings that should be known.
     try:
         document = _kong.parse(_text(options))
     except _kong.InvalidFileError as error:
@@ -90,8 +101,32 @@ def run(options: argparse.Namespace) -> int:
             f"{count} not carried, and nothing is written: change the file, or use --partial\n"
         )
         return LOST
-    sys.stdout.write(written)
+    _put(options, written)
     return LOST if losses else 0
+
+
+def _put(options: argparse.Namespace, text: str) -> None:
+    if options.output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        _replace(Path(options.output).resolve(), text)
+    except OSError as error:
+        _arguments.wrong(options, f"--output {options.output}: {error.strerror}")
+
+
+def _replace(file: Path, text: str) -> None:
+    """Replace a file as a whole: a reader sees the old text or the new."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    new = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            os.fchmod(descriptor, MODE)
+        new.replace(file)
+    except BaseException:
+        new.unlink()
+        raise
 
 
 def _text(options: argparse.Namespace) -> str:

@@ -38,7 +38,10 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         help="the address to listen on (default 127.0.0.1:8000; port 0 picks a free port)",
     )
     parser.add_argument(
-        "--optional", action="store_true", help="forward requests without credentials too"
+        "--optional",
+        action="store_true",
+        help="forward requests that would get 401 without a token: those without credentials, and "
+        "those with credentials that the provider refuses",
     )
     parser.set_defaults(run=run, parser=parser)
 
@@ -66,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
     logger = logging.getLogger("credgate.proxy")
     logger.setLevel(logging.INFO)
+    logging.getLogger("credgate.asgi").disabled = True  # the lines contain its denials
     logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
     server = uvicorn.Server(
         uvicorn.Config(
@@ -113,7 +117,7 @@ def _listen(options: argparse.Namespace) -> tuple[str, socket.socket]:
 
 def _welcome(here: str, gate: credgate.Gate, options: argparse.Namespace, *, is_local: bool) -> str:
     is_own = bool(gate.config.get("client_id"))  # requests bring no credentials
-    settings = f"--config {options.config}" if options.config else "..."
+    settings = _arguments.written(options)
     if not is_own:
         settings += ' --client-id "$CLIENT_ID"'
     lines = [

@@ -1,5 +1,6 @@
 """`python -m credgate check` explains the responses of nine providers, and every fault."""
 
+import argparse
 import base64
 import contextlib
 import json
@@ -17,6 +18,7 @@ from typing import Any
 import credgate
 import jwt
 import pytest
+from credgate import _arguments
 from credgate.__main__ import main
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -557,6 +559,7 @@ def test_ctrl_c_ends_a_waiting_command(tmp_path: Path, scripted: Scripted) -> No
         (["--issuer", "https://a.example"], "no terminal to prompt for the secret"),
         (["--secret-file", "/nonexistent", "--issuer", "https://a.example"], "--secret-file /nonexistent"),
         (["--config", "/nonexistent"], "--config /nonexistent"),
+        (["--secret-file", "/dev/null", "--issuer", "https://a.example"], "--secret-file /dev/null is empty"),
         (["--set", "nonsense"], "must be NAME=VALUE"),
         (["--issuer", "https://a.example", "--arg", "nonsense"], "--arg nonsense: must be NAME=VALUE"),
         (["--client-secret", "s3cret"], "unrecognized arguments"),
@@ -589,3 +592,25 @@ def test_the_snapshots_contain_no_obsolete_titles() -> None:
     assert set(texts) == {*FAULTS, *own_tests}
     for dialect, vectors in DIALECTS.items():
         assert set(Snapshot(HERE / f"snapshots/{dialect}.txt").texts()) == {vector.id for vector in vectors}
+
+
+def test_an_empty_secret_in_the_environment_is_named() -> None:
+    environment = {**os.environ, "CREDGATE_CLIENT_SECRET": ""}
+    done = subprocess.run(command("--issuer", "https://a.example"), env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.endswith("CREDGATE_CLIENT_SECRET is empty\n")
+
+
+@pytest.mark.parametrize(("options", "expected"), [("client_id=123", "123"), ('client_id="123"', "123"), ("client_id=null", None)])
+def test_a_setting_of_text_takes_a_number_as_text(options: str, expected: str | None) -> None:
+    parser = argparse.ArgumentParser()
+    _arguments.add_to(parser)
+    assert _arguments.read(parser.parse_args(["--set", options, "--set", "timeout=5"])) == {"client_id": expected, "timeout": 5}
+
+
+@pytest.mark.parametrize(("output", "status", "said"), [("| true", 141, ""), (">/dev/full", 1, "No space left on device")])
+def test_output_that_cannot_be_written_gives_no_traceback(output: str, status: int, said: str) -> None:
+    shell = f'{sys.executable} -m credgate settings {output}; exit ${{PIPESTATUS[0]}}'
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=60)
+    assert done.returncode == status
+    assert said in done.stderr and done.stderr.count("\n") == (1 if said else 0), done.stderr

@@ -1,8 +1,10 @@
 """`python -m credgate migrate`: input, output and messages."""
 
 import json
+import stat
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import credgate
@@ -250,3 +252,29 @@ def test_missing_file_is_an_error_of_the_command_line() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "/nowhere.yaml" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_output_is_replaced_as_a_whole_and_only_if_something_is_written(tmp_path: Path) -> None:
+    file, link = tmp_path / "gates.conf", tmp_path / "link.conf"
+    file.write_text("old")
+    link.symlink_to(file)
+    done = migrate(deck(service(plugins=[plugin(session_secret="x")])), "--output", str(file), status=6)
+    assert (file.read_text(), done.stdout) == ("old", "")
+    done = migrate(deck(service(plugins=[plugin()])), "--output", str(link))
+    assert (done.stdout, done.stderr, link.is_symlink()) == ("", "", True)
+    assert "credgate_issuer https://idp.example;" in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert sorted(tmp_path.iterdir()) == [file, link]
+
+
+def test_output_that_cannot_be_written_is_an_error_of_the_command_line(tmp_path: Path) -> None:
+    text = deck(service(plugins=[plugin()]))
+    assert "No such file or directory" in migrate(text, "--output", str(tmp_path / "none/gates.conf"), status=2).stderr
+    (tmp_path / "directory").mkdir()
+    assert "Is a directory" in migrate(text, "--output", str(tmp_path / "directory"), status=2).stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["directory"]
+
+
+def test_warnings_of_the_library_are_not_mixed_with_the_notes() -> None:
+    done = migrate(deck(service(plugins=[plugin(ssl_verify=False, hide_credentials=False)])))
+    assert all(line.startswith("note: ") for line in done.stderr.splitlines()), done.stderr

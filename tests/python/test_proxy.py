@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -59,7 +60,7 @@ def test_each_request_is_logged_without_a_secret(proxy: Service) -> None:
     log = proxy.log.read_text
     until(lambda: log().count("/logged") == 2, "the lines")
     assert re.search(r"200 GET /logged\?client_id=alice&client_secret=\*+&keep=1 alice (HIT|MISS) \d+ ms", log())
-    assert re.search(r"401 GET /logged\?client_id=alice&client_secret=\*+&keep=1 - \d+ ms", log())
+    assert re.search(r"401 GET /logged\?client_id=alice&client_secret=\*+&keep=1 - \d+ ms credentials_refused: .+", log())
     assert ALICE.traces(log()) == []
 
 
@@ -75,7 +76,9 @@ def test_the_banner_shows_commands_to_try(proxy: Service) -> None:
     here = f"http://127.0.0.1:{proxy.port}"
     assert f"{here} -> http://127.0.0.1:" in log and "for development" in log
     assert f'curl -i -u "$CLIENT_ID:$CLIENT_SECRET" {here}/' in log
-    assert "python -m credgate check --config" in log
+    shown = re.search(r"python -m credgate check (.*)", log)
+    assert shown and shlex.split(shown[1])[-4:] == ["--set", "allow_loopback_http=true", "--client-id", "$CLIENT_ID"]
+    assert "--config" in shown[1] and "--audience https://example.com/" in shown[1]
 
 
 def test_the_banner_of_a_gate_with_own_credentials_shows_no_credentials(tmp_path: Path, provider: Provider, upstream: Upstream) -> None:
@@ -85,8 +88,12 @@ def test_the_banner_of_a_gate_with_own_credentials_shows_no_credentials(tmp_path
         assert bearer(upstream.last)
         log = service.log.read_text()
     assert f"curl -i http://127.0.0.1:{service.port}/" in log and "curl -i -u" not in log
-    assert "python -m credgate check ...\n" in log
+    shown = re.search(r"python -m credgate check (.*)", log)
+    assert shown and shlex.split(shown[1])[-4:] == ["--set", "client_id=alice", "--set", "client_secret=$CLIENT_SECRET"]
     assert ALICE.traces(log) == []
+    command = ["bash", "-c", f"{sys.executable} {shown[0].removeprefix('python ')}"]
+    done = subprocess.run(command, env={**os.environ, "CLIENT_SECRET": ALICE.secret}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("client", [ALICE, None])
