@@ -27,6 +27,7 @@ from credgate._diagnosis import Diagnosis, Finding
 from credgate._fields import config_fields
 from credgate._gate import Gate
 from credgate._logs import LogFilter
+from credgate._options import EngineOptions
 from credgate._waiting import close
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "DeniedError",
     "Deny",
     "Diagnosis",
+    "EngineOptions",
     "Finding",
     "Gate",
     "LogFilter",

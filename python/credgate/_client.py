@@ -30,17 +30,25 @@ class Client:
         """Create it for one client. Without id and secret, that is the gate's own (client_id).
 
         `args` are values for the gate's token_post_args_host. `hosts` are the only hosts that
-        receive the token, without ports; None: all hosts.
+        receive the token, without scheme and port; None: all hosts. Raises ValueError if one of
+        `hosts` is no name or address of a host, if only one of id and secret is passed, and if the
+        gate has no client of its own.
         """
         if (client_id is None) != (client_secret is None):
-            message = "a client has both an id and a secret"
+            message = "client_id and client_secret must be passed together"
+            raise ValueError(message)
+        if client_id is None and gate.config["client_id"] is None:
+            message = (
+                "the gate has no client of its own: pass client_id and client_secret, or set "
+                "client_id"
+            )
             raise ValueError(message)
         self._gate = gate
         self._client_id = client_id
         # Each costs a request less than a method that looks up the gate and the client.
         self._token = partial(gate.token, client_id, client_secret, args)
         self._token_async = partial(gate.token_async, client_id, client_secret, args)
-        self._hosts = None if hosts is None else {host.lower() for host in hosts}
+        self._hosts = None if hosts is None else _names(hosts)
 
     def __repr__(self) -> str:
         """Show the client id, not the secret."""
@@ -59,6 +67,30 @@ class Client:
             message = f"will not send a token to {scheme}://{host} unencrypted: use https"
             raise ValueError(message)
         return True
+
+
+def _names(hosts: Collection[str]) -> set[str]:
+    """Return hosts as URLs have them; raise an exception for text that no host of a URL can be."""
+    if isinstance(hosts, str):
+        message = f"hosts must be a list, such as [{hosts!r}]"
+        raise TypeError(message)
+    return {_name(host) for host in hosts}
+
+
+def _name(host: str) -> str:
+    bare = host.lower().strip("[]")
+    if "/" in host or (":" in host and not _is_ipv6(bare)):
+        message = f"hosts: {host!r} must be a name or an address, without scheme, port and path"
+        raise ValueError(message)
+    return bare
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_here(host: str) -> bool:

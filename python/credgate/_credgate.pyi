@@ -7,6 +7,7 @@ from typing_extensions import Self, Unpack
 
 from credgate._configuration import Settings
 from credgate._diagnosis import Diagnosis
+from credgate._options import EngineOptions
 from credgate._types import Text
 
 __all__ = [
@@ -174,9 +175,9 @@ class Deny:
 class Gate:
     """A compiled configuration. Creating one starts no thread and opens no connection.
 
-    The configuration is a mapping, JSON text, or keyword arguments named as in
-    core/CONFIGURATION.md. Kong's plugin object and another gate are accepted too. Raises
-    ConfigError, which names the field, if it is invalid.
+    The configuration is a mapping, JSON text, or keyword arguments: the settings that
+    `python -m credgate settings` prints. Kong's plugin object and another gate are accepted too.
+    Raises ConfigError, which names the field, if it is invalid.
     """
 
     @overload
@@ -240,8 +241,8 @@ class Gate:
         """Return the token of a client; on a miss, wait for the exchange.
 
         Raises DeniedError if there is no token. Without an id and a secret, the client is the
-        gateway's own (client_id in the configuration). `args` are values for the gate's
-        token_post_args_host.
+        gate's own (client_id in the configuration); ValueError if it has none. `args` are values
+        for the gate's token_post_args_host.
         """
     def _token(  # for `credgate.Gate.token_async`
         self,
@@ -305,8 +306,8 @@ class Gate:
 
         Neither reads nor fills the cache. Blocks until the provider has responded. The diagnosis
         contains neither the secret nor the token. Without an id and a secret, the client is the
-        gateway's own (client_id). `args` are values for the arguments of token_post_args_host and
-        token_post_args_client.
+        gate's own (client_id); ValueError if it has none. `args` are values for the arguments of
+        token_post_args_host and token_post_args_client.
         """
     def _optional(self) -> Gate: ...  # for `credgate.Gate.optional`
     def _token_endpoint(self) -> Gate: ...  # for `credgate.Gate.token_endpoint`
@@ -331,20 +332,25 @@ class Gate:
         """
     @property
     def timeout(self) -> float:
-        """The maximum time that a request waits for its token, in seconds."""
+        """The maximum time that a request waits for its token, in seconds.
 
-def configure(**options: object) -> None:
+        The setting of this name is in milliseconds.
+        """
+
+def configure(**options: Unpack[EngineOptions]) -> None:
     """Set the engine options of this process and of its future children.
 
-    Call it before the first request; options left out get their defaults. `cache_max_bytes`,
-    `cache_max_entries`, `max_waiting` and `max_exchanges` are limits; `metrics_clients` is the
-    maximum number of clients with counters of their own; `store` and the options that begin with
-    `store_` configure the shared store. Raises ConfigError if an option is unknown or invalid, or
-    if the engine already runs with other options.
+    Call it before the first request, purge, metrics or report, which create the engine; options
+    left out get their defaults. `cache_max_bytes`, `cache_max_entries`, `max_waiting` and
+    `max_exchanges` are limits; `provider_pause_max` is the maximum time for which an open circuit
+    breaker keeps exchanges from a provider, in seconds; `metrics_clients` is the maximum number of
+    clients with counters of their own; `store` and the options that begin with `store_` configure
+    the shared store. Raises ConfigError if an option is unknown or invalid, or if the engine
+    already runs with other options.
     """
 
 def metrics() -> str:
-    """Return the metrics of this process in the Prometheus text format."""
+    """Return the metrics of this process in the Prometheus text format; create its engine."""
 
 def report() -> dict[str, Any]:
     """Return the same metrics as a short report: a dict without histograms."""

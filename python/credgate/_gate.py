@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class Gate(_credgate.Gate):
     """A compiled configuration. Creating one starts no thread and opens no connection.
 
-    The configuration is a mapping, JSON text, or keyword arguments named as in
-    core/CONFIGURATION.md. Kong's plugin object and another gate are accepted too. Raises
-    ConfigError, which names the field, if it is invalid.
+    The configuration is a mapping, JSON text, or keyword arguments: the settings that
+    `python -m credgate settings` prints. Kong's plugin object and another gate are accepted too.
+    Raises ConfigError, which names the field, if it is invalid.
     """
 
     __slots__ = ()

@@ -47,7 +47,7 @@ class Auth(Client):
         """Create it for one client. Without id and secret, that is the gate's own (client_id).
 
         `args` are values for the gate's token_post_args_host. `hosts` are the only hosts that
-        receive the token, without ports.
+        receive the token, without scheme and port. Raises ValueError as the other `Auth` classes.
         """
         super().__init__(gate, client_id, client_secret, args=args, hosts=hosts)
 

@@ -16,7 +16,7 @@ static STATE: RwLock<State> = RwLock::new(State {
 });
 
 struct State {
-    /// Created by the first request.
+    /// Created by the first request, purge, metrics or report.
     engine: Option<Engine>,
     options: Option<EngineOptions>,
 }
@@ -81,11 +81,13 @@ pub(crate) fn with<T>(py: Python<'_>, f: impl FnOnce(&Engine) -> T) -> PyResult<
 
 /// Set the engine options of this process and of its future children.
 ///
-/// Call it before the first request; options left out get their defaults. `cache_max_bytes`,
-/// `cache_max_entries`, `max_waiting` and `max_exchanges` are limits; `metrics_clients` is the
-/// maximum number of clients with counters of their own; `store` and the options that begin with
-/// `store_` configure the shared store. Raises ConfigError if an option is unknown or invalid, or
-/// if the engine already runs with other options.
+/// Call it before the first request, purge, metrics or report, which create the engine; options
+/// left out get their defaults. `cache_max_bytes`, `cache_max_entries`, `max_waiting` and
+/// `max_exchanges` are limits; `provider_pause_max` is the maximum time for which an open circuit
+/// breaker keeps exchanges from a provider, in seconds; `metrics_clients` is the maximum number of
+/// clients with counters of their own; `store` and the options that begin with `store_` configure
+/// the shared store. Raises ConfigError if an option is unknown or invalid, or if the engine
+/// already runs with other options.
 #[pyfunction]
 #[pyo3(signature = (**options))]
 fn configure(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
@@ -101,7 +103,7 @@ fn configure(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<()
     Err(late_options(py))
 }
 
-/// Return the metrics of this process in the Prometheus text format.
+/// Return the metrics of this process in the Prometheus text format; create its engine.
 #[pyfunction]
 fn metrics(py: Python<'_>) -> PyResult<String> {
     let engine = current(py)?;

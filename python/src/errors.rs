@@ -4,7 +4,7 @@ use credgate_core::{Cause, Deny, Error, ErrorKind};
 use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyTuple, PyType};
 
 create_exception!(
     credgate,
@@ -65,6 +65,12 @@ impl Problem {
             .map_or("None".to_owned(), |field| format!("'{field}'"));
         format!("Problem(field={field}, message={:?})", self.message)
     }
+
+    /// So that a `ConfigError` can be pickled.
+    fn __reduce__(&self, py: Python<'_>) -> (Py<PyType>, (Option<String>, String)) {
+        let arguments = (self.field.clone(), self.message.clone());
+        (py.get_type::<Problem>().unbind(), arguments)
+    }
 }
 
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -72,9 +78,16 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let base = py.get_type::<CredgateError>();
     base.setattr("retry_after", py.None())?;
     module.add("CredgateError", base)?;
-    module.add("ConfigError", py.get_type::<ConfigError>())?;
+    // The attributes of an exception that a program creates, such as a test.
+    let config = py.get_type::<ConfigError>();
+    config.setattr("problems", PyTuple::empty(py))?;
+    config.setattr("code", ErrorKind::ConfigValue.code())?;
+    module.add("ConfigError", config)?;
     module.add_class::<Problem>()?;
-    module.add("DeniedError", py.get_type::<DeniedError>())
+    let denied = py.get_type::<DeniedError>();
+    denied.setattr("cause", Cause::Internal.name())?;
+    denied.setattr("http_status", 500)?;
+    module.add("DeniedError", denied)
 }
 
 /// The Python exception for an error of the core.
@@ -93,7 +106,7 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
 /// The error of engine options that are valid, but come too late.
 pub(crate) fn late_options(py: Python<'_>) -> PyErr {
     let message = "the engine of this process already runs with other options; call configure before the first \
-                   request, or call close first"
+                   request, purge, metrics or report, or call close first"
         .to_owned();
     let text = format!("engine options: {message}");
     let problem = Problem {

@@ -3,7 +3,7 @@
 use crate::errors::raise;
 use crate::outcome::{outcome, token};
 use crate::queue::Request;
-use crate::request::{Parts, args, credentials, headers};
+use crate::request::{Parts, args, client, credentials, headers};
 use crate::text::{Text, from_json, to_json};
 use crate::{engine, log, signals, strings};
 use credgate_core::Outcome;
@@ -16,9 +16,9 @@ use std::thread;
 
 /// A compiled configuration. Creating one starts no thread and opens no connection.
 ///
-/// The configuration is a mapping, JSON text, or keyword arguments named as in
-/// core/CONFIGURATION.md. Kong's plugin object and another gate are accepted too. Raises
-/// ConfigError, which names the field, if it is invalid.
+/// The configuration is a mapping, JSON text, or keyword arguments: the settings that
+/// `python -m credgate settings` prints. Kong's plugin object and another gate are accepted too.
+/// Raises ConfigError, which names the field, if it is invalid.
 #[pyclass(frozen, subclass, module = "credgate._credgate")]
 pub(crate) struct Gate(credgate_core::Gate);
 
@@ -140,8 +140,8 @@ impl Gate {
     /// Return the token of a client; on a miss, wait for the exchange.
     ///
     /// Raises DeniedError if there is no token. Without an id and a secret, the client is the
-    /// gateway's own (client_id in the configuration). `args` are values for the gate's
-    /// token_post_args_host.
+    /// gate's own (client_id in the configuration); ValueError if it has none. `args` are values
+    /// for the gate's token_post_args_host.
     #[pyo3(signature = (client_id=None, client_secret=None, args=None))]
     fn token<'py>(
         &self,
@@ -163,7 +163,7 @@ impl Gate {
         args: Option<&Bound<'py, PyMapping>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let parts = Parts {
-            credentials: credentials(client_id, client_secret)?,
+            credentials: client(&self.0, client_id, client_secret)?,
             args: self::args(&self.0, args)?,
             ..Parts::default()
         };
@@ -236,8 +236,8 @@ impl Gate {
     ///
     /// Neither reads nor fills the cache. Blocks until the provider has responded. The diagnosis
     /// contains neither the secret nor the token. Without an id and a secret, the client is the
-    /// gateway's own (client_id). `args` are values for the arguments of token_post_args_host and
-    /// token_post_args_client.
+    /// gate's own (client_id); ValueError if it has none. `args` are values for the arguments of
+    /// token_post_args_host and token_post_args_client.
     #[pyo3(signature = (client_id=None, client_secret=None, args=None))]
     fn check<'py>(
         &self,
@@ -246,7 +246,7 @@ impl Gate {
         client_secret: Option<Text>,
         args: Option<&Bound<'py, PyMapping>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (id, secret) = match credentials(client_id, client_secret)? {
+        let (id, secret) = match client(&self.0, client_id, client_secret)? {
             Some((id, secret)) => (id.to_text()?, secret.to_text()?),
             None => Default::default(),
         };
@@ -325,6 +325,8 @@ impl Gate {
     }
 
     /// The maximum time that a request waits for its token, in seconds.
+    ///
+    /// The setting of this name is in milliseconds.
     #[getter]
     fn timeout(&self) -> f64 {
         self.0.timeout().as_secs_f64()

@@ -2,7 +2,6 @@
 
 use credgate_core::{Engine, Level};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
 /// The numeric levels of `logging`.
 const INFO: u8 = 20;
@@ -30,18 +29,13 @@ pub(crate) fn warn(py: Python<'_>, warnings: &[&str]) {
     }
 }
 
-/// An exception from the logger must not fail the request.
+/// An exception from the logger must not fail the request. Each interpreter of the process has a logger of its own.
 fn emit(py: Python<'_>, level: u8, message: &str) {
-    static LOG: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let log = LOG.get_or_try_init(py, || {
-        let logger = py
-            .import("logging")?
-            .call_method1("getLogger", ("credgate",))?;
-        PyResult::Ok(logger.getattr("log")?.unbind())
+    let logged = py.import("logging").and_then(|logging| {
+        let logger = logging.call_method1("getLogger", ("credgate",))?;
+        logger.call_method1("log", (level, "%s", message))
     });
-    let logged = log.and_then(|log| log.call1(py, (level, "%s", message)));
     if let Err(error) = logged {
-        let context = LOG.get(py).map(|log| log.bind(py).as_any());
-        error.write_unraisable(py, context);
+        error.write_unraisable(py, None);
     }
 }

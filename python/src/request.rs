@@ -57,10 +57,32 @@ pub(crate) fn credentials(
     match (client_id, client_secret) {
         (None, None) => Ok(None),
         (Some(id), Some(secret)) => Ok(Some((id, secret))),
-        _ => Err(PyTypeError::new_err(
+        _ => Err(PyValueError::new_err(
             "client_id and client_secret must be passed together",
         )),
     }
+}
+
+/// The credentials of the client that gets a token; `None` for the gate's own client.
+pub(crate) fn client(
+    gate: &Gate,
+    client_id: Option<Text>,
+    client_secret: Option<Text>,
+) -> PyResult<Option<(Text, Text)>> {
+    let given = credentials(client_id, client_secret)?;
+    if given.is_none() {
+        let bare = Parts {
+            args: args(gate, None)?,
+            ..Parts::default()
+        };
+        let own = bare.with(gate, |request| gate.presented_client_id(request));
+        own.ok_or_else(|| {
+            PyValueError::new_err(
+                "the gate has no client of its own: pass client_id and client_secret, or set client_id",
+            )
+        })?;
+    }
+    Ok(given)
 }
 
 /// The headers of a request, if the gate names two of them: an iterable of names and values.
@@ -70,7 +92,14 @@ pub(crate) fn headers(
 ) -> PyResult<Vec<(Text, Text)>> {
     match given {
         Some(given) if !gate.credential_headers().is_empty() => {
-            given.try_iter()?.map(|header| header?.extract()).collect()
+            let pair = |header: PyResult<Bound<'_, PyAny>>| {
+                header?.extract().map_err(|_| {
+                    PyTypeError::new_err(
+                        "headers must be pairs of name and value, each str or bytes; of a mapping, pass headers.items()",
+                    )
+                })
+            };
+            given.try_iter()?.map(pair).collect()
         }
         _ => Ok(Vec::new()),
     }

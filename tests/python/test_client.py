@@ -295,7 +295,7 @@ def test_a_gate_with_own_credentials_needs_no_others(send: Send, provider: Provi
 
 def test_half_a_pair_of_credentials_is_an_error(send: Send) -> None:
     for client in (SimpleNamespace(id="id", secret=None), SimpleNamespace(id=None, secret="secret")):
-        with pytest.raises(ValueError, match="both an id and a secret"):
+        with pytest.raises(ValueError, match="client_id and client_secret must be passed together"):
             send(fresh_gate("https://a.example"), "https://api.example.com/", client=client)
 
 
@@ -311,3 +311,32 @@ def test_repr_contains_no_secret(module: Any) -> None:
     assert repr(auth) == f"<{module.__name__}.Auth client_id='alice'>"
     own = module.Auth(fresh_gate("https://a.example", client_id="own", client_secret=ALICE.secret), hosts=["a.example"])
     assert repr(own) == f"<{module.__name__}.Auth client_id='own'>"
+
+
+def auth(module: Any, *client: str, hosts: Any) -> Any:
+    return module.Auth(fresh_gate("https://a.example"), *(client or (ALICE.id, ALICE.secret)), hosts=hosts)
+
+
+MODULES = [credgate.httpx, credgate.httpx2, credgate.requests, credgate.aiohttp]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_host_that_no_url_can_have_is_an_error(module: Any) -> None:
+    for host in ("https://api.example.com", "api.example.com:8443", "api.example.com/orders", "[::1]:8443"):
+        with pytest.raises(ValueError, match="must be a name or an address, without scheme, port and path"):
+            auth(module, hosts=[host])
+    with pytest.raises(TypeError, match="hosts must be a list, such as .'api.example.com'."):
+        auth(module, hosts="api.example.com")
+
+
+def test_hosts_may_be_addresses(send: Send, provider: Provider) -> None:
+    with serving(ok) as api:
+        assert send(fresh_gate(provider.issuer), api.url, options={"hosts": ["127.0.0.1", "[::1]", "::1"]}) == 200
+        assert bearer(api.seen[0]).startswith("eyJ")
+    assert auth(credgate.httpx, hosts=["[::1]"])._hosts == auth(credgate.httpx, hosts=["::1"])._hosts
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_gate_without_a_client_of_its_own_needs_credentials_at_once(module: Any) -> None:
+    with pytest.raises(ValueError, match="the gate has no client of its own: pass client_id and client_secret, or set client_id"):
+        module.Auth(fresh_gate("https://a.example"), hosts=["a.example"])

@@ -108,3 +108,26 @@ def test_an_import_in_a_subinterpreter_works_or_raises(scripted: Scripted) -> No
         except Exception as error:
             assert "interpreter" in str(error), error
     """)  # fmt: skip
+
+
+IN_A_SUBINTERPRETER = """
+import logging
+seen = []
+class Handler(logging.Handler):
+    def emit(self, record): seen.append(record.getMessage())
+logging.getLogger("credgate").addHandler(Handler())
+import credgate
+credgate.Gate(issuer="https://idp.example", ssl_verify=False)
+assert len(seen) == 1 and seen[0].startswith("ssl_verify"), seen
+"""
+
+
+def test_a_record_goes_to_the_logger_of_the_interpreter_that_runs(scripted: Scripted) -> None:
+    run(scripted.issuer, f"""
+        import _xxsubinterpreters as interpreters
+        credgate.Gate(issuer="https://idp.example", ssl_verify=False)
+        try:
+            interpreters.run_string(interpreters.create(), {IN_A_SUBINTERPRETER!r})
+        except Exception as error:
+            assert "do not yet support subinterpreters" in str(error), error
+    """)  # fmt: skip

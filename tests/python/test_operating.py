@@ -60,7 +60,7 @@ def test_options_of_a_running_engine_cannot_be_changed(scripted: Scripted) -> No
     credgate.configure(max_waiting=7)
     gate(scripted.issuer).authenticate(query=PAIR)
     credgate.configure(max_waiting=7)
-    with pytest.raises(credgate.ConfigError, match="call configure before the first request, or call close first") as raised:
+    with pytest.raises(credgate.ConfigError, match="call configure before the first request, purge, metrics or report, or call close first") as raised:
         credgate.configure(max_waiting=8)
     assert raised.value.code == 2003
     credgate.close()
@@ -326,3 +326,12 @@ def test_import_loads_no_optional_dependencies(provider: Provider) -> None:
     loaded = run(provider.issuer, "print(sorted(sys.modules))")
     for module in ("prometheus_client", "httpx", "requests", "starlette", "flask", "django"):
         assert f"'{module}'" not in loaded
+
+
+@pytest.mark.parametrize("call", [credgate.purge, credgate.metrics, credgate.report])
+@pytest.mark.usefixtures("_options")
+def test_options_come_too_late_after_a_call_that_creates_the_engine(call: Any) -> None:
+    credgate.close()
+    call()
+    with pytest.raises(credgate.ConfigError, match="purge, metrics or report"):
+        credgate.configure(max_waiting=8)

@@ -53,10 +53,9 @@ def test_the_callers_credentials_are_exchanged(provider: Provider) -> None:
     ):
         outcome = gate.authenticate(**{name.lower(): value for name, value in more.items()})
         assert not outcome.allowed and outcome.cause == cause
-    with pytest.raises(credgate.DeniedError) as denied:
+    with pytest.raises(ValueError, match="the gate has no client of its own"):
         gate.token()
-    assert denied.value.cause == "no_credentials"
-    with pytest.raises(TypeError, match="together"):
+    with pytest.raises(ValueError, match="together"):
         gate.authenticate(client_id="alice")
 
 

@@ -1,5 +1,6 @@
 """`Gate.token`, and the attributes of gates, outcomes and errors."""
 
+import asyncio
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -130,8 +131,26 @@ def test_invalid_args_raise(scripted: Scripted, args: Any, error: type, message:
 def test_half_a_pair_of_credentials_raises() -> None:
     with_provider = gate("https://idp.example")
     for half in ({"client_id": "a"}, {"client_secret": "s"}):
-        with pytest.raises(TypeError, match="client_id and client_secret must be passed together"):
+        with pytest.raises(ValueError, match="client_id and client_secret must be passed together"):
             with_provider.authenticate(**half)
+        with pytest.raises(ValueError, match="client_id and client_secret must be passed together"):
+            with_provider.token(**half)
+
+
+@pytest.mark.parametrize("settings", [{}, {"anonymous": True}, {"token_post_args_host": ["tenant"]}])
+def test_a_gate_without_a_client_of_its_own_gives_no_token_without_credentials(settings: dict[str, Any]) -> None:
+    with_provider = gate("https://idp.example", **settings)
+    message = "the gate has no client of its own: pass client_id and client_secret, or set client_id"
+    for call in (with_provider.token, with_provider.check, lambda: asyncio.run(with_provider.token_async())):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_headers_that_are_no_pairs_are_a_type_error() -> None:
+    named = gate("https://idp.example", client_id_header="X-Id", client_secret_header="X-Secret")
+    for wrong in ({"X-Id": "id"}, ["X-Id"], [("X-Id", 5)]):
+        with pytest.raises(TypeError, match=r"headers must be pairs of name and value, .* pass headers.items\(\)"):
+            named.authenticate(headers=wrong)  # type: ignore[arg-type]
 
 
 class Settings(Mapping[str, Any]):

@@ -18,6 +18,7 @@ from support import settings
 RIGHT = """
     import asyncio
     from collections.abc import Coroutine
+    from pathlib import Path
     from typing import Any
 
     import aiohttp
@@ -57,6 +58,8 @@ RIGHT = """
         aiohttp.ClientSession(middlewares=[credgate.aiohttp.Auth(gate, "id", "secret", hosts=["api.example"])])
         credgate.asgi.Middleware(credgate.proxy.create_app(gate, "https://api.example"), gate)
 
+    credgate.configure(max_waiting=5, store="sqlite:/run/credgate/tokens.db", store_pepper_file=Path("pepper"))
+    credgate.Gate(issuer="https://idp.example", introspection_client_secret_file=Path("s"), token_headers_files={"X": Path("k")})
     query: str = gate.hide_query("a=b")
     body: bytes = gate.hide_body("application/json", bytearray(b"{}"))
 """
@@ -76,6 +79,7 @@ WRONG = [
     'gate.hide_query("a").decode()',
     "credgate.Gate.Queue",
     "credgate.configure(5)",
+    "credgate.configure(max_waitin=5)",
     'credgate.aiohttp.Auth(gate, "id", "secret")',
     "credgate.proxy.create_app(gate)",
 ]
@@ -140,3 +144,10 @@ def test_every_public_name_has_a_docstring(name: str) -> None:
         own = {key: member for cls in public.__mro__ if cls.__module__.startswith("credgate") for key, member in vars(cls).items()}
         described = {key for key, member in own.items() if inspect.isroutine(member) or inspect.isdatadescriptor(member)}
         assert [key for key in described if not key.startswith("_") and not inspect.getdoc(getattr(public, key))] == []
+
+
+def test_the_engine_options_are_those_of_the_core() -> None:
+    with pytest.raises(credgate.ConfigError) as raised:
+        credgate.configure(nonsense=1)  # type: ignore[call-arg]
+    named = str(raised.value).partition("the fields are ")[2].split(", ")
+    assert sorted(named) == sorted(credgate.EngineOptions.__annotations__)
