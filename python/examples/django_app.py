@@ -1,19 +1,26 @@
 """A Django application in one file. Clients send a client id and secret.
 
+Put your issuer and audience into gate.json of this directory.
+
+pip install django gunicorn uvicorn
 CREDGATE_CONFIG=gate.json gunicorn django_app:application
+CREDGATE_CONFIG=gate.json uvicorn django_app:asgi_application    # the same with ASGI
 curl -u "$CLIENT_ID:$CLIENT_SECRET" http://127.0.0.1:8000/whoami
 """
 
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
+from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
 import credgate
+import credgate.asgi
 import credgate.wsgi
 
 settings.configure(
@@ -24,17 +31,23 @@ settings.configure(
 )
 
 
+def authenticated(request: HttpRequest) -> dict[str, Any]:
+    """Return the entries of the middleware: in the scope with ASGI, in META with WSGI."""
+    entries: dict[str, Any] = getattr(request, "scope", request.META)
+    return entries
+
+
 def whoami(request: HttpRequest) -> JsonResponse:
     """Return the client id and the audience of its token."""
-    claims = request.META["credgate.claims"] or {}
-    return JsonResponse(
-        {"client": request.META["credgate.client_id"], "audience": claims.get("aud")}
-    )
+    entries = authenticated(request)
+    claims = entries["credgate.claims"] or {}
+    return JsonResponse({"client": entries["credgate.client_id"], "audience": claims.get("aud")})
 
 
 def order(request: HttpRequest) -> JsonResponse:
     """Take an order from a form, which may also contain the credentials."""
-    return JsonResponse({"client": request.META["credgate.client_id"], **request.POST.dict()})
+    client = authenticated(request)["credgate.client_id"]
+    return JsonResponse({**request.POST.dict(), "client": client})
 
 
 def token(request: HttpRequest) -> JsonResponse:
@@ -46,3 +59,4 @@ urlpatterns = [path("whoami", whoami), path("orders", order), path("token", toke
 
 gate = credgate.Gate(Path(os.environ["CREDGATE_CONFIG"]).read_text())
 application = credgate.wsgi.Middleware(get_wsgi_application(), gate)
+asgi_application = credgate.asgi.Middleware(get_asgi_application(), gate)

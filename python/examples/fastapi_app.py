@@ -1,5 +1,8 @@
 """A FastAPI application. Clients send a client id and secret.
 
+Put your issuer and audience into gate.json of this directory.
+
+pip install fastapi uvicorn python-multipart    # the last reads forms
 CREDGATE_CONFIG=gate.json uvicorn fastapi_app:app
 curl -u "$CLIENT_ID:$CLIENT_SECRET" http://127.0.0.1:8000/whoami
 """

@@ -1,5 +1,8 @@
 """A Flask application. Clients send a client id and secret.
 
+Put your issuer and audience into gate.json of this directory.
+
+pip install flask gunicorn
 CREDGATE_CONFIG=gate.json gunicorn flask_app:app
 curl -u "$CLIENT_ID:$CLIENT_SECRET" http://127.0.0.1:8000/whoami
 """
@@ -8,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, request
+from flask import Flask, abort, request
 
 import credgate
 import credgate.wsgi
@@ -27,9 +30,11 @@ def whoami() -> dict[str, Any]:
 
 @app.post("/orders")
 def order() -> dict[str, Any]:
-    """Take an order from a form or JSON, which may also contain the credentials."""
-    given = request.get_json() if request.is_json else request.form
-    return {"client": request.environ["credgate.client_id"], **given}
+    """Take an order from a form or a JSON object, which may also contain the credentials."""
+    given = request.get_json() if request.is_json else request.form.to_dict()
+    if not isinstance(given, dict):
+        abort(400)
+    return {**given, "client": request.environ["credgate.client_id"]}
 
 
 @app.get("/token")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from conftest import ALICE, BOB, CAROL, CLIENTS
-from support.http import FORM, SOURCES, ask
+from support.http import FORM, JSON, SOURCES, ask
 from support.lab import Provider, Scripted
 from support.process import Service, free_port, gone, until
 
@@ -235,6 +235,7 @@ APPLICATIONS = {
     "fastapi": [*UVICORN, "fastapi_app:app"],
     "flask": [*GUNICORN, "flask_app:app"],
     "django": [*GUNICORN, "--preload", "django_app:application"],
+    "django-asgi": [*UVICORN, "django_app:asgi_application"],
 }
 
 
@@ -260,5 +261,18 @@ def test_an_example_reads_a_form_that_contained_credentials(application: Service
     response = ask(application.port, "/orders", method="POST", headers=FORM, body=body)
     assert response.json() == {"client": "alice", "item": "tea", "note": "hot"}, log(application)
     assert ALICE.traces(log(application)) == []
+
+
+def test_a_client_does_not_choose_the_identity_in_an_example(application: Service) -> None:
+    body = f"{ALICE.parameters}&item=tea&client=root"
+    response = ask(application.port, "/orders", method="POST", headers=FORM, body=body)
+    assert response.json()["client"] == "alice"
+
+
+def test_an_example_denies_a_body_that_is_no_order(application: Service) -> None:
+    response = ask(application.port, "/orders", method="POST", headers={**ALICE.basic, **JSON}, body="[1]")
+    assert response.status in (200, 400, 422), log(application)
+    if response.status == 200:
+        assert response.json() == {"client": "alice"}, "Django's form is empty"
 
 
