@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 
-from support.examples import blocks
+from support.examples import blocks, fenced
 from support.deck import deck, plugin, service
 from support.http import Client, ask
 from support.keys import KEYS
@@ -78,6 +79,7 @@ def test_the_python_blocks_run_in_order(
         REGISTRY.unregister(added)
     for name in ("gunicorn.access", "gunicorn.error", "werkzeug", "django.server"):
         logging.getLogger(name).filters.clear()
+    logging.getLogger("credgate.asgi").setLevel(logging.NOTSET)
 
 
 def test_the_applications_of_the_readme_respond(documented: Provider, authority: Authority) -> None:
@@ -93,22 +95,37 @@ def test_the_applications_of_the_readme_respond(documented: Provider, authority:
     async def tokens() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(namespace["services"]), base_url="http://here") as client:
             form = {"grant_type": "client_credentials"}
-            return await client.post("/oauth/token/", headers=DOCUMENTED.basic, data=form)
+            return await client.post("/oauth/token", headers=DOCUMENTED.basic, data=form)
+
+    async def part(path: str, headers: dict[str, str]) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(namespace["whole"]), base_url="http://here") as client:
+            return await client.get(path, headers=headers)
+
+    async def checked(path: str) -> int:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(namespace["services"]), base_url="http://here") as client:
+            return (await client.get(path, headers=DOCUMENTED.basic)).status_code
 
     assert asyncio.run(asked("/whoami", DOCUMENTED.basic)).json() == "id"
     assert asyncio.run(asked("/whoami", {})).status_code == 401
     assert asyncio.run(asked("/healthz", {})).json() == "well"
     posted = asyncio.run(tokens())
     assert posted.json()["token_type"] == "Bearer" and posted.headers["cache-control"] == "no-store"
+    assert [asyncio.run(checked(path)) for path in ("/check", "/check/orders/5")] == [200, 200]
+    assert asyncio.run(part("/api/orders", DOCUMENTED.basic)).json() == "id"
+    paths = ("/api/orders", "/", "/docs", "/openapi.json")
+    assert [asyncio.run(part(path, {})).status_code for path in paths] == [401, 200, 200, 200]
+    assert [asyncio.run(asked(path, {})).status_code for path in ("/docs", "/openapi.json")] == [401, 401]
     with_client = namespace["flask_app"].test_client()
     assert with_client.get("/whoami", headers=DOCUMENTED.basic).text == "id"
     assert with_client.get("/whoami").status_code == 401
 
 
 def test_the_commands_of_the_readme_run(tmp_path: Path, documented: Provider, authority: Authority, upstream: Upstream) -> None:
-    wheel, install, check, migrate, proxy = blocks("", README)
+    wheel, extras, install, check, migrate, proxy = blocks("", README)
     # packages/test_newcomers.py runs these.
     assert wheel in (ROOT / "README.md").read_text()
+    names = sorted(metadata.metadata("credgate").get_all("Provides-Extra") or [])
+    assert extras == f"venv/bin/pip install --find-links target/packages 'credgate[{','.join(names)}]'\n"
     kong, written = tmp_path / "kong.yaml", tmp_path / "gates.conf"
     kong.write_text(deck(service(plugins=[plugin()])))
     command = migrate.replace("kong.yaml", str(kong)).replace("/etc/nginx/conf.d/gates.conf", str(written))
@@ -143,7 +160,8 @@ def test_the_example_output_matches_the_snapshots() -> None:
 
 def test_every_block_has_a_tested_language() -> None:
     fences = len(re.findall(r"^```", README, re.MULTILINE))
-    assert fences == 2 * sum(len(blocks(language, README)) for language in ("", "python", "text"))
+    settings = [block for block in fenced(README) if block.label == "settings"]  # test_settings.py has it
+    assert fences == 2 * (len(settings) + sum(len(blocks(language, README)) for language in ("", "python", "text")))
 
 
 def test_every_public_name_is_documented() -> None:
@@ -176,7 +194,7 @@ def test_every_cause_is_documented_with_its_http_status() -> None:
 
 
 def test_every_command_line_option_is_documented() -> None:
-    for command in ("check", "proxy"):
+    for command in ("check", "migrate", "proxy", "settings"):
         done = subprocess.run([sys.executable, "-m", "credgate", command, "--help"], capture_output=True, text=True, timeout=60)
         options = set(re.findall(r"--[a-z-]+", done.stdout)) - {"--help"}
         assert [option for option in options if option not in README] == []
@@ -186,3 +204,10 @@ def test_the_console_script_is_the_same_command() -> None:
     script = Path(sys.executable).with_name("credgate")
     done = subprocess.run([sys.executable, script, "check", "--help"], capture_output=True, text=True, timeout=60)
     assert done.stdout.startswith("usage: credgate check "), done.stderr
+
+
+def test_the_gate_of_the_example_applications_is_valid() -> None:
+    for name in ("django", "fastapi", "flask"):
+        assert "gate.json of this directory" in (ROOT / f"python/examples/{name}_app.py").read_text()
+    made = credgate.Gate((ROOT / "python/examples/gate.json").read_text())
+    assert (made.config["issuer"], made.warnings) == ("https://tenant.auth0.com/", [])
