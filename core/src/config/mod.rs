@@ -327,7 +327,7 @@ pub(crate) struct Config {
     /// background. 1 disables refreshes. Not in Kong.
     pub(crate) refresh_ahead: f64,
     /// Statuses of the upstream, from 400 to 599, that drop the token from the cache. A token younger than 10 seconds
-    /// is kept. In Kong, not a field of this plugin.
+    /// is kept. In OpenResty, it needs the option `ctx` and `gate:log`. In Kong, not a field of this plugin.
     pub(crate) purge_token_on_upstream_status_codes: Vec<u16>,
 
     // Limits.
