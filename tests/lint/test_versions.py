@@ -23,7 +23,6 @@ def test_rocks_have_the_version_of_the_workspace() -> None:
         assert f'version = "{VERSION}-1"' in text
         assert spec.name == f"{name}-{VERSION}-1.rockspec"
         assert set(re.findall(r'"lua-resty-credgate == (.+)"', text)) <= {VERSION}
-    assert f"\nversion = {VERSION}\n" in (ROOT / "ffi/lua/dist.ini").read_text()
 
 
 def test_plugin_of_kong_has_the_version_of_the_workspace() -> None:
