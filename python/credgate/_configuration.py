@@ -221,7 +221,8 @@ class Settings(TypedDict, total=False):
     # Hosts to connect to without a proxy, separated by commas.
     no_proxy: str | None
     # Statuses of the upstream, from 400 to 599, that drop the token from the cache. A token younger
-    # than 10 seconds is kept. In Kong, not a field of this plugin. Default: [401].
+    # than 10 seconds is kept. In OpenResty, it needs the option "ctx" and "gate:log". In Kong, not
+    # a field of this plugin. Default: [401].
     purge_token_on_upstream_status_codes: Sequence[int]
     # Minimum interval between two fetches of the metadata, and between two fetches of the keys for
     # clients' own tokens, in seconds; 5 seconds after a failure. For tokens from the token
