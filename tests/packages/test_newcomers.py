@@ -35,8 +35,10 @@ def kong(debian: CleanDebian) -> None:
     debian.install("nginx", "libnginx-mod-http-lua", "lua-cjson", "luarocks")
     shutil.copytree(TESTS / "support/kong_standin", debian.path("/opt/standin"))
     shutil.copy(TESTS / "packages/kong.conf", debian.path("/opt/kong.conf"))
+    debian.path("/etc/kong").mkdir()
     command = debian.path("/usr/local/bin/kong")
-    command.write_text('#!/bin/sh\ntest "$1" = restart\nexec nginx -c /opt/kong.conf\n')
+    plugins = "KONG_PLUGINS=$(sed -n 's/^plugins = //p' /etc/kong/kong.conf)"
+    command.write_text(f'#!/bin/sh\ntest "$1" = restart\n{plugins} exec nginx -c /opt/kong.conf\n')
     command.chmod(0o755)
 
 
