@@ -135,6 +135,18 @@ def test_ctx_keeps_the_outcome_in_ngx_ctx(nginx: Start, provider: Provider, upst
         assert answer.header("X-Outcome") == f"alice {cache_status} query alice nil true"
 
 
+def test_log_overwrites_secrets_of_requests_that_no_gate_has_seen(
+    nginx: Start, scripted: Scripted, upstream: Upstream
+) -> None:
+    # It replaces the one of http, as that of any location does.
+    early = location("/early", "return 403").replace("{\n", "{\nlog_by_lua_block { gate:log() }\n")
+    http = 'log_by_lua_block { require("resty.credgate").redact() }\n'
+    server = start(nginx, f"gate = {gate(scripted.issuer)}", guarded(upstream.url) + early, http=http)
+    assert ask(server.port, f"/early?{ALICE.parameters}&keep=1").status == 403
+    until(lambda: b"/early?client_id=alice&client_secret=*" in server.logs, "the log")
+    assert ALICE.traces(server.logs) == []
+
+
 def test_token_refused_upstream_is_dropped_unless_brand_new(
     nginx: Start, scripted: Scripted, upstream: Upstream
 ) -> None:

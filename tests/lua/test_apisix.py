@@ -11,68 +11,18 @@ from typing import Any
 import pytest
 
 from conftest import ALICE, BOB
+from support.apisix_gateway import apisix
 from support.examples import blocks
 from support.gateway import four_settings
 from support.http import SOURCES, Answer, ask
 from support.lab import Authority, Provider, Scripted, Upstream, bearer
 from support.nginx import Nginx
-from support.openresty import PATHS, lua, start
 from support.process import ROOT, free_port, until
 
 Start = Callable[..., Nginx]
 
 LUA = ROOT / "ffi/lua"
 README = (LUA / "APISIX.md").read_text()
-
-HERE = PATHS.replace("lua_package_path", "lua_shared_dict secrets 1m;\nlua_package_path").replace(
-    '?.lua;;"', f'?.lua;{ROOT}/tests/support/apisix/?.lua;;"', 1
-)
-LOCATION = """
-location / {{
-    set $upstream_uri "";
-    access_by_lua_block {{ standin.access() }}
-    header_filter_by_lua_block {{ standin.header_filter() }}
-    log_by_lua_block {{ standin.log() }}
-    proxy_pass {upstream}$upstream_uri;
-}}
-location = /check_schema {{
-    content_by_lua_block {{
-        local conf = require("cjson").decode(ngx.req.get_body_data() or "{{}}")
-        local ok, err = require("apisix.plugins.credgate").check_schema(conf)
-        ngx.say(ok and "valid" or err)
-    }}
-    client_body_in_single_buffer on;
-    access_by_lua_block {{ ngx.req.read_body() }}
-}}
-location = /change {{
-    access_by_lua_block {{ ngx.req.read_body() }}
-    content_by_lua_block {{
-        local change = require("cjson").decode(ngx.req.get_body_data())
-        for name, value in pairs(change.secrets or {{}}) do ngx.shared.secrets:set(name, value) end
-        for path, conf in pairs(change.routes or {{}}) do routes[path].conf = conf end
-    }}
-}}
-"""
-
-
-def apisix(
-    nginx: Start,
-    upstream: Upstream | str,
-    routes: dict[str, dict[str, Any]],
-    plugins: str = "",
-    init: str = "",
-    http: str = "",
-) -> Nginx:
-    """`routes` are configurations by path; `plugins` are Lua fields of every route."""
-    table = ", ".join(f"[{lua(path)}] = {{ conf = {lua(conf)}, {plugins} }}" for path, conf in routes.items())
-    return start(
-        nginx,
-        f'{init} standin = require "standin" routes = {{ {table} }}',
-        LOCATION.format(upstream=upstream if isinstance(upstream, str) else upstream.url),
-        http=http + "init_worker_by_lua_block { standin.init_worker() }\n",
-        paths=HERE,
-    )
-
 
 def post(server: Nginx, path: str, value: Any) -> Answer:
     return ask(server.port, path, method="POST", body=json.dumps(value), headers={"Content-Type": "text/plain"})
@@ -135,6 +85,12 @@ def test_schema_errors_name_the_field(nginx: Start, upstream: Upstream, settings
     assert post(server, "/check_schema", {**settings, "_meta": {"disable": False}}).body == b"valid\n"
     for conf, field in (({}, "issuer"), ({**settings, "scope": "a"}, "scope"), ({**settings, "timeout": -1}, "timeout")):
         assert post(server, "/check_schema", conf).body.decode().startswith(f"{field}: ")
+
+
+def test_settings_that_apisix_adds_are_judged(nginx: Start, upstream: Upstream, settings: dict[str, Any]) -> None:
+    server = apisix(nginx, upstream, {"/": settings})
+    answer = post(server, "/check_schema", {**settings, "_meta": {"disable": "yes"}})
+    assert answer.body.startswith(b'property "_meta" validation failed: ')
 
 
 def test_routes_have_gates_of_their_own(nginx: Start, provider: Provider, upstream: Upstream) -> None:

@@ -51,7 +51,8 @@ def test_new_returns_an_error_that_names_the_mistake(new: Callable[[str], str], 
 
 def test_dangerous_settings_are_logged_at_startup(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
     server = start(nginx, f"gate = {gate(scripted.issuer, hide_credentials=False)}", guarded(upstream.url))
-    assert "credgate: hide_credentials is false" in server.errors
+    assert re.search(r"\[warn\] \d+#\d+: credgate: hide_credentials is false", server.errors)
+    assert "nginx: [warn] credgate: hide_credentials is false" in server.log.read_text()
 
 
 def test_table_json_and_kong_object_compile_to_the_same_gate(new: Callable[[str], str]) -> None:
@@ -99,6 +100,7 @@ def test_missing_library_error_names_file_and_directories(nginx: Start, tmp_path
         ("gate:authenticate({ args = { a = 'b' } })", "unknown argument a: it is not in token_post_args_host"),
         ("gate:authenticate({ args = { resource = 42 } })", "args.resource must be a string"),
         ("gate:purge(42)", "client_id must be a string"),
+        ("require('resty.credgate').purge(42)", "client_id must be a string"),
     ],
 )
 def test_invalid_arguments_raise_an_error_at_the_caller(
@@ -140,6 +142,28 @@ def test_a_purge_drops_tokens_of_one_client_or_all(nginx: Start, scripted: Scrip
     assert cache_statuses() == ["MISS", "HIT"]
     assert ask(server.port, "/purge").body == b"true"
     assert cache_statuses() == ["MISS", "MISS"]
+
+
+def test_a_purge_may_be_of_all_gates(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+    purge = """location = /purge { content_by_lua_block {
+        ngx.print(tostring(require("resty.credgate").purge(ngx.var.arg_id)))
+    } }\n"""
+    gates = f"gate = {gate(scripted.issuer)} other = {gate(scripted.issuer, scopes=['x'])}"
+    places = guarded(upstream.url) + guarded(upstream.url, path="/other", called="other") + purge
+    server = start(nginx, gates, places)
+
+    def cache_statuses() -> list[str | None]:
+        return [
+            ask(server.port, path, headers=client.basic).header("X-Credgate-Status")
+            for path in ("/", "/other")
+            for client in (ALICE, BOB)
+        ]
+
+    assert cache_statuses() == ["MISS"] * 4
+    assert ask(server.port, "/purge?id=alice").body == b"true"
+    assert cache_statuses() == ["MISS", "HIT"] * 2
+    assert ask(server.port, "/purge").body == b"true"
+    assert cache_statuses() == ["MISS"] * 4
 
 
 def test_metrics_and_report_count_requests(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:

@@ -8,28 +8,12 @@ from urllib.parse import quote
 import pytest
 
 from conftest import ALICE
+from support.fail2ban import found
 from support.http import SOURCES, Client, ask
 from support.lab import Provider, Upstream
 from support.nginx import Nginx, guarded
-from support.process import ROOT
 
 Start = Callable[..., Nginx]
-
-# fail2ban removes the timestamp and replaces <HOST> before it matches.
-HOST = r"(?P<host>\d+\.\d+\.\d+\.\d+|[0-9a-fA-F:]+)"
-
-
-def failregex() -> re.Pattern[str]:
-    """The filter in the documentation."""
-    text = (ROOT / "ffi/nginx/OPERATING.md").read_text()
-    line = re.search(r"^ *failregex = (.*)$", text, re.MULTILINE)
-    assert line
-    return re.compile(line[1].replace("<HOST>", HOST))
-
-
-def found(server: Nginx) -> list[str]:
-    lines = [line.split(" ", 2)[2] for line in server.errors.splitlines() if line.count(" ") > 2]
-    return [match["host"] for line in lines if (match := failregex().search(line))]
 
 
 @pytest.mark.parametrize("source", SOURCES)

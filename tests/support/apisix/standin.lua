@@ -16,9 +16,15 @@ local function exit(code, body)
 end
 
 
+-- load_plugin of apisix/plugin.lua
 function _M.init_worker()
+    local schema = credgate.schema
+
     assert(credgate.priority and credgate.version)
-    assert(type(credgate.schema) == "table")
+    assert(type(schema) == "table")
+
+    schema.properties = schema.properties or {}
+    schema.properties._meta = core.schema.plugin_injected_schema._meta
     credgate.init()
 end
 

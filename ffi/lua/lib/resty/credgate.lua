@@ -1,7 +1,15 @@
 -- Exchanges client credentials of API clients at an OpenID provider, caches the
 -- token, and forwards it as a Bearer token. The reference is ffi/lua/README.md.
 
+-- Gateways load their plugins in the stream subsystem, too, which has no requests
+-- of HTTP.
+if ngx.config.subsystem ~= "http" then
+    return require "resty.credgate.stream"
+end
+
+
 local library = require "resty.credgate.library"
+local configuration = require "resty.credgate.configuration"
 local process = require "resty.credgate.process"
 local gates = require "resty.credgate.gate"
 local http_request = require "resty.credgate.request"
@@ -12,81 +20,39 @@ local ffi = require "ffi"
 
 local C = library.C
 
-local text = ffi.new("const char *[1]")
-local len = ffi.new("size_t[1]")
-
 
 local _M = {
     _VERSION = ffi.string(C.credgate_version()),
 }
 
 
--- Returns the JSON of a table or string, or nil and an error that begins with
--- `name`.
-local function to_json(value, name)
-    if type(value) == "string" then
-        return value
-    end
-
-    if type(value) ~= "table" then
-        return nil, name .. " must be a table or a JSON string"
-    end
-
-    local found, cjson = pcall(require, "cjson.safe")
-
-    if not found then
-        return nil, name .. " is a table, which requires lua-cjson: install it, "
-                    .. "or pass a JSON string"
-    end
-
-    local json, err = cjson.encode(value)
-
-    if not json then
-        return nil, name .. ": " .. err
-    end
-
-    return json
-end
-
-
 -- Compiles a configuration. Returns a gate; or nil, the error, and a list of its
 -- problems, tables with `message` and mostly `field`.
 function _M.new(config)
-    local json, err = to_json(config, "config")
-
-    if not json then
-        return nil, err, { { message = err } }
-    end
-
-    return gates.new(json)
+    return configuration.with_json(config, "config", gates.new)
 end
 
 
 -- Returns the fields of a configuration, and those of Kong that Credgate does not
 -- have: a list of tables; or nil and the error without lua-cjson.
 function _M.fields()
-    local found, cjson = pcall(require, "cjson.safe")
-
-    if not found then
-        return nil, "the fields are a table, which requires lua-cjson: install it"
-    end
-
-    C.credgate_config_fields(text, len)
-
-    return cjson.decode(ffi.string(text[0], len[0]))
+    return configuration.fields()
 end
 
 
 -- Sets the options of the worker's engine, before its first use. Returns true;
 -- or nil, the error, and its problems as `new` does.
 function _M.configure(options)
-    local json, err = to_json(options, "options")
+    return configuration.with_json(options, "options", process.configure)
+end
 
-    if not json then
-        return nil, err, { { message = err } }
-    end
 
-    return process.configure(json)
+-- Purges the tokens and cached refusals of one client, or of all, in all gates.
+-- Returns true, or nil and the error.
+function _M.purge(client_id)
+    local done, err = process.purge(nil, client_id)
+
+    return done, err
 end
 
 

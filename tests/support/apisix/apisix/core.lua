@@ -81,6 +81,28 @@ local response = strict({
     end,
 }, "core.response")
 
+-- APISIX adds this to the schema of each plugin that it loads.
+local INJECTED = { properties = { priority = "number", disable = "boolean",
+                                  error_response = "table" } }
+
+-- The judgement of a schema, of which the plugin has only what APISIX adds to it.
+local function check_schema(schema, conf)
+    assert(schema.properties._meta == INJECTED, "the plugin is not loaded")
+
+    for name, value in pairs(conf._meta or {}) do
+        local wanted = INJECTED.properties[name]
+
+        if wanted and type(value) ~= wanted then
+            return false, 'property "_meta" validation failed: property "' .. name
+                          .. '" validation failed: wrong type: expected ' .. wanted
+                          .. ", got " .. type(value)
+        end
+    end
+
+    return true
+end
+
+
 return strict({
     new_var = function()
         return setmetatable({ _cache = {} }, var_mt)
@@ -93,5 +115,9 @@ return strict({
     }, "core.log"),
     request = request,
     response = response,
+    schema = strict({
+        check = check_schema,
+        plugin_injected_schema = { _meta = INJECTED },
+    }, "core.schema"),
     table = strict({ insert = table.insert }, "core.table"),
 }, "core")

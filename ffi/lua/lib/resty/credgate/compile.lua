@@ -2,6 +2,7 @@
 -- read.
 
 local library = require "resty.credgate.library"
+local handles = require "resty.credgate.handle"
 local credential_headers = require "resty.credgate.headers"
 local outcomes = require "resty.credgate.outcome"
 local ffi = require "ffi"
@@ -9,11 +10,7 @@ local ffi = require "ffi"
 
 local C = library.C
 local OK = library.abi.OK
-local message = library.message
-local warn = library.warn
 local ffi_str = ffi.string
-
-local GATE = ffi.typeof("credgate_gate *[1]")
 
 local text = ffi.new("const char *[1]")
 local len = ffi.new("size_t[1]")
@@ -87,36 +84,18 @@ end
 -- The fields of a gate from a configuration in JSON. Logs its warnings. Returns
 -- nil, the error and its problems if it is invalid.
 function _M.new(json)
-    local out = GATE()
-    local status = C.credgate_gate_new(json, #json, out, library.error_out)
+    local handle, err, problems = handles.new(json)
 
-    if status ~= OK then
-        return nil, message(status)
-    end
-
-    local handle = ffi.gc(out[0], C.credgate_gate_free)
-    local index = 0
-
-    while C.credgate_gate_warning(handle, index, text, len) == OK do
-        warn(ffi_str(text[0], len[0]))
-        index = index + 1
-    end
-
-    return fields_of(handle)
+    return handle and fields_of(handle), err, problems
 end
 
 
 -- The fields of a gate that the library derives from another. Returns nil and
 -- the error if that gate does not fit.
 function _M.derived(handle, derive)
-    local out = GATE()
-    local status = derive(handle, out, library.error_out)
+    local gate, err = handles.derived(handle, derive)
 
-    if status ~= OK then
-        return nil, message(status)
-    end
-
-    return fields_of(ffi.gc(out[0], C.credgate_gate_free))
+    return gate and fields_of(gate), err
 end
 
 

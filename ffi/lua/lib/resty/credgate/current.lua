@@ -9,11 +9,13 @@ local credential_headers = require "resty.credgate.headers"
 local outcomes = require "resty.credgate.outcome"
 local denials = require "resty.credgate.denial"
 local endpoints = require "resty.credgate.endpoint"
+local option_tables = require "resty.credgate.options"
 local ffi = require "ffi"
 
 
 local C = library.C
 local abi = library.abi
+local OK = abi.OK
 local log = library.log
 local request = attempt.request
 local ffi_str = ffi.string
@@ -29,6 +31,8 @@ local fill_peer = http_request.fill_peer
 local hide_query = http_request.hide_query
 local overwrite_authorization = http_request.overwrite_authorization
 local set_headers = http_request.set_headers
+local presented_client_id = denials.presented_client_id
+local check_options = option_tables.check
 local release = C.credgate_outcome_release
 
 -- The outcome of all cache hits of this VM. Compiled code has a pointer to it as
@@ -119,9 +123,10 @@ local function hide(self, body, content_type, uri_variable, keeps_header,
 end
 
 
--- Authenticates the current request, and hides its credentials. Returns the
--- filled struct; or nil, the error, and the code of its cause if the error does
--- not imply it. Raises errors at the caller of its caller.
+-- Authenticates the current request, and hides its credentials. Returns the client
+-- id that it presents, unless it is a hit; and the filled struct, or nil, the error,
+-- and the code of its cause if the error does not imply it. Raises errors at the
+-- caller of its caller.
 local function decide(self, method, options, struct, shares_headers)
     local uri_variable = options and options.uri_variable
     local body, content_type, invalid = fill(self, method, options, uri_variable)
@@ -133,13 +138,18 @@ local function decide(self, method, options, struct, shares_headers)
     end
 
     local status, own_queue = authenticate(self, struct, fill_peer)
+    local client_id
+
+    if status ~= OK or struct.http_status ~= 0 then
+        client_id = presented_client_id(self.handle, request)
+    end
 
     -- Before any wait: if the client disconnects, nginx logs the request.
     hide(self, body, content_type, uri_variable,
          self.keeps_header or options and options.keep_authorization,
          shares_headers)
 
-    return await(self, struct, status, own_queue)
+    return client_id, await(self, struct, status, own_queue)
 end
 
 
@@ -182,16 +192,18 @@ end
 -- Authenticates the current request. Allows it with its token, and returns the
 -- client id and the cache status; or sends the denial.
 function _M.access(self, options)
+    check_options(options)
+
     local keeps_outcome = options and options.ctx
     local struct = keeps_outcome and outcomes.new_struct() or hit
-    local outcome, err, code = decide(self, get_method(), options, struct)
+    local presented, outcome, err, code = decide(self, get_method(), options, struct)
 
     if keeps_outcome and outcome then
         ngx.ctx.credgate = outcomes.new(outcome)
     end
 
     if not outcome or outcome.http_status ~= 0 then
-        local denial = denials.new(self.handle, outcome, err, code)
+        local denial = denials.new(self.handle, presented, outcome, err, code)
 
         release(hit)
         withdraw(self, options, denial)
@@ -219,8 +231,10 @@ end
 -- allowed request has its token, and a denied one neither credentials nor headers
 -- of the gate.
 function _M.judge(self, options)
-    local struct, err, code = decide(self, get_method(), options,
-                                     outcomes.new_struct())
+    check_options(options)
+
+    local presented, struct, err, code = decide(self, get_method(), options,
+                                                outcomes.new_struct())
     local outcome
 
     if struct and struct.http_status == 0 then
@@ -228,7 +242,7 @@ function _M.judge(self, options)
         outcome = outcomes.new(struct)
 
     else
-        outcome = denials.new(self.handle, struct, err, code)
+        outcome = denials.new(self.handle, presented, struct, err, code)
         withdraw(self, options, outcome)
         self:clear_headers()
     end
@@ -244,6 +258,8 @@ end
 -- Removes the credentials from the current request, and the headers that the gate
 -- may set, without a decision: for a request that something else lets in.
 function _M.hide(self, options)
+    check_options(options)
+
     local uri_variable = options and options.uri_variable
     local body, content_type = fill(self, get_method(), nil, uri_variable)
     local keeps_header = self.keeps_header
@@ -282,8 +298,9 @@ end
 -- Lets an endpoint decide on the current request. Returns the outcome, or nil and
 -- the denial. Raises errors at the caller of its caller.
 local function decide_at_endpoint(gate, method, options)
-    local outcome, err, code = decide(gate, method, options,
-                                      outcomes.new_struct(), ngx.is_subrequest)
+    local presented, outcome, err, code = decide(gate, method, options,
+                                                 outcomes.new_struct(),
+                                                 ngx.is_subrequest)
 
     endpoints.forbid_caching(gate.is_token_endpoint)
 
@@ -291,13 +308,15 @@ local function decide_at_endpoint(gate, method, options)
         return outcomes.new(outcome)
     end
 
-    return nil, denials.new(gate.handle, outcome, err, code)
+    return nil, denials.new(gate.handle, presented, outcome, err, code)
 end
 
 
 -- Serves a token endpoint in content_by_lua, for RFC 6749 section 4.4, from the
 -- cache.
 function _M.token_endpoint(self, options)
+    check_options(options)
+
     local gate = derived(self, "token_gate", C.credgate_gate_token_endpoint)
 
     gate.is_token_endpoint = true
@@ -315,6 +334,8 @@ end
 -- In content_by_lua: answers another proxy that asks about its request, with 200
 -- and the headers for the upstream, or with the denial.
 function _M.check(self, options)
+    check_options(options)
+
     local gate = derived(self, "check_gate", C.credgate_gate_external)
 
     -- A subrequest is always a GET.
@@ -328,9 +349,16 @@ function _M.check(self, options)
 end
 
 
--- In log_by_lua: drops the token if the upstream refused it. Needs the outcome in
--- ngx.ctx. `http_status` is that of the upstream, if nginx does not know it.
+-- In log_by_lua: overwrites the secrets for the logs, and drops the token if the
+-- upstream refused it. The latter needs the outcome in ngx.ctx. `http_status` is that
+-- of the upstream, if nginx does not know it.
 function _M.log(_, http_status)
+    if http_status ~= nil and type(http_status) ~= "number" then
+        error("credgate: http_status must be a number", 2)
+    end
+
+    http_request.redact()
+
     local outcome = ngx.ctx.credgate
 
     if not outcome or not outcome.allowed then

@@ -12,8 +12,6 @@ local ffi = require "ffi"
 
 
 local C = library.C
-local message = library.message
-local OK = library.abi.OK
 local request = attempt.request
 local authenticate = attempt.authenticate
 local await = attempt.await
@@ -161,20 +159,9 @@ end
 -- Purges the tokens and cached refusals of one client, or of all. Returns true,
 -- or nil and the error.
 function _M.purge(self, client_id)
-    local id, id_len = check_string("client_id", client_id, 2)
-    local engine, err = process.engine()
+    local done, err = process.purge(self.handle, client_id)
 
-    if not engine then
-        return nil, err
-    end
-
-    local status = C.credgate_engine_purge(engine, self.handle, id, id_len)
-
-    if status ~= OK then
-        return nil, message(status)
-    end
-
-    return true
+    return done, err
 end
 
 

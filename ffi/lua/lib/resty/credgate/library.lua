@@ -2,6 +2,7 @@
 -- loaded.
 
 local abi = require "resty.credgate.abi"
+local raw_log = require("ngx.errlog").raw_log
 local ffi = require "ffi"
 
 
@@ -32,11 +33,6 @@ local function load()
     return library
 end
 
-
-if ngx.config.subsystem ~= "http" then
-    error("credgate: resty.credgate requires nginx's http subsystem, not "
-          .. ngx.config.subsystem, 0)
-end
 
 local library = load()
 local version = library.credgate_abi_version()
@@ -101,15 +97,10 @@ function _M.message(status)
 end
 
 
--- Logs a message. In init_by_lua, ngx.log writes nothing to nginx's log, but
--- print does.
+-- Logs a message in the form of nginx's own modules: tools that read the log need
+-- one pattern for all hosts.
 function _M.log(level, ...)
-    if ngx.get_phase() ~= "init" then
-        ngx.log(level, "credgate: ", ...)
-        return
-    end
-
-    print("credgate: ", ...)
+    raw_log(level, "credgate: " .. table.concat { ... })
 end
 
 

@@ -85,6 +85,10 @@ end
 -- Returns a claim of the token, by its name or by a path joined by "__": a string
 -- unchanged, any other value as JSON. Returns nil if there is no such claim.
 function _M.claim(self, name)
+    if type(name) ~= "string" then
+        error("credgate: name must be a string", 2)
+    end
+
     if C.credgate_outcome_claim(self.struct, name, #name, text, len) == abi.OK
     then
         return ffi_str(text[0], len[0])
@@ -139,6 +143,10 @@ end
 -- Reports the HTTP status of the upstream's response. Returns true if that
 -- dropped the token.
 function _M.upstream_status(self, http_status)
+    if type(http_status) ~= "number" then
+        error("credgate: http_status must be a number", 2)
+    end
+
     local engine = process.engine()
 
     return engine ~= nil

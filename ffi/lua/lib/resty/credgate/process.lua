@@ -8,6 +8,7 @@ local ffi = require "ffi"
 local C = library.C
 local abi = library.abi
 local message = library.message
+local log = library.log
 local error_out = library.error_out
 
 local ENGINE = ffi.typeof("credgate_engine *[1]")
@@ -105,6 +106,31 @@ function _M.free_queue(queue)
 end
 
 
+-- Purges the tokens and cached refusals of a gate (nil: of all gates), of a client
+-- (nil: of all clients). Returns true, or nil and the error. Raises errors at the
+-- caller of its caller.
+function _M.purge(gate, client_id)
+    if client_id ~= nil and type(client_id) ~= "string" then
+        error("credgate: client_id must be a string", 3)
+    end
+
+    local current, err = _M.engine()
+
+    if not current then
+        return nil, err
+    end
+
+    local status = C.credgate_engine_purge(current, gate, client_id,
+                                           client_id and #client_id or 0)
+
+    if status ~= abi.OK then
+        return nil, message(status)
+    end
+
+    return true
+end
+
+
 function _M.close()
     if engine then
         C.credgate_engine_free(ffi.gc(engine, nil))
@@ -120,7 +146,7 @@ function _M.write_log()
     do
         local text = ffi.string(line, len[0])
 
-        ngx.log(LEVELS[level[0]] or ngx.ERR, "credgate: ", text)
+        log(LEVELS[level[0]] or ngx.ERR, text)
 
         if #latest == MAX_RECORDS then
             table.remove(latest, 1)
