@@ -88,6 +88,8 @@ def test_options_of_the_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     (options,) = re.findall(r"CREDGATE_ENGINE='(.*)'", ENGINE)
+    (unit,) = blocks("systemd", README)
+    assert re.findall(r"^Environment='CREDGATE_ENGINE=(.*)'$", unit, re.MULTILINE) == [options]
     monkeypatch.setenv("CREDGATE_ENGINE", options.replace("/run/credgate", str(tmp_path)))
     kong = Gateway(nginx, upstream.url)
     kong.guard(provider.issuer)

@@ -135,6 +135,13 @@ def test_failing_database_lets_nobody_in(
     assert "cannot load the consumer: no connection" in kong.nginx.errors
 
 
+def test_failing_database_is_not_a_missing_consumer(kong: Gateway, scripted: Scripted, upstream: Upstream) -> None:
+    down = "00000000-0000-4000-8000-00000000dead"
+    answer = claims(kong, scripted, {"sub": down}, consumer_claim=["sub"], consumer_by=["id"], consumer_optional=True)
+    assert (answer.status, upstream.last) == (500, None)
+    assert "cannot load the consumer: no connection" in kong.nginx.errors
+
+
 @pytest.mark.parametrize(
     ("value", "groups", "header"),
     [

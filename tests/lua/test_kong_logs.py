@@ -96,7 +96,7 @@ def test_provider_that_fails_puts_no_secret_into_logs(
     kong.guard(scripted.issuer, name)
     assert ask(kong.port, f"/?{ALICE.parameters}").status == 502
     assert ALICE.traces(kong.written) == []
-    assert "[kong] the token endpoint's response is invalid" in kong.nginx.errors
+    assert "credgate: the token endpoint's response is invalid" in kong.nginx.errors
 
 
 def test_provider_that_is_down_puts_no_secret_into_logs(kong: Gateway) -> None:

@@ -8,6 +8,8 @@ local _M = {
     clock = 0,
     consumers = {},
     database_calls = 0,
+    -- Values that the database cannot search.
+    down = { ["database-is-down"] = true, ["00000000-0000-4000-8000-00000000dead"] = true },
     vault = {},
 }
 
@@ -30,7 +32,7 @@ end
 local function select_consumer(field, value)
     _M.database_calls = _M.database_calls + 1
 
-    if value == "database-is-down" then
+    if _M.down[value] then
         return nil, "no connection"
     end
 

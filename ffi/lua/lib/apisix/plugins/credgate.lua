@@ -4,6 +4,7 @@ local core = require "apisix.core"
 local plugin = require "apisix.plugin"
 local secret = require "apisix.secret"
 local credgate = require "resty.credgate"
+local denials = require "resty.credgate.denial"
 
 
 local OPTIONS = { ctx = true }
@@ -131,8 +132,16 @@ function _M.init()
 end
 
 
+-- The schema has the names with an underscore, which APISIX adds to it.
 function _M.check_schema(conf)
-    local gate, err = credgate.new(to_json(conf))
+    local valid, err = core.schema.check(_M.schema, conf)
+
+    if not valid then
+        return false, err
+    end
+
+    local gate
+    gate, err = credgate.new(to_json(conf))
 
     return gate ~= nil, err
 end
@@ -159,11 +168,7 @@ function _M.rewrite(conf, ctx)
         return
     end
 
-    if outcome.detail then
-        local level = outcome.http_status < 500 and "info" or "error"
-
-        core.log[level]("credgate: ", outcome.detail)
-    end
+    denials.log(outcome)
 
     core.response.set_header("Content-Type", outcome.content_type)
     core.response.set_header("WWW-Authenticate", outcome.challenge)

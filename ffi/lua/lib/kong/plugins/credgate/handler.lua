@@ -1,6 +1,7 @@
 -- Credgate as a plugin of Kong Gateway. The reference is ffi/lua/KONG.md.
 
 local credgate = require "resty.credgate"
+local denials = require "resty.credgate.denial"
 local settings = require "kong.plugins.credgate.settings"
 local identity = require "kong.plugins.credgate.identity"
 
@@ -16,6 +17,11 @@ local Handler = {
     PRIORITY = 1050,
     VERSION = "0.1.0",
 }
+
+-- Kong loads its plugins in the stream subsystem, too, which has no requests of HTTP.
+if ngx.config.subsystem ~= "http" then
+    return Handler
+end
 
 
 -- Replaces the request's query in attributes that are URLs.
@@ -65,9 +71,7 @@ end
 
 
 local function deny(denial)
-    if denial.detail then
-        kong.log[denial.http_status < 500 and "info" or "err"](denial.detail)
-    end
+    denials.log(denial)
 
     return kong.response.exit(denial.http_status, denial.body, {
         ["Content-Type"] = denial.content_type,

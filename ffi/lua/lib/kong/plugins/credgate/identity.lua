@@ -18,7 +18,9 @@ local _M = {}
 
 local LOADERS = {
     id = function(id)
-        return id:find(UUID) and kong.client.load_consumer(id, false) or nil
+        if id:find(UUID) then
+            return kong.client.load_consumer(id, false)
+        end
     end,
     username = function(username)
         return kong.db.consumers:select_by_username(username)

@@ -89,7 +89,15 @@ end
 -- references are judged when these have values.
 local function judge(name, conf)
     local gate, err, problems = credgate.new(to_json(name, conf))
+    local own = encode(fields.gate.fields.client_id, conf.client_id)
     local errors = {}
+
+    if gate and own and own ~= "[]"
+       and encode(fields.gate.fields.anonymous, conf.anonymous)
+    then
+        errors.anonymous = "applies to the credentials of clients; remove it, "
+                           .. "because client_id is set"
+    end
 
     for _, problem in ipairs(gate and {} or problems) do
         local field = problem.field
