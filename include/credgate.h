@@ -796,8 +796,9 @@ int32_t credgate_engine_new(const char *json,
                             struct credgate_engine **out_engine,
                             struct credgate_error **out_error);
 
-// Checks the options of an engine without making one, for hosts that read
-// their configuration before they fork.
+// Checks the options of an engine, and the files that they name, without
+// making one, for hosts that read their configuration before they fork.
+// Processes that run as another user may still be unable to read the files.
 int32_t credgate_engine_check(const char *json,
                               size_t json_len,
                               struct credgate_error **out_error);

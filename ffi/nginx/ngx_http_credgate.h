@@ -368,7 +368,7 @@ extern ngx_str_t  ngx_http_credgate_json_type;
 /* options.c: checks the engine options and their files in the master */
 void *ngx_http_credgate_options_create_main(ngx_conf_t *cf);
 char *ngx_http_credgate_options_init_main(ngx_conf_t *cf, void *conf);
-ngx_int_t ngx_http_credgate_options_init_module(ngx_cycle_t *cycle);
+ngx_int_t ngx_http_credgate_options_prepare(ngx_cycle_t *cycle);
 
 /* outcome.c: replaces the outcome in a context */
 void ngx_http_credgate_outcome_deny(ngx_http_credgate_ctx_t *ctx,

@@ -258,7 +258,8 @@ ngx_http_credgate_error_subject(u_char *p, ngx_str_t *about, ngx_str_t *name,
     }
 
     if (about->data[0] == '[' && setting && setting->nwords > 2
-        && setting->field->type == NGX_HTTP_CREDGATE_TYPE_LIST)
+        && (setting->field->type == NGX_HTTP_CREDGATE_TYPE_LIST
+            || setting->field->type == NGX_HTTP_CREDGATE_TYPE_PATHS))
     {
         p = ngx_sprintf(p, "value %i of ",
                         ngx_http_credgate_error_index(about) + 1);

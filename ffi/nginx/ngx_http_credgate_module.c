@@ -462,7 +462,7 @@ ngx_module_t  ngx_http_credgate_module = {
     ngx_http_credgate_commands,            /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    ngx_http_credgate_options_init_module, /* init module */
+    NULL,                                  /* init module */
     ngx_http_credgate_worker_init_process, /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */

@@ -13,8 +13,8 @@ static void ngx_http_credgate_options_take_off(
     ngx_http_credgate_main_conf_t *cgmcf);
 static ngx_int_t ngx_http_credgate_options_check_readable(ngx_cycle_t *cycle,
     ngx_http_credgate_setting_t *setting);
-static ngx_uint_t ngx_http_credgate_options_in_group(ngx_cycle_t *cycle,
-    ngx_core_conf_t *ccf, gid_t group);
+static ngx_err_t ngx_http_credgate_options_open_as_worker(
+    ngx_core_conf_t *ccf, ngx_str_t *name);
 
 
 void *
@@ -33,7 +33,10 @@ ngx_http_credgate_options_create_main(ngx_conf_t *cf)
 }
 
 
-/* checks the options early, because in a worker a mistake fails requests */
+/*
+ * Checks the options and their files early, because in a worker a mistake
+ * fails requests.
+ */
 
 char *
 ngx_http_credgate_options_init_main(ngx_conf_t *cf, void *conf)
@@ -135,10 +138,13 @@ ngx_http_credgate_options_take_off(ngx_http_credgate_main_conf_t *cgmcf)
 }
 
 
-/* runs in the master: workers may lack the permission to make a directory */
+/*
+ * Runs in the master: workers may lack the permission to make a directory.
+ * After an error here, the workers of the previous configuration go on.
+ */
 
 ngx_int_t
-ngx_http_credgate_options_init_module(ngx_cycle_t *cycle)
+ngx_http_credgate_options_prepare(ngx_cycle_t *cycle)
 {
     ngx_uint_t                      i;
     ngx_http_credgate_setting_t    *setting;
@@ -146,10 +152,6 @@ ngx_http_credgate_options_init_module(ngx_cycle_t *cycle)
 
     cgmcf = ngx_http_cycle_get_module_main_conf(cycle,
                                                 ngx_http_credgate_module);
-
-    if (cgmcf == NULL) {
-        return NGX_OK;
-    }
 
     setting = cgmcf->settings ? cgmcf->settings->elts : NULL;
 
@@ -198,44 +200,29 @@ static ngx_int_t
 ngx_http_credgate_options_check_readable(ngx_cycle_t *cycle,
     ngx_http_credgate_setting_t *setting)
 {
-    ngx_str_t        *name;
-    ngx_uint_t        i, readable;
+    ngx_err_t         err;
+    ngx_uint_t        i;
     ngx_core_conf_t  *ccf;
-    ngx_file_info_t   info;
 
     ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
 
+    /* workers run as the user of the master, which has read the files */
+
+    if (geteuid() != 0 || ccf->user == 0 || !ccf->master) {
+        return NGX_OK;
+    }
+
     for (i = 1; i < setting->nwords; i++) {
-        name = &setting->words[i];
 
-        if (ngx_file_info(name->data, &info) == NGX_FILE_ERROR) {
-            ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
-                          "credgate: " ngx_file_info_n " \"%V\" failed "
-                          "in %V:%ui", name, &setting->file, setting->line);
-            return NGX_ERROR;
-        }
+        err = ngx_http_credgate_options_open_as_worker(ccf,
+                                                       &setting->words[i]);
 
-        if (geteuid() != 0 || ccf->user == 0) {
-            continue;
-        }
-
-        if (info.st_uid == ccf->user) {
-            readable = info.st_mode & S_IRUSR;
-
-        } else if (ngx_http_credgate_options_in_group(cycle, ccf, info.st_gid))
-        {
-            readable = info.st_mode & S_IRGRP;
-
-        } else {
-            readable = info.st_mode & S_IROTH;
-        }
-
-        if (!readable) {
-            ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+        if (err) {
+            ngx_log_error(NGX_LOG_EMERG, cycle->log, err,
                           "credgate: workers cannot read \"%V\" as user %d "
                           "and group %d in %V:%ui",
-                          name, ccf->user, ccf->group, &setting->file,
-                          setting->line);
+                          &setting->words[i], ccf->user, ccf->group,
+                          &setting->file, setting->line);
             return NGX_ERROR;
         }
     }
@@ -244,34 +231,40 @@ ngx_http_credgate_options_check_readable(ngx_cycle_t *cycle,
 }
 
 
-/* nginx calls initgroups(), so a worker has all groups of its user */
+/*
+ * Only the kernel knows about all directories, links, groups and access lists
+ * on the way to a file, so a child asks it with the rights of a worker.
+ */
 
-static ngx_uint_t
-ngx_http_credgate_options_in_group(ngx_cycle_t *cycle, ngx_core_conf_t *ccf,
-    gid_t group)
+static ngx_err_t
+ngx_http_credgate_options_open_as_worker(ngx_core_conf_t *ccf, ngx_str_t *name)
 {
-    int     i, n;
-    gid_t  *groups;
+    int    status;
+    pid_t  pid;
 
-    n = 0;
+    pid = fork();
 
-    if (getgrouplist(ccf->username, ccf->group, NULL, &n) != -1) {
-        return 0;
+    if (pid == -1) {
+        return ngx_errno;
     }
 
-    groups = ngx_palloc(cycle->pool, n * sizeof(gid_t));
+    if (pid == 0) {
+        if (setgid(ccf->group) == -1
+            || initgroups(ccf->username, ccf->group) == -1
+            || setuid(ccf->user) == -1
+            || open((char *) name->data, O_RDONLY|O_NONBLOCK) == -1)
+        {
+            _exit(ngx_errno);
+        }
 
-    if (groups == NULL
-        || getgrouplist(ccf->username, ccf->group, groups, &n) == -1)
-    {
-        return group == ccf->group;
+        _exit(0);
     }
 
-    for (i = 0; i < n; i++) {
-        if (groups[i] == group) {
-            return 1;
+    while (waitpid(pid, &status, 0) == -1) {
+        if (ngx_errno != NGX_EINTR) {
+            return ngx_errno;
         }
     }
 
-    return 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : NGX_EINVAL;
 }

@@ -103,6 +103,7 @@ ngx_http_credgate_zone_add(ngx_conf_t *cf)
     }
 
     cgmcf->zone->init = ngx_http_credgate_zone_init;
+    cgmcf->zone->data = cf->cycle;
 
     return NGX_OK;
 }
@@ -113,6 +114,15 @@ ngx_http_credgate_zone_init(ngx_shm_zone_t *zone, void *data)
 {
     ngx_slab_pool_t             *shpool;
     ngx_http_credgate_shared_t  *shared;
+
+    /*
+     * An error of "init module" would end the master during a reload, and the
+     * user of the workers is not known before.
+     */
+
+    if (ngx_http_credgate_options_prepare(zone->data) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     if (data) {
         /* counters survive a reload */

@@ -52,8 +52,9 @@ pub unsafe extern "C" fn credgate_engine_new(
     })
 }
 
-/// Checks the options of an engine without making one, for hosts that read
-/// their configuration before they fork.
+/// Checks the options of an engine, and the files that they name, without
+/// making one, for hosts that read their configuration before they fork.
+/// Processes that run as another user may still be unable to read the files.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_engine_check(
     json: *const c_char,

@@ -373,6 +373,10 @@ static void options_are_checked_without_an_engine(void)
     credgate_error_free(error);
     check(credgate_engine_check(text("{\"stroe\": 1}"), NULL)
           == CREDGATE_CONFIG_VALUE);
+    check(credgate_engine_check(text("{\"store\": \"sqlite:/nowhere/a.db\", "
+                                     "\"store_pepper_file\": \"/dev/null\"}"),
+                                NULL)
+          == CREDGATE_CONFIG_FILE);
     puts("options_are_checked_without_an_engine");
 }
 

@@ -134,6 +134,7 @@ def options(directory: Path, *lines: str) -> tuple[int, str]:
     text = "".join(f"{line};\n" for line in lines)
     result = Nginx(directory / "checked", "", http=text)
     (directory / "checked/pepper").write_bytes(bytes(32))
+    (directory / "checked/short").write_bytes(bytes(2))
     done = result.check()
     return done.returncode, done.stderr
 
@@ -171,7 +172,9 @@ def test_worker_wide_directives_are_unique_and_http_only(tmp_path: Path, directi
         ("credgate_store_max_bytes 1k", 'credgate: "credgate_store_max_bytes" directive must be between 1048576 (1 MiB) and 1099511627776 (1 TiB)'),
         ("credgate_store_prefix 'a b'", 'credgate: "credgate_store_prefix" directive must be at most 64 printable ASCII characters without spaces and braces'),
         ("credgate_store_client_cert_file pepper", 'credgate: "credgate_store_client_cert_file" directive requires "credgate_store_client_key_file"'),
-        ("credgate_store_pepper_file nowhere", '/nowhere" failed'),
+        ("credgate_store_pepper_file nowhere", '/nowhere: No such file or directory'),
+        ("credgate_store_pepper_file short", '/short: must contain between 32 and 4096 random bytes'),
+        ("credgate_store_previous_pepper_files pepper short", 'credgate: value 2 of "credgate_store_previous_pepper_files" directive: '),
     ],
 )  # fmt: skip
 def test_an_error_in_a_worker_wide_directive_names_its_line(tmp_path: Path, wrong: str, says: str) -> None:
@@ -190,19 +193,41 @@ def test_no_configuration_error_shows_a_password(tmp_path: Path) -> None:
         assert status != 0 and "kanarie" not in message, message
 
 
-def test_files_unreadable_for_the_workers_are_errors(tmp_path: Path) -> None:
-    lines = ["credgate_store redis://127.0.0.1", "credgate_store_pepper_file pepper"]
+def test_files_of_a_redis_over_tls_are_read(tmp_path: Path) -> None:
+    lines = ["credgate_store rediss://127.0.0.1", "credgate_store_pepper_file pepper"]
+    status, message = options(tmp_path, *lines)
+    assert status == 0, message
+    status, message = options(tmp_path, *lines, "credgate_store_ca_file pepper")
+    assert status != 0 and "/pepper contains no PEM certificate in " in message and "nginx.conf:" in message
+
+
+def test_files_unreadable_for_the_workers_are_errors(shared_directory: Path) -> None:
+    lines = ["credgate_store redis://127.0.0.1", "credgate_store_pepper_file keys/pepper"]
     text = "".join(f"{line};\n" for line in lines)
-    server = Nginx(tmp_path / "checked", "", http=text, user="www-data")
-    pepper = tmp_path / "checked/pepper"
+    server = Nginx(shared_directory / "checked", "", http=text, user="www-data")
+    pepper = shared_directory / "checked/keys/pepper"
+    pepper.parent.mkdir()
     pepper.write_bytes(bytes(32))
     os.chown(pepper, 0, 4321)
+
+    def is_refused() -> bool:
+        done = server.check()
+        return done.returncode != 0 and f'workers cannot read "{pepper}"' in done.stderr and "nginx.conf:" in done.stderr
+
     for mode in (0o600, 0o640):
         pepper.chmod(mode)
-        done = server.check()
-        assert done.returncode != 0
-        assert f'workers cannot read "{pepper}"' in done.stderr
+        assert is_refused()
     shutil.chown(pepper, "www-data")
+    assert server.check().returncode == 0
+    # A user also needs every directory on the way.
+    pepper.parent.chmod(0o700)
+    assert is_refused()
+    link = pepper.parents[1] / "link"
+    link.symlink_to(pepper)
+    server.conf.write_text(server.conf.read_text().replace("keys/pepper", "link"))
+    done = server.check()
+    assert done.returncode != 0 and f'workers cannot read "{link}"' in done.stderr
+    pepper.parent.chmod(0o711)
     assert server.check().returncode == 0
 
 

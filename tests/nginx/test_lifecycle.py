@@ -1,16 +1,18 @@
 """Reload, quit, stop and clients that leave, each while an exchange is pending."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from conftest import ALICE, BOB
 from support.h2 import H2Connection
 from support.http import SOURCES, Connection, ask
-from support.lab import Scripted, Upstream, bearer
+from support.lab import Provider, Scripted, Upstream, bearer
 from support.nginx import Nginx, guarded, location
 from support.process import until
 
@@ -72,6 +74,50 @@ def test_a_reload_with_an_invalid_configuration_changes_nothing(server: Nginx, s
     until(lambda: "[emerg]" in server.errors, "the refusal")
     assert ask(server.port, headers=ALICE.basic).header("X-Credgate-Status") == "HIT"
     server.conf.write_text(good)
+    server.error_log.write_text("")
+
+
+@pytest.mark.parametrize("fault", ["short", "certificate", "directory", "missing", "store"])
+def test_a_reload_with_an_unusable_file_changes_nothing(
+    nginx: Start, provider: Provider, upstream: Upstream, shared_directory: Path, fault: str
+) -> None:
+    files = shared_directory / "files"
+    files.mkdir()
+    pepper = files / "pepper"
+    pepper.write_bytes(bytes(32))
+    shutil.chown(pepper, "www-data")
+    store, ca = f"sqlite:{shared_directory}/store/tokens.db", ""
+    http = "credgate_store {};\ncredgate_store_pepper_file {};\n{}"
+    good = http.format(store, pepper, ca)
+    server = nginx(guarded(upstream.url, provider.issuer), http=good, user="www-data")
+    assert ask(server.port, headers=ALICE.basic).status == 200
+    workers = server.workers
+    named = pepper
+    match fault:
+        case "short":
+            pepper.write_bytes(bytes(2))
+        case "certificate":
+            store, ca = "rediss://127.0.0.1", f"credgate_store_ca_file {pepper};\n"
+        case "directory":
+            files.chmod(0o700)
+        case "missing":
+            pepper.unlink()
+        case "store":
+            named = files / "nowhere/store"
+            store = f"sqlite:{named}/tokens.db"
+    text = server.conf.read_text()
+    server.conf.write_text(text.replace(good, http.format(store, pepper, ca)))
+    server.kill(signal.SIGHUP)
+    until(lambda: "[emerg]" in server.errors, "the refusal")
+    assert str(named) in server.errors and "nginx.conf:" in server.errors
+    assert ask(server.port, headers=ALICE.basic).header("X-Credgate-Status") == "HIT"
+    files.chmod(0o755)
+    pepper.write_bytes(bytes(32))
+    shutil.chown(pepper, "www-data")
+    server.conf.write_text(text)
+    assert server.workers == workers
+    server.reload()
+    until(lambda: ask(server.port, headers=ALICE.basic).status == 200, "the new worker")
     server.error_log.write_text("")
 
 

@@ -21,7 +21,7 @@ use crate::metrics::clients::{ClientRequests, Clients};
 use crate::metrics::{ProviderState, Snapshot};
 use crate::outcome::Outcome;
 use crate::request::Request;
-use crate::store::StoreConfig;
+use crate::store::Sharing;
 use crate::sys::clock::{Clock, SystemClock};
 use crate::sys::process::Process;
 use crate::token::Grant;
@@ -72,13 +72,13 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Checks the options without creating an engine: opens no file, contacts no host.
+    /// Checks the options and the files that they name, without creating an engine: makes no file, contacts no host.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ConfigValue`], naming the option.
+    /// [`ErrorKind::ConfigValue`], naming the option; [`ErrorKind::ConfigFile`] if a file is unusable.
     pub fn check(options: &EngineOptions) -> Result<(), Error> {
-        StoreConfig::compile(options).map(drop)
+        Sharing::check(options)
     }
 
     pub(crate) fn with_parts(

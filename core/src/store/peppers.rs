@@ -24,7 +24,7 @@ impl Peppers {
             Some(path) => Some(Pepper::read("store_pepper_file", path)?),
             None => None,
         };
-        let previous = config.previous_pepper_files.iter();
+        let previous = config.previous_pepper_files.iter().enumerate();
         Ok(Peppers {
             current: OnceCell::new_with(current),
             store: match &config.location {
@@ -32,7 +32,7 @@ impl Peppers {
                 Location::Redis(_) => None,
             },
             previous: previous
-                .map(|path| Pepper::read("store_previous_pepper_files", path))
+                .map(|(at, path)| Pepper::read(&format!("store_previous_pepper_files[{at}]"), path))
                 .collect::<Result<_, _>>()?,
         })
     }

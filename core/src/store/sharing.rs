@@ -16,6 +16,7 @@ use crate::key::{KeyCache, key_cache};
 use crate::metrics::{Snapshot, add};
 use crate::provider::context::Exchange;
 use crate::provider::exchange::Work;
+use crate::sys::clock::SystemClock;
 use crate::token::Grant;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -63,6 +64,19 @@ impl Sharing {
         };
         let store = super::open(&config, Arc::clone(&shared.env.clock))?;
         Sharing::with_store(&config, store, shared).map(Some)
+    }
+
+    /// Checks the options and the files that they name; opens no store.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sharing::of`].
+    pub(crate) fn check(options: &EngineOptions) -> Result<(), Error> {
+        let Some(config) = StoreConfig::compile(options)? else {
+            return Ok(());
+        };
+        super::open(&config, Arc::new(SystemClock))?;
+        Peppers::new(&config).map(drop)
     }
 
     pub(super) fn with_store(
