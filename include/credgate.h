@@ -544,6 +544,8 @@ typedef struct credgate_page {
     size_t records_len;
     // sizeof(credgate_record), if there are records.
     size_t record_size;
+    // The number of processes without an engine, which deny all requests.
+    uint32_t without_engine;
 } credgate_page;
 
 #ifdef __cplusplus
@@ -919,6 +921,12 @@ int32_t credgate_engine_counters(const struct credgate_engine *engine,
                                  uint64_t *out_counters,
                                  size_t count);
 
+// Adds a denial by credgate_gate_deny, which no engine counts, to numbers of
+// credgate_engine_counters: by its code, and by CREDGATE_CACHE_STATUS_NONE.
+// CREDGATE_INVALID_ARGUMENT: the code is no cause, or the numbers are fewer
+// than CREDGATE_COUNTERS_V1.
+int32_t credgate_counters_deny(uint64_t *counters, size_t count, int32_t code);
+
 // Writes numbers of credgate_engine_counters in Prometheus's text format,
 // version 0.0.4. Numbers missing behind `count` are 0; numbers that the
 // library does not know are ignored. CREDGATE_BUFFER_TOO_SMALL: *out_len is
@@ -1003,6 +1011,23 @@ int32_t credgate_page_html(const struct credgate_page *page,
                            char *out,
                            size_t capacity,
                            size_t *out_len);
+
+// Writes the contents of a status page in Prometheus's text format, version
+// 0.0.4: the text of credgate_counters_text, with the counters of clients and
+// the states of providers. CREDGATE_BUFFER_TOO_SMALL: *out_len is the capacity
+// that the text needs.
+int32_t credgate_page_metrics(const struct credgate_page *page,
+                              char *out,
+                              size_t capacity,
+                              size_t *out_len);
+
+// Writes the contents of a status page in JSON: the report of
+// credgate_counters_report, with the states of providers, and with the same
+// rules as credgate_page_metrics.
+int32_t credgate_page_report(const struct credgate_page *page,
+                             char *out,
+                             size_t capacity,
+                             size_t *out_len);
 
 // Returns the Content-Security-Policy of status pages. Static.
 int32_t credgate_page_policy(const char **out_policy, size_t *out_len);

@@ -181,6 +181,12 @@ typedef struct {
 } ngx_http_credgate_ctx_t;
 
 
+/* writes a page in one of its formats */
+
+typedef int32_t (*ngx_http_credgate_write_pt)(const credgate_page *page,
+    char *out, size_t capacity, size_t *out_len);
+
+
 /* access.c: the phase handlers */
 ngx_int_t ngx_http_credgate_access_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_credgate_access_log_handler(ngx_http_request_t *r);
@@ -208,7 +214,7 @@ void *ngx_http_credgate_clients_create(ngx_slab_pool_t *shpool);
 void ngx_http_credgate_clients_open(ngx_slab_pool_t *shpool, void *shared,
     ngx_uint_t max, ngx_log_t *log);
 void ngx_http_credgate_clients_publish(credgate_engine *engine);
-ngx_int_t ngx_http_credgate_clients_text(ngx_pool_t *pool, ngx_str_t *text);
+void ngx_http_credgate_clients_deny(void);
 ngx_int_t ngx_http_credgate_clients_list(ngx_pool_t *pool,
     credgate_client **list, size_t *count);
 
@@ -239,10 +245,12 @@ void *ngx_http_credgate_counters_create(ngx_slab_pool_t *shpool);
 void ngx_http_credgate_counters_open(ngx_slab_pool_t *shpool, void *shared);
 void ngx_http_credgate_counters_publish(credgate_engine *engine,
     ngx_log_t *log);
+void ngx_http_credgate_counters_note_without_engine(ngx_log_t *log);
+void ngx_http_credgate_counters_deny(int32_t code);
 void ngx_http_credgate_counters_leave(credgate_engine *engine);
 ngx_int_t ngx_http_credgate_counters_sum(uint64_t *counters);
-ngx_int_t ngx_http_credgate_counters_providers(ngx_pool_t *pool,
-    credgate_string **list, size_t *count);
+ngx_int_t ngx_http_credgate_counters_page(ngx_pool_t *pool,
+    credgate_page *page);
 
 /* ctx.c: the context of a request, from creation to cleanup */
 ngx_http_credgate_ctx_t *ngx_http_credgate_ctx_create(ngx_http_request_t *r);
@@ -355,12 +363,14 @@ void ngx_http_credgate_named_conceal(ngx_http_request_t *r,
 ngx_int_t ngx_http_credgate_names_compile(ngx_conf_t *cf,
     ngx_http_credgate_loc_conf_t *cglcf, ngx_http_credgate_gate_t *gate);
 
-/* operate.c: the locations for metrics and report */
+/* operate.c: the locations for metrics and report, and their contents */
 char *ngx_http_credgate_operate_metrics(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_credgate_operate_report(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_int_t ngx_http_credgate_operate_report_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_credgate_operate_write(ngx_http_request_t *r,
+    ngx_http_credgate_write_pt write, ngx_str_t *body);
 ngx_int_t ngx_http_credgate_operate_send(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *type, ngx_str_t *body);
 extern ngx_str_t  ngx_http_credgate_json_type;

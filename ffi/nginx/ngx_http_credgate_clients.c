@@ -48,6 +48,7 @@ static void ngx_http_credgate_clients_add(
     ngx_http_credgate_published_t *published, credgate_client *client);
 static ngx_http_credgate_client_t *ngx_http_credgate_clients_find(
     ngx_str_t *id);
+static ngx_http_credgate_client_t *ngx_http_credgate_clients_first(void);
 static ngx_http_credgate_client_t *ngx_http_credgate_clients_insert(
     ngx_slab_pool_t *shpool, ngx_http_credgate_clients_t *clients,
     ngx_str_t *id);
@@ -159,6 +160,23 @@ ngx_http_credgate_clients_publish(credgate_engine *engine)
 }
 
 
+/* counts a denial of this module, which the engine does not know */
+
+void
+ngx_http_credgate_clients_deny(void)
+{
+    if (ngx_http_credgate_clients == NULL) {
+        return;
+    }
+
+    ngx_shmtx_lock(&ngx_http_credgate_shpool->mutex);
+
+    ngx_http_credgate_clients_first()->denied++;
+
+    ngx_shmtx_unlock(&ngx_http_credgate_shpool->mutex);
+}
+
+
 static void
 ngx_http_credgate_clients_add(ngx_http_credgate_published_t *published,
     credgate_client *client)
@@ -185,7 +203,6 @@ ngx_http_credgate_clients_add(ngx_http_credgate_published_t *published,
 static ngx_http_credgate_client_t *
 ngx_http_credgate_clients_find(ngx_str_t *id)
 {
-    ngx_queue_t                  *q;
     ngx_str_node_t               *node;
     ngx_http_credgate_client_t   *client;
     ngx_http_credgate_clients_t  *clients;
@@ -206,7 +223,18 @@ ngx_http_credgate_clients_find(ngx_str_t *id)
         }
     }
 
-    q = ngx_queue_head(&clients->queue);
+    return ngx_http_credgate_clients_first();
+}
+
+
+/* "other" */
+
+static ngx_http_credgate_client_t *
+ngx_http_credgate_clients_first(void)
+{
+    ngx_queue_t  *q;
+
+    q = ngx_queue_head(&ngx_http_credgate_clients->queue);
 
     return ngx_queue_data(q, ngx_http_credgate_client_t, queue);
 }
@@ -237,50 +265,6 @@ ngx_http_credgate_clients_insert(ngx_slab_pool_t *shpool,
     clients->n++;
 
     return client;
-}
-
-
-/* empty without "credgate_metrics_clients" */
-
-ngx_int_t
-ngx_http_credgate_clients_text(ngx_pool_t *pool, ngx_str_t *text)
-{
-    size_t            len, n;
-    credgate_client  *list;
-
-    ngx_str_null(text);
-
-    if (ngx_http_credgate_clients_list(pool, &list, &n) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (n == 0) {
-        return NGX_OK;
-    }
-
-    len = 0;
-
-    if (credgate_clients_text(list, n, sizeof(credgate_client), NULL, 0, &len)
-        != CREDGATE_BUFFER_TOO_SMALL)
-    {
-        return NGX_ERROR;
-    }
-
-    text->data = ngx_pcalloc(pool, len);
-    if (text->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (credgate_clients_text(list, n, sizeof(credgate_client),
-                              (char *) text->data, len, &len)
-        != CREDGATE_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    text->len = len;
-
-    return NGX_OK;
 }
 
 

@@ -20,6 +20,7 @@ typedef struct {
     ngx_queue_t   queue;
     ngx_pid_t     pid;
     uint32_t      providers_len;
+    uint32_t      without_engine;
     uint64_t      counters[CREDGATE_COUNTERS];
     u_char        providers[NGX_HTTP_CREDGATE_PROVIDERS];
 } ngx_http_credgate_slot_t;
@@ -147,24 +148,62 @@ ngx_http_credgate_counters_take_slot(ngx_log_t *log)
 }
 
 
+/* a worker without an engine takes a slot that tells so */
+
+void
+ngx_http_credgate_counters_note_without_engine(ngx_log_t *log)
+{
+    ngx_shmtx_lock(&ngx_http_credgate_shpool->mutex);
+
+    ngx_http_credgate_counters_take_slot(log);
+
+    if (ngx_http_credgate_slot) {
+        ngx_http_credgate_slot->without_engine = 1;
+    }
+
+    ngx_shmtx_unlock(&ngx_http_credgate_shpool->mutex);
+}
+
+
+/* counts a denial of this module, which the engine does not know */
+
+void
+ngx_http_credgate_counters_deny(int32_t code)
+{
+    ngx_shmtx_lock(&ngx_http_credgate_shpool->mutex);
+
+    (void) credgate_counters_deny(ngx_http_credgate_counters->ended,
+                                  CREDGATE_COUNTERS, code);
+
+    ngx_shmtx_unlock(&ngx_http_credgate_shpool->mutex);
+}
+
+
 void
 ngx_http_credgate_counters_leave(credgate_engine *engine)
 {
-    uint64_t  counters[CREDGATE_COUNTERS];
+    uint64_t   counters[CREDGATE_COUNTERS];
+    ngx_int_t  rc;
 
-    if (ngx_http_credgate_counters_read(engine, counters) != NGX_OK) {
+    if (ngx_http_credgate_counters == NULL) {
         return;
     }
+
+    rc = ngx_http_credgate_counters_read(engine, counters);
 
     ngx_shmtx_lock(&ngx_http_credgate_shpool->mutex);
 
     if (ngx_http_credgate_slot) {
-        ngx_memcpy(ngx_http_credgate_slot->counters, counters,
-                   sizeof(counters));
+
+        if (rc == NGX_OK) {
+            ngx_memcpy(ngx_http_credgate_slot->counters, counters,
+                       sizeof(counters));
+        }
+
         ngx_http_credgate_counters_retire(ngx_http_credgate_slot);
         ngx_http_credgate_slot = NULL;
 
-    } else {
+    } else if (rc == NGX_OK) {
         ngx_http_credgate_counters_keep(counters);
     }
 
@@ -209,11 +248,13 @@ ngx_http_credgate_counters_sum(uint64_t *counters)
 }
 
 
-/* copies the states of providers in all workers: a text for each of them */
+/*
+ * Fills in the processes of a page, and the states of providers in all of them:
+ * a text for each.
+ */
 
 ngx_int_t
-ngx_http_credgate_counters_providers(ngx_pool_t *pool, credgate_string **list,
-    size_t *count)
+ngx_http_credgate_counters_page(ngx_pool_t *pool, credgate_page *page)
 {
     size_t                     n;
     u_char                    *text;
@@ -241,8 +282,10 @@ ngx_http_credgate_counters_providers(ngx_pool_t *pool, credgate_string **list,
         goto done;
     }
 
-    *list = copy;
-    *count = n;
+    page->processes = n;
+    page->providers = copy;
+    page->providers_len = n;
+    page->string_size = sizeof(credgate_string);
 
     for (q = ngx_queue_head(&ngx_http_credgate_counters->slots);
          q != ngx_queue_sentinel(&ngx_http_credgate_counters->slots);
@@ -255,6 +298,8 @@ ngx_http_credgate_counters_providers(ngx_pool_t *pool, credgate_string **list,
 
         text = ngx_cpymem(text, slot->providers, slot->providers_len);
         copy++;
+
+        page->without_engine += slot->without_engine;
     }
 
     rc = NGX_OK;

@@ -9,9 +9,8 @@
 
 static ngx_int_t ngx_http_credgate_operate_metrics_handler(
     ngx_http_request_t *r);
-static ngx_int_t ngx_http_credgate_operate_counters(ngx_http_request_t *r,
-    ngx_uint_t clients, ngx_str_t *type, int32_t (*write)(const uint64_t *,
-    uintptr_t, char *, uintptr_t, uintptr_t *));
+static ngx_int_t ngx_http_credgate_operate_answer(ngx_http_request_t *r,
+    ngx_str_t *type, ngx_http_credgate_write_pt write);
 
 
 static ngx_str_t  ngx_http_credgate_text_type =
@@ -49,36 +48,25 @@ ngx_http_credgate_operate_report(ngx_conf_t *cf, ngx_command_t *cmd,
 static ngx_int_t
 ngx_http_credgate_operate_metrics_handler(ngx_http_request_t *r)
 {
-    return ngx_http_credgate_operate_counters(r, 1,
-                                              &ngx_http_credgate_text_type,
-                                              credgate_counters_text);
+    return ngx_http_credgate_operate_answer(r, &ngx_http_credgate_text_type,
+                                            credgate_page_metrics);
 }
 
 
 ngx_int_t
 ngx_http_credgate_operate_report_handler(ngx_http_request_t *r)
 {
-    return ngx_http_credgate_operate_counters(r, 0,
-                                              &ngx_http_credgate_json_type,
-                                              credgate_counters_report);
+    return ngx_http_credgate_operate_answer(r, &ngx_http_credgate_json_type,
+                                            credgate_page_report);
 }
 
 
-/*
- * returns the counters of all workers, in the format of "write", and as text
- * those of clients
- */
-
 static ngx_int_t
-ngx_http_credgate_operate_counters(ngx_http_request_t *r, ngx_uint_t clients,
-    ngx_str_t *type, int32_t (*write)(const uint64_t *, uintptr_t, char *,
-    uintptr_t, uintptr_t *))
+ngx_http_credgate_operate_answer(ngx_http_request_t *r, ngx_str_t *type,
+    ngx_http_credgate_write_pt write)
 {
-    uint64_t   counters[CREDGATE_COUNTERS];
-    int32_t    status;
-    uintptr_t  len;
     ngx_int_t  rc;
-    ngx_str_t  body, more;
+    ngx_str_t  body;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         return NGX_HTTP_NOT_ALLOWED;
@@ -89,48 +77,72 @@ ngx_http_credgate_operate_counters(ngx_http_request_t *r, ngx_uint_t clients,
         return rc;
     }
 
+    rc = ngx_http_credgate_operate_write(r, write, &body);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return ngx_http_credgate_operate_send(r, NGX_HTTP_OK, type, &body);
+}
+
+
+/* writes what all workers have counted, in the format of "write" */
+
+ngx_int_t
+ngx_http_credgate_operate_write(ngx_http_request_t *r,
+    ngx_http_credgate_write_pt write, ngx_str_t *body)
+{
+    uint64_t       counters[CREDGATE_COUNTERS];
+    size_t         len;
+    credgate_page  page;
+
+    ngx_memzero(&page, sizeof(credgate_page));
+    page.struct_size = sizeof(credgate_page);
+
     ngx_http_credgate_counters_publish(ngx_http_credgate_engine_get(),
                                        r->connection->log);
-
-    ngx_str_null(&more);
-
-    if (clients) {
-        ngx_http_credgate_clients_publish(ngx_http_credgate_engine_get());
-
-        if (ngx_http_credgate_clients_text(r->pool, &more) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-    }
+    ngx_http_credgate_clients_publish(ngx_http_credgate_engine_get());
+    ngx_http_credgate_engine_log(ngx_cycle->log);
 
     if (ngx_http_credgate_counters_sum(counters) != NGX_OK) {
         return NGX_HTTP_SERVICE_UNAVAILABLE;
     }
 
-    len = 0;
-    status = write(counters, CREDGATE_COUNTERS, NULL, 0, &len);
+    page.since = ngx_http_credgate_zone_created();
+    page.counters = counters;
+    page.counters_len = CREDGATE_COUNTERS;
+    page.client_size = sizeof(credgate_client);
+    page.record_size = sizeof(credgate_record);
 
-    if (status != CREDGATE_BUFFER_TOO_SMALL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    body.data = ngx_pcalloc(r->pool, len + more.len);
-    if (body.data == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (write(counters, CREDGATE_COUNTERS, (char *) body.data, len, &len)
-        != CREDGATE_OK)
+    if (ngx_http_credgate_counters_page(r->pool, &page) != NGX_OK
+        || ngx_http_credgate_clients_list(r->pool,
+                                       (credgate_client **) &page.clients,
+                                       &page.clients_len)
+           != NGX_OK
+        || ngx_http_credgate_records_list(r->pool,
+                                       (credgate_record **) &page.records,
+                                       &page.records_len)
+           != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (more.len) {
-        ngx_memcpy(body.data + len, more.data, more.len);
+    len = 0;
+
+    if (write(&page, NULL, 0, &len) != CREDGATE_BUFFER_TOO_SMALL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    body.len = len + more.len;
+    body->data = ngx_pcalloc(r->pool, len);
+    if (body->data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
-    return ngx_http_credgate_operate_send(r, NGX_HTTP_OK, type, &body);
+    if (write(&page, (char *) body->data, len, &body->len) != CREDGATE_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 

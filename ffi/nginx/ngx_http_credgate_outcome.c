@@ -10,7 +10,7 @@
 static void ngx_http_credgate_outcome_release(void *data);
 
 
-/* denies without the engine; the gate writes the response */
+/* denies and counts without the engine; the gate writes the response */
 
 void
 ngx_http_credgate_outcome_deny(ngx_http_credgate_ctx_t *ctx, int32_t code)
@@ -25,6 +25,9 @@ ngx_http_credgate_outcome_deny(ngx_http_credgate_ctx_t *ctx, int32_t code)
         /* fail closed */
         outcome->http_status = NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    ngx_http_credgate_counters_deny(code);
+    ngx_http_credgate_clients_deny();
 }
 
 

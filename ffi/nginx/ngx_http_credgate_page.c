@@ -12,8 +12,6 @@ static ngx_int_t ngx_http_credgate_page_is_preferred(ngx_http_request_t *r,
     bool *preferred);
 static ngx_int_t ngx_http_credgate_page_accept(ngx_http_request_t *r,
     ngx_str_t *accept);
-static ngx_int_t ngx_http_credgate_page_write(ngx_http_request_t *r,
-    ngx_str_t *body);
 static ngx_int_t ngx_http_credgate_page_protect(ngx_http_request_t *r);
 static ngx_int_t ngx_http_credgate_page_add_header(ngx_http_request_t *r,
     const char *name, const char *value, size_t len);
@@ -69,7 +67,7 @@ ngx_http_credgate_page_handler(ngx_http_request_t *r)
         return ngx_http_credgate_operate_report_handler(r);
     }
 
-    rc = ngx_http_credgate_page_write(r, &body);
+    rc = ngx_http_credgate_operate_write(r, credgate_page_html, &body);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -153,72 +151,6 @@ ngx_http_credgate_page_accept(ngx_http_request_t *r, ngx_str_t *accept)
             accept->data = p;
             accept->len = len;
         }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_credgate_page_write(ngx_http_request_t *r, ngx_str_t *body)
-{
-    size_t         len;
-    uint64_t       counters[CREDGATE_COUNTERS];
-    credgate_page  page;
-
-    ngx_memzero(&page, sizeof(credgate_page));
-    page.struct_size = sizeof(credgate_page);
-
-    ngx_http_credgate_counters_publish(ngx_http_credgate_engine_get(),
-                                       r->connection->log);
-    ngx_http_credgate_clients_publish(ngx_http_credgate_engine_get());
-    ngx_http_credgate_engine_log(ngx_cycle->log);
-
-    if (ngx_http_credgate_counters_sum(counters) != NGX_OK) {
-        return NGX_HTTP_SERVICE_UNAVAILABLE;
-    }
-
-    page.since = ngx_http_credgate_zone_created();
-    page.counters = counters;
-    page.counters_len = CREDGATE_COUNTERS;
-    page.client_size = sizeof(credgate_client);
-    page.string_size = sizeof(credgate_string);
-    page.record_size = sizeof(credgate_record);
-
-    if (ngx_http_credgate_clients_list(r->pool,
-                                       (credgate_client **) &page.clients,
-                                       &page.clients_len)
-        != NGX_OK
-        || ngx_http_credgate_counters_providers(r->pool,
-                                       (credgate_string **) &page.providers,
-                                       &page.providers_len)
-           != NGX_OK
-        || ngx_http_credgate_records_list(r->pool,
-                                       (credgate_record **) &page.records,
-                                       &page.records_len)
-           != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    page.processes = page.providers_len;
-
-    len = 0;
-
-    if (credgate_page_html(&page, NULL, 0, &len) != CREDGATE_BUFFER_TOO_SMALL)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    body->data = ngx_pcalloc(r->pool, len);
-    if (body->data == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (credgate_page_html(&page, (char *) body->data, len, &body->len)
-        != CREDGATE_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     return NGX_OK;

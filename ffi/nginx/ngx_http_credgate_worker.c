@@ -45,6 +45,7 @@ ngx_http_credgate_worker_init_process(ngx_cycle_t *cycle)
 
     if (ngx_http_credgate_worker_start(cycle) != NGX_OK) {
         ngx_http_credgate_worker_exit_process(cycle);
+        ngx_http_credgate_counters_note_without_engine(cycle->log);
         return NGX_OK;
     }
 
@@ -79,9 +80,10 @@ ngx_http_credgate_worker_exit_process(ngx_cycle_t *cycle)
 
     if (engine) {
         ngx_http_credgate_engine_log(cycle->log);
-        ngx_http_credgate_counters_leave(engine);
         ngx_http_credgate_clients_publish(engine);
     }
+
+    ngx_http_credgate_counters_leave(engine);
 
     /* on SIGTERM nginx destroys no pools, and requests may still wait */
 

@@ -9,9 +9,9 @@ use crate::status::{
     CREDGATE_BUFFER_TOO_SMALL, CREDGATE_EMPTY, CREDGATE_INVALID_ARGUMENT, CREDGATE_NULL_ARGUMENT,
     CREDGATE_OK,
 };
-use credgate_core::{Level, Snapshot};
+use credgate_core::{Cause, Level, Snapshot};
 use std::ffi::c_char;
-use std::slice;
+use std::{ptr, slice};
 
 /// The number of numbers that this header knows.
 pub const CREDGATE_COUNTERS: usize = 138;
@@ -67,6 +67,28 @@ pub unsafe extern "C" fn credgate_engine_counters(
                     .add(at)
                     .write(known.get(at).copied().unwrap_or(0));
             }
+        }
+        Ok(CREDGATE_OK)
+    })
+}
+
+/// Adds a denial by credgate_gate_deny, which no engine counts, to numbers of
+/// credgate_engine_counters: by its code, and by CREDGATE_CACHE_STATUS_NONE.
+/// CREDGATE_INVALID_ARGUMENT: the code is no cause, or the numbers are fewer
+/// than CREDGATE_COUNTERS_V1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_counters_deny(
+    counters: *mut u64,
+    count: usize,
+    code: i32,
+) -> i32 {
+    boundary(|| {
+        let cause = Cause::from_code(code).ok_or(Fail(CREDGATE_INVALID_ARGUMENT))?;
+        // SAFETY: C passes `count` numbers, or NULL.
+        unsafe {
+            let mut known = numbers(counters, count)?;
+            Snapshot::deny(&mut known, cause);
+            ptr::copy_nonoverlapping(known.as_ptr(), counters, count.min(known.len()));
         }
         Ok(CREDGATE_OK)
     })
@@ -130,12 +152,24 @@ unsafe fn write(
     }
 }
 
-/// Reads numbers.
+/// The snapshot of numbers.
 ///
 /// # Safety
 ///
 /// NULL, or `count` numbers.
 pub(crate) unsafe fn snapshot(counters: *const u64, count: usize) -> Result<Snapshot, Fail> {
+    // SAFETY: the caller guarantees the numbers.
+    Ok(Snapshot::from_counters(&unsafe {
+        numbers(counters, count)
+    }?))
+}
+
+/// Reads numbers.
+///
+/// # Safety
+///
+/// NULL, or `count` numbers.
+unsafe fn numbers(counters: *const u64, count: usize) -> Result<[u64; CREDGATE_COUNTERS], Fail> {
     if count < CREDGATE_COUNTERS_V1 {
         return Err(Fail(CREDGATE_INVALID_ARGUMENT));
     }
@@ -146,7 +180,7 @@ pub(crate) unsafe fn snapshot(counters: *const u64, count: usize) -> Result<Snap
     let mut known = [0; CREDGATE_COUNTERS];
     // SAFETY: the caller guarantees the numbers.
     known[..given].copy_from_slice(unsafe { slice::from_raw_parts(counters, given) });
-    Ok(Snapshot::from_counters(&known))
+    Ok(known)
 }
 
 /// Takes the next line for the operator's log: its CREDGATE_LEVEL_*, and a text

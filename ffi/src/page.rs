@@ -1,6 +1,6 @@
 //! The status page.
 
-use crate::boundary::{Fail, boundary};
+use crate::boundary::{CallResult, Fail, boundary};
 use crate::bytes;
 use crate::clients::{self, credgate_client};
 use crate::engine::credgate_engine;
@@ -9,7 +9,7 @@ use crate::operate::{self, CREDGATE_LEVEL_NOTICE, CREDGATE_LEVEL_WARNING};
 use crate::request::credgate_string;
 use crate::status::{CREDGATE_INVALID_ARGUMENT, CREDGATE_NULL_ARGUMENT, CREDGATE_OK};
 use crate::structs;
-use credgate_core::{Level, StatusPage, StatusRecord};
+use credgate_core::{Level, Snapshot, StatusPage, StatusRecord};
 use std::borrow::Cow;
 use std::ffi::c_char;
 use std::mem::{MaybeUninit, align_of, offset_of, size_of};
@@ -64,6 +64,8 @@ pub struct credgate_page {
     pub records_len: usize,
     /// sizeof(credgate_record), if there are records.
     pub record_size: usize,
+    /// The number of processes without an engine, which deny all requests.
+    pub without_engine: u32,
     /// For tests: ignored.
     #[cfg(credgate_grown)]
     pub grown: u64,
@@ -105,33 +107,52 @@ pub unsafe extern "C" fn credgate_page_html(
     out_len: *mut usize,
 ) -> i32 {
     boundary(|| {
-        let mut local = MaybeUninit::uninit();
         // SAFETY: C passes a valid page, and memory for `capacity` bytes, or NULL.
         unsafe {
-            let size = structs::stated_size(page, PAGE_V1_SIZE)?;
-            let page = structs::read(page, size, &mut local);
-            let snapshot = operate::snapshot(page.counters, page.counters_len)?;
-            let records = records(page)?;
-            let status = StatusPage {
-                processes: page.processes,
-                since: page.since,
-                now: now(),
-                clients: if page.clients_len == 0 {
-                    Vec::new()
-                } else {
-                    clients::list(page.clients, page.clients_len, page.client_size)?
-                },
-                providers: providers(page)?,
-                records: records
-                    .iter()
-                    .map(|(time, level, message)| StatusRecord {
-                        time: *time,
-                        level: *level,
-                        message,
-                    })
-                    .collect(),
-            };
-            bytes::write(status.html(&snapshot).as_bytes(), out, capacity, out_len)
+            write(page, out, capacity, out_len, |page, snapshot| {
+                page.html(&snapshot)
+            })
+        }
+    })
+}
+
+/// Writes the contents of a status page in Prometheus's text format, version
+/// 0.0.4: the text of credgate_counters_text, with the counters of clients and
+/// the states of providers. CREDGATE_BUFFER_TOO_SMALL: *out_len is the capacity
+/// that the text needs.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_page_metrics(
+    page: *const credgate_page,
+    out: *mut c_char,
+    capacity: usize,
+    out_len: *mut usize,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes a valid page, and memory for `capacity` bytes, or NULL.
+        unsafe {
+            write(page, out, capacity, out_len, |page, snapshot| {
+                page.metrics(snapshot)
+            })
+        }
+    })
+}
+
+/// Writes the contents of a status page in JSON: the report of
+/// credgate_counters_report, with the states of providers, and with the same
+/// rules as credgate_page_metrics.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn credgate_page_report(
+    page: *const credgate_page,
+    out: *mut c_char,
+    capacity: usize,
+    out_len: *mut usize,
+) -> i32 {
+    boundary(|| {
+        // SAFETY: C passes a valid page, and memory for `capacity` bytes, or NULL.
+        unsafe {
+            write(page, out, capacity, out_len, |page, snapshot| {
+                page.report(&snapshot)
+            })
         }
     })
 }
@@ -172,6 +193,49 @@ pub unsafe extern "C" fn credgate_page_is_preferred(
         }
         Ok(CREDGATE_OK)
     })
+}
+
+/// Writes a text that is made from a page.
+///
+/// # Safety
+///
+/// NULL, or a valid page and memory for `capacity` bytes.
+unsafe fn write(
+    page: *const credgate_page,
+    out: *mut c_char,
+    capacity: usize,
+    out_len: *mut usize,
+    text: impl FnOnce(&StatusPage<'_>, Snapshot) -> String,
+) -> CallResult {
+    let mut local = MaybeUninit::uninit();
+    // SAFETY: the caller guarantees the pointers.
+    unsafe {
+        let size = structs::stated_size(page, PAGE_V1_SIZE)?;
+        let page = structs::read(page, size, &mut local);
+        let snapshot = operate::snapshot(page.counters, page.counters_len)?;
+        let records = records(page)?;
+        let status = StatusPage {
+            processes: page.processes,
+            since: page.since,
+            now: now(),
+            clients: if page.clients_len == 0 {
+                Vec::new()
+            } else {
+                clients::list(page.clients, page.clients_len, page.client_size)?
+            },
+            providers: providers(page)?,
+            records: records
+                .iter()
+                .map(|(time, level, message)| StatusRecord {
+                    time: *time,
+                    level: *level,
+                    message,
+                })
+                .collect(),
+            without_engine: page.without_engine,
+        };
+        bytes::write(text(&status, snapshot).as_bytes(), out, capacity, out_len)
+    }
 }
 
 /// # Safety

@@ -233,7 +233,7 @@ static void page_shows_numbers_of_all_processes(credgate_engine *engine)
     providers.data = state;
     providers.len = len;
 
-    page.struct_size = sizeof(page) - 1;
+    page.struct_size = offsetof(credgate_page, without_engine) - 1;
     check(credgate_page_html(&page, NULL, 0, &len)
           == CREDGATE_INVALID_ARGUMENT);
     page.struct_size = sizeof(page);
@@ -273,6 +273,34 @@ static void page_shows_numbers_of_all_processes(credgate_engine *engine)
     check(strstr(out, "2.0 KiB") != NULL);
     check(strstr(out, "2000-02-29") != NULL);
     check(strstr(out, "caf\xef\xbf\xbd &amp; bar") != NULL);
+    free(out);
+
+    check(credgate_page_metrics(NULL, NULL, 0, &len)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_page_report(NULL, NULL, 0, &len) == CREDGATE_NULL_ARGUMENT);
+    page.without_engine = 1;
+    check(credgate_counters_deny(counters, CREDGATE_COUNTERS, CREDGATE_OK)
+          == CREDGATE_INVALID_ARGUMENT);
+    check(credgate_counters_deny(counters, 1, CREDGATE_INTERNAL)
+          == CREDGATE_INVALID_ARGUMENT);
+    check(credgate_counters_deny(NULL, CREDGATE_COUNTERS, CREDGATE_INTERNAL)
+          == CREDGATE_NULL_ARGUMENT);
+    check(credgate_counters_deny(counters, CREDGATE_COUNTERS,
+                                 CREDGATE_INTERNAL) == CREDGATE_OK);
+    check(credgate_page_metrics(&page, NULL, 0, &capacity)
+          == CREDGATE_BUFFER_TOO_SMALL);
+    out = malloc(capacity + 1);
+    check(out != NULL);
+    check(credgate_page_metrics(&page, out, capacity, &len) == CREDGATE_OK);
+    out[len] = '\0';
+    check(strstr(out, "\ncredgate_workers_without_engine 1\n") != NULL);
+    check(strstr(out, "{cause=\"internal\"} 1\n") != NULL);
+    check(strstr(out, "{outcome=\"deny\",cache_status=\"none\"} 1\n")
+          != NULL);
+    check(strstr(out, "{client_id=\"<b>a\",result=\"denied\"} 7\n") != NULL);
+    check(credgate_page_report(&page, out, capacity, &len) == CREDGATE_OK);
+    out[len] = '\0';
+    check(strstr(out, "\"providers\":[") != NULL);
     free(out);
 
     check(credgate_page_policy(NULL, &len) == CREDGATE_NULL_ARGUMENT);

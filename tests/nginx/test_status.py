@@ -18,7 +18,11 @@ from support.process import free_port, gone, until
 Start = Callable[..., Nginx]
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
-OPERATING = location("= /status", "credgate_status") + location("= /report", "credgate_report")
+OPERATING = (
+    location("= /status", "credgate_status")
+    + location("= /report", "credgate_report")
+    + location("= /metrics", "credgate_metrics")
+)
 HOSTILE = """<script>document.title='owned'</script>"'&<img src=x onerror=alert(1)>"""
 RECORDS = 24
 """The records that the zone keeps."""
@@ -197,6 +201,40 @@ def test_an_open_circuit_breaker_leads_the_page(nginx: Start, scripted: Scripted
     assert f"{scripted.issuer} circuit breaker open" in page
     assert re.search(rf":\d\d warning {scripted.issuer}: circuit breaker open", page), page
     assert "circuit breaker open" in server.errors
+
+
+def samples(server: Nginx) -> dict[str, str]:
+    """The metrics of providers."""
+    lines = ask(server.port, "/metrics").body.decode().splitlines()
+    return dict(line.rsplit(" ", 1) for line in lines if line.startswith("credgate_provider_"))
+
+
+def test_programs_get_the_limits_of_providers(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+    server = nginx(guarded(upstream.url, scripted.issuer) + OPERATING, workers=2)
+    assert samples(server) == {}
+    scripted.script(headers={"x-ratelimit-remaining": "100"})
+    assert ask(server.port, headers=ALICE.basic).status == 200
+    expected = {
+        f'credgate_provider_paused{{issuer="{scripted.issuer}"}}': "0",
+        f'credgate_provider_limit{{issuer="{scripted.issuer}",header="x-ratelimit-remaining"}}': "100",
+    }
+    until(lambda: samples(server) == expected, "the state of the worker")
+    report = ask(server.port, "/report").json()
+    (provider,) = report["providers"]
+    assert provider["issuer"] == scripted.issuer and provider["state"] == "available"
+    assert (provider["paused"], provider["granted"], provider["failed"]) == (0, 1, 0)
+    assert provider["usual_seconds"] > 0 and provider["last_granted"] > 1e9
+    assert provider["limits"] == {"x-ratelimit-remaining": 100}
+    assert report["providers_omitted"] == 0
+
+
+def test_programs_get_the_circuit_breakers(nginx: Start, scripted: Scripted, upstream: Upstream) -> None:
+    server = nginx(guarded(upstream.url, scripted.issuer) + OPERATING, workers=2)
+    fail(server, scripted, 40)
+    paused = f'credgate_provider_paused{{issuer="{scripted.issuer}"}}'
+    until(lambda: samples(server).get(paused) == "1", "the circuit breaker of a worker")
+    (provider,) = ask(server.port, "/report").json()["providers"]
+    assert provider["state"] == "circuit breaker open" and provider["paused"] in (1, 2)
 
 
 def test_the_page_is_about_all_workers_and_survives_a_reload(

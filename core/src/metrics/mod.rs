@@ -1,7 +1,7 @@
 //! The metrics of an engine: counters and histograms. No label names a client, except with `metrics_clients`.
 
 pub(crate) mod clients;
-mod text;
+pub(crate) mod text;
 
 use crate::cache_status::CacheStatus;
 use crate::cause::Cause;
@@ -163,8 +163,23 @@ impl Snapshot {
         counters
     }
 
+    /// Adds a denial that no engine counts, because a host has made it, to the numbers of [`counters`](Snapshot::counters).
+    pub fn deny(counters: &mut [u64; Snapshot::COUNTERS], cause: Cause) {
+        const DENIED: usize = Snapshot::GAUGES + CACHE_STATUSES;
+        for counter in [
+            DENIED + CacheStatus::None as usize,
+            DENIED + CACHE_STATUSES + cause as usize,
+        ] {
+            counters[counter] = counters[counter].saturating_add(1);
+        }
+    }
+
     /// The short report, as JSON.
     pub fn report(&self) -> String {
+        self.report_value().to_string()
+    }
+
+    pub(crate) fn report_value(&self) -> serde_json::Value {
         let by_cache_status = |counts: &[(CacheStatus, u64)]| -> serde_json::Value {
             let counts = counts.iter().filter(|(_, count)| *count > 0);
             counts
@@ -178,7 +193,7 @@ impl Snapshot {
         let causes: serde_json::Map<_, _> = causes
             .map(|(cause, count)| (cause.name().to_owned(), (*count).into()))
             .collect();
-        let status = serde_json::json!({
+        serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"),
             "allowed": by_cache_status(&self.allowed),
             "denied": by_cache_status(&self.denied),
@@ -196,8 +211,7 @@ impl Snapshot {
             },
             "cache": { "entries": self.entries, "bytes": self.bytes },
             "waiting": self.waiting,
-        });
-        status.to_string()
+        })
     }
 
     /// The snapshot of these numbers.
@@ -447,6 +461,22 @@ mod tests {
             one.counters()[..Snapshot::GAUGES],
             [5, 600, 2, 0, 0, 0, 0, 0]
         );
+    }
+
+    #[test]
+    fn a_denial_of_a_host_counts_by_cause_and_without_a_lookup() {
+        let mut counters = [0; Snapshot::COUNTERS];
+        for cause in Cause::ALL {
+            Snapshot::deny(&mut counters, cause);
+        }
+        Snapshot::deny(&mut counters, Cause::Internal);
+        let sum = Snapshot::from_counters(&counters);
+        for (cause, count) in sum.causes {
+            assert_eq!(count, 1 + u64::from(cause == Cause::Internal), "{cause:?}");
+        }
+        let denials = Cause::ALL.len() as u64 + 1;
+        assert_eq!(sum.denied[0], (CacheStatus::None, denials));
+        assert_eq!(counters.iter().sum::<u64>(), 2 * denials);
     }
 
     #[test]

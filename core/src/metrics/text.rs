@@ -190,7 +190,7 @@ impl Latency {
     }
 }
 
-fn family(f: &mut dyn fmt::Write, name: &str, kind: &str, help: &str) -> fmt::Result {
+pub(crate) fn family(f: &mut dyn fmt::Write, name: &str, kind: &str, help: &str) -> fmt::Result {
     writeln!(f, "# HELP {name} {help}")?;
     writeln!(f, "# TYPE {name} {kind}")
 }

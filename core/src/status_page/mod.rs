@@ -1,9 +1,10 @@
-//! The status page: the state of a gateway at one moment, as HTML for its operators. It needs no script, no other file and
-//! no connection. Client ids and log records are written by others: `html` escapes them.
+//! The status page: the state of a gateway at one moment, as HTML for its operators, and as text for their programs. The page
+//! needs no script, no other file and no connection. Client ids and log records are written by others: `html` escapes them.
 
 mod accept;
 mod html;
 mod latency;
+mod programs;
 mod providers;
 mod time;
 mod units;
@@ -38,6 +39,8 @@ pub struct StatusPage<'p> {
     pub providers: Vec<&'p [u8]>,
     /// The latest log records, the oldest first.
     pub records: Vec<StatusRecord<'p>>,
+    /// The number of processes without an engine, which deny all requests.
+    pub without_engine: u32,
 }
 
 /// A log record on a status page.
@@ -104,7 +107,7 @@ impl StatusPage<'_> {
     }
 
     fn head(&self, page: &mut Html, snapshot: &Snapshot, providers: &Providers) {
-        let (class, state) = overall(providers);
+        let (class, state) = self.overall(providers);
         page.raw("<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n")
             .raw("<meta name=viewport content=\"width=device-width, initial-scale=1\">\n")
             .raw("<meta name=color-scheme content=\"light dark\">\n<title>Credgate: ")
@@ -129,6 +132,29 @@ impl StatusPage<'_> {
             .text(Utc(self.now))
             .raw("</span></p></header>\n");
         figures(page, snapshot);
+    }
+
+    /// The state of the gateway, which is that of its worst part: a class of the style, and a sentence.
+    fn overall(&self, providers: &Providers) -> (&'static str, String) {
+        if self.without_engine > 0 {
+            let processes = Counted(self.processes.into(), "process", "processes");
+            let state = format!("no engine in {} of {processes}", self.without_engine);
+            return ("bad", state);
+        }
+        let worst = providers
+            .list
+            .iter()
+            .map(|(issuer, summary)| (health(summary), issuer))
+            .max_by_key(|((class, _), _)| {
+                ["soft", "good", "warn", "bad"]
+                    .iter()
+                    .position(|one| one == class)
+            });
+        match worst {
+            None => ("soft", "no provider contacted yet".to_owned()),
+            Some((("good" | "soft", _), _)) => ("good", "all providers available".to_owned()),
+            Some(((class, word), issuer)) => (class, format!("{word}: {issuer}")),
+        }
     }
 
     fn clients(&self, page: &mut Html) {
@@ -264,24 +290,6 @@ impl StatusPage<'_> {
                 .raw("</td></tr>\n");
         }
         page.raw("</tbody></table></section>\n");
-    }
-}
-
-/// The state of all providers: a class of the style, and a sentence.
-fn overall(providers: &Providers) -> (&'static str, String) {
-    let worst = providers
-        .list
-        .iter()
-        .map(|(issuer, summary)| (health(summary), issuer))
-        .max_by_key(|((class, _), _)| {
-            ["soft", "good", "warn", "bad"]
-                .iter()
-                .position(|one| one == class)
-        });
-    match worst {
-        None => ("soft", "no provider contacted yet".to_owned()),
-        Some((("good" | "soft", _), _)) => ("good", "all providers available".to_owned()),
-        Some(((class, word), issuer)) => (class, format!("{word}: {issuer}")),
     }
 }
 

@@ -205,3 +205,65 @@ fn an_unused_gateway_has_a_page_too() {
     let most = Snapshot::from_counters(&[u64::MAX / 1024; Snapshot::COUNTERS]);
     assert!(StatusPage::default().html(&most).ends_with("</html>\n"));
 }
+
+fn limited(remaining: u64, is_paused: bool) -> String {
+    let mut providers = state(1, 2, is_paused);
+    for provider in providers.values_mut() {
+        provider.usual = 250_000;
+        provider.limits = [("x-ratelimit-remaining".to_owned(), remaining)].into();
+    }
+    StatusPage::providers(&providers, 1000)
+}
+
+#[test]
+fn programs_get_the_worst_state_of_each_provider() {
+    let texts = [limited(9, false), limited(7, true), limited(8, false)];
+    let page = StatusPage {
+        processes: 3,
+        clients: vec![("a", 1, 2)],
+        providers: texts.iter().map(String::as_bytes).collect(),
+        ..StatusPage::default()
+    };
+    let metrics = page.metrics(snapshot());
+    for line in [
+        "credgate_provider_paused{issuer=\"https://idp.example\"} 1",
+        "credgate_provider_limit{issuer=\"https://idp.example\",header=\"x-ratelimit-remaining\"} 7",
+        "credgate_client_requests_total{client_id=\"a\",result=\"denied\"} 2",
+        "# TYPE credgate_workers_without_engine gauge",
+        "credgate_workers_without_engine 0",
+    ] {
+        assert!(
+            metrics.lines().any(|one| one == line),
+            "{line} in\n{metrics}"
+        );
+    }
+    let report: serde_json::Value = serde_json::from_str(&page.report(&snapshot())).unwrap();
+    assert_eq!(
+        report["providers"],
+        serde_json::json!([{
+            "issuer": "https://idp.example", "state": "circuit breaker open", "paused": 1, "granted": 3, "refused": 0,
+            "limited": 0, "failed": 6, "usual_seconds": 0.25, "last_granted": 1000, "last_failed": 2000,
+            "limits": {"x-ratelimit-remaining": 7},
+        }])
+    );
+    assert_eq!(report["providers_omitted"], 0);
+    assert_eq!(report["cache"]["entries"], 1200);
+}
+
+#[test]
+fn processes_without_an_engine_lead_the_page() {
+    let text = StatusPage::providers(&state(1, 9, true), 1000);
+    let page = StatusPage {
+        processes: 4,
+        without_engine: 2,
+        providers: vec![text.as_bytes()],
+        ..StatusPage::default()
+    };
+    let html = page.html(&snapshot());
+    let expected = "<p class=\"state bad\">no engine in 2 of 4 processes</p>";
+    assert!(html.contains(expected), "{html}");
+    let metrics = page.metrics(snapshot());
+    assert!(metrics.contains("\ncredgate_workers_without_engine 2\n"));
+    let report = page.report(&snapshot());
+    assert!(report.contains("\"workers_without_engine\":2"), "{report}");
+}
