@@ -52,6 +52,11 @@ const MAX_VERIFYING_BYTES: usize = 1024 * 1024;
 /// The divisor of `max_waiting` that gives the maximum number of requests that wait for a verification.
 const VERIFYING_SHARE: usize = 4;
 
+const TOO_MANY: &str = "more requests are waiting than max_waiting allows";
+const TOO_MANY_VERIFYING: &str =
+    "more clients' own tokens are waiting for verification than a quarter of max_waiting";
+const TOO_MANY_BYTES: &str = "clients' own tokens that wait for verification exceed 1 MiB together";
+
 /// A request that waits for a flight. Waiters share only the result: cancelling one does not affect the others.
 pub(crate) struct Waiter {
     pub(crate) rules: Arc<Rules>,
@@ -88,8 +93,8 @@ pub(crate) enum Joined {
     Waiting { is_watched: bool },
     /// The caller must start the exchange.
     Opened,
-    /// The maximum number of waiters is reached.
-    Full,
+    /// A limit is reached, which this text names.
+    Full(&'static str),
 }
 
 impl Flights {
@@ -113,12 +118,15 @@ impl Flights {
         let mut table = self.table();
         let table = &mut *table;
         let is_verification = token_bytes > 0;
-        let is_full = table.waiting >= self.max_waiting
-            || is_verification && table.verifying > self.max_waiting / VERIFYING_SHARE;
-        let is_crowded = table.flights.len() / 2 >= self.max_waiting
-            || is_verification && table.verifying_bytes + token_bytes > MAX_VERIFYING_BYTES;
+        if table.waiting >= self.max_waiting {
+            return Joined::Full(TOO_MANY);
+        }
+        if is_verification && table.verifying > self.max_waiting / VERIFYING_SHARE {
+            return Joined::Full(TOO_MANY_VERIFYING);
+        }
+        let is_crowded = table.flights.len() / 2 >= self.max_waiting;
+        let is_heavy = table.verifying_bytes + token_bytes > MAX_VERIFYING_BYTES;
         let joined = match table.flights.entry(key) {
-            Entry::Occupied(_) | Entry::Vacant(_) if is_full => return Joined::Full,
             Entry::Occupied(mut entry) => {
                 let flight = entry.get_mut();
                 let is_watched = flight.watched.is_some_and(|at| at <= waiter.deadline);
@@ -130,7 +138,8 @@ impl Flights {
             }
             Entry::Vacant(vacant) => match known() {
                 Some(outcome) => return Joined::Landed(Box::new(outcome)),
-                None if is_crowded => return Joined::Full,
+                None if is_crowded => return Joined::Full(TOO_MANY),
+                None if is_verification && is_heavy => return Joined::Full(TOO_MANY_BYTES),
                 None => {
                     vacant.insert(Flight {
                         watched: Some(waiter.deadline),

@@ -273,11 +273,8 @@ impl Inner {
         };
         match self.shared.flights.join(key, landed, waiter, token_bytes) {
             Joined::Landed(outcome) => Some(*outcome),
-            Joined::Full => {
-                let denial = Denial::new(
-                    Cause::Overloaded,
-                    "more requests are waiting than max_waiting allows",
-                );
+            Joined::Full(limit) => {
+                let denial = Denial::new(Cause::Overloaded, limit);
                 let outcome = Outcome::of_denial(rules, denial, CacheStatus::None);
                 let client_id = miss.presented.client_id();
                 outcome.count(metrics, &metrics.clients.of(client_id));

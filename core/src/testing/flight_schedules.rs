@@ -83,7 +83,7 @@ impl Model {
         match self.shared.flights.join(key, hit, waiter, 0) {
             Joined::Landed(outcome) => return Asked::Ready(*outcome),
             Joined::Waiting { .. } => {}
-            Joined::Full => unreachable!("few wait"),
+            Joined::Full(_) => unreachable!("few wait"),
             Joined::Opened => {
                 self.exchanges[usize::from(number)].fetch_add(1, Ordering::SeqCst);
                 shuttle::thread::yield_now();

@@ -339,6 +339,10 @@ fn tokens_to_be_verified_are_bounded_in_bytes() {
         .map(|number| join(number, 16 * 1024))
         .filter(|joined| matches!(joined, crate::cache::flight::Joined::Opened));
     assert_eq!(opened.count(), 64);
+    let crate::cache::flight::Joined::Full(limit) = join(10_001, 16 * 1024) else {
+        panic!("one more token was taken")
+    };
+    assert!(limit.contains("exceed 1 MiB"), "{limit}");
     assert!(matches!(
         join(10_000, 0),
         crate::cache::flight::Joined::Opened
@@ -577,6 +581,10 @@ fn abandoned_flights_are_bounded() {
         panic!("one more flight was opened")
     };
     assert_eq!(show(&outcome), "NONE 503 Overloaded");
+    let Outcome::Deny(deny) = outcome else {
+        panic!("allowed")
+    };
+    assert!(deny.detail().contains("max_waiting"), "{}", deny.detail());
     // A request for a flight in progress may still wait for it.
     pending(ask(0));
     lab.transport.gate.add_permits(10);
