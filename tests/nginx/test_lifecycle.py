@@ -116,8 +116,9 @@ def test_a_reload_with_an_unusable_file_changes_nothing(
     shutil.chown(pepper, "www-data")
     server.conf.write_text(text)
     assert server.workers == workers
-    server.reload()
-    until(lambda: ask(server.port, headers=ALICE.basic).status == 200, "the new worker")
+    old = server.reload()
+    until(lambda: all(gone(pid) for pid in old), "the old worker's end")
+    assert ask(server.port, headers=ALICE.basic).status == 200
     server.error_log.write_text("")
 
 
