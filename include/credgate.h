@@ -730,9 +730,10 @@ int32_t credgate_gate_bypass(const struct credgate_gate *gate,
 
 // Copies the headers of an allowed request, from number `first` on, at most
 // `capacity` of them, to an array whose elements have `header_size` bytes:
-// sizeof(credgate_header). *out_count is their number. For each header the
-// host removes the client's headers of that name, in any case and with "_" for
-// "-", and sets the value if there is one. A denial has no headers.
+// sizeof(credgate_header). *out_count is the number of headers copied: 0 after
+// the last one. For each header the host removes the client's headers of that
+// name, in any case and with "_" for "-", and sets the value if there is one. A
+// denial has no headers.
 int32_t credgate_outcome_headers(struct credgate_outcome *outcome,
                                  size_t first,
                                  struct credgate_header *headers,

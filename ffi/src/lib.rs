@@ -1,6 +1,7 @@
 //! The C ABI of Credgate. `include/credgate.h` is generated from this crate and is its manual.
 //!
-//! The crate has no behaviour of its own: every function translates to one call of `credgate_core`.
+//! The rules are those of `credgate_core`: this crate translates them to C. It also installs an allocator that wipes freed
+//! memory.
 #![allow(
     non_camel_case_types,
     reason = "types have their C names, so that the header needs no renaming"

@@ -302,9 +302,10 @@ pub unsafe extern "C" fn credgate_gate_bypass(
 
 /// Copies the headers of an allowed request, from number `first` on, at most
 /// `capacity` of them, to an array whose elements have `header_size` bytes:
-/// sizeof(credgate_header). *out_count is their number. For each header the
-/// host removes the client's headers of that name, in any case and with "_" for
-/// "-", and sets the value if there is one. A denial has no headers.
+/// sizeof(credgate_header). *out_count is the number of headers copied: 0 after
+/// the last one. For each header the host removes the client's headers of that
+/// name, in any case and with "_" for "-", and sets the value if there is one. A
+/// denial has no headers.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn credgate_outcome_headers(
     outcome: *mut credgate_outcome,

@@ -111,6 +111,7 @@ typedef struct credgate_page {
     const struct credgate_record *records;
     size_t records_len;
     size_t record_size;
+    uint32_t without_engine;
 } credgate_page;
 uint32_t credgate_abi_version(void);
 const char *credgate_version(void);
@@ -259,6 +260,7 @@ int32_t credgate_text_contains_secret(const char *text,
 int32_t credgate_engine_counters(const struct credgate_engine *engine,
                                  uint64_t *out_counters,
                                  size_t count);
+int32_t credgate_counters_deny(uint64_t *counters, size_t count, int32_t code);
 int32_t credgate_counters_text(const uint64_t *counters,
                                size_t count,
                                char *out,
@@ -301,6 +303,14 @@ int32_t credgate_page_html(const struct credgate_page *page,
                            char *out,
                            size_t capacity,
                            size_t *out_len);
+int32_t credgate_page_metrics(const struct credgate_page *page,
+                              char *out,
+                              size_t capacity,
+                              size_t *out_len);
+int32_t credgate_page_report(const struct credgate_page *page,
+                             char *out,
+                             size_t capacity,
+                             size_t *out_len);
 int32_t credgate_page_policy(const char **out_policy, size_t *out_len);
 int32_t credgate_page_is_preferred(const char *accept,
                                    size_t accept_len,
