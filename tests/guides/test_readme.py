@@ -21,7 +21,7 @@ from support.lab import Authority, Provider, Upstream, bearer, values_of
 from support.library import compiled
 from support.nginx import MODULE, Nginx
 from support.openresty import LOAD, PATHS
-from support.process import ROOT, Service, free_port, run
+from support.process import ROOT, Service, free_port, run, until
 
 TENANT = "https://tenant.auth0.com"
 API = "http://127.0.0.1:8080"
@@ -144,8 +144,12 @@ def test_production_example(
         assert ask(example.ports[1], "/status").status == 200
         assert ask(example.ports[1], "/purge?client_id=alice", method="POST").status == 200
         assert ask(port, tls=authority.context(), headers=headers).status == 200
-    assert tls_provider.count["by_client"] == {"alice": 2}
-    assert (tmp_path / "clients.log").read_text().count('alice "GET / HTTP/1.1" 200 MISS ') == 2
+        assert tls_provider.count["by_client"] == {"alice": 2}
+        assert ask(port, tls=authority.context(), headers=ALICE.wrong().basic).status == 401
+        until(lambda: (tmp_path / "clients.log").read_text().count("\n") == 3, "the log")
+    for line, rest in zip((tmp_path / "clients.log").read_text().splitlines(), ("200 MISS -", "200 MISS -", "401 MISS credentials_refused")):
+        assert re.fullmatch(rf'[\dT:+-]+ 127\.0\.0\.1 alice "GET / HTTP/1\.1" {rest} \d\.\d+', line)
+    assert 'client "alice" denied: credentials_refused' in (tmp_path / "error.log").read_text()
 
 
 def test_configuration_is_also_one_of_kong(tmp_path: Path) -> None:

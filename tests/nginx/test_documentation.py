@@ -26,6 +26,11 @@ EXAMPLES = [text for page in PAGES.values() for text in blocks("nginx", page)]
 
 # The one that loads the module and does nothing else.
 (LOADING,) = (text for text in EXAMPLES if text.startswith("load_module") and "http" not in text.split(";", 1)[1])
+# The level of the error log, outside of http.
+(LEVEL,) = (text for text in EXAMPLES if text.startswith("error_log"))
+
+
+TIME_AND_ADDRESS = r"\d{4}-\d\d-\d\dT[\d:+-]+ 127\.0\.0\.1 "
 
 
 def example(mark: str, directory: Path, here: dict[str, object]) -> Example:
@@ -54,6 +59,23 @@ def here(tls_provider: Provider, upstream: Upstream, authority: Authority) -> di
 
 
 # Examples
+
+
+def test_level_of_the_error_log_shows_denied_clients_and_the_provider(
+    tmp_path: Path, scripted: Scripted, here: dict[str, object]
+) -> None:
+    (gate,) = (text for text in EXAMPLES if "location /orders/ {" in text)
+    log = tmp_path / "notice.log"
+    here |= {"https://tenant.auth0.com": f"{scripted.issuer}; credgate_allow_loopback_http on", "/var/log/nginx/error.log": log}
+    text = f"{LEVEL}\nhttp {{\n{gate}\n}}"
+    with Example(text, tmp_path, here, f"load_module {MODULE};").running() as port:
+        scripted.script(status=401, json={"error": "invalid_client"})
+        assert ask(port, "/orders/", headers=ALICE.basic).status == 401
+        scripted.reset()
+        scripted.script(status=500)
+        assert ask(port, "/orders/", headers=BOB.basic).status == 502
+        until(lambda: f"{scripted.issuer}: request failed" in log.read_text(), "the record of the library")
+    assert '[warn]' in log.read_text() and 'client "alice" denied: credentials_refused' in log.read_text()
 
 
 def test_load_module_by_path(tmp_path: Path) -> None:
@@ -150,9 +172,9 @@ def test_log_of_clients_and_claims(tmp_path: Path, upstream: Upstream, here: dic
         until(lambda: log.read_text().count("\n") == 2, "the log")
     served, refused = log.read_text().splitlines()
     assert re.fullmatch(
-        r'alice "GET /\?client_id=alice&client_secret=\*+&keep=1 HTTP/1.1" 200 MISS - \d\.\d+ alice', served
+        TIME_AND_ADDRESS + r'alice "GET /\?client_id=alice&client_secret=\*+&keep=1 HTTP/1.1" 200 MISS - \d\.\d+ alice', served
     )
-    assert re.fullmatch(r'- "GET / HTTP/1.1" 401 MISS credentials_refused \d\.\d+ -', refused)
+    assert re.fullmatch(TIME_AND_ADDRESS + r'alice "GET / HTTP/1.1" 401 MISS credentials_refused \d\.\d+ -', refused)
 
 
 def test_rate_limit_for_each_client(tmp_path: Path, here: dict[str, object]) -> None:
@@ -291,7 +313,8 @@ def test_dry_run(tmp_path: Path, upstream: Upstream, authority: Authority, here:
             assert ask(port, headers=client.basic).status == 200
             assert values_of(upstream.last, "authorization") == [client.basic["Authorization"]]
         until(lambda: log.read_text().count("\n") == 2, "the log")
-    assert log.read_text() == "GET / HTTP/1.1 MISS -\nGET / HTTP/1.1 MISS credentials_refused\n"
+    for line, cause in zip(log.read_text().splitlines(), ("-", "credentials_refused"), strict=True):
+        assert re.fullmatch(TIME_AND_ADDRESS + rf'alice "GET / HTTP/1.1" MISS {cause}', line)
 
 
 def test_operations_endpoints(tmp_path: Path) -> None:
@@ -356,4 +379,4 @@ def test_hosts_share_a_redis_server(tmp_path: Path, authority: Authority, here: 
 
 def test_every_example_has_a_test() -> None:
     marks = re.findall(r'\bexample\("([^"]+)"', Path(__file__).read_text())
-    assert [text for text in EXAMPLES if text != LOADING and not any(mark in text for mark in marks)] == []
+    assert [text for text in EXAMPLES if text not in {LOADING, LEVEL} and not any(mark in text for mark in marks)] == []
