@@ -10,7 +10,7 @@ from conftest import ALICE
 from packages.conftest import four_settings, lintian_errors, nginx_site, package
 from support.clean_debian import PACKAGES, CleanDebian
 from support.lab import Authority, Provider, Upstream
-from support.process import free_port, run
+from support.process import ROOT, free_port, run, until
 
 LIBRARY = "libcredgate1_*.deb"
 DEVELOPMENT = "libcredgate-dev_*.deb"
@@ -81,6 +81,48 @@ def test_removed_module_is_enabled_again_with_its_tokens(debian: CleanDebian) ->
     debian.install(package(MODULE))
     assert debian.path(ENABLED).is_symlink()
     assert kept.exists()
+
+
+# dpkg replaces the files of the same version, too.
+@pytest.mark.parametrize(
+    "upgraded",
+    [
+        pytest.param((LIBRARY, MODULE), marks=pytest.mark.package(LIBRARY, MODULE)),
+        pytest.param((LIBRARY,), marks=pytest.mark.package(LIBRARY)),
+    ],
+)
+def test_nginx_runs_with_the_new_library_after_an_upgrade(debian: CleanDebian, upgraded: tuple[str, ...]) -> None:
+    debian.install("nginx", package(LIBRARY), package(MODULE))
+    debian.path("/etc/nginx/sites-enabled/default").unlink()
+    debian.path("/usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 0\n")
+    debian.run("service", "nginx", "start")
+    try:
+        old = master(debian)
+        debian.run("dpkg", "--install", *debian.copy(*(package(name) for name in upgraded)))
+        until(lambda: not debian.path(f"/proc/{old}").exists(), "the end of the old nginx")
+        mapped = debian.path(f"/proc/{master(debian)}/maps").read_text().splitlines()
+        ours = [line for line in mapped if "credgate" in line.rpartition("/")[2]]
+        assert ours and [line for line in ours if line.endswith("(deleted)")] == []
+
+        debian.path(SITE).write_text("mistake;")
+        debian.run("dpkg", "--install", *debian.copy(package(LIBRARY)))
+        assert debian.path(f"/proc/{master(debian)}").exists(), "a mistake in the configuration stops no nginx"
+    finally:
+        debian.path(SITE).unlink(missing_ok=True)
+        debian.run("service", "nginx", "stop")
+
+
+def master(debian: CleanDebian) -> int:
+    return int(debian.path("/run/nginx.pid").read_text())
+
+
+@pytest.mark.package(MODULE)
+def test_limits_and_monitoring_are_in_the_package(debian: CleanDebian) -> None:
+    debian.install(package(LIBRARY), package(MODULE))
+    documents = debian.path("/usr/share/doc/libnginx-mod-http-credgate")
+    assert list(documents.glob("LIMITS.md*"))
+    for file in (ROOT / "ffi/nginx/monitoring").iterdir():
+        assert (documents / "examples" / file.name).exists()
 
 
 @pytest.mark.package(LIBRARY, DEVELOPMENT)
