@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from conftest import ALICE
 from packages.conftest import nginx_site
 from support.clean_debian import BASE, PACKAGES, CleanDebian
 from support.lab import Authority, Provider, Upstream
@@ -57,4 +58,6 @@ def test_image_serves_the_four_settings(
         image.path("/etc/nginx/conf.d/gate.conf").write_text(nginx_site(port, tls_provider, upstream))
         with image.service(*config["Cmd"], port=port).start() as server:
             forwards(port)
-        assert '"GET / HTTP/1.1" 401' in server.log.read_text()
+        log = server.log.read_text()
+        assert '"GET / HTTP/1.1" 401' in log
+        assert f'credgate: client "{ALICE.id}" denied: credentials_refused, client:' in log
