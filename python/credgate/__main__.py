@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import credgate
 from credgate import _check, _migrate, _proxy, _settings
@@ -32,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _migrate.add_to(commands)
     _proxy.add_to(commands)
     _settings.add_to(commands)
-    options = parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    if rest:
+        _refuse(options.parser, rest)
     try:
         status: int = options.run(options)
         sys.stdout.flush()
@@ -46,6 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{prog}: {error}\n")
         return UNWRITTEN
     return status
+
+
+def _refuse(parser: argparse.ArgumentParser, rest: Sequence[str]) -> NoReturn:
+    """Name unknown options without their values, which may be secrets."""
+    unknown = [word.partition("=")[0] for word in rest if word.startswith("-")]
+    parser.error(f"unknown option: {', '.join(unknown)}" if unknown else "too many arguments")
 
 
 def _discard_output() -> None:

@@ -45,8 +45,15 @@ def read(options: argparse.Namespace) -> dict[str, Any]:
             settings[name] = value
     if options.scope is not None:
         settings["scopes"] = [scope for scope in options.scope if scope]
+    names = {field["name"] for field in config_fields()}
     for setting in options.set:
         name, value = pair(options, "--set", setting)
+        if f"{name}_file" in names:
+            wrong(
+                options,
+                f"--set {name}: is a secret, and every user of the machine can read arguments: "
+                f"use {name}_file, or --config",
+            )
         settings[name] = _value(name, value)
     return config
 
@@ -72,7 +79,7 @@ def pair(options: argparse.Namespace, option: str, text: str) -> tuple[str, str]
     """Split an option's NAME=VALUE."""
     name, equals, value = text.partition("=")
     if not equals:
-        wrong(options, f"{option} {text}: must be NAME=VALUE")
+        wrong(options, f"{option}: must be NAME=VALUE")
     return name, value
 
 

@@ -25,7 +25,10 @@ accepts plain HTTP/1.1 only, and carries no WebSocket connections.
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = commands.add_parser(
-        "proxy", help="run a reverse proxy, to try a gate without nginx", description=DESCRIPTION
+        "proxy",
+        help="run a reverse proxy, to try a gate without nginx",
+        description=DESCRIPTION,
+        allow_abbrev=False,
     )
     _arguments.add_to(parser)
     parser.add_argument(

@@ -29,7 +29,10 @@ prints one setting; also one that only Kong has, with its replacement.
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = commands.add_parser(
-        "settings", help="print the settings of a gate", description=DESCRIPTION
+        "settings",
+        help="print the settings of a gate",
+        description=DESCRIPTION,
+        allow_abbrev=False,
     )
     parser.add_argument("name", metavar="NAME", nargs="?", help="the setting to print")
     parser.set_defaults(run=run, parser=parser)

@@ -553,6 +553,9 @@ def test_ctrl_c_ends_a_waiting_command(tmp_path: Path, scripted: Scripted) -> No
     assert "Traceback" not in err
 
 
+SECRET = "s3cret-of-an-argument"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -561,8 +564,15 @@ def test_ctrl_c_ends_a_waiting_command(tmp_path: Path, scripted: Scripted) -> No
         (["--config", "/nonexistent"], "--config /nonexistent"),
         (["--secret-file", "/dev/null", "--issuer", "https://a.example"], "--secret-file /dev/null is empty"),
         (["--set", "nonsense"], "must be NAME=VALUE"),
-        (["--issuer", "https://a.example", "--arg", "nonsense"], "--arg nonsense: must be NAME=VALUE"),
-        (["--client-secret", "s3cret"], "unrecognized arguments"),
+        (["--issuer", "https://a.example", "--arg", "nonsense"], "--arg: must be NAME=VALUE"),
+        (["--client-secret", SECRET], "unknown option: --client-secret\n"),
+        ([f"--client-secret={SECRET}"], "unknown option: --client-secret\n"),
+        (["--secret", SECRET], "unknown option: --secret\n"),
+        ([SECRET], "too many arguments"),
+        (["--set", SECRET], "--set: must be NAME=VALUE"),
+        (["--set", f"client_secret={SECRET}"], "--set client_secret: is a secret, and every user of the machine can read arguments: "
+         "use client_secret_file, or --config"),
+        (["--set", f"introspection_client_secret={SECRET}"], "use introspection_client_secret_file, or --config"),
     ],
 )  # fmt: skip
 def test_an_invalid_command_line_exits_with_status_2(options: list[str], message: str) -> None:
@@ -570,6 +580,7 @@ def test_an_invalid_command_line_exits_with_status_2(options: list[str], message
     done = subprocess.run(command(*options), env=clean, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert message in done.stderr
+    assert SECRET not in done.stderr
 
 
 def test_gate_check_returns_the_diagnosis(provider: Provider) -> None:
