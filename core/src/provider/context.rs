@@ -78,7 +78,10 @@ impl Exchange<'_> {
             }),
             None => Err(Unanswered {
                 verdict: Some(Verdict::Failed),
-                denial: late(endpoint, &url, until.saturating_duration_since(began)),
+                denial: late(
+                    &format!("{endpoint} {url}"),
+                    until.saturating_duration_since(began),
+                ),
             }),
         }
     }

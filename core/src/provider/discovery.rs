@@ -2,7 +2,7 @@
 
 use super::document::Fetched;
 use super::quote;
-use super::refusal::with_retry_after;
+use super::refusal::{late, with_retry_after};
 use crate::cause::{Cause, Denial};
 use crate::config::TokenAuth;
 use crate::env::Env;
@@ -178,14 +178,6 @@ pub(super) async fn fetch_document<T>(
         max_age: reply.max_age,
         is_substitute: false,
     })
-}
-
-/// The denial for a response that does not arrive in time.
-fn late(what: &str, timeout: Duration) -> Denial {
-    Denial::new(
-        Cause::ProviderTimeout,
-        format!("{what}: no response within {timeout:?}"),
-    )
 }
 
 /// The denial for a call without a response.

@@ -25,11 +25,11 @@ pub(super) fn unanswered(endpoint: &str, url: &Url, fault: Fault) -> Denial {
     Denial::new(cause, format!("{endpoint} {url}: {why}"))
 }
 
-/// The denial for a response that does not arrive in time.
-pub(super) fn late(endpoint: &str, url: &Url, timeout: Duration) -> Denial {
+/// The denial for a response that does not arrive in time. `what`: the request, with its address.
+pub(super) fn late(what: &str, timeout: Duration) -> Denial {
     Denial::new(
         Cause::ProviderTimeout,
-        format!("{endpoint} {url}: no response within {timeout:?}"),
+        format!("{what}: no response within {timeout:?}"),
     )
 }
 
