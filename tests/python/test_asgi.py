@@ -12,7 +12,7 @@ import pytest
 from conftest import ALICE, CLIENTS
 from support.http import FORM, JSON, SOURCES
 from support.lab import Provider, Scripted
-from support.python import UNVERIFIED, Watched, fresh_gate, unsigned
+from support.python import UNVERIFIED, Watched, denials_are_logged, fresh_gate, unsigned
 
 
 @dataclass
@@ -289,16 +289,4 @@ def test_every_client_gets_its_own_token(provider: Provider) -> None:
 def test_a_denial_is_logged_with_its_reason_and_left_in_the_servers_scope(
     provider: Provider, scripted: Scripted, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", "credgate.asgi")
-    served = serve(fresh_gate(provider.issuer), target=f"/?{ALICE.wrong().parameters}")
-    outcome = served.server["credgate.outcome"]
-    assert (outcome.allowed, outcome.cause, outcome.http_status) == (False, "credentials_refused", 401)
-    scripted.script(status=500, times=None)
-    assert serve(fresh_gate(scripted.issuer), headers=ALICE.basic).server["credgate.outcome"].http_status == 502
-    assert "credgate.outcome" not in serve(fresh_gate(provider.issuer), headers=ALICE.basic).server
-    records = [record for record in caplog.records if record.name == "credgate.asgi"]
-    assert [record.levelname for record in records] == ["INFO", "WARNING"]
-    refused, failed = (record.getMessage() for record in records)
-    assert refused == f"denied with 401: credentials_refused: {outcome.detail}" and outcome.detail
-    assert failed.startswith("denied with 502: provider_failed: ")
-    assert ALICE.traces(refused, failed) == ALICE.wrong().traces(refused, failed) == []
+    denials_are_logged("credgate.asgi", serve, ALICE, (provider, scripted), caplog)

@@ -1,5 +1,7 @@
 """Gates of the laboratory's providers, and Python programs in their own process."""
 
+from __future__ import annotations
+
 import base64
 import json
 import subprocess
@@ -7,10 +9,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import credgate
+
+if TYPE_CHECKING:
+    from _pytest.logging import LogCaptureFixture
+
+    from support.http import Client
+    from support.lab import Provider, Scripted
 
 AUDIENCE = "https://example.com/"
 
@@ -23,6 +31,26 @@ def gate(issuer: str, **settings: Any) -> credgate.Gate:
 def fresh_gate(issuer: str, **settings: Any) -> credgate.Gate:
     """A gate that shares no token with any other."""
     return gate(issuer, cache_tokens_salt=uuid4().hex, **settings)
+
+
+def denials_are_logged(
+    logger: str, serve: Callable[..., Any], client: Client, providers: tuple[Provider, Scripted], caplog: LogCaptureFixture
+) -> None:
+    """Asserts that a middleware logs the reason of a denial, and leaves the outcome to the server."""
+    provider, scripted = providers
+    caplog.set_level("INFO", logger)
+    served = serve(fresh_gate(provider.issuer), target=f"/?{client.wrong().parameters}")
+    outcome = served.server["credgate.outcome"]
+    assert (outcome.allowed, outcome.cause, outcome.http_status) == (False, "credentials_refused", 401)
+    scripted.script(status=500, times=None)
+    assert serve(fresh_gate(scripted.issuer), headers=client.basic).server["credgate.outcome"].http_status == 502
+    assert "credgate.outcome" not in serve(fresh_gate(provider.issuer), headers=client.basic).server
+    records = [record for record in caplog.records if record.name == logger]
+    assert [record.levelname for record in records] == ["INFO", "WARNING"]
+    refused, failed = (record.getMessage() for record in records)
+    assert refused == f"denied with 401: credentials_refused: {outcome.detail}" and outcome.detail
+    assert failed.startswith("denied with 502: provider_failed: ")
+    assert client.traces(refused, failed) == client.wrong().traces(refused, failed) == []
 
 
 class Watched:
